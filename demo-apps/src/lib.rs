@@ -1,0 +1,1 @@
+//! What the demo programs share: their command line and how they serve.

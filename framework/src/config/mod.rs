@@ -1,0 +1,1 @@
+//! Typed settings from code and TOML, merged by path into plans.

@@ -1,0 +1,157 @@
+//! The one error type of handlers and hooks, sorted by what the client shall see.
+
+use super::Response;
+use ::http::{HeaderName, HeaderValue, StatusCode};
+
+/// Why a handler or a hook did not end in an ordinary response.
+///
+/// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause.
+pub struct Error(Box<ErrorKind>);
+
+/// The kinds of [`Error`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An answer with an error status and its error page.
+    Http(HttpError),
+    /// Elsewhere: 303 and friends.
+    Redirect(Redirect),
+    /// Go on with another path within this server.
+    InternalRedirect(String),
+    /// A ready response, in place of what would have come.
+    Answer(Response),
+    /// A failure of the program: 500 without details, the cause in the log.
+    Unexpected(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// An error with this status and a message for the client.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        HttpError::new(status, message).into()
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found() -> Self {
+        HttpError::new(StatusCode::NOT_FOUND, String::new()).into()
+    }
+
+    /// Goes on with another path (and query) of this server, as if the client had asked for it.
+    ///
+    /// CherryPy's `InternalRedirect`.
+    pub fn internal_redirect(path: impl Into<String>) -> Self {
+        ErrorKind::InternalRedirect(path.into()).into()
+    }
+
+    /// A failure that only its message describes: 500, the message in the log.
+    pub fn unexpected(message: impl Into<String>) -> Self {
+        ErrorKind::Unexpected(message.into().into()).into()
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0
+    }
+
+    /// The kind, owned.
+    #[must_use]
+    pub fn into_kind(self) -> ErrorKind {
+        *self.0
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self(Box::new(kind))
+    }
+}
+
+impl From<HttpError> for Error {
+    fn from(error: HttpError) -> Self {
+        ErrorKind::Http(error).into()
+    }
+}
+
+impl From<Redirect> for Error {
+    fn from(redirect: Redirect) -> Self {
+        ErrorKind::Redirect(redirect).into()
+    }
+}
+
+impl From<Response> for Error {
+    fn from(response: Response) -> Self {
+        ErrorKind::Answer(response).into()
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        ErrorKind::Unexpected(Box::new(error)).into()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.0 {
+            ErrorKind::Http(error) => write!(f, "{}: {}", error.status, error.message),
+            ErrorKind::Redirect(redirect) => write!(f, "{} to {}", redirect.status, redirect.location),
+            ErrorKind::InternalRedirect(path) => write!(f, "internal redirect to {path}"),
+            ErrorKind::Answer(response) => write!(f, "answered with {}", response.status()),
+            ErrorKind::Unexpected(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Prints the message alone: it is what `fn main() -> kirsch::Result` shows when the server cannot start.
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// An answer with an error status, as CherryPy's `HTTPError`.
+#[derive(Debug)]
+pub struct HttpError {
+    /// The status, 400 to 599.
+    pub status: StatusCode,
+    /// What the error page says; empty for the usual sentence of the status.
+    pub message: String,
+    /// Fields that belong to the answer, as `Allow` or `Retry-After`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl HttpError {
+    /// An error with this status and message.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), headers: Vec::new() }
+    }
+
+    /// The same with one more field.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// An answer that sends the client elsewhere, as CherryPy's `HTTPRedirect`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// 303 unless said otherwise.
+    pub status: StatusCode,
+    /// The target, as it goes into `Location`.
+    pub location: String,
+}
+
+impl Redirect {
+    /// 303: GET `location` instead.
+    pub fn to(location: impl Into<String>) -> Self {
+        Self { status: StatusCode::SEE_OTHER, location: location.into() }
+    }
+
+    /// 301: `location` from now on.
+    pub fn permanent(location: impl Into<String>) -> Self {
+        Self { status: StatusCode::MOVED_PERMANENTLY, location: location.into() }
+    }
+}

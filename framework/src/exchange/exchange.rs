@@ -1,0 +1,40 @@
+//! The exchange: everything of one request as one value.
+
+use super::{Request, Response, Trail, Values};
+
+/// One request on its way to a response, owned and [`Send`].
+///
+/// Hooks get it as `&mut Exchange`; handlers get its parts as arguments.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// What the client asked.
+    pub request: Request,
+    /// What the client will be answered.
+    pub response: Response,
+    /// How the path leads to the handler.
+    pub trail: Trail,
+    /// What tools keep for the length of this request, by type.
+    pub values: Values,
+}
+
+impl Exchange {
+    /// An empty exchange, ready for a request.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the exchange ready for the next request and keeps its buffers. Values are dropped, so whatever
+    /// guard a tool left in them is released here at the latest.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.response.clear();
+        self.trail.clear();
+        self.values.clear();
+    }
+}
+
+const _: () = {
+    const fn assert_send<T: Send>() {}
+    assert_send::<Exchange>();
+};

@@ -1,0 +1,31 @@
+//! One request and its response as one owned value: arguments out, responses in.
+//!
+//! An [`Exchange`] owns everything of one request. It is `Send`, so it can wait without a thread and go on
+//! on any worker. This room knows HTTP's words, but no socket, no tree and no tool.
+
+mod argument;
+mod argument_types;
+mod body;
+mod error;
+#[expect(clippy::module_inception, reason = "the room is named after its central value")]
+mod exchange;
+mod handler;
+mod into_response;
+mod parameter;
+mod request;
+mod response;
+mod trail;
+mod values;
+
+pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source};
+pub use argument_types::{Body, Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
+pub use body::RequestBody;
+pub use error::{Error, ErrorKind, HttpError, Redirect};
+pub use exchange::Exchange;
+pub use handler::{Handler, HandlerRef, MethodSet};
+pub use into_response::{Html, IntoResponse, Text};
+pub use parameter::{InvalidParameter, Parameter};
+pub use request::{Connection, Request, RequestId};
+pub use response::{Response, ResponseBody, Stream};
+pub use trail::{Step, Trail};
+pub use values::Values;

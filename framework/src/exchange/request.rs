@@ -1,0 +1,229 @@
+//! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
+
+use super::RequestBody;
+use crate::http::{Refusal, RequestHead, decode_segments};
+use ::http::{Method, Version};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What the client asked.
+#[derive(Debug, Default)]
+pub struct Request {
+    pub(crate) head: RequestHead,
+    pub(crate) body: RequestBody,
+    pub(crate) connection: Connection,
+    pub(crate) id: RequestId,
+    pub(crate) received: Option<Instant>,
+    path_text: String,
+    segments: Vec<(u32, u32)>,
+    parameters: ParameterTable,
+}
+
+impl Request {
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.head.method()
+    }
+
+    /// The path as sent, still percent-encoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.head.path()
+    }
+
+    /// The query as sent, without its `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.head.query()
+    }
+
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// The host and port that the client asked for.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.head.host()
+    }
+
+    /// The first field of that name, in any case, when its value is UTF-8.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
+    }
+
+    /// All fields in the order received.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.head.headers()
+    }
+
+    /// The connection that the request came by.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The number of this request in logs and on error pages.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// When the head was complete.
+    #[must_use]
+    pub fn received(&self) -> Instant {
+        self.received.unwrap_or_else(Instant::now)
+    }
+
+    /// The path segments, decoded; empty ones are left out.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.segments.len()).map(|index| self.segment(index))
+    }
+
+    /// The segment with this index, decoded.
+    ///
+    /// # Panics
+    /// If there is no such segment.
+    #[must_use]
+    pub fn segment(&self, index: usize) -> &str {
+        let (start, end) = self.segments[index];
+        &self.path_text[start as usize..end as usize]
+    }
+
+    /// All values of that name: of the query in their order, then of the form.
+    pub fn parameters<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        self.parameters.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// All parameters as name and value: of the query, then of the form.
+    pub fn all_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter()
+    }
+
+    /// Whether the body is an urlencoded form.
+    #[must_use]
+    pub fn has_form(&self) -> bool {
+        self.header("content-type").is_some_and(|value| {
+            let media_type = value.split(';').next().unwrap_or_default().trim();
+            media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
+    }
+
+    /// Makes the request ready for the next head and keeps its buffers.
+    pub(crate) fn clear(&mut self) {
+        self.body = RequestBody::None;
+        self.path_text.clear();
+        self.segments.clear();
+        self.parameters.clear();
+        self.received = None;
+    }
+
+    /// Decodes the path into segments.
+    pub(crate) fn decode_path(&mut self) -> Result<(), Refusal> {
+        self.path_text.clear();
+        self.segments.clear();
+        decode_segments(self.head.path(), &mut self.path_text, &mut self.segments)
+    }
+
+    /// Makes `path` the path of the request from here on (CherryPy's InternalRedirect).
+    pub(crate) fn replace_path(&mut self, path: &str) -> Result<(), Refusal> {
+        self.path_text.clear();
+        self.segments.clear();
+        decode_segments(path, &mut self.path_text, &mut self.segments)
+    }
+
+    /// Decodes the query, and the form when the body is one and in memory. Called once, before the first argument.
+    pub(crate) fn decode_parameters(&mut self) {
+        if self.parameters.decoded {
+            return;
+        }
+        self.parameters.decoded = true;
+        if let Some(query) = self.head.query() {
+            self.parameters.extend(query.as_bytes());
+        }
+        if self.has_form()
+            && let Some(form) = self.body.in_memory()
+        {
+            self.parameters.extend(form);
+        }
+    }
+}
+
+/// Decoded names and values in one buffer, found by offsets.
+#[derive(Debug, Default)]
+struct ParameterTable {
+    decoded: bool,
+    text: String,
+    entries: Vec<[u32; 3]>,
+}
+
+impl ParameterTable {
+    fn extend(&mut self, encoded: &[u8]) {
+        for (name, value) in form_urlencoded::parse(encoded) {
+            let start = self.offset();
+            self.text.push_str(&name);
+            let middle = self.offset();
+            self.text.push_str(&value);
+            let end = self.offset();
+            self.entries.push([start, middle, end]);
+        }
+    }
+
+    fn offset(&self) -> u32 {
+        u32::try_from(self.text.len()).expect("queries and forms in memory are far below 4 GiB")
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|&[start, middle, end]| {
+            (&self.text[start as usize..middle as usize], &self.text[middle as usize..end as usize])
+        })
+    }
+
+    fn clear(&mut self) {
+        self.decoded = false;
+        self.text.clear();
+        self.entries.clear();
+    }
+}
+
+/// The two ends of the connection that a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The server's address.
+    pub local: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Self { peer: nowhere, local: nowhere, secure: false }
+    }
+}
+
+/// The number of a request, unique within the process; printed as sixteen hexadecimal digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RequestId(u64);
+
+impl RequestId {
+    /// A number that no other request of this process has.
+    #[must_use]
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

@@ -1,0 +1,65 @@
+//! The trail: how a path leads through the tree to a handler, as plain data.
+//!
+//! `publish/` fills it in before any code of the application runs; the call then follows it step by step.
+
+use super::HandlerRef;
+
+/// One step from a node: down to a child, to a handler, or into a node whose shape only its value knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Down to the child with this index in the node's description.
+    Child {
+        /// Which child.
+        index: u16,
+        /// First path segment that the child takes as an argument.
+        first: u16,
+        /// How many segments it takes.
+        count: u16,
+    },
+    /// To the handler with this index in the node's description.
+    Handler {
+        /// Which handler.
+        index: u16,
+        /// First path segment that is left for its arguments.
+        first: u16,
+    },
+    /// The shape of the node is known only when it is there: resolve from this segment on then.
+    Late {
+        /// First segment not yet resolved.
+        first: u16,
+    },
+}
+
+/// All steps from the root to the handler.
+#[derive(Debug, Default)]
+pub struct Trail {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) handler: Option<HandlerRef>,
+    pub(crate) is_index: bool,
+}
+
+impl Trail {
+    /// The description of the handler, when the path leads to one and the tree could be resolved by type.
+    #[must_use]
+    pub fn handler(&self) -> Option<&super::Handler> {
+        self.handler.as_deref()
+    }
+
+    /// Whether the path leads to the `index` page of a node.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        self.is_index
+    }
+
+    /// The steps, root first.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.steps.clear();
+        self.handler = None;
+        self.is_index = false;
+    }
+}

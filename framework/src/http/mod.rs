@@ -1,0 +1,21 @@
+//! The HTTP/1.1 protocol, sans-IO: request heads, body framing, response heads, dates, cookies.
+//!
+//! Rules of this room:
+//! * No socket, no clock, no thread. Bytes and the time of day come in as arguments; bytes go out.
+//! * Strict by default (RFC 9110, RFC 9112). Any doubt about framing is a [`Refusal`] that ends the connection.
+//! * What comes out never depends on how the input was split.
+
+mod body;
+mod chunked;
+mod date;
+mod head;
+mod path;
+mod refusal;
+mod response;
+
+pub use body::{BodyDecoder, BodyLimits};
+pub use date::DateCache;
+pub use head::{Framing, HeadLimits, RequestHead};
+pub use path::decode_segments;
+pub use refusal::Refusal;
+pub use response::{Persistence, ResponseFraming, write_chunk, write_last_chunk, write_response_head};

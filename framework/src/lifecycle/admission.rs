@@ -1,0 +1,47 @@
+//! Admission: the only place where a request may wait.
+
+use crate::exchange::{Error, Exchange};
+use crate::server::Wakers;
+use std::time::Instant;
+
+/// Decides whether a request may go on to its handler now. Called after the body was read, before `before_handler`.
+pub trait Admit: Send + Sync {
+    /// Lets the request go, or parks it.
+    ///
+    /// # Errors
+    /// Ends the request with an error page.
+    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error>;
+}
+
+/// The answer of an [`Admit`].
+pub enum Admission {
+    /// Go on.
+    Go,
+    /// Wait for this. The request holds no thread meanwhile.
+    Park(Box<dyn Wait>),
+}
+
+/// One request's place on a wait list. Dropping it gives the place up.
+pub trait Wait: Send {
+    /// Whether the wait is over; called when woken, and whenever else. `Ok(true)` lets the request go on; what was waited for
+    /// has then been put into the exchange.
+    ///
+    /// # Errors
+    /// Ends the request with an error page.
+    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error>;
+
+    /// When to give up.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// The deadline has passed: the answer to the client.
+    fn expired(&mut self, exchange: &mut Exchange) -> Error;
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Go => "Go",
+            Self::Park(_) => "Park",
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! The error funnel: every failure, whoever met it, becomes one response here.

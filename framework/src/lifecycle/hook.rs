@@ -1,0 +1,137 @@
+//! Hooks: pieces of code at the eight hook points.
+
+use super::Admit;
+use crate::exchange::{Error, Exchange, Response};
+use std::sync::Arc;
+
+/// The places in the life of a request where tools can act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookPoint {
+    /// The handler is known, nothing has run.
+    OnStartResource,
+    /// Before the body is read.
+    BeforeRequestBody,
+    /// The body is there, the request is admitted.
+    BeforeHandler,
+    /// The handler, a redirect or an HTTP error has made the response; it can still be changed.
+    BeforeFinalize,
+    /// The response is final; always reached.
+    OnEndResource,
+    /// An unexpected error is about to become an error page.
+    BeforeErrorResponse,
+    /// The error page is made.
+    AfterErrorResponse,
+    /// After the last byte was sent; errors are only logged.
+    OnEndRequest,
+}
+
+impl HookPoint {
+    /// How many hook points there are.
+    pub const COUNT: usize = 8;
+}
+
+/// What a hook says about the way on.
+#[derive(Debug)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// This is the response: no more normal hooks of this point, no body, no handler; on with `before_finalize`.
+    Answer(Response),
+}
+
+/// What a hook function may return: `()`, [`Flow`], or a `Result` of one of them.
+pub trait IntoFlow {
+    /// The flow, or the error for the funnel.
+    ///
+    /// # Errors
+    /// The hook's own.
+    fn into_flow(self) -> Result<Flow, Error>;
+}
+
+impl IntoFlow for () {
+    fn into_flow(self) -> Result<Flow, Error> {
+        Ok(Flow::Continue)
+    }
+}
+
+impl IntoFlow for Flow {
+    fn into_flow(self) -> Result<Flow, Error> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoFlow, E: Into<Error>> IntoFlow for Result<T, E> {
+    fn into_flow(self) -> Result<Flow, Error> {
+        self.map_err(Into::into)?.into_flow()
+    }
+}
+
+type HookFunction = dyn Fn(&mut Exchange) -> Result<Flow, Error> + Send + Sync;
+
+/// One piece of code at one hook point.
+#[derive(Clone)]
+pub struct Hook {
+    pub(crate) tool: &'static str,
+    pub(crate) point: HookPoint,
+    pub(crate) priority: u8,
+    pub(crate) always: bool,
+    pub(crate) run: Arc<HookFunction>,
+}
+
+impl Hook {
+    /// Lower runs earlier; ties keep the order in which the tools were switched on. Default 50, as in CherryPy.
+    pub fn priority(&mut self, priority: u8) -> &mut Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Runs also after an earlier hook of the point has failed or answered (CherryPy's `failsafe`).
+    pub fn always(&mut self) -> &mut Self {
+        self.always = true;
+        self
+    }
+}
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {:?}, priority {}", self.tool, self.point, self.priority)?;
+        if self.always { f.write_str(", always") } else { Ok(()) }
+    }
+}
+
+/// Where a tool puts its hooks and admissions while a plan is built.
+#[derive(Default)]
+pub struct Hooks {
+    pub(crate) tool: &'static str,
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) admissions: Vec<Arc<dyn Admit>>,
+}
+
+impl Hooks {
+    /// Adds a hook.
+    pub fn at<F, R>(&mut self, point: HookPoint, run: F) -> &mut Hook
+    where
+        F: Fn(&mut Exchange) -> R + Send + Sync + 'static,
+        R: IntoFlow,
+    {
+        self.hooks.push(Hook {
+            tool: self.tool,
+            point,
+            priority: 50,
+            always: false,
+            run: Arc::new(move |exchange| run(exchange).into_flow()),
+        });
+        self.hooks.last_mut().expect("a hook was just pushed")
+    }
+
+    /// Adds an admission: the place to make requests wait.
+    pub fn admission(&mut self, admit: impl Admit + 'static) {
+        self.admissions.push(Arc::new(admit));
+    }
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.hooks).finish()
+    }
+}

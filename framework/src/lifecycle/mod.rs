@@ -1,0 +1,22 @@
+//! The life of a request: hook points, tools, plans, admission, the error funnel.
+//!
+//! ```text
+//! head ─► route + plan ─► on_start_resource ─► before_request_body ─► body ─► ADMISSION ─► before_handler
+//!      ─► handler ─► before_finalize ─► finalize ─► on_end_resource ─► bytes out ─► on_end_request
+//! any failure ─► before_error_response ─► error page ─► after_error_response ─► finalize
+//! ```
+
+mod admission;
+mod error_page;
+mod funnel;
+mod hook;
+mod plan;
+mod run;
+mod tool;
+
+pub use admission::{Admission, Admit, Wait};
+pub use error_page::{ErrorPage, ErrorPages};
+pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
+pub use plan::{PathSettings, Plan};
+pub use run::Application;
+pub use tool::{SettingError, Tool};

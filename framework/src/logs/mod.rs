@@ -1,0 +1,1 @@
+//! The access record and the error log, both through the `log` facade.

@@ -1,0 +1,39 @@
+//! The object tree: what is published, how a path finds its handler, how the handler is called.
+//!
+//! The idea: *resolve by type, call by value*. A type's published shape is a [`Node`], known without an instance. The
+//! [`resolve`] walk turns a path into a trail of steps through nodes, before any code of the application runs; the call then
+//! follows the trail through the values.
+
+mod call;
+mod node;
+mod resolve;
+mod tree;
+
+pub use call::{Call, Child};
+pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
+pub use resolve::{Resolution, resolve};
+pub use tree::Tree;
+
+use crate::exchange::Error;
+
+/// A value whose methods are pages. Write it with `#[handlers]` or `#[resource]`, or build a [`Tree`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not published",
+    label = "not a node of the tree",
+    note = "put `#[handlers]` or `#[resource]` on an `impl {Self}` block"
+)]
+pub trait Publish: Send + Sync {
+    /// The shape of the type: its handlers and children.
+    fn node() -> NodeRef
+    where
+        Self: Sized;
+
+    /// The shape of this value, where it knows more than its type.
+    fn describe(&self) -> NodeRef;
+
+    /// Follows the next step of the trail: calls a handler, or goes down to a child.
+    ///
+    /// # Errors
+    /// What the handler, a child or an argument answers instead of a response.
+    fn call(&self, call: &mut Call<'_>) -> Result<(), Error>;
+}

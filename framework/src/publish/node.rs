@@ -1,0 +1,78 @@
+//! The shape of a node: handlers and children, as data.
+
+use crate::exchange::{ArgumentInfo, HandlerRef};
+use std::{borrow::Cow, ops::Deref, sync::Arc};
+
+/// What is published at one place of the tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The type that publishes it, for messages.
+    pub type_name: Cow<'static, str>,
+    /// Pages or a resource.
+    pub kind: NodeKind,
+    /// The handlers; a trail names them by index.
+    pub handlers: Cow<'static, [HandlerRef]>,
+    /// The ways down.
+    pub children: Cow<'static, [ChildStep]>,
+}
+
+/// How a node's handlers are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// By the next segment of the path: `#[handlers]`.
+    Pages,
+    /// By the HTTP method: `#[resource]`, CherryPy's MethodDispatcher.
+    Resource,
+    /// Only the value knows: resolve when it is there.
+    Late,
+}
+
+/// A way down: a name, the segments it takes as arguments, and what lies below.
+#[derive(Clone, Debug)]
+pub struct ChildStep {
+    /// The name in the path; `default` matches any segment and takes it as its first argument.
+    pub name: Cow<'static, str>,
+    /// The arguments, all by name and from the path.
+    pub arguments: Cow<'static, [ArgumentInfo]>,
+    /// The node below.
+    pub node: ChildNode,
+}
+
+/// How the node below is known.
+#[derive(Clone, Debug)]
+pub enum ChildNode {
+    /// From the type that the child method returns. A function, so that a type may be its own child.
+    ByType(fn() -> NodeRef),
+    /// From a value.
+    Shared(Arc<Node>),
+}
+
+/// A node's description, shared: `'static` from the macros, counted from a tree built by hand.
+#[derive(Clone, Debug)]
+pub enum NodeRef {
+    /// Made by a macro.
+    Static(&'static Node),
+    /// Made at run time.
+    Shared(Arc<Node>),
+}
+
+impl Deref for NodeRef {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        match self {
+            Self::Static(node) => node,
+            Self::Shared(node) => node,
+        }
+    }
+}
+
+impl Node {
+    /// The node of a type whose shape only its values know.
+    pub const LATE: &'static Self = &Self {
+        type_name: Cow::Borrowed("dyn Publish"),
+        kind: NodeKind::Late,
+        handlers: Cow::Borrowed(&[]),
+        children: Cow::Borrowed(&[]),
+    };
+}

@@ -1,0 +1,81 @@
+//! The door between the server and what answers requests.
+//!
+//! The server reads a head into an [`Exchange`] and calls, in this order and never two at once for one exchange:
+//!
+//! ```text
+//! start ──► body is read as the BodyPlan says ──► run ──► (Park ──► woken or deadline ──► run)* ──► Done
+//!   └── or, when the client breaks a rule: refuse ──────────────────────────────────────────────► Done
+//! Done ──► response bytes out ──► end          (end also when the client is gone before)
+//! ```
+//!
+//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`], which must not.
+
+use crate::exchange::Exchange;
+use crate::http::Refusal;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// What answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// The head is complete: decides what becomes of the body.
+    fn start(&self, exchange: &mut Exchange) -> BodyPlan;
+
+    /// The body is there: makes the response, or parks. A parked exchange is run again when its waker is woken or its
+    /// deadline has passed; being run without reason is harmless.
+    fn run(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Progress;
+
+    /// Makes the response to a request that broke a rule or a limit. The head in the exchange may be incomplete. Called in place of
+    /// `run`, before or after `start`.
+    fn refuse(&self, exchange: &mut Exchange, refusal: &Refusal);
+
+    /// The last byte of the response is out, or the client is gone. The exchange is cleared afterwards.
+    fn end(&self, exchange: &mut Exchange, delivery: &Delivery);
+}
+
+/// What becomes of a request body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyPlan {
+    /// Read it before `run`: up to `limit` bytes, in memory up to `memory` bytes, beyond that in a temporary file.
+    Read {
+        /// Most bytes; more is refused with 413.
+        limit: u64,
+        /// From here on the body goes to a temporary file.
+        memory: u64,
+    },
+    /// Hand `run` a reader of at most `limit` bytes.
+    Stream {
+        /// Most bytes.
+        limit: u64,
+    },
+    /// Nobody wants it: `run` at once. After the response the server discards a little of it, or closes.
+    Discard,
+}
+
+/// How far `run` came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The response is in the exchange.
+    Done,
+    /// Something must happen first. Run again when woken, at this deadline at the latest.
+    Park {
+        /// When waiting ends without success.
+        deadline: Option<Instant>,
+    },
+}
+
+/// Makes wakers for one exchange; asked only when it parks.
+pub trait Wakers {
+    /// A waker that makes the server run the exchange again, from any thread, at any time, any number of times.
+    fn waker(&self) -> Waker;
+}
+
+/// How a response went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Bytes of content sent, without head and chunk framing.
+    pub body_bytes: u64,
+    /// Whether the client took all of it.
+    pub complete: bool,
+    /// From the complete head to the last byte.
+    pub duration: Duration,
+}

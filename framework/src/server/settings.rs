@@ -1,0 +1,65 @@
+//! The settings of a server, each with its unit, default and reason.
+
+use crate::http::HeadLimits;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Everything that can be set on a server. Start from [`ServerSettings::default`].
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// `server.address`: where to listen (default 127.0.0.1:8080; port 0 picks a free one).
+    pub address: SocketAddr,
+    /// `server.threads`: how many workers run handlers (default 10, CherryPy's `thread_pool`).
+    pub threads: usize,
+    /// `server.connections`: most open connections (default: what the descriptor limit allows, at most 10,000).
+    pub connections: Option<usize>,
+    /// `server.backlog`: connections that the kernel keeps waiting (default 1024).
+    pub backlog: u32,
+    /// `server.limits`: sizes of request heads.
+    pub head: HeadLimits,
+    /// `server.head_timeout`: from the first byte of a head to its last (default 10 s; then 408).
+    pub head_timeout: Duration,
+    /// `server.idle_timeout`: a connection between requests (default 20 s; then closed).
+    pub idle_timeout: Duration,
+    /// `server.body_timeout`: a body that brings less than `body_rate` (default 10 s grace; then 408).
+    pub body_timeout: Duration,
+    /// `server.body_rate`: slowest body in bytes per second, after `body_timeout` (default 1 KiB/s).
+    pub body_rate: u64,
+    /// `server.write_timeout`: a response of which the client takes no byte (default 30 s; then closed).
+    pub write_timeout: Duration,
+    /// `server.linger_timeout`: how long unread input is discarded so that an error page arrives (default 2 s).
+    pub linger_timeout: Duration,
+    /// `server.queue`: most complete requests that wait for a worker (default 1000; more are 503).
+    pub queue: usize,
+    /// `server.queue_timeout`: longest wait for a worker (default 10 s; then 503).
+    pub queue_timeout: Duration,
+    /// `server.drain_timeout`: from the first signal to the end, whatever runs (default 30 s).
+    pub drain_timeout: Duration,
+    /// `server.drain_idle`: how long a draining server still answers idle connections (default 250 ms).
+    pub drain_idle: Duration,
+    /// `server.requests_per_connection`: then `Connection: close` (default unlimited).
+    pub requests_per_connection: Option<u64>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            threads: 10,
+            connections: None,
+            backlog: 1024,
+            head: HeadLimits::default(),
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(20),
+            body_timeout: Duration::from_secs(10),
+            body_rate: 1024,
+            write_timeout: Duration::from_secs(30),
+            linger_timeout: Duration::from_secs(2),
+            queue: 1000,
+            queue_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(30),
+            drain_idle: Duration::from_millis(250),
+            requests_per_connection: None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The public test client: in process and over a socket, with the same calls.

@@ -1,0 +1,1 @@
+//! Tools that come with the framework: one file each, nothing but hooks and admission through the public interface.

@@ -1,0 +1,1 @@
+//! Integration tests by feature live in `tests/`; this crate is otherwise empty.
