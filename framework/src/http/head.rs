@@ -1,7 +1,20 @@
 //! Request heads: one request line and its fields, checked and kept as bytes plus a table of offsets.
+//!
+//! Reading has two steps. First the end is searched, line by line, never looking at a byte twice, whatever the
+//! pieces that the input comes in; limits and bare line feeds are found here, before the head is complete. Then the
+//! complete head is copied and checked once. Every rule looks at a prefix of the input, so that the outcome does not
+//! depend on how the input was split.
+//!
+//! Framing is decided in `framing`, target forms in `target`. Nothing is decoded here; see `path` and `cookie`.
 
-use super::Refusal;
+use super::fields::{FieldTable, KnownName};
+use super::grammar::{is_token_byte, trim};
+use super::request_line::RequestLine;
+use super::span::Span;
+use super::target::{Target, is_authority};
+use super::{Framing, Refusal};
 use ::http::{Method, Version};
+use std::fmt;
 
 /// How large a request head may be.
 #[derive(Clone, Debug)]
@@ -20,30 +33,58 @@ impl Default for HeadLimits {
     }
 }
 
-/// How the end of a request body is found (RFC 9112, section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Neither Content-Length nor Transfer-Encoding: no body.
-    None,
-    /// Content-Length, canonical; zero is `Length(0)`.
-    Length(u64),
-    /// Transfer-Encoding: chunked.
-    Chunked,
-}
-
 /// One request head, owned: its bytes and the table that finds things in them.
 ///
-/// The value is made to be reused: [`read`](RequestHead::read) keeps the capacity of earlier requests.
+/// The value is made to be reused: [`read`](RequestHead::read) keeps the capacity of earlier requests. While no head has
+/// been read, the method is GET, the version HTTP/1.1, and everything else empty. After a refusal, method, target,
+/// path and [`request_line`](RequestHead::request_line) say as much as could be recognised, for the log.
+///
+/// ```
+/// use kirsch::http::{HeadLimits, RequestHead};
+///
+/// let mut head = RequestHead::new();
+/// let input = b"GET /songs?id=42 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// let used = head.read(input, &mut 0, &HeadLimits::default())?;
+/// assert_eq!(used, Some(input.len()));
+/// assert_eq!((head.path(), head.query()), ("/songs", Some("id=42")));
+/// # Ok::<(), kirsch::http::Refusal>(())
+/// ```
 #[derive(Debug)]
 pub struct RequestHead {
+    /// From the request line to the blank line; after a refusal, the start of the request line.
     bytes: Vec<u8>,
+    method: Method,
+    version: Version,
+    line: Span,
+    target: Span,
+    /// Empty together with a target: absolute-form without a path, which means `/`.
+    path: Span,
+    query: Option<Span>,
+    host: Span,
+    fields: FieldTable,
+    framing: Framing,
+    keep_alive: bool,
+    expects_continue: bool,
 }
 
 impl RequestHead {
     /// An empty head, ready for [`read`](RequestHead::read).
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: Vec::new() }
+        Self {
+            bytes: Vec::new(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            line: Span::default(),
+            target: Span::default(),
+            path: Span::default(),
+            query: None,
+            host: Span::default(),
+            fields: FieldTable::default(),
+            framing: Framing::None,
+            keep_alive: false,
+            expects_continue: false,
+        }
     }
 
     /// Reads a head from the start of `input`, which holds everything received since the last request ended.
@@ -55,74 +96,161 @@ impl RequestHead {
     /// # Errors
     /// A [`Refusal`] names the rule that the head breaks; the connection must end.
     pub fn read(&mut self, input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
-        let _ = (input, searched, limits, &mut self.bytes);
-        todo!()
+        self.clear();
+        match find_head(input, searched, limits) {
+            Ok(None) => Ok(None),
+            Ok(Some((start, end))) => match self.check(&input[start..end], limits) {
+                Ok(()) => Ok(Some(end)),
+                Err(refusal) => {
+                    self.recognise(input);
+                    Err(refusal)
+                }
+            },
+            Err(refusal) => {
+                self.recognise(input);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Empties the head and keeps its buffers.
+    pub fn clear(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut fields = std::mem::take(&mut self.fields);
+        bytes.clear();
+        fields.clear();
+        *self = Self { bytes, fields, ..Self::new() };
+    }
+
+    /// Takes from an incomplete or broken head what can be told of its request line, for the log and the error page.
+    ///
+    /// [`read`](RequestHead::read) does this by itself when it refuses; call it when the head was given up for
+    /// another reason, such as a deadline.
+    pub fn recognise(&mut self, input: &[u8]) {
+        self.clear();
+        let input = &input[start_of_head(input).unwrap_or(0)..];
+        let most = &input[..input.len().min(LONGEST_RECOGNISED)];
+        let line = most.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        self.bytes.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        self.line = Span::new(0, self.bytes.len());
+        let (method, target) = RequestLine::recognise(&self.bytes);
+        let Some(method) = method else { return };
+        self.target = Span::within(&self.bytes, target);
+        if let Ok(parts) = Target::parse(&method, target) {
+            self.path = part_of(&self.bytes, parts.path);
+            self.query = parts.query.map(|query| part_of(&self.bytes, query));
+        }
+        self.method = method;
     }
 
     /// The request method.
     #[must_use]
     pub fn method(&self) -> &Method {
-        todo!()
+        &self.method
     }
 
-    /// The path as sent, still percent-encoded: starts with `/`, or is `*` for OPTIONS.
+    /// The path as sent, still percent-encoded: starts with `/`, or is `*` for OPTIONS. Empty in an empty head.
     #[must_use]
     pub fn path(&self) -> &str {
-        todo!()
+        if self.path.is_empty() && !self.target.is_empty() { "/" } else { self.path.text(&self.bytes) }
     }
 
     /// The query as sent, without its `?`; `None` when there is no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        todo!()
+        self.query.map(|query| query.text(&self.bytes))
     }
 
     /// The request target as sent.
     #[must_use]
     pub fn target(&self) -> &str {
-        todo!()
+        self.target.text(&self.bytes)
     }
 
     /// `HTTP/1.0` or `HTTP/1.1`.
     #[must_use]
     pub fn version(&self) -> Version {
-        todo!()
+        self.version
+    }
+
+    /// The request line as sent, for the log: on one line, whatever the client sent, with `"`, `\` and all bytes that
+    /// are not printable ASCII written as `\x1b`. After a refusal at most its first 1024 bytes.
+    #[must_use]
+    pub fn request_line(&self) -> impl fmt::Display + '_ {
+        Escaped(self.line.of(&self.bytes))
     }
 
     /// The authority of the request: of an absolute-form target, else the Host field; empty when there is none.
     #[must_use]
     pub fn host(&self) -> &str {
-        todo!()
+        self.host.text(&self.bytes)
     }
 
     /// The first field of that name, in any case; `None` also when its value is not UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let _ = name;
-        todo!()
+        std::str::from_utf8(self.fields.first(&self.bytes, name)?).ok()
+    }
+
+    /// The values of all fields of that name, in any case, in the order received.
+    pub fn headers_named<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields.named(&self.bytes, name)
     }
 
     /// All fields in the order received: names as sent, values without surrounding white space.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        std::iter::empty()
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+        self.fields.iter(&self.bytes)
     }
 
     /// How the body that follows is framed.
     #[must_use]
     pub fn framing(&self) -> Framing {
-        todo!()
+        self.framing
+    }
+
+    /// The length of the body that the client announced; `None` also for chunked bodies.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None | Framing::Chunked => None,
+        }
     }
 
     /// Whether the client lets the connection live on after this request (version and Connection field).
     #[must_use]
     pub fn keep_alive(&self) -> bool {
-        todo!()
+        self.keep_alive
     }
 
-    /// Whether the client waits for `100 Continue` before it sends the body (HTTP/1.1 only).
+    /// Whether the client waits for `100 Continue` before it sends the body (HTTP/1.1 only; never without a body).
     #[must_use]
     pub fn expects_continue(&self) -> bool {
-        todo!()
+        self.expects_continue
+    }
+
+    /// Copies a complete head and checks all rules that need the whole of it.
+    fn check(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
+        self.bytes.extend_from_slice(head);
+        let bytes = &self.bytes[..];
+        let line_end = memchr::memchr(b'\n', bytes).map_or(0, |end| end - 1);
+        let line = RequestLine::parse(&bytes[..line_end])?;
+        let target = Target::parse(&line.method, line.target)?;
+        self.fields.read(bytes, &bytes[line_end + 2..], limits.fields)?;
+
+        let host = check_host(&self.fields, bytes, line.version)?;
+        self.host = part_of(bytes, target.authority.unwrap_or(host));
+        self.framing = Framing::of(&self.fields, bytes, line.version)?;
+        self.keep_alive = wants_keep_alive(&self.fields, bytes, line.version);
+        self.expects_continue = check_expectation(&self.fields, bytes, line.version)?
+            && !matches!(self.framing, Framing::None | Framing::Length(0));
+        self.line = Span::new(0, line_end);
+        self.target = part_of(bytes, line.target);
+        self.path = part_of(bytes, target.path);
+        self.query = target.query.map(|query| part_of(bytes, query));
+        self.version = line.version;
+        self.method = line.method;
+        Ok(())
     }
 }
 
@@ -131,3 +259,118 @@ impl Default for RequestHead {
         Self::new()
     }
 }
+
+/// Most bytes of a refused request line that are kept for the log.
+const LONGEST_RECOGNISED: usize = 1024;
+
+/// Where the head begins: one empty line before it is ignored (RFC 9112, section 2.2). `None` while that is open.
+fn start_of_head(input: &[u8]) -> Option<usize> {
+    match input {
+        [] | [b'\r'] => None,
+        [b'\r', b'\n', ..] => Some(2),
+        _ => Some(0),
+    }
+}
+
+/// Searches the start and end of the head; the end is behind the blank line.
+fn find_head(input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<Option<(usize, usize)>, Refusal> {
+    let Some(start) = start_of_head(input) else { return Ok(None) };
+    match input.get(start) {
+        None => return Ok(None),
+        // A TLS greeting or other noise is refused at its first byte rather than at the deadline.
+        Some(&byte) if !is_token_byte(byte) => {
+            return Err(if byte == b'\n' { Refusal::BareLineFeed } else { Refusal::MalformedRequestLine });
+        }
+        Some(_) => {}
+    }
+    // Offsets into a head are 32 bits wide.
+    let head_limit = limits.head.min(u32::MAX as usize);
+    let head_end = start.saturating_add(head_limit);
+    let line_end = start.saturating_add(limits.request_line).saturating_add(2);
+    // Looked at once, by the call that brings the input past this point.
+    if line_end <= head_end
+        && *searched < line_end
+        && input.len() >= line_end
+        && memchr::memchr(b'\n', &input[start..line_end]).is_none()
+    {
+        return Err(Refusal::RequestLineTooLong { limit: limits.request_line });
+    }
+    let window = &input[..input.len().min(head_end)];
+    let from = (*searched).clamp(start, window.len());
+    for offset in memchr::memchr_iter(b'\n', &window[from..]) {
+        let line_feed = from + offset;
+        let line = &window[start..line_feed];
+        match line {
+            [.., b'\n', b'\r'] => return Ok(Some((start, line_feed + 1))),
+            [.., b'\r'] => {}
+            _ => return Err(Refusal::BareLineFeed),
+        }
+    }
+    if input.len() >= head_end {
+        return Err(Refusal::HeadTooLarge { limit: head_limit });
+    }
+    *searched = input.len();
+    Ok(None)
+}
+
+/// The Host field: exactly one in HTTP/1.1, at most one in HTTP/1.0. It may be empty (RFC 9112, section 3.2).
+fn check_host<'a>(fields: &FieldTable, bytes: &'a [u8], version: Version) -> Result<&'a [u8], Refusal> {
+    match fields.known(bytes, KnownName::Host) {
+        None if version == Version::HTTP_10 => Ok(&[]),
+        None => Err(Refusal::MissingHost),
+        Some(_) if fields.is_repeated(KnownName::Host) => Err(Refusal::RepeatedHost),
+        Some(host) if host.is_empty() || is_authority(host) => Ok(host),
+        Some(_) => Err(Refusal::MalformedHost),
+    }
+}
+
+/// RFC 9112, section 9.3: `close` wins, HTTP/1.1 lives on, HTTP/1.0 lives on with `keep-alive`.
+fn wants_keep_alive(fields: &FieldTable, bytes: &[u8], version: Version) -> bool {
+    let Some(first) = fields.known(bytes, KnownName::Connection) else { return version == Version::HTTP_11 };
+    let (mut close, mut keep_alive) = (false, false);
+    let mut note = |list: &[u8]| {
+        for option in list.split(|&byte| byte == b',').map(trim) {
+            close |= option.eq_ignore_ascii_case(b"close");
+            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    };
+    if fields.is_repeated(KnownName::Connection) {
+        fields.named(bytes, "connection").for_each(note);
+    } else {
+        note(first);
+    }
+    !close && (keep_alive || version == Version::HTTP_11)
+}
+
+/// Whether `100-continue` is expected. HTTP/1.0 has no expectations, so the field is ignored there.
+fn check_expectation(fields: &FieldTable, bytes: &[u8], version: Version) -> Result<bool, Refusal> {
+    if version != Version::HTTP_11 || fields.known(bytes, KnownName::Expect).is_none() {
+        return Ok(false);
+    }
+    let known = fields.named(bytes, "expect").all(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    if known { Ok(true) } else { Err(Refusal::UnknownExpectation) }
+}
+
+/// The span of a part that may be empty and then lies nowhere.
+fn part_of(bytes: &[u8], part: &[u8]) -> Span {
+    if part.is_empty() { Span::default() } else { Span::within(bytes, part) }
+}
+
+/// Bytes of a client on one line of a log, between quotation marks.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for &byte in self.0 {
+            match byte {
+                b'"' | b'\\' | 0..=0x1f | 0x7f.. => write!(f, "\\x{byte:02x}")?,
+                _ => f.write_char(char::from(byte))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,14 +8,21 @@
 mod body;
 mod chunked;
 mod date;
+mod fields;
+mod framing;
+mod grammar;
 mod head;
 mod path;
 mod refusal;
+mod request_line;
 mod response;
+mod span;
+mod target;
 
 pub use body::{BodyDecoder, BodyLimits};
 pub use date::DateCache;
-pub use head::{Framing, HeadLimits, RequestHead};
+pub use framing::Framing;
+pub use head::{HeadLimits, RequestHead};
 pub use path::decode_segments;
 pub use refusal::Refusal;
 pub use response::{Persistence, ResponseFraming, write_chunk, write_last_chunk, write_response_head};

@@ -1,47 +1,226 @@
 //! Why the server refuses a request before any handler saw it: one variant for each rule.
+//!
+//! One table below holds every rule: its variant, its status, the section that it comes from, and the sentence that
+//! says what was wrong and, for limits, which setting raises it. A new rule is a new row; nothing else needs to change.
+//! What a refusal looks like to the client (HTML, JSON, text) is not decided here.
 
 use ::http::StatusCode;
 
-/// A request that breaks a rule of HTTP or a limit of the server.
-///
-/// The connection always ends after a refusal: what follows in the stream cannot be trusted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
+macro_rules! refusals {
+    ($(
+        $(#[$documentation:meta])+
+        $name:ident $({ $( $(#[$field_documentation:meta])+ $field:ident: $kind:ty ),+ $(,)? })?
+            => $status:ident, $section:literal, $text:literal;
+    )+) => {
+        /// A request that breaks a rule of HTTP or a limit of the server.
+        ///
+        /// The connection always ends after a refusal: what follows in the stream cannot be trusted.
+        ///
+        /// ```
+        /// use kirsch::http::Refusal;
+        ///
+        /// let refusal = Refusal::HeadTooLarge { limit: 32768 };
+        /// assert_eq!(refusal.status(), 431);
+        /// assert_eq!(refusal.to_string(), "the request head is larger than 32768 bytes (server.limits.head)");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Refusal {
+            $( $(#[$documentation])+ $name $({ $( $(#[$field_documentation])+ $field: $kind ),+ })?, )+
+        }
+
+        impl Refusal {
+            /// The status that the client is answered with.
+            #[must_use]
+            pub fn status(&self) -> StatusCode {
+                match self {
+                    $( Self::$name { .. } => StatusCode::$status, )+
+                }
+            }
+
+            /// Where the rule is written down, such as `RFC 9112, section 3.2`; empty for limits of the server's own.
+            #[must_use]
+            pub fn section(&self) -> &'static str {
+                match self {
+                    $( Self::$name { .. } => $section, )+
+                }
+            }
+        }
+
+        impl std::fmt::Display for Refusal {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $( Self::$name $({ $($field),+ })? => write!(f, $text), )+
+                }
+            }
+        }
+    };
+}
+
+refusals! {
     /// The request line is not `method SP target SP HTTP/1.x`.
-    MalformedRequestLine,
-    /// The body is larger than the limit (bytes) that the named setting sets.
+    MalformedRequestLine => BAD_REQUEST, "RFC 9112, section 3",
+        "the request line is not a method, a target and a version with one space between them";
+    /// The request line is longer than the limit.
+    RequestLineTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    } => URI_TOO_LONG, "RFC 9110, section 15.5.15",
+        "the request line is longer than {limit} bytes (server.limits.request_line)";
+    /// The version is well-formed but neither `HTTP/1.0` nor `HTTP/1.1`.
+    UnsupportedVersion => HTTP_VERSION_NOT_SUPPORTED, "RFC 9110, section 15.6.6",
+        "the protocol version is neither HTTP/1.0 nor HTTP/1.1";
+    /// The target has none of the forms that the method allows, or bytes that are not visible ASCII.
+    MalformedTarget => BAD_REQUEST, "RFC 9112, section 3.2",
+        "the request target is neither a path that starts with `/` nor an http or https address, in visible ASCII";
+    /// The target has a fragment (`#`), which is never sent.
+    FragmentInTarget => BAD_REQUEST, "RFC 9112, section 3.2",
+        "the request target contains a fragment (`#`)";
+    /// The target `*` goes with OPTIONS only.
+    AsteriskWithoutOptions => BAD_REQUEST, "RFC 9112, section 3.2.4",
+        "the request target `*` is only for OPTIONS";
+    /// CONNECT asks for a tunnel, and this server is no proxy.
+    ConnectRefused => BAD_REQUEST, "RFC 9110, section 9.3.6",
+        "CONNECT is only for proxies, which this server is not";
+
+    /// The head is larger than the limit.
+    HeadTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
+        "the request head is larger than {limit} bytes (server.limits.head)";
+    /// The head has more fields than the limit.
+    TooManyFields {
+        /// The limit.
+        limit: usize,
+    } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
+        "the request head has more than {limit} fields (server.limits.fields)";
+    /// A line ends in LF without CR.
+    BareLineFeed => BAD_REQUEST, "RFC 9112, section 2.2",
+        "a line of the request head ends in LF without CR";
+    /// A CR stands alone within a line.
+    BareCarriageReturn => BAD_REQUEST, "RFC 9112, section 2.2",
+        "the request head contains a CR that is not followed by LF";
+    /// A field line has no colon, an empty name, or a name that is not a token.
+    MalformedFieldName => BAD_REQUEST, "RFC 9110, section 5.1",
+        "a field line has no name, or its name contains other than letters, digits and !#$%&'*+-.^_`|~";
+    /// White space between a field name and its colon.
+    SpaceBeforeColon => BAD_REQUEST, "RFC 9112, section 5.1",
+        "a field line has white space between its name and the colon";
+    /// A field line starts with white space (obsolete line folding).
+    FoldedField => BAD_REQUEST, "RFC 9112, section 5.2",
+        "a field line starts with white space (obsolete line folding)";
+    /// A field value contains a control byte other than HTAB.
+    ControlByteInField => BAD_REQUEST, "RFC 9110, section 5.5",
+        "a field value contains a control byte";
+
+    /// HTTP/1.1 without Host.
+    MissingHost => BAD_REQUEST, "RFC 9112, section 3.2",
+        "the Host field is missing";
+    /// More than one Host.
+    RepeatedHost => BAD_REQUEST, "RFC 9112, section 3.2",
+        "there is more than one Host field";
+    /// Host, or the authority of the target, is not `host` or `host:port`.
+    MalformedHost => BAD_REQUEST, "RFC 9110, section 7.2",
+        "the host is not a name or an address with an optional port";
+    /// Content-Length is not one number of 1 to 19 digits.
+    MalformedContentLength => BAD_REQUEST, "RFC 9110, section 8.6",
+        "Content-Length is not one number of 1 to 19 decimal digits";
+    /// More than one Content-Length, even with equal values.
+    RepeatedContentLength => BAD_REQUEST, "RFC 9112, section 6.3",
+        "there is more than one Content-Length";
+    /// Transfer-Encoding together with Content-Length.
+    TransferEncodingWithContentLength => BAD_REQUEST, "RFC 9112, section 6.1",
+        "there are both Transfer-Encoding and Content-Length";
+    /// More than one Transfer-Encoding.
+    RepeatedTransferEncoding => BAD_REQUEST, "RFC 9112, section 6.1",
+        "there is more than one Transfer-Encoding field";
+    /// Transfer-Encoding in an HTTP/1.0 request.
+    TransferEncodingInHttp10 => BAD_REQUEST, "RFC 9112, section 6.1",
+        "an HTTP/1.0 request has a Transfer-Encoding";
+    /// A transfer coding other than exactly `chunked`.
+    UnsupportedTransferCoding => NOT_IMPLEMENTED, "RFC 9112, section 6.1",
+        "the transfer coding is not exactly `chunked`";
+    /// An expectation other than `100-continue`.
+    UnknownExpectation => EXPECTATION_FAILED, "RFC 9110, section 10.1.1",
+        "the Expect field asks for something other than 100-continue";
+
+    /// A `%` in the path without two hexadecimal digits.
+    BadPercentEncoding => BAD_REQUEST, "RFC 3986, section 2.1",
+        "the path contains a `%` that is not followed by two hexadecimal digits";
+    /// A NUL in the decoded path.
+    NulInPath => BAD_REQUEST, "RFC 3986, section 7.3",
+        "the path contains a NUL";
+    /// A path segment that is not UTF-8 after decoding.
+    PathNotUtf8 => BAD_REQUEST, "RFC 3987, section 3.2",
+        "a segment of the path is not UTF-8 after decoding";
+
+    /// A chunk does not start with 1 to 16 hexadecimal digits and CRLF or `;`.
+    MalformedChunkSize => BAD_REQUEST, "RFC 9112, section 7.1",
+        "a chunk does not start with 1 to 16 hexadecimal digits followed by CRLF or `;`";
+    /// A control byte in a chunk extension.
+    MalformedChunkExtension => BAD_REQUEST, "RFC 9112, section 7.1.1",
+        "a chunk extension contains a control byte";
+    /// More bytes of chunk extensions in one body than the server reads.
+    ChunkExtensionsTooLarge {
+        /// The limit in bytes, for all chunks of one body together.
+        limit: u64,
+    } => BAD_REQUEST, "RFC 9112, section 7.1.1",
+        "the chunk extensions of the request body are larger than {limit} bytes";
+    /// The content of a chunk is not followed by CRLF.
+    MalformedChunkEnd => BAD_REQUEST, "RFC 9112, section 7.1",
+        "the content of a chunk is not followed by CRLF";
+    /// A trailer field breaks the rules of fields.
+    MalformedTrailer => BAD_REQUEST, "RFC 9112, section 7.1.2",
+        "a trailer field is not a name, a colon and a value without control bytes";
+    /// The trailer section is larger than the server reads.
+    TrailersTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
+        "the trailer section is larger than {limit} bytes";
+    /// The trailer section has more fields than the server reads.
+    TooManyTrailers {
+        /// The limit.
+        limit: u32,
+    } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
+        "the trailer section has more than {limit} fields";
+
+    /// The body is larger than the limit that the path's setting sets.
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
-    },
+    } => PAYLOAD_TOO_LARGE, "RFC 9110, section 15.5.14",
+        "the request body is larger than {limit} bytes, the body limit of this path";
     /// The client did not send what it promised in time.
     TooSlow {
         /// The setting that holds the deadline.
         setting: &'static str,
-    },
+    } => REQUEST_TIMEOUT, "RFC 9110, section 15.5.9",
+        "the client did not send the request in time ({setting})";
     /// No worker became free in time, or the queue is full.
-    Overloaded,
-}
-
-impl Refusal {
-    /// The status that the client is answered with.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::MalformedRequestLine => StatusCode::BAD_REQUEST,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let _ = f;
-        todo!()
-    }
+    Overloaded => SERVICE_UNAVAILABLE, "RFC 9110, section 15.6.4",
+        "no worker became free in time (server.threads, server.queue, server.queue_timeout)";
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_names_its_value_and_its_setting() {
+        let text = Refusal::RequestLineTooLong { limit: 8192 }.to_string();
+        assert_eq!(text, "the request line is longer than 8192 bytes (server.limits.request_line)");
+        assert!(Refusal::TooSlow { setting: "server.head_timeout" }.to_string().ends_with("(server.head_timeout)"));
+    }
+
+    #[test]
+    fn each_limit_has_its_own_status() {
+        assert_eq!(Refusal::RequestLineTooLong { limit: 1 }.status(), 414);
+        assert_eq!(Refusal::HeadTooLarge { limit: 1 }.status(), 431);
+        assert_eq!(Refusal::TooManyFields { limit: 1 }.status(), 431);
+        assert_eq!(Refusal::BodyTooLarge { limit: 1 }.status(), 413);
+    }
+}

@@ -1,0 +1,121 @@
+//! Request lines: `method SP target SP version` and nothing else (RFC 9112, section 3).
+
+use super::Refusal;
+use super::grammar::is_token;
+use ::http::{Method, Version};
+
+/// The three parts of a request line. The target is visible ASCII; its form is not checked yet.
+#[derive(Debug)]
+pub(super) struct RequestLine<'a> {
+    pub(super) method: Method,
+    pub(super) target: &'a [u8],
+    pub(super) version: Version,
+}
+
+impl<'a> RequestLine<'a> {
+    /// Takes a line without its CRLF apart.
+    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
+        let malformed = || match memchr::memchr(b'\r', line) {
+            Some(_) => Refusal::BareCarriageReturn,
+            None => Refusal::MalformedRequestLine,
+        };
+        let (method, rest) = split_at_space(line).ok_or_else(malformed)?;
+        let (target, version) = split_at_space(rest).ok_or_else(malformed)?;
+        let method = parse_method(method).ok_or_else(malformed)?;
+        if target.is_empty() {
+            return Err(malformed());
+        }
+        let version = match version {
+            b"HTTP/1.1" => Version::HTTP_11,
+            b"HTTP/1.0" => Version::HTTP_10,
+            other if is_version(other) => return Err(Refusal::UnsupportedVersion),
+            _ => return Err(malformed()),
+        };
+        if !target.iter().all(u8::is_ascii_graphic) {
+            return Err(if target.contains(&b'\r') { Refusal::BareCarriageReturn } else { Refusal::MalformedTarget });
+        }
+        Ok(Self { method, target, version })
+    }
+
+    /// The method and the target of a line that is cut off or broken, as far as they can be told, for the log.
+    pub(super) fn recognise(line: &'a [u8]) -> (Option<Method>, &'a [u8]) {
+        let Some((method, rest)) = split_at_space(line) else { return (None, &[]) };
+        let Some(method) = parse_method(method) else { return (None, &[]) };
+        let end = rest.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
+        (Some(method), &rest[..end])
+    }
+}
+
+fn parse_method(method: &[u8]) -> Option<Method> {
+    if is_token(method) { Method::from_bytes(method).ok() } else { None }
+}
+
+fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = memchr::memchr(b' ', line)?;
+    Some((&line[..space], &line[space + 1..]))
+}
+
+fn is_version(text: &[u8]) -> bool {
+    matches!(text, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(line: &str) -> Refusal {
+        RequestLine::parse(line.as_bytes()).expect_err(line)
+    }
+
+    #[test]
+    fn the_three_parts_are_told_apart() {
+        let line = RequestLine::parse(b"PROPFIND /a?b HTTP/1.0").expect("well-formed");
+        assert_eq!((line.method.as_str(), line.target, line.version), ("PROPFIND", &b"/a?b"[..], Version::HTTP_10));
+    }
+
+    #[test]
+    fn anything_but_three_parts_with_single_spaces_is_refused_c7() {
+        for line in [
+            "",
+            " ",
+            "GET",
+            "GET /",
+            "GET  / HTTP/1.1",
+            "GET /  HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            " GET / HTTP/1.1",
+            "GET / HTTP/1.1 x",
+            "GET\t/ HTTP/1.1",
+            "GET /\tHTTP/1.1",
+            "/ HTTP/1.1",
+            "G(T / HTTP/1.1",
+            "GET / x HTTP/1.1",
+        ] {
+            assert_eq!(refusal(line), Refusal::MalformedRequestLine, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_version_is_refused_c7() {
+        for version in
+            ["HTTP/1", "HTTP/1.1x", "HTTP/11.1", "HTTP/1.10", "http/1.1", "HTTP/1,1", "HTTPS/1.1", "HTTP/x.1", "1.1"]
+        {
+            assert_eq!(refusal(&format!("GET / {version}")), Refusal::MalformedRequestLine, "{version}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_not_supported_c7() {
+        for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/9.9"] {
+            assert_eq!(refusal(&format!("GET / {version}")), Refusal::UnsupportedVersion, "{version}");
+        }
+    }
+
+    #[test]
+    fn only_visible_ascii_is_a_target() {
+        for target in ["/\u{e9}", "/\u{7f}", "/\0", "/\x0b"] {
+            assert_eq!(refusal(&format!("GET {target} HTTP/1.1")), Refusal::MalformedTarget, "{target:?}");
+        }
+        assert_eq!(refusal("GET /\r HTTP/1.1"), Refusal::BareCarriageReturn);
+    }
+}

@@ -1,0 +1,168 @@
+//! Request targets and authorities (RFC 9112, section 3.2; RFC 3986, section 3.2).
+//!
+//! Three forms are answered: `/path?query`, `http://authority/path?query`, and `*` for OPTIONS. The fourth, for CONNECT,
+//! is refused, since it makes sense for proxies only. Nothing is decoded here.
+
+use super::Refusal;
+use ::http::Method;
+use std::net::Ipv6Addr;
+
+/// The parts of a target, still encoded. The path is empty when an absolute-form target has none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) authority: Option<&'a [u8]>,
+    pub(super) path: &'a [u8],
+    pub(super) query: Option<&'a [u8]>,
+}
+
+impl<'a> Target<'a> {
+    /// Takes a target of visible ASCII apart.
+    pub(super) fn parse(method: &Method, target: &'a [u8]) -> Result<Self, Refusal> {
+        if *method == Method::CONNECT {
+            return Err(Refusal::ConnectRefused);
+        }
+        if memchr::memchr(b'#', target).is_some() {
+            return Err(Refusal::FragmentInTarget);
+        }
+        if target.first() == Some(&b'/') {
+            return Ok(Self::split(None, target));
+        }
+        if target == b"*" {
+            return match *method {
+                Method::OPTIONS => Ok(Self { authority: None, path: target, query: None }),
+                _ => Err(Refusal::AsteriskWithoutOptions),
+            };
+        }
+        let rest = after_scheme(target).ok_or(Refusal::MalformedTarget)?;
+        let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        if authority.is_empty() || !is_authority(authority) {
+            return Err(Refusal::MalformedHost);
+        }
+        Ok(Self::split(Some(authority), rest))
+    }
+
+    fn split(authority: Option<&'a [u8]>, path_and_query: &'a [u8]) -> Self {
+        match memchr::memchr(b'?', path_and_query) {
+            Some(mark) => Self { authority, path: &path_and_query[..mark], query: Some(&path_and_query[mark + 1..]) },
+            None => Self { authority, path: path_and_query, query: None },
+        }
+    }
+}
+
+/// Whether `authority` is `host` or `host:port`. User names are refused; so is an empty host with a port.
+pub(super) fn is_authority(authority: &[u8]) -> bool {
+    if authority.first() == Some(&b'[') {
+        let Some(end) = memchr::memchr(b']', authority) else { return false };
+        return is_ipv6(&authority[1..end]) && is_port_part(&authority[end + 1..]);
+    }
+    let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
+    end > 0 && is_host_name(&authority[..end]) && is_port_part(&authority[end..])
+}
+
+fn after_scheme(target: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| match target.split_at_checked(scheme.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(scheme) => Some(rest),
+        _ => None,
+    })
+}
+
+fn is_ipv6(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Unreserved, percent-encoded and sub-delimiters of RFC 3986, section 3.2.2, except the comma: `a,b` looks like a list
+/// of two hosts, and programs that split it would see another host than we do.
+fn is_host_name(mut name: &[u8]) -> bool {
+    while let [first, rest @ ..] = name {
+        name = match first {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => rest,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' => rest,
+            b'%' => match rest {
+                [high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+                _ => return false,
+            },
+            _ => return false,
+        };
+    }
+    true
+}
+
+fn is_port_part(text: &[u8]) -> bool {
+    match text {
+        [] | [b':'] => true,
+        [b':', digits @ ..] => {
+            digits.len() <= 5
+                && digits.iter().all(u8::is_ascii_digit)
+                && digits.iter().fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(target: &str) -> Result<Target<'_>, Refusal> {
+        Target::parse(&Method::GET, target.as_bytes())
+    }
+
+    #[test]
+    fn a_path_and_its_query_part_at_the_first_question_mark() {
+        let target = parse("/a?b?c").expect("well-formed");
+        assert_eq!((target.path, target.query), (&b"/a"[..], Some(&b"b?c"[..])));
+        assert_eq!(parse("/?").expect("well-formed").query, Some(&b""[..]));
+        assert_eq!(parse("/").expect("well-formed").query, None);
+    }
+
+    #[test]
+    fn an_absolute_form_brings_its_authority_c14() {
+        let target = parse("HTTP://example.org:80/a?b").expect("well-formed");
+        assert_eq!((target.authority, target.path), (Some(&b"example.org:80"[..]), &b"/a"[..]));
+        assert_eq!(
+            parse("https://h?q").expect("well-formed"),
+            Target { authority: Some(b"h"), path: b"", query: Some(b"q") }
+        );
+    }
+
+    #[test]
+    fn an_absolute_form_without_a_host_or_with_a_user_is_refused() {
+        for target in ["http://", "http:///a", "http://user@h/", "http://a:b@h/", "http://h:x/", "https://?q"] {
+            assert_eq!(parse(target), Err(Refusal::MalformedHost), "{target}");
+        }
+    }
+
+    #[test]
+    fn other_forms_are_refused_c14() {
+        for target in ["a", "ftp://h/", "h:80", "http:/h", "?a", "**", "http//h"] {
+            assert_eq!(parse(target), Err(Refusal::MalformedTarget), "{target}");
+        }
+        assert_eq!(parse("/a#b"), Err(Refusal::FragmentInTarget));
+    }
+
+    #[test]
+    fn an_asterisk_is_for_options_c14() {
+        assert_eq!(parse("*"), Err(Refusal::AsteriskWithoutOptions));
+        assert!(Target::parse(&Method::OPTIONS, b"*").is_ok());
+    }
+
+    #[test]
+    fn connect_is_refused_c14() {
+        assert_eq!(Target::parse(&Method::CONNECT, b"h:443"), Err(Refusal::ConnectRefused));
+        assert_eq!(Target::parse(&Method::CONNECT, b"/"), Err(Refusal::ConnectRefused));
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_an_optional_port() {
+        for host in ["h", "h:", "a-b.example", "127.0.0.1:65535", "[::1]", "[::1]:80", "x_y", "%41"] {
+            assert!(is_authority(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "", ":80", "h:65536", "h:000080", "h:8x", "h:+8", "a b", "a,b", "a/b", "u@h", "[::1", "[::1]x", "[x]",
+            "::1", "h?", "%4", "a\\b", "\u{e9}", "h:80:80", "a\tb", "<h>",
+        ] {
+            assert!(!is_authority(host.as_bytes()), "{host}");
+        }
+    }
+}
