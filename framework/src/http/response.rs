@@ -215,8 +215,8 @@ mod tests {
         String::from_utf8(out).expect("ASCII")
     }
 
-    fn choose(method: Method, version: Version, status: u16, length: Option<u64>) -> ResponseFraming {
-        ResponseFraming::choose(&method, version, StatusCode::from_u16(status).expect("a status"), length)
+    fn choose(method: &Method, version: Version, status: u16, length: Option<u64>) -> ResponseFraming {
+        ResponseFraming::choose(method, version, StatusCode::from_u16(status).expect("a status"), length)
     }
 
     #[test]
@@ -268,22 +268,22 @@ mod tests {
     #[test]
     fn bodiless_statuses_have_no_framing() {
         for status in [100, 101, 103, 204, 304] {
-            assert_eq!(choose(Method::GET, Version::HTTP_11, status, Some(5)), ResponseFraming::None, "{status}");
+            assert_eq!(choose(&Method::GET, Version::HTTP_11, status, Some(5)), ResponseFraming::None, "{status}");
         }
-        assert_eq!(choose(Method::GET, Version::HTTP_11, 205, Some(5)), ResponseFraming::Length(0));
+        assert_eq!(choose(&Method::GET, Version::HTTP_11, 205, Some(5)), ResponseFraming::Length(0));
     }
 
     #[test]
     fn a_stream_is_chunked_or_ends_with_the_connection() {
-        assert_eq!(choose(Method::GET, Version::HTTP_11, 200, None), ResponseFraming::Chunked);
-        assert_eq!(choose(Method::GET, Version::HTTP_10, 200, None), ResponseFraming::Close);
-        assert_eq!(choose(Method::GET, Version::HTTP_10, 200, Some(5)), ResponseFraming::Length(5));
+        assert_eq!(choose(&Method::GET, Version::HTTP_11, 200, None), ResponseFraming::Chunked);
+        assert_eq!(choose(&Method::GET, Version::HTTP_10, 200, None), ResponseFraming::Close);
+        assert_eq!(choose(&Method::GET, Version::HTTP_10, 200, Some(5)), ResponseFraming::Length(5));
     }
 
     #[test]
     fn head_has_the_framing_fields_of_get_c13() {
-        assert_eq!(choose(Method::HEAD, Version::HTTP_11, 200, Some(5)), ResponseFraming::Length(5));
-        assert_eq!(choose(Method::HEAD, Version::HTTP_11, 200, None), ResponseFraming::Chunked);
-        assert_eq!(choose(Method::HEAD, Version::HTTP_10, 200, None), ResponseFraming::None);
+        assert_eq!(choose(&Method::HEAD, Version::HTTP_11, 200, Some(5)), ResponseFraming::Length(5));
+        assert_eq!(choose(&Method::HEAD, Version::HTTP_11, 200, None), ResponseFraming::Chunked);
+        assert_eq!(choose(&Method::HEAD, Version::HTTP_10, 200, None), ResponseFraming::None);
     }
 }

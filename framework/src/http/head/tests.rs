@@ -328,6 +328,7 @@ fn a_head_over_its_limit_is_refused_c21() {
     assert!(read_with(input, &limits(100, input.len(), 10)).expect("complete").is_ok());
     let less = input.len() - 1;
     assert_eq!(read_with(input, &limits(100, less, 10)), Some(Err(Refusal::HeadTooLarge { limit: less })));
+    assert_eq!(read_with(&input[..less], &limits(100, less, 10)), Some(Err(Refusal::HeadTooLarge { limit: less })));
     let endless = [b'a'; 100];
     assert_eq!(read_with(&endless, &limits(100, 50, 10)), Some(Err(Refusal::HeadTooLarge { limit: 50 })));
 }
