@@ -1,18 +1,61 @@
 //! Request bodies: from framed bytes to content, whatever the framing.
+//!
+//! Where the body ends is all that is decided here; where its content goes is the caller's choice. After a refusal the
+//! decoder stays refused: what follows in the stream belongs to nobody.
 
+use super::chunked::ChunkedDecoder;
 use super::{Framing, Refusal};
 
 /// How much of a request body is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Most bytes of content; more is [`Refusal::BodyTooLarge`].
+    /// Most bytes of content, decoded (default 100 MiB, as CherryPy); more is [`Refusal::BodyTooLarge`].
     pub content: u64,
+    /// Most bytes of chunk extensions in one body (default 16 KiB, as hyper and Node.js). Nobody uses them, and without a limit
+    /// they would carry bytes past the limit of the content.
+    pub extensions: u64,
+    /// Most bytes of the trailer section (default 8 KiB).
+    pub trailers: u64,
+    /// Most trailer fields (default 100, as many as header fields).
+    pub trailer_fields: u32,
+}
+
+impl BodyLimits {
+    /// The default limits with at most `content` bytes of content.
+    #[must_use]
+    pub fn new(content: u64) -> Self {
+        Self { content, ..Self::default() }
+    }
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self { content: 100 * 1024 * 1024, extensions: 16 * 1024, trailers: 8 * 1024, trailer_fields: 100 }
+    }
 }
 
 /// Takes the framing off one request body.
+///
+/// ```
+/// use kirsch::http::{BodyDecoder, BodyLimits, Framing};
+///
+/// let mut decoder = BodyDecoder::new(Framing::Chunked, BodyLimits::new(1000))?;
+/// let (input, mut content) = (b"5\r\nHello\r\n0\r\n\r\nGET /next", Vec::new());
+/// let used = decoder.decode(input, &mut content)?;
+/// assert_eq!((&content[..], &input[used..]), (&b"Hello"[..], &b"GET /next"[..]));
+/// assert!(decoder.is_complete());
+/// # Ok::<(), kirsch::http::Refusal>(())
+/// ```
 #[derive(Debug)]
 pub struct BodyDecoder {
-    framing: Framing,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Length { left: u64 },
+    Chunked(ChunkedDecoder),
+    Refused(Refusal),
 }
 
 impl BodyDecoder {
@@ -21,29 +64,57 @@ impl BodyDecoder {
     /// # Errors
     /// [`Refusal::BodyTooLarge`] when the announced length already exceeds the limit.
     pub fn new(framing: Framing, limits: BodyLimits) -> Result<Self, Refusal> {
-        let _ = limits;
-        Ok(Self { framing })
+        let state = match framing {
+            Framing::None => State::Length { left: 0 },
+            Framing::Length(length) if length > limits.content => {
+                return Err(Refusal::BodyTooLarge { limit: limits.content });
+            }
+            Framing::Length(length) => State::Length { left: length },
+            Framing::Chunked => State::Chunked(ChunkedDecoder::new(limits)),
+        };
+        Ok(Self { state })
     }
 
     /// Decodes from the start of `input`, appends content to `content` and returns how many bytes of `input`
     /// were used. Uses all of `input` unless the body ends within it.
     ///
     /// # Errors
-    /// Any doubt about the framing, or a limit passed.
+    /// Any doubt about the framing, or a limit passed; from then on the same refusal each time.
     pub fn decode(&mut self, input: &[u8], content: &mut Vec<u8>) -> Result<usize, Refusal> {
-        let _ = (input, content, self.framing);
-        todo!()
+        match &mut self.state {
+            State::Length { left } => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                content.extend_from_slice(&input[..length]);
+                *left -= length as u64;
+                Ok(length)
+            }
+            State::Chunked(decoder) => {
+                decoder.decode(input, content).inspect_err(|&refusal| self.state = State::Refused(refusal))
+            }
+            State::Refused(refusal) => Err(*refusal),
+        }
     }
 
     /// Whether the body has ended: the next byte belongs to the next request.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        todo!()
+        match &self.state {
+            State::Length { left } => *left == 0,
+            State::Chunked(decoder) => decoder.is_complete(),
+            State::Refused(_) => false,
+        }
     }
 
-    /// How many bytes of content are still to come, when the framing says so.
+    /// How many bytes of content are still to come, when that is known: by Content-Length, or at the end.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        todo!()
+        match &self.state {
+            State::Length { left } => Some(*left),
+            State::Chunked(decoder) => decoder.is_complete().then_some(0),
+            State::Refused(_) => None,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,6 +202,13 @@ impl RequestHead {
         self.fields.iter(&self.bytes)
     }
 
+    /// The cookies of all Cookie fields, as [`cookies`](super::cookies) reads them.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        // The index spares requests without cookies the search.
+        let any = self.fields.known(&self.bytes, KnownName::Cookie).is_some();
+        any.then(|| self.headers_named("cookie")).into_iter().flatten().flat_map(super::cookies)
+    }
+
     /// How the body that follows is framed.
     #[must_use]
     pub fn framing(&self) -> Framing {

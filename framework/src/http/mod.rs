@@ -5,13 +5,17 @@
 //! * Strict by default (RFC 9110, RFC 9112). Any doubt about framing is a [`Refusal`] that ends the connection.
 //! * What comes out never depends on how the input was split.
 
+mod accept;
 mod body;
 mod chunked;
+mod cookie;
 mod date;
 mod fields;
 mod framing;
 mod grammar;
 mod head;
+#[cfg(test)]
+mod noise;
 mod path;
 mod refusal;
 mod request_line;
@@ -19,10 +23,13 @@ mod response;
 mod span;
 mod target;
 
+pub use accept::best_media_type;
 pub use body::{BodyDecoder, BodyLimits};
+pub use chunked::{write_chunk, write_last_chunk};
+pub use cookie::cookies;
 pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
 pub use path::decode_segments;
 pub use refusal::Refusal;
-pub use response::{Persistence, ResponseFraming, write_chunk, write_last_chunk, write_response_head};
+pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};

@@ -186,12 +186,12 @@ refusals! {
     } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
         "the trailer section has more than {limit} fields";
 
-    /// The body is larger than the limit that the path's setting sets.
+    /// The body is larger than the limit of its path.
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
     } => PAYLOAD_TOO_LARGE, "RFC 9110, section 15.5.14",
-        "the request body is larger than {limit} bytes, the body limit of this path";
+        "the request body is larger than {limit} bytes (max_body of the path)";
     /// The client did not send what it promised in time.
     TooSlow {
         /// The setting that holds the deadline.

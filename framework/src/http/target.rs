@@ -36,7 +36,7 @@ impl<'a> Target<'a> {
         let rest = after_scheme(target).ok_or(Refusal::MalformedTarget)?;
         let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        if authority.is_empty() || !is_authority(authority) {
+        if !is_authority(authority) {
             return Err(Refusal::MalformedHost);
         }
         Ok(Self::split(Some(authority), rest))

@@ -1,0 +1,187 @@
+//! Choosing a media type by the Accept field (RFC 9110, section 12.5.1). Never fails: what cannot be read is ignored.
+
+/// Which of the `offered` media types the client likes best: by weight, then by their order in `offered`.
+///
+/// The weight of each comes from the most specific range that matches it. Malformed ranges are ignored; when none is left,
+/// or `accept` is empty, the first one offered is the answer. `None` when the client rules all of them out.
+///
+/// ```
+/// use kirsch::http::best_media_type;
+///
+/// let offered = ["text/html", "application/json"];
+/// assert_eq!(best_media_type("application/json, */*;q=0.1", &offered), Some("application/json"));
+/// assert_eq!(best_media_type("", &offered), Some("text/html"));
+/// assert_eq!(best_media_type("image/png", &offered), None);
+/// ```
+#[must_use]
+pub fn best_media_type<'o>(accept: &str, offered: &[&'o str]) -> Option<&'o str> {
+    if ranges(accept).next().is_none() {
+        return offered.first().copied();
+    }
+    let mut best: Option<(&str, u16)> = None;
+    for &media_type in offered {
+        let weight = weight_of(accept, media_type);
+        if weight > best.map_or(0, |(_, weight)| weight) {
+            best = Some((media_type, weight));
+        }
+    }
+    best.map(|(media_type, _)| media_type)
+}
+
+/// One range of an Accept field, such as `text/*;q=0.5`.
+struct Range<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    /// Everything between the subtype and the weight.
+    parameters: &'a str,
+    /// In thousandths.
+    weight: u16,
+}
+
+impl Range<'_> {
+    /// How closely the range matches `media_type`, if it does.
+    fn specificity(&self, media_type: &str) -> Option<usize> {
+        let (essence, offered) = media_type.split_once(';').unwrap_or((media_type, ""));
+        let (kind, subtype) = essence.trim().split_once('/')?;
+        match (self.kind, self.subtype) {
+            ("*", "*") => Some(0),
+            (wanted, "*") if wanted.eq_ignore_ascii_case(kind) => Some(1),
+            (wanted, wanted_subtype)
+                if wanted.eq_ignore_ascii_case(kind) && wanted_subtype.eq_ignore_ascii_case(subtype) =>
+            {
+                let mut count = 0;
+                for wanted in parameters(self.parameters) {
+                    if !parameters(offered).any(|parameter| parameter.eq_ignore_ascii_case(wanted)) {
+                        return None;
+                    }
+                    count += 1;
+                }
+                Some(2 + count)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn weight_of(accept: &str, media_type: &str) -> u16 {
+    ranges(accept)
+        .filter_map(|range| Some((range.specificity(media_type)?, range.weight)))
+        .max()
+        .map_or(0, |(_, weight)| weight)
+}
+
+fn ranges(accept: &str) -> impl Iterator<Item = Range<'_>> {
+    accept.split(',').filter_map(parse_range)
+}
+
+fn parse_range(text: &str) -> Option<Range<'_>> {
+    let (essence, rest) = text.split_once(';').unwrap_or((text, ""));
+    let (kind, subtype) = essence.trim().split_once('/')?;
+    if kind.is_empty() || subtype.is_empty() || (kind == "*" && subtype != "*") {
+        return None;
+    }
+    let mut weight = 1000;
+    let mut weight_start = rest.len();
+    let mut position = 0;
+    for part in rest.split(';') {
+        if let Some((name, value)) = part.split_once('=')
+            && name.trim().eq_ignore_ascii_case("q")
+        {
+            weight = parse_weight(value.trim())?;
+            weight_start = position;
+            break;
+        }
+        position += part.len() + 1;
+    }
+    Some(Range { kind, subtype, parameters: &rest[..weight_start], weight })
+}
+
+fn parameters(text: &str) -> impl Iterator<Item = &str> {
+    text.split(';').map(str::trim).filter(|parameter| !parameter.is_empty())
+}
+
+/// A weight in thousandths: `0` or `1` with at most three decimals (RFC 9110, section 12.4.2).
+fn parse_weight(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths = decimals.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    match (whole, thousandths) {
+        ("0", _) => Some(thousandths),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::noise::Noise;
+    use super::*;
+
+    const OFFERED: [&str; 3] = ["text/html", "application/json", "text/plain"];
+
+    fn best(accept: &str) -> Option<&str> {
+        best_media_type(accept, &OFFERED)
+    }
+
+    #[test]
+    fn the_highest_weight_wins() {
+        assert_eq!(best("text/html;q=0.5, application/json;q=0.9"), Some("application/json"));
+        assert_eq!(best("text/plain, text/html;q=0.999"), Some("text/plain"));
+    }
+
+    #[test]
+    fn equal_weights_go_by_the_order_of_the_offer() {
+        assert_eq!(best("text/plain, application/json"), Some("application/json"));
+        assert_eq!(best("*/*"), Some("text/html"));
+    }
+
+    #[test]
+    fn the_most_specific_range_decides() {
+        assert_eq!(best("text/*, text/html;q=0.1"), Some("text/plain"));
+        assert_eq!(best("*/*;q=0.1, application/*"), Some("application/json"));
+    }
+
+    #[test]
+    fn a_weight_of_zero_rules_out() {
+        assert_eq!(best("text/html;q=0, */*"), Some("application/json"));
+        assert_eq!(best("*/*;q=0"), None);
+        assert_eq!(best("image/png"), None);
+    }
+
+    #[test]
+    fn malformed_ranges_are_ignored_c15() {
+        for accept in
+            ["", "x", "text/html;q=x, a", "/", "*/html", ";q=1", ",,", "text/html;q=1.5", "text/html;q=0.1234"]
+        {
+            assert_eq!(best(accept), Some("text/html"), "{accept}");
+        }
+        assert_eq!(best("application/json, text/html;q=-1"), Some("application/json"));
+    }
+
+    #[test]
+    fn parameters_must_be_offered_to_match() {
+        assert_eq!(best("text/html;level=1, text/plain;q=0.1"), Some("text/plain"));
+        let offered = ["text/html; level=1", "text/plain"];
+        assert_eq!(best_media_type("TEXT/HTML;Level=1;q=0.5, */*;q=0.1", &offered), Some("text/html; level=1"));
+    }
+
+    #[test]
+    fn a_browser_gets_html() {
+        assert_eq!(
+            best("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"),
+            Some("text/html")
+        );
+    }
+
+    #[test]
+    fn nothing_breaks_the_choice_c15() {
+        let mut noise = Noise::new();
+        for _ in 0..5_000 {
+            let mut input = b"text/html;level=1;q=0.5, */*;q=0, a/b".to_vec();
+            noise.mutate(&mut input, b",;/=*q01.\" \xc3\xa9");
+            let _ = best(&String::from_utf8_lossy(&input)).map(str::len);
+        }
+    }
+}
