@@ -24,7 +24,7 @@ pub use exchange::{
     Argument, Body, Bytes, Conn, Cookies, Error, Exchange, Form, Html, IntoResponse, Json, Parameter, Params, Query,
     Redirect, Request, Response, Segments, Stream, Text,
 };
-pub use kirsch_macros::{Parameter, handlers, resource};
+pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Tree};
 pub use sessions::{Session, SessionView, Sessions};
@@ -37,6 +37,6 @@ pub mod prelude {
     pub use crate::{
         App, Body, Bytes, Conn, Cookies, Error, Exchange, Flow, Form, HookPoint, Hooks, Html, IntoResponse, Json,
         Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session, SessionView,
-        Sessions, StatusCode, Stream, Text, Tool, Tree, handlers, resource,
+        Sessions, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers, resource,
     };
 }

@@ -1,21 +1,81 @@
 //! The attribute macros of kirsch: `#[handlers]`, `#[resource]` and `derive(Parameter)`.
+//!
+//! The macros look at signatures and nothing else: they write an `impl ::kirsch::Publish` next to the block and give the block
+//! back as it was, without the marks. What a type can be (argument, response, child) is asked of the compiler by naming the
+//! type in the generated code at the place where the user wrote it; what a signature can be is checked here. All mistakes of a
+//! block are reported at once, and the `Publish` impl is written even then, so that one mistake is one error.
+
+mod block;
+mod generate;
+mod marks;
+mod method;
+mod parameter;
 
 use proc_macro::TokenStream;
+use quote::quote;
 
-/// Publishes the exposed methods of an impl block as pages.
+/// Publishes the methods of an impl block that are marked with `#[expose]` as pages.
+///
+/// * [`#[expose]`](macro@expose) makes a method a page. Its name is the path segment; `index` answers for the node itself, `default` for
+///   whatever nothing else answers.
+/// * [`#[child]`](macro@child) makes a method a step down to another node.
+/// * Everything else stays private.
+///
+/// Handlers run on many threads at once, so they take `&self`; state that changes belongs behind a lock or in an atomic.
+/// One block of a type can be published; other impl blocks of the type are untouched.
 #[proc_macro_attribute]
-pub fn handlers(_attribute: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    block::expand(block::Kind::Pages, attribute.into(), item.into()).into()
 }
 
-/// Publishes the methods of an impl block that are named as HTTP methods.
+/// Publishes an impl block as a resource: the methods named `get post put patch delete head options` answer these HTTP methods.
+///
+/// Every other method is private, unless it is a [`#[child]`](macro@child), or a page below the resource with
+/// [`#[expose]`](macro@expose). HEAD follows `get`; OPTIONS is answered without a method for it; an HTTP method that is missing here
+/// is answered with 405 and the list of those that are there.
 #[proc_macro_attribute]
-pub fn resource(_attribute: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn resource(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    block::expand(block::Kind::Resource, attribute.into(), item.into()).into()
+}
+
+/// Makes a method of a `#[handlers]` block a page.
+///
+/// * `#[expose]`: under the method's name, for GET, HEAD and POST.
+/// * `#[expose(alias = "song.json")]`: under this path segment as well; may be repeated.
+/// * `#[expose(name = "new")]`: under this path segment in place of the method's name.
+/// * `#[expose(put, delete)]`: for these HTTP methods only; HEAD goes with `get`. Two pages may share a name when they answer different methods.
+///
+/// A `-` or `.` in the path also matches a `_` of the name.
+#[proc_macro_attribute]
+pub fn expose(_attribute: TokenStream, item: TokenStream) -> TokenStream {
+    outside("expose", item)
+}
+
+/// Makes a method of a `#[handlers]` or `#[resource]` block a step down: it returns the node that goes on with the path.
+///
+/// The arguments are taken from the path segments that follow the name, in order; arguments by type, as `&Request`, work as well.
+/// A child named `default` matches any segment and takes it as its first argument. The return is a node, owned or borrowed, or
+/// a `Result` or `Option` of one. `#[child(name = "...")]` puts it under another name.
+#[proc_macro_attribute]
+pub fn child(_attribute: TokenStream, item: TokenStream) -> TokenStream {
+    outside("child", item)
 }
 
 /// Makes an enum or newtype usable as an argument by name.
-#[proc_macro_derive(Parameter)]
-pub fn parameter(_item: TokenStream) -> TokenStream {
-    TokenStream::new()
+///
+/// A variant is written in the path, query or form as its name in snake case, or as `#[parameter(rename = "...")]` says. A newtype
+/// is written as its content.
+#[proc_macro_derive(Parameter, attributes(parameter))]
+pub fn parameter(item: TokenStream) -> TokenStream {
+    parameter::expand(item.into()).into()
+}
+
+/// The block's macro takes its marks out; one that is expanded by itself stands in the wrong place.
+fn outside(mark: &str, item: TokenStream) -> TokenStream {
+    let message = format!(
+        "`#[{mark}]` only works on a method inside an `impl` block that is marked with `#[handlers]` or `#[resource]`"
+    );
+    let error = syn::Error::new(proc_macro2::Span::call_site(), message).to_compile_error();
+    let item = proc_macro2::TokenStream::from(item);
+    quote!(#error #item).into()
 }

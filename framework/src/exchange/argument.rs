@@ -1,13 +1,32 @@
 //! Arguments of handlers: how a value of a handler's signature is taken out of an exchange.
 
-use super::{HttpError, Request, RequestBody, Values};
+use super::{Handler, HttpError, InvalidParameter, Parameter, Request, RequestBody, Values};
 use ::http::StatusCode;
+use std::ops::Range;
 
 /// What can be an argument of a handler.
 ///
 /// The macros ask every type in a handler's signature for [`INFO`](Argument::INFO) at compile time, and call
 /// [`take`](Argument::take) before the handler runs. Implement it for a type of your own to hand a tool's value
-/// to handlers.
+/// to handlers:
+///
+/// ```
+/// use kirsch::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
+/// use kirsch::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct User { name: String }
+///
+/// impl<'a> Argument<'a> for &'a User {
+///     const INFO: ArgumentInfo = ArgumentInfo::TYPED;
+///
+///     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+///         arguments.values.get().ok_or_else(|| HttpError::new(StatusCode::UNAUTHORIZED, "log in first"))
+///     }
+/// }
+/// ```
+///
+/// A type made from one piece of text is an argument by name: derive [`Parameter`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler",
     label = "not an argument",
@@ -55,6 +74,15 @@ impl ArgumentInfo {
         views_session: false,
     };
 
+    /// A value by name that must be there.
+    pub const PARAMETER: Self = Self { source: Source::Named { required: true }, body: BodyUse::Form, ..Self::TYPED };
+
+    /// A value by name that may be missing.
+    pub const OPTIONAL: Self = Self { source: Source::Named { required: false }, body: BodyUse::Form, ..Self::TYPED };
+
+    /// All values of a name.
+    pub const REPEATED: Self = Self { source: Source::Repeated, body: BodyUse::Form, ..Self::TYPED };
+
     /// The same with a name; the macros use it.
     #[must_use]
     pub const fn named(mut self, name: &'static str) -> Self {
@@ -71,8 +99,12 @@ pub enum Source {
         /// Whether a request without it is refused.
         required: bool,
     },
+    /// By its name: all values of query and form.
+    Repeated,
     /// All path segments that are left.
     Segments,
+    /// All of query or form, whatever the names: nothing in it is unknown to the handler.
+    Parameters,
     /// By its type.
     Typed,
 }
@@ -100,7 +132,9 @@ pub struct Arguments<'a> {
     /// The body, until an argument takes it.
     pub body: &'a mut RequestBody,
     /// The path segments left for arguments by name; they are taken from the front.
-    pub(crate) segments: std::ops::Range<usize>,
+    pub(crate) segments: Range<usize>,
+    /// A child's arguments: by name from the path alone, since the query belongs to the handler below.
+    pub(crate) path_only: bool,
 }
 
 impl<'a> Arguments<'a> {
@@ -114,6 +148,69 @@ impl<'a> Arguments<'a> {
     pub fn parameter(&self, name: &str) -> Option<&'a str> {
         self.request.parameters(name).next()
     }
+
+    /// The value of the argument `name`, which must be there: what a type that derives [`Parameter`] takes.
+    ///
+    /// # Errors
+    /// Missing: 404, or 400 when a form was sent. Not such a value: 404 in the path, 400 elsewhere.
+    pub fn required<T: Parameter>(&mut self, name: &'static str) -> Result<T, HttpError> {
+        let given = self.given(name).ok_or_else(|| missing(name, self.request))?;
+        T::from_text(given.text).map_err(|InvalidParameter| given.refused(name, T::EXPECTED))
+    }
+
+    /// The value of the argument `name`, if it was given. Given as empty text counts as not given where empty text is no value of the
+    /// type: a browser sends every field of a form, the ones left blank too.
+    ///
+    /// # Errors
+    /// Not such a value: 404 in the path, 400 elsewhere.
+    pub fn optional<T: Parameter>(&mut self, name: &'static str) -> Result<Option<T>, HttpError> {
+        let Some(given) = self.given(name) else { return Ok(None) };
+        match T::from_text(given.text) {
+            Ok(value) => Ok(Some(value)),
+            Err(InvalidParameter) if given.text.is_empty() => Ok(None),
+            Err(InvalidParameter) => Err(given.refused(name, T::EXPECTED)),
+        }
+    }
+
+    /// All values of the argument `name` in query and form, in their order; blank ones are left out as in
+    /// [`optional`](Self::optional).
+    ///
+    /// # Errors
+    /// 400 when one of them is not such a value.
+    pub fn repeated<T: Parameter>(&mut self, name: &'static str) -> Result<Vec<T>, HttpError> {
+        let mut values = Vec::new();
+        for text in self.request.parameters(name) {
+            match T::from_text(text) {
+                Ok(value) => values.push(value),
+                Err(InvalidParameter) if text.is_empty() => {}
+                Err(InvalidParameter) => return Err(Given { text, in_path: false }.refused(name, T::EXPECTED)),
+            }
+        }
+        Ok(values)
+    }
+
+    /// The text of the argument `name`: the next path segment, else the first value in the query, else in the form.
+    fn given(&mut self, name: &str) -> Option<Given<'a>> {
+        if let Some(text) = self.next_segment() {
+            return Some(Given { text, in_path: true });
+        }
+        let text = if self.path_only { None } else { self.parameter(name) };
+        text.map(|text| Given { text, in_path: false })
+    }
+}
+
+/// The text of a parameter and where it was found.
+struct Given<'a> {
+    text: &'a str,
+    in_path: bool,
+}
+
+impl Given<'_> {
+    /// A path that cannot be is not there; a query or form that cannot be is a mistake. The text itself is not repeated.
+    fn refused(&self, name: &str, expected: &str) -> HttpError {
+        let status = if self.in_path { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
+        HttpError::new(status, format!("the parameter `{name}` must be {expected}"))
+    }
 }
 
 /// The answer to a request that lacks a parameter: 404 as in CherryPy, 400 when a form was sent.
@@ -121,3 +218,84 @@ pub(crate) fn missing(name: &str, request: &Request) -> HttpError {
     let status = if request.has_form() { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND };
     HttpError::new(status, format!("the parameter `{name}` is missing"))
 }
+
+/// Checks that `handler` knows every parameter in query and form by name, as the setting `strict_params` asks. A handler that
+/// takes all parameters, or the request itself, knows every name.
+///
+/// # Errors
+/// 404 as in CherryPy, 400 when a form was sent; names the parameter.
+pub fn check_parameters(handler: &Handler, request: &Request) -> Result<(), HttpError> {
+    if handler.arguments.iter().any(|argument| argument.source == Source::Parameters) {
+        return Ok(());
+    }
+    let is_known = |name: &str| {
+        handler
+            .arguments
+            .iter()
+            .any(|argument| argument.name == name && matches!(argument.source, Source::Named { .. } | Source::Repeated))
+    };
+    match request.all_parameters().find(|(name, _)| !is_known(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let status = if request.has_form() { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND };
+            Err(HttpError::new(status, format!("the parameter `{}` is not known here", name.escape_debug())))
+        }
+    }
+}
+
+impl<'a> Argument<'a> for &'a str {
+    const INFO: ArgumentInfo = ArgumentInfo::PARAMETER;
+
+    fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        let given = arguments.given(name).ok_or_else(|| missing(name, arguments.request))?;
+        Ok(given.text)
+    }
+}
+
+impl<'a> Argument<'a> for Option<&'a str> {
+    const INFO: ArgumentInfo = ArgumentInfo::OPTIONAL;
+
+    fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(arguments.given(name).map(|given| given.text))
+    }
+}
+
+impl<'a> Argument<'a> for Vec<&'a str> {
+    const INFO: ArgumentInfo = ArgumentInfo::REPEATED;
+
+    fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(arguments.request.parameters(name).collect())
+    }
+}
+
+impl<'a, T: Parameter> Argument<'a> for Option<T> {
+    const INFO: ArgumentInfo = ArgumentInfo::OPTIONAL;
+
+    fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        arguments.optional(name)
+    }
+}
+
+impl<'a, T: Parameter> Argument<'a> for Vec<T> {
+    const INFO: ArgumentInfo = ArgumentInfo::REPEATED;
+
+    fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        arguments.repeated(name)
+    }
+}
+
+/// Each type by its own impl, as `derive(Parameter)` writes it. One impl for all `T: Parameter` would make the compiler ask for `Parameter`
+/// where a type is no argument at all, and hide the list of what can be one.
+macro_rules! argument_by_name {
+    ($($type:ty),* $(,)?) => {$(
+        impl<'a> Argument<'a> for $type {
+            const INFO: ArgumentInfo = ArgumentInfo::PARAMETER;
+
+            fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+                arguments.required(name)
+            }
+        }
+    )*};
+}
+
+argument_by_name!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64, bool, char, String);

@@ -1,37 +1,251 @@
 //! The arguments by type that need no tool.
 
+use super::form_values::from_pairs;
+use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Request, RequestBody, Source};
+use ::http::StatusCode;
+use serde::de::DeserializeOwned;
+use std::io::Read;
+
 /// The body read as JSON, or a value sent as JSON.
+///
+/// As an argument: 415 unless the content type is `application/json` (or ends in `+json`), 400 with line and column when the body is
+/// not JSON or not such a value. As a return: `application/json`.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
-/// The urlencoded form in the body as one value.
+/// The urlencoded form in the body as one value: a struct with a field for each field of the form.
+///
+/// 415 when the body is no form, 400 when it is not such a value. `Vec<T>` takes repeated fields, `Option<T>` missing and blank ones.
 #[derive(Clone, Debug)]
 pub struct Form<T>(pub T);
 
-/// The query as one value.
+/// The query as one value, by the rules of [`Form`]. A query that is not such a value is 400.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
-/// All parameters of query and form.
+/// All parameters of query and form, in their order.
 #[derive(Clone, Debug)]
 pub struct Params(pub Vec<(String, String)>);
 
-/// The rest of the path, decoded.
+impl Params {
+    /// The first value of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// The rest of the path, decoded: what no argument by name before it has taken.
 #[derive(Clone, Debug)]
 pub struct Segments(pub Vec<String>);
 
-/// The whole body as bytes.
+impl Segments {
+    /// The segments.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+/// The whole body as bytes, or bytes sent as `application/octet-stream`.
 #[derive(Clone, Debug)]
 pub struct Bytes(pub Vec<u8>);
 
-/// The body as a stream that the handler reads itself.
+/// The body as a stream that the handler reads itself, with [`Read`]. Nothing is read before; what is left is read past or the
+/// connection closed.
 #[derive(Debug)]
-pub struct Body(pub(crate) super::RequestBody);
+pub struct Body {
+    content: RequestBody,
+    position: usize,
+}
 
-/// The cookies of the request.
+impl Body {
+    /// Reads all that is left.
+    ///
+    /// # Errors
+    /// 413 when it is more than `limit` bytes; 400 when the client stops before the end.
+    pub fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
+        let mut content = Vec::new();
+        // One byte more than allowed tells "too much" from "just enough".
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        self.take(most).read_to_end(&mut content).map_err(|error| cut_short(&error))?;
+        if content.len() > limit {
+            let message = format!("the body is larger than the {limit} bytes that this page reads");
+            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        Ok(content)
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match &mut self.content {
+            RequestBody::None => Ok(0),
+            RequestBody::Memory(content) => {
+                let mut left = &content[self.position..];
+                let count = left.read(buffer)?;
+                self.position += count;
+                Ok(count)
+            }
+            RequestBody::File { file, .. } => file.read(buffer),
+            RequestBody::Stream(stream) => stream.read(buffer),
+        }
+    }
+}
+
+fn cut_short(error: &std::io::Error) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, format!("the body could not be read to its end: {error}"))
+}
+
+/// The cookies of the request, read leniently: what is no `name=value` is passed over, quotes around a value are removed.
 #[derive(Clone, Debug)]
-pub struct Cookies(pub(crate) Vec<(String, String)>);
+pub struct Cookies(Vec<(String, String)>);
+
+impl Cookies {
+    /// Reads the `Cookie` fields of a request.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let mut cookies = Vec::new();
+        for (_, value) in request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
+            for pair in value.split(|byte| *byte == b';') {
+                let Ok(pair) = std::str::from_utf8(pair) else { continue };
+                let Some((name, value)) = pair.split_once('=') else { continue };
+                let (name, value) = (name.trim(), value.trim());
+                if name.is_empty() {
+                    continue;
+                }
+                let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+                cookies.push((name.to_owned(), unquoted.unwrap_or(value).to_owned()));
+            }
+        }
+        Self(cookies)
+    }
+
+    /// The first cookie of that name: browsers send the one with the longest path first.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// All names and values in the order received.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
 
 /// The connection that the request came by.
 #[derive(Clone, Copy, Debug)]
 pub struct Conn(pub super::Connection);
+
+impl<'a> Argument<'a> for &'a Request {
+    const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, body: BodyUse::Form, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(arguments.request)
+    }
+}
+
+impl<'a> Argument<'a> for Segments {
+    const INFO: ArgumentInfo = ArgumentInfo { source: Source::Segments, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        let mut segments = Vec::new();
+        while let Some(segment) = arguments.next_segment() {
+            segments.push(segment.to_owned());
+        }
+        Ok(Self(segments))
+    }
+}
+
+impl<'a> Argument<'a> for Params {
+    const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, body: BodyUse::Form, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        let all = arguments.request.all_parameters();
+        Ok(Self(all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    }
+}
+
+impl<'a, T: DeserializeOwned> Argument<'a> for Query<T> {
+    const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        let query = arguments.request.query().unwrap_or_default();
+        from_pairs(query.as_bytes()).map(Self).map_err(|error| bad("query", &error))
+    }
+}
+
+impl<'a, T: DeserializeOwned> Argument<'a> for Form<T> {
+    const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, body: BodyUse::Whole, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        if !arguments.request.has_form() {
+            return Err(unsupported("a form, `application/x-www-form-urlencoded`"));
+        }
+        let content = arguments.body.read_whole().map_err(|error| cut_short(&error))?;
+        from_pairs(&content).map(Self).map_err(|error| bad("form", &error))
+    }
+}
+
+impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
+    const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Whole, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        if !arguments.request.header("content-type").is_some_and(is_json) {
+            return Err(unsupported("JSON, `application/json`"));
+        }
+        let content = arguments.body.read_whole().map_err(|error| cut_short(&error))?;
+        serde_json::from_slice(&content).map(Self).map_err(|error| bad("JSON body", &error))
+    }
+}
+
+impl<'a> Argument<'a> for Bytes {
+    const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Whole, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        arguments.body.read_whole().map(Self).map_err(|error| cut_short(&error))
+    }
+}
+
+impl<'a> Argument<'a> for Body {
+    const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Stream, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(Self { content: arguments.body.take(), position: 0 })
+    }
+}
+
+impl<'a> Argument<'a> for Cookies {
+    const INFO: ArgumentInfo = ArgumentInfo::TYPED;
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(Self::of(arguments.request))
+    }
+}
+
+impl<'a> Argument<'a> for Conn {
+    const INFO: ArgumentInfo = ArgumentInfo::TYPED;
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(Self(*arguments.request.connection()))
+    }
+}
+
+/// `application/json` or a type built on it, as `application/problem+json`; parameters as `charset` do not matter.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+fn unsupported(wanted: &str) -> HttpError {
+    HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("this page reads {wanted}"))
+}
+
+/// The error may repeat what the client sent: error pages escape messages.
+fn bad(part: &str, error: &impl std::fmt::Display) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, format!("the {part} cannot be read: {error}"))
+}

@@ -35,6 +35,26 @@ impl RequestBody {
         }
     }
 
+    /// Takes the body, wherever it is kept, into memory and leaves [`RequestBody::None`]. The server has limited its size.
+    ///
+    /// # Errors
+    /// When the file or the connection fails.
+    pub fn read_whole(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        match self.take() {
+            Self::None => {}
+            Self::Memory(memory) => content = memory,
+            Self::File { mut file, length } => {
+                content.reserve_exact(usize::try_from(length).unwrap_or(0));
+                file.read_to_end(&mut content)?;
+            }
+            Self::Stream(mut stream) => {
+                stream.read_to_end(&mut content)?;
+            }
+        }
+        Ok(content)
+    }
+
     /// Takes the body and leaves [`RequestBody::None`].
     #[must_use]
     pub fn take(&mut self) -> Self {

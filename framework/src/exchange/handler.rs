@@ -18,6 +18,15 @@ pub struct Handler {
 }
 
 impl Handler {
+    /// Stands in the place of a handler that a `#[cfg]` removed: no path matches it.
+    #[doc(hidden)]
+    pub const ABSENT: Self = Self {
+        name: Cow::Borrowed(""),
+        aliases: Cow::Borrowed(&[]),
+        methods: MethodSet::NONE,
+        arguments: Cow::Borrowed(&[]),
+    };
+
     /// How many path segments it can take: `None` is any number.
     #[must_use]
     pub fn segment_capacity(&self) -> Option<usize> {
@@ -26,7 +35,7 @@ impl Handler {
             match argument.source {
                 Source::Segments => return None,
                 Source::Named { .. } => named += 1,
-                Source::Typed => {}
+                Source::Repeated | Source::Parameters | Source::Typed => {}
             }
         }
         Some(named)
@@ -124,6 +133,12 @@ impl MethodSet {
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         other.0 != 0 && self.0 & other.0 == other.0
+    }
+
+    /// Whether the sets have a method in common.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// The value of an `Allow` field for this set: HEAD goes with GET, OPTIONS always.

@@ -9,6 +9,7 @@ mod body;
 mod error;
 #[expect(clippy::module_inception, reason = "the room is named after its central value")]
 mod exchange;
+mod form_values;
 mod handler;
 mod into_response;
 mod parameter;
@@ -17,7 +18,7 @@ mod response;
 mod trail;
 mod values;
 
-pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source};
+pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Body, Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
 pub use body::RequestBody;
 pub use error::{Error, ErrorKind, HttpError, Redirect};

@@ -36,6 +36,8 @@ pub struct Trail {
     pub(crate) steps: Vec<Step>,
     pub(crate) handler: Option<HandlerRef>,
     pub(crate) is_index: bool,
+    pub(crate) child_locks_session: bool,
+    pub(crate) child_views_session: bool,
 }
 
 impl Trail {
@@ -51,6 +53,20 @@ impl Trail {
         self.is_index
     }
 
+    /// Whether the handler, or a child on the way to it, asks for the session to be locked.
+    #[must_use]
+    pub fn locks_session(&self) -> bool {
+        self.child_locks_session
+            || self.handler().is_some_and(|handler| handler.arguments.iter().any(|argument| argument.locks_session))
+    }
+
+    /// Whether the handler, or a child on the way to it, looks at a snapshot of the session.
+    #[must_use]
+    pub fn views_session(&self) -> bool {
+        self.child_views_session
+            || self.handler().is_some_and(|handler| handler.arguments.iter().any(|argument| argument.views_session))
+    }
+
     /// The steps, root first.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
@@ -61,5 +77,7 @@ impl Trail {
         self.steps.clear();
         self.handler = None;
         self.is_index = false;
+        self.child_locks_session = false;
+        self.child_views_session = false;
     }
 }

@@ -1,42 +1,119 @@
 //! The call: following a trail through values.
+//!
+//! The macros' code asks the [`Call`] for one step after another and for the arguments of each. What stands in a trail was decided
+//! by [`resolve`](super::resolve) from types; only a [`Step::Late`] is decided here, when the value is at hand.
 
-use super::{NodeRef, Publish};
-use crate::exchange::{Arguments, Error, Exchange, Response, Step};
+use super::{Node, NodeRef, Publish, Resolution, resolve};
+use crate::exchange::{
+    ArgumentInfo, Arguments, BodyUse, Error, Exchange, HttpError, MethodSet, RequestBody, Response, Source, Step,
+};
+use ::http::{HeaderValue, Method, StatusCode, header};
+use std::{ops::Range, sync::Arc};
 
 /// A call on its way down the tree. The macros' code asks it for the next step and for arguments.
 #[derive(Debug)]
 pub struct Call<'x> {
     exchange: &'x mut Exchange,
+    /// The request's body, apart from the request so that one argument can take it while others look at the request.
+    body: RequestBody,
     position: usize,
 }
 
 impl<'x> Call<'x> {
     /// A call that will follow the trail in `exchange` from its first step.
     pub fn new(exchange: &'x mut Exchange) -> Self {
-        Self { exchange, position: 0 }
+        let needs_parameters = exchange.trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
+        if needs_parameters {
+            exchange.request.decode_parameters();
+        }
+        let body = exchange.request.body.take();
+        Self { exchange, body, position: 0 }
     }
 
     /// The next step of the trail.
+    ///
+    /// # Panics
+    /// When a handler asks for a step below itself.
     pub fn step(&mut self) -> Step {
-        let step = self.exchange.trail.steps[self.position];
+        let step = *self.exchange.trail.steps.get(self.position).expect("a trail ends with a handler");
         self.position += 1;
         step
     }
 
-    /// The arguments for a handler or child that gets `count` path segments from `first` on, and the response.
+    /// The arguments for a child that gets `count` path segments from `first` on, and the response. Values by name come from
+    /// these segments only.
     pub fn arguments(&mut self, first: u16, count: u16) -> (Arguments<'_>, &mut Response) {
-        let _ = (first, count);
-        todo!()
+        let first = usize::from(first);
+        self.split(first..first + usize::from(count), true)
     }
 
-    /// The arguments for a handler: all segments from `first` on.
+    /// The arguments for a handler: all segments from `first` on, then query and form.
     pub fn handler_arguments(&mut self, first: u16) -> (Arguments<'_>, &mut Response) {
-        let _ = first;
-        todo!()
+        let end = self.exchange.request.segments().len();
+        self.split(usize::from(first).min(end)..end, false)
+    }
+
+    /// The response, for a handler without arguments.
+    pub fn response(&mut self) -> &mut Response {
+        &mut self.exchange.response
+    }
+
+    /// Goes on in a node whose shape only its value knows: if the trail has come to an end here, resolves the rest of the path in
+    /// `node`. Every [`Publish`] whose [`node`](Publish::node) is [`Node::LATE`] calls it first with what it describes.
+    ///
+    /// # Errors
+    /// 404 or 405, as the walk finds; the answer to OPTIONS.
+    pub fn enter(&mut self, node: &Node) -> Result<(), Error> {
+        let Some(Step::Late { first }) = self.exchange.trail.steps.get(self.position).copied() else {
+            return Ok(());
+        };
+        let Exchange { request, trail, .. } = &mut *self.exchange;
+        trail.steps.truncate(self.position);
+        match resolve(node, request, usize::from(first), trail) {
+            Resolution::Found => Ok(()),
+            Resolution::NotFound => Err(Error::not_found()),
+            Resolution::WrongMethod(allowed) => Err(wrong_method(request.method(), allowed)),
+        }
+    }
+
+    /// The answer when a node gets a step that it does not have: its description and its calls differ.
+    #[must_use]
+    pub fn misled(&self) -> Error {
+        Error::unexpected(
+            "a node was called with a step that it does not describe: `Publish::describe` and `Publish::call` differ",
+        )
+    }
+
+    fn split(&mut self, segments: Range<usize>, path_only: bool) -> (Arguments<'_>, &mut Response) {
+        let Exchange { request, response, values, .. } = &mut *self.exchange;
+        (Arguments { request, values, body: &mut self.body, segments, path_only }, response)
     }
 }
 
+/// What no argument took goes back into the request.
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.exchange.request.body = self.body.take();
+    }
+}
+
+/// 405 with `Allow`; for OPTIONS the answer itself.
+fn wrong_method(method: &Method, allowed: MethodSet) -> Error {
+    let allow = HeaderValue::try_from(allowed.allow()).expect("method names are valid in a field");
+    if *method == Method::OPTIONS {
+        let mut response = Response::new();
+        response.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
+        return response.into();
+    }
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, String::new()).with_header(header::ALLOW, allow).into()
+}
+
 /// What a `#[child]` method may return: a node, owned or borrowed, or a `Result` or `Option` of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned by a child",
+    label = "not a node of the tree",
+    note = "return a node, owned or borrowed, or `Option<Node>`, `Result<Node, E>`, `Box<dyn Publish>`"
+)]
 pub trait Child {
     /// The node.
     type Node: Publish;
@@ -48,8 +125,89 @@ pub trait Child {
     fn into_node(self) -> Result<Self::Node, Error>;
 }
 
-/// The shape below a child method that returns `C`.
+impl<N: Publish> Child for N {
+    type Node = N;
+
+    fn into_node(self) -> Result<N, Error> {
+        Ok(self)
+    }
+}
+
+impl<N: Publish> Child for Option<N> {
+    type Node = N;
+
+    fn into_node(self) -> Result<N, Error> {
+        self.ok_or_else(Error::not_found)
+    }
+}
+
+impl<N: Publish, E: Into<Error>> Child for Result<N, E> {
+    type Node = N;
+
+    fn into_node(self) -> Result<N, Error> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Publishes what a pointer to a node of known type points to.
+macro_rules! publish_through {
+    ($($pointer:ty),*) => {$(
+        impl<T: Publish> Publish for $pointer {
+            fn node() -> NodeRef {
+                T::node()
+            }
+
+            fn describe(&self) -> NodeRef {
+                T::describe(self)
+            }
+
+            fn call(&self, call: &mut Call<'_>) -> Result<(), Error> {
+                T::call(self, call)
+            }
+        }
+    )*};
+}
+
+publish_through!(&T, Box<T>, Arc<T>);
+
+/// Publishes what a pointer to a node of any type points to; resolved when the value is there.
+macro_rules! publish_late {
+    ($($pointer:ty),*) => {$(
+        impl Publish for $pointer {
+            fn node() -> NodeRef {
+                NodeRef::Static(Node::LATE)
+            }
+
+            fn describe(&self) -> NodeRef {
+                (**self).describe()
+            }
+
+            fn call(&self, call: &mut Call<'_>) -> Result<(), Error> {
+                call.enter(&(**self).describe())?;
+                (**self).call(call)
+            }
+        }
+    )*};
+}
+
+publish_late!(&(dyn Publish + '_), Box<dyn Publish + '_>, Arc<dyn Publish + '_>);
+
+/// Checks at compile time that a child's arguments can be had before its handler is known.
+///
+/// # Panics
+/// At compile time.
+#[doc(hidden)]
 #[must_use]
-pub fn node_of<C: Child>() -> NodeRef {
-    C::Node::node()
+pub const fn child_arguments<const N: usize>(arguments: [ArgumentInfo; N]) -> [ArgumentInfo; N] {
+    let mut index = 0;
+    while index < N {
+        let argument = &arguments[index];
+        if matches!(argument.source, Source::Repeated | Source::Parameters)
+            || matches!(argument.body, BodyUse::Whole | BodyUse::Stream)
+        {
+            panic!("a child takes its arguments from the path: the query and the body belong to the handler below it");
+        }
+        index += 1;
+    }
+    arguments
 }

@@ -7,12 +7,16 @@
 mod call;
 mod node;
 mod resolve;
+mod routes;
 mod tree;
 
+#[doc(hidden)]
+pub use call::child_arguments;
 pub use call::{Call, Child};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
 pub use resolve::{Resolution, resolve};
-pub use tree::Tree;
+pub use routes::{Route, routes};
+pub use tree::{PageCall, Tree};
 
 use crate::exchange::Error;
 

@@ -47,6 +47,25 @@ pub enum ChildNode {
     Shared(Arc<Node>),
 }
 
+impl ChildStep {
+    /// Stands in the place of a child that a `#[cfg]` removed: no path matches it.
+    #[doc(hidden)]
+    pub const ABSENT: Self = Self {
+        name: Cow::Borrowed(""),
+        arguments: Cow::Borrowed(&[]),
+        node: ChildNode::ByType(|| NodeRef::Static(Node::LATE)),
+    };
+
+    /// The description of the node below.
+    #[must_use]
+    pub fn below(&self) -> NodeRef {
+        match &self.node {
+            ChildNode::ByType(node) => node(),
+            ChildNode::Shared(node) => NodeRef::Shared(Arc::clone(node)),
+        }
+    }
+}
+
 /// A node's description, shared: `'static` from the macros, counted from a tree built by hand.
 #[derive(Clone, Debug)]
 pub enum NodeRef {

@@ -1,7 +1,19 @@
-//! The walk from a path to a handler. The traversal table in the guide is its test.
+//! The walk from a path to a handler. The traversal table in `docs/traversal.md` is its test.
+//!
+//! Depth first: at each node a page of the segment's name, a child of that name, the `default` child, the `default` page (in a resource:
+//! its HTTP methods). What does not fit is left again, so the deepest match wins. Only names, numbers of segments and HTTP methods
+//! decide, never values; nothing is called and nothing allocated. Two bounds keep a hostile path cheap, whatever the tree.
 
-use super::Node;
-use crate::exchange::{MethodSet, Request, Trail};
+use super::{Node, NodeKind, NodeRef};
+use crate::exchange::{ArgumentInfo, Handler, MethodSet, Request, Source, Step, Trail};
+use ::http::Method;
+
+/// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
+const MAX_DEPTH: usize = 128;
+
+/// Most nodes visited for one path, those left again included: trees in which a path may go on in two ways at each node would cost
+/// time exponential in its length.
+const MAX_VISITS: usize = 2048;
 
 /// Where a path leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +28,181 @@ pub enum Resolution {
 
 /// Finds the handler for the path segments of `request` from segment `first` on, starting at `root`; appends the steps to `trail`.
 pub fn resolve(root: &Node, request: &Request, first: usize, trail: &mut Trail) -> Resolution {
-    let _ = (root, request, first, trail);
-    todo!()
+    let Ok(end) = u16::try_from(request.segments().len()) else { return Resolution::NotFound };
+    let Ok(first) = u16::try_from(first) else { return Resolution::NotFound };
+    let mut walk = Walk { request, trail, end, visits: 0 };
+    walk.node(root, first, 0).unwrap_or(Resolution::NotFound)
+}
+
+struct Walk<'w> {
+    request: &'w Request,
+    trail: &'w mut Trail,
+    /// How many segments the path has.
+    end: u16,
+    visits: usize,
+}
+
+impl<'w> Walk<'w> {
+    /// Goes on in `node` at segment `at`; `None` when nothing there or below fits.
+    fn node(&mut self, node: &Node, at: u16, depth: usize) -> Option<Resolution> {
+        self.visits += 1;
+        if depth > MAX_DEPTH || self.visits > MAX_VISITS {
+            return None;
+        }
+        if node.kind == NodeKind::Late {
+            self.trail.steps.push(Step::Late { first: at });
+            return Some(Resolution::Found);
+        }
+        if at == self.end {
+            return self.node_itself(node, at);
+        }
+        let request: &'w Request = self.request;
+        let segment = request.segment(usize::from(at));
+        let left = usize::from(self.end - at);
+        let page = self.handler(node, at + 1, |handler| {
+            is_page(node, handler) && has_name(handler, segment) && has_room(handler, left - 1)
+        });
+        if page.is_some() {
+            return page;
+        }
+        for (index, child) in node.children.iter().enumerate() {
+            if child.name != "default" && matches_name(&child.name, segment) {
+                let found = self.child(node, index, at + 1, depth);
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        if let Some(index) = node.children.iter().position(|child| child.name == "default") {
+            let found = self.child(node, index, at, depth);
+            if found.is_some() {
+                return found;
+            }
+        }
+        match node.kind {
+            NodeKind::Resource => {
+                self.handler(node, at, |handler| is_http_method(&handler.name) && has_room(handler, left))
+            }
+            _ => self.handler(node, at, |handler| handler.name == "default" && has_room(handler, left)),
+        }
+    }
+
+    /// The path ends at `node`.
+    fn node_itself(&mut self, node: &Node, at: u16) -> Option<Resolution> {
+        if node.kind == NodeKind::Resource {
+            return self.handler(node, at, |handler| is_http_method(&handler.name));
+        }
+        let index = self.handler(node, at, |handler| handler.name == "index");
+        if index.is_some() {
+            self.trail.is_index = index == Some(Resolution::Found);
+            return index;
+        }
+        self.handler(node, at, |handler| handler.name == "default")
+    }
+
+    /// Goes down to a child whose arguments start at segment `first`: with as many of them as it can take, else with fewer.
+    fn child(&mut self, node: &Node, index: usize, first: u16, depth: usize) -> Option<Resolution> {
+        let child = &node.children[index];
+        let (least, most) = counts(&child.arguments);
+        let left = self.end - first;
+        // The `default` child matches because it takes the segment.
+        let least = if child.name == "default" { least.max(1) } else { least };
+        let most = most.min(left);
+        if least > most {
+            return None;
+        }
+        let below: NodeRef = child.below();
+        let length = self.trail.steps.len();
+        let index = u16::try_from(index).ok()?;
+        let session = (self.trail.child_locks_session, self.trail.child_views_session);
+        for argument in child.arguments.iter() {
+            self.trail.child_locks_session |= argument.locks_session;
+            self.trail.child_views_session |= argument.views_session;
+        }
+        for count in (least..=most).rev() {
+            self.trail.steps.push(Step::Child { index, first, count });
+            let found = self.node(&below, first + count, depth + 1);
+            if found.is_some() {
+                return found;
+            }
+            self.trail.steps.truncate(length);
+        }
+        (self.trail.child_locks_session, self.trail.child_views_session) = session;
+        None
+    }
+
+    /// Chooses among the handlers that fit by the method of the request. HEAD is content with GET.
+    fn handler(&mut self, node: &Node, first: u16, fits: impl Fn(&Handler) -> bool) -> Option<Resolution> {
+        let method = MethodSet::of(self.request.method());
+        let mut allowed = MethodSet::NONE;
+        let mut chosen = None;
+        for (index, handler) in node.handlers.iter().enumerate() {
+            if !fits(handler) {
+                continue;
+            }
+            if handler.methods.contains(method) {
+                chosen = Some(index);
+                break;
+            }
+            if *self.request.method() == Method::HEAD && handler.methods.contains(MethodSet::GET) {
+                chosen = Some(index);
+            }
+            allowed = allowed.with(handler.methods);
+        }
+        if let Some(index) = chosen {
+            self.trail.steps.push(Step::Handler { index: u16::try_from(index).ok()?, first });
+            self.trail.handler = Some(node.handlers[index].clone());
+            return Some(Resolution::Found);
+        }
+        (allowed != MethodSet::NONE).then_some(Resolution::WrongMethod(allowed))
+    }
+}
+
+/// Whether a handler answers for its name; in a resource the HTTP methods do not.
+fn is_page(node: &Node, handler: &Handler) -> bool {
+    node.kind == NodeKind::Pages || !is_http_method(&handler.name)
+}
+
+pub(super) fn is_http_method(name: &str) -> bool {
+    matches!(name, "get" | "post" | "put" | "patch" | "delete" | "head" | "options")
+}
+
+/// `index` and `default` are roles: only their aliases are names in a path.
+fn has_name(handler: &Handler, segment: &str) -> bool {
+    let by_role = matches!(&*handler.name, "index" | "default");
+    (!by_role && matches_name(&handler.name, segment))
+        || handler.aliases.iter().any(|alias| matches_name(alias, segment))
+}
+
+/// A `-` or `.` in the path also matches a `_` in the name.
+fn matches_name(name: &str, segment: &str) -> bool {
+    name.len() == segment.len()
+        && name
+            .bytes()
+            .zip(segment.bytes())
+            .all(|(wanted, given)| wanted == given || (wanted == b'_' && matches!(given, b'-' | b'.')))
+}
+
+fn has_room(handler: &Handler, segments: usize) -> bool {
+    handler.segment_capacity().is_none_or(|capacity| capacity >= segments)
+}
+
+/// The least and the most segments that a child takes.
+fn counts(arguments: &[ArgumentInfo]) -> (u16, u16) {
+    let mut least = 0;
+    let mut most: u16 = 0;
+    for argument in arguments {
+        match argument.source {
+            Source::Named { required } => {
+                most = most.saturating_add(1);
+                if required {
+                    // Arguments are taken in order, so an optional one before a required one must be there too.
+                    least = most;
+                }
+            }
+            Source::Segments => most = u16::MAX,
+            Source::Repeated | Source::Parameters | Source::Typed => {}
+        }
+    }
+    (least, most)
 }

@@ -1,0 +1,285 @@
+//! An impl block under `#[handlers]` or `#[resource]`: which methods it publishes and how.
+//!
+//! Reads the block into [`Block`], which is checked but not yet code; [`generate`](crate::generate) turns it into code.
+
+use crate::generate;
+use crate::marks::{ChildMark, ExposeMark, take_mark};
+use crate::method::Method;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Attribute, Error, ImplItem, Item, ItemImpl, Type, ext::IdentExt, spanned::Spanned};
+
+/// What the block is published as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Pages,
+    Resource,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pages => "handlers",
+            Self::Resource => "resource",
+        }
+    }
+}
+
+/// What an impl block publishes.
+pub(crate) struct Block {
+    pub(crate) kind: Kind,
+    pub(crate) type_name: String,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) children: Vec<Child>,
+}
+
+/// A handler: a page of a node, or an HTTP method of a resource.
+pub(crate) struct Page {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    /// Constants of `MethodSet`; empty for what a page answers unless it says otherwise.
+    pub(crate) methods: Vec<&'static str>,
+    pub(crate) method: Method,
+    pub(crate) conditions: Vec<Attribute>,
+    span: Span,
+}
+
+/// A step down.
+pub(crate) struct Child {
+    pub(crate) name: String,
+    pub(crate) method: Method,
+    pub(crate) conditions: Vec<Attribute>,
+    span: Span,
+}
+
+/// The HTTP methods that have a method name in resources and a word in `#[expose(...)]`, with their constants.
+pub(crate) const HTTP_METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("head", "HEAD"),
+    ("options", "OPTIONS"),
+];
+
+pub(crate) fn http_method(name: &str) -> Option<&'static str> {
+    HTTP_METHODS.iter().find(|(word, _)| *word == name).map(|(_, constant)| *constant)
+}
+
+/// Collects errors, so that all of a block are reported at once.
+#[derive(Default)]
+pub(crate) struct Errors(Option<Error>);
+
+impl Errors {
+    pub(crate) fn push(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(first) => first.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
+        self.push(Error::new_spanned(tokens, message));
+    }
+
+    pub(crate) fn keep<T>(&mut self, result: syn::Result<T>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.0.map(|error| error.to_compile_error()).unwrap_or_default()
+    }
+}
+
+pub(crate) fn expand(kind: Kind, attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let name = kind.name();
+    let mut errors = Errors::default();
+    if !attribute.is_empty() {
+        errors.at(
+            &attribute,
+            format!("`#[{name}]` takes nothing in parentheses; mark methods with `#[expose]` or `#[child]`"),
+        );
+    }
+    let mut block = match syn::parse2(item.clone()) {
+        Ok(Item::Impl(block)) => block,
+        Ok(Item::Struct(other)) => {
+            return misplaced(errors, name, &other.struct_token, &other.ident.to_string(), &other);
+        }
+        Ok(Item::Enum(other)) => return misplaced(errors, name, &other.enum_token, &other.ident.to_string(), &other),
+        Ok(other) => return misplaced(errors, name, &first_token(&other), "Type", &other),
+        Err(error) => {
+            let error = error.to_compile_error();
+            return quote!(#error #item);
+        }
+    };
+    if let Some((_, path, _)) = &block.trait_ {
+        errors.at(path, format!("`#[{name}]` goes on the type's own `impl` block, not on the impl of a trait"));
+        let errors = errors.into_tokens();
+        return quote!(#errors #block);
+    }
+    let published = read(kind, &mut block, &mut errors);
+    let publish = generate::publish(&block, &published);
+    let errors = errors.into_tokens();
+    quote!(#block #publish #errors)
+}
+
+fn misplaced(
+    mut errors: Errors,
+    name: &str,
+    token: &dyn ToTokens,
+    type_name: &str,
+    item: &dyn ToTokens,
+) -> TokenStream {
+    errors.at(
+        token.to_token_stream(),
+        format!("`#[{name}]` goes on the impl block: `#[{name}] impl {type_name} {{ ... }}`"),
+    );
+    let errors = errors.into_tokens();
+    quote!(#errors #item)
+}
+
+fn first_token(item: &Item) -> TokenStream {
+    item.to_token_stream()
+        .into_iter()
+        .find(|token| !matches!(token, proc_macro2::TokenTree::Punct(_)))
+        .into_iter()
+        .collect()
+}
+
+/// Reads the marks and signatures of all methods and takes the marks out of the block.
+fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Block {
+    let type_name = type_name(&block.self_ty);
+    let mut published = Block { kind, type_name, pages: Vec::new(), children: Vec::new() };
+    for item in &mut block.items {
+        let ImplItem::Fn(function) = item else {
+            refuse_marks(item, errors);
+            continue;
+        };
+        let expose = take_mark(&mut function.attrs, "expose", errors);
+        let child = take_mark(&mut function.attrs, "child", errors);
+        let name = function.sig.ident.unraw().to_string();
+        let method_name = http_method(&name).filter(|_| kind == Kind::Resource);
+        let conditions = conditions(&function.attrs);
+        let span = function.sig.ident.span();
+        match (expose, child, method_name) {
+            (Some(expose), Some(_), _) => {
+                errors.at(expose, "a method is a page or a child, not both: remove `#[expose]` or `#[child]`");
+            }
+            (Some(mark), None, Some(_)) => errors.at(
+                mark,
+                format!("in a resource `{name}` already answers the HTTP method {}: remove `#[expose]`", name.to_uppercase()),
+            ),
+            (None, Some(mark), Some(_)) => errors.at(
+                mark,
+                format!("in a resource `{name}` answers an HTTP method: give the child another name, with `#[child(name = \"{name}\")]` if it must be this one in the path"),
+            ),
+            (Some(mark), None, None) => {
+                let options = ExposeMark::read(&mark, errors);
+                let method = Method::read(function, "a handler", errors);
+                let name = options.name.as_ref().map_or(name, syn::LitStr::value);
+                if kind == Kind::Resource && (name == "index" || name == "default") {
+                    errors.at(&mark, format!("a resource has no `{name}` page: its HTTP methods answer for it; write `fn get`"));
+                    continue;
+                }
+                if let Some(method) = method {
+                    let span = options.name.as_ref().map_or(span, syn::LitStr::span);
+                    let aliases = options.aliases.iter().map(syn::LitStr::value).collect();
+                    published.pages.push(Page { name, aliases, methods: options.methods, method, conditions, span });
+                }
+            }
+            (None, Some(mark), None) => {
+                let options = ChildMark::read(&mark, errors);
+                let method = Method::read(function, "a child", errors);
+                let name = options.name.as_ref().map_or(name, syn::LitStr::value);
+                if let Some(method) = method
+                    && method.check_child(&name, function, errors)
+                {
+                    let span = options.name.as_ref().map_or(span, syn::LitStr::span);
+                    published.children.push(Child { name, method, conditions, span });
+                }
+            }
+            (None, None, Some(constant)) => {
+                if let Some(method) = Method::read(function, "a handler", errors) {
+                    let methods = vec![constant];
+                    published.pages.push(Page { name, aliases: Vec::new(), methods, method, conditions, span });
+                }
+            }
+            (None, None, None) => {}
+        }
+    }
+    refuse_twins(&published, errors);
+    published
+}
+
+/// `#[expose]` on a constant or a type.
+fn refuse_marks(item: &mut ImplItem, errors: &mut Errors) {
+    let attributes = match item {
+        ImplItem::Const(item) => &mut item.attrs,
+        ImplItem::Type(item) => &mut item.attrs,
+        ImplItem::Macro(item) => &mut item.attrs,
+        _ => return,
+    };
+    for mark in ["expose", "child"] {
+        if let Some(attribute) = take_mark(attributes, mark, errors) {
+            errors.at(attribute, format!("`#[{mark}]` marks methods; this is none"));
+        }
+    }
+}
+
+/// Two ways to go on with the same segment.
+fn refuse_twins(block: &Block, errors: &mut Errors) {
+    let mut seen: Vec<(String, Vec<&str>, &[Attribute], bool)> = Vec::new();
+    let pages = block.pages.iter().map(|page| {
+        let names: Vec<&String> = std::iter::once(&page.name).chain(&page.aliases).collect();
+        (names, answers(page), page.conditions.as_slice(), page.span, false)
+    });
+    let children = block
+        .children
+        .iter()
+        .map(|child| (vec![&child.name], Vec::new(), child.conditions.as_slice(), child.span, true));
+    for (names, methods, conditions, span, is_child) in pages.chain(children) {
+        for name in names {
+            let plain = name.replace(['-', '.'], "_");
+            let twin = seen.iter().find(|(other, other_methods, other_conditions, other_is_child)| {
+                let conditional = !conditions.is_empty() && !other_conditions.is_empty();
+                let both_defaults = name == "default" && is_child != *other_is_child;
+                let same_method =
+                    is_child || *other_is_child || methods.iter().any(|method| other_methods.contains(method));
+                *other == plain && same_method && !conditional && !both_defaults
+            });
+            match twin {
+                Some((.., other_is_child)) if is_child != *other_is_child => {
+                    errors.push(Error::new(
+                        span,
+                        format!("`{name}` is both a page and a child here: a path can go on only one way"),
+                    ));
+                }
+                Some(_) => {
+                    let what = if is_child { "two children" } else { "two pages" };
+                    errors.push(Error::new(span, format!("{what} answer to `{name}` here")));
+                }
+                None => seen.push((plain, methods.clone(), conditions, is_child)),
+            }
+        }
+    }
+}
+
+fn answers(page: &Page) -> Vec<&'static str> {
+    if page.methods.is_empty() { vec!["GET", "HEAD", "POST"] } else { page.methods.clone() }
+}
+
+/// The `#[cfg(...)]` of a method: what is published must vanish with it.
+fn conditions(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
+}
+
+fn type_name(self_type: &Type) -> String {
+    match self_type {
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default(),
+        other => {
+            let _ = other.span();
+            other.to_token_stream().to_string()
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The code for a checked block: its `impl ::kirsch::Publish`.
+//!
+//! * Types are written only in expressions, where the compiler fills elided lifetimes in; so a block may be generic over types and
+//!   lifetimes, and a child may borrow from its parent.
+//! * The shape is one constant. A method that a `#[cfg]` removes leaves an empty entry, so that indexes stay.
+//! * The tokens that name a user's type have the span of the place where the user wrote it: errors point there.
+
+use crate::block::{Block, Child, Kind, Page};
+use crate::method::{From, Method, Taken, output_span};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, ItemImpl, spanned::Spanned};
+
+pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
+    let (generics, _, where_clause) = block.generics.split_for_impl();
+    let self_type = &block.self_ty;
+    let conditions = block.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let type_name = &published.type_name;
+    let kind = match published.kind {
+        Kind::Pages => quote!(Pages),
+        Kind::Resource => quote!(Resource),
+    };
+    let handlers = published.pages.iter().map(handler);
+    let children = published.children.iter().map(child);
+    let handler_arms = (0_u16..).zip(&published.pages).map(|(index, page)| handler_arm(index, page));
+    let child_arms = (0_u16..).zip(&published.children).map(|(index, child)| child_arm(index, child));
+    let call = Ident::new("call", Span::mixed_site());
+    quote! {
+        #(#conditions)*
+        #[automatically_derived]
+        #[allow(clippy::all, clippy::pedantic, clippy::nursery, unused_qualifications)]
+        impl #generics ::kirsch::publish::Publish for #self_type #where_clause {
+            fn node() -> ::kirsch::publish::NodeRef {
+                ::kirsch::publish::NodeRef::Static(const {
+                    &::kirsch::publish::Node {
+                        type_name: ::std::borrow::Cow::Borrowed(#type_name),
+                        kind: ::kirsch::publish::NodeKind::#kind,
+                        handlers: ::std::borrow::Cow::Borrowed(&[#(#handlers)*]),
+                        children: ::std::borrow::Cow::Borrowed(&[#(#children)*]),
+                    }
+                })
+            }
+
+            fn describe(&self) -> ::kirsch::publish::NodeRef {
+                <Self as ::kirsch::publish::Publish>::node()
+            }
+
+            fn call(&self, #call: &mut ::kirsch::publish::Call<'_>) -> ::core::result::Result<(), ::kirsch::exchange::Error> {
+                match #call.step() {
+                    #(#handler_arms)*
+                    #(#child_arms)*
+                    _ => ::core::result::Result::Err(#call.misled()),
+                }
+            }
+        }
+    }
+}
+
+fn handler(page: &Page) -> TokenStream {
+    let Page { name, aliases, .. } = page;
+    let mut methods = quote!(::kirsch::exchange::MethodSet::PAGE);
+    for (index, method) in page.methods.iter().enumerate() {
+        let method = format_ident!("{method}");
+        methods = match index {
+            0 => quote!(::kirsch::exchange::MethodSet::#method),
+            _ => quote!(#methods.with(::kirsch::exchange::MethodSet::#method)),
+        };
+    }
+    let arguments = page.method.arguments.iter().map(information);
+    entry(
+        &page.conditions,
+        &quote! {
+            ::kirsch::exchange::HandlerRef::Static(&::kirsch::exchange::Handler {
+                name: ::std::borrow::Cow::Borrowed(#name),
+                aliases: ::std::borrow::Cow::Borrowed(&[#(#aliases),*]),
+                methods: #methods,
+                arguments: ::std::borrow::Cow::Borrowed(&[#(#arguments),*]),
+            })
+        },
+        &quote!(::kirsch::exchange::HandlerRef::Static(&::kirsch::exchange::Handler::ABSENT)),
+    )
+}
+
+fn child(child: &Child) -> TokenStream {
+    let Child { name, method, .. } = child;
+    let output = &method.output;
+    let arguments = method.arguments.iter().map(information);
+    let below = quote_spanned!(output_span(method)=> <<#output as ::kirsch::publish::Child>::Node as ::kirsch::publish::Publish>::node());
+    entry(
+        &child.conditions,
+        &quote! {
+            ::kirsch::publish::ChildStep {
+                name: ::std::borrow::Cow::Borrowed(#name),
+                arguments: ::std::borrow::Cow::Borrowed(&::kirsch::publish::child_arguments([#(#arguments),*])),
+                node: ::kirsch::publish::ChildNode::ByType(|| #below),
+            }
+        },
+        &quote!(::kirsch::publish::ChildStep::ABSENT),
+    )
+}
+
+/// An element of a list, or the empty one that stands in when a `#[cfg]` removes it.
+fn entry(conditions: &[Attribute], present: &TokenStream, absent: &TokenStream) -> TokenStream {
+    if conditions.is_empty() {
+        return quote!(#present,);
+    }
+    let met = conditions.iter().filter_map(|attribute| attribute.meta.require_list().ok()).map(|list| &list.tokens);
+    let unmet = met.clone();
+    quote! {
+        #[cfg(all(#(#met),*))]
+        #present,
+        #[cfg(not(all(#(#unmet),*)))]
+        #absent,
+    }
+}
+
+fn information(argument: &Taken) -> TokenStream {
+    let name = &argument.name;
+    match &argument.from {
+        From::Response(_) => quote!(::kirsch::exchange::ArgumentInfo::TYPED.named(#name)),
+        From::Type(written) => {
+            quote_spanned!(written.span()=> <#written as ::kirsch::exchange::Argument<'_>>::INFO.named(#name))
+        }
+    }
+}
+
+fn handler_arm(index: u16, page: &Page) -> TokenStream {
+    let Page { method, conditions, .. } = page;
+    let response = Ident::new("response", Span::mixed_site());
+    let call = Ident::new("call", Span::mixed_site());
+    let first = Ident::new("first", Span::mixed_site());
+    let (pattern, opening, takes, result) = if method.takes_something() {
+        let arguments = Ident::new("arguments", Span::mixed_site());
+        let (takes, result) = call_method(method, &arguments, &response);
+        (quote!(#first), quote!(let (mut #arguments, #response) = #call.handler_arguments(#first);), takes, result)
+    } else {
+        let unused = Ident::new("arguments", Span::mixed_site());
+        let (takes, result) = call_method(method, &unused, &response);
+        (quote!(first: _), quote!(let #response = #call.response();), takes, result)
+    };
+    let into_response = quote_spanned!(output_span(method)=> ::kirsch::exchange::IntoResponse::into_response);
+    let value = Ident::new("value", output_span(method).resolved_at(Span::mixed_site()));
+    quote! {
+        #(#conditions)*
+        ::kirsch::exchange::Step::Handler { index: #index, #pattern } => {
+            #opening
+            #takes
+            let #value = #result;
+            #into_response(#value, #response)
+        }
+    }
+}
+
+fn child_arm(index: u16, child: &Child) -> TokenStream {
+    let Child { method, conditions, .. } = child;
+    let call = Ident::new("call", Span::mixed_site());
+    let first = Ident::new("first", Span::mixed_site());
+    let count = Ident::new("count", Span::mixed_site());
+    let value = Ident::new("value", output_span(method).resolved_at(Span::mixed_site()));
+    let node = Ident::new("node", Span::mixed_site());
+    let arguments = Ident::new("arguments", Span::mixed_site());
+    let (takes, result) = call_method(method, &arguments, &arguments);
+    let (pattern, opening) = if method.takes_something() {
+        (quote!(#first, #count), quote!(let (mut #arguments, _) = #call.arguments(#first, #count);))
+    } else {
+        (quote!(..), quote!())
+    };
+    let output = &method.output;
+    let into_node = quote_spanned!(output_span(method)=> <#output as ::kirsch::publish::Child>::into_node);
+    quote! {
+        #(#conditions)*
+        ::kirsch::exchange::Step::Child { index: #index, #pattern } => {
+            let #value = {
+                #opening
+                #takes
+                #result
+            };
+            let #node = #into_node(#value)?;
+            ::kirsch::publish::Publish::call(&#node, #call)
+        }
+    }
+}
+
+/// The statements that take the arguments, and the call itself.
+fn call_method(method: &Method, arguments: &Ident, response: &Ident) -> (TokenStream, TokenStream) {
+    let ident = &method.ident;
+    let mut takes = TokenStream::new();
+    let mut passed = Vec::new();
+    for (number, argument) in method.arguments.iter().enumerate() {
+        match &argument.from {
+            From::Response(_) => passed.push(quote!(&mut *#response)),
+            From::Type(written) => {
+                let name = &argument.name;
+                let variable = Ident::new(&format!("argument_{number}"), Span::mixed_site());
+                let take = quote_spanned!(written.span()=> <#written as ::kirsch::exchange::Argument<'_>>::take);
+                takes.extend(quote!(let #variable = #take(#name, &mut #arguments)?;));
+                passed.push(quote!(#variable));
+            }
+        }
+    }
+    (takes, quote!(Self::#ident(self, #(#passed),*)))
+}
+
+impl Method {
+    fn takes_something(&self) -> bool {
+        self.arguments.iter().any(|argument| matches!(argument.from, From::Type(_)))
+    }
+}

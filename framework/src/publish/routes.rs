@@ -1,0 +1,94 @@
+//! The list of everything that a tree publishes, for people and for checks at start.
+
+use super::resolve::is_http_method;
+use super::{ChildStep, Node, NodeKind};
+use crate::exchange::{ArgumentInfo, Handler, MethodSet, Source};
+
+/// Deepest level that is listed; trees whose types contain themselves have no end.
+const MAX_DEPTH: usize = 32;
+
+/// One handler and the paths that lead to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The pattern of its paths: `/user/{id}/orders`; `{id?}` may be missing, `{rest*}` is any number of segments.
+    pub path: String,
+    /// The methods that it answers.
+    pub methods: MethodSet,
+    /// The name of the handler; empty for a node that only its value knows.
+    pub handler: String,
+    /// The type that publishes it.
+    pub type_name: String,
+}
+
+/// Lists a whole tree, parents before children. A node that leads back to itself is listed once; a node
+/// that only its value knows is one route that ends in `{*}`.
+#[must_use]
+pub fn routes(root: &Node) -> Vec<Route> {
+    let mut list = Vec::new();
+    collect(root, "", &mut Vec::new(), &mut list);
+    list
+}
+
+fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec<Route>) {
+    if node.kind == NodeKind::Late {
+        list.push(Route {
+            path: format!("{path}/{{*}}"),
+            methods: MethodSet::NONE,
+            handler: String::new(),
+            type_name: node.type_name.clone().into_owned(),
+        });
+        return;
+    }
+    if above.len() >= MAX_DEPTH || above.contains(&std::ptr::from_ref(node)) {
+        return;
+    }
+    above.push(node);
+    for handler in node.handlers.iter().filter(|handler| !handler.name.is_empty()) {
+        let by_method = node.kind == NodeKind::Resource && is_http_method(&handler.name);
+        let role = match &*handler.name {
+            "index" => Some(format!("{path}/")),
+            "default" => Some(with_arguments(path, &handler.arguments)),
+            _ if by_method => Some(with_arguments(path, &handler.arguments)),
+            _ => None,
+        };
+        let names = std::iter::once(&*handler.name).filter(|_| role.is_none()).chain(handler.aliases.iter().copied());
+        let named = names.map(|name| with_arguments(&format!("{path}/{name}"), &handler.arguments)).collect::<Vec<_>>();
+        for path in role.into_iter().chain(named) {
+            list.push(route(path, node, handler));
+        }
+    }
+    for child in node.children.iter().filter(|child| !child.name.is_empty()) {
+        collect(&child.below(), &child_path(path, child), above, list);
+    }
+    above.pop();
+}
+
+fn route(path: String, node: &Node, handler: &Handler) -> Route {
+    let path = if path.is_empty() { "/".to_owned() } else { path };
+    Route {
+        path,
+        methods: handler.methods,
+        handler: handler.name.clone().into_owned(),
+        type_name: node.type_name.clone().into_owned(),
+    }
+}
+
+fn child_path(path: &str, child: &ChildStep) -> String {
+    match &*child.name {
+        "default" => with_arguments(path, &child.arguments),
+        name => with_arguments(&format!("{path}/{name}"), &child.arguments),
+    }
+}
+
+fn with_arguments(path: &str, arguments: &[ArgumentInfo]) -> String {
+    let mut path = path.to_owned();
+    for ArgumentInfo { name, source, .. } in arguments {
+        match source {
+            Source::Named { required: true } => path.push_str(&format!("/{{{name}}}")),
+            Source::Named { required: false } => path.push_str(&format!("/{{{name}?}}")),
+            Source::Segments => path.push_str(&format!("/{{{name}*}}")),
+            Source::Repeated | Source::Parameters | Source::Typed => {}
+        }
+    }
+    path
+}
