@@ -1,8 +1,9 @@
 //! Hooks: pieces of code at the eight hook points.
 
-use super::Admit;
+use super::{Admit, BackgroundJob};
 use crate::exchange::{Error, Exchange, Response};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The places in the life of a request where tools can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +106,7 @@ pub struct Hooks {
     pub(crate) tool: &'static str,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
+    pub(crate) background: Vec<BackgroundJob>,
 }
 
 impl Hooks {
@@ -127,6 +129,19 @@ impl Hooks {
     /// Adds an admission: the place to make requests wait.
     pub fn admission(&mut self, admit: impl Admit + 'static) {
         self.admissions.push(Arc::new(admit));
+    }
+
+    /// Adds work that is done `every` so often on a thread of its own while the application runs, as the sweep of a store.
+    ///
+    /// `run` returns `()` or a `Result`, as a hook does. A panic or an error is logged and counted, and the job goes on. The first run
+    /// comes one interval after the start. Copies of a tool that share a store each get here; the tool sees to it that one of them
+    /// adds the job.
+    pub fn background<F, R>(&mut self, name: &'static str, every: Duration, run: F)
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoFlow,
+    {
+        self.background.push(BackgroundJob::new(name, every, run));
     }
 }
 

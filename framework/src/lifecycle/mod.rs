@@ -7,16 +7,20 @@
 //! ```
 
 mod admission;
+mod background;
 mod error_page;
 mod funnel;
 mod hook;
 mod plan;
 mod run;
+pub(crate) mod setting;
 mod tool;
 
 pub use admission::{Admission, Admit, Wait};
+pub use background::BackgroundJob;
 pub use error_page::{ErrorPage, ErrorPages};
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub use plan::{PathSettings, Plan};
 pub use run::Application;
-pub use tool::{SettingError, Tool};
+pub use setting::{SettingError, SettingReader};
+pub use tool::Tool;
