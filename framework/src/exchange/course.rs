@@ -33,6 +33,8 @@ pub(crate) enum Stage {
     Decided,
     /// The response is final.
     Final,
+    /// The server refused the request; no hook runs any more.
+    Refused,
 }
 
 impl std::fmt::Debug for Course {

@@ -1,7 +1,10 @@
 //! Hooks: pieces of code at the eight hook points.
 
+use super::funnel::adopt;
+use super::guarded::guarded;
 use super::{Admit, BackgroundJob};
-use crate::exchange::{Error, Exchange, Response};
+use crate::exchange::{Error, ErrorKind, Exchange, Response};
+use crate::logs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +96,19 @@ impl Hook {
     }
 }
 
+impl Hook {
+    /// Runs the hook; a panic is an error. An unexpected error is known to the hooks that follow.
+    pub(super) fn call(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+        let result = guarded(|| (self.run)(exchange));
+        if let Err(error) = &result
+            && matches!(error.kind(), ErrorKind::Unexpected(_))
+        {
+            exchange.course.failed = true;
+        }
+        result
+    }
+}
+
 impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at {:?}, priority {}", self.tool, self.point, self.priority)?;
@@ -149,4 +165,26 @@ impl std::fmt::Debug for Hooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(&self.hooks).finish()
     }
+}
+
+/// Runs the hooks of one point in order. After the first answer or error only `always` hooks run; the first error wins, later ones are
+/// logged. Returns whether a hook has answered.
+pub(super) fn run_point(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
+    let mut outcome = Ok(false);
+    for hook in hooks {
+        if !matches!(outcome, Ok(false)) && !hook.always {
+            continue;
+        }
+        match (hook.call(exchange), &outcome) {
+            (Ok(Flow::Continue), _) => {}
+            (Ok(Flow::Answer(response)), Ok(false)) => {
+                adopt(&mut exchange.response, response);
+                outcome = Ok(true);
+            }
+            (Ok(Flow::Answer(_)), _) => logs::answer_ignored(exchange, hook),
+            (Err(error), Ok(_)) => outcome = Err(error),
+            (Err(error), Err(_)) => logs::error_in(exchange, hook.tool, &error),
+        }
+    }
+    outcome
 }
