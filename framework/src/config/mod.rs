@@ -1,1 +1,52 @@
 //! Typed settings from code and TOML, merged by path into plans.
+//!
+//! ```toml
+//! [global]                        # the server's settings
+//! server.threads = 20
+//! server.idle_timeout = "30s"
+//!
+//! ["/"]                           # a path section: settings and tools of the path and everything below it
+//! max_body = "10 MiB"
+//! sessions.timeout = "30m"        # a setting of a tool
+//!
+//! ["/static"]
+//! sessions.on = false             # a tool, off from here on down
+//! ```
+//!
+//! * A section inherits tools and settings of the sections above it and changes single keys.
+//! * Within one section the file wins over the code: who deploys has the last word. A section further down wins over one further up,
+//!   wherever they were written.
+//! * The file switches tools off and on and sets their keys; a tool is brought in by code, since only code can make it.
+//! * Durations need a unit. A key that nobody knows stops the start, with a suggestion. So does a value of the wrong kind.
+//!
+//! The keys are the rows of two tables in `keys.rs`; a tool's keys are read by the tool ([`SettingReader`](crate::lifecycle::SettingReader)).
+
+mod file;
+mod keys;
+mod merge;
+
+pub(crate) use file::ConfigurationFile;
+pub use keys::{KeyDescription, keys};
+pub(crate) use keys::{PATH_KEYS, SERVER_KEYS};
+pub(crate) use merge::{Change, Merged, SectionPath, merge};
+
+/// Why a configuration was refused: where, what, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    place: String,
+    problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { place: place.into(), problem: problem.into() }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}

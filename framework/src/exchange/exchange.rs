@@ -1,5 +1,6 @@
 //! The exchange: everything of one request as one value.
 
+use super::course::Course;
 use super::{Request, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
@@ -15,6 +16,7 @@ pub struct Exchange {
     pub trail: Trail,
     /// What tools keep for the length of this request, by type.
     pub values: Values,
+    pub(crate) course: Course,
 }
 
 impl Exchange {
@@ -24,9 +26,18 @@ impl Exchange {
         Self::default()
     }
 
+    /// Whether an unexpected error or a panic has ended this request with 500, so that a tool rolls back what the request began.
+    ///
+    /// Known from the failure on, also to the `always` hooks of the point where it happened.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.course.failed
+    }
+
     /// Makes the exchange ready for the next request and keeps its buffers. Values are dropped, so whatever
     /// guard a tool left in them is released here at the latest.
     pub fn clear(&mut self) {
+        self.course = Course::default();
         self.request.clear();
         self.response.clear();
         self.trail.clear();

@@ -6,6 +6,7 @@
 mod argument;
 mod argument_types;
 mod body;
+mod course;
 mod error;
 #[expect(clippy::module_inception, reason = "the room is named after its central value")]
 mod exchange;
@@ -21,6 +22,7 @@ mod values;
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Body, Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
 pub use body::RequestBody;
+pub(crate) use course::Stage;
 pub use error::{Error, ErrorKind, HttpError, Redirect};
 pub use exchange::Exchange;
 pub use handler::{Handler, HandlerRef, MethodSet};

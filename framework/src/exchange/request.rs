@@ -18,25 +18,38 @@ pub struct Request {
     path_text: String,
     segments: Vec<(u32, u32)>,
     parameters: ParameterTable,
+    redirected: Option<Box<Redirected>>,
 }
 
+/// Where an internal redirect has sent the request.
+#[derive(Debug)]
+struct Redirected {
+    path: String,
+    query: Option<String>,
+}
+
+static GET: Method = Method::GET;
+
 impl Request {
-    /// The method.
+    /// The method. After an internal redirect it is GET, unless it was HEAD.
     #[must_use]
     pub fn method(&self) -> &Method {
-        self.head.method()
+        match self.head.method() {
+            method if self.redirected.is_none() || *method == Method::HEAD => method,
+            _ => &GET,
+        }
     }
 
-    /// The path as sent, still percent-encoded.
+    /// The path as sent or redirected to, still percent-encoded.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.head.path()
+        self.redirected.as_ref().map_or_else(|| self.head.path(), |to| &to.path)
     }
 
-    /// The query as sent, without its `?`.
+    /// The query as sent or redirected to, without its `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.head.query()
+        self.redirected.as_ref().map_or_else(|| self.head.query(), |to| to.query.as_deref())
     }
 
     /// `HTTP/1.0` or `HTTP/1.1`.
@@ -108,10 +121,11 @@ impl Request {
     /// Whether the body is an urlencoded form.
     #[must_use]
     pub fn has_form(&self) -> bool {
-        self.header("content-type").is_some_and(|value| {
-            let media_type = value.split(';').next().unwrap_or_default().trim();
-            media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        })
+        self.redirected.is_none()
+            && self.header("content-type").is_some_and(|value| {
+                let media_type = value.split(';').next().unwrap_or_default().trim();
+                media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            })
     }
 
     /// Makes the request ready for the next head and keeps its buffers.
@@ -121,20 +135,26 @@ impl Request {
         self.segments.clear();
         self.parameters.clear();
         self.received = None;
+        self.redirected = None;
     }
 
     /// Decodes the path into segments.
     pub(crate) fn decode_path(&mut self) -> Result<(), Refusal> {
         self.path_text.clear();
         self.segments.clear();
-        decode_segments(self.head.path(), &mut self.path_text, &mut self.segments)
+        let path = self.redirected.as_ref().map_or_else(|| self.head.path(), |to| &to.path);
+        decode_segments(path, &mut self.path_text, &mut self.segments)
     }
 
-    /// Makes `path` the path of the request from here on (CherryPy's InternalRedirect).
-    pub(crate) fn replace_path(&mut self, path: &str) -> Result<(), Refusal> {
-        self.path_text.clear();
-        self.segments.clear();
-        decode_segments(path, &mut self.path_text, &mut self.segments)
+    /// Makes `target`, a path and perhaps a query, what the client asked, as a GET without a body (CherryPy's InternalRedirect).
+    pub(crate) fn redirect(&mut self, target: &str) {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        self.redirected = Some(Box::new(Redirected { path: path.to_owned(), query }));
+        self.body = RequestBody::None;
+        self.parameters.clear();
     }
 
     /// Decodes the query, and the form when the body is one and in memory. Called once, before the first argument.
@@ -143,7 +163,8 @@ impl Request {
             return;
         }
         self.parameters.decoded = true;
-        if let Some(query) = self.head.query() {
+        let query = self.redirected.as_ref().map_or_else(|| self.head.query(), |to| to.query.as_deref());
+        if let Some(query) = query {
             self.parameters.extend(query.as_bytes());
         }
         if self.has_form()

@@ -77,6 +77,11 @@ impl Response {
         &self.body
     }
 
+    /// The body, to be changed in place.
+    pub(crate) fn body_mut(&mut self) -> &mut ResponseBody {
+        &mut self.body
+    }
+
     /// Replaces the body.
     pub fn set_body(&mut self, body: impl Into<ResponseBody>) -> &mut Self {
         self.body = body.into();

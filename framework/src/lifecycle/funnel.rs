@@ -1,1 +1,212 @@
 //! The error funnel: every failure, whoever met it, becomes one response here.
+//!
+//! | what comes in | what goes out |
+//! |---|---|
+//! | an HTTP error, of a hook, a handler, the router, the parser | the error page of its status, with the error's fields (`Allow`, `Retry-After`) |
+//! | a redirect | its status, `Location`, a line of text with the link |
+//! | an answer | the answer, in place of what was there |
+//! | anything else, a panic too | a log record; `before_error_response`; the page of 500; `after_error_response` |
+//! | overload | a fixed text, without running any of the application's code |
+//!
+//! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have set before the
+//! failure stay (CORS, security, cookies), except those that describe the content which is now gone.
+
+use super::error_page::{Escaped, usual_message};
+use super::guarded::guarded;
+use super::hook::run_point;
+use super::{ErrorPage, ErrorPages, HookPoint, Plan};
+use crate::exchange::{Error, ErrorKind, Exchange, HttpError, Redirect, Response};
+use crate::logs;
+use ::http::{HeaderName, HeaderValue, StatusCode, header};
+
+/// The funnel for one request.
+pub(super) struct Funnel<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) pages: &'a ErrorPages,
+}
+
+impl Funnel<'_> {
+    /// Makes the response that stands for `error`.
+    pub(super) fn settle(&self, exchange: &mut Exchange, error: Error) {
+        match error.into_kind() {
+            ErrorKind::Http(error) if !(error.status.is_client_error() || error.status.is_server_error()) => {
+                self.unexpected(
+                    exchange,
+                    &Error::unexpected(format!("{} is not the status of an error", error.status)),
+                );
+            }
+            ErrorKind::Http(error) => self.error_page(exchange, error, None),
+            ErrorKind::Redirect(redirect) => {
+                if let Err(error) = write_redirect(&redirect, exchange) {
+                    self.unexpected(exchange, &error);
+                }
+            }
+            ErrorKind::Answer(answer) => adopt(&mut exchange.response, answer),
+            ErrorKind::InternalRedirect(path) => {
+                let problem =
+                    format!("an internal redirect to {path:?} came after the handler's turn, which is too late");
+                self.unexpected(exchange, &Error::unexpected(problem));
+            }
+            ErrorKind::Unexpected(cause) => self.unexpected(exchange, &ErrorKind::Unexpected(cause).into()),
+        }
+    }
+
+    fn unexpected(&self, exchange: &mut Exchange, error: &Error) {
+        exchange.course.failed = true;
+        logs::error(exchange, &logs::causes(error));
+        let answered = match run_point(self.plan.hooks(HookPoint::BeforeErrorResponse), exchange) {
+            Ok(answered) => answered,
+            Err(error) => {
+                logs::error_in(exchange, "before_error_response", &error);
+                false
+            }
+        };
+        if !answered {
+            let details = self.plan.settings.show_tracebacks.then(|| logs::causes(error));
+            let error = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+            self.error_page(exchange, error, details.as_deref());
+        }
+        if let Err(error) = run_point(self.plan.hooks(HookPoint::AfterErrorResponse), exchange) {
+            logs::error_in(exchange, "after_error_response", &error);
+        }
+    }
+
+    /// Writes the error page, the application's own if there is one.
+    pub(super) fn error_page(&self, exchange: &mut Exchange, error: HttpError, details: Option<&str>) {
+        logs::answered_with_error(exchange, &error);
+        forget_content(&mut exchange.response);
+        let message = if error.message.is_empty() { usual_message(error.status) } else { &error.message };
+        let page = ErrorPage {
+            status: error.status,
+            message,
+            request_id: exchange.request.id(),
+            details,
+            request: &exchange.request,
+            values: &exchange.values,
+        };
+        // A page of its own is written into a fresh response, so that half of a failed one leaves nothing behind.
+        let mut response = Response::new();
+        response.set_status(error.status);
+        let own = self.pages.find(error.status).map(|own| guarded(|| own(&page, &mut response)));
+        let failure = match own {
+            Some(Ok(())) => None,
+            Some(Err(failure)) => {
+                // An error page may send the client elsewhere, to a login form for example.
+                let redirected = match failure.kind() {
+                    ErrorKind::Redirect(redirect) => location(redirect).is_ok().then(|| redirect.clone()),
+                    _ => None,
+                };
+                if let Some(redirect) = redirected {
+                    let _ = write_redirect(&redirect, exchange);
+                    return;
+                }
+                response = Response::new();
+                page.write_built_in(&mut response);
+                Some(failure)
+            }
+            None => {
+                page.write_built_in(&mut response);
+                None
+            }
+        };
+        if let Some(failure) = failure {
+            logs::error_in(exchange, "the error page", &failure);
+        }
+        adopt(&mut exchange.response, response);
+        let response = &mut exchange.response;
+        for (name, _) in &error.headers {
+            response.remove_header(name);
+        }
+        for (name, value) in error.headers {
+            response.add_header(name, value);
+        }
+        set_default(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        // The page tells the number of this request: nobody else should get it from a cache.
+        set_default(response, header::CACHE_CONTROL, "no-store");
+    }
+}
+
+/// The answer while the server is overloaded: ready-made, so that it costs next to nothing and cannot wait.
+pub(super) fn write_overloaded(response: &mut Response) {
+    response.clear();
+    response.set_status(StatusCode::SERVICE_UNAVAILABLE);
+    response.set_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.set_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.set_body("503 Service Unavailable\n\nThe server is busy at the moment. Please try again shortly.\n");
+}
+
+/// Puts `answer` in place of the response. Fields that were set before and that the answer does not name stay, cookies in any case.
+pub(super) fn adopt(response: &mut Response, answer: Response) {
+    forget_content(response);
+    let earlier = std::mem::replace(response, answer);
+    for (name, value) in earlier.headers() {
+        if name == header::SET_COOKIE || response.header(name).is_none() {
+            response.add_header(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Forgets the content and the fields that describe it.
+fn forget_content(response: &mut Response) {
+    const OF_THE_CONTENT: [HeaderName; 14] = [
+        header::ACCEPT_RANGES,
+        header::AGE,
+        header::CACHE_CONTROL,
+        header::CONTENT_DISPOSITION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_LOCATION,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::ETAG,
+        header::EXPIRES,
+        header::LAST_MODIFIED,
+        header::LOCATION,
+    ];
+    for name in &OF_THE_CONTENT {
+        response.remove_header(name);
+    }
+    drop(response.take_body());
+}
+
+fn write_redirect(redirect: &Redirect, exchange: &mut Exchange) -> Result<(), Error> {
+    let location = location(redirect)?;
+    let mut answer = Response::new();
+    answer.set_status(redirect.status);
+    if redirect.status != StatusCode::NOT_MODIFIED {
+        let link = Escaped(location.to_str().unwrap_or_default()).to_string();
+        answer.set_header(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        answer.set_body(format!(
+            "<!doctype html>\n<title>Elsewhere</title>\n<p>See <a href=\"{link}\">{link}</a>.</p>\n"
+        ));
+    }
+    answer.set_header(header::LOCATION, location);
+    adopt(&mut exchange.response, answer);
+    Ok(())
+}
+
+/// The value of `Location`: what may not stand in a URL is percent-encoded, what would break the head is refused.
+fn location(redirect: &Redirect) -> Result<HeaderValue, Error> {
+    use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+    const NOT_IN_A_URL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`');
+    const NOT_IN_A_URL_EITHER: &AsciiSet = &NOT_IN_A_URL.add(b'{').add(b'|').add(b'}');
+    if !redirect.status.is_redirection() {
+        return Err(Error::unexpected(format!("{} is not the status of a redirect", redirect.status)));
+    }
+    if redirect.location.contains(|character: char| character.is_ascii_control()) {
+        return Err(Error::unexpected(format!(
+            "a redirect to {:?}: control characters in the target",
+            redirect.location
+        )));
+    }
+    let encoded = utf8_percent_encode(&redirect.location, NOT_IN_A_URL_EITHER).to_string();
+    Ok(HeaderValue::try_from(encoded)?)
+}
+
+fn set_default(response: &mut Response, name: HeaderName, value: &'static str) {
+    if response.header(&name).is_none() {
+        response.add_header(name, HeaderValue::from_static(value));
+    }
+}

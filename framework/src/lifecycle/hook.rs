@@ -1,8 +1,12 @@
 //! Hooks: pieces of code at the eight hook points.
 
-use super::Admit;
-use crate::exchange::{Error, Exchange, Response};
+use super::funnel::adopt;
+use super::guarded::guarded;
+use super::{Admit, BackgroundJob};
+use crate::exchange::{Error, ErrorKind, Exchange, Response};
+use crate::logs;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The places in the life of a request where tools can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +96,19 @@ impl Hook {
     }
 }
 
+impl Hook {
+    /// Runs the hook; a panic is an error. An unexpected error is known to the hooks that follow.
+    pub(super) fn call(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+        let result = guarded(|| (self.run)(exchange));
+        if let Err(error) = &result
+            && matches!(error.kind(), ErrorKind::Unexpected(_))
+        {
+            exchange.course.failed = true;
+        }
+        result
+    }
+}
+
 impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at {:?}, priority {}", self.tool, self.point, self.priority)?;
@@ -105,6 +122,7 @@ pub struct Hooks {
     pub(crate) tool: &'static str,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
+    pub(crate) background: Vec<BackgroundJob>,
 }
 
 impl Hooks {
@@ -128,10 +146,45 @@ impl Hooks {
     pub fn admission(&mut self, admit: impl Admit + 'static) {
         self.admissions.push(Arc::new(admit));
     }
+
+    /// Adds work that is done `every` so often on a thread of its own while the application runs, as the sweep of a store.
+    ///
+    /// `run` returns `()` or a `Result`, as a hook does. A panic or an error is logged and counted, and the job goes on. The first run
+    /// comes one interval after the start. Copies of a tool that share a store each get here; the tool sees to it that one of them
+    /// adds the job.
+    pub fn background<F, R>(&mut self, name: &'static str, every: Duration, run: F)
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoFlow,
+    {
+        self.background.push(BackgroundJob::new(name, every, run));
+    }
 }
 
 impl std::fmt::Debug for Hooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(&self.hooks).finish()
     }
+}
+
+/// Runs the hooks of one point in order. After the first answer or error only `always` hooks run; the first error wins, later ones are
+/// logged. Returns whether a hook has answered.
+pub(super) fn run_point(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
+    let mut outcome = Ok(false);
+    for hook in hooks {
+        if !matches!(outcome, Ok(false)) && !hook.always {
+            continue;
+        }
+        match (hook.call(exchange), &outcome) {
+            (Ok(Flow::Continue), _) => {}
+            (Ok(Flow::Answer(response)), Ok(false)) => {
+                adopt(&mut exchange.response, response);
+                outcome = Ok(true);
+            }
+            (Ok(Flow::Answer(_)), _) => logs::answer_ignored(exchange, hook),
+            (Err(error), Ok(_)) => outcome = Err(error),
+            (Err(error), Err(_)) => logs::error_in(exchange, hook.tool, &error),
+        }
+    }
+    outcome
 }

@@ -7,16 +7,24 @@
 //! ```
 
 mod admission;
+mod background;
 mod error_page;
 mod funnel;
+mod guarded;
 mod hook;
 mod plan;
 mod run;
+mod sections;
+pub(crate) mod setting;
 mod tool;
 
 pub use admission::{Admission, Admit, Wait};
+pub use background::BackgroundJob;
 pub use error_page::{ErrorPage, ErrorPages};
+pub(crate) use guarded::guarded;
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub use plan::{PathSettings, Plan};
 pub use run::Application;
-pub use tool::{SettingError, Tool};
+pub(crate) use sections::{Sections, same_segment};
+pub use setting::{SettingError, SettingReader};
+pub use tool::Tool;

@@ -1,7 +1,6 @@
 //! The plan: everything that was decided at start about one path section.
 
-use super::Admit;
-use super::{ErrorPages, Hook, HookPoint};
+use super::{Admit, Hook, HookPoint, Hooks};
 use std::sync::Arc;
 
 /// The merged configuration of one path section, with its hooks sorted. Built once at start, never per request.
@@ -9,17 +8,70 @@ use std::sync::Arc;
 pub struct Plan {
     pub(crate) section: String,
     pub(crate) tools: Vec<&'static str>,
+    pub(crate) answers: bool,
     pub(crate) hooks: [Vec<Hook>; HookPoint::COUNT],
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     pub(crate) settings: PathSettings,
-    pub(crate) error_pages: ErrorPages,
+    /// The section that set `max_body` and the one that set `max_form`, for the message of a 413.
+    pub(crate) max_body_section: String,
+    pub(crate) max_form_section: String,
 }
 
-/// The settings that every path has, tools aside.
-#[derive(Clone, Debug)]
+impl Plan {
+    /// The path section that the plan was made for, as it was written.
+    #[must_use]
+    pub fn section(&self) -> &str {
+        &self.section
+    }
+
+    /// The tools that are on, in the order in which they were switched on.
+    #[must_use]
+    pub fn tools(&self) -> &[&'static str] {
+        &self.tools
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &PathSettings {
+        &self.settings
+    }
+
+    /// The hooks of a point, in the order in which they run.
+    #[must_use]
+    pub fn hooks(&self, point: HookPoint) -> &[Hook] {
+        &self.hooks[point as usize]
+    }
+
+    /// Adds what a tool attached. Hooks are sorted by priority; ties keep the order in which the tools were switched on.
+    pub(crate) fn add(&mut self, attached: &Hooks) {
+        for hook in &attached.hooks {
+            let hooks = &mut self.hooks[hook.point as usize];
+            let index = hooks.partition_point(|earlier| earlier.priority <= hook.priority);
+            hooks.insert(index, hook.clone());
+        }
+        self.admissions.extend(attached.admissions.iter().cloned());
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("section", &self.section)
+            .field("tools", &self.tools)
+            .field("hooks", &self.hooks)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings that every path has, tools aside. A section inherits those of its parents and changes single ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathSettings {
-    /// `max_body`: largest request body in bytes (default 100 MiB, CherryPy's).
+    /// `max_body`: largest request body in bytes (default 100 MiB, CherryPy's). More is 413.
     pub max_body: u64,
+    /// `max_form`: largest urlencoded form in bytes that becomes arguments by name (default 2 MiB). Forms stay in memory, whatever
+    /// `body_memory` says, so they have a limit of their own. More is 413.
+    pub max_form: u64,
     /// `body_memory`: bodies above this many bytes go to a temporary file (default 256 KiB).
     pub body_memory: u64,
     /// `show_tracebacks`: error pages tell the cause (default off; for development only).
@@ -30,6 +82,12 @@ pub struct PathSettings {
 
 impl Default for PathSettings {
     fn default() -> Self {
-        Self { max_body: 100 << 20, body_memory: 256 << 10, show_tracebacks: false, strict_params: false }
+        Self {
+            max_body: 100 << 20,
+            max_form: 2 << 20,
+            body_memory: 256 << 10,
+            show_tracebacks: false,
+            strict_params: false,
+        }
     }
 }

@@ -1,5 +1,426 @@
-//! The stages of a request, in order.
+//! The stages of a request, in order: what the server calls.
+//!
+//! Between two calls of the server a request is in one of these stages ([`Stage`]), kept in the exchange:
+//!
+//! | stage | entered | left |
+//! |---|---|---|
+//! | `Fresh` | the exchange is new | `start` routes, finds the plan, runs `on_start_resource` and `before_request_body` |
+//! | `Admission(n)` | all hooks before the body went through | `run` asks admission n; after the last one come `before_handler`, the handler, the end |
+//! | `Decided` | a hook answered or failed before the body, or the body is too large | `run` goes to the end at once |
+//! | `Final` | the response is made | `end` |
+//! | `Refused` | the server refused the request before it had a plan, or is overloaded | `end`, without hooks |
+//!
+//! Which hook points run in which case; the tests below are this table:
+//!
+//! | case | on start, before body | admission | before handler | before finalize | error response | on end resource, on end request |
+//! |---|---|---|---|---|---|---|
+//! | a page | yes | yes | yes | yes | | yes |
+//! | an answer, a redirect or an HTTP error of a hook | up to it | if later | if later | yes | | yes |
+//! | no such page (404, 405) | yes | yes | yes | yes | | yes |
+//! | a redirect or an HTTP error of the handler | yes | yes | yes | yes | | yes |
+//! | an unexpected error or a panic anywhere above | up to it | up to it | up to it | `always` only | both | yes |
+//! | a hook fails at `before_finalize` | yes | yes | yes | up to it, `always` | if unexpected | yes |
+//! | a body that is too large or too slow | yes | | | yes | | yes |
+//! | a head that breaks a rule, overload | | | | | | |
+//! | the client goes away while the request waits | yes | up to it | | | | on end request |
+//!
+//! Within one point: after the first error or answer only `always` hooks run; the first error wins, the others are logged. An error in
+//! `on_end_resource` or `on_end_request` is only logged. A response that is made before `before_finalize`, error pages too, is what those
+//! hooks see; [`Exchange::failed`] tells them that an unexpected error came before.
+//!
+//! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
+//! begins again with the routing.
 
-/// A published tree with its plans: what the server calls.
+use super::funnel::{Funnel, adopt, write_overloaded};
+use super::guarded::{guarded, watch_panics};
+use super::hook::run_point;
+use super::{Admission, BackgroundJob, ErrorPages, Flow, HookPoint, Plan, Sections, Wait};
+use crate::exchange::{BodyUse, Error, ErrorKind, Exchange, HttpError, ResponseBody, Stage, Stream};
+use crate::http::{Framing, Refusal};
+use crate::logs;
+use crate::publish::{Call, NodeRef, Publish, Resolution, resolve};
+use crate::server::{BodyPlan, Delivery, Progress, Service, Wakers};
+use ::http::{HeaderValue, Method, StatusCode, header};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Most internal redirects of one request; more are taken for a circle.
+const MOST_REDIRECTS: u8 = 10;
+
+/// A published tree with its plans: what the server calls. Made by [`App::build`](crate::App::build).
 #[derive(Debug)]
-pub struct Application {}
+pub struct Application {
+    root: Root,
+    /// Which plan a path gets.
+    sections: Sections,
+    plans: Vec<Plan>,
+    error_pages: ErrorPages,
+    background: Vec<BackgroundJob>,
+}
+
+struct Root {
+    node: Arc<dyn Publish>,
+    shape: NodeRef,
+}
+
+impl Application {
+    pub(crate) fn new(
+        root: Arc<dyn Publish>,
+        sections: Sections,
+        plans: Vec<Plan>,
+        error_pages: ErrorPages,
+        background: Vec<BackgroundJob>,
+    ) -> Self {
+        watch_panics();
+        let shape = root.describe();
+        Self { root: Root { node: root, shape }, sections, plans, error_pages, background }
+    }
+
+    /// The plans, one for each path section, the root's first.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// The background jobs of the tools.
+    #[must_use]
+    pub fn background_jobs(&self) -> &[BackgroundJob] {
+        &self.background
+    }
+
+    fn plan(&self, exchange: &Exchange) -> &Plan {
+        &self.plans[exchange.course.plan]
+    }
+
+    fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
+        Funnel { plan: self.plan(exchange), pages: &self.error_pages }
+    }
+
+    /// Everything before the body: routing, the plan, the first two hook points.
+    fn begin(&self, exchange: &mut Exchange) {
+        exchange.course.stage = Stage::Decided;
+        exchange.course.pending = self.route(exchange).err();
+        let plan = self.plan(exchange);
+        for point in [HookPoint::OnStartResource, HookPoint::BeforeRequestBody] {
+            match run_point(plan.hooks(point), exchange) {
+                Ok(false) => {}
+                Ok(true) => {
+                    exchange.course.pending = None;
+                    return;
+                }
+                Err(error) => {
+                    exchange.course.pending = Some(error);
+                    return;
+                }
+            }
+        }
+        exchange.course.stage = Stage::Admission(0);
+    }
+
+    /// Finds handler and plan. An error is what is answered at the handler's turn, unless a tool answers before.
+    fn route(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        exchange.course.plan = 0;
+        let request = &mut exchange.request;
+        if request.path() == "*" {
+            // OPTIONS for the server as a whole (RFC 9110, section 9.3.7): a ping.
+            return Err(options(None));
+        }
+        request.decode_path().map_err(|refusal| refused(&refusal))?;
+        exchange.course.plan = self.sections.find(request.segments());
+        match resolve(&self.root.shape, request, 0, &mut exchange.trail) {
+            Resolution::Found => Ok(()),
+            Resolution::NotFound => Err(Error::not_found()),
+            Resolution::WrongMethod(methods) => {
+                let allow = HeaderValue::try_from(methods.allow())?;
+                if *request.method() == Method::OPTIONS {
+                    return Err(options(Some(allow)));
+                }
+                let message = format!("This page answers {} only.", methods.allow());
+                Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into())
+            }
+        }
+    }
+
+    /// What becomes of the body, from what is known of the handler. Too large is known here, before a byte of it is read.
+    fn body_plan(&self, exchange: &mut Exchange) -> BodyPlan {
+        let framing = exchange.request.head.framing();
+        let is_open = matches!(exchange.course.stage, Stage::Admission(_)) && exchange.course.pending.is_none();
+        if !is_open || matches!(framing, Framing::None | Framing::Length(0)) {
+            return BodyPlan::Discard;
+        }
+        let plan = self.plan(exchange);
+        let settings = &plan.settings;
+        // Behind a node that is resolved late anything may be wanted.
+        let body_use = exchange.trail.handler().map_or(BodyUse::Whole, |handler| handler.body_use());
+        let wanted = match body_use {
+            BodyUse::None => BodyPlan::Discard,
+            BodyUse::Form if !exchange.request.has_form() => BodyPlan::Discard,
+            BodyUse::Form => {
+                let limit = settings.max_form.min(settings.max_body);
+                BodyPlan::Read { limit, memory: limit }
+            }
+            BodyUse::Whole => BodyPlan::Read { limit: settings.max_body, memory: settings.body_memory },
+            BodyUse::Stream => BodyPlan::Stream { limit: settings.max_body },
+        };
+        if let (Framing::Length(length), BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit }) = (framing, wanted)
+            && length > limit
+        {
+            exchange.course.pending = Some(too_large(plan, limit).into());
+            exchange.course.stage = Stage::Decided;
+            return BodyPlan::Discard;
+        }
+        wanted
+    }
+
+    /// From the body to the handler's result, or to a wait.
+    fn advance(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Advance, Error> {
+        if let Stage::Admission(next) = exchange.course.stage {
+            if let Some(deadline) = self.admit(next, exchange, wakers)? {
+                return Ok(Advance::Parked(deadline));
+            }
+            exchange.course.stage = Stage::Decided;
+            if run_point(self.plan(exchange).hooks(HookPoint::BeforeHandler), exchange)? {
+                return Ok(Advance::Ended);
+            }
+            if exchange.course.pending.is_none() {
+                guarded(|| self.root.node.call(&mut Call::new(exchange)))?;
+            }
+        }
+        match exchange.course.pending.take() {
+            Some(error) => Err(error),
+            None => Ok(Advance::Ended),
+        }
+    }
+
+    /// Asks the admissions from `next` on. `Some` parks the request, with the deadline of its wait.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one says whether to wait, the inner one is the wait's own deadline"
+    )]
+    fn admit(
+        &self,
+        mut next: usize,
+        exchange: &mut Exchange,
+        wakers: &dyn Wakers,
+    ) -> Result<Option<Option<Instant>>, Error> {
+        let admissions = &self.plan(exchange).admissions;
+        while let Some(admission) = admissions.get(next) {
+            let mut wait = match exchange.course.parked.take() {
+                Some(parked) => *parked.downcast::<Box<dyn Wait>>().expect("only admission parks, and it parks a wait"),
+                None => match guarded(|| admission.admit(exchange, wakers))? {
+                    Admission::Go => {
+                        next += 1;
+                        continue;
+                    }
+                    Admission::Park(wait) => wait,
+                },
+            };
+            if !guarded(|| wait.ready(exchange))? {
+                let deadline = wait.deadline();
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Err(guarded(|| Ok(wait.expired(exchange))).unwrap_or_else(|error| error));
+                }
+                exchange.course.parked = Some(Box::new(wait));
+                exchange.course.stage = Stage::Admission(next);
+                return Ok(Some(deadline));
+            }
+            next += 1;
+        }
+        Ok(None)
+    }
+
+    /// Begins again with another path.
+    fn redirect_internally(&self, exchange: &mut Exchange, target: &str) -> Result<(), Error> {
+        if exchange.course.redirects == MOST_REDIRECTS {
+            let problem =
+                format!("{MOST_REDIRECTS} internal redirects in one request, then to {target:?}: they go in a circle");
+            return Err(Error::unexpected(problem));
+        }
+        if !target.starts_with('/') {
+            return Err(Error::unexpected(format!("an internal redirect to {target:?}: the path must start with `/`")));
+        }
+        self.end_resource(exchange);
+        exchange.course.redirects += 1;
+        exchange.course.parked = None;
+        exchange.trail.clear();
+        exchange.response.clear();
+        exchange.request.redirect(target);
+        self.begin(exchange);
+        Ok(())
+    }
+
+    /// From the handler's result to the final response.
+    fn finish(&self, exchange: &mut Exchange, result: Result<(), Error>) {
+        let funnel = self.funnel(exchange);
+        exchange.course.parked = None;
+        exchange.course.pending = None;
+        if let Err(error) = result {
+            funnel.settle(exchange, error);
+        }
+        self.before_finalize(exchange);
+        self.finalize(exchange);
+        exchange.course.stage = Stage::Final;
+        self.end_resource(exchange);
+    }
+
+    /// As [`run_point`], but an error becomes the response at once, so that the `always` hooks that follow see it.
+    fn before_finalize(&self, exchange: &mut Exchange) {
+        let mut failed = exchange.course.failed;
+        let mut only_always = failed;
+        for hook in self.plan(exchange).hooks(HookPoint::BeforeFinalize) {
+            if only_always && !hook.always {
+                continue;
+            }
+            match hook.call(exchange) {
+                Ok(Flow::Continue) => continue,
+                Ok(Flow::Answer(answer)) if !only_always => adopt(&mut exchange.response, answer),
+                Ok(Flow::Answer(_)) => logs::answer_ignored(exchange, hook),
+                Err(error) if failed => logs::error_in(exchange, hook.tool, &error),
+                Err(error) => {
+                    failed = true;
+                    self.funnel(exchange).settle(exchange, error);
+                }
+            }
+            only_always = true;
+        }
+    }
+
+    /// Last checks of the response; from here on it is only sent.
+    fn finalize(&self, exchange: &mut Exchange) {
+        let status = exchange.response.status();
+        if !(200..600).contains(&status.as_u16()) {
+            let problem = format!("{status} cannot be the status of a response: it must be 200 to 599");
+            self.funnel(exchange).settle(exchange, Error::unexpected(problem));
+        }
+        if let ResponseBody::Stream(stream) = exchange.response.body_mut() {
+            watch(stream, &exchange.request);
+        }
+    }
+
+    fn end_resource(&self, exchange: &mut Exchange) {
+        if let Err(error) = run_point(self.plan(exchange).hooks(HookPoint::OnEndResource), exchange) {
+            logs::error_in(exchange, "on_end_resource", &error);
+        }
+    }
+}
+
+/// What [`Application::advance`] came to.
+enum Advance {
+    /// The request waits.
+    Parked(Option<Instant>),
+    /// The response is in the exchange.
+    Ended,
+}
+
+impl Service for Application {
+    fn start(&self, exchange: &mut Exchange) -> BodyPlan {
+        self.begin(exchange);
+        self.body_plan(exchange)
+    }
+
+    fn run(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Progress {
+        if exchange.course.stage == Stage::Fresh {
+            self.begin(exchange);
+        }
+        while !matches!(exchange.course.stage, Stage::Final | Stage::Refused) {
+            let result = match self.advance(exchange, wakers) {
+                Ok(Advance::Parked(deadline)) => return Progress::Park { deadline },
+                Ok(Advance::Ended) => Ok(()),
+                Err(error) => match error.into_kind() {
+                    ErrorKind::InternalRedirect(target) => match self.redirect_internally(exchange, &target) {
+                        Ok(()) => continue,
+                        Err(error) => Err(error),
+                    },
+                    kind => Err(kind.into()),
+                },
+            };
+            self.finish(exchange, result);
+        }
+        Progress::Done
+    }
+
+    fn refuse(&self, exchange: &mut Exchange, refusal: &Refusal) {
+        if *refusal == Refusal::Overloaded {
+            exchange.course.parked = None;
+            exchange.course.stage = Stage::Refused;
+            write_overloaded(&mut exchange.response);
+            return;
+        }
+        let error = match refusal {
+            Refusal::BodyTooLarge { limit } => too_large(self.plan(exchange), *limit).into(),
+            refusal => refused(refusal),
+        };
+        if exchange.course.stage == Stage::Fresh {
+            exchange.course.stage = Stage::Refused;
+            self.funnel(exchange).settle(exchange, error);
+        } else {
+            self.finish(exchange, Err(error));
+        }
+    }
+
+    fn end(&self, exchange: &mut Exchange, delivery: &Delivery) {
+        let stage = exchange.course.stage;
+        if !matches!(stage, Stage::Fresh | Stage::Refused) {
+            let hooks = self.plan(exchange).hooks(HookPoint::OnEndRequest);
+            if !hooks.is_empty() {
+                exchange.values.insert(*delivery);
+                if let Err(error) = run_point(hooks, exchange) {
+                    logs::error_in(exchange, "on_end_request", &error);
+                }
+            }
+        }
+        if matches!(stage, Stage::Final | Stage::Refused) {
+            logs::access(exchange, delivery);
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    HttpError::new(refusal.status(), refusal.to_string()).into()
+}
+
+/// The answer to OPTIONS: 204, with the methods that the page answers.
+fn options(allow: Option<HeaderValue>) -> Error {
+    let mut answer = crate::Response::new();
+    answer.set_status(StatusCode::NO_CONTENT);
+    if let Some(allow) = allow {
+        answer.set_header(header::ALLOW, allow);
+    }
+    answer.into()
+}
+
+/// 413, with the setting to change and the section where it was set.
+fn too_large(plan: &Plan, limit: u64) -> HttpError {
+    let (setting, section) = if limit == plan.settings.max_body {
+        ("max_body", &plan.max_body_section)
+    } else {
+        ("max_form", &plan.max_form_section)
+    };
+    let message = format!("The request body is larger than `{setting}` at `{section}` allows: {limit} bytes.");
+    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+/// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection then.
+fn watch(stream: &mut Stream, request: &crate::Request) {
+    let (id, path) = (request.id(), request.path().to_owned());
+    let mut chunks = std::mem::replace(stream, Stream::new(std::iter::empty::<Vec<u8>>()));
+    let mut over = false;
+    *stream = Stream::fallible(std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let chunk = guarded(|| chunks.next().transpose());
+        if let Err(error) = &chunk {
+            over = true;
+            let causes = logs::causes(error);
+            log::error!(target: logs::ERROR, "request {id}: {path:?} the stream broke off: {causes}");
+        }
+        chunk.transpose()
+    }));
+}
+
+impl std::fmt::Debug for Root {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shape.type_name)
+    }
+}

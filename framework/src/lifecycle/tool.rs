@@ -1,13 +1,13 @@
 //! Tools: named bundles of hooks with typed settings, switched on by path.
 
-use super::Hooks;
+use super::{Hooks, SettingError};
 
 /// A named bundle of hooks that an application switches on for a path and everything below it.
 pub trait Tool: Send + Sync + 'static {
     /// The name in configuration files and messages.
     fn name(&self) -> &'static str;
 
-    /// Puts the hooks in place; called once for each plan, at start.
+    /// Puts the hooks in place; called once at start for each copy of the tool that a plan uses.
     fn attach(&self, hooks: &mut Hooks);
 
     /// A copy of the tool with the settings of a configuration section laid over its own. Called at start, for each section that
@@ -16,30 +16,12 @@ pub trait Tool: Send + Sync + 'static {
     /// # Errors
     /// Names the key and what is wrong with it.
     fn configure(&self, settings: &toml::Table) -> Result<Box<dyn Tool>, SettingError> {
-        let key = settings.keys().next().cloned().unwrap_or_default();
-        Err(SettingError::unknown(&key, &[]))
+        let key = settings.keys().next().map_or("", String::as_str);
+        Err(SettingError::unknown(key, &[]))
     }
 
     /// Whether the tool may answer requests for paths that have no handler, as static files do.
     fn answers(&self) -> bool {
         false
-    }
-}
-
-/// Why a setting was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingError {
-    /// The key within its tool or group.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub problem: String,
-}
-
-impl SettingError {
-    /// The key does not exist; suggests the most similar of `known`.
-    #[must_use]
-    pub fn unknown(key: &str, known: &[&str]) -> Self {
-        let _ = known;
-        Self { key: key.to_owned(), problem: String::new() }
     }
 }

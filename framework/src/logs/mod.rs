@@ -1,1 +1,61 @@
 //! The access record and the error log, both through the `log` facade.
+//!
+//! * `kirsch::access`, level info: one record per response, whoever made it, in Combined Log Format with duration and request number.
+//! * `kirsch::error`, level error: failures of the program, each with the request's number. A client's mistake is never one of them;
+//!   it is told at level debug.
+//!
+//! Whatever a client can write (targets, fields, methods) is escaped, so that no request can forge a record (CWE-117).
+
+mod access;
+mod clock;
+
+pub(crate) use access::access;
+
+use crate::exchange::{Error, ErrorKind, Exchange, HttpError};
+use crate::lifecycle::Hook;
+use std::fmt::Write;
+
+/// The target of access records.
+pub const ACCESS: &str = "kirsch::access";
+
+/// The target of failures.
+pub const ERROR: &str = "kirsch::error";
+
+/// Logs a failure of the program while it answered a request.
+pub(crate) fn error(exchange: &Exchange, message: &str) {
+    let request = &exchange.request;
+    log::error!(target: ERROR, "request {}: {} {:?} {message}", request.id(), request.method(), request.path());
+}
+
+/// Logs a failure that no longer changes the answer.
+pub(crate) fn error_in(exchange: &Exchange, place: &str, failure: &Error) {
+    if matches!(failure.kind(), ErrorKind::Unexpected(_)) {
+        error(exchange, &format!("also failed, in {place}: {}", causes(failure)));
+    } else {
+        let id = exchange.request.id();
+        log::warn!(target: ERROR, "request {id}: {place} wanted another answer, too late: {failure}");
+    }
+}
+
+/// Tells that the client gets an error page.
+pub(crate) fn answered_with_error(exchange: &Exchange, error: &HttpError) {
+    log::debug!(target: ERROR, "request {}: {} {:?}", exchange.request.id(), error.status, error.message);
+}
+
+/// Tells that a hook's answer came after another one.
+pub(crate) fn answer_ignored(exchange: &Exchange, hook: &Hook) {
+    log::warn!(target: ERROR, "request {}: the answer of {hook:?} comes too late", exchange.request.id());
+}
+
+/// The error with all its causes, in one text.
+pub(crate) fn causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    if let ErrorKind::Unexpected(error) = error.kind() {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = write!(text, "\ncaused by: {error}");
+            cause = error.source();
+        }
+    }
+    text
+}

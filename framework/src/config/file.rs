@@ -1,0 +1,158 @@
+//! The configuration file: TOML with the section `[global]` and sections named by path.
+
+use super::ConfigError;
+use super::keys::{PATH_KEYS, SERVER_KEYS};
+use crate::lifecycle::setting::suggestion;
+use crate::server::ServerSettings;
+use toml::{Table, Value};
+
+/// A file that was read: its name for messages, the server's settings, the sections.
+#[derive(Debug)]
+pub(crate) struct ConfigurationFile {
+    pub(crate) name: String,
+    global: Table,
+    /// The path as written, and the keys.
+    pub(crate) sections: Vec<(String, Table)>,
+}
+
+impl ConfigurationFile {
+    pub(crate) fn read(path: &std::path::Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&name, &text),
+            Err(error) => Err(ConfigError::new(name, format!("cannot be read: {error}"))),
+        }
+    }
+
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            ConfigError::new(name, format!("line {line}: {}", error.message()))
+        })?;
+        let mut file = Self { name: name.to_owned(), global: Table::new(), sections: Vec::new() };
+        for (key, value) in table {
+            match value {
+                Value::Table(global) if key == "global" => file.global = global,
+                Value::Table(section) if key.starts_with('/') => file.sections.push((key, section)),
+                Value::Table(_) => {
+                    let problem = format!(
+                        "the section [{key}] is neither [global] nor a path: a path starts with `/`, as [\"/{key}\"]"
+                    );
+                    return Err(ConfigError::new(name, problem));
+                }
+                _ => {
+                    let problem =
+                        format!("`{key}` stands outside of all sections: move it below [global] or a path, as [\"/\"]");
+                    return Err(ConfigError::new(name, problem));
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// Lays the settings in `[global]` over `settings`.
+    pub(crate) fn apply_global(&self, settings: &mut ServerSettings) -> Result<(), ConfigError> {
+        let place = format!("{}: [global]", self.name);
+        for (group, value) in &self.global {
+            let keys = match value {
+                Value::Table(keys) if group == "server" => keys,
+                _ if PATH_KEYS.iter().any(|key| key.name == group) || value.is_table() => {
+                    let problem = format!("`{group}` belongs to paths: move it to a path section, as [\"/\"]");
+                    return Err(ConfigError::new(place, problem));
+                }
+                _ => {
+                    let names: Vec<_> = SERVER_KEYS.iter().map(|key| format!("server.{}", key.name)).collect();
+                    let names: Vec<_> = names.iter().map(String::as_str).collect();
+                    let problem = format!("`{group}` is not a setting; {}", suggestion(group, &names));
+                    return Err(ConfigError::new(place, problem));
+                }
+            };
+            for (name, value) in keys {
+                let Some(key) = SERVER_KEYS.iter().find(|key| key.name == name) else {
+                    let names: Vec<_> = SERVER_KEYS.iter().map(|key| key.name).collect();
+                    let problem = format!("`server.{name}` is not a setting; {}", suggestion(name, &names));
+                    return Err(ConfigError::new(place, problem));
+                };
+                (key.set)(settings, value)
+                    .map_err(|problem| ConfigError::new(&*place, format!("`server.{name}` {problem}")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn server(text: &str) -> Result<ServerSettings, String> {
+        let mut settings = ServerSettings::default();
+        let file = ConfigurationFile::parse("site.toml", text).map_err(|error| error.to_string())?;
+        file.apply_global(&mut settings).map_err(|error| error.to_string())?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn global_sets_the_server() {
+        let settings =
+            server("[global]\nserver.threads = 20\nserver.idle_timeout = \"5m\"\nserver.connections = \"auto\"")
+                .unwrap();
+        assert_eq!((settings.threads, settings.idle_timeout), (20, Duration::from_secs(300)));
+        assert_eq!(settings.connections, None);
+    }
+
+    #[test]
+    fn j9_wrong_files_are_refused_with_place_and_remedy() {
+        let table = [
+            (
+                "[global]\nserver.thraeds = 2",
+                "site.toml: [global]: `server.thraeds` is not a setting; did you mean `threads`?",
+            ),
+            (
+                "[global]\nserver.threads = 0",
+                "site.toml: [global]: `server.threads` is 0; it must be a whole number, one or more",
+            ),
+            (
+                "[global]\nserver.idle_timeout = 20",
+                "site.toml: [global]: `server.idle_timeout` is 20; it must be a duration with its unit, as \"250ms\", \"20s\", \"5m\", \"2h\" or \"7d\"",
+            ),
+            (
+                "[global]\nserver.connections = \"many\"",
+                "site.toml: [global]: `server.connections` is \"many\"; it must be a whole number, one or more, or \"auto\"",
+            ),
+            (
+                "[global]\nserver.address = \"localhost\"",
+                "site.toml: [global]: `server.address` is \"localhost\"; it must be an IP address and a port, as \"127.0.0.1:8080\" or \"[::]:8080\"",
+            ),
+            (
+                "[global]\nmax_body = 1",
+                "site.toml: [global]: `max_body` belongs to paths: move it to a path section, as [\"/\"]",
+            ),
+            (
+                "[global]\nsessions.on = true",
+                "site.toml: [global]: `sessions` belongs to paths: move it to a path section, as [\"/\"]",
+            ),
+            ("[global]\nthreads = 2", "site.toml: [global]: `threads` is not a setting; there are: server.address"),
+            (
+                "[admin]\nmax_body = 1",
+                "site.toml: the section [admin] is neither [global] nor a path: a path starts with `/`, as [\"/admin\"]",
+            ),
+            (
+                "max_body = 1",
+                "site.toml: `max_body` stands outside of all sections: move it below [global] or a path, as [\"/\"]",
+            ),
+            ("\n\n[\"/\"\nmax_body = 1", "site.toml: line 3: "),
+        ];
+        for (text, message) in table {
+            let error = server(text).unwrap_err();
+            assert!(error.starts_with(message), "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = ConfigurationFile::read("/nowhere/site.toml".as_ref()).unwrap_err().to_string();
+        assert!(error.starts_with("/nowhere/site.toml: cannot be read: No such file"), "{error}");
+    }
+}

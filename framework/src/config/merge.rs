@@ -1,0 +1,254 @@
+//! Code and files, merged by path: from what was said about each section to its plan.
+
+use super::{ConfigError, ConfigurationFile, PATH_KEYS};
+use crate::lifecycle::setting::{flag, suggestion};
+use crate::lifecycle::{BackgroundJob, Hooks, PathSettings, Plan, Sections, Tool};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// What code says about a section.
+pub(crate) enum Change {
+    /// A tool that is on unless the application says otherwise; it may be replaced.
+    Default(Arc<dyn Tool>),
+    /// Switches a tool on, with these settings.
+    On(Arc<dyn Tool>),
+    /// Switches a tool off.
+    Off(String),
+    /// Changes settings.
+    Settings(Box<dyn Fn(&mut PathSettings) + Send + Sync>),
+}
+
+/// The path of a section: decoded segments, as the traversal compares them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SectionPath(Vec<String>);
+
+impl SectionPath {
+    pub(crate) fn parse(path: &str) -> Result<Self, String> {
+        if !path.starts_with('/') {
+            return Err(format!("`{path}` is not a path: it must start with `/`"));
+        }
+        let segments = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
+            let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+            decoded.replace(['-', '.'], "_")
+        });
+        Ok(Self(segments.collect()))
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+/// The result: plans, and which path gets which.
+pub(crate) struct Merged {
+    pub(crate) sections: Sections,
+    pub(crate) plans: Vec<Plan>,
+    /// The path of each plan.
+    pub(crate) paths: Vec<SectionPath>,
+    pub(crate) background: Vec<BackgroundJob>,
+}
+
+/// Merges what code says, in its order, and what the files say, in theirs.
+pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> Result<Merged, ConfigError> {
+    // Parents come before their children in this order.
+    let mut said: BTreeMap<SectionPath, Said<'_>> = BTreeMap::new();
+    said.insert(SectionPath(Vec::new()), Said { written: "/".to_owned(), ..Said::default() });
+    for (written, change) in code {
+        let path = SectionPath::parse(written).map_err(|problem| ConfigError::new("the application", problem))?;
+        said.entry(path).or_insert_with(|| Said::at(written)).changes.push(change);
+    }
+    for file in files {
+        for (written, table) in &file.sections {
+            let path = SectionPath::parse(written).map_err(|problem| ConfigError::new(&*file.name, problem))?;
+            said.entry(path).or_insert_with(|| Said::at(written)).files.push((file, table));
+        }
+    }
+    let known_tools: Vec<&str> = code
+        .iter()
+        .filter_map(|(_, change)| match change {
+            Change::Default(tool) | Change::On(tool) => Some(tool.name()),
+            Change::Off(_) | Change::Settings(_) => None,
+        })
+        .collect();
+
+    let mut drafts: Vec<(SectionPath, Draft)> = Vec::new();
+    for (path, said) in said {
+        let parent = drafts.iter().rev().find(|(above, _)| path.0.starts_with(&above.0));
+        let mut draft = parent.map(|(_, draft)| draft.clone()).unwrap_or_default();
+        draft.written = said.written;
+        for change in said.changes {
+            draft.apply(change)?;
+        }
+        for (file, table) in said.files {
+            let place = format!("{}: [\"{}\"]", file.name, draft.written);
+            draft.apply_table(table, &known_tools).map_err(|problem| ConfigError::new(place, problem))?;
+        }
+        drafts.push((path, draft));
+    }
+    Ok(Merged::new(drafts))
+}
+
+#[derive(Default)]
+struct Said<'a> {
+    written: String,
+    changes: Vec<&'a Change>,
+    files: Vec<(&'a ConfigurationFile, &'a Table)>,
+}
+
+impl Said<'_> {
+    fn at(written: &str) -> Self {
+        Self { written: written.to_owned(), ..Self::default() }
+    }
+}
+
+/// A section while it is put together; a child begins with a copy of its parent's.
+#[derive(Clone, Default)]
+struct Draft {
+    written: String,
+    tools: Vec<DraftTool>,
+    settings: PathSettings,
+    max_body_section: Option<String>,
+    max_form_section: Option<String>,
+}
+
+#[derive(Clone)]
+struct DraftTool {
+    tool: Arc<dyn Tool>,
+    on: bool,
+    /// The section whose code switched it on; `None` while it is a default.
+    set_by: Option<String>,
+}
+
+impl Draft {
+    fn apply(&mut self, change: &Change) -> Result<(), ConfigError> {
+        match change {
+            Change::Default(tool) => self.tools.push(DraftTool { tool: tool.clone(), on: true, set_by: None }),
+            Change::On(tool) => {
+                let on = DraftTool { tool: tool.clone(), on: true, set_by: Some(self.written.clone()) };
+                match self.find(tool.name()) {
+                    Some(earlier) if earlier.set_by == on.set_by => {
+                        let problem =
+                            format!("the tool `{}` is switched on twice at `{}`: keep one", tool.name(), self.written);
+                        return Err(ConfigError::new("the application", problem));
+                    }
+                    Some(earlier) => *earlier = on,
+                    None => self.tools.push(on),
+                }
+            }
+            Change::Off(name) => match self.find(name) {
+                Some(tool) => tool.on = false,
+                None => {
+                    let names: Vec<_> = self.tools.iter().map(|tool| tool.tool.name()).collect();
+                    let problem = format!("no tool `{name}` is on at `{}`; {}", self.written, suggestion(name, &names));
+                    return Err(ConfigError::new("the application", problem));
+                }
+            },
+            Change::Settings(change) => {
+                let before = self.settings.clone();
+                change(&mut self.settings);
+                self.note_limits(&before);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_table(&mut self, table: &Table, known_tools: &[&str]) -> Result<(), String> {
+        let before = self.settings.clone();
+        for (name, value) in table {
+            if let Some(key) = PATH_KEYS.iter().find(|key| key.name == name) {
+                (key.set)(&mut self.settings, value).map_err(|problem| format!("`{name}` {problem}"))?;
+            } else if let (Some(tool), Value::Table(keys)) = (self.find(name), value) {
+                tool.apply_table(name, keys)?;
+            } else {
+                return Err(self.unknown(name, value, known_tools));
+            }
+        }
+        self.note_limits(&before);
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str, value: &Value, known_tools: &[&str]) -> String {
+        let path = &self.written;
+        if name == "server" {
+            return "`server` is for the whole program: move it to [global]".to_owned();
+        }
+        if self.tools.iter().any(|tool| tool.tool.name() == name) {
+            return format!("`{name}` is a tool: write `{name}.on = {value}`, or one of its settings");
+        }
+        if known_tools.contains(&name) {
+            return format!(
+                "the tool `{name}` is not on here: switch it on in code, with `.tool(\"{path}\", …)` or further up"
+            );
+        }
+        let names: Vec<_> = PATH_KEYS.iter().map(|key| key.name).chain(known_tools.iter().copied()).collect();
+        let hint = if value.is_table() {
+            format!(" (a tool must be switched on in code first, with `.tool(\"{path}\", …)`)")
+        } else {
+            String::new()
+        };
+        format!("`{name}` is not a setting or a tool; {}{hint}", suggestion(name, &names))
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut DraftTool> {
+        self.tools.iter_mut().find(|tool| tool.tool.name() == name)
+    }
+
+    /// Remembers which section a limit comes from.
+    fn note_limits(&mut self, before: &PathSettings) {
+        if self.settings.max_body != before.max_body {
+            self.max_body_section = Some(self.written.clone());
+        }
+        if self.settings.max_form != before.max_form {
+            self.max_form_section = Some(self.written.clone());
+        }
+    }
+}
+
+impl DraftTool {
+    fn apply_table(&mut self, name: &str, keys: &Table) -> Result<(), String> {
+        let mut keys = keys.clone();
+        if let Some(on) = keys.remove("on") {
+            self.on = flag(&on).map_err(|problem| format!("`{name}.on` {problem}"))?;
+        }
+        if !keys.is_empty() {
+            let tool = self.tool.configure(&keys);
+            self.tool = tool.map_err(|error| format!("`{name}.{}` {}", error.key, error.problem))?.into();
+        }
+        Ok(())
+    }
+}
+
+impl Merged {
+    fn new(drafts: Vec<(SectionPath, Draft)>) -> Self {
+        let mut merged =
+            Self { sections: Sections::default(), plans: Vec::new(), paths: Vec::new(), background: Vec::new() };
+        // A tool that several sections share attaches once.
+        let mut attached: Vec<(Arc<dyn Tool>, Hooks)> = Vec::new();
+        for (path, draft) in drafts {
+            let mut plan = Plan {
+                max_body_section: draft.max_body_section.unwrap_or_else(|| "/".to_owned()),
+                max_form_section: draft.max_form_section.unwrap_or_else(|| "/".to_owned()),
+                section: draft.written,
+                settings: draft.settings,
+                ..Plan::default()
+            };
+            for DraftTool { tool, .. } in draft.tools.into_iter().filter(|tool| tool.on) {
+                plan.tools.push(tool.name());
+                plan.answers |= tool.answers();
+                let index = attached.iter().position(|(other, _)| Arc::ptr_eq(other, &tool)).unwrap_or_else(|| {
+                    let mut hooks = Hooks { tool: tool.name(), ..Hooks::default() };
+                    tool.attach(&mut hooks);
+                    merged.background.append(&mut hooks.background);
+                    attached.push((tool, hooks));
+                    attached.len() - 1
+                });
+                plan.add(&attached[index].1);
+            }
+            merged.sections.insert(path.segments(), merged.plans.len());
+            merged.plans.push(plan);
+            merged.paths.push(path);
+        }
+        merged
+    }
+}

@@ -1,0 +1,44 @@
+//! The course of an exchange: how far the life of its request has come, as plain data.
+//!
+//! Only `lifecycle/` reads and writes it. It lives here so that a request that is parked between two runs is one value, and so that
+//! a plain page needs nothing on the heap for it.
+
+use super::Error;
+use std::any::Any;
+
+#[derive(Default)]
+pub(crate) struct Course {
+    pub(crate) stage: Stage,
+    /// Which of the application's plans the path got.
+    pub(crate) plan: usize,
+    /// An unexpected error or a panic has happened.
+    pub(crate) failed: bool,
+    /// How many internal redirects this request has made.
+    pub(crate) redirects: u8,
+    /// What is answered at the handler's turn instead of calling one.
+    pub(crate) pending: Option<Error>,
+    /// The request's place on a wait list.
+    pub(crate) parked: Option<Box<dyn Any + Send>>,
+}
+
+/// The stage that a request is in, between two calls of the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// No path is known: nothing of the application has run.
+    #[default]
+    Fresh,
+    /// The next thing is the admission with this number.
+    Admission(usize),
+    /// A hook or a failure before the body has decided what is answered: `pending`, or the response as it stands.
+    Decided,
+    /// The response is final.
+    Final,
+    /// The server refused the request; no hook runs any more.
+    Refused,
+}
+
+impl std::fmt::Debug for Course {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Course").field("stage", &self.stage).field("plan", &self.plan).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! The one place where panics of the application's code are caught and become errors.
+//!
+//! Why it is right to go on after a panic: what the code could have left half-changed is either in the exchange, which ends with this
+//! request, or behind the application's own locks, whose rules it must keep anyway. The worker, the connection and every other request
+//! live on. (A program built with `panic = "abort"` ends instead; that is its choice.)
+
+use crate::exchange::Error;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+/// Runs a piece of the application's code; a panic is returned as an unexpected error that tells message and place.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // AssertUnwindSafe: see the top of the file.
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result,
+        Err(payload) => {
+            let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
+            let place = LAST_PANIC.with(RefCell::take);
+            Err(Panicked { message: message.unwrap_or_else(|| "a value that is no text".to_owned()), place }.into())
+        }
+    }
+}
+
+/// Lets panics be logged with their place, which only a panic hook is told. The hook that was there before is called as before, so
+/// that a program's own reporting goes on.
+pub(crate) fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            remember(panic);
+            previous(panic);
+        }));
+    });
+}
+
+/// A panic that was caught.
+#[derive(Debug)]
+pub(crate) struct Panicked {
+    message: String,
+    place: Option<String>,
+}
+
+impl std::fmt::Display for Panicked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "panicked: {}", self.message)?;
+        match &self.place {
+            Some(place) => write!(f, ", at {place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Panicked {}
+
+thread_local! {
+    /// Where the last panic of this thread came from, until it is caught.
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn remember(panic: &PanicHookInfo<'_>) {
+    let Some(location) = panic.location() else { return };
+    let backtrace = Backtrace::capture();
+    let place = match backtrace.status() {
+        BacktraceStatus::Captured => format!("{location}\n{backtrace}"),
+        _ => location.to_string(),
+    };
+    // The thread may be ending, its locals gone; then nobody will ask.
+    let _ = LAST_PANIC.try_with(|last| *last.borrow_mut() = Some(place));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_with_message_and_place() {
+        watch_panics();
+        let error = guarded::<()>(|| panic!("no {}", "luck")).unwrap_err().to_string();
+        assert!(error.starts_with("panicked: no luck, at framework/src/lifecycle/guarded.rs:"), "{error}");
+    }
+
+    #[test]
+    fn a_panic_with_any_payload_is_caught() {
+        let error = guarded::<()>(|| std::panic::panic_any(7)).unwrap_err().to_string();
+        assert!(error.starts_with("panicked: a value that is no text"), "{error}");
+    }
+}

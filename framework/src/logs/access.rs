@@ -1,0 +1,89 @@
+//! The access record: one line for each response.
+//!
+//! ```text
+//! 127.0.0.1 - - [21/Nov/2026:01:02:03 +0000] "GET /song/42 HTTP/1.1" 200 2 "-" "curl/8.5.0" 0.000123 000000000000002a
+//! client   who     begin of the request            request line    status bytes referer agent seconds request number
+//! ```
+//!
+//! Combined Log Format, as Apache and nginx write it, and two columns more: the seconds from the complete head to the last byte, and the
+//! number of the request, which is also on its error page and in the error log.
+
+use super::clock::ClockTime;
+use crate::exchange::Exchange;
+use crate::server::Delivery;
+use std::fmt::{Display, Formatter, Result, Write};
+use std::time::SystemTime;
+
+/// Writes the record, if anybody listens.
+pub(crate) fn access(exchange: &Exchange, delivery: &Delivery) {
+    // The macro evaluates its arguments only when the target is enabled.
+    log::info!(target: super::ACCESS, "{}", Record { exchange, delivery, now: SystemTime::now() });
+}
+
+struct Record<'a> {
+    exchange: &'a Exchange,
+    delivery: &'a Delivery,
+    now: SystemTime,
+}
+
+impl Display for Record<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { exchange, delivery, now } = self;
+        let request = &exchange.request;
+        let began = now.checked_sub(delivery.duration).unwrap_or(*now);
+        write!(f, "{} - - [{}] \"", request.connection().peer.ip(), ClockTime(began))?;
+        // The line as the client sent it, whatever internal redirects followed; nothing when the server could not read it.
+        let head = &request.head;
+        if head.target().is_empty() {
+            f.write_char('-')?;
+        } else {
+            write!(
+                f,
+                "{} {} {:?}",
+                Quoted(head.method().as_str().as_bytes()),
+                Quoted(head.target().as_bytes()),
+                head.version()
+            )?;
+        }
+        write!(f, "\" {} ", exchange.response.status().as_u16())?;
+        match delivery.body_bytes {
+            0 => f.write_char('-')?,
+            bytes => write!(f, "{bytes}")?,
+        }
+        for name in ["referer", "user-agent"] {
+            match request.headers().find(|(field, _)| field.eq_ignore_ascii_case(name)) {
+                Some((_, value)) => write!(f, " \"{}\"", Quoted(value))?,
+                None => f.write_str(" \"-\"")?,
+            }
+        }
+        let duration = delivery.duration;
+        write!(f, " {}.{:06} {}", duration.as_secs(), duration.subsec_micros(), request.id())
+    }
+}
+
+/// Bytes of a client between quotes: quotes, backslashes and all that is not printable ASCII are escaped, as Apache does.
+struct Quoted<'a>(&'a [u8]);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        for &byte in self.0 {
+            match byte {
+                b'"' | b'\\' => write!(f, "\\{}", char::from(byte))?,
+                b' '..=b'~' => f.write_char(byte.into())?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_can_forge_a_record() {
+        let hostile = b"a\"b\\c\r\n127.0.0.1 \xe9\0";
+        assert_eq!(Quoted(hostile).to_string(), r#"a\"b\\c\x0d\x0a127.0.0.1 \xe9\x00"#);
+    }
+}
