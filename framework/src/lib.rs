@@ -7,6 +7,8 @@
 extern crate self as kirsch;
 
 pub mod config;
+#[cfg(doctest)]
+mod documents;
 pub mod engine;
 pub mod exchange;
 pub mod http;
