@@ -50,7 +50,8 @@ impl CommandLine {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (argument.as_str(), None),
             };
-            let mut value = || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a number"));
+            let mut value =
+                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a number"));
             match name {
                 "--help" | "-h" => return Ok(Parsed::Help),
                 "--port" => options.port = number(name, &value()?, 0, u16::MAX)?,

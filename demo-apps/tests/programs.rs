@@ -56,7 +56,9 @@ fn output(path: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn each_program_announces_its_address_answers_and_ends_with_0_after_sigterm() {
-    for (path, page, text) in [(PAGE1_PAGE2, "/page2", "Hello World!"), (SONG_COUNTER, "/", ""), (TESTBED, "/", "Hello, World!")] {
+    for (path, page, text) in
+        [(PAGE1_PAGE2, "/page2", "Hello World!"), (SONG_COUNTER, "/", ""), (TESTBED, "/", "Hello, World!")]
+    {
         let program = Program::start(path, &[]);
         program.client.get(page).send().assert_status(200).assert_text(text);
         assert_eq!(program.end_with(Signal::TERM), (Some(0), String::new()), "{path}");
@@ -78,7 +80,9 @@ fn a_second_signal_ends_the_program_at_once() {
     assert_eq!(streaming.next().as_deref(), Some(&b"Chunk 0\n"[..]));
     kill_process(Pid::from_child(&program.child), Signal::TERM).expect("the program runs");
     // The drain has begun when a new connection is refused or its answer announces the end.
-    while program.client.new_browser().get("/").try_send().is_ok_and(|response| response.header("connection").is_none()) {}
+    while program.client.new_browser().get("/").try_send().is_ok_and(|response| response.header("connection").is_none())
+    {
+    }
     let (code, _) = program.end_with(Signal::TERM);
     assert_ne!(code, Some(0));
 }

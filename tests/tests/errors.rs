@@ -61,7 +61,13 @@ fn messages_are_escaped_in_html() {
 fn an_unexpected_error_tells_no_details() {
     both(pages, |client| {
         for path in ["/unexpected", "/panic"] {
-            client.get(path).send().assert_status(500).assert_lacks("secret").assert_lacks("panicked").assert_contains("Request");
+            client
+                .get(path)
+                .send()
+                .assert_status(500)
+                .assert_lacks("secret")
+                .assert_lacks("panicked")
+                .assert_contains("Request");
         }
     });
 }
@@ -70,8 +76,9 @@ fn an_unexpected_error_tells_no_details() {
 #[test]
 fn the_applications_own_page_is_used_whoever_met_the_error() {
     let app = || {
-        App::new(Pages)
-            .default_error_page(|page: &kirsch::lifecycle::ErrorPage<'_>| format!("our page for {}", page.status.as_u16()))
+        App::new(Pages).default_error_page(|page: &kirsch::lifecycle::ErrorPage<'_>| {
+            format!("our page for {}", page.status.as_u16())
+        })
     };
     both(app, |client| {
         client.get("/nowhere").send().assert_status(404).assert_text("our page for 404");

@@ -80,7 +80,15 @@ fn a_page_passes_its_hook_points_in_order() {
 #[test]
 fn an_unexpected_error_passes_those_of_the_error_page() {
     use HookPoint::*;
-    let expected = [OnStartResource, BeforeRequestBody, BeforeHandler, BeforeErrorResponse, AfterErrorResponse, OnEndResource, OnEndRequest];
+    let expected = [
+        OnStartResource,
+        BeforeRequestBody,
+        BeforeHandler,
+        BeforeErrorResponse,
+        AfterErrorResponse,
+        OnEndResource,
+        OnEndRequest,
+    ];
     assert_eq!(Diary::of("/fail"), expected);
 }
 
@@ -95,7 +103,9 @@ impl Tool for LogTime {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        hooks.at(HookPoint::BeforeHandler, |exchange| drop(exchange.values.insert(Started(Instant::now())))).priority(99);
+        hooks
+            .at(HookPoint::BeforeHandler, |exchange| drop(exchange.values.insert(Started(Instant::now()))))
+            .priority(99);
         hooks.at(HookPoint::BeforeFinalize, |exchange| {
             if let Some(Started(start)) = exchange.values.remove() {
                 log::info!("{} ran {:?}", exchange.request.path(), start.elapsed());

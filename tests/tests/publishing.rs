@@ -190,7 +190,11 @@ fn a_child_takes_segments_and_may_say_404() {
 fn a_wrong_method_is_405_with_allow() {
     both(site, |client| {
         client.get("/save?text=a").send().assert_status(405).assert_header("allow", "OPTIONS, POST");
-        client.request(Method::PATCH, "/add/1/2").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS, POST");
+        client
+            .request(Method::PATCH, "/add/1/2")
+            .send()
+            .assert_status(405)
+            .assert_header("allow", "GET, HEAD, OPTIONS, POST");
         client.request(Method::OPTIONS, "/save").send().assert_header("allow", "OPTIONS, POST");
     });
 }
@@ -249,7 +253,8 @@ fn returns() -> App {
 fn json_goes_both_ways() {
     both(returns, |client| {
         let song = client.get("/song/7").send();
-        song.assert_header("content-type", "application/json").assert_json(&serde_json::json!({"id": 7, "title": "Kirsch"}));
+        song.assert_header("content-type", "application/json")
+            .assert_json(&serde_json::json!({"id": 7, "title": "Kirsch"}));
         client.post("/title").json(&song.json::<Song>()).send().assert_text("Kirsch");
         client.post("/title").header("Content-Type", "application/json").body("{").send().assert_status(400);
     });

@@ -90,7 +90,11 @@ fn a_connection_serves_request_after_request() {
     let (client, _gate) = pages();
     let mut connection = client.raw();
     for _ in 0..100 {
-        connection.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").read_response().assert_text("here").assert_no_header("connection");
+        connection
+            .send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .read_response()
+            .assert_text("here")
+            .assert_no_header("connection");
     }
     assert!(!connection.is_closed());
 }
@@ -112,7 +116,9 @@ fn pipelined_requests_are_answered_in_their_order() {
 fn a_request_may_come_byte_by_byte() {
     let (client, _gate) = pages();
     let mut connection = client.raw();
-    for byte in b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n" {
+    for byte in
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n"
+    {
         connection.send([*byte]);
     }
     connection.read_response().assert_text("abc");
@@ -203,7 +209,11 @@ fn heads_beyond_the_limits_are_refused() {
 #[test]
 fn clients_that_break_off_do_no_harm() {
     let (client, _gate) = pages();
-    for request in ["GET / HT", "GET /large HTTP/1.1\r\nHost: a\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"] {
+    for request in [
+        "GET / HT",
+        "GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc",
+    ] {
         for _ in 0..20 {
             let mut connection = client.raw();
             connection.send(request);

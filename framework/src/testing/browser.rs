@@ -51,7 +51,7 @@ pub(super) struct Arriving {
 }
 
 enum AnyWire {
-    InProcess(Wire<InProcess>),
+    InProcess(Box<Wire<InProcess>>),
     Socket(Wire<Socket>),
     /// Given back to its browser.
     Returned,
@@ -101,7 +101,7 @@ impl Browser {
             Target::InProcess { service } => {
                 let mut wire = Wire::new(InProcess::run(Arc::clone(service), &request.bytes, deadline)?);
                 let head = final_head(&mut wire, deadline)?;
-                (AnyWire::InProcess(wire), head)
+                (AnyWire::InProcess(Box::new(wire)), head)
             }
             Target::Socket { address, .. } => {
                 let mut wire = match self.idle_connection()? {

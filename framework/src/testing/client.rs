@@ -98,37 +98,31 @@ impl Client {
     }
 
     /// Begins a GET request. `path` is sent as it stands: percent-encode what needs it.
-    #[must_use]
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
     }
 
     /// Begins a HEAD request.
-    #[must_use]
     pub fn head(&self, path: &str) -> RequestBuilder {
         self.request(Method::HEAD, path)
     }
 
     /// Begins a POST request.
-    #[must_use]
     pub fn post(&self, path: &str) -> RequestBuilder {
         self.request(Method::POST, path)
     }
 
     /// Begins a PUT request.
-    #[must_use]
     pub fn put(&self, path: &str) -> RequestBuilder {
         self.request(Method::PUT, path)
     }
 
     /// Begins a DELETE request.
-    #[must_use]
     pub fn delete(&self, path: &str) -> RequestBuilder {
         self.request(Method::DELETE, path)
     }
 
     /// Begins a request of any method.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         RequestBuilder::new(self.clone(), method, path)
     }

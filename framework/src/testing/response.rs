@@ -104,35 +104,30 @@ impl TestResponse {
 
     /// The status is this.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "an assertion may end a chain")]
     pub fn assert_status(&self, status: u16) -> &Self {
         self.check(self.head.status == status, || format!("the status is {}, not {status}", self.head.status))
     }
 
     /// The whole body is this text.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "an assertion may end a chain")]
     pub fn assert_text(&self, text: &str) -> &Self {
         self.check(self.body == text.as_bytes(), || format!("the body is not {text:?}"))
     }
 
     /// The body contains this text.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "an assertion may end a chain")]
     pub fn assert_contains(&self, text: &str) -> &Self {
         self.check(String::from_utf8_lossy(&self.body).contains(text), || format!("the body does not contain {text:?}"))
     }
 
     /// The body does not contain this text.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "an assertion may end a chain")]
     pub fn assert_lacks(&self, text: &str) -> &Self {
         self.check(!String::from_utf8_lossy(&self.body).contains(text), || format!("the body contains {text:?}"))
     }
 
     /// There is exactly one field of that name, with this value.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "an assertion may end a chain")]
     pub fn assert_header(&self, name: &str, value: &str) -> &Self {
         let values: Vec<_> = self.head.values(name).collect();
         self.check(values == [value], || format!("the field {name} is {values:?}, not {value:?}"))
@@ -140,7 +135,6 @@ impl TestResponse {
 
     /// There is no field of that name.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "an assertion may end a chain")]
     pub fn assert_no_header(&self, name: &str) -> &Self {
         self.check(self.header(name).is_none(), || format!("there is a field {name}"))
     }

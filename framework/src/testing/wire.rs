@@ -174,12 +174,6 @@ impl<T: Transport> Wire<T> {
     }
 }
 
-impl<T: Transport + ?Sized> Transport for Box<T> {
-    fn receive(&mut self, received: &mut Vec<u8>, deadline: Instant) -> Result<usize> {
-        (**self).receive(received, deadline)
-    }
-}
-
 impl Head {
     /// The first field of that name, in any case.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
