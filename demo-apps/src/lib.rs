@@ -1,1 +1,52 @@
-//! What the demo programs share: their command line and how they serve.
+//! The demo programs: each story that started the project, as a program of its own.
+//!
+//! One module for each application, one file in `bin/` for each program; what they share is their command line and how
+//! they serve. The applications are in the library so that tests can run them without a process.
+
+pub mod command_line;
+pub mod page1_page2;
+pub mod song_counter;
+pub mod testbed;
+
+use command_line::{CommandLine, Options, Parsed};
+use kirsch::App;
+use std::{io::Write, process::ExitCode};
+
+/// Runs a demo program: reads the command line, serves the application until a signal comes, and says what went wrong.
+///
+/// The exit code is 0 after a graceful stop, 1 when the application cannot start, 2 for a wrong command line.
+#[must_use]
+pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> ExitCode {
+    // The access log is at `info`; a benchmark measures the server, not the terminal.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let options = match command_line.parse(std::env::args().skip(1)) {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Help) => {
+            say(&command_line.help());
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            eprintln!("{}: {problem}\n\n{}", command_line.program, command_line.help());
+            return ExitCode::from(2);
+        }
+    };
+    match serve(app(&options), &options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", command_line.program);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(app: App, options: &Options) -> kirsch::Result {
+    let running = app.threads(options.threads).start(("127.0.0.1", options.port))?;
+    say(&format!("Serving on http://{}", running.address()));
+    running.wait()
+}
+
+/// Prints a line at once. Whoever closed our standard output does not want to read it: no reason to stop.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -7,6 +7,8 @@
 extern crate self as kirsch;
 
 pub mod config;
+#[cfg(doctest)]
+mod documents;
 pub mod engine;
 pub mod exchange;
 pub mod http;
@@ -18,7 +20,7 @@ pub mod sessions;
 pub mod testing;
 pub mod tools;
 
-pub use ::http::{HeaderName, HeaderValue, Method, StatusCode};
+pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use engine::App;
 pub use exchange::{
     Argument, Body, Bytes, Conn, Cookies, Error, Exchange, Form, Html, IntoResponse, Json, Parameter, Params, Query,

@@ -1,1 +1,80 @@
-//! Integration tests by feature live in `tests/`; this crate is otherwise empty.
+//! What the integration tests share. The tests themselves are in `tests/`, one file for each feature.
+//!
+//! A test that makes a claim about the application runs over both transports with [`both`]; one about connections runs over a
+//! socket. Handlers meet tests at a [`Gate`] or a channel, never by sleeping.
+
+use kirsch::{App, testing::Client};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Runs a test in process, then over a socket, with a fresh application each.
+#[track_caller]
+pub fn both(app: impl Fn() -> App, test: impl Fn(&Client)) {
+    test(&Client::in_process(app()));
+    test(&Client::over_socket(app()));
+}
+
+/// A gate in a handler: requests wait there until the test opens it, and the test can wait until they are there.
+///
+/// Every wait ends after 10 s by a panic, so that a broken test ends too.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    state: Arc<(Mutex<GateState>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    arrived: usize,
+    open: bool,
+}
+
+impl Gate {
+    /// A closed gate.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits in a handler until the test opens the gate.
+    pub fn pass(&self) {
+        self.change(|state| state.arrived += 1);
+        self.wait_until(|state| state.open);
+    }
+
+    /// Waits in the test until `count` requests have come to the gate.
+    pub fn wait_for(&self, count: usize) {
+        self.wait_until(|state| state.arrived >= count);
+    }
+
+    /// Lets all pass, now and later.
+    pub fn open(&self) {
+        self.change(|state| state.open = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
+        let (state, signal) = &*self.state;
+        change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        signal.notify_all();
+    }
+
+    fn wait_until(&self, there: impl Fn(&GateState) -> bool) {
+        let (state, signal) = &*self.state;
+        let guard = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = signal.wait_timeout_while(guard, Duration::from_secs(10), |state| !there(state));
+        let timed_out = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        assert!(!timed_out, "nobody came to the gate, or nobody opened it, within 10 s");
+    }
+}
+
+/// Raises the limit of open descriptors of this process to at least `count`: tests hold both ends of every connection.
+///
+/// # Panics
+/// If the system does not allow that many.
+pub fn allow_descriptors(count: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < count) {
+        let raised = Rlimit { current: Some(count), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised).expect("the hard limit of open descriptors is too low for this test");
+    }
+}

@@ -1,1 +1,66 @@
 //! The public test client: in process and over a socket, with the same calls.
+//!
+//! A [`Client`] is one browser: it keeps cookies and, over a socket, its connection. What it does:
+//!
+//! * [`Client::in_process`] runs each request on the thread that sends it, through the same steps as the server and through real
+//!   request and response bytes. No socket, no port, no waiting.
+//! * [`Client::over_socket`] starts a server of its own on a free port and stops it when the last clone is dropped.
+//! * [`Client::connect`] talks to a server that already runs.
+//! * [`Client::raw`] gives a bare connection, for requests that no honest client would send.
+//!
+//! ```
+//! use kirsch::{prelude::*, testing::Client};
+//!
+//! struct Greeter;
+//!
+//! #[handlers]
+//! impl Greeter {
+//!     #[expose]
+//!     fn index(&self, name: Option<String>) -> String {
+//!         format!("Hello, {}!", name.as_deref().unwrap_or("World"))
+//!     }
+//! }
+//!
+//! let client = Client::in_process(App::new(Greeter));
+//! client.get("/").send().assert_status(200).assert_text("Hello, World!");
+//! client.get("/?name=Anna").send().assert_contains("Anna");
+//! client.post("/").form(&[("name", "Ben")]).send().assert_text("Hello, Ben!");
+//! ```
+//!
+//! Rules of this room:
+//! * The client reads responses with a strict parser of its own (`wire.rs`), never with the server's code, so that a mistake of the
+//!   server cannot hide behind the same mistake here.
+//! * Every wait has a deadline (10 s unless set) and ends with a sentence that says what was waited for.
+//! * What fails, fails in the line of the test that asked for it, and shows the whole response.
+
+mod browser;
+mod client;
+mod cookies;
+mod in_process;
+mod raw;
+mod request;
+mod response;
+mod wire;
+
+pub use client::Client;
+pub use raw::RawConnection;
+pub use request::RequestBuilder;
+pub use response::{StreamingResponse, TestResponse};
+
+/// Why a test client got no response, as one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError(String);
+
+impl ClientError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl std::fmt::Display for ClientError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ClientError {}

@@ -1,0 +1,127 @@
+//! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers, large answers,
+//! streams, sessions, parameters, failures.
+
+use kirsch::prelude::*;
+use std::{fmt::Write, thread, time::Duration};
+
+/// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
+const LARGEST: usize = 1 << 30;
+
+/// The application.
+#[must_use]
+pub fn app() -> App {
+    App::new(Testbed).tool("/", Sessions::in_memory())
+}
+
+struct Testbed;
+
+#[handlers]
+impl Testbed {
+    #[expose]
+    fn index(&self) -> Text<&'static str> {
+        Text("Hello, World!")
+    }
+
+    /// The request body back, with its type.
+    #[expose]
+    fn echo(&self, body: Bytes, request: &Request, response: &mut Response) -> Vec<u8> {
+        let media_type = request.header("content-type").and_then(|value| value.parse().ok());
+        if let Some(media_type) = media_type {
+            response.set_header(kirsch::header::CONTENT_TYPE, media_type);
+        }
+        body.0
+    }
+
+    /// The received fields, in their order.
+    #[expose]
+    fn headers(&self, request: &Request) -> Text<String> {
+        Text(lines(request.headers().map(|(name, value)| (name, ": ", String::from_utf8_lossy(value).into_owned()))))
+    }
+
+    /// The cookies of the request.
+    #[expose]
+    fn cookie(&self, cookies: Cookies) -> Text<String> {
+        Text(lines(cookies.iter().map(|(name, value)| (name, "=", value.to_owned()))))
+    }
+
+    #[expose]
+    fn sleep(&self, ms: Option<u64>) -> Text<String> {
+        let pause = pause(ms);
+        Text(format!("Slept {} ms", pause.as_millis()))
+    }
+
+    #[expose]
+    fn large(&self, bytes: Option<usize>) -> kirsch::Result<Text<Vec<u8>>> {
+        let bytes = bytes.unwrap_or(1 << 20);
+        if bytes > LARGEST {
+            return Err(Error::new(StatusCode::BAD_REQUEST, format!("at most {LARGEST} bytes")));
+        }
+        Ok(Text(vec![b'x'; bytes]))
+    }
+
+    /// Lines `Chunk 0`, `Chunk 1`, ..., one in each chunk.
+    #[expose]
+    fn stream(&self, chunks: Option<u64>, ms: Option<u64>) -> Text<Stream> {
+        Text(Stream::new((0..chunks.unwrap_or(10)).map(move |number| {
+            if number > 0 {
+                pause(Some(ms.unwrap_or(0)));
+            }
+            format!("Chunk {number}\n")
+        })))
+    }
+
+    /// Adds one to a number in the session.
+    #[expose]
+    fn count(&self, session: &Session) -> Text<String> {
+        let count = session.get::<u64>("count").unwrap_or(0) + 1;
+        session.set("count", count);
+        Text(count.to_string())
+    }
+
+    /// The same, sleeping between reading and writing: only the session's lock keeps the count right.
+    #[expose]
+    fn count_slow(&self, session: &Session, ms: Option<u64>) -> Text<String> {
+        let count = session.get::<u64>("count").unwrap_or(0) + 1;
+        pause(ms);
+        session.set("count", count);
+        Text(count.to_string())
+    }
+
+    /// The sum of two path segments.
+    #[expose]
+    fn add(&self, a: i64, b: i64) -> kirsch::Result<Text<String>> {
+        let sum = a.checked_add(b).ok_or_else(|| Error::new(StatusCode::BAD_REQUEST, "the sum is too large"))?;
+        Ok(Text(sum.to_string()))
+    }
+
+    #[expose]
+    fn panic(&self) -> &'static str {
+        panic!("asked for at /panic")
+    }
+
+    /// An error page with this status.
+    #[expose]
+    fn fail(&self, status: Option<u16>) -> kirsch::Result {
+        let wanted = StatusCode::from_u16(status.unwrap_or(500)).ok();
+        match wanted.filter(|status| status.is_client_error() || status.is_server_error()) {
+            Some(status) => Err(Error::new(status, "asked for at /fail")),
+            None => Err(Error::new(StatusCode::BAD_REQUEST, "the status must be from 400 to 599")),
+        }
+    }
+}
+
+/// Sleeps for `ms` milliseconds, at most an hour; a second unless said otherwise.
+fn pause(ms: Option<u64>) -> Duration {
+    let pause = Duration::from_millis(ms.unwrap_or(1000).min(3_600_000));
+    thread::sleep(pause);
+    pause
+}
+
+fn lines<'a>(pairs: impl Iterator<Item = (&'a str, &'static str, String)>) -> String {
+    let mut text = String::new();
+    for (name, separator, value) in pairs {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}{separator}{value}");
+    }
+    text
+}

@@ -1,0 +1,22 @@
+//! The README and the guide, so that their code is compiled and run with the tests. Nothing here is part of the library.
+
+macro_rules! documents {
+    ($($name:ident: $path:literal;)*) => {
+        $(
+            #[doc = include_str!(concat!("../../", $path))]
+            mod $name {}
+        )*
+    };
+}
+
+documents! {
+    readme: "README.md";
+    getting_started: "docs/guide/getting-started.md";
+    publishing: "docs/guide/publishing.md";
+    sessions: "docs/guide/sessions.md";
+    tools_and_hooks: "docs/guide/tools-and-hooks.md";
+    errors: "docs/guide/errors.md";
+    configuration: "docs/guide/configuration.md";
+    testing: "docs/guide/testing.md";
+    deployment: "docs/guide/deployment.md";
+}

@@ -1,0 +1,182 @@
+//! What a client keeps between requests, and the way one request takes to its response.
+//!
+//! [`Target`] is the application and how it is reached; all browsers of a test share it. [`Browser`] is what belongs to one of
+//! them: cookies and idle connections. Neither knows how requests are composed or responses judged.
+
+use super::{
+    ClientError,
+    cookies::CookieJar,
+    in_process::InProcess,
+    wire::{BodyState, Head, Socket, Transport, Wire, describe, until},
+};
+use crate::{engine::App, server::Service};
+use ::http::Method;
+use parking_lot::Mutex;
+use std::{
+    any::Any,
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Where requests go.
+pub(super) enum Target {
+    /// Onto the caller's thread.
+    InProcess { service: Arc<dyn Service> },
+    /// To a server; `_running` stops it when it is ours.
+    Socket { address: SocketAddr, _running: Option<Box<dyn Any + Send + Sync>> },
+}
+
+/// The state of one browser.
+#[derive(Default)]
+pub(super) struct Browser {
+    pub(super) cookies: Mutex<CookieJar>,
+    idle: Mutex<Vec<Wire<Socket>>>,
+}
+
+/// One request, ready to be sent.
+pub(super) struct Prepared {
+    pub(super) method: Method,
+    pub(super) bytes: Vec<u8>,
+    pub(super) timeout: Duration,
+}
+
+/// A response whose head has arrived and whose body is still to be read.
+pub(super) struct Arriving {
+    pub(super) head: Head,
+    pub(super) body: BodyState,
+    timeout: Duration,
+    wire: AnyWire,
+    browser: Arc<Browser>,
+}
+
+enum AnyWire {
+    InProcess(Box<Wire<InProcess>>),
+    Socket(Wire<Socket>),
+    /// Given back to its browser.
+    Returned,
+}
+
+impl Target {
+    pub(super) fn in_process(app: App) -> Result<Self, ClientError> {
+        let _ = app;
+        Err(ClientError::new("the application cannot be built yet"))
+    }
+
+    pub(super) fn over_socket(app: App) -> Result<Self, ClientError> {
+        let _ = app;
+        Err(ClientError::new("the application cannot be built yet"))
+    }
+
+    /// The value of the Host field.
+    pub(super) fn host(&self) -> String {
+        match self {
+            Self::InProcess { .. } => "localhost".to_owned(),
+            Self::Socket { address, .. } => address.to_string(),
+        }
+    }
+
+    /// The address of the server, unless there is none.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::InProcess { .. } => None,
+            Self::Socket { address, .. } => Some(*address),
+        }
+    }
+}
+
+/// Connects to a server within `timeout`.
+pub(super) fn connect(address: SocketAddr, timeout: Duration) -> Result<Socket, ClientError> {
+    let stream = TcpStream::connect_timeout(&address, timeout)
+        .map_err(|error| ClientError::new(format!("no connection to {address}: {error}")))?;
+    stream.set_nodelay(true).map_err(describe)?;
+    Ok(Socket(stream))
+}
+
+impl Browser {
+    /// Sends one request and waits for the head of the final response.
+    pub(super) fn exchange(self: &Arc<Self>, target: &Target, request: &Prepared) -> Result<Arriving, ClientError> {
+        let deadline = Instant::now() + request.timeout;
+        let (wire, head) = match target {
+            Target::InProcess { service } => {
+                let mut wire = Wire::new(InProcess::run(Arc::clone(service), &request.bytes, deadline)?);
+                let head = final_head(&mut wire, deadline)?;
+                (AnyWire::InProcess(Box::new(wire)), head)
+            }
+            Target::Socket { address, .. } => {
+                let mut wire = match self.idle_connection()? {
+                    Some(wire) => wire,
+                    None => Wire::new(connect(*address, until(deadline)?)?),
+                };
+                // A server may answer and close before it has read everything: the answer counts then.
+                let sent = wire.transport.send(&request.bytes, deadline);
+                let head = final_head(&mut wire, deadline);
+                let head = match (sent, head) {
+                    (_, Ok(head)) => head,
+                    (Err(error), Err(_)) | (Ok(()), Err(error)) => return Err(error),
+                };
+                (AnyWire::Socket(wire), head)
+            }
+        };
+        let body = head.body(request.method == Method::HEAD)?;
+        let mut arriving = Arriving { head, body, timeout: request.timeout, wire, browser: Arc::clone(self) };
+        arriving.give_back();
+        Ok(arriving)
+    }
+
+    /// A connection that the server has neither closed nor written to since the last response.
+    fn idle_connection(&self) -> Result<Option<Wire<Socket>>, ClientError> {
+        while let Some(wire) = self.idle.lock().pop() {
+            if !wire.unread().is_empty() {
+                let unread = String::from_utf8_lossy(wire.unread()).into_owned();
+                return Err(ClientError::new(format!("the server sent bytes that nobody asked for: {unread:?}")));
+            }
+            let stream = &wire.transport.0;
+            stream.set_nonblocking(true).map_err(describe)?;
+            let peeked = stream.peek(&mut [0]);
+            stream.set_nonblocking(false).map_err(describe)?;
+            match peeked {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Some(wire)),
+                Ok(count) if count > 0 => {
+                    return Err(ClientError::new("the server sent bytes that nobody asked for".to_owned()));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Arriving {
+    /// The next piece of the body as it arrives.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let deadline = Instant::now() + self.timeout;
+        let piece = match &mut self.wire {
+            AnyWire::InProcess(wire) => wire.next_piece(&mut self.body, deadline)?,
+            AnyWire::Socket(wire) => wire.next_piece(&mut self.body, deadline)?,
+            AnyWire::Returned => None,
+        };
+        self.give_back();
+        Ok(piece)
+    }
+
+    /// Once the body is complete, the connection is free for the next request.
+    fn give_back(&mut self) {
+        if self.body == BodyState::Complete
+            && let AnyWire::Socket(wire) = std::mem::replace(&mut self.wire, AnyWire::Returned)
+            && !self.head.closes()
+        {
+            self.browser.idle.lock().push(wire);
+        }
+    }
+}
+
+/// The next head that is not an interim response.
+pub(super) fn final_head<T: Transport>(wire: &mut Wire<T>, deadline: Instant) -> Result<Head, ClientError> {
+    loop {
+        let head = wire.read_head(deadline)?;
+        if head.status >= 200 {
+            return Ok(head);
+        }
+    }
+}

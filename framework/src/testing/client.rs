@@ -1,0 +1,177 @@
+//! The client: one browser, and what it talks to.
+
+use super::{
+    RawConnection, RequestBuilder,
+    browser::{Browser, Target, connect},
+    wire::Wire,
+};
+use crate::{engine::App, server::Service};
+use ::http::Method;
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A browser for tests: it asks an application for pages, keeps its cookies and lets tests say what must come back.
+///
+/// Clones are the same browser on several threads: they share cookies and may send at the same time.
+/// [`new_browser`](Client::new_browser) is another visitor of the same application.
+///
+/// ```
+/// # use kirsch::{prelude::*, testing::Client};
+/// # struct Counter;
+/// # #[handlers]
+/// # impl Counter {
+/// #     #[expose]
+/// #     fn index(&self, session: &Session) -> String {
+/// #         let count = session.get::<i64>("count").unwrap_or(0) + 1;
+/// #         session.set("count", count);
+/// #         count.to_string()
+/// #     }
+/// # }
+/// let app = App::new(Counter).tool("/", Sessions::in_memory());
+/// let anna = Client::in_process(app);
+/// let ben = anna.new_browser();
+/// anna.get("/").send().assert_text("1");
+/// anna.get("/").send().assert_text("2");
+/// ben.get("/").send().assert_text("1");
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(super) target: Arc<Target>,
+    pub(super) browser: Arc<Browser>,
+    pub(super) timeout: Duration,
+}
+
+impl Client {
+    /// A client that runs each request of `app` on the thread that sends it, without a socket.
+    ///
+    /// The request goes through the same steps as on a server. A request that waits, as for the lock of its session, blocks its thread. A handler that
+    /// never returns cannot be interrupted here; over a socket the client's deadline ends the wait.
+    ///
+    /// # Panics
+    /// If the application cannot start; the message is the application's.
+    #[must_use]
+    #[track_caller]
+    pub fn in_process(app: App) -> Self {
+        Self::of(Target::in_process(app).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// A client with a server of its own on a free port of 127.0.0.1, which stops when the last clone and the last
+    /// browser are dropped.
+    ///
+    /// # Panics
+    /// If the application or the server cannot start; the message is theirs.
+    #[must_use]
+    #[track_caller]
+    pub fn over_socket(app: App) -> Self {
+        Self::of(Target::over_socket(app).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// A client of a server that already runs.
+    #[must_use]
+    pub fn connect(address: SocketAddr) -> Self {
+        Self::of(Target::Socket { address, _running: None })
+    }
+
+    /// A client that runs requests of a bare service, without application or socket.
+    #[must_use]
+    pub fn of_service(service: Arc<dyn Service>) -> Self {
+        Self::of(Target::InProcess { service })
+    }
+
+    fn of(target: Target) -> Self {
+        Self { target: Arc::new(target), browser: Arc::default(), timeout: Duration::from_secs(10) }
+    }
+
+    /// Another visitor of the same application: no cookies, connections of its own.
+    #[must_use]
+    pub fn new_browser(&self) -> Self {
+        Self { target: Arc::clone(&self.target), browser: Arc::default(), timeout: self.timeout }
+    }
+
+    /// The same browser with another deadline for every wait (default 10 s): for a response head, for each further piece of a body.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// Begins a GET request. `path` is sent as it stands: percent-encode what needs it.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    /// Begins a HEAD request.
+    pub fn head(&self, path: &str) -> RequestBuilder {
+        self.request(Method::HEAD, path)
+    }
+
+    /// Begins a POST request.
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+
+    /// Begins a PUT request.
+    pub fn put(&self, path: &str) -> RequestBuilder {
+        self.request(Method::PUT, path)
+    }
+
+    /// Begins a DELETE request.
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.request(Method::DELETE, path)
+    }
+
+    /// Begins a request of any method.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        RequestBuilder::new(self.clone(), method, path)
+    }
+
+    /// Opens a connection that sends exactly the bytes it is given.
+    ///
+    /// # Panics
+    /// For a client in process, which has no connection, and if the server does not accept one.
+    #[must_use]
+    #[track_caller]
+    pub fn raw(&self) -> RawConnection {
+        let address = self.target.address();
+        let address = address.expect("raw bytes need a socket: make this client with Client::over_socket");
+        match connect(address, self.timeout) {
+            Ok(socket) => RawConnection::new(Wire::new(socket), self.timeout),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The address of the server; `None` in process.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.target.address()
+    }
+
+    /// The value of the cookie of that name that this browser keeps.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.browser.cookies.lock().get(name, Instant::now()).map(str::to_owned)
+    }
+
+    /// Makes the browser send this cookie with every request from now on.
+    pub fn set_cookie(&self, name: &str, value: &str) -> &Self {
+        self.browser.cookies.lock().store(&format!("{name}={value}; Path=/"), "/", Instant::now());
+        self
+    }
+
+    /// Forgets all cookies.
+    pub fn clear_cookies(&self) -> &Self {
+        self.browser.cookies.lock().clear();
+        self
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.target.address() {
+            Some(address) => write!(f, "Client of http://{address}"),
+            None => f.write_str("Client in process"),
+        }
+    }
+}

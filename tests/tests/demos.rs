@@ -1,0 +1,188 @@
+//! The demo applications do what the README says of them.
+
+use demo_apps::{page1_page2, song_counter, testbed};
+use integration_tests::both;
+use kirsch::{Method, testing::Client};
+use std::{thread, time::Duration};
+
+fn page1_page2() -> kirsch::App {
+    page1_page2::app(Duration::from_millis(300))
+}
+
+#[test]
+fn page2_alone_never_makes_a_session() {
+    both(page1_page2, |client| {
+        client.get("/page2").send().assert_text("Hello World!").assert_no_header("set-cookie");
+    });
+}
+
+#[test]
+fn the_front_page_explains_links_and_starts_a_session() {
+    both(page1_page2, |client| {
+        let page = client.get("/").send();
+        page.assert_status(200).assert_contains("href=\"/page1\"").assert_contains("href=\"/page1_released\"");
+        assert!(page.header("set-cookie").is_some());
+    });
+}
+
+/// The order in which `first` and then `/page2` of one browser end.
+fn order(client: &Client, first: &'static str) -> Vec<&'static str> {
+    client.get("/").send().assert_status(200);
+    let (sender, ended) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        for (path, begin_after) in [(first, 0), ("/page2", 100)] {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(begin_after));
+                client.get(path).send().assert_status(200);
+                sender.send(path).expect("the test still listens");
+            });
+        }
+    });
+    drop(sender);
+    ended.iter().collect()
+}
+
+#[test]
+fn page2_waits_for_page1_of_the_same_browser() {
+    both(page1_page2, |client| assert_eq!(order(client, "/page1"), ["/page1", "/page2"]));
+}
+
+#[test]
+fn page2_does_not_wait_when_page1_has_released_the_lock() {
+    both(page1_page2, |client| assert_eq!(order(client, "/page1_released"), ["/page2", "/page1_released"]));
+}
+
+#[test]
+fn songs_are_counted_by_path_or_query() {
+    both(song_counter::app, |client| {
+        client.get("/song/42").send().assert_text("0");
+        client.post("/song/42").send().assert_status(200).assert_text("1");
+        client.post("/song").form(&[("id", "42")]).send().assert_text("2");
+        client.get("/song/42").send().assert_text("2");
+        client.get("/song?id=42").send().assert_text("2");
+    });
+}
+
+#[test]
+fn the_root_lists_all_songs_and_delete_forgets_them() {
+    both(song_counter::app, |client| {
+        for id in ["42", "1", "1"] {
+            client.post(&format!("/song/{id}")).send().assert_status(200);
+        }
+        client.get("/").send().assert_text("1=2, 42=1");
+        client.delete("/").send().assert_text("OK");
+        client.get("/").send().assert_text("");
+    });
+}
+
+#[test]
+fn a_resource_names_the_methods_that_it_allows() {
+    both(song_counter::app, |client| {
+        client.put("/song/42").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS, POST");
+        client.post("/").send().assert_status(405).assert_header("allow", "DELETE, GET, HEAD, OPTIONS");
+    });
+}
+
+#[test]
+fn songs_counted_at_the_same_time_are_all_counted() {
+    let client = Client::over_socket(song_counter::app());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..50).for_each(|_| drop(client.post("/song/42").send())));
+        }
+    });
+    client.get("/").send().assert_text("42=400");
+}
+
+#[test]
+fn the_testbed_greets_in_plain_text() {
+    both(testbed::app, |client| {
+        let page = client.get("/").send();
+        page.assert_text("Hello, World!").assert_header("content-type", "text/plain; charset=utf-8");
+        page.assert_header("content-length", "13").assert_no_header("set-cookie");
+    });
+}
+
+#[test]
+fn echo_sends_the_body_back_with_its_type() {
+    both(testbed::app, |client| {
+        let content: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        let response = client.post("/echo").header("Content-Type", "image/png").body(content.clone()).send();
+        response.assert_status(200).assert_header("content-type", "image/png");
+        assert_eq!(response.bytes(), content);
+    });
+}
+
+#[test]
+fn headers_and_cookies_come_back_as_lines() {
+    both(testbed::app, |client| {
+        client.get("/headers").header("X-One", "a: b").send().assert_contains("X-One: a: b\n");
+        client.get("/cookie").header("Cookie", "a=1; b=2").send().assert_text("a=1\nb=2\n");
+    });
+}
+
+#[test]
+fn a_large_answer_is_complete() {
+    both(testbed::app, |client| {
+        let response = client.get("/large?bytes=10000000").send();
+        response.assert_status(200).assert_header("content-length", "10000000");
+        assert!(response.bytes().iter().all(|&byte| byte == b'x'));
+    });
+}
+
+#[test]
+fn a_stream_comes_chunk_for_chunk() {
+    both(testbed::app, |client| {
+        let response = client.get("/stream?chunks=3").send();
+        response.assert_header("transfer-encoding", "chunked");
+        assert_eq!(response.chunks(), [b"Chunk 0\n", b"Chunk 1\n", b"Chunk 2\n"]);
+    });
+}
+
+#[test]
+fn parameters_in_the_path_are_typed() {
+    both(testbed::app, |client| {
+        client.get("/add/2/-5").send().assert_text("-3");
+        client.get("/add/2/x").send().assert_status(404);
+        client.get("/add/2").send().assert_status(404);
+        client.get("/add/1/2/3").send().assert_status(404);
+    });
+}
+
+#[test]
+fn a_panic_is_a_500_and_the_worker_lives() {
+    let client = Client::over_socket(testbed::app().threads(1));
+    for _ in 0..3 {
+        client.get("/panic").send().assert_status(500).assert_lacks("asked for");
+    }
+    client.get("/").send().assert_status(200);
+}
+
+#[test]
+fn fail_answers_with_the_status_it_is_asked_for() {
+    both(testbed::app, |client| {
+        for status in [400, 404, 418, 500, 503] {
+            client.get(&format!("/fail?status={status}")).send().assert_status(status);
+        }
+        client.get("/fail?status=200").send().assert_status(400);
+    });
+}
+
+#[test]
+fn count_is_per_browser() {
+    both(testbed::app, |anna| {
+        let ben = anna.new_browser();
+        anna.get("/count").send().assert_text("1");
+        anna.get("/count").send().assert_text("2");
+        ben.get("/count").send().assert_text("1");
+    });
+}
+
+#[test]
+fn head_is_get_without_a_body() {
+    both(testbed::app, |client| {
+        client.head("/").send().assert_status(200).assert_header("content-length", "13").assert_text("");
+        client.request(Method::OPTIONS, "/").send().assert_header("allow", "GET, HEAD, OPTIONS, POST");
+    });
+}
