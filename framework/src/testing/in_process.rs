@@ -193,7 +193,7 @@ impl Drop for InProcess {
 }
 
 fn decode(framing: crate::http::Framing, limit: u64, body: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut decoder = BodyDecoder::new(framing, BodyLimits { content: limit })?;
+    let mut decoder = BodyDecoder::new(framing, BodyLimits::new(limit))?;
     let mut content = Vec::new();
     decoder.decode(body, &mut content)?;
     Ok(content)
