@@ -3,7 +3,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 // The macros write `::kirsch::...`; inside this crate and its tests that name must exist too.
-#[expect(unused_extern_crates, reason = "used by macro-generated code")]
+#[allow(unused_extern_crates, reason = "used by macro-generated code")]
 extern crate self as kirsch;
 
 pub mod config;

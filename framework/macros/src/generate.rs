@@ -6,7 +6,7 @@
 //! * The tokens that name a user's type have the span of the place where the user wrote it: errors point there.
 
 use crate::block::{Block, Child, Kind, Page};
-use crate::method::{From, Method, Taken, output_span};
+use crate::method::{From, Method, Taken, contains_impl_trait, output_span};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, ItemImpl, spanned::Spanned};
@@ -24,7 +24,7 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
     let children = published.children.iter().map(child);
     let handler_arms = (0_u16..).zip(&published.pages).map(|(index, page)| handler_arm(index, page));
     let child_arms = (0_u16..).zip(&published.children).map(|(index, child)| child_arm(index, child));
-    let call = Ident::new("call", Span::mixed_site());
+    let call = local("call");
     quote! {
         #(#conditions)*
         #[automatically_derived]
@@ -85,14 +85,14 @@ fn child(child: &Child) -> TokenStream {
     let Child { name, method, .. } = child;
     let output = &method.output;
     let arguments = method.arguments.iter().map(information);
-    let below = quote_spanned!(output_span(method)=> <<#output as ::kirsch::publish::Child>::Node as ::kirsch::publish::Publish>::node());
+    let below = quote_spanned!(output_span(method)=> <#output as ::kirsch::publish::Child>::below);
     entry(
         &child.conditions,
         &quote! {
             ::kirsch::publish::ChildStep {
                 name: ::std::borrow::Cow::Borrowed(#name),
                 arguments: ::std::borrow::Cow::Borrowed(&::kirsch::publish::child_arguments([#(#arguments),*])),
-                node: ::kirsch::publish::ChildNode::ByType(|| #below),
+                node: ::kirsch::publish::ChildNode::ByType(|| #below()),
             }
         },
         &quote!(::kirsch::publish::ChildStep::ABSENT),
@@ -126,20 +126,25 @@ fn information(argument: &Taken) -> TokenStream {
 
 fn handler_arm(index: u16, page: &Page) -> TokenStream {
     let Page { method, conditions, .. } = page;
-    let response = Ident::new("response", Span::mixed_site());
-    let call = Ident::new("call", Span::mixed_site());
-    let first = Ident::new("first", Span::mixed_site());
+    let response = local("response");
+    let call = local("call");
+    let first = local("first");
     let (pattern, opening, takes, result) = if method.takes_something() {
-        let arguments = Ident::new("arguments", Span::mixed_site());
+        let arguments = local("arguments");
         let (takes, result) = call_method(method, &arguments, &response);
-        (quote!(#first), quote!(let (mut #arguments, #response) = #call.handler_arguments(#first);), takes, result)
+        (
+            quote!(first: #first),
+            quote!(let (mut #arguments, #response) = #call.handler_arguments(#first);),
+            takes,
+            result,
+        )
     } else {
-        let unused = Ident::new("arguments", Span::mixed_site());
+        let unused = local("arguments");
         let (takes, result) = call_method(method, &unused, &response);
         (quote!(first: _), quote!(let #response = #call.response();), takes, result)
     };
-    let into_response = quote_spanned!(output_span(method)=> ::kirsch::exchange::IntoResponse::into_response);
-    let value = Ident::new("value", output_span(method).resolved_at(Span::mixed_site()));
+    let into_response = into_response(method);
+    let value = local_at("value", output_span(method));
     quote! {
         #(#conditions)*
         ::kirsch::exchange::Step::Handler { index: #index, #pattern } => {
@@ -153,20 +158,19 @@ fn handler_arm(index: u16, page: &Page) -> TokenStream {
 
 fn child_arm(index: u16, child: &Child) -> TokenStream {
     let Child { method, conditions, .. } = child;
-    let call = Ident::new("call", Span::mixed_site());
-    let first = Ident::new("first", Span::mixed_site());
-    let count = Ident::new("count", Span::mixed_site());
-    let value = Ident::new("value", output_span(method).resolved_at(Span::mixed_site()));
-    let node = Ident::new("node", Span::mixed_site());
-    let arguments = Ident::new("arguments", Span::mixed_site());
+    let call = local("call");
+    let first = local("first");
+    let count = local("count");
+    let value = local_at("value", output_span(method));
+    let arguments = local("arguments");
     let (takes, result) = call_method(method, &arguments, &arguments);
     let (pattern, opening) = if method.takes_something() {
-        (quote!(#first, #count), quote!(let (mut #arguments, _) = #call.arguments(#first, #count);))
+        (quote!(first: #first, count: #count), quote!(let (mut #arguments, _) = #call.arguments(#first, #count);))
     } else {
         (quote!(..), quote!())
     };
     let output = &method.output;
-    let into_node = quote_spanned!(output_span(method)=> <#output as ::kirsch::publish::Child>::into_node);
+    let go_on = quote_spanned!(output_span(method)=> <#output as ::kirsch::publish::Child>::go_on);
     quote! {
         #(#conditions)*
         ::kirsch::exchange::Step::Child { index: #index, #pattern } => {
@@ -175,9 +179,20 @@ fn child_arm(index: u16, child: &Child) -> TokenStream {
                 #takes
                 #result
             };
-            let #node = #into_node(#value)?;
-            ::kirsch::publish::Publish::call(&#node, #call)
+            #go_on(#value, #call)
         }
+    }
+}
+
+/// The conversion of the return. A type with `impl Trait` in it can be written nowhere else; any other is named, so that an error
+/// covers all of it.
+fn into_response(method: &Method) -> TokenStream {
+    let span = output_span(method);
+    match &method.output {
+        Some(output) if !contains_impl_trait(output) => {
+            quote_spanned!(span=> <#output as ::kirsch::exchange::IntoResponse>::into_response)
+        }
+        _ => quote_spanned!(span=> ::kirsch::exchange::IntoResponse::into_response),
     }
 }
 
@@ -191,7 +206,7 @@ fn call_method(method: &Method, arguments: &Ident, response: &Ident) -> (TokenSt
             From::Response(_) => passed.push(quote!(&mut *#response)),
             From::Type(written) => {
                 let name = &argument.name;
-                let variable = Ident::new(&format!("argument_{number}"), Span::mixed_site());
+                let variable = local(&format!("argument_{number}"));
                 let take = quote_spanned!(written.span()=> <#written as ::kirsch::exchange::Argument<'_>>::take);
                 takes.extend(quote!(let #variable = #take(#name, &mut #arguments)?;));
                 passed.push(quote!(#variable));
@@ -199,6 +214,16 @@ fn call_method(method: &Method, arguments: &Ident, response: &Ident) -> (TokenSt
         }
     }
     (takes, quote!(Self::#ident(self, #(#passed),*)))
+}
+
+/// A variable of the generated code. Hygiene keeps it apart from the user's variables; the prefix from the user's constants, which
+/// would turn it into a pattern.
+fn local(name: &str) -> Ident {
+    local_at(name, Span::mixed_site())
+}
+
+fn local_at(name: &str, span: Span) -> Ident {
+    Ident::new(&format!("kirsch_{name}"), span.resolved_at(Span::mixed_site()))
 }
 
 impl Method {

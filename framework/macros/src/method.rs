@@ -3,8 +3,8 @@
 use crate::block::Errors;
 use proc_macro2::Span;
 use syn::{
-    Error, FnArg, GenericParam, Ident, ImplItemFn, Lifetime, Pat, PatType, Receiver, ReturnType, Type, TypeReference,
-    ext::IdentExt, spanned::Spanned, visit_mut::VisitMut,
+    Error, FnArg, GenericParam, Ident, ImplItemFn, Lifetime, Pat, PatType, Receiver, ReturnType, Type, TypeImplTrait,
+    TypeReference, ext::IdentExt, spanned::Spanned, visit::Visit, visit_mut::VisitMut,
 };
 
 /// A checked signature, its own lifetimes replaced by `'_`.
@@ -99,7 +99,7 @@ impl Method {
             );
             return false;
         }
-        if let Some(Type::ImplTrait(written)) = &self.output {
+        if let Some(written) = self.output.as_ref().filter(|written| contains_impl_trait(written)) {
             errors.at(written, "the tree's shape is in its types: write the child's type, or `Box<dyn Publish>` if only the value knows it");
             return false;
         }
@@ -198,4 +198,17 @@ fn without_own_lifetimes(written: &Type, own: &[Ident]) -> Type {
 /// The span of a return type, or of the method's name when it returns nothing.
 pub(crate) fn output_span(method: &Method) -> Span {
     method.output.as_ref().map_or_else(|| method.ident.span(), Spanned::span)
+}
+
+/// Whether `impl Trait` is anywhere in the type.
+pub(crate) fn contains_impl_trait(written: &Type) -> bool {
+    struct Search(bool);
+    impl<'ast> Visit<'ast> for Search {
+        fn visit_type_impl_trait(&mut self, _found: &'ast TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let mut search = Search(false);
+    search.visit_type(written);
+    search.0
 }

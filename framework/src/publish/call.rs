@@ -112,6 +112,7 @@ fn wrong_method(method: &Method, allowed: MethodSet) -> Error {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a child",
     label = "not a node of the tree",
+    note = "a node is a type with `#[handlers]` or `#[resource]` on one of its `impl` blocks, or a `Tree`",
     note = "return a node, owned or borrowed, or `Option<Node>`, `Result<Node, E>`, `Box<dyn Publish>`"
 )]
 pub trait Child {
@@ -123,6 +124,26 @@ pub trait Child {
     /// # Errors
     /// The child's own error; `None` is 404.
     fn into_node(self) -> Result<Self::Node, Error>;
+
+    /// The shape of the node, known without one.
+    #[must_use]
+    fn below() -> NodeRef
+    where
+        Self: Sized,
+    {
+        Self::Node::node()
+    }
+
+    /// Follows the next step of the trail in the node.
+    ///
+    /// # Errors
+    /// The child's own error, or what the node answers.
+    fn go_on(self, call: &mut Call<'_>) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        self.into_node()?.call(call)
+    }
 }
 
 impl<N: Publish> Child for N {

@@ -6,8 +6,12 @@
 
 mod call;
 mod node;
+#[cfg(test)]
+mod probe;
 mod resolve;
 mod routes;
+#[cfg(test)]
+mod traversal;
 mod tree;
 
 #[doc(hidden)]

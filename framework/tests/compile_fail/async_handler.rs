@@ -1,0 +1,13 @@
+use kirsch::prelude::*;
+
+struct Pages;
+
+#[handlers]
+impl Pages {
+    #[expose]
+    async fn show(&self) -> &'static str {
+        ""
+    }
+}
+
+fn main() {}

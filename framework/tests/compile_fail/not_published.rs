@@ -1,0 +1,11 @@
+use kirsch::prelude::*;
+
+struct Pages;
+
+fn published<T: Publish>() {}
+
+fn check() {
+    published::<Pages>();
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use kirsch::prelude::*;
+
+#[handlers]
+struct Pages;
+
+fn main() {}
