@@ -64,7 +64,8 @@ fn visit(
 /// The sections, as written, at which neither the tree nor a tool answers anything.
 pub(super) fn sections_without_answer<'m>(root: &Node, merged: &'m Merged) -> Vec<&'m str> {
     let sections = merged.plans.iter().zip(&merged.paths);
-    let idle = sections.filter(|(plan, path)| !plan.answers && !leads_somewhere(root, &path.segments().collect::<Vec<_>>()));
+    let idle =
+        sections.filter(|(plan, path)| !plan.answers && !leads_somewhere(root, &path.segments().collect::<Vec<_>>()));
     idle.map(|(plan, _)| plan.section()).collect()
 }
 
@@ -74,7 +75,8 @@ fn leads_somewhere(node: &Node, segments: &[&str]) -> bool {
     if node.kind == NodeKind::Late {
         return true;
     }
-    let takes = |handler: &Handler, segments: &[&str]| handler.segment_capacity().is_none_or(|most| segments.len() <= most);
+    let takes =
+        |handler: &Handler, segments: &[&str]| handler.segment_capacity().is_none_or(|most| segments.len() <= most);
     node.handlers.iter().any(|handler| {
         let by_name = std::iter::once(&*handler.name).chain(handler.aliases.iter().copied());
         let named = by_name.clone().any(|name| same_segment(name, first)) && takes(handler, rest);

@@ -43,13 +43,8 @@ impl Running {
         let server = listen(&application, settings, addresses)?;
         let address = server.address();
         let background = Background::start(application.background_jobs());
-        let mut running = Self {
-            server: Some(server),
-            background: None,
-            on_stop,
-            address,
-            drain_timeout: settings.drain_timeout,
-        };
+        let mut running =
+            Self { server: Some(server), background: None, on_stop, address, drain_timeout: settings.drain_timeout };
         running.background = Some(background?);
         log::info!(target: "kirsch::engine", "serving on http://{address}");
         for run in on_start {

@@ -115,6 +115,7 @@ impl Parameter for bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kirsch_macros::Parameter;
 
     #[derive(Debug, PartialEq, Parameter)]
     enum Colour {

@@ -74,7 +74,9 @@ impl Tool for TrailingSlash {
 
     fn attach(&self, hooks: &mut Hooks) {
         let tool = self.clone();
-        let run = move |exchange: &mut Exchange| tool.elsewhere(exchange).map_or(Ok(()), |redirect| Err(Error::from(redirect)));
+        let run = move |exchange: &mut Exchange| {
+            tool.elsewhere(exchange).map_or(Ok(()), |redirect| Err(Error::from(redirect)))
+        };
         hooks.at(HookPoint::OnStartResource, run).priority(60);
     }
 
