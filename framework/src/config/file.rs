@@ -67,10 +67,10 @@ impl ConfigurationFile {
                     return Err(ConfigError::new(place, problem));
                 }
             };
-            for (name, value) in keys {
+            for (name, value) in flat("", keys) {
                 let Some(key) = SERVER_KEYS.iter().find(|key| key.name == name) else {
                     let names: Vec<_> = SERVER_KEYS.iter().map(|key| key.name).collect();
-                    let problem = format!("`server.{name}` is not a setting; {}", suggestion(name, &names));
+                    let problem = format!("`server.{name}` is not a setting; {}", suggestion(&name, &names));
                     return Err(ConfigError::new(place, problem));
                 };
                 (key.set)(settings, value)
@@ -79,6 +79,15 @@ impl ConfigurationFile {
         }
         Ok(())
     }
+}
+
+/// The keys of a table, those of tables in it as `outer.inner`.
+fn flat<'t>(prefix: &str, table: &'t Table) -> Vec<(String, &'t Value)> {
+    let entries = table.iter().flat_map(|(key, value)| match value {
+        Value::Table(inner) => flat(&format!("{prefix}{key}."), inner),
+        _ => vec![(format!("{prefix}{key}"), value)],
+    });
+    entries.collect()
 }
 
 #[cfg(test)]
@@ -99,7 +108,7 @@ mod tests {
             server("[global]\nserver.threads = 20\nserver.idle_timeout = \"5m\"\nserver.connections = \"auto\"")
                 .unwrap();
         assert_eq!((settings.threads, settings.idle_timeout), (20, Duration::from_secs(300)));
-        assert_eq!(settings.connections, None);
+        assert_eq!((settings.connections, settings.head.head), (None, 16384));
     }
 
     #[test]

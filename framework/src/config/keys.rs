@@ -41,19 +41,19 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
         show: |settings| settings.backlog.to_string(),
     },
     Key {
-        name: "max_request_line",
+        name: "limits.request_line",
         what: "longest request line; longer is 414",
         set: |settings, value| put(&mut settings.head.request_line, size(value).and_then(|size| narrow(value, size))),
         show: |settings| show_size(settings.head.request_line as u64),
     },
     Key {
-        name: "max_head",
+        name: "limits.head",
         what: "longest request head; longer is 431",
         set: |settings, value| put(&mut settings.head.head, size(value).and_then(|size| narrow(value, size))),
         show: |settings| show_size(settings.head.head as u64),
     },
     Key {
-        name: "max_fields",
+        name: "limits.fields",
         what: "most header fields of a request; more is 431",
         set: |settings, value| put(&mut settings.head.fields, count(value)),
         show: |settings| settings.head.fields.to_string(),

@@ -1,5 +1,19 @@
 //! Start, stop, signals, background jobs: the application as a program.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `app.rs` | what the user says about the application, and how it is built |
+//! | `checks.rs` | what is checked at start against the tree |
+//! | `running.rs` | a started application: server and background jobs; the order of start and stop |
+//! | `signals.rs` | SIGINT and SIGTERM, for programs only |
+//! | `background.rs` | the supervised threads of background jobs |
 
-/// An application: a tree, its tools and its settings.
-#[derive(Debug)]
-pub struct App {}
+mod app;
+mod background;
+mod checks;
+mod running;
+mod signals;
+
+pub use app::App;
+pub use background::JobStatistics;
+pub use running::Running;

@@ -4,6 +4,7 @@
 //! page that fails, is decided in `funnel.rs`.
 
 use crate::exchange::{Error, IntoResponse, Request, RequestId, Response, Values};
+use crate::http::best_media_type;
 use ::http::{HeaderValue, StatusCode, header};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -159,29 +160,27 @@ pub(super) fn usual_message(status: StatusCode) -> &'static str {
 }
 
 /// The forms of the built-in page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    Text,
-    Json,
     Html,
+    Json,
+    Text,
 }
 
 impl Form {
-    /// The form that an `Accept` field prefers. Only a client that names HTML or JSON gets it; what cannot be read is passed over.
+    /// The form that an `Accept` field prefers. HTML and JSON are only for clients that name them: `*/*` gets text.
     fn preferred(accept: Option<&str>) -> Self {
-        let ranges = accept.unwrap_or_default().split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let form = match parts.next()?.to_ascii_lowercase().as_str() {
-                "text/html" | "application/xhtml+xml" => Self::Html,
-                media_type if media_type == "application/json" || media_type.ends_with("+json") => Self::Json,
-                _ => Self::Text,
-            };
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            let weight: f32 = weight.map_or(Some(1.0), |text| text.trim().parse().ok())?;
-            (weight > 0.0 && weight <= 1.0).then_some((weight, form))
-        });
-        let best = ranges.max_by(|(one, a), (other, b)| one.total_cmp(other).then(a.cmp(b)));
-        best.map_or(Self::Text, |(_, form)| form)
+        const TABLE: [(&str, Form); 4] = [
+            ("text/html", Form::Html),
+            ("application/json", Form::Json),
+            ("application/problem+json", Form::Json),
+            ("text/plain", Form::Text),
+        ];
+        let accept = accept.unwrap_or_default().to_ascii_lowercase();
+        let offered = TABLE.iter().map(|(media_type, _)| *media_type);
+        let offered = offered.filter(|media_type| *media_type == "text/plain" || accept.contains(media_type));
+        let best = best_media_type(&accept, &offered.collect::<Vec<_>>());
+        TABLE.iter().find(|(media_type, _)| Some(*media_type) == best).map_or(Self::Text, |(_, form)| *form)
     }
 }
 

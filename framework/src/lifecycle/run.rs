@@ -35,7 +35,7 @@ use super::funnel::{Funnel, adopt, write_overloaded};
 use super::guarded::{guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, ErrorPages, Flow, HookPoint, Plan, Sections, Wait};
-use crate::exchange::{BodyUse, Error, ErrorKind, Exchange, HttpError, ResponseBody, Stage, Stream};
+use crate::exchange::{BodyUse, Error, ErrorKind, Exchange, HttpError, ResponseBody, Stage, Stream, check_parameters};
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::publish::{Call, NodeRef, Publish, Resolution, resolve};
@@ -183,13 +183,23 @@ impl Application {
                 return Ok(Advance::Ended);
             }
             if exchange.course.pending.is_none() {
-                guarded(|| self.root.node.call(&mut Call::new(exchange)))?;
+                self.call(exchange)?;
             }
         }
         match exchange.course.pending.take() {
             Some(error) => Err(error),
             None => Ok(Advance::Ended),
         }
+    }
+
+    fn call(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        if self.plan(exchange).settings.strict_params {
+            exchange.request.decode_parameters();
+            if let Some(handler) = exchange.trail.handler() {
+                check_parameters(handler, &exchange.request)?;
+            }
+        }
+        guarded(|| self.root.node.call(&mut Call::new(exchange)))
     }
 
     /// Asks the admissions from `next` on. `Some` parks the request, with the deadline of its wait.

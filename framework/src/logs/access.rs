@@ -33,17 +33,9 @@ impl Display for Record<'_> {
         let began = now.checked_sub(delivery.duration).unwrap_or(*now);
         write!(f, "{} - - [{}] \"", request.connection().peer.ip(), ClockTime(began))?;
         // The line as the client sent it, whatever internal redirects followed; nothing when the server could not read it.
-        let head = &request.head;
-        if head.target().is_empty() {
-            f.write_char('-')?;
-        } else {
-            write!(
-                f,
-                "{} {} {:?}",
-                Quoted(head.method().as_str().as_bytes()),
-                Quoted(head.target().as_bytes()),
-                head.version()
-            )?;
+        match request.head.target() {
+            "" => f.write_char('-')?,
+            _ => write!(f, "{}", request.head.request_line())?,
         }
         write!(f, "\" {} ", exchange.response.status().as_u16())?;
         match delivery.body_bytes {
@@ -51,8 +43,8 @@ impl Display for Record<'_> {
             bytes => write!(f, "{bytes}")?,
         }
         for name in ["referer", "user-agent"] {
-            match request.headers().find(|(field, _)| field.eq_ignore_ascii_case(name)) {
-                Some((_, value)) => write!(f, " \"{}\"", Quoted(value))?,
+            match request.head.headers_named(name).next() {
+                Some(value) => write!(f, " \"{}\"", Quoted(value))?,
                 None => f.write_str(" \"-\"")?,
             }
         }

@@ -1,0 +1,241 @@
+//! The application as its author describes it.
+//!
+//! Nothing is decided here: the calls are noted in their order, and [`App::build`] merges them with the configuration files, checks the
+//! result against the tree, and hands out what the server can call.
+
+use super::Running;
+use super::checks;
+use crate::Result;
+use crate::config::{Change, ConfigurationFile, Merged, PATH_KEYS, SERVER_KEYS, merge};
+use crate::exchange::{Error, IntoResponse};
+use crate::lifecycle::{Application, ErrorPage, ErrorPages, PathSettings, Tool};
+use crate::publish::Publish;
+use crate::server::ServerSettings;
+use crate::tools::TrailingSlash;
+use ::http::StatusCode;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(super) type StartFunction = Box<dyn FnOnce(SocketAddr) -> Result + Send>;
+pub(super) type StopFunction = Box<dyn FnOnce() -> Result + Send>;
+
+/// An application: a tree, its tools and its settings.
+///
+/// ```no_run
+/// use kirsch::prelude::*;
+///
+/// fn serve(root: impl Publish + 'static) -> kirsch::Result {
+///     App::new(root)
+///         .threads(20)
+///         .settings("/upload", |settings| settings.max_body = 1 << 30)
+///         .config_file("site.toml")
+///         .on_start(|address| Ok(println!("Serving on http://{address}")))
+///         .serve("127.0.0.1:8080")
+/// }
+/// ```
+#[must_use = "an application does nothing until it is served, started or built"]
+pub struct App {
+    root: Arc<dyn Publish>,
+    code: Vec<(String, Change)>,
+    configuration: Vec<Source>,
+    server: ServerSettings,
+    error_pages: ErrorPages,
+    on_start: Vec<StartFunction>,
+    on_stop: Vec<StopFunction>,
+}
+
+/// Where a configuration comes from.
+enum Source {
+    File(PathBuf),
+    Text(String),
+}
+
+impl App {
+    /// An application that publishes `root` at `/`. The tool [`TrailingSlash`] is on.
+    pub fn new(root: impl Publish + 'static) -> Self {
+        Self {
+            root: Arc::new(root),
+            code: vec![("/".to_owned(), Change::Default(Arc::new(TrailingSlash::default())))],
+            configuration: Vec::new(),
+            server: ServerSettings::default(),
+            error_pages: ErrorPages::default(),
+            on_start: Vec::new(),
+            on_stop: Vec::new(),
+        }
+    }
+
+    /// Switches a tool on for `path` and everything below it. Further down it may be switched on again with other settings.
+    pub fn tool(self, path: &str, tool: impl Tool) -> Self {
+        self.change(path, Change::On(Arc::new(tool)))
+    }
+
+    /// Switches a tool off for `path` and everything below it, by its name.
+    pub fn tool_off(self, path: &str, name: &str) -> Self {
+        self.change(path, Change::Off(name.to_owned()))
+    }
+
+    /// Changes settings for `path` and everything below it.
+    pub fn settings(self, path: &str, change: impl Fn(&mut PathSettings) + Send + Sync + 'static) -> Self {
+        self.change(path, Change::Settings(Box::new(change)))
+    }
+
+    /// Changes settings of the server.
+    pub fn server(mut self, change: impl FnOnce(&mut ServerSettings)) -> Self {
+        change(&mut self.server);
+        self
+    }
+
+    /// How many workers run handlers (default 10).
+    pub fn threads(self, threads: usize) -> Self {
+        self.server(|settings| settings.threads = threads)
+    }
+
+    /// Lays a TOML file over what code says; see [`config`](crate::config). It is read when the application is built. Of several files
+    /// the later ones win.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.configuration.push(Source::File(path.into()));
+        self
+    }
+
+    /// The same with the text of a file.
+    pub fn config_str(mut self, text: impl Into<String>) -> Self {
+        self.configuration.push(Source::Text(text.into()));
+        self
+    }
+
+    /// The page for answers with this error status, whoever answers: router, parser, tool, handler, panic.
+    ///
+    /// Should the page itself fail, the built-in one takes its place. While the server is overloaded it answers without any page.
+    pub fn error_page<F, R>(mut self, status: StatusCode, page: F) -> Self
+    where
+        F: Fn(&ErrorPage<'_>) -> R + Send + Sync + 'static,
+        R: IntoResponse,
+    {
+        self.error_pages.set(status, page);
+        self
+    }
+
+    /// The page for every error status that has no page of its own.
+    pub fn default_error_page<F, R>(mut self, page: F) -> Self
+    where
+        F: Fn(&ErrorPage<'_>) -> R + Send + Sync + 'static,
+        R: IntoResponse,
+    {
+        self.error_pages.set_default(page);
+        self
+    }
+
+    /// Does something once the server listens, with its address. An error stops the start.
+    pub fn on_start(mut self, run: impl FnOnce(SocketAddr) -> Result + Send + 'static) -> Self {
+        self.on_start.push(Box::new(run));
+        self
+    }
+
+    /// Does something when the last request has ended. The latest comes first; an error is logged, the others run.
+    pub fn on_stop(mut self, run: impl FnOnce() -> Result + Send + 'static) -> Self {
+        self.on_stop.push(Box::new(run));
+        self
+    }
+
+    /// Makes what the server calls, without starting anything: for tests, and for servers of one's own.
+    ///
+    /// # Errors
+    /// Names what is wrong with the set-up, where, and what to do: unknown or wrong settings, tools that are missing, switched on twice
+    /// or unknown.
+    pub fn build(mut self) -> Result<Application> {
+        let files = self.read_configuration()?;
+        self.assemble(&files)
+    }
+
+    /// Starts the application on `address` and returns; port 0 picks a free one. `server.address` in a configuration file wins.
+    ///
+    /// Installs no signal handlers: whoever embeds the application decides when it stops. [`Running::wait`] does install them.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails.
+    pub fn start(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
+        let files = self.read_configuration()?;
+        let code_address = self.server.address;
+        for file in &files {
+            file.apply_global(&mut self.server)?;
+        }
+        let addresses = match self.server.address {
+            from_file if from_file != code_address => vec![from_file],
+            _ => resolved(&address)?,
+        };
+        let application = self.assemble(&files)?;
+        for key in SERVER_KEYS {
+            log::debug!(target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));
+        }
+        Running::start(application, &self.server, &addresses, self.on_start, self.on_stop)
+    }
+
+    /// Serves on `address` until SIGINT or SIGTERM, then lets the running requests end (setting `server.drain_timeout`). A second signal
+    /// ends the process at once, with status 130 or 143.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); names the requests that had not ended in time.
+    pub fn serve(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result {
+        self.start(address)?.wait()
+    }
+
+    fn change(mut self, path: &str, change: Change) -> Self {
+        self.code.push((path.to_owned(), change));
+        self
+    }
+
+    fn read_configuration(&mut self) -> Result<Vec<ConfigurationFile>> {
+        let files = self.configuration.drain(..).map(|source| match source {
+            Source::File(path) => ConfigurationFile::read(&path),
+            Source::Text(text) => ConfigurationFile::parse("the configuration", &text),
+        });
+        Ok(files.collect::<std::result::Result<_, _>>()?)
+    }
+
+    fn assemble(&mut self, files: &[ConfigurationFile]) -> Result<Application> {
+        // What is wrong in [global] is found by build as well as by start.
+        let mut server = self.server.clone();
+        for file in files {
+            file.apply_global(&mut server)?;
+        }
+        let merged = merge(&self.code, files)?;
+        let tree = self.root.describe();
+        checks::required_tools(&tree, &merged)?;
+        for section in checks::sections_without_answer(&tree, &merged) {
+            log::warn!(target: "kirsch::config", "nothing answers at or below {section:?}: is the path right?");
+        }
+        log_effective(&merged);
+        let Merged { sections, plans, background, .. } = merged;
+        Ok(Application::new(self.root.clone(), sections, plans, std::mem::take(&mut self.error_pages), background))
+    }
+}
+
+/// Writes down what is in force, one line for each key.
+fn log_effective(merged: &Merged) {
+    for plan in &merged.plans {
+        let section = plan.section();
+        log::debug!(target: "kirsch::config", "[{section:?}] tools: {}", plan.tools().join(", "));
+        for key in PATH_KEYS {
+            log::debug!(target: "kirsch::config", "[{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
+        }
+    }
+}
+
+fn resolved(address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Vec<SocketAddr>> {
+    let hint = "write host and port, as \"127.0.0.1:8080\"";
+    match address.to_socket_addrs().map(Vec::from_iter) {
+        Ok(addresses) if addresses.is_empty() => {
+            Err(Error::unexpected(format!("{address:?} is the address of nothing; {hint}")))
+        }
+        Ok(addresses) => Ok(addresses),
+        Err(error) => Err(Error::unexpected(format!("{address:?} is not an address to listen on ({error}); {hint}"))),
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let root = self.root.describe();
+        f.debug_struct("App").field("root", &root.type_name).field("server", &self.server).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! What is checked at start against the tree: that handlers have the tools they need, and that path sections lead somewhere.
+
+use crate::config::{ConfigError, Merged};
+use crate::exchange::{Handler, Source};
+use crate::lifecycle::same_segment;
+use crate::publish::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
+
+/// Deepest level that is looked at: trees whose types contain themselves have no end.
+const DEEPEST: usize = 32;
+
+/// Refuses handlers that take something a tool provides, where that tool is not on.
+///
+/// The plan of a path with variable segments is that of the sections above the first of them.
+pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigError> {
+    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, handler, path| {
+        let plan = &merged.plans[merged.sections.find(path.iter().map(String::as_str))];
+        let missing = handler.arguments.iter().find_map(|argument| {
+            let tool = argument.requires?;
+            (!plan.tools.contains(&tool)).then_some((argument.name, tool))
+        });
+        let Some((argument, tool)) = missing else { return Ok(()) };
+        let fix = match tool {
+            "sessions" => ".tool(\"/\", Sessions::in_memory())".to_owned(),
+            tool => format!("the tool `{tool}` with .tool(\"/\", …)"),
+        };
+        let place = format!("{}::{} at /{}", node.type_name, handler.name, path.join("/"));
+        let problem = format!("its argument `{argument}` needs the tool `{tool}`, which is not on there: add {fix}");
+        Err(ConfigError::new(place, problem))
+    })
+}
+
+type Visit<'v> = dyn FnMut(&Node, &Handler, &[String]) -> Result<(), ConfigError> + 'v;
+
+/// Calls `visit` for every handler with the fixed part of its path; nodes that contain themselves are visited once.
+fn visit(
+    node: &Node,
+    path: &mut Vec<String>,
+    above: &mut Vec<*const Node>,
+    visitor: &mut Visit<'_>,
+) -> Result<(), ConfigError> {
+    let this = std::ptr::from_ref(node);
+    if above.len() >= DEEPEST || above.contains(&this) {
+        return Ok(());
+    }
+    above.push(this);
+    for handler in node.handlers.iter() {
+        let named = node.kind == NodeKind::Pages && !matches!(&*handler.name, "index" | "default" | "");
+        path.extend(named.then(|| handler.name.clone().into_owned()));
+        visitor(node, handler, path)?;
+        path.truncate(path.len() - usize::from(named));
+    }
+    for child in node.children.iter() {
+        let depth = path.len();
+        path.extend((child.name != "default").then(|| child.name.clone().into_owned()));
+        // Stands for the segments that the child takes; no section has such a name.
+        path.extend(child.arguments.iter().map(|argument| format!("{{{}}}", argument.name)));
+        visit(&below(child), path, above, visitor)?;
+        path.truncate(depth);
+    }
+    above.pop();
+    Ok(())
+}
+
+/// The sections, as written, at which neither the tree nor a tool answers anything.
+pub(super) fn sections_without_answer<'m>(root: &Node, merged: &'m Merged) -> Vec<&'m str> {
+    let sections = merged.plans.iter().zip(&merged.paths);
+    let idle =
+        sections.filter(|(plan, path)| !plan.answers && !leads_somewhere(root, &path.segments().collect::<Vec<_>>()));
+    idle.map(|(plan, _)| plan.section()).collect()
+}
+
+/// Whether a path that starts with these segments may reach a handler.
+fn leads_somewhere(node: &Node, segments: &[&str]) -> bool {
+    let [first, rest @ ..] = segments else { return true };
+    if node.kind == NodeKind::Late {
+        return true;
+    }
+    let takes =
+        |handler: &Handler, segments: &[&str]| handler.segment_capacity().is_none_or(|most| segments.len() <= most);
+    node.handlers.iter().any(|handler| {
+        let by_name = std::iter::once(&*handler.name).chain(handler.aliases.iter().copied());
+        let named = by_name.clone().any(|name| same_segment(name, first)) && takes(handler, rest);
+        let direct = node.kind == NodeKind::Resource || matches!(&*handler.name, "index" | "default");
+        named || direct && takes(handler, segments)
+    }) || node.children.iter().any(|child| {
+        let taken = child.arguments.iter().filter(|argument| matches!(argument.source, Source::Named { .. })).count();
+        let after = |segments: &[&str]| leads_somewhere(&below(child), segments.get(taken..).unwrap_or_default());
+        if child.name == "default" { after(segments) } else { same_segment(&child.name, first) && after(rest) }
+    })
+}
+
+fn below(child: &ChildStep) -> NodeRef {
+    match &child.node {
+        ChildNode::ByType(node) => node(),
+        ChildNode::Shared(node) => NodeRef::Shared(node.clone()),
+    }
+}

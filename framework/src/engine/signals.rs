@@ -1,0 +1,57 @@
+//! SIGINT and SIGTERM. Only [`Running::wait`](super::Running::wait), and so `App::serve`, installs handlers: a library that stops a
+//! process it does not own would be a surprise.
+//!
+//! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the waiting thread.
+//! A signal that finds the flag set ends the process at once (H1), with the status that shells expect: 130 or 143.
+
+use crate::Result;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+use std::io::{ErrorKind, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What the handlers know. They stay installed once they are, so there is one for the process.
+struct Handlers {
+    /// A signal has come: the next one ends the process.
+    armed: Arc<AtomicBool>,
+    /// Which signal came last.
+    last: Arc<AtomicUsize>,
+}
+
+/// Blocks until SIGINT or SIGTERM comes and returns its name. From then on the next one ends the process.
+pub(super) fn wait() -> Result<&'static str> {
+    let handlers = handlers()?;
+    handlers.armed.store(false, Ordering::SeqCst);
+    let (mut wake, waker) = UnixStream::pair()?;
+    // Registered after the flags, so that they are set when the byte arrives.
+    let interrupt = low_level::pipe::register(SIGINT, waker.try_clone()?)?;
+    let terminate = low_level::pipe::register(SIGTERM, waker)?;
+    let woken = loop {
+        match wake.read(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => break other,
+        }
+    };
+    low_level::unregister(interrupt);
+    low_level::unregister(terminate);
+    woken?;
+    let interrupted = i32::try_from(handlers.last.load(Ordering::SeqCst)) == Ok(SIGINT);
+    Ok(if interrupted { "SIGINT" } else { "SIGTERM" })
+}
+
+fn handlers() -> Result<&'static Handlers> {
+    static HANDLERS: OnceLock<Handlers> = OnceLock::new();
+    if let Some(handlers) = HANDLERS.get() {
+        return Ok(handlers);
+    }
+    let handlers = Handlers { armed: Arc::new(AtomicBool::new(false)), last: Arc::default() };
+    for (signal, number, status) in [(SIGINT, 2, 130), (SIGTERM, 15, 143)] {
+        // In this order: the signal that arms must not be taken for a second one.
+        flag::register_conditional_shutdown(signal, status, handlers.armed.clone())?;
+        flag::register(signal, handlers.armed.clone())?;
+        flag::register_usize(signal, handlers.last.clone(), number)?;
+    }
+    Ok(HANDLERS.get_or_init(|| handlers))
+}
