@@ -1,13 +1,39 @@
-//! Sessions: the session itself, the table of locks, the stores.
+//! Sessions: what a visitor's requests have in common, kept by the server and found by a cookie.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `tool` | [`Sessions`], the tool: its hooks, its settings, its job |
+//! | `settings`, `cookie` | how sessions behave on a path; the one place that reads and renders the cookie |
+//! | `session`, `view` | [`Session`] and [`SessionView`], what handlers see |
+//! | `admission` | waiting for the lock without a thread |
+//! | `lock_table` | who holds which lock, who waits, in which order |
+//! | `store`, `memory`, `conformance` | where sessions are kept, the store in memory, what every store must pass |
+//! | `data`, `id` | the content of a session; its name |
+//!
+//! Two things are kept apart that are often mixed up. The **lock table** says who may change a session now; it knows only requests and
+//! holds nothing when no request does. The **store** keeps content with a version; it knows no requests. A sweep therefore never
+//! meets a lock, and a lock never keeps a record alive. Everything here uses the public hooks and admission, as any tool could.
 
-/// The session of this request, locked.
-#[derive(Debug)]
-pub struct Session {}
+mod admission;
+pub mod conformance;
+mod cookie;
+mod data;
+mod id;
+mod lock_table;
+mod memory;
+mod session;
+mod settings;
+mod store;
+mod tool;
+mod view;
 
-/// A snapshot of the session that never waits and cannot be written.
-#[derive(Debug)]
-pub struct SessionView {}
-
-/// The sessions tool.
-#[derive(Debug)]
-pub struct Sessions {}
+pub use cookie::{CookieLifetime, SameSite, Secure};
+pub use data::Data;
+pub use id::SessionId;
+pub use lock_table::LockStatus;
+pub use memory::MemoryStore;
+pub use session::Session;
+pub use settings::LockMode;
+pub use store::{Commit, Moment, Record, Store, StoreError, StoreLock, Terms, Version};
+pub use tool::{Sessions, SessionsStatistics};
+pub use view::SessionView;

@@ -1,0 +1,253 @@
+//! The session cookie: the one place that reads it and the one place that renders it.
+//!
+//! Reading is lenient with everything around it: browsers send cookies of other programs, broken ones too, and none of them may
+//! cost a visitor his session. Rendering is strict: what cannot be rendered is refused when it is set, at start.
+
+use super::SessionId;
+use crate::exchange::Request;
+use ::http::HeaderValue;
+use std::time::Duration;
+
+/// How long the browser keeps the cookie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookieLifetime {
+    /// As long as the session lives without use: `timeout`.
+    #[default]
+    Timeout,
+    /// Until the browser ends (CherryPy's `persistent = False`).
+    BrowserSession,
+    /// This long.
+    For(Duration),
+}
+
+/// Which requests from other sites bring the cookie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameSite {
+    /// Following a link does, a form or a script of another site does not.
+    #[default]
+    Lax,
+    /// None.
+    Strict,
+    /// All. Browsers ask for [`Secure::Always`] with it.
+    None,
+}
+
+/// Whether the browser is told to send the cookie over encrypted connections only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Secure {
+    /// When it was made over one.
+    #[default]
+    Automatic,
+    /// Always: right behind a proxy that encrypts.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How the cookie of a path looks. The texts are made once, when a setting changes.
+#[derive(Clone, Debug)]
+pub(super) struct CookieSettings {
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) domain: Option<String>,
+    pub(super) lifetime: CookieLifetime,
+    pub(super) secure: Secure,
+    pub(super) httponly: bool,
+    pub(super) same_site: SameSite,
+}
+
+impl Default for CookieSettings {
+    fn default() -> Self {
+        Self {
+            name: "session_id".to_owned(),
+            path: "/".to_owned(),
+            domain: None,
+            lifetime: CookieLifetime::default(),
+            secure: Secure::default(),
+            httponly: true,
+            same_site: SameSite::default(),
+        }
+    }
+}
+
+impl CookieSettings {
+    /// What is wrong with the settings together, if anything: the key and the sentence.
+    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+        let Self { name, path, domain, secure, same_site, .. } = self;
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_attribute = |byte: u8| byte.is_ascii_graphic() && byte != b';';
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Some(("cookie_name", format!("must be a token as `session_id`, not {name:?}")));
+        }
+        if !path.starts_with('/') || !path.bytes().all(is_attribute) {
+            return Some(("cookie_path", format!("must be a path that starts with `/`, not {path:?}")));
+        }
+        if let Some(domain) = domain
+            && (domain.is_empty() || !domain.bytes().all(is_attribute))
+        {
+            return Some(("cookie_domain", format!("must be a domain as `example.org`, not {domain:?}")));
+        }
+        if *same_site == SameSite::None && *secure != Secure::Always {
+            return Some((
+                "same_site",
+                "`none` needs `secure = true`: browsers drop such a cookie otherwise".to_owned(),
+            ));
+        }
+        let is_secure = *secure == Secure::Always;
+        if name.starts_with("__Secure-") && !is_secure {
+            return Some(("cookie_name", format!("{name:?} needs `secure = true`: its prefix promises that")));
+        }
+        if name.starts_with("__Host-") && !(is_secure && domain.is_none() && path == "/") {
+            let needs = "needs `secure = true`, the path `/` and no domain: its prefix promises that";
+            return Some(("cookie_name", format!("{name:?} {needs}")));
+        }
+        None
+    }
+
+    /// How long the browser keeps the cookie; `None` is until it ends.
+    pub(super) fn lifetime(&self, timeout: Duration) -> Option<Duration> {
+        match self.lifetime {
+            CookieLifetime::Timeout => Some(timeout),
+            CookieLifetime::BrowserSession => None,
+            CookieLifetime::For(lifetime) => Some(lifetime),
+        }
+    }
+
+    /// The id that the request brings: of several cookies of the name the first that is an id at all.
+    pub(super) fn read(&self, request: &Request) -> Option<SessionId> {
+        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        fields.map(|(_, value)| value).find_map(|field| find_id(field, &self.name))
+    }
+
+    /// The field that gives the client its id.
+    pub(super) fn give(&self, id: &SessionId, timeout: Duration, is_encrypted: bool) -> HeaderValue {
+        let lifetime = self.lifetime(timeout).map(|lifetime| lifetime.as_secs());
+        self.render(&id.reveal(), lifetime, is_encrypted)
+    }
+
+    /// The field that takes the cookie away.
+    pub(super) fn take_away(&self, is_encrypted: bool) -> HeaderValue {
+        self.render("", Some(0), is_encrypted)
+    }
+
+    fn render(&self, value: &str, max_age: Option<u64>, is_encrypted: bool) -> HeaderValue {
+        let mut field = String::with_capacity(160);
+        let mut write = |parts: &[&str]| parts.iter().for_each(|part| field.push_str(part));
+        write(&[&self.name, "=", value]);
+        if let Some(seconds) = max_age {
+            write(&["; Max-Age=", itoa::Buffer::new().format(seconds)]);
+        }
+        write(&["; Path=", &self.path]);
+        if let Some(domain) = &self.domain {
+            write(&["; Domain=", domain]);
+        }
+        if self.secure == Secure::Always || (self.secure == Secure::Automatic && is_encrypted) {
+            write(&["; Secure"]);
+        }
+        if self.httponly {
+            write(&["; HttpOnly"]);
+        }
+        write(&[match self.same_site {
+            SameSite::Lax => "; SameSite=Lax",
+            SameSite::Strict => "; SameSite=Strict",
+            SameSite::None => "; SameSite=None",
+        }]);
+        HeaderValue::try_from(field).expect("every part was checked when it was set")
+    }
+}
+
+/// The first cookie of that name in a `Cookie` field whose value is an id. Values may stand in quotes.
+fn find_id(field: &[u8], name: &str) -> Option<SessionId> {
+    field.split(|byte| *byte == b';').find_map(|pair| {
+        let value =
+            pair.trim_ascii().strip_prefix(name.as_bytes())?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
+        let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        SessionId::parse(unquoted)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "0123456789abcdef0123456789abcdef01234567";
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn id() -> SessionId {
+        SessionId::parse(TEXT.as_bytes()).expect("an id")
+    }
+
+    #[test]
+    fn a31_bad_cookies_are_skipped_and_the_first_id_counts() {
+        let other = TEXT.replace('0', "f");
+        for field in [
+            format!("session_id={TEXT}"),
+            format!("a=b; session_id=\"{TEXT}\" ;c"),
+            format!(
+                ";;=;session_id;session_id=;session_id=evil;session_id=../../x; session_id={TEXT}; session_id={other}"
+            ),
+            format!("xsession_id={other}; session_idx={other}; session_id = {TEXT}"),
+            format!("\u{fffd}\"=\\; session_id={TEXT}"),
+        ] {
+            assert_eq!(find_id(field.as_bytes(), "session_id"), Some(id()), "{field}");
+        }
+        assert_eq!(find_id(b"session_id=evil; other=1", "session_id"), None);
+        assert_eq!(find_id(b"", "session_id"), None);
+    }
+
+    #[test]
+    fn a32_the_defaults_are_httponly_and_lax_and_secure_when_encrypted() {
+        let cookie = CookieSettings::default();
+        let plain = format!("session_id={TEXT}; Max-Age=3600; Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(cookie.give(&id(), HOUR, false), plain);
+        let encrypted = format!("session_id={TEXT}; Max-Age=3600; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(cookie.give(&id(), HOUR, true), encrypted);
+    }
+
+    #[test]
+    fn a33_the_lifetime_is_max_age_or_nothing() {
+        let max_age = |lifetime| {
+            let cookie = CookieSettings { lifetime, ..CookieSettings::default() };
+            let field = cookie.give(&id(), HOUR, false);
+            let text = field.to_str().expect("ASCII").to_owned();
+            text.split("; ").find_map(|part| part.strip_prefix("Max-Age=").map(str::to_owned))
+        };
+        assert_eq!(max_age(CookieLifetime::Timeout).as_deref(), Some("3600"));
+        assert_eq!(max_age(CookieLifetime::For(Duration::from_secs(60))).as_deref(), Some("60"));
+        assert_eq!(max_age(CookieLifetime::BrowserSession), None);
+    }
+
+    #[test]
+    fn every_flag_is_rendered_and_a_cookie_is_taken_away_with_the_same_flags() {
+        let cookie = CookieSettings {
+            name: "sid".to_owned(),
+            path: "/shop".to_owned(),
+            domain: Some("example.org".to_owned()),
+            lifetime: CookieLifetime::BrowserSession,
+            secure: Secure::Always,
+            httponly: false,
+            same_site: SameSite::None,
+        };
+        assert_eq!(cookie.problem(), None);
+        let flags = "Path=/shop; Domain=example.org; Secure; SameSite=None";
+        assert_eq!(cookie.give(&id(), HOUR, false), format!("sid={TEXT}; {flags}"));
+        assert_eq!(cookie.take_away(false), format!("sid=; Max-Age=0; {flags}"));
+    }
+
+    #[test]
+    fn what_no_browser_would_keep_is_refused() {
+        let refused = |change: fn(&mut CookieSettings)| {
+            let mut cookie = CookieSettings::default();
+            change(&mut cookie);
+            cookie.problem().map(|(key, _)| key)
+        };
+        assert_eq!(refused(|_| ()), None);
+        assert_eq!(refused(|cookie| cookie.name = "a b".to_owned()), Some("cookie_name"));
+        assert_eq!(refused(|cookie| cookie.name = "__Host-id".to_owned()), Some("cookie_name"));
+        assert_eq!(refused(|cookie| cookie.name = "__Secure-id".to_owned()), Some("cookie_name"));
+        assert_eq!(refused(|cookie| cookie.path = "/;x".to_owned()), Some("cookie_path"));
+        assert_eq!(refused(|cookie| cookie.path = "x".to_owned()), Some("cookie_path"));
+        assert_eq!(refused(|cookie| cookie.domain = Some("a\r\nb".to_owned())), Some("cookie_domain"));
+        assert_eq!(refused(|cookie| cookie.same_site = SameSite::None), Some("same_site"));
+    }
+}

@@ -1,0 +1,152 @@
+//! The name of a session: 160 random bits, written as 40 lower-case hexadecimal digits.
+//!
+//! Whoever knows an id *is* the visitor. So it is checked before any use, nothing but the cookie shows all of it, and logs get the
+//! first six digits. In memory it is 20 bytes that are copied, never text.
+
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+/// The id of a session.
+///
+/// `Display` and `Debug` show the first six digits only, so that an id may be logged. The whole is [`reveal`](SessionId::reveal)ed to
+/// stores and to nobody else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionId([u8; SessionId::BYTES]);
+
+impl SessionId {
+    const BYTES: usize = 20;
+    pub(super) const DIGITS: usize = 2 * Self::BYTES;
+
+    /// A new id from the random source of the operating system.
+    ///
+    /// # Panics
+    /// When the operating system has no random source: a server without one cannot have sessions.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; Self::BYTES];
+        getrandom::fill(&mut bytes).expect("the operating system has a random source");
+        Self(bytes)
+    }
+
+    /// The id that this text is: exactly 40 digits, lower case. Anything else is no id.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() != Self::DIGITS {
+            return None;
+        }
+        let mut bytes = [0; Self::BYTES];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// The whole id as text, as it stands in the cookie. Never log it.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        let mut text = String::with_capacity(Self::DIGITS);
+        self.write_digits(Self::BYTES, |digit| text.push(digit));
+        text
+    }
+
+    /// The random bytes themselves.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// Picks one of `count` shards. Uses other bytes than the hash does, so that a shard's table is filled evenly.
+    pub(super) fn shard(&self, count: usize) -> usize {
+        usize::from(self.0[Self::BYTES - 1]) % count
+    }
+
+    fn write_digits(&self, bytes: usize, mut write: impl FnMut(char)) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in &self.0[..bytes] {
+            write(char::from(DIGITS[usize::from(byte >> 4)]));
+            write(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+}
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut short = String::with_capacity(6);
+        self.write_digits(3, |digit| short.push(digit));
+        f.write_str(&short)
+    }
+}
+
+impl std::fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SessionId({self}…)")
+    }
+}
+
+impl Hash for SessionId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0[..8]);
+        state.write_u64(u64::from_le_bytes(first));
+    }
+}
+
+/// Hashes ids by taking eight of their bytes: those of a stored session are random already, and a client cannot choose them.
+pub(super) type IdHasher = BuildHasherDefault<TakeBytes>;
+
+#[derive(Default)]
+pub(super) struct TakeBytes(u64);
+
+impl Hasher for TakeBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_text() {
+        let id = SessionId::random();
+        assert_eq!(SessionId::parse(id.reveal().as_bytes()), Some(id));
+        assert_ne!(SessionId::random(), id);
+    }
+
+    #[test]
+    fn a31_only_forty_lower_case_digits_are_an_id() {
+        let good = "0123456789abcdef0123456789abcdef01234567";
+        assert!(SessionId::parse(good.as_bytes()).is_some());
+        let slashes = good.replace("ab", "/.");
+        let upper = good.to_uppercase();
+        let long = good.repeat(250);
+        for bad in ["", "evil", "../../etc/passwd", &slashes, &upper, &long, &good[1..], &good.replace('7', "\0")] {
+            assert_eq!(SessionId::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn logs_get_six_digits() {
+        let id = SessionId::parse(b"0123456789abcdef0123456789abcdef01234567").expect("an id");
+        assert_eq!(id.to_string(), "012345");
+        assert_eq!(format!("{id:?}"), "SessionId(012345…)");
+    }
+}

@@ -1,0 +1,685 @@
+//! The session of one request: what handlers, hooks and templates see.
+//!
+//! There is one [`Session`] per request, kept in the exchange, whoever asks (A42). It starts knowing only the id in the cookie, and goes
+//! this way; nothing is read from the store before somebody needs it:
+//!
+//! ```text
+//! Wanted ──admission, or the first use──► Held ──release_lock, forget, end──► Open ──acquire_lock──► Held
+//!    └── mode explicit ─────────────────────────────────────────────────────► Open
+//! ```
+//!
+//! `Held` may write. `Open` reads what was read last, or a snapshot. A session without a record needs no lock, since nobody else
+//! can know its id: it is `Held` by nothing. What is changed is compared with `stored`, what the store has: equal is not written, and
+//! going back costs nothing.
+
+use super::lock_table::{Claim, LockGuard, LockStatus};
+use super::settings::Settings;
+use super::tool::Shared;
+use super::{Commit, Data, LockMode, Moment, SessionId, SessionView, StoreError, StoreLock, Terms, Version};
+use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request, Step, Trail};
+use ::http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The session of this request: values that stay from one request of a visitor to the next.
+///
+/// As an argument of a handler, `&Session` is locked: no other request of the same visitor runs such a handler at the same time, so
+/// that reading a value and setting it again loses nothing. Take [`SessionView`] to read without waiting for anybody.
+///
+/// ```no_run
+/// # use kirsch::prelude::*;
+/// fn count(session: &Session) -> String {
+///     let count = session.update("count", |count: &mut u64| {
+///         *count += 1;
+///         *count
+///     });
+///     format!("You were here {count} times.")
+/// }
+/// ```
+///
+/// What was set is saved when the handler has ended well, and before the client sees a byte of the response; a response with a status from
+/// 500 on, or a panic, saves nothing. A session that nothing was written to has no record, no cookie and no lock. Values are what
+/// [`serde`] can turn into JSON.
+pub struct Session {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    claim: Claim,
+    is_encrypted: bool,
+    state: RefCell<State>,
+}
+
+struct State {
+    lock: Lock,
+    /// The id that the client has.
+    client: Option<SessionId>,
+    is_loaded: bool,
+    is_missing: bool,
+    /// What the store has.
+    stored: Option<Stored>,
+    /// What this request sees.
+    data: Data,
+    /// What becomes of `stored` at the next commit.
+    fate: Fate,
+    /// The id for what is not stored yet, once somebody asked for it.
+    fresh_id: Option<SessionId>,
+    /// The record was deleted and nothing came in its place.
+    is_ended: bool,
+    /// The life of the record was extended in this request.
+    is_touched: bool,
+    /// The first thing that went wrong where it could not be returned; the end of the request answers with it.
+    failure: Option<HttpError>,
+}
+
+enum Lock {
+    Wanted,
+    /// `None`: there is no record, so there is nothing to lock.
+    Held(#[expect(dead_code, reason = "kept until it is dropped")] Option<Held>),
+    Open,
+}
+
+/// Fields drop in this order: first other processes may go on, then requests of this one.
+struct Held {
+    _store: StoreLock,
+    _guard: LockGuard,
+}
+
+struct Stored {
+    id: SessionId,
+    version: Version,
+    data: Data,
+    cookie_age: Duration,
+    /// When its life ends unless it is extended.
+    expires: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    /// The data goes on under another id.
+    Renew,
+    /// The record ends; what is set afterwards is another session.
+    End,
+}
+
+/// Reading.
+impl Session {
+    /// The session of the request, if the tool [`Sessions`](super::Sessions) is on for its path. For hooks and whoever else has the exchange.
+    ///
+    /// Where the request has no lock yet, because its handler needs none, the first use of the session waits for it on the worker.
+    /// [`SessionView`] of a handler never does.
+    #[must_use]
+    pub fn of(exchange: &Exchange) -> Option<&Self> {
+        exchange.values.get()
+    }
+
+    /// The value of that name, if it is there and is a `T`.
+    #[must_use]
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let value = self.read(|data| data.get(key).cloned())?;
+        from_value(key, &value)
+    }
+
+    /// Whether there is a value of that name.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.read(|data| data.get(key).is_some())
+    }
+
+    /// The names, in the order in which they came.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.read(|data| data.iter().map(|(key, _)| key.to_owned()).collect())
+    }
+
+    /// The id of the session. One that is not stored yet gets the id that it will be stored under.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.read(|_| ());
+        let state = &mut *self.state.borrow_mut();
+        match &state.stored {
+            Some(stored) if state.fate == Fate::Keep => stored.id,
+            _ => *state.fresh_id.get_or_insert_with(SessionId::random),
+        }
+    }
+
+    /// Whether the store has no record of the session yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.read(|_| ());
+        let state = self.state.borrow();
+        state.stored.is_none() || state.fate == Fate::End
+    }
+
+    /// Whether the client asked for a session that is not there (any more): it has ended, or the id was made up. The id is never
+    /// adopted.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.read(|_| ());
+        self.state.borrow().is_missing
+    }
+
+    /// Whether this request may write.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self.state.borrow().lock, Lock::Held(_))
+    }
+}
+
+/// Writing. All of it needs the lock, which a handler with `&Session` has from the start, unless the mode is
+/// [`LockMode::Explicit`].
+impl Session {
+    /// Sets a value. The one that is there already changes nothing.
+    ///
+    /// # Panics
+    /// When the session is not locked (see [`acquire_lock`](Self::acquire_lock)), or the value cannot be turned into JSON. Like every
+    /// panic of a handler it becomes a 500. [`try_set`](Self::try_set) returns an error instead.
+    #[track_caller]
+    pub fn set(&self, key: &str, value: impl Serialize) {
+        if let Err(error) = self.try_set(key, value) {
+            panic!("`set({key:?}, ...)`: {error}");
+        }
+    }
+
+    /// Sets a value, or says why not.
+    ///
+    /// # Errors
+    /// When the session is not locked, or the value cannot be turned into JSON.
+    pub fn try_set(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
+        let value = serde_json::to_value(value)?;
+        self.change(|data| data.insert(key, value))
+    }
+
+    /// Changes a value in place: `T::default()` if there is none. Returns what `change` returns.
+    ///
+    /// # Panics
+    /// As [`set`](Self::set).
+    #[track_caller]
+    pub fn update<T, R>(&self, key: &str, change: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        // First the lock, then the value: what is read before may be old.
+        if let Err(error) = self.change(|_| ()) {
+            panic!("`update({key:?}, ...)`: {error}");
+        }
+        let mut value = self.get(key).unwrap_or_default();
+        let result = change(&mut value);
+        self.set(key, value);
+        result
+    }
+
+    /// Removes a value. Returns whether it was there.
+    ///
+    /// # Panics
+    /// When the session is not locked.
+    #[track_caller]
+    pub fn remove(&self, key: &str) -> bool {
+        self.must_change("remove", |data| data.remove(key)).is_some()
+    }
+
+    /// Removes a value and returns it, if it was there and is a `T`.
+    ///
+    /// # Panics
+    /// When the session is not locked.
+    #[track_caller]
+    pub fn pop<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let value = self.must_change("pop", |data| data.remove(key))?;
+        from_value(key, &value)
+    }
+
+    /// Removes all values. The session and its id stay.
+    ///
+    /// # Panics
+    /// When the session is not locked.
+    #[track_caller]
+    pub fn clear(&self) {
+        self.must_change("clear", |data| *data = Data::new());
+    }
+
+    /// Gives the session another id: call it when a visitor logs in, so that an id that somebody planted on him before is worth
+    /// nothing. The values stay, the old id ends, the new cookie has the same flags.
+    ///
+    /// Requests that still come with the old id meet an unknown one. Called before or after anything else, it has the same effect.
+    ///
+    /// # Panics
+    /// When the session is not locked.
+    #[track_caller]
+    pub fn regenerate(&self) {
+        self.must_change("regenerate", |_| ());
+        let state = &mut *self.state.borrow_mut();
+        state.fresh_id = None;
+        if state.stored.is_some() && state.fate == Fate::Keep {
+            state.fate = Fate::Renew;
+        }
+    }
+
+    /// Ends the session: its record and its cookie go. What is set afterwards is in a new session with an id of its own.
+    ///
+    /// # Panics
+    /// When the session is not locked.
+    #[track_caller]
+    pub fn delete(&self) {
+        self.must_change("delete", |data| *data = Data::new());
+        let state = &mut *self.state.borrow_mut();
+        state.fresh_id = None;
+        state.fate = Fate::End;
+    }
+}
+
+/// The lock.
+impl Session {
+    /// Locks the session and reads it anew. A session that this request has locked already stays as it is.
+    ///
+    /// Waits on the worker, behind the requests that came before, `lock_timeout` at most.
+    ///
+    /// # Errors
+    /// 503 with `Retry-After` when the lock was not free in time, or the store cannot be reached.
+    pub fn acquire_lock(&self) -> Result<(), Error> {
+        self.lock_now().map_err(Error::from)
+    }
+
+    /// Saves what was changed and lets the next request of the session in. What is read afterwards is what was saved; to write again,
+    /// [`acquire_lock`](Self::acquire_lock).
+    ///
+    /// A failure to save is logged at once and answered at the end of the request with 503.
+    pub fn release_lock(&self) {
+        let state = &mut *self.state.borrow_mut();
+        if let Err(error) = self.end_hold(state, true) {
+            state.failure.get_or_insert(error);
+        }
+    }
+
+    /// Gives up what was changed since the last save and lets the next request of the session in (web2py's `session.forget`).
+    pub fn forget(&self) {
+        let state = &mut *self.state.borrow_mut();
+        roll_back(state);
+        state.lock = Lock::Open;
+    }
+}
+
+/// For the tool.
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
+        let client = settings.cookie.read(request);
+        let state = State {
+            lock: initial_lock(settings.lock),
+            client,
+            is_loaded: client.is_none(),
+            is_missing: false,
+            stored: None,
+            data: Data::new(),
+            fate: Fate::Keep,
+            fresh_id: None,
+            is_ended: false,
+            is_touched: false,
+            failure: None,
+        };
+        let claim = Claim::new(request.id(), request.path());
+        Self { shared, settings, claim, is_encrypted: request.connection().secure, state: RefCell::new(state) }
+    }
+
+    /// Goes on with the next resource of the same request, after an internal redirect. `false` if it has other sessions.
+    pub(super) fn go_on(&mut self, shared: &Arc<Shared>, settings: &Arc<Settings>, request: &Request) -> bool {
+        if !Arc::ptr_eq(&self.shared, shared) {
+            return false;
+        }
+        self.settings = Arc::clone(settings);
+        self.claim = Claim::new(request.id(), request.path());
+        let state = self.state.get_mut();
+        if !matches!(state.lock, Lock::Held(_)) {
+            state.lock = initial_lock(settings.lock);
+        }
+        true
+    }
+
+    /// The lock that the handler needs before it may run, if it has to be waited for.
+    pub(super) fn lock_for_handler(&self, trail: &Trail) -> Option<SessionId> {
+        let is_needed = match self.settings.lock {
+            LockMode::Explicit => false,
+            LockMode::Lazy => trail.handler().is_some_and(locks),
+            LockMode::Implicit | LockMode::Early => match trail.handler() {
+                Some(handler) => locks(handler) || !handler.arguments.iter().any(|argument| argument.views_session),
+                // Behind a node that is resolved late there may be any handler; without one there is only an error page.
+                None => trail.steps().iter().any(|step| matches!(step, Step::Late { .. })),
+            },
+        };
+        let state = self.state.borrow();
+        if !is_needed || matches!(state.lock, Lock::Held(_)) {
+            return None;
+        }
+        record_id(&state)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    pub(super) fn lock_deadline(&self, now: Moment) -> Instant {
+        now.later(self.settings.lock_timeout).monotonic
+    }
+
+    /// The lock is this request's: reads the record anew. If there is none (any more), there is nothing to lock.
+    pub(super) fn enter(&self, guard: LockGuard, now: Moment) -> Result<(), HttpError> {
+        let (id, deadline) = (*guard.id(), self.lock_deadline(now));
+        let lock = self.shared.store.lock(&id, deadline).map_err(|error| self.store_failed(&error))?;
+        let state = &mut *self.state.borrow_mut();
+        self.load(state, id, now)?;
+        state.lock = Lock::Held(state.stored.is_some().then_some(Held { _store: lock, _guard: guard }));
+        Ok(())
+    }
+
+    /// The answer when the lock was not free in time; tells the log who had it.
+    pub(super) fn gave_up(&self, holder: Option<&LockStatus>) -> HttpError {
+        self.shared.count_lock_timeout();
+        let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
+        match holder {
+            Some(holder) => {
+                log::warn!(target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}: {holder}");
+            }
+            None => log::warn!(target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}"),
+        }
+        try_again("Another request of your session takes too long. Please try again.")
+    }
+
+    /// Ends the hold: saves if `is_success`, else rolls back. Nothing to do if it has ended already.
+    pub(super) fn end(&self, is_success: bool) {
+        let state = &mut *self.state.borrow_mut();
+        if let Err(error) = self.end_hold(state, is_success) {
+            state.failure.get_or_insert(error);
+        }
+    }
+
+    /// Ends the session's part in the request: saves or rolls back, extends its life, and says which cookie the client gets.
+    pub(super) fn finish(&self, is_success: bool) -> Result<Option<HeaderValue>, HttpError> {
+        let state = &mut *self.state.borrow_mut();
+        let ended = self.end_hold(state, is_success);
+        match state.failure.take() {
+            // An error page is being sent already, or the failure of the save is told first.
+            Some(failure) if is_success => ended.and(Err(failure)),
+            _ => ended,
+        }?;
+        let is_due = self.is_cookie_due(state);
+        if is_success {
+            self.touch(state, is_due);
+        }
+        let cookie = &self.settings.cookie;
+        match &state.stored {
+            Some(stored) if state.client != Some(stored.id) || (is_due && is_success) => {
+                let field = cookie.give(&stored.id, self.settings.timeout, self.is_encrypted);
+                state.client = Some(stored.id);
+                Ok(Some(field))
+            }
+            None if state.is_ended && state.client.take().is_some() => Ok(Some(cookie.take_away(self.is_encrypted))),
+            _ => Ok(None),
+        }
+    }
+
+    /// A snapshot: of what this request sees if it has read the session already, else of what the store has.
+    pub(super) fn view(&self) -> Result<SessionView, HttpError> {
+        let state = &mut *self.state.borrow_mut();
+        if let (false, Some(id)) = (state.is_loaded, state.client) {
+            self.load(state, id, Moment::now())?;
+        }
+        Ok(SessionView::new(state.data.clone()))
+    }
+
+    /// Makes the session ready for its first use by a handler.
+    fn prepare(&self) -> Result<(), HttpError> {
+        let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
+        if wants_lock { self.lock_now() } else { self.view().map(|_| ()) }
+    }
+
+    fn lock_now(&self) -> Result<(), HttpError> {
+        let id = {
+            let state = &mut *self.state.borrow_mut();
+            if matches!(state.lock, Lock::Held(_)) {
+                return Ok(());
+            }
+            match record_id(state) {
+                Some(id) => id,
+                None => {
+                    state.is_loaded = true;
+                    state.lock = Lock::Held(None);
+                    return Ok(());
+                }
+            }
+        };
+        let deadline = self.lock_deadline(Moment::now());
+        let guard = self.shared.locks.acquire_blocking(id, &self.claim, deadline);
+        let guard = guard.map_err(|timed_out| self.gave_up(timed_out.holder.as_ref()))?;
+        self.enter(guard, Moment::now())
+    }
+
+    /// Reads; where that needs a lock or the store and fails, the request ends with that failure, and meanwhile reads nothing.
+    fn read<R>(&self, read: impl FnOnce(&Data) -> R) -> R {
+        let has_failed = self.state.borrow().failure.is_some();
+        if !has_failed && let Err(failure) = self.prepare() {
+            self.state.borrow_mut().failure = Some(failure);
+        }
+        read(&self.state.borrow().data)
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Data) -> R) -> Result<R, Error> {
+        let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
+        if wants_lock {
+            self.lock_now()?;
+        }
+        let state = &mut *self.state.borrow_mut();
+        match state.lock {
+            Lock::Held(_) => Ok(change(&mut state.data)),
+            _ if self.settings.lock == LockMode::Explicit => Err(Error::unexpected(
+                "the session is not locked: with `lock = \"explicit\"` call `session.acquire_lock()?` before you write",
+            )),
+            _ => Err(Error::unexpected(
+                "the session is not locked any more: call `session.acquire_lock()?` before you write again",
+            )),
+        }
+    }
+
+    #[track_caller]
+    fn must_change<R>(&self, method: &str, change: impl FnOnce(&mut Data) -> R) -> R {
+        match self.change(change) {
+            Ok(result) => result,
+            Err(error) => panic!("`{method}()`: {error}"),
+        }
+    }
+
+    fn load(&self, state: &mut State, id: SessionId, now: Moment) -> Result<(), HttpError> {
+        let record = self.shared.store.load(&id, now).map_err(|error| self.store_failed(&error))?;
+        state.is_loaded = true;
+        state.is_missing = record.is_none();
+        state.data = record.as_ref().map(|record| record.data.clone()).unwrap_or_default();
+        state.stored = record.map(|record| Stored {
+            id,
+            version: record.version,
+            data: record.data,
+            cookie_age: record.cookie_age,
+            expires: now.later(record.remaining).monotonic,
+        });
+        Ok(())
+    }
+
+    /// Saves or rolls back, then lets go of the lock, whatever came of it.
+    fn end_hold(&self, state: &mut State, is_success: bool) -> Result<(), HttpError> {
+        let saved = match state.lock {
+            // After a failure the handler may have read nothing where there was something: what it made of that is not saved.
+            Lock::Held(_) if is_success && state.failure.is_none() => self.commit(state),
+            _ => Ok(()),
+        };
+        roll_back(state);
+        state.lock = Lock::Open;
+        saved
+    }
+
+    fn commit(&self, state: &mut State) -> Result<(), HttpError> {
+        let is_other = match (&state.stored, state.fate) {
+            (Some(stored), Fate::Keep) => !state.data.is_unchanged_copy_of(&stored.data),
+            (Some(_), Fate::Renew) => true,
+            _ => !state.data.is_empty(),
+        };
+        if !is_other && state.fate == Fate::Keep {
+            return Ok(());
+        }
+        let old = if is_other {
+            let committed = match &state.stored {
+                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data),
+                _ => self.commit_new(state.fresh_id.take().unwrap_or_else(SessionId::random), &state.data),
+            };
+            state.is_touched = true;
+            state.stored.replace(committed.map_err(|reason| self.not_kept(reason))?)
+        } else {
+            state.stored.take()
+        };
+        let fate = std::mem::replace(&mut state.fate, Fate::Keep);
+        if let (Some(old), true) = (&old, fate != Fate::Keep) {
+            self.shared.store.delete(&old.id).map_err(|error| self.store_failed(&error))?;
+        }
+        state.is_ended = state.stored.is_none() && fate == Fate::End;
+        Ok(())
+    }
+
+    fn commit_new(&self, id: SessionId, data: &Data) -> Result<Stored, NotKept> {
+        self.commit_record(id, None, data, Duration::ZERO)
+    }
+
+    fn commit_again(&self, old: &Stored, data: &Data) -> Result<Stored, NotKept> {
+        match self.commit_record(old.id, Some(old.version), data, old.cookie_age) {
+            // Its life ended while this request had it: it was in use, so it goes on.
+            Err(NotKept::Conflict) if old.expires <= Instant::now() => {
+                self.commit_record(old.id, None, data, old.cookie_age)
+            }
+            result => result,
+        }
+    }
+
+    fn commit_record(
+        &self,
+        id: SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        cookie_age: Duration,
+    ) -> Result<Stored, NotKept> {
+        let terms = self.terms(false);
+        match self.shared.store.commit(&id, expected, data, &terms) {
+            Ok(Commit::Committed(version)) => {
+                let expires = terms.now.later(terms.lifetime).monotonic;
+                Ok(Stored { id, version, data: data.clone(), cookie_age, expires })
+            }
+            Ok(Commit::Conflict) => Err(NotKept::Conflict),
+            Err(error) => Err(NotKept::Failed(error)),
+        }
+    }
+
+    /// Extends the life of the record, unless a commit has done so.
+    fn touch(&self, state: &mut State, is_due: bool) {
+        if let Some(stored) = state.stored.as_ref().filter(|_| is_due || !state.is_touched) {
+            state.is_touched = true;
+            if let Err(error) = self.shared.store.touch(&stored.id, &self.terms(is_due)) {
+                // The session is as it was, only its life is shorter: no reason to fail the request.
+                log::error!(target: "kirsch::sessions", "the life of session {} was not extended: {error}", stored.id);
+            }
+        }
+    }
+
+    /// Whether more than half of the cookie's life has passed since it was sent.
+    fn is_cookie_due(&self, state: &State) -> bool {
+        let lifetime = self.settings.cookie.lifetime(self.settings.timeout);
+        state.stored.as_ref().zip(lifetime).is_some_and(|(stored, lifetime)| stored.cookie_age > lifetime / 2)
+    }
+
+    fn terms(&self, cookie_sent: bool) -> Terms {
+        Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent }
+    }
+
+    fn not_kept(&self, reason: NotKept) -> HttpError {
+        match reason {
+            NotKept::Failed(error) => self.store_failed(&error),
+            NotKept::Conflict => {
+                let (path, request) = (self.claim.path(), self.claim.request());
+                log::warn!(
+                    target: "kirsch::sessions",
+                    "{path} (request {request}): the session was changed or ended elsewhere meanwhile, nothing of this request was saved"
+                );
+                let message = "Your session was changed by another request meanwhile. Please try again.";
+                HttpError::new(StatusCode::CONFLICT, message)
+            }
+        }
+    }
+
+    fn store_failed(&self, error: &StoreError) -> HttpError {
+        let (path, request) = (self.claim.path(), self.claim.request());
+        log::error!(target: "kirsch::sessions", "{path} (request {request}): {error}");
+        try_again("Your session is not available at the moment. Please try again.")
+    }
+}
+
+impl<'a> Argument<'a> for &'a Session {
+    const INFO: ArgumentInfo = ArgumentInfo { requires: Some("sessions"), locks_session: true, ..ArgumentInfo::TYPED };
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        let session = arguments.values.get::<Session>().ok_or_else(tool_is_off)?;
+        session.prepare()?;
+        Ok(session)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Ok(state) = self.state.try_borrow() else { return f.write_str("Session") };
+        let id = state.stored.as_ref().map(|stored| stored.id).or(state.client);
+        let is_locked = matches!(state.lock, Lock::Held(_));
+        f.debug_struct("Session").field("id", &id).field("locked", &is_locked).field("data", &state.data).finish()
+    }
+}
+
+enum NotKept {
+    Conflict,
+    Failed(StoreError),
+}
+
+pub(super) fn tool_is_off() -> HttpError {
+    log::error!(target: "kirsch::sessions", "a handler asks for the session where the tool `sessions` is off");
+    HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
+}
+
+fn try_again(message: &str) -> HttpError {
+    let retry_after = HeaderValue::from_static("1");
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message).with_header(header::RETRY_AFTER, retry_after)
+}
+
+fn initial_lock(mode: LockMode) -> Lock {
+    if mode == LockMode::Explicit { Lock::Open } else { Lock::Wanted }
+}
+
+/// The record that a lock would be for.
+fn record_id(state: &State) -> Option<SessionId> {
+    if state.is_loaded { state.stored.as_ref().map(|stored| stored.id) } else { state.client }
+}
+
+fn roll_back(state: &mut State) {
+    state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
+    state.fate = Fate::Keep;
+}
+
+fn locks(handler: &crate::exchange::Handler) -> bool {
+    handler.arguments.iter().any(|argument| argument.locks_session)
+}
+
+pub(super) fn from_value<T: DeserializeOwned>(key: &str, value: &Value) -> Option<T> {
+    match T::deserialize(value) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let wanted = std::any::type_name::<T>();
+            log::warn!(target: "kirsch::sessions", "the session's value {key:?} is no {wanted}: {error}");
+            None
+        }
+    }
+}

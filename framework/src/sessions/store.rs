@@ -1,0 +1,232 @@
+//! Stores: where sessions are kept between requests.
+//!
+//! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of requests,
+//! locks or cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. Every store must
+//! pass [`conformance::check`](super::conformance::check).
+
+use super::{Data, SessionId};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A place where sessions are kept.
+///
+/// All calls come from workers and background threads, any number at a time, and may block; each of them is atomic for its id. No
+/// call may be made to wait for another session's work.
+pub trait Store: Send + Sync + 'static {
+    /// What is kept under this id, if it is there and alive.
+    ///
+    /// # Errors
+    /// When the store cannot say; an unreadable record is `Ok(None)` after a log line.
+    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError>;
+
+    /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
+    /// `terms.now` on.
+    ///
+    /// # Errors
+    /// When the store cannot keep it. What was there before is then still there.
+    fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Commit, StoreError>;
+
+    /// Extends the life of a record without writing its content and without a new version. No record, no effect.
+    ///
+    /// A store for which this costs a write may skip it while little of the life has passed.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError>;
+
+    /// Removes the record, if there is one.
+    ///
+    /// # Errors
+    /// When it may still be there.
+    fn delete(&self, id: &SessionId) -> Result<(), StoreError>;
+
+    /// Removes the records whose life has ended, and returns how many they were. One bad record must not keep the others from it.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn sweep(&self, now: Moment) -> Result<usize, StoreError>;
+
+    /// How many records there are, ended ones included until they are swept.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn count(&self) -> Result<usize, StoreError>;
+
+    /// Locks the session against other *processes*, until `deadline` at the latest. Within the process it is locked already. A store
+    /// that one process has for itself keeps the default, which does nothing.
+    ///
+    /// # Errors
+    /// When the lock was not to be had in time, or at all.
+    fn lock(&self, id: &SessionId, deadline: Instant) -> Result<StoreLock, StoreError> {
+        let _ = (id, deadline);
+        Ok(None)
+    }
+
+    /// How many records had to go before their time, because there were too many.
+    fn evicted(&self) -> u64 {
+        0
+    }
+
+    /// Sets the most records to keep, and says whether the store has such a limit.
+    fn set_capacity(&self, sessions: usize) -> bool {
+        let _ = sessions;
+        false
+    }
+}
+
+/// A store that the program keeps a handle to.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        (**self).load(id, now)
+    }
+
+    fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Commit, StoreError> {
+        (**self).commit(id, expected, data, terms)
+    }
+
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+        (**self).touch(id, terms)
+    }
+
+    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+        (**self).delete(id)
+    }
+
+    fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
+        (**self).sweep(now)
+    }
+
+    fn count(&self) -> Result<usize, StoreError> {
+        (**self).count()
+    }
+
+    fn lock(&self, id: &SessionId, deadline: Instant) -> Result<StoreLock, StoreError> {
+        (**self).lock(id, deadline)
+    }
+
+    fn evicted(&self) -> u64 {
+        (**self).evicted()
+    }
+
+    fn set_capacity(&self, sessions: usize) -> bool {
+        (**self).set_capacity(sessions)
+    }
+}
+
+/// What holds a lock between processes: dropping it releases. `None` when there is nothing to hold.
+pub type StoreLock = Option<Box<dyn Send>>;
+
+/// One session as a store keeps it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The content.
+    pub data: Data,
+    /// Which version of the record this is.
+    pub version: Version,
+    /// How long it lives on, unless it is used.
+    pub remaining: Duration,
+    /// How long ago the cookie was sent last.
+    pub cookie_age: Duration,
+}
+
+/// The version of a record. Every commit of an id makes another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub u64);
+
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a conflict means that nothing was kept"]
+pub enum Commit {
+    /// Kept, as this version.
+    Committed(Version),
+    /// Not kept: the record has another version than expected, or is gone, or is there already.
+    Conflict,
+}
+
+/// Under which terms a record lives on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The time of the call.
+    pub now: Moment,
+    /// How long the record lives from now on, unless it is used again.
+    pub lifetime: Duration,
+    /// Whether the cookie is being sent with this response, so that its age starts again.
+    pub cookie_sent: bool,
+}
+
+/// A point in time on two clocks: the monotonic one for what lives in this process, the calendar for what outlives it.
+///
+/// The calendar may be set back and forth while the program runs; life that is measured within the process does not notice.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// For durations within this process.
+    pub monotonic: Instant,
+    /// For what is written down.
+    pub calendar: SystemTime,
+}
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { monotonic: Instant::now(), calendar: SystemTime::now() }
+    }
+
+    /// The moment so much later; at most a hundred years.
+    #[must_use]
+    pub fn later(self, duration: Duration) -> Self {
+        const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        let duration = duration.min(LONGEST);
+        Self {
+            monotonic: self.monotonic.checked_add(duration).unwrap_or(self.monotonic),
+            calendar: self.calendar.checked_add(duration).unwrap_or(self.calendar),
+        }
+    }
+}
+
+/// Why a store could not do what it was asked for. The message goes to the log; the client gets 503.
+#[derive(Debug)]
+pub struct StoreError {
+    what: &'static str,
+    place: String,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// What failed (`"cannot write the session"`) and where (a path, an address).
+    pub fn new(what: &'static str, place: impl Into<String>) -> Self {
+        Self { what, place: place.into(), cause: None }
+    }
+
+    /// The same with the error that caused it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.what, self.place)?;
+        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

@@ -1,0 +1,289 @@
+//! The sessions tool: its settings, its hooks, its background job.
+//!
+//! | hook point | priority | what |
+//! |---|---|---|
+//! | `on_start_resource` | 0 | opens the session: reads the cookie, nothing else. So early that every other hook finds it |
+//! | admission | | waits for the lock, if the handler needs it |
+//! | `before_finalize` | 60, always | saves or rolls back, releases, sets the cookie. After hooks of the usual priority, before those that pack or cache |
+//! | `before_error_response` | 0, always | rolls back and releases, so that no error page is made under the lock |
+//! | `on_end_resource` | 50, always | ends the hold if an internal redirect left it |
+//!
+//! None of them has to run for the lock to be free in the end: the guard is in the exchange.
+
+use super::admission::LockAdmission;
+use super::cookie::{CookieLifetime, SameSite, Secure};
+use super::lock_table::{LockStatus, LockTable};
+use super::settings::Settings;
+use super::{LockMode, MemoryStore, Moment, Session, Store};
+use crate::exchange::{Error, Exchange};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, Tool};
+use ::http::header;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The sessions tool: gives handlers [`&Session`](Session) and [`SessionView`](super::SessionView) on a path and below it.
+///
+/// ```
+/// use kirsch::sessions::{LockMode, SameSite};
+/// use kirsch::Sessions;
+/// use std::time::Duration;
+///
+/// let sessions = Sessions::in_memory()
+///     .timeout(Duration::from_secs(20 * 60))
+///     .lock(LockMode::Lazy)
+///     .same_site(SameSite::Strict);
+/// ```
+///
+/// In a configuration file the same settings have the same names: `sessions.timeout = "20m"`. Paths below may set them otherwise; the
+/// store and the locks are the same. A clone is a handle to both: keep one to ask for [`locks`](Self::locks) or
+/// [`statistics`](Self::statistics).
+#[derive(Clone)]
+pub struct Sessions {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+}
+
+impl Sessions {
+    /// Sessions that are kept in memory and end with the process; at most [`MemoryStore::DEFAULT_CAPACITY`].
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(MemoryStore::new())
+    }
+
+    /// Sessions that are kept in `store`.
+    #[must_use]
+    pub fn new(store: impl Store) -> Self {
+        let shared = Shared {
+            store: Box::new(store),
+            locks: LockTable::new(),
+            is_swept: AtomicBool::new(false),
+            waits: AtomicU64::new(0),
+            lock_timeouts: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared), settings: Arc::default() }
+    }
+
+    /// When requests get the lock (`lock`: `"implicit"`, `"early"`, `"explicit"`, `"lazy"`; default implicit).
+    #[must_use]
+    pub fn lock(self, mode: LockMode) -> Self {
+        self.with(|settings| settings.lock = mode)
+    }
+
+    /// How long a session lives without being used (`timeout`, default 60 minutes).
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.timeout = timeout)
+    }
+
+    /// How long a request waits for the lock before it is answered with 503 (`lock_timeout`, default 30 s).
+    #[must_use]
+    pub fn lock_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.lock_timeout = timeout)
+    }
+
+    /// The name of the cookie (`cookie_name`, default `session_id`).
+    #[must_use]
+    pub fn cookie_name(self, name: impl Into<String>) -> Self {
+        self.with(|settings| settings.cookie.name = name.into())
+    }
+
+    /// The path that the browser sends the cookie for (`cookie_path`, default `/`).
+    #[must_use]
+    pub fn cookie_path(self, path: impl Into<String>) -> Self {
+        self.with(|settings| settings.cookie.path = path.into())
+    }
+
+    /// The domain, with all below it, that the browser sends the cookie to (`cookie_domain`, default: this host alone).
+    #[must_use]
+    pub fn cookie_domain(self, domain: impl Into<String>) -> Self {
+        self.with(|settings| settings.cookie.domain = Some(domain.into()))
+    }
+
+    /// How long the browser keeps the cookie (`persistent = false` is [`CookieLifetime::BrowserSession`]; default: as long as the session).
+    ///
+    /// The cookie is sent with a new id, and again when more than half of its life has passed.
+    #[must_use]
+    pub fn cookie_lifetime(self, lifetime: CookieLifetime) -> Self {
+        self.with(|settings| settings.cookie.lifetime = lifetime)
+    }
+
+    /// Whether the cookie is for encrypted connections only (`secure`: `true`, `false`, `"auto"`; default automatic).
+    #[must_use]
+    pub fn secure(self, secure: Secure) -> Self {
+        self.with(|settings| settings.cookie.secure = secure)
+    }
+
+    /// Whether the cookie is hidden from scripts (`httponly`, default true).
+    #[must_use]
+    pub fn httponly(self, is_hidden: bool) -> Self {
+        self.with(|settings| settings.cookie.httponly = is_hidden)
+    }
+
+    /// Which requests from other sites bring the cookie (`same_site`: `"lax"`, `"strict"`, `"none"`; default lax).
+    #[must_use]
+    pub fn same_site(self, same_site: SameSite) -> Self {
+        self.with(|settings| settings.cookie.same_site = same_site)
+    }
+
+    /// How often ended sessions are removed (`sweep_interval`, default 5 minutes); `None` (`"off"`) leaves that to
+    /// [`sweep`](Self::sweep).
+    #[must_use]
+    pub fn sweep_interval(self, interval: Option<Duration>) -> Self {
+        self.with(|settings| settings.sweep_interval = interval)
+    }
+
+    /// The most sessions to keep (`capacity`): one more, and the one used longest ago goes. It is the store's, so it holds for all paths.
+    ///
+    /// # Panics
+    /// When the store has no such limit.
+    #[must_use]
+    #[track_caller]
+    pub fn capacity(self, sessions: usize) -> Self {
+        assert!(self.shared.store.set_capacity(sessions), "this session store has no capacity to set");
+        self
+    }
+
+    /// Removes the sessions whose life has ended, now. Returns how many.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn sweep(&self) -> Result<usize, Error> {
+        Ok(self.shared.store.sweep(Moment::now())?)
+    }
+
+    /// Who holds which session's lock, since when, and how many wait: the one held longest first.
+    #[must_use]
+    pub fn locks(&self) -> Vec<LockStatus> {
+        let mut locks = self.shared.locks.status();
+        locks.sort_by_key(|lock| std::cmp::Reverse(lock.held_for));
+        locks
+    }
+
+    /// Counters and gauges of this moment.
+    #[must_use]
+    pub fn statistics(&self) -> SessionsStatistics {
+        SessionsStatistics {
+            stored: self.shared.store.count().ok(),
+            evicted: self.shared.store.evicted(),
+            locks_held: self.shared.locks.len(),
+            waits: self.shared.waits.load(Ordering::Relaxed),
+            lock_timeouts: self.shared.lock_timeouts.load(Ordering::Relaxed),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl Tool for Sessions {
+    fn name(&self) -> &'static str {
+        "sessions"
+    }
+
+    /// # Panics
+    /// When settings do not go together: the message names the setting and the fix.
+    fn attach(&self, hooks: &mut Hooks) {
+        if let Some((key, problem)) = self.settings.problem() {
+            panic!("the setting `sessions.{key}` {problem}");
+        }
+        let Self { shared, settings } = self.clone();
+        hooks.at(HookPoint::OnStartResource, move |exchange| open(exchange, &shared, &settings)).priority(0);
+        hooks.admission(LockAdmission);
+        hooks.at(HookPoint::BeforeFinalize, finish).priority(60).always();
+        hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
+        hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();
+        if let Some(interval) = self.settings.sweep_interval
+            && !self.shared.is_swept.swap(true, Ordering::Relaxed)
+        {
+            let sessions = self.clone();
+            hooks.background("sessions sweep", interval, move || {
+                let swept = sessions.sweep()?;
+                log::debug!(target: "kirsch::sessions", "{swept} ended sessions removed");
+                Ok::<_, Error>(())
+            });
+        }
+    }
+
+    fn configure(&self, settings: &toml::Table) -> Result<Box<dyn Tool>, SettingError> {
+        let mut configured = self.clone();
+        if let Some(capacity) = Arc::make_mut(&mut configured.settings).read(settings)?
+            && !self.shared.store.set_capacity(capacity)
+        {
+            return Err(SettingError::new("capacity", "cannot be set: this session store has no limit"));
+        }
+        Ok(Box::new(configured))
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// What sessions have done and are doing; see the field names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionsStatistics {
+    /// Sessions in the store, if it can say.
+    pub stored: Option<usize>,
+    /// Sessions that had to go before their time because there were too many.
+    pub evicted: u64,
+    /// Session locks held now.
+    pub locks_held: usize,
+    /// Requests that were parked to wait for their session's lock, since the start.
+    pub waits: u64,
+    /// Requests that did not get it in time.
+    pub lock_timeouts: u64,
+}
+
+/// What all paths of one sessions tool share.
+pub(super) struct Shared {
+    pub(super) store: Box<dyn Store>,
+    pub(super) locks: Arc<LockTable>,
+    is_swept: AtomicBool,
+    waits: AtomicU64,
+    lock_timeouts: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn count_wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_lock_timeout(&self) {
+        self.lock_timeouts.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn open(exchange: &mut Exchange, shared: &Arc<Shared>, settings: &Arc<Settings>) {
+    let request = &exchange.request;
+    if let Some(session) = exchange.values.get_mut::<Session>()
+        && session.go_on(shared, settings, request)
+    {
+        return;
+    }
+    let session = Session::new(Arc::clone(shared), Arc::clone(settings), request);
+    exchange.values.insert(session);
+}
+
+fn finish(exchange: &mut Exchange) -> Result<(), Error> {
+    let Some(session) = Session::of(exchange) else { return Ok(()) };
+    if let Some(cookie) = session.finish(is_success(exchange))? {
+        exchange.response.add_header(header::SET_COOKIE, cookie);
+    }
+    Ok(())
+}
+
+fn end(exchange: &mut Exchange, is_success: bool) {
+    if let Some(session) = Session::of(exchange) {
+        session.end(is_success);
+    }
+}
+
+fn is_success(exchange: &Exchange) -> bool {
+    !exchange.failed() && !exchange.response.status().is_server_error()
+}
