@@ -3,7 +3,7 @@
 //! The thread blocks in `accept4`, gives each connection a slot and registers it with the poller, which reports a request
 //! that is already there at once. At the connection limit the connection that has been idle longest makes room; if none is idle, the
 //! new one waits. Out of descriptors, a descriptor kept in reserve lets the server take the connection and close it, instead of
-//! being told again and again that it is there.
+//! being told again and again that there are none.
 
 use super::connection::HttpConnection;
 use super::scheduler::Phase;
@@ -55,33 +55,37 @@ impl Listener {
 
     /// The life of the acceptor.
     pub(super) fn run(&self, shared: &Shared, accepted: &dyn Fn()) {
-        let mut reserve = File::open("/dev/null").ok();
+        let scheduler = &shared.scheduler;
+        let mut reserve = open_reserve();
         let mut last_complaint: Option<Instant> = None;
-        while shared.scheduler.phase() == Phase::Running {
-            match self.accept() {
+        while scheduler.phase() == Phase::Running {
+            let error = match self.accept() {
                 Ok((socket, peer)) => {
                     self.make_room(shared);
                     self.open(shared, socket, peer);
                     accepted();
+                    continue;
                 }
-                Err(Errno::INTR | Errno::CONNABORTED | Errno::AGAIN) => {}
-                Err(_) if shared.scheduler.phase() > Phase::Running => {}
-                Err(error) => {
-                    if last_complaint.is_none_or(|moment| moment.elapsed() > Duration::from_secs(1)) {
-                        last_complaint = Some(Instant::now());
-                        log::error!("cannot accept connections: {error}; see the limit of open files (ulimit -n)");
-                    }
-                    if matches!(error, Errno::MFILE | Errno::NFILE) {
-                        close_oldest_idle(shared);
-                        if reserve.take().is_some() {
-                            // Blocks if the client has given up meanwhile; that is what this thread does anyway.
-                            let _ = self.accept();
-                        }
-                        reserve = File::open("/dev/null").ok();
-                    }
-                    shared.scheduler.slab.wait_for_change(PAUSE, || shared.scheduler.phase() > Phase::Running);
-                }
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::AGAIN) => continue,
+                Err(_) if scheduler.phase() > Phase::Running => break,
+                Err(error) => error,
+            };
+            if last_complaint.is_none_or(|moment| moment.elapsed() > Duration::from_secs(1)) {
+                last_complaint = Some(Instant::now());
+                log::error!("cannot accept connections: {error}; see the limit of open files (ulimit -n)");
             }
+            // Without a free descriptor the kernel does not even wait for a client. The reserve lets it.
+            if matches!(error, Errno::MFILE | Errno::NFILE) && reserve.take().is_some() {
+                if let Ok((socket, peer)) = self.accept()
+                    && close_oldest_idle(shared)
+                {
+                    self.open(shared, socket, peer);
+                    accepted();
+                }
+            } else {
+                scheduler.slab.wait_for_change(PAUSE, || scheduler.phase() > Phase::Running);
+            }
+            reserve = reserve.or_else(open_reserve);
         }
     }
 
@@ -114,6 +118,11 @@ impl Listener {
             log::warn!("a connection was closed at once: {error}");
         }
     }
+}
+
+/// A descriptor that can be given up when there is no other.
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 /// How long the acceptor waits before it looks again whether there is room.

@@ -142,13 +142,13 @@ impl Running {
     fn spawn(&mut self) -> io::Result<()> {
         for number in 1..=self.shared.settings.threads {
             let shared = self.shared.clone();
-            self.threads.spawn(format!("kirsch-worker-{number}"), move || work(&shared, number - 1))?;
+            self.threads.spawn(&format!("kirsch-worker-{number}"), move || work(&shared, number - 1))?;
         }
         let (shared, alarm) = (self.shared.clone(), self.alarm.clone());
         let record = shared.settings.threads;
-        self.threads.spawn("kirsch-ticker".into(), move || ticker::run(&shared, &alarm, record))?;
+        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, &alarm, record))?;
         let (shared, alarm, listener) = (self.shared.clone(), self.alarm.clone(), self.listener.clone());
-        self.threads.spawn("kirsch-acceptor".into(), move || listener.run(&shared, &|| alarm.ring()))
+        self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| alarm.ring()))
     }
 }
 

@@ -229,6 +229,14 @@ impl<C: Connection> Scheduler<C> {
         self.kick_if_idle();
     }
 
+    /// Lets go of a connection that was claimed only to look at it.
+    pub(super) fn put_down(&self, owned: Owned<'_, C>) {
+        let deadline = owned.deadline();
+        if let Err(owned) = owned.release(deadline, false) {
+            self.push(owned, Waiting::Turn);
+        }
+    }
+
     /// Leaves news for a connection from outside of the poller.
     pub(super) fn wake(&self, token: Token, edges: Edges) {
         if let Some(owned) = self.slab.claim(token, edges) {

@@ -19,10 +19,11 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PAGE: usize = 64;
+type Page<C> = Box<[Slot<C>]>;
 
 /// All connections of one server, up to a fixed number.
 pub(super) struct Slab<C> {
-    pages: Box<[OnceLock<Box<[Slot<C>]>>]>,
+    pages: Box<[OnceLock<Page<C>>]>,
     capacity: usize,
     vacancies: Mutex<Vacancies>,
     /// Slots with an index below this have been used.
@@ -287,6 +288,11 @@ impl<C: AsFd> Owned<'_, C> {
         #[expect(unsafe_code)]
         let connection = unsafe { &mut *self.slot.connection.get() };
         connection.as_mut().expect("only retire empties an owned slot")
+    }
+
+    /// The deadline that the last owner set.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        self.slot.deadline.get()
     }
 
     /// Takes the news recorded since the last time.

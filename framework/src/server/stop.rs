@@ -9,9 +9,10 @@
 //! Only threads that this server started are waited for, and only those that are not inside application code at the deadline.
 
 use super::Running;
-use super::connection::State;
+use super::connection::{HttpConnection, State};
 use super::run_queue::Waiting;
 use super::scheduler::{Phase, Role};
+use super::slab::Owned;
 use super::word::Edges;
 use super::workers::WorkerState;
 use super::workspace::{Shared, Workspace};
@@ -79,11 +80,8 @@ fn close_idle(shared: &Shared, work: &mut Workspace) {
         if let Some(mut owned) = shared.scheduler.slab.claim_if_free(index) {
             if matches!(owned.connection().state, State::Idle | State::Head { .. }) {
                 shared.scheduler.drive(owned, Edges::NONE, Role::Attendant, work);
-            } else if let Err(owned) = {
-                let deadline = shared.scheduler.slab.deadline(index);
-                owned.release(deadline, false)
-            } {
-                shared.scheduler.push(owned, Waiting::Turn);
+            } else {
+                shared.scheduler.put_down(owned);
             }
         }
     }
@@ -101,7 +99,7 @@ impl Shared {
     fn unfinished(&self) -> StopReport {
         let scheduler = &self.scheduler;
         let mut unfinished: Vec<_> = self.worker_states().into_iter().filter_map(|worker| worker.request).collect();
-        let mut look = |owned: &mut super::slab::Owned<'_, super::connection::HttpConnection>| {
+        let mut look = |owned: &mut Owned<'_, HttpConnection>| {
             if let Some(exchange) = owned.connection().in_flight() {
                 let request = &exchange.request;
                 unfinished.push((format!("{} {}", request.method(), request.path()), request.received().elapsed()));
@@ -117,10 +115,7 @@ impl Shared {
         for index in scheduler.slab.indexes() {
             if let Some(mut owned) = scheduler.slab.claim_if_free(index) {
                 look(&mut owned);
-                let deadline = scheduler.slab.deadline(index);
-                if let Err(owned) = owned.release(deadline, false) {
-                    scheduler.push(owned, Waiting::Turn);
-                }
+                scheduler.put_down(owned);
             }
         }
         StopReport { unfinished }
@@ -130,14 +125,14 @@ impl Shared {
     /// busy with are shut down under it.
     fn cut_off(&self) {
         for index in self.scheduler.slab.indexes() {
-            match self.scheduler.slab.claim_if_free(index) {
-                Some(mut owned) if owned.connection().in_flight().is_some() => {
+            if let Some(mut owned) = self.scheduler.slab.claim_if_free(index) {
+                if owned.connection().in_flight().is_some() {
                     self.scheduler.push(owned, Waiting::Worker);
                 }
-                Some(owned) => drop(owned),
-                None => self.scheduler.slab.with_socket(index, |socket| {
+            } else {
+                self.scheduler.slab.with_socket(index, |socket| {
                     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-                }),
+                });
             }
         }
     }
@@ -151,11 +146,11 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    pub(super) fn spawn(&mut self, name: String, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    pub(super) fn spawn(&mut self, name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let running = self.running.clone();
         *running.0.lock() += 1;
         let ended = Ended(running);
-        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _ended = ended;
             life();
         });

@@ -122,7 +122,6 @@ impl Word {
     /// Takes the recorded edges. Only the owner may.
     pub(super) fn take_edges(&self) -> Edges {
         let seen = self.0.fetch_and(!EDGES, Ordering::Acquire);
-        #[expect(clippy::cast_possible_truncation, reason = "EDGES are low bits")]
         Edges((seen & EDGES) as u32)
     }
 
@@ -204,7 +203,6 @@ impl Word {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
 fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }

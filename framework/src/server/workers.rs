@@ -108,7 +108,7 @@ impl WorkerRecord {
                 self.line.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).take(length).collect();
             let since = Tick::from_bits(self.since.load(Ordering::Relaxed));
             fence(Ordering::Acquire);
-            if before % 2 == 0 && before == self.sequence.load(Ordering::Relaxed) {
+            if before.is_multiple_of(2) && before == self.sequence.load(Ordering::Relaxed) {
                 let age = clock.tick(Instant::now()).since(since);
                 return Some((String::from_utf8_lossy(&line).into_owned(), age));
             }

@@ -23,6 +23,7 @@ pub(super) struct Workspace {
     pub(super) shared: Arc<Shared>,
     pub(super) input: Input,
     pub(super) output: Output,
+    #[expect(clippy::vec_box, reason = "exchanges move between here and connections as boxes")]
     spare: Vec<Box<Exchange>>,
     date: DateCache,
     record: usize,
