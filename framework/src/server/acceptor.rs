@@ -89,7 +89,7 @@ impl Listener {
         }
     }
 
-    fn accept(&self) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    pub(super) fn accept(&self) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
         rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
     }
 

@@ -185,7 +185,8 @@ impl Source {
             }
             let timeout = Timespec::try_from(left).ok();
             let stop = self.shared.scheduler.poller.stop_signal();
-            let mut waits = [PollFd::from_borrowed_fd(self.socket.as_fd(), for_what), PollFd::new(&stop, PollFlags::IN)];
+            let mut waits =
+                [PollFd::from_borrowed_fd(self.socket.as_fd(), for_what), PollFd::new(&stop, PollFlags::IN)];
             match poll(&mut waits, timeout.as_ref()) {
                 Ok(0) | Err(Errno::INTR) => continue,
                 Ok(_) => {}

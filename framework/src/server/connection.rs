@@ -84,16 +84,9 @@ pub(super) enum State {
     /// The response is in the output; this comes when it is out.
     Finishing(After),
     /// The response is out; the rest of the body is of no interest.
-    Discarding {
-        decoder: Box<BodyDecoder>,
-        left: usize,
-        deadline: Tick,
-    },
+    Discarding { decoder: Box<BodyDecoder>, left: usize, deadline: Tick },
     /// The response is out and our side is closed; the client may still be sending.
-    Lingering {
-        left: usize,
-        deadline: Tick,
-    },
+    Lingering { left: usize, deadline: Tick },
 }
 
 /// A request that the service has started.
@@ -132,7 +125,7 @@ pub(super) enum Flow {
 const MOST_IN_A_ROW: u32 = 16;
 /// Responses wait for each other in the output up to this.
 const MOST_COLLECTED: usize = 64 * 1024;
-/// A response may wait for the next one on the same connection if the last one took less than this.
+/// A response may wait for the next one to the same page if it was made in less time than this.
 const FAST: Duration = Duration::from_micros(100);
 /// How much of an unread body is discarded to keep the connection.
 pub(super) const MOST_DISCARDED: usize = 64 * 1024;
@@ -293,6 +286,7 @@ impl HttpConnection {
                     return Flow::Stop(Step::Lend { refusable: false });
                 }
                 let mut exchange = work.exchange();
+                exchange.request.head.recognise(work.input.bytes());
                 self.identify(&mut exchange);
                 let refusal = Refusal::TooSlow { setting: "server.head_timeout" };
                 self.refuse(turn, work, exchange, Rest::Nothing, &refusal)
@@ -348,11 +342,11 @@ impl HttpConnection {
             BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit } => limit,
             BodyPlan::Discard => u64::MAX,
         };
-        let decoder = match BodyDecoder::new(framing, BodyLimits { content: limit }) {
+        let decoder = match BodyDecoder::new(framing, BodyLimits::new(limit)) {
             Ok(decoder) => decoder,
             Err(refusal) => {
                 // Without a limit the announced length is accepted, so this decoder only stands for "something unread".
-                let rest = match BodyDecoder::new(framing, BodyLimits { content: u64::MAX }) {
+                let rest = match BodyDecoder::new(framing, BodyLimits::new(u64::MAX)) {
                     Ok(decoder) => Rest::Unread { decoder, expected },
                     Err(_) => Rest::Nothing,
                 };
@@ -445,9 +439,7 @@ impl HttpConnection {
             self.state = State::Ready(Box::new(request));
             return Flow::Stop(Step::Lend { refusable: false });
         }
-        // Earlier responses do not wait for this one, unless it can be expected to be quick.
-        let collects = self.fast && work.output.bytes.len() < MOST_COLLECTED && !matches!(request.rest, Rest::Stream(_));
-        if !collects && !work.output.is_empty() {
+        if !work.output.is_empty() && !self.collects(work, &request) {
             self.state = State::Ready(Box::new(request));
             if let stop @ Flow::Stop(_) = self.flush(turn, work) {
                 return stop;
@@ -488,8 +480,26 @@ impl HttpConnection {
         }
     }
 
+    /// Whether earlier responses may wait for this one, to leave in the same write. Only if it can be expected to be quick,
+    /// since the last one was, and asked for the same page.
+    fn collects(&self, work: &Workspace, request: &InFlight) -> bool {
+        let Some(last) = work.output.answered.last() else { return false };
+        let (last, next) = (&last.exchange.request.head, &request.exchange.request.head);
+        self.fast
+            && last.path() == next.path()
+            && last.method() == next.method()
+            && work.output.bytes.len() < MOST_COLLECTED
+            && !matches!(request.rest, Rest::Stream(_))
+    }
+
     /// A parked request has news; perhaps not what it waits for.
-    fn parked(&mut self, turn: &mut Turn, work: &mut Workspace, request: Box<InFlight>, deadline: Option<Tick>) -> Flow {
+    fn parked(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        request: Box<InFlight>,
+        deadline: Option<Tick>,
+    ) -> Flow {
         if self.gone {
             self.state = State::Parked(request, deadline);
             return Flow::Stop(self.lose(turn, work));
@@ -533,7 +543,13 @@ impl HttpConnection {
     }
 
     /// The service panicked, or the server itself cannot go on: 500.
-    pub(super) fn fail(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>, rest: Rest) -> Flow {
+    pub(super) fn fail(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut exchange: Box<Exchange>,
+        rest: Rest,
+    ) -> Flow {
         exchange.response.clear();
         exchange.response.set_status(::http::StatusCode::INTERNAL_SERVER_ERROR);
         exchange.response.default_content_type("text/plain; charset=utf-8");

@@ -83,8 +83,9 @@ impl Server {
     pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
         settings.check()?;
         let at = settings.address;
-        let listener = Listener::bind(at, settings.backlog)
-            .map_err(|error| io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}")))?;
+        let listener = Listener::bind(at, settings.backlog).map_err(|error| {
+            io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
+        })?;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
         let shared = Arc::new(Shared { scheduler, service, settings });
         // Dropped on the way out if a thread cannot be started: the threads so far end.

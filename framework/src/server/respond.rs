@@ -54,9 +54,10 @@ impl HttpConnection {
         let InFlight { mut exchange, rest } = request;
         let head = &exchange.request.head;
         let response = &exchange.response;
-        let framing =
-            ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
-        let has_body = *head.method() != Method::HEAD && framing != ResponseFraming::None;
+        let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
+        // The framing may leave out a body that the status does not allow, such as that of a 205.
+        let has_body =
+            *head.method() != Method::HEAD && !matches!(framing, ResponseFraming::None | ResponseFraming::Length(0));
         let streams = has_body && matches!(response.body, ResponseBody::Stream(_));
         let (after, request_body) = self.after(work, &exchange, rest, refused, framing, streams);
         let persistence = match &after {
@@ -195,7 +196,7 @@ impl HttpConnection {
                 if turn.role != Role::Worker {
                     return Flow::Stop(Step::Lend { refusable: false });
                 }
-                if work.shared.scheduler.phase() == Phase::Stopped {
+                if work.shared.scheduler.phase() >= Phase::Stopped {
                     return Flow::Stop(self.lose(turn, work));
                 }
                 if chunks == CHUNKS_IN_A_ROW {

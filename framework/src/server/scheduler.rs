@@ -87,8 +87,10 @@ pub(super) enum Phase {
     Draining,
     /// Idle connections are closed.
     Closing,
-    /// Everything ends now.
+    /// Everything ends now: workers tell the service of what is cut off.
     Stopped,
+    /// Threads end as they come back.
+    Ended,
 }
 
 /// A number on cache lines of its own.
@@ -130,13 +132,14 @@ impl<C: Connection> Scheduler<C> {
             0 => Phase::Running,
             1 => Phase::Draining,
             2 => Phase::Closing,
-            _ => Phase::Stopped,
+            3 => Phase::Stopped,
+            _ => Phase::Ended,
         }
     }
 
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
-        if phase == Phase::Stopped {
+        if phase == Phase::Ended {
             self.poller.stop();
         }
         self.slab.notify();
@@ -156,7 +159,7 @@ impl<C: Connection> Scheduler<C> {
                 self.drive(owned, Edges::NONE, self.worker_role(), workspace);
                 continue;
             }
-            if self.phase() == Phase::Stopped {
+            if self.phase() == Phase::Ended {
                 return;
             }
             let asleep = Asleep::announce(&self.idle.0);
@@ -245,7 +248,7 @@ impl<C: Connection> Scheduler<C> {
     }
 
     fn worker_role(&self) -> Role {
-        if self.phase() == Phase::Stopped { Role::Undertaker } else { Role::Worker }
+        if self.phase() >= Phase::Stopped { Role::Undertaker } else { Role::Worker }
     }
 
     fn pop(&self) -> Option<Owned<'_, C>> {

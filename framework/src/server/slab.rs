@@ -160,19 +160,19 @@ impl<C: AsFd> Slab<C> {
     /// the connection has ended.
     pub(super) fn claim(&self, token: Token, edges: Edges) -> Option<Owned<'_, C>> {
         let slot = self.slot(token.index)?;
-        slot.word.claim(token.generation, edges).then_some(Owned { slab: self, slot, index: token.index })
+        slot.word.claim(token.generation, edges).then(|| Owned { slab: self, slot, index: token.index })
     }
 
     /// Owns the connection in the slot with this index, if there is one that nobody owns.
     pub(super) fn claim_if_free(&self, index: u32) -> Option<Owned<'_, C>> {
         let slot = self.slot(index)?;
-        slot.word.claim_if_free().then_some(Owned { slab: self, slot, index })
+        slot.word.claim_if_free().then(|| Owned { slab: self, slot, index })
     }
 
     /// Takes the ownership back from the run queue.
     pub(super) fn dequeue(&self, queued: &Queued) -> Option<Owned<'_, C>> {
         let slot = self.slot(queued.index)?;
-        slot.word.dequeue().then_some(Owned { slab: self, slot, index: queued.index })
+        slot.word.dequeue().then(|| Owned { slab: self, slot, index: queued.index })
     }
 
     /// The indexes of all slots in use, and vacant ones among them.

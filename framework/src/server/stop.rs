@@ -3,7 +3,8 @@
 //! ```text
 //! Running ─► Draining: no new connections, idle ones may send one more request, every response closes
 //!         ─► Closing:  idle connections are closed; what is in flight goes on
-//!         ─► Stopped:  what is left is cut off; threads end as they come back
+//!         ─► Stopped:  what is left is cut off, and the service is told
+//!         ─► Ended:    threads end as they come back
 //! ```
 //!
 //! Only threads that this server started are waited for, and only those that are not inside application code at the deadline.
@@ -41,7 +42,7 @@ impl Running {
         let began = Instant::now();
         let shared = self.shared.clone();
         let scheduler = &shared.scheduler;
-        if scheduler.phase() == Phase::Stopped {
+        if scheduler.phase() >= Phase::Stopped {
             return StopReport::default();
         }
         scheduler.enter(Phase::Draining);
@@ -55,15 +56,15 @@ impl Running {
         scheduler.enter(Phase::Closing);
         let mut workspace = None;
         while scheduler.slab.open() > 0 && !left(deadline).is_zero() {
-            let work = workspace
-                .get_or_insert_with(|| Workspace::new(shared.clone(), shared.settings.threads + 1));
+            let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), shared.settings.threads + 1));
             close_idle(&shared, work);
             scheduler.slab.wait_for_change(left(deadline).min(LOOK), || scheduler.slab.open() == 0);
         }
         let report = shared.unfinished();
         scheduler.enter(Phase::Stopped);
-        self.alarm.ring_loudly();
         shared.cut_off();
+        scheduler.enter(Phase::Ended);
+        self.alarm.ring_loudly();
         let stuck = || shared.worker_states().iter().filter(|worker| worker.request.is_some()).count();
         self.threads.end(stuck);
         // Without a worker nobody tells the service of these; they are dropped.
@@ -154,8 +155,8 @@ impl Threads {
             let _ended = ended;
             life();
         });
-        let handle = thread
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot start the thread {name}: {error}")))?;
+        let handle =
+            thread.map_err(|error| io::Error::new(error.kind(), format!("cannot start the thread {name}: {error}")))?;
         self.handles.push(handle);
         Ok(())
     }

@@ -84,7 +84,9 @@ impl Service for Puppet {
                 exchange.response.set_body(Stream::fallible(items));
             }
             "/read" => {
-                let RequestBody::Stream(mut body) = exchange.request.body.take() else { panic!("a stream was asked for") };
+                let RequestBody::Stream(mut body) = exchange.request.body.take() else {
+                    panic!("a stream was asked for")
+                };
                 let mut content = Vec::new();
                 match body.read_to_end(&mut content) {
                     Ok(_) => exchange.response.set_body(content),
@@ -280,9 +282,10 @@ impl Answer {
 }
 
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().skip(1).filter_map(|line| line.split_once(':')).find_map(|(key, value)| {
-        key.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
+    head.lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then(|| value.trim()))
 }
 
 /// Waits for something that has no event of its own.

@@ -44,7 +44,9 @@ fn an_unread_body_does_not_become_the_next_request() {
         let mut client = stage.connect();
         client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}"));
         assert_eq!(client.answer().text(), path);
-        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"));
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+        ));
         assert_eq!(client.answer().text(), path);
         assert_eq!(client.get("/next").text(), "/next");
     }

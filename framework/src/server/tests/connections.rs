@@ -40,7 +40,8 @@ fn a_finished_response_does_not_wait_for_a_slow_follower() {
 fn the_split_of_the_input_does_not_matter() {
     let stage = Stage::new(|_| {});
     let mut client = stage.connect();
-    let request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request =
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /next HTTP/1.1\r\nHost: a\r\n\r\n";
     for byte in request {
         client.send([*byte]);
     }
@@ -168,7 +169,8 @@ fn clients_that_vanish_leave_nothing_behind() {
 
 #[test]
 fn nodelay_is_inherited_from_the_listener() {
-    let listener = super::super::acceptor::Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
+    let listener =
+        super::super::acceptor::Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
     let _client = TcpStream::connect(listener.address()).expect("the listener listens");
     let (socket, _) = listener.accept().expect("a connection");
     assert!(rustix::net::sockopt::tcp_nodelay(&socket).expect("a TCP socket"));
