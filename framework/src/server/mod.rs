@@ -1,52 +1,188 @@
 //! Sockets and threads: the acceptor, the slots of connections, the workers, the run queue, the ticker, the limits.
 //!
 //! The room knows a [`Service`], no application. The scheduler in it knows connections that make steps, no HTTP.
+//!
+//! ```text
+//!  acceptor ──► slab of slots ◄── poller ──► workers ──► Service
+//!                 word + connection            ▲  │
+//!                      ▲                       │  ▼
+//!                      └── ticker ─────────► run queue ◄── wakers of parked requests
+//! ```
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `word.rs` | who owns a connection, and news for it: one atomic word |
+//! | `slab.rs` | slots; the only `unsafe` |
+//! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
+//! | `scheduler.rs` | lends threads to connections; no HTTP |
+//! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
+//! | `connection.rs`, `respond.rs` | one HTTP connection |
+//! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
+//! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
+mod acceptor;
+mod body_reading;
+mod body_stream;
+mod clock;
+mod connection;
+mod poll;
+mod primitive;
+mod respond;
+mod run_queue;
+mod scheduler;
 mod service;
 mod settings;
+mod slab;
+mod stop;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod ticker;
+mod waker;
+mod word;
+mod workers;
+mod workspace;
 
 pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
 pub use settings::ServerSettings;
+pub use stop::StopReport;
+pub use workers::WorkerState;
 
+use acceptor::Listener;
+use scheduler::Scheduler;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use stop::Threads;
+use ticker::Alarm;
+use workspace::{Shared, Workspace};
 
 /// A running HTTP server.
 ///
 /// Dropping it stops it at once. There is no global state: a process may run any number of servers.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
+    running: Running,
+}
+
+/// A server and its threads.
+struct Running {
+    shared: Arc<Shared>,
+    listener: Arc<Listener>,
+    alarm: Arc<Alarm>,
+    threads: Threads,
 }
 
 impl Server {
     /// Binds the address in the settings (port 0 picks a free one) and starts accepting.
     ///
     /// # Errors
-    /// When the address cannot be bound or the threads cannot be started; the message names the address.
-    pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> std::io::Result<Self> {
-        let _ = (settings, service);
-        todo!()
+    /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names the
+    /// setting or the address.
+    pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
+        settings.check()?;
+        let at = settings.address;
+        let listener = Listener::bind(at, settings.backlog).map_err(|error| {
+            io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
+        })?;
+        let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
+        let shared = Arc::new(Shared { scheduler, service, settings });
+        // Dropped on the way out if a thread cannot be started: the threads so far end.
+        let mut running =
+            Running { shared, listener: Arc::new(listener), alarm: Arc::default(), threads: Threads::default() };
+        running.spawn()?;
+        Ok(Self { running })
     }
 
     /// The address that the server listens on, with the port that was picked.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.running.listener.address()
     }
 
     /// Counters and gauges of this moment.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        todo!()
+        let scheduler = &self.running.shared.scheduler;
+        let threads = self.running.shared.settings.threads;
+        let workers = &scheduler.records[..threads];
+        let count = |condition: fn(&workers::WorkerRecord) -> bool| {
+            workers.iter().filter(|record| condition(record)).count() as u64
+        };
+        Statistics {
+            connections_accepted: scheduler.slab.accepted(),
+            connections_open: scheduler.slab.open() as u64,
+            requests: scheduler.records.iter().map(workers::WorkerRecord::requests).sum(),
+            overload_rejections: scheduler.rejections.load(Ordering::Relaxed),
+            queued: scheduler.queue.requests() as u64,
+            workers_configured: threads as u64,
+            workers_alive: count(workers::WorkerRecord::is_alive),
+            workers_busy: count(workers::WorkerRecord::is_busy),
+            workers_replaced: workers.iter().map(workers::WorkerRecord::replaced).sum(),
+        }
+    }
+
+    /// What each worker does now, and for how long it has been doing it.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerState> {
+        self.running.shared.worker_states()
     }
 
     /// Stops gracefully: no new connections, running requests end, everything by one absolute deadline from now.
+    ///
+    /// Idle connections may still send one request for the setting `drain_idle`. What has not ended by the deadline is cut
+    /// off and reported; a handler that never ends keeps its thread, but not the caller.
     #[must_use]
-    pub fn stop(self, deadline: Duration) -> StopReport {
-        let _ = deadline;
-        todo!()
+    pub fn stop(mut self, deadline: Duration) -> StopReport {
+        self.running.stop(deadline)
+    }
+}
+
+impl Running {
+    fn spawn(&mut self) -> io::Result<()> {
+        for number in 1..=self.shared.settings.threads {
+            let shared = self.shared.clone();
+            self.threads.spawn(&format!("kirsch-worker-{number}"), move || work(&shared, number - 1))?;
+        }
+        let (shared, alarm) = (self.shared.clone(), self.alarm.clone());
+        let record = shared.settings.threads;
+        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, &alarm, record))?;
+        let (shared, alarm, listener) = (self.shared.clone(), self.alarm.clone(), self.listener.clone());
+        self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| alarm.ring()))
+    }
+}
+
+/// The life of a worker. Application code that panics is caught long before; should the server's own code panic, the
+/// worker starts afresh and is counted as replaced.
+fn work(shared: &Arc<Shared>, index: usize) {
+    let record = &shared.scheduler.records[index];
+    record.set_alive(true);
+    loop {
+        let mut workspace = Workspace::new(shared.clone(), index);
+        let life = std::panic::AssertUnwindSafe(|| shared.scheduler.work(record, &mut workspace));
+        match std::panic::catch_unwind(life) {
+            Ok(()) => break,
+            Err(payload) => {
+                log::error!("worker {} died and is replaced: {}", index + 1, scheduler::panic_text(&*payload));
+                std::mem::forget(payload);
+                record.finish();
+                record.count_replaced();
+            }
+        }
+    }
+    record.set_alive(false);
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop(Duration::ZERO);
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("address", &self.listener.address()).finish_non_exhaustive()
     }
 }
 
@@ -62,7 +198,7 @@ pub struct Statistics {
     pub requests: u64,
     /// Requests answered with 503 because no worker was free in time.
     pub overload_rejections: u64,
-    /// Requests that wait for a free worker now.
+    /// Requests that wait for a free worker now, as far as the server has read them.
     pub queued: u64,
     /// Workers that the settings ask for.
     pub workers_configured: u64,
@@ -72,12 +208,4 @@ pub struct Statistics {
     pub workers_busy: u64,
     /// Workers that died and were replaced.
     pub workers_replaced: u64,
-}
-
-/// How a stop went.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct StopReport {
-    /// The requests that had not ended by the deadline, as `GET /path` with their age; empty when all went well.
-    pub unfinished: Vec<(String, Duration)>,
 }

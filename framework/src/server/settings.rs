@@ -1,6 +1,8 @@
 //! The settings of a server, each with its unit, default and reason.
 
 use crate::http::HeadLimits;
+use rustix::process::{Resource, getrlimit};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,6 +41,35 @@ pub struct ServerSettings {
     pub drain_idle: Duration,
     /// `server.requests_per_connection`: then `Connection: close` (default unlimited).
     pub requests_per_connection: Option<u64>,
+}
+
+/// No more connections than this by default: a number that a default kernel serves without tuning.
+const MOST_CONNECTIONS: usize = 10_000;
+
+impl ServerSettings {
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let wrong = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        if self.threads == 0 {
+            return wrong("server.threads is 0: without a worker nothing is answered; set it to 1 or more");
+        }
+        if self.connections == Some(0) {
+            return wrong("server.connections is 0: no client could connect; set it to 1 or more, or leave it out");
+        }
+        if self.head.head < 256 {
+            return wrong("server.limits: a head of less than 256 bytes holds no real request");
+        }
+        Ok(())
+    }
+
+    /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for files.
+    pub(crate) fn most_connections(&self) -> usize {
+        self.connections.unwrap_or_else(|| {
+            let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+            let reserve = (descriptors / 8).clamp(16, 512);
+            usize::try_from(descriptors.saturating_sub(reserve)).unwrap_or(usize::MAX).clamp(1, MOST_CONNECTIONS)
+        })
+    }
 }
 
 impl Default for ServerSettings {

@@ -1,0 +1,145 @@
+//! Accepting connections, by one thread that does nothing else.
+//!
+//! The thread blocks in `accept4`, gives each connection a slot and registers it with the poller, which reports a request
+//! that is already there at once. At the connection limit the connection that has been idle longest makes room; if none is idle, the
+//! new one waits. Out of descriptors, a descriptor kept in reserve lets the server take the connection and close it, instead of
+//! being told again and again that there are none.
+
+use super::connection::HttpConnection;
+use super::scheduler::Phase;
+use super::workspace::Shared;
+use crate::exchange::Connection;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub(super) struct Listener {
+    socket: OwnedFd,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds and listens. What is set here, accepted sockets inherit.
+    pub(super) fn bind(address: SocketAddr, backlog: u32) -> rustix::io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        // One response leaves in one write: nothing is gained by waiting for more.
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        rustix::net::bind(&socket, &address)?;
+        rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let address = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes the connections that have already come, and no more after them. A blocked `accept` ends.
+    pub(super) fn close(&self, shared: &Shared) {
+        if rustix::io::ioctl_fionbio(&self.socket, true).is_ok() {
+            for _ in 0..shared.settings.backlog {
+                match self.accept() {
+                    Ok((socket, peer)) => self.open(shared, socket, peer),
+                    Err(Errno::INTR | Errno::CONNABORTED) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+
+    /// The life of the acceptor.
+    pub(super) fn run(&self, shared: &Shared, accepted: &dyn Fn()) {
+        let scheduler = &shared.scheduler;
+        let mut reserve = open_reserve();
+        let mut last_complaint: Option<Instant> = None;
+        while scheduler.phase() == Phase::Running {
+            let error = match self.accept() {
+                Ok((socket, peer)) => {
+                    self.make_room(shared);
+                    self.open(shared, socket, peer);
+                    accepted();
+                    continue;
+                }
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::AGAIN) => continue,
+                Err(_) if scheduler.phase() > Phase::Running => break,
+                Err(error) => error,
+            };
+            if last_complaint.is_none_or(|moment| moment.elapsed() > Duration::from_secs(1)) {
+                last_complaint = Some(Instant::now());
+                log::error!("cannot accept connections: {error}; see the limit of open files (ulimit -n)");
+            }
+            // Without a free descriptor the kernel does not even wait for a client. The reserve lets it.
+            if matches!(error, Errno::MFILE | Errno::NFILE) && reserve.take().is_some() {
+                if let Ok((socket, peer)) = self.accept()
+                    && close_oldest_idle(shared)
+                {
+                    self.open(shared, socket, peer);
+                    accepted();
+                }
+            } else {
+                scheduler.slab.wait_for_change(PAUSE, || scheduler.phase() > Phase::Running);
+            }
+            reserve = reserve.or_else(open_reserve);
+        }
+    }
+
+    pub(super) fn accept(&self) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+        rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+    }
+
+    /// Waits until there is a slot, and closes idle connections to that end.
+    fn make_room(&self, shared: &Shared) {
+        let scheduler = &shared.scheduler;
+        let is_full = || scheduler.slab.open() >= scheduler.slab.capacity();
+        while is_full() && scheduler.phase() <= Phase::Draining {
+            if !close_oldest_idle(shared) {
+                scheduler.slab.wait_for_change(PAUSE, || !is_full());
+            }
+        }
+    }
+
+    fn open(&self, shared: &Shared, socket: OwnedFd, peer: Option<SocketAddrAny>) {
+        let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { return };
+        let local = if self.address.ip().is_unspecified() {
+            rustix::net::getsockname(&socket).ok().and_then(|local| SocketAddr::try_from(local).ok())
+        } else {
+            Some(self.address)
+        };
+        let connection = Connection { peer, local: local.unwrap_or(self.address), secure: false };
+        let scheduler = &shared.scheduler;
+        let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
+        if let Err(error) = scheduler.insert(HttpConnection::new(socket, connection), deadline) {
+            log::warn!("a connection was closed at once: {error}");
+        }
+    }
+}
+
+/// A descriptor that can be given up when there is no other.
+fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// How long the acceptor waits before it looks again whether there is room.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Closes the connection that has waited longest for its next request; false when none waits.
+fn close_oldest_idle(shared: &Shared) -> bool {
+    let slab = &shared.scheduler.slab;
+    let mut oldest = None;
+    for index in slab.indexes().filter(|&index| slab.is_idle(index)) {
+        if let Some(deadline) = slab.deadline(index) {
+            // All idle connections wait equally long: the earliest deadline is the oldest.
+            oldest = match oldest {
+                Some((_, earliest)) if deadline.earlier(earliest) == earliest => oldest,
+                _ => Some((index, deadline)),
+            };
+        }
+    }
+    oldest.and_then(|(index, _)| slab.claim_if_free(index)).is_some()
+}

@@ -1,0 +1,87 @@
+//! A request body that is read before the request is run: in memory, beyond a size in a temporary file.
+
+use super::ServerSettings;
+use super::clock::Tick;
+use super::connection::{InFlight, Rest};
+use super::workspace::Input;
+use crate::exchange::RequestBody;
+use crate::http::Refusal;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::time::Duration;
+
+pub(super) struct BodyReading {
+    pub(super) request: InFlight,
+    content: Vec<u8>,
+    /// Where the content goes when there is too much of it, and how much is there.
+    file: Option<(File, u64)>,
+    /// From here on it goes to the file.
+    memory: u64,
+    began: Tick,
+    /// Bytes of the body received, framing included.
+    received: u64,
+}
+
+/// Why a body cannot be read to its end.
+pub(super) enum BodyError {
+    /// The client's fault.
+    Refused(Refusal),
+    /// The temporary file's.
+    Spool(std::io::Error),
+}
+
+impl BodyReading {
+    pub(super) fn new(request: InFlight, memory: u64, now: Tick) -> Self {
+        Self { request, content: Vec::new(), file: None, memory, began: now, received: 0 }
+    }
+
+    /// Takes what belongs to the body from the input; true when the body has ended.
+    pub(super) fn decode(&mut self, input: &mut Input) -> Result<bool, BodyError> {
+        let Rest::Unread { decoder, .. } = &mut self.request.rest else { return Ok(true) };
+        let used = decoder.decode(input.bytes(), &mut self.content).map_err(BodyError::Refused)?;
+        input.consume(used);
+        self.received += used as u64;
+        let complete = decoder.is_complete();
+        if self.file.is_some() || self.content.len() as u64 > self.memory {
+            self.spool().map_err(BodyError::Spool)?;
+        }
+        Ok(complete)
+    }
+
+    fn spool(&mut self) -> std::io::Result<()> {
+        let (file, length) = match &mut self.file {
+            Some(kept) => kept,
+            None => self.file.insert((tempfile::tempfile()?, 0)),
+        };
+        file.write_all(&self.content)?;
+        *length += self.content.len() as u64;
+        self.content.clear();
+        Ok(())
+    }
+
+    /// When the client must have sent more: after the grace, and the time that the received bytes take at the slowest rate.
+    pub(super) fn deadline(&self, settings: &ServerSettings) -> Tick {
+        let earned = Duration::from_millis(self.received.saturating_mul(1000) / settings.body_rate.max(1));
+        self.began.after(settings.body_timeout.saturating_add(earned))
+    }
+
+    /// The body is there: moves it into the request.
+    pub(super) fn complete(self) -> InFlight {
+        let Self { mut request, content, file, .. } = self;
+        request.rest = Rest::Nothing;
+        request.exchange.request.body = match file {
+            // A file that cannot be rewound cannot be read either: whoever reads it gets the error.
+            Some((mut file, length)) => {
+                let _ = file.rewind();
+                RequestBody::File { file, length }
+            }
+            None => RequestBody::Memory(content),
+        };
+        request
+    }
+
+    /// The body will not be complete.
+    pub(super) fn abandon(self) -> InFlight {
+        self.request
+    }
+}

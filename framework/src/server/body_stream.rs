@@ -1,0 +1,201 @@
+//! A request body that the handler reads itself, while it runs: the one place where a worker waits for a client.
+//!
+//! The reader waits with the same deadline as the server would: a grace, then a slowest rate. `100 Continue` is sent at the first
+//! read and not before: a handler that answers without reading never asks for the body. When the response is made,
+//! the connection takes back what was not read; the reader is dead from then on, wherever it went.
+
+use super::connection::{CONTINUE, HttpConnection};
+use super::workspace::{Shared, Workspace};
+use crate::http::{BodyDecoder, Refusal};
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the handler reads from.
+pub(super) struct BodyStream {
+    source: Arc<Mutex<Option<Source>>>,
+}
+
+/// The connection's end of it. Dropping it ends the stream.
+pub(super) struct StreamHandle {
+    source: Arc<Mutex<Option<Source>>>,
+}
+
+struct Source {
+    /// A second descriptor of the connection's socket; gone before the connection closes the first.
+    socket: OwnedFd,
+    shared: Arc<Shared>,
+    decoder: BodyDecoder,
+    /// Received, not decoded.
+    input: Vec<u8>,
+    /// Decoded, not read.
+    content: Vec<u8>,
+    position: usize,
+    /// The client waits for `100 Continue`.
+    expected: bool,
+    failed: bool,
+    received: u64,
+    began: Instant,
+}
+
+/// How much is read at a time.
+const PIECE: usize = 16 * 1024;
+
+impl BodyStream {
+    /// A reader of the body that follows in `connection`, and the handle that ends it.
+    pub(super) fn open(
+        connection: &mut HttpConnection,
+        work: &mut Workspace,
+        decoder: BodyDecoder,
+        expected: bool,
+    ) -> io::Result<(Box<Self>, StreamHandle)> {
+        let mut input = Vec::new();
+        work.input.store(&mut input);
+        let source = Arc::new(Mutex::new(Some(Source {
+            socket: rustix::io::fcntl_dupfd_cloexec(&connection.socket, 0)?,
+            shared: work.shared.clone(),
+            decoder,
+            input,
+            content: Vec::new(),
+            position: 0,
+            expected,
+            failed: false,
+            received: 0,
+            began: Instant::now(),
+        })));
+        Ok((Box::new(Self { source: source.clone() }), StreamHandle { source }))
+    }
+}
+
+impl Read for BodyStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.source.lock().as_mut() {
+            Some(source) => source.read(buffer),
+            None => Err(io::Error::new(ErrorKind::NotConnected, "the request has ended, and its body with it")),
+        }
+    }
+}
+
+impl StreamHandle {
+    /// Whether the body has been received to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.source.lock().as_ref().is_some_and(|source| source.decoder.is_complete())
+    }
+
+    /// Ends the stream: puts received bytes behind the body into `input` and returns the decoder, with whether the client still
+    /// waits for `100 Continue`. `None` when the connection is of no more use.
+    pub(super) fn take_back(self, input: &mut Vec<u8>) -> Option<(BodyDecoder, bool)> {
+        let source = self.source.lock().take()?;
+        input.extend_from_slice(&source.input);
+        (!source.failed).then_some((source.decoder, source.expected))
+    }
+}
+
+impl Drop for StreamHandle {
+    fn drop(&mut self) {
+        *self.source.lock() = None;
+    }
+}
+
+impl Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if self.position < self.content.len() {
+                let length = buffer.len().min(self.content.len() - self.position);
+                buffer[..length].copy_from_slice(&self.content[self.position..self.position + length]);
+                self.position += length;
+                return Ok(length);
+            }
+            if self.decoder.is_complete() {
+                return Ok(0);
+            }
+            if self.failed {
+                return Err(io::Error::new(ErrorKind::BrokenPipe, "the body of the request could not be read"));
+            }
+            // Until more content is there, every way out but the regular one is a failure.
+            self.failed = true;
+            if self.input.is_empty() {
+                self.receive()?;
+            }
+            self.content.clear();
+            self.position = 0;
+            let used = self
+                .decoder
+                .decode(&self.input, &mut self.content)
+                .map_err(|refusal| io::Error::new(ErrorKind::InvalidData, refusal))?;
+            self.input.drain(..used);
+            self.failed = false;
+        }
+    }
+
+    /// Waits for the client and receives a piece.
+    fn receive(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.expected) {
+            let mut rest = CONTINUE;
+            while !rest.is_empty() {
+                self.wait(PollFlags::OUT)?;
+                match send(&self.socket, rest, SendFlags::NOSIGNAL) {
+                    Ok(length) => rest = &rest[length..],
+                    Err(Errno::INTR | Errno::AGAIN) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        self.input.resize(PIECE, 0);
+        let length = loop {
+            match rustix::io::read(&self.socket, &mut self.input[..]) {
+                Ok(length) => break length,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    if let Err(error) = self.wait(PollFlags::IN) {
+                        self.input.clear();
+                        return Err(error);
+                    }
+                }
+                Err(error) => {
+                    self.input.clear();
+                    return Err(error.into());
+                }
+            }
+        };
+        self.input.truncate(length);
+        self.received += length as u64;
+        if length == 0 {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the client ended the connection within the body"));
+        }
+        Ok(())
+    }
+
+    fn wait(&self, for_what: PollFlags) -> io::Result<()> {
+        let settings = &self.shared.settings;
+        let earned = Duration::from_millis(self.received.saturating_mul(1000) / settings.body_rate.max(1));
+        loop {
+            let left = settings.body_timeout.saturating_add(earned).saturating_sub(self.began.elapsed());
+            if left.is_zero() {
+                let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
+                return Err(io::Error::new(ErrorKind::TimedOut, refusal));
+            }
+            let timeout = Timespec::try_from(left).ok();
+            let stop = self.shared.scheduler.poller.stop_signal();
+            let mut waits =
+                [PollFd::from_borrowed_fd(self.socket.as_fd(), for_what), PollFd::new(&stop, PollFlags::IN)];
+            match poll(&mut waits, timeout.as_ref()) {
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !waits[1].revents().is_empty() {
+                return Err(io::Error::new(ErrorKind::ConnectionAborted, "the server has stopped"));
+            }
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Deadlines as small numbers: milliseconds since the server started, in 32 bits that may wrap.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A moment, comparable with moments up to 24 days away. Longer waits are cut to that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tick(u32);
+
+/// A cut far away from the point where "before" and "after" change places.
+const LONGEST: u32 = u32::MAX / 2 - 1000;
+
+impl Tick {
+    pub(super) fn after(self, wait: Duration) -> Self {
+        let milliseconds = u32::try_from(wait.as_millis()).unwrap_or(LONGEST).min(LONGEST);
+        Self(self.0.wrapping_add(milliseconds))
+    }
+
+    pub(super) fn has_passed(self, now: Self) -> bool {
+        now.0.wrapping_sub(self.0) <= u32::MAX / 2
+    }
+
+    /// How long ago `earlier` was.
+    pub(super) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::from(self.0.wrapping_sub(earlier.0)))
+    }
+
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(super) fn earlier(self, other: Self) -> Self {
+        if self.has_passed(other) { self } else { other }
+    }
+}
+
+/// Where ticks count from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    pub(super) fn now(self) -> Tick {
+        self.tick(Instant::now())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
+    pub(super) fn tick(self, moment: Instant) -> Tick {
+        Tick(moment.saturating_duration_since(self.start).as_millis() as u32)
+    }
+}
+
+/// The deadline of a slot: written by its owner before it lets go, read by the ticker at any time.
+#[derive(Debug, Default)]
+pub(super) struct Deadline(AtomicU32);
+
+impl Deadline {
+    const NONE: u32 = 0;
+
+    pub(super) fn set(&self, deadline: Option<Tick>) {
+        let value = deadline.map_or(Self::NONE, |tick| tick.0.max(1));
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Option<Tick> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::NONE => None,
+            value => Some(Tick(value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_beyond_the_wrap_has_not_passed() {
+        let now = Tick(u32::MAX - 10);
+        let deadline = now.after(Duration::from_millis(100));
+        assert!(!deadline.has_passed(now));
+        assert!(deadline.has_passed(Tick(deadline.0.wrapping_add(1))));
+        assert_eq!(now.earlier(deadline), now);
+    }
+
+    #[test]
+    fn an_endless_wait_is_cut() {
+        assert!(!Tick(5).after(Duration::MAX).has_passed(Tick(5)));
+    }
+}

@@ -1,0 +1,730 @@
+//! One HTTP connection: from bytes to a request, from a response to bytes, and what comes after.
+//!
+//! ```text
+//!            bytes               head complete               body complete
+//!   Idle ─────────► Head ───┬──────────────────► Body ───────────────────► run ──► respond ──► Idle
+//!                           │                                              │ ▲        │
+//!                           └─► Received (no worker yet)                   ▼ │        ├─► Sending (large, or a stream)
+//!                                                                       Parked        ├─► Discarding (unread body)
+//!   Ready: the body is there, no worker yet                                           └─► Lingering ──► closed
+//! ```
+//!
+//! A connection is a value that one thread at a time may step. It never waits: when it can go no further, the step
+//! ends and says what it waits for. Output that the socket would not take is kept apart from the state: while
+//! there is some, nothing else happens. Here are the states up to the call of the service; `respond.rs` has the rest.
+
+use super::body_reading::BodyReading;
+use super::body_stream::{BodyStream, StreamHandle};
+use super::clock::Tick;
+use super::respond::{After, Sending};
+use super::scheduler::{self, News, Phase, Role, Step, panic_text};
+use super::slab::Token;
+use super::waker::ParkWaker;
+use super::word::Edges;
+use super::workspace::{Output, Shared, Workspace};
+use super::{BodyPlan, Progress, Wakers};
+use crate::exchange::{Connection, Exchange, RequestBody, RequestId};
+use crate::http::{BodyDecoder, BodyLimits, Framing, Refusal};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(super) struct HttpConnection {
+    pub(super) socket: OwnedFd,
+    pub(super) ends: Connection,
+    pub(super) state: State,
+    /// Received and not used yet. Empty, without memory, between requests.
+    pub(super) input: Vec<u8>,
+    /// What the socket would not take yet.
+    pub(super) unsent: Option<Box<Output>>,
+    /// When the socket began to take nothing.
+    pub(super) blocked_since: Option<Tick>,
+    pub(super) requests: u64,
+    /// There may be something to read.
+    pub(super) readable: bool,
+    /// There may be room to write.
+    pub(super) writable: bool,
+    /// The poller reports room to write, too.
+    pub(super) watches_writes: bool,
+    /// The peer has ended its side: a short read no longer shows that nothing is left.
+    half_closed: bool,
+    gone: bool,
+    woken: bool,
+    expired: bool,
+    /// The client is lost; the service has not been told yet.
+    lost: bool,
+    /// The last request on this connection took less than [`FAST`].
+    fast: bool,
+}
+
+#[derive(Default)]
+pub(super) enum State {
+    /// Between requests.
+    #[default]
+    Idle,
+    /// A part of a head is there.
+    Head {
+        /// How much of it has been searched for the end.
+        searched: usize,
+        /// When the rest must be there.
+        deadline: Tick,
+    },
+    /// The head is complete; a worker must look at it.
+    Received(Box<Exchange>),
+    /// The body is being read.
+    Body(Box<BodyReading>),
+    /// The body is complete; a worker must run the request.
+    Ready(Box<InFlight>),
+    /// The service waits for something.
+    Parked(Box<InFlight>, Option<Tick>),
+    /// The response is larger than the output buffer, or still being made.
+    Sending(Box<Sending>),
+    /// The response is in the output; this comes when it is out.
+    Finishing(After),
+    /// The response is out; the rest of the body is of no interest.
+    Discarding { decoder: Box<BodyDecoder>, left: usize, deadline: Tick },
+    /// The response is out and our side is closed; the client may still be sending.
+    Lingering { left: usize, deadline: Tick },
+}
+
+/// A request that the service has started.
+pub(super) struct InFlight {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) rest: Rest,
+}
+
+/// What has not been read of a request body.
+pub(super) enum Rest {
+    Nothing,
+    /// Nobody has read it.
+    Unread {
+        decoder: BodyDecoder,
+        /// The client may not even send it.
+        expected: bool,
+    },
+    /// The service reads it.
+    Stream(StreamHandle),
+}
+
+/// What one step has done so far.
+pub(super) struct Turn {
+    pub(super) token: Token,
+    pub(super) role: Role,
+    requests: u32,
+}
+
+/// Whether the step goes on with the state that was left.
+pub(super) enum Flow {
+    Go,
+    Stop(Step),
+}
+
+/// Requests that are answered on one connection before the others have their turn.
+const MOST_IN_A_ROW: u32 = 16;
+/// Responses wait for each other in the output up to this.
+const MOST_COLLECTED: usize = 64 * 1024;
+/// A response may wait for the next one to the same page if it was made in less time than this.
+const FAST: Duration = Duration::from_micros(100);
+/// How much of an unread body is discarded to keep the connection.
+pub(super) const MOST_DISCARDED: usize = 64 * 1024;
+
+impl scheduler::Connection for HttpConnection {
+    type Workspace = Workspace;
+
+    fn step(&mut self, news: News, work: &mut Workspace) -> Step {
+        self.note(news.edges);
+        work.reset();
+        if let Some(unsent) = self.unsent.take() {
+            work.output = *unsent;
+        }
+        let mut turn = Turn { token: news.token, role: news.role, requests: 0 };
+        let step = self.go(&mut turn, work);
+        self.expired = self.expired && matches!(step, Step::Lend { .. });
+        work.input.store(&mut self.input);
+        if !work.output.is_empty() {
+            self.unsent = Some(Box::new(std::mem::take(&mut work.output)));
+        }
+        step
+    }
+}
+
+impl AsFd for HttpConnection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl HttpConnection {
+    pub(super) fn new(socket: OwnedFd, ends: Connection) -> Self {
+        Self {
+            socket,
+            ends,
+            state: State::Idle,
+            input: Vec::new(),
+            unsent: None,
+            blocked_since: None,
+            requests: 0,
+            readable: true,
+            writable: true,
+            watches_writes: false,
+            half_closed: false,
+            gone: false,
+            woken: false,
+            expired: false,
+            lost: false,
+            fast: false,
+        }
+    }
+
+    /// The request that is being answered.
+    pub(super) fn in_flight(&self) -> Option<&Exchange> {
+        match &self.state {
+            State::Received(exchange) => Some(exchange),
+            State::Body(reading) => Some(&reading.request.exchange),
+            State::Ready(request) | State::Parked(request, _) => Some(&request.exchange),
+            State::Sending(sending) => Some(&sending.exchange),
+            _ => self.unsent.as_ref()?.answered.first().map(|answered| &*answered.exchange),
+        }
+    }
+
+    /// Remembers news until they are of use.
+    fn note(&mut self, edges: Edges) {
+        self.readable |= edges.contains(Edges::READABLE);
+        self.writable |= edges.contains(Edges::WRITABLE);
+        self.half_closed |= edges.contains(Edges::HALF_CLOSED);
+        self.gone |= edges.contains(Edges::GONE);
+        self.woken |= edges.contains(Edges::WOKEN);
+        self.expired |= edges.contains(Edges::EXPIRED);
+    }
+
+    fn go(&mut self, turn: &mut Turn, work: &mut Workspace) -> Step {
+        if self.lost || turn.role == Role::Undertaker {
+            return self.lose(turn, work);
+        }
+        if let Flow::Stop(step) = self.flush(turn, work) {
+            return step;
+        }
+        loop {
+            let flow = match std::mem::take(&mut self.state) {
+                State::Idle => self.await_head(turn, work, 0, None),
+                State::Head { searched, deadline } => self.await_head(turn, work, searched, Some(deadline)),
+                State::Received(exchange) => self.received(turn, work, exchange),
+                State::Body(reading) => self.read_body(turn, work, reading),
+                State::Ready(request) => self.run(turn, work, *request),
+                State::Parked(request, deadline) => self.parked(turn, work, request, deadline),
+                State::Sending(sending) => self.send(turn, work, sending),
+                State::Finishing(after) => self.finish(turn, work, after),
+                State::Discarding { decoder, left, deadline } => self.discard(turn, work, decoder, left, deadline),
+                State::Lingering { left, deadline } => self.linger(work, left, deadline),
+            };
+            if let Flow::Stop(step) = flow {
+                return step;
+            }
+        }
+    }
+
+    fn await_head(&mut self, turn: &mut Turn, work: &mut Workspace, mut searched: usize, since: Option<Tick>) -> Flow {
+        work.input.load(&mut self.input);
+        let phase = work.shared.scheduler.phase();
+        // One last look: a request that was on its way when draining began is answered.
+        self.readable |= phase >= Phase::Closing;
+        loop {
+            if !work.input.is_empty() {
+                if turn.requests >= MOST_IN_A_ROW {
+                    self.state = State::Idle;
+                    return match self.flush(turn, work) {
+                        Flow::Go => Flow::Stop(Step::Again),
+                        stop @ Flow::Stop(_) => stop,
+                    };
+                }
+                let mut exchange = work.exchange();
+                match exchange.request.head.read(work.input.bytes(), &mut searched, &work.shared.settings.head) {
+                    Ok(Some(length)) => {
+                        work.input.consume(length);
+                        return self.accept(turn, work, exchange);
+                    }
+                    Ok(None) => work.put_back(exchange),
+                    Err(refusal) => {
+                        if turn.role != Role::Worker {
+                            work.put_back(exchange);
+                            self.state = State::Head { searched: 0, deadline: work.shared.scheduler.clock.now() };
+                            return Flow::Stop(Step::Lend { refusable: false });
+                        }
+                        self.identify(&mut exchange);
+                        return self.refuse(turn, work, exchange, Rest::Nothing, &refusal);
+                    }
+                }
+            }
+            // Finished responses do not wait for more input.
+            self.state = if work.input.is_empty() {
+                State::Idle
+            } else {
+                let scheduler = &work.shared.scheduler;
+                let deadline = since.unwrap_or_else(|| scheduler.clock.now().after(work.shared.settings.head_timeout));
+                State::Head { searched, deadline }
+            };
+            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+                return stop;
+            }
+            match self.fill(work) {
+                Fill::Some => {}
+                Fill::End => return Flow::Stop(Step::Close),
+                Fill::Nothing => return self.wait_for_head(turn, work, phase),
+            }
+        }
+    }
+
+    fn wait_for_head(&mut self, turn: &mut Turn, work: &mut Workspace, phase: Phase) -> Flow {
+        if phase >= Phase::Closing {
+            return Flow::Stop(Step::Close);
+        }
+        match self.state {
+            State::Head { .. } if self.expired => {
+                if turn.role != Role::Worker {
+                    return Flow::Stop(Step::Lend { refusable: false });
+                }
+                let mut exchange = work.exchange();
+                exchange.request.head.recognise(work.input.bytes());
+                self.identify(&mut exchange);
+                let refusal = Refusal::TooSlow { setting: "server.head_timeout" };
+                self.refuse(turn, work, exchange, Rest::Nothing, &refusal)
+            }
+            State::Head { deadline, .. } => Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
+            _ if self.expired => Flow::Stop(Step::Close),
+            _ => {
+                let deadline = work.shared.scheduler.clock.now().after(work.shared.settings.idle_timeout);
+                Flow::Stop(Step::Wait { deadline: Some(deadline), idle: true })
+            }
+        }
+    }
+
+    /// A head is complete.
+    fn accept(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Flow {
+        self.identify(&mut exchange);
+        self.requests += 1;
+        turn.requests += 1;
+        self.received(turn, work, exchange)
+    }
+
+    fn identify(&self, exchange: &mut Exchange) {
+        exchange.request.connection = self.ends;
+        exchange.request.id = RequestId::next();
+        exchange.request.received = Some(Instant::now());
+    }
+
+    fn received(&mut self, turn: &mut Turn, work: &mut Workspace, exchange: Box<Exchange>) -> Flow {
+        match turn.role {
+            Role::Worker | Role::Undertaker => self.begin(turn, work, exchange),
+            Role::Attendant => {
+                self.state = State::Received(exchange);
+                Flow::Stop(Step::Lend { refusable: true })
+            }
+            Role::Refuser => self.refuse(turn, work, exchange, Rest::Nothing, &Refusal::Overloaded),
+        }
+    }
+
+    /// Asks the service what becomes of the body.
+    fn begin(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Flow {
+        work.input.load(&mut self.input);
+        let id = exchange.request.id;
+        let Some(plan) = guarded(id, || work.shared.service.start(&mut exchange)) else {
+            return self.fail(turn, work, exchange, Rest::Nothing);
+        };
+        let framing = exchange.request.head.framing();
+        if matches!(framing, Framing::None | Framing::Length(0)) {
+            return self.run(turn, work, InFlight { exchange, rest: Rest::Nothing });
+        }
+        // The client waits for a sign only if it has not begun to send (RFC 9110, section 10.1.1).
+        let expected = exchange.request.head.expects_continue() && work.input.is_empty();
+        let limit = match plan {
+            BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit } => limit,
+            BodyPlan::Discard => u64::MAX,
+        };
+        let decoder = match BodyDecoder::new(framing, BodyLimits::new(limit)) {
+            Ok(decoder) => decoder,
+            Err(refusal) => {
+                // Without a limit the announced length is accepted, so this decoder only stands for "something unread".
+                let rest = match BodyDecoder::new(framing, BodyLimits::new(u64::MAX)) {
+                    Ok(decoder) => Rest::Unread { decoder, expected },
+                    Err(_) => Rest::Nothing,
+                };
+                return self.refuse(turn, work, exchange, rest, &refusal);
+            }
+        };
+        match plan {
+            BodyPlan::Read { memory, .. } => {
+                if expected {
+                    work.output.bytes.extend_from_slice(CONTINUE);
+                }
+                let now = work.shared.scheduler.clock.now();
+                let request = InFlight { exchange, rest: Rest::Unread { decoder, expected: false } };
+                self.read_body(turn, work, Box::new(BodyReading::new(request, memory, now)))
+            }
+            BodyPlan::Discard => self.run(turn, work, InFlight { exchange, rest: Rest::Unread { decoder, expected } }),
+            BodyPlan::Stream { .. } => match BodyStream::open(self, work, decoder, expected) {
+                Ok((reader, handle)) => {
+                    exchange.request.body = RequestBody::Stream(reader);
+                    self.run(turn, work, InFlight { exchange, rest: Rest::Stream(handle) })
+                }
+                Err(error) => {
+                    log::error!("request {id}: the connection cannot be read as a stream: {error}");
+                    self.fail(turn, work, exchange, Rest::Nothing)
+                }
+            },
+        }
+    }
+
+    fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
+        work.input.load(&mut self.input);
+        loop {
+            match reading.decode(&mut work.input) {
+                Ok(false) => {}
+                Ok(true) => return self.run(turn, work, reading.complete()),
+                Err(_) if turn.role != Role::Worker => {
+                    self.state = State::Body(reading);
+                    return Flow::Stop(Step::Lend { refusable: false });
+                }
+                Err(error) => {
+                    let id = reading.request.exchange.request.id;
+                    let InFlight { exchange, rest } = reading.abandon();
+                    return match error {
+                        super::body_reading::BodyError::Refused(refusal) => {
+                            self.refuse(turn, work, exchange, rest, &refusal)
+                        }
+                        super::body_reading::BodyError::Spool(error) => {
+                            log::error!("request {id}: the body cannot be kept in a temporary file: {error}");
+                            self.fail(turn, work, exchange, rest)
+                        }
+                    };
+                }
+            }
+            self.state = State::Body(reading);
+            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+                return stop;
+            }
+            let fill = self.fill(work);
+            let State::Body(kept) = std::mem::take(&mut self.state) else {
+                unreachable!("flush and fill leave the state alone");
+            };
+            reading = kept;
+            match fill {
+                Fill::Some => {}
+                Fill::End => {
+                    self.state = State::Body(reading);
+                    return Flow::Stop(self.lose(turn, work));
+                }
+                Fill::Nothing if self.expired && turn.role == Role::Worker => {
+                    let InFlight { exchange, rest } = reading.abandon();
+                    let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
+                    return self.refuse(turn, work, exchange, rest, &refusal);
+                }
+                Fill::Nothing => {
+                    let deadline = reading.deadline(&work.shared.settings);
+                    self.state = State::Body(reading);
+                    return Flow::Stop(if self.expired {
+                        Step::Lend { refusable: false }
+                    } else {
+                        Step::Wait { deadline: Some(deadline), idle: false }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Lets the service make the response.
+    pub(super) fn run(&mut self, turn: &mut Turn, work: &mut Workspace, mut request: InFlight) -> Flow {
+        if turn.role != Role::Worker {
+            self.state = State::Ready(Box::new(request));
+            return Flow::Stop(Step::Lend { refusable: false });
+        }
+        if !work.output.is_empty() && !self.collects(work, &request) {
+            self.state = State::Ready(Box::new(request));
+            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+                return stop;
+            }
+            let State::Ready(kept) = std::mem::take(&mut self.state) else {
+                unreachable!("flush leaves the state alone");
+            };
+            request = *kept;
+        }
+        let received = request.exchange.request.received.unwrap_or_else(Instant::now);
+        let began = work.shared.scheduler.clock.tick(received);
+        work.record().begin(&request.exchange.request.head, began);
+        let id = request.exchange.request.id;
+        let wakers = ConnectionWakers { shared: &work.shared, token: turn.token };
+        let progress = guarded(id, || work.shared.service.run(&mut request.exchange, &wakers));
+        work.record().finish();
+        match progress {
+            Some(Progress::Done) => {
+                // Only of interest when there is more to answer.
+                if !work.input.is_empty() || !self.input.is_empty() {
+                    self.fast = received.elapsed() < FAST;
+                }
+                self.respond(turn, work, request, false)
+            }
+            Some(Progress::Park { deadline }) => {
+                let clock = work.shared.scheduler.clock;
+                // Rounded up: when it is reached, the service's own clock agrees.
+                let deadline = deadline.map(|moment| clock.tick(moment).after(Duration::from_millis(1)));
+                self.fast = false;
+                self.woken = false;
+                self.state = State::Parked(Box::new(request), deadline);
+                match self.flush(turn, work) {
+                    Flow::Go => Flow::Stop(Step::Wait { deadline, idle: false }),
+                    stop @ Flow::Stop(_) => stop,
+                }
+            }
+            None => self.fail(turn, work, request.exchange, request.rest),
+        }
+    }
+
+    /// Whether earlier responses may wait for this one, to leave in the same write. Only if it can be expected to be quick,
+    /// since the last one was, and asked for the same page.
+    fn collects(&self, work: &Workspace, request: &InFlight) -> bool {
+        let Some(last) = work.output.answered.last() else { return false };
+        let (last, next) = (&last.exchange.request.head, &request.exchange.request.head);
+        self.fast
+            && last.path() == next.path()
+            && last.method() == next.method()
+            && work.output.bytes.len() < MOST_COLLECTED
+            && !matches!(request.rest, Rest::Stream(_))
+    }
+
+    /// A parked request has news; perhaps not what it waits for.
+    fn parked(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        request: Box<InFlight>,
+        deadline: Option<Tick>,
+    ) -> Flow {
+        if self.gone {
+            self.state = State::Parked(request, deadline);
+            return Flow::Stop(self.lose(turn, work));
+        }
+        if !self.woken && !self.expired {
+            self.state = State::Parked(request, deadline);
+            return Flow::Stop(Step::Wait { deadline, idle: false });
+        }
+        if turn.role != Role::Worker {
+            self.state = State::Parked(request, deadline);
+            return Flow::Stop(Step::Lend { refusable: false });
+        }
+        (self.woken, self.expired) = (false, false);
+        self.run(turn, work, *request)
+    }
+
+    /// The request breaks a rule: the service makes the answer, and the connection ends.
+    pub(super) fn refuse(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut exchange: Box<Exchange>,
+        rest: Rest,
+        refusal: &Refusal,
+    ) -> Flow {
+        self.expired = false;
+        let id = exchange.request.id;
+        exchange.response.clear();
+        if guarded(id, || work.shared.service.refuse(&mut exchange, refusal)).is_none() {
+            exchange.response.clear();
+            exchange.response.set_status(refusal.status());
+        }
+        if *refusal == Refusal::Overloaded {
+            work.shared.scheduler.rejections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let retry = ::http::HeaderValue::from_static("1");
+            if exchange.response.header(&::http::header::RETRY_AFTER).is_none() {
+                exchange.response.set_header(::http::header::RETRY_AFTER, retry);
+            }
+        }
+        self.respond(turn, work, InFlight { exchange, rest }, true)
+    }
+
+    /// The service panicked, or the server itself cannot go on: 500.
+    pub(super) fn fail(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut exchange: Box<Exchange>,
+        rest: Rest,
+    ) -> Flow {
+        exchange.response.clear();
+        exchange.response.set_status(::http::StatusCode::INTERNAL_SERVER_ERROR);
+        exchange.response.default_content_type("text/plain; charset=utf-8");
+        exchange.response.set_body("500 Internal Server Error\n");
+        self.respond(turn, work, InFlight { exchange, rest }, true)
+    }
+
+    /// Reads as much as there is room for.
+    pub(super) fn fill(&mut self, work: &mut Workspace) -> Fill {
+        while self.readable {
+            let room = work.input.room();
+            let most = room.len();
+            match rustix::io::read(&self.socket, room) {
+                Ok(0) => return Fill::End,
+                Ok(length) => {
+                    // A short read has emptied the socket, unless an end of input is queued behind it.
+                    self.readable = length == most || self.half_closed;
+                    work.input.extend(length);
+                    return Fill::Some;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.readable = false,
+                Err(_) => return Fill::End,
+            }
+        }
+        Fill::Nothing
+    }
+
+    /// Nobody will hear the answer: tells the service, and ends.
+    pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace) -> Step {
+        if matches!(turn.role, Role::Attendant | Role::Refuser) {
+            self.lost = true;
+            return Step::Lend { refusable: false };
+        }
+        for answered in std::mem::take(&mut work.output.answered) {
+            self.end(work, answered.exchange, answered.body_bytes, false);
+        }
+        work.output = Output::default();
+        match std::mem::take(&mut self.state) {
+            State::Body(reading) => self.end(work, reading.abandon().exchange, 0, false),
+            State::Ready(request) | State::Parked(request, _) => self.end(work, request.exchange, 0, false),
+            State::Sending(sending) => {
+                let Sending { exchange, body_bytes, .. } = *sending;
+                self.end(work, exchange, body_bytes, false);
+            }
+            _ => {}
+        }
+        Step::Close
+    }
+
+    /// What the connection does after a response.
+    pub(super) fn proceed(&mut self, work: &Workspace, after: After) -> Flow {
+        let now = work.shared.scheduler.clock.now();
+        let settings = &work.shared.settings;
+        match after {
+            After::Keep => self.state = State::Idle,
+            After::Discard(decoder) => {
+                let deadline = now.after(settings.linger_timeout);
+                self.state = State::Discarding { decoder, left: MOST_DISCARDED, deadline };
+            }
+            After::Close => return Flow::Stop(Step::Close),
+            After::Linger => {
+                if rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).is_err() {
+                    return Flow::Stop(Step::Close);
+                }
+                let wait = match work.shared.scheduler.phase() {
+                    Phase::Running => settings.linger_timeout,
+                    // A client that was told that the connection ends needs no more time than an idle one.
+                    _ => settings.linger_timeout.min(settings.drain_idle),
+                };
+                self.state = State::Lingering { left: MOST_LINGERED, deadline: now.after(wait) };
+            }
+        }
+        Flow::Go
+    }
+
+    fn discard(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut decoder: Box<BodyDecoder>,
+        mut left: usize,
+        deadline: Tick,
+    ) -> Flow {
+        work.input.load(&mut self.input);
+        let mut content = Vec::new();
+        loop {
+            let before = work.input.bytes().len();
+            content.clear();
+            match decoder.decode(work.input.bytes(), &mut content) {
+                Ok(used) => work.input.consume(used),
+                Err(_) => return self.proceed(work, After::Linger),
+            }
+            if decoder.is_complete() {
+                self.state = State::Idle;
+                return Flow::Go;
+            }
+            left = left.saturating_sub(before);
+            if left == 0 {
+                return self.proceed(work, After::Linger);
+            }
+            self.state = State::Discarding { decoder, left, deadline };
+            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+                return stop;
+            }
+            match self.fill(work) {
+                Fill::Some => {}
+                Fill::End => return Flow::Stop(Step::Close),
+                Fill::Nothing if self.expired => return Flow::Stop(Step::Close),
+                Fill::Nothing => return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
+            }
+            let State::Discarding { decoder: kept, .. } = std::mem::take(&mut self.state) else {
+                unreachable!("flush and fill leave the state alone");
+            };
+            decoder = kept;
+        }
+    }
+
+    /// Reads and forgets until the client closes, so that it gets the whole response: closing with unread input would reset
+    /// the connection, and the response with it (RFC 9112, section 9.6).
+    fn linger(&mut self, work: &mut Workspace, mut left: usize, deadline: Tick) -> Flow {
+        self.input = Vec::new();
+        work.input.clear();
+        while left > 0 && !self.expired {
+            match self.fill(work) {
+                Fill::End => break,
+                Fill::Some => {
+                    left = left.saturating_sub(work.input.bytes().len());
+                    work.input.clear();
+                }
+                Fill::Nothing => {
+                    self.state = State::Lingering { left, deadline };
+                    return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
+                }
+            }
+        }
+        Flow::Stop(Step::Close)
+    }
+}
+
+/// What a read brought.
+pub(super) enum Fill {
+    Some,
+    /// Nothing now.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+/// How much is read and forgotten after an early close.
+const MOST_LINGERED: usize = 256 * 1024;
+
+/// The sign that the client waits for.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Makes wakers for the connection with this token.
+struct ConnectionWakers<'a> {
+    shared: &'a Arc<Shared>,
+    token: Token,
+}
+
+impl Wakers for ConnectionWakers<'_> {
+    fn waker(&self) -> std::task::Waker {
+        ParkWaker::waker(self.shared, self.token)
+    }
+}
+
+/// Calls the service; `None` when it panicked, which is logged. The service catches panics of the application itself; this is
+/// the net below it.
+pub(super) fn guarded<T>(id: RequestId, call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(|payload| {
+            log::error!("request {id}: panic: {}", panic_text(&*payload));
+            // Its drop could panic in its turn.
+            std::mem::forget(payload);
+        })
+        .ok()
+}

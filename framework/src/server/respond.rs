@@ -1,0 +1,350 @@
+//! One HTTP connection, second half: from the finished response to the last byte, and what becomes of the connection.
+//!
+//! Small responses are collected in the thread's output buffer and leave in one write. Large bodies are sent from where they are,
+//! behind the head, without a copy. A stream makes its next chunk only when the last one is in the socket: a slow
+//! client holds the iterator, not a worker. The framing and the fate of the connection are decided once, before the head is
+//! written.
+
+use super::Delivery;
+use super::body_stream::StreamHandle;
+use super::connection::{Flow, HttpConnection, InFlight, MOST_DISCARDED, Rest, State, Turn, guarded};
+use super::scheduler::{Phase, Role, Step};
+use super::workspace::{Answered, Workspace};
+use crate::exchange::{Exchange, ResponseBody};
+use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_chunk, write_last_chunk, write_response_head};
+use ::http::{Method, Version};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+/// What becomes of the connection after a response.
+pub(super) enum After {
+    /// The next request.
+    Keep,
+    /// The next request, behind the rest of this body.
+    Discard(Box<BodyDecoder>),
+    /// It ends; nothing unread is left.
+    Close,
+    /// It ends; the client may still be sending.
+    Linger,
+}
+
+/// A response that is not in the output as a whole.
+pub(super) struct Sending {
+    pub(super) exchange: Box<Exchange>,
+    /// How much of the content is sent, or made.
+    pub(super) body_bytes: u64,
+    framing: ResponseFraming,
+    after: After,
+    /// The stream has made its last chunk.
+    ended: bool,
+    /// Lets the stream of the response go on reading the body of the request.
+    request_body: Option<StreamHandle>,
+}
+
+/// A body up to this size is copied behind its head; beyond, two parts in one call cost less than the copy.
+const INLINE: usize = 4 * 1024;
+/// Chunks that are made for one connection before the others have their turn.
+const CHUNKS_IN_A_ROW: u32 = 16;
+
+impl HttpConnection {
+    /// The response is in the exchange: writes its head and sends what is there.
+    pub(super) fn respond(&mut self, turn: &mut Turn, work: &mut Workspace, request: InFlight, refused: bool) -> Flow {
+        let InFlight { mut exchange, rest } = request;
+        let head = &exchange.request.head;
+        let response = &exchange.response;
+        let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
+        // The framing may leave out a body that the status does not allow, such as that of a 205.
+        let has_body =
+            *head.method() != Method::HEAD && !matches!(framing, ResponseFraming::None | ResponseFraming::Length(0));
+        let streams = has_body && matches!(response.body, ResponseBody::Stream(_));
+        let (after, request_body) = self.after(work, &exchange, rest, refused, framing, streams);
+        let persistence = match &after {
+            After::Close | After::Linger => Persistence::Close,
+            _ if head.version() == Version::HTTP_10 => Persistence::KeepAlive,
+            _ => Persistence::Implied,
+        };
+        let date = *work.date();
+        write_response_head(
+            &mut work.output.bytes,
+            exchange.response.status,
+            &date,
+            exchange.response.headers(),
+            framing,
+            persistence,
+        );
+        work.record().count_request();
+        let content = if has_body { exchange.response.body.as_bytes() } else { Some(&[][..]) };
+        match content {
+            Some(content) if content.len() <= INLINE => {
+                let body_bytes = content.len() as u64;
+                work.output.bytes.extend_from_slice(content);
+                self.answered(turn, work, exchange, body_bytes);
+                match after {
+                    After::Keep => self.state = State::Idle,
+                    after => self.state = State::Finishing(after),
+                }
+                Flow::Go
+            }
+            _ => {
+                exchange.request.received.get_or_insert_with(Instant::now);
+                let sending = Sending { exchange, body_bytes: 0, framing, after, ended: false, request_body };
+                self.send(turn, work, Box::new(sending))
+            }
+        }
+    }
+
+    /// Decides what becomes of the connection; also returns what must live as long as the response is made.
+    fn after(
+        &mut self,
+        work: &Workspace,
+        exchange: &Exchange,
+        rest: Rest,
+        refused: bool,
+        framing: ResponseFraming,
+        streams: bool,
+    ) -> (After, Option<StreamHandle>) {
+        let shared = &work.shared;
+        let client_keeps = exchange.request.head.keep_alive();
+        let keep = client_keeps
+            && !refused
+            && framing != ResponseFraming::Close
+            && shared.scheduler.phase() == Phase::Running
+            && shared.settings.requests_per_connection.is_none_or(|most| self.requests < most);
+        let unread = match rest {
+            Rest::Nothing => None,
+            Rest::Unread { decoder, expected } => (!decoder.is_complete()).then_some((decoder, expected)),
+            Rest::Stream(handle) if streams && !handle.is_complete() => return (After::Linger, Some(handle)),
+            Rest::Stream(handle) => {
+                // The service read past the readiness that is noted here.
+                self.readable = true;
+                match handle.take_back(&mut self.input) {
+                    Some((decoder, expected)) => (!decoder.is_complete()).then_some((decoder, expected)),
+                    None => return (After::Linger, None),
+                }
+            }
+        };
+        let nothing_left = work.input.is_empty() && self.input.is_empty() && !self.readable;
+        let after = match unread {
+            None if keep => After::Keep,
+            Some((decoder, false)) if keep && decoder.remaining().is_none_or(|left| left <= MOST_DISCARDED as u64) => {
+                After::Discard(Box::new(decoder))
+            }
+            // The client ends the connection itself after a request that was read to its end.
+            None if nothing_left && !client_keeps && !refused => After::Close,
+            _ => After::Linger,
+        };
+        (after, None)
+    }
+
+    /// The whole response is in the output.
+    fn answered(&self, turn: &Turn, work: &mut Workspace, exchange: Box<Exchange>, body_bytes: u64) {
+        let started = turn.role != Role::Refuser;
+        work.output.answered.push(Answered { exchange, body_bytes, started });
+    }
+
+    /// Goes on with a response that is larger than the output.
+    pub(super) fn send(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Box<Sending>) -> Flow {
+        match sending.exchange.response.body {
+            ResponseBody::Stream(_) => self.send_stream(turn, work, sending),
+            _ => self.send_content(turn, work, sending),
+        }
+    }
+
+    fn send_content(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Flow {
+        loop {
+            let content = sending.exchange.response.body.as_bytes().unwrap_or_default();
+            let rest = &content[usize::try_from(sending.body_bytes).unwrap_or(usize::MAX).min(content.len())..];
+            let head = work.output.unsent();
+            if head.is_empty() && rest.is_empty() {
+                return self.sent(turn, work, *sending);
+            }
+            if !self.writable {
+                self.state = State::Sending(sending);
+                return self.wait_for_room(turn, work);
+            }
+            let parts = [IoSlice::new(head), IoSlice::new(rest)];
+            let total = head.len() + rest.len();
+            match sendmsg(&self.socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    let of_head = length.min(head.len());
+                    self.took(length, total);
+                    work.output.advance(of_head);
+                    sending.body_bytes += (length - of_head) as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.writable = false,
+                Err(_) => {
+                    self.state = State::Sending(sending);
+                    return Flow::Stop(self.lose(turn, work));
+                }
+            }
+        }
+    }
+
+    fn send_stream(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Flow {
+        let mut chunks = 0;
+        loop {
+            let ended = sending.ended;
+            self.state = State::Sending(sending);
+            // What was made before goes out before the next chunk, which may take long.
+            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+                return stop;
+            }
+            if !ended {
+                if turn.role != Role::Worker {
+                    return Flow::Stop(Step::Lend { refusable: false });
+                }
+                if work.shared.scheduler.phase() >= Phase::Stopped {
+                    return Flow::Stop(self.lose(turn, work));
+                }
+                if chunks == CHUNKS_IN_A_ROW {
+                    return Flow::Stop(Step::Again);
+                }
+            }
+            let State::Sending(kept) = std::mem::take(&mut self.state) else {
+                unreachable!("flush leaves the state alone");
+            };
+            sending = kept;
+            if ended {
+                return self.sent(turn, work, *sending);
+            }
+            if !sending.make_chunk(work) {
+                if sending.framing == ResponseFraming::Close {
+                    // Here a close would look like the regular end; a reset does not.
+                    let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+                }
+                self.state = State::Sending(sending);
+                return Flow::Stop(self.lose(turn, work));
+            }
+            chunks += 1;
+        }
+    }
+
+    /// The last byte of the content is on its way.
+    fn sent(&mut self, turn: &Turn, work: &mut Workspace, sending: Sending) -> Flow {
+        let Sending { exchange, body_bytes, after, .. } = sending;
+        self.answered(turn, work, exchange, body_bytes);
+        self.state = State::Finishing(after);
+        Flow::Go
+    }
+
+    /// The response goes out; then comes what was decided for the connection.
+    pub(super) fn finish(&mut self, turn: &mut Turn, work: &mut Workspace, after: After) -> Flow {
+        self.state = State::Finishing(after);
+        if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+            return stop;
+        }
+        let State::Finishing(after) = std::mem::take(&mut self.state) else {
+            unreachable!("flush leaves the state alone");
+        };
+        self.proceed(work, after)
+    }
+
+    /// Sends what is in the output, and tells the service of what is out. The state must be in place: when the step stops
+    /// here, the connection goes on from it.
+    pub(super) fn flush(&mut self, turn: &mut Turn, work: &mut Workspace) -> Flow {
+        while !work.output.unsent().is_empty() {
+            if !self.writable {
+                return self.wait_for_room(turn, work);
+            }
+            let unsent = work.output.unsent();
+            let total = unsent.len();
+            match send(&self.socket, unsent, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    self.took(length, total);
+                    work.output.advance(length);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.writable = false,
+                // The client has gone: an everyday end.
+                Err(_) => return Flow::Stop(self.lose(turn, work)),
+            }
+        }
+        if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
+            return Flow::Stop(Step::Lend { refusable: false });
+        }
+        let mut all = std::mem::take(&mut work.output.answered);
+        for answered in all.drain(..) {
+            self.end(work, answered.exchange, answered.body_bytes, true);
+        }
+        work.output.answered = all;
+        Flow::Go
+    }
+
+    /// The socket took a part.
+    fn took(&mut self, length: usize, of: usize) {
+        self.writable = length == of;
+        self.blocked_since = None;
+    }
+
+    fn wait_for_room(&mut self, turn: &Turn, work: &mut Workspace) -> Flow {
+        let scheduler = &work.shared.scheduler;
+        let now = scheduler.clock.now();
+        let deadline = self.blocked_since.get_or_insert(now).after(work.shared.settings.write_timeout);
+        if deadline.has_passed(now) {
+            return Flow::Stop(self.lose(turn, work));
+        }
+        if !self.watches_writes {
+            if let Err(error) = scheduler.poller.watch_writes(&self.socket, turn.token) {
+                log::warn!("a connection cannot be watched for room to write: {error}");
+                return Flow::Stop(self.lose(turn, work));
+            }
+            self.watches_writes = true;
+        }
+        Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false })
+    }
+
+    /// Tells the service how the response went out.
+    pub(super) fn end(&self, work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
+        let id = exchange.request.id;
+        let duration = exchange.request.received.map_or(Duration::ZERO, |received| received.elapsed());
+        let delivery = Delivery { body_bytes, complete, duration };
+        let ended = guarded(id, || {
+            work.shared.service.end(&mut exchange, &delivery);
+            exchange.clear();
+        });
+        if ended.is_some() {
+            work.put_back(exchange);
+        } else {
+            guarded(id, || drop(exchange));
+        }
+    }
+}
+
+impl Sending {
+    /// Makes the next chunk of the stream; false when it failed.
+    fn make_chunk(&mut self, work: &mut Workspace) -> bool {
+        let id = self.exchange.request.id;
+        let ResponseBody::Stream(stream) = &mut self.exchange.response.body else { return false };
+        let now = work.shared.scheduler.clock.now();
+        work.record().begin(&self.exchange.request.head, now);
+        let chunk = guarded(id, || stream.next());
+        work.record().finish();
+        let chunked = self.framing == ResponseFraming::Chunked;
+        match chunk {
+            Some(Some(Ok(content))) => {
+                self.body_bytes += content.len() as u64;
+                if chunked {
+                    write_chunk(&mut work.output.bytes, &content);
+                } else {
+                    work.output.bytes.extend_from_slice(&content);
+                }
+            }
+            Some(None) => {
+                self.ended = true;
+                self.request_body = None;
+                if chunked {
+                    write_last_chunk(&mut work.output.bytes);
+                }
+            }
+            Some(Some(Err(error))) => {
+                log::error!("request {id}: the stream of the response failed: {error}");
+                return false;
+            }
+            None => return false,
+        }
+        true
+    }
+}

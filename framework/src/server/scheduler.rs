@@ -1,0 +1,307 @@
+//! The scheduler: lends threads to connections that have something to do.
+//!
+//! It knows connections that make steps, no HTTP. All workers are alike and share one poller. An idle worker sleeps in
+//! the poller; an event wakes one; the worker claims the connection and makes its steps, application code included,
+//! until it has to wait for the peer. A handler that sleeps takes one worker away and nothing else.
+//!
+//! Why nothing is left beside a sleeping worker: every event wakes one sleeper by itself. What does not come from the poller
+//! comes through the run queue, and there
+//!
+//! 1. a worker first announces that it goes to sleep (`idle`), then looks at the queue again;
+//! 2. who pushes first pushes, then looks at `idle` and kicks the poller;
+//! 3. kicks merge, so who pops and leaves more behind kicks again.
+//!
+//! Both sides use sequentially consistent operations: at least one of them sees the other.
+//!
+//! A worker that harvests while others sleep takes one event and leaves the rest to them; the last one takes a batch.
+//! That is the place for a cap on sleepers, should many idle workers cost too much.
+
+use super::clock::{Clock, Tick};
+use super::poll::{BATCH, Events, Poller};
+use super::run_queue::{Entry, RunQueue, Waiting};
+use super::slab::{Owned, Slab, Token};
+use super::word::Edges;
+use super::workers::WorkerRecord;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Something with a socket that makes steps and never waits in one, except in application code.
+pub(super) trait Connection: AsFd + Send + Sized + 'static {
+    /// What a thread lends to the connection for a step: buffers, the application.
+    type Workspace;
+
+    /// Goes on until it must wait.
+    fn step(&mut self, news: News, workspace: &mut Self::Workspace) -> Step;
+}
+
+/// What a connection is told for a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    pub(super) token: Token,
+    pub(super) edges: Edges,
+    pub(super) role: Role,
+}
+
+/// What the thread that makes the step may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Everything: a worker.
+    Worker,
+    /// Input and output, no application code: the ticker, or whoever stops the server.
+    Attendant,
+    /// Nobody will have time for the waiting request: answer so.
+    Refuser,
+    /// The server has stopped: end what there is. A worker.
+    Undertaker,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The connection waits for news.
+    Wait {
+        /// When waiting ends without.
+        deadline: Option<Tick>,
+        /// Whether it is between two requests.
+        idle: bool,
+    },
+    /// It could go on, but others shall have their turn.
+    Again,
+    /// Only a worker can go on.
+    Lend {
+        /// Whether a request waits that nobody has looked at, so that it may be refused.
+        refusable: bool,
+    },
+    /// It is over.
+    Close,
+}
+
+/// How far the server's life has come; it only goes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Running,
+    /// Idle connections may send one more request; every response closes.
+    Draining,
+    /// Idle connections are closed.
+    Closing,
+    /// Everything ends now: workers tell the service of what is cut off.
+    Stopped,
+    /// Threads end as they come back.
+    Ended,
+}
+
+/// A number on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Apart(AtomicUsize);
+
+#[derive(Debug)]
+pub(super) struct Scheduler<C> {
+    pub(super) slab: Slab<C>,
+    pub(super) poller: Poller,
+    pub(super) queue: RunQueue,
+    pub(super) records: Box<[WorkerRecord]>,
+    pub(super) clock: Clock,
+    /// Workers that sleep in the poller, or are on their way there or back.
+    idle: Apart,
+    phase: AtomicU8,
+    queue_limit: usize,
+    pub(super) rejections: AtomicU64,
+}
+
+impl<C: Connection> Scheduler<C> {
+    pub(super) fn new(connections: usize, threads: usize, queue_limit: usize) -> std::io::Result<Self> {
+        Ok(Self {
+            slab: Slab::new(connections),
+            poller: Poller::new()?,
+            queue: RunQueue::default(),
+            records: (0..threads + 2).map(|_| WorkerRecord::default()).collect(),
+            clock: Clock::new(),
+            idle: Apart::default(),
+            phase: AtomicU8::new(0),
+            queue_limit,
+            rejections: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Running,
+            1 => Phase::Draining,
+            2 => Phase::Closing,
+            3 => Phase::Stopped,
+            _ => Phase::Ended,
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        if phase == Phase::Ended {
+            self.poller.stop();
+        }
+        self.slab.notify();
+    }
+
+    /// Whether no worker waits for work.
+    pub(super) fn is_busy(&self) -> bool {
+        self.idle.0.load(Ordering::SeqCst) == 0
+    }
+
+    /// The life of a worker, until the server has stopped.
+    pub(super) fn work(&self, record: &WorkerRecord, workspace: &mut C::Workspace) {
+        let mut events = Events::new();
+        loop {
+            record.count_turn();
+            if let Some(owned) = self.pop() {
+                self.drive(owned, Edges::NONE, self.worker_role(), workspace);
+                continue;
+            }
+            if self.phase() == Phase::Ended {
+                return;
+            }
+            let asleep = Asleep::announce(&self.idle.0);
+            if let Some(owned) = self.pop() {
+                drop(asleep);
+                self.drive(owned, Edges::NONE, self.worker_role(), workspace);
+                continue;
+            }
+            let most = if self.idle.0.load(Ordering::Relaxed) > 1 { 1 } else { BATCH };
+            self.poller.wait(&mut events, most, None);
+            drop(asleep);
+            if let Some(first) = self.claim_all(&events) {
+                self.drive(first, Edges::NONE, self.worker_role(), workspace);
+            }
+        }
+    }
+
+    /// Takes a new connection in. From then on it belongs to the workers.
+    pub(super) fn insert(&self, connection: C, deadline: Tick) -> std::io::Result<()> {
+        self.slab.insert(connection, deadline, |socket, token| Ok(self.poller.add(socket, token)?))?;
+        Ok(())
+    }
+
+    /// Takes what is ready in the poller without waiting; for a thread that is not a worker.
+    pub(super) fn attend(&self, events: &mut Events, workspace: &mut C::Workspace) -> usize {
+        self.poller.wait(events, BATCH, Some(Duration::ZERO));
+        let mut count = 0;
+        for (token, edges) in events.iter() {
+            count += 1;
+            if let Some(owned) = self.slab.claim(token, edges) {
+                self.drive(owned, Edges::NONE, Role::Attendant, workspace);
+            }
+        }
+        count
+    }
+
+    /// Makes steps with a connection until it lets go of the thread.
+    pub(super) fn drive(&self, mut owned: Owned<'_, C>, extra: Edges, role: Role, workspace: &mut C::Workspace) {
+        let token = owned.token();
+        let mut role = role;
+        let mut extra = extra;
+        loop {
+            let edges = owned.take_edges() | std::mem::take(&mut extra);
+            let news = News { token, edges, role };
+            let step = catch_unwind(AssertUnwindSafe(|| owned.connection().step(news, workspace)));
+            match step {
+                Ok(Step::Wait { deadline, idle }) => match owned.release(deadline, idle) {
+                    Ok(()) => return,
+                    Err(still_owned) => owned = still_owned,
+                },
+                Ok(Step::Again) => return self.push(owned, Waiting::Turn),
+                Ok(Step::Lend { refusable: true }) if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
+                Ok(Step::Lend { refusable: true }) => return self.push(owned, Waiting::Request),
+                Ok(Step::Lend { refusable: false }) => return self.push(owned, Waiting::Worker),
+                Ok(Step::Close) => return,
+                Err(payload) => {
+                    log::error!("a connection was closed because the server panicked: {}", panic_text(&*payload));
+                    // Its drop could panic in its turn.
+                    std::mem::forget(payload);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands a connection to the workers.
+    pub(super) fn push(&self, owned: Owned<'_, C>, waiting: Waiting) {
+        let since = self.clock.now();
+        self.queue.push(Entry { connection: owned.enqueue(), since, waiting });
+        self.kick_if_idle();
+    }
+
+    /// Lets go of a connection that was claimed only to look at it.
+    pub(super) fn put_down(&self, owned: Owned<'_, C>) {
+        let deadline = owned.deadline();
+        if let Err(owned) = owned.release(deadline, false) {
+            self.push(owned, Waiting::Turn);
+        }
+    }
+
+    /// Leaves news for a connection from outside of the poller.
+    pub(super) fn wake(&self, token: Token, edges: Edges) {
+        if let Some(owned) = self.slab.claim(token, edges) {
+            self.push(owned, Waiting::Turn);
+        }
+    }
+
+    fn worker_role(&self) -> Role {
+        if self.phase() >= Phase::Stopped { Role::Undertaker } else { Role::Worker }
+    }
+
+    fn pop(&self) -> Option<Owned<'_, C>> {
+        let entry = self.queue.pop()?;
+        if !self.queue.is_empty() {
+            self.kick_if_idle();
+        }
+        self.slab.dequeue(&entry.connection)
+    }
+
+    /// Claims what an event is about; keeps the first and queues the others.
+    fn claim_all(&self, events: &Events) -> Option<Owned<'_, C>> {
+        let mut claimed = events.iter().filter_map(|(token, edges)| self.slab.claim(token, edges));
+        let first = claimed.next()?;
+        let mut others = claimed.peekable();
+        if others.peek().is_some() {
+            let since = self.clock.now();
+            for owned in others {
+                self.queue.push(Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn });
+            }
+            self.kick_if_idle();
+        }
+        Some(first)
+    }
+
+    fn kick_if_idle(&self) {
+        if self.idle.0.load(Ordering::SeqCst) > 0 {
+            self.poller.kick();
+        }
+    }
+}
+
+/// Counts one sleeper for as long as it lives.
+struct Asleep<'a>(&'a AtomicUsize);
+
+impl<'a> Asleep<'a> {
+    fn announce(idle: &'a AtomicUsize) -> Self {
+        idle.fetch_add(1, Ordering::SeqCst);
+        Self(idle)
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}

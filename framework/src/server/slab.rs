@@ -1,0 +1,386 @@
+//! Slots: the places of connections. The only file of the crate with `unsafe`.
+//!
+//! A slot pairs a connection with its ownership word. The connection can be reached through an [`Owned`] alone, and there is
+//! at most one `Owned` for a slot, because every way to get one goes through an operation of the word that lets exactly one
+//! caller win: `claim`, `claim_if_free`, `dequeue`, or taking the vacant slot from the free list. Dropping an
+//! `Owned` retires the connection, so a panic in the middle of a step closes it.
+//!
+//! Slots come in pages that are made when first needed and live as long as the slab: an address stays valid, and a
+//! small server stays small.
+
+use super::clock::{Deadline, Tick};
+use super::word::{Edges, Word};
+use parking_lot::{Condvar, Mutex};
+use std::cell::UnsafeCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const PAGE: usize = 64;
+type Page<C> = Box<[Slot<C>]>;
+
+/// All connections of one server, up to a fixed number.
+pub(super) struct Slab<C> {
+    pages: Box<[OnceLock<Page<C>>]>,
+    capacity: usize,
+    vacancies: Mutex<Vacancies>,
+    /// Slots with an index below this have been used.
+    used: AtomicU32,
+    open: AtomicUsize,
+    accepted: AtomicU64,
+    /// How many threads wait for a connection to end; see [`wait_for_change`](Self::wait_for_change).
+    watchers: AtomicUsize,
+    change: Condvar,
+}
+
+struct Vacancies {
+    /// Slots that were used, the most recent last: its memory is still warm.
+    free: Vec<u32>,
+    /// The first slot that was never used.
+    next: u32,
+}
+
+/// Aligned so that two slots never share a cache line, nor a pair of lines that the processor fetches together.
+#[repr(align(128))]
+struct Slot<C> {
+    word: Word,
+    deadline: Deadline,
+    /// The descriptor of the connection's socket, for [`Slab::with_socket`].
+    socket: AtomicI32,
+    connection: UnsafeCell<Option<C>>,
+}
+
+// SAFETY: `connection` is reached through `Owned` alone, of which there is at most one at a time (see the module's
+// documentation); it moves between threads, so C must be Send. All other fields are Sync.
+#[expect(unsafe_code)]
+unsafe impl<C: Send> Sync for Slot<C> {}
+
+/// Names a connection: void as soon as the connection has ended, also when the slot has a new tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    generation: u32,
+    index: u32,
+}
+
+impl Token {
+    pub(super) fn bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "two halves")]
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self { generation: (bits >> 32) as u32, index: bits as u32 }
+    }
+}
+
+/// A connection that the run queue owns.
+#[derive(Debug)]
+pub(super) struct Queued {
+    index: u32,
+}
+
+impl<C: AsFd> Slab<C> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            pages: (0..capacity.div_ceil(PAGE)).map(|_| OnceLock::new()).collect(),
+            capacity,
+            vacancies: Mutex::new(Vacancies { free: Vec::new(), next: 0 }),
+            used: AtomicU32::new(0),
+            open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            watchers: AtomicUsize::new(0),
+            change: Condvar::new(),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many connections there are.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there have been.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Gives a connection a slot and registers it with the poller.
+    ///
+    /// While `register` runs, only the news that it asks for can claim the connection; nobody else can, so nobody can
+    /// close the socket before it is registered.
+    pub(super) fn insert(
+        &self,
+        connection: C,
+        deadline: Tick,
+        register: impl FnOnce(BorrowedFd<'_>, Token) -> io::Result<()>,
+    ) -> io::Result<Token> {
+        let index = {
+            let mut vacancies = self.vacancies.lock();
+            match vacancies.free.pop() {
+                Some(index) => index,
+                None if (vacancies.next as usize) < self.capacity => {
+                    vacancies.next += 1;
+                    vacancies.next - 1
+                }
+                None => return Err(io::Error::other("all slots are taken")),
+            }
+        };
+        let page = self.pages[index as usize / PAGE].get_or_init(|| (0..PAGE).map(|_| Slot::new()).collect());
+        let slot = &page[index as usize % PAGE];
+        let token = Token { generation: slot.word.generation(), index };
+        let descriptor = connection.as_fd().as_raw_fd();
+        slot.deadline.set(Some(deadline));
+        slot.socket.store(descriptor, Ordering::Relaxed);
+        // SAFETY: the index came from the free list, so the slot is vacant and this thread alone has it.
+        #[expect(unsafe_code)]
+        unsafe {
+            *slot.connection.get() = Some(connection);
+        }
+        self.used.fetch_max(index + 1, Ordering::Release);
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        slot.word.publish();
+        // SAFETY: a fresh connection cannot be claimed until it is registered, so its socket is open until then.
+        #[expect(unsafe_code)]
+        let registered = register(unsafe { BorrowedFd::borrow_raw(descriptor) }, token);
+        if let Err(error) = registered {
+            drop(self.claim(token, Edges::NONE));
+            return Err(error);
+        }
+        slot.word.settle(token.generation);
+        Ok(token)
+    }
+
+    /// Records news for a connection. `Some` makes the caller its owner; `None` means that the owner will see the news, or that
+    /// the connection has ended.
+    pub(super) fn claim(&self, token: Token, edges: Edges) -> Option<Owned<'_, C>> {
+        let slot = self.slot(token.index)?;
+        slot.word.claim(token.generation, edges).then(|| Owned { slab: self, slot, index: token.index })
+    }
+
+    /// Owns the connection in the slot with this index, if there is one that nobody owns.
+    pub(super) fn claim_if_free(&self, index: u32) -> Option<Owned<'_, C>> {
+        let slot = self.slot(index)?;
+        slot.word.claim_if_free().then(|| Owned { slab: self, slot, index })
+    }
+
+    /// Takes the ownership back from the run queue.
+    pub(super) fn dequeue(&self, queued: &Queued) -> Option<Owned<'_, C>> {
+        let slot = self.slot(queued.index)?;
+        slot.word.dequeue().then(|| Owned { slab: self, slot, index: queued.index })
+    }
+
+    /// The indexes of all slots in use, and vacant ones among them.
+    pub(super) fn indexes(&self) -> std::ops::Range<u32> {
+        0..self.used.load(Ordering::Acquire)
+    }
+
+    /// The deadline that the last owner set.
+    pub(super) fn deadline(&self, index: u32) -> Option<Tick> {
+        self.slot(index)?.deadline.get()
+    }
+
+    /// Whether the connection waits for its next request. A hint: claim to be sure.
+    pub(super) fn is_idle(&self, index: u32) -> bool {
+        self.slot(index).is_some_and(|slot| slot.word.is_idle())
+    }
+
+    /// Makes one system call on the socket of a connection that somebody else owns. It waits for nothing; the
+    /// owner waits for it before it closes the socket.
+    pub(super) fn with_socket(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>)) {
+        let Some(slot) = self.slot(index) else { return };
+        if !slot.word.pin() {
+            return;
+        }
+        let descriptor = slot.socket.load(Ordering::Relaxed);
+        // SAFETY: the slot is not vacant, and `retire` closes the socket only after it saw the pin gone.
+        #[expect(unsafe_code)]
+        call(unsafe { BorrowedFd::borrow_raw(descriptor) });
+        slot.word.unpin();
+    }
+
+    /// Waits until a connection has ended, or the time is over.
+    pub(super) fn wait_for_change(&self, timeout: Duration, is_over: impl Fn() -> bool) {
+        self.watchers.fetch_add(1, Ordering::SeqCst);
+        let mut vacancies = self.vacancies.lock();
+        if !is_over() {
+            self.change.wait_for(&mut vacancies, timeout);
+        }
+        drop(vacancies);
+        self.watchers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Ends all waits for a change.
+    pub(super) fn notify(&self) {
+        let _vacancies = self.vacancies.lock();
+        self.change.notify_all();
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot<C>> {
+        self.pages.get(index as usize / PAGE)?.get()?.get(index as usize % PAGE)
+    }
+
+    fn retire(&self, slot: &Slot<C>, index: u32) {
+        slot.deadline.set(None);
+        // SAFETY: called by the drop of the slot's only `Owned`.
+        #[expect(unsafe_code)]
+        let connection = unsafe { (*slot.connection.get()).take() };
+        slot.word.retire();
+        // Closes the socket, before the slot can have a new tenant. The guard also runs when a value of the
+        // application that the connection holds panics in its own drop.
+        let _vacate = Vacate { slab: self, index };
+        drop(connection);
+    }
+}
+
+struct Vacate<'s, C: AsFd> {
+    slab: &'s Slab<C>,
+    index: u32,
+}
+
+impl<C: AsFd> Drop for Vacate<'_, C> {
+    fn drop(&mut self) {
+        let mut vacancies = self.slab.vacancies.lock();
+        vacancies.free.push(self.index);
+        self.slab.open.fetch_sub(1, Ordering::SeqCst);
+        if self.slab.watchers.load(Ordering::SeqCst) > 0 {
+            self.slab.change.notify_all();
+        }
+    }
+}
+
+impl<C> Slot<C> {
+    fn new() -> Self {
+        Self {
+            word: Word::vacant(),
+            deadline: Deadline::default(),
+            socket: AtomicI32::new(-1),
+            connection: UnsafeCell::new(None),
+        }
+    }
+}
+
+impl<C> std::fmt::Debug for Slab<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slab").field("capacity", &self.capacity).field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+/// The right to touch one connection. Dropping it ends the connection.
+pub(super) struct Owned<'s, C: AsFd> {
+    slab: &'s Slab<C>,
+    slot: &'s Slot<C>,
+    index: u32,
+}
+
+impl<C: AsFd> Owned<'_, C> {
+    pub(super) fn token(&self) -> Token {
+        Token { generation: self.slot.word.generation(), index: self.index }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut C {
+        // SAFETY: this is the only `Owned` of the slot, borrowed mutably.
+        #[expect(unsafe_code)]
+        let connection = unsafe { &mut *self.slot.connection.get() };
+        connection.as_mut().expect("only retire empties an owned slot")
+    }
+
+    /// The deadline that the last owner set.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        self.slot.deadline.get()
+    }
+
+    /// Takes the news recorded since the last time.
+    pub(super) fn take_edges(&mut self) -> Edges {
+        self.slot.word.take_edges()
+    }
+
+    /// Lets go of the connection; gives it back when there is news.
+    pub(super) fn release(self, deadline: Option<Tick>, idle: bool) -> Result<(), Self> {
+        self.slot.deadline.set(deadline);
+        if self.slot.word.release(idle) {
+            std::mem::forget(self);
+            Ok(())
+        } else {
+            Err(self)
+        }
+    }
+
+    /// Hands the connection to the run queue.
+    pub(super) fn enqueue(self) -> Queued {
+        let queued = Queued { index: self.index };
+        self.slot.deadline.set(None);
+        self.slot.word.enqueue();
+        std::mem::forget(self);
+        queued
+    }
+}
+
+impl<C: AsFd> Drop for Owned<'_, C> {
+    fn drop(&mut self) {
+        self.slab.retire(self.slot, self.index);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    fn slab() -> (Slab<UnixStream>, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a socket pair");
+        let slab = Slab::new(1);
+        slab.insert(near, Tick::default(), |_, _| Ok(())).expect("room for one");
+        (slab, far)
+    }
+
+    #[test]
+    fn a_full_slab_takes_no_more() {
+        let (slab, far) = slab();
+        assert!(slab.insert(far, Tick::default(), |_, _| Ok(())).is_err());
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_registered_leaves_its_slot() {
+        let (near, _far) = UnixStream::pair().expect("a socket pair");
+        let slab = Slab::new(1);
+        assert!(slab.insert(near, Tick::default(), |_, _| Err(io::ErrorKind::OutOfMemory.into())).is_err());
+        assert_eq!(slab.open(), 0);
+    }
+
+    #[test]
+    fn dropping_the_ownership_closes_the_socket_and_frees_the_slot() {
+        use std::io::Read;
+        let (slab, mut far) = slab();
+        drop(slab.claim_if_free(0));
+        assert_eq!(far.read(&mut [0]).expect("end of stream"), 0);
+        assert_eq!(slab.open(), 0);
+        assert!(slab.insert(far, Tick::default(), |_, _| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn the_run_queue_gives_an_ownership_back_once() {
+        let (slab, _far) = slab();
+        let queued = slab.claim_if_free(0).expect("free").enqueue();
+        assert!(slab.claim_if_free(0).is_none());
+        let owned = slab.dequeue(&queued);
+        assert!(owned.is_some());
+        assert!(slab.dequeue(&queued).is_none());
+    }
+
+    #[test]
+    fn the_socket_of_an_owned_connection_can_be_used_and_that_of_a_vacant_slot_cannot() {
+        let (slab, _far) = slab();
+        let owned = slab.claim_if_free(0).expect("free");
+        let mut calls = 0;
+        slab.with_socket(0, |_| calls += 1);
+        drop(owned);
+        slab.with_socket(0, |_| calls += 1);
+        assert_eq!(calls, 1);
+    }
+}

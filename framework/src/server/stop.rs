@@ -1,0 +1,189 @@
+//! The end of a server, in order, under one absolute deadline.
+//!
+//! ```text
+//! Running ─► Draining: no new connections, idle ones may send one more request, every response closes
+//!         ─► Closing:  idle connections are closed; what is in flight goes on
+//!         ─► Stopped:  what is left is cut off, and the service is told
+//!         ─► Ended:    threads end as they come back
+//! ```
+//!
+//! Only threads that this server started are waited for, and only those that are not inside application code at the deadline.
+
+use super::Running;
+use super::connection::{HttpConnection, State};
+use super::run_queue::Waiting;
+use super::scheduler::{Phase, Role};
+use super::slab::Owned;
+use super::word::Edges;
+use super::workers::WorkerState;
+use super::workspace::{Shared, Workspace};
+use parking_lot::{Condvar, Mutex};
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How a stop went.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct StopReport {
+    /// The requests that had not ended by the deadline, as `GET /path` with their age; empty when all went well.
+    pub unfinished: Vec<(String, Duration)>,
+}
+
+/// How often connections are looked at again while the server waits for them.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long threads that are not inside application code are waited for. They need microseconds.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Running {
+    /// Runs through all phases; a second call does nothing.
+    pub(super) fn stop(&mut self, deadline: Duration) -> StopReport {
+        let began = Instant::now();
+        let shared = self.shared.clone();
+        let scheduler = &shared.scheduler;
+        if scheduler.phase() >= Phase::Stopped {
+            return StopReport::default();
+        }
+        scheduler.enter(Phase::Draining);
+        self.listener.close(&shared);
+        self.alarm.ring_loudly();
+        let left = |limit: Duration| limit.saturating_sub(began.elapsed());
+        let drain_idle = shared.settings.drain_idle.min(deadline);
+        while scheduler.slab.open() > 0 && !left(drain_idle).is_zero() {
+            scheduler.slab.wait_for_change(left(drain_idle), || scheduler.slab.open() == 0);
+        }
+        scheduler.enter(Phase::Closing);
+        let mut workspace = None;
+        while scheduler.slab.open() > 0 && !left(deadline).is_zero() {
+            let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), shared.settings.threads + 1));
+            close_idle(&shared, work);
+            scheduler.slab.wait_for_change(left(deadline).min(LOOK), || scheduler.slab.open() == 0);
+        }
+        let report = shared.unfinished();
+        scheduler.enter(Phase::Stopped);
+        shared.cut_off();
+        scheduler.enter(Phase::Ended);
+        self.alarm.ring_loudly();
+        let stuck = || shared.worker_states().iter().filter(|worker| worker.request.is_some()).count();
+        self.threads.end(stuck);
+        // Without a worker nobody tells the service of these; they are dropped.
+        while let Some(entry) = scheduler.queue.pop() {
+            drop(scheduler.slab.dequeue(&entry.connection));
+        }
+        report
+    }
+}
+
+/// Lets every connection that nobody owns see that idle ones shall close.
+fn close_idle(shared: &Shared, work: &mut Workspace) {
+    for index in shared.scheduler.slab.indexes() {
+        if let Some(mut owned) = shared.scheduler.slab.claim_if_free(index) {
+            if matches!(owned.connection().state, State::Idle | State::Head { .. }) {
+                shared.scheduler.drive(owned, Edges::NONE, Role::Attendant, work);
+            } else {
+                shared.scheduler.put_down(owned);
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn worker_states(&self) -> Vec<WorkerState> {
+        let records = self.scheduler.records[..self.settings.threads].iter().enumerate();
+        records
+            .map(|(index, record)| WorkerState { number: index + 1, request: record.request(self.scheduler.clock) })
+            .collect()
+    }
+
+    /// What is being answered: by workers, in the queue, parked, or on its way out.
+    fn unfinished(&self) -> StopReport {
+        let scheduler = &self.scheduler;
+        let mut unfinished: Vec<_> = self.worker_states().into_iter().filter_map(|worker| worker.request).collect();
+        let mut look = |owned: &mut Owned<'_, HttpConnection>| {
+            if let Some(exchange) = owned.connection().in_flight() {
+                let request = &exchange.request;
+                unfinished.push((format!("{} {}", request.method(), request.path()), request.received().elapsed()));
+            }
+        };
+        for _ in 0..scheduler.queue.len() {
+            let Some(entry) = scheduler.queue.pop() else { break };
+            if let Some(mut owned) = scheduler.slab.dequeue(&entry.connection) {
+                look(&mut owned);
+                scheduler.push(owned, entry.waiting);
+            }
+        }
+        for index in scheduler.slab.indexes() {
+            if let Some(mut owned) = scheduler.slab.claim_if_free(index) {
+                look(&mut owned);
+                scheduler.put_down(owned);
+            }
+        }
+        StopReport { unfinished }
+    }
+
+    /// Ends all connections: those with a request through a worker, which tells the service; the sockets of those that a worker is
+    /// busy with are shut down under it.
+    fn cut_off(&self) {
+        for index in self.scheduler.slab.indexes() {
+            if let Some(mut owned) = self.scheduler.slab.claim_if_free(index) {
+                if owned.connection().in_flight().is_some() {
+                    self.scheduler.push(owned, Waiting::Worker);
+                }
+            } else {
+                self.scheduler.slab.with_socket(index, |socket| {
+                    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+                });
+            }
+        }
+    }
+}
+
+/// The threads of one server.
+#[derive(Debug, Default)]
+pub(super) struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    running: Arc<(Mutex<usize>, Condvar)>,
+}
+
+impl Threads {
+    pub(super) fn spawn(&mut self, name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let running = self.running.clone();
+        *running.0.lock() += 1;
+        let ended = Ended(running);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _ended = ended;
+            life();
+        });
+        let handle =
+            thread.map_err(|error| io::Error::new(error.kind(), format!("cannot start the thread {name}: {error}")))?;
+        self.handles.push(handle);
+        Ok(())
+    }
+
+    /// Waits until all threads have ended except `stuck` ones, which are left to themselves.
+    fn end(&mut self, stuck: impl Fn() -> usize) {
+        let patience = Instant::now() + GRACE;
+        let (running, ended) = &*self.running;
+        let mut count = running.lock();
+        while *count > stuck() && Instant::now() < patience {
+            ended.wait_for(&mut count, LOOK);
+        }
+        drop(count);
+        for handle in self.handles.drain(..) {
+            if handle.is_finished() {
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+/// Counts a thread as ended when it is dropped.
+struct Ended(Arc<(Mutex<usize>, Condvar)>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        *self.0.0.lock() -= 1;
+        self.0.1.notify_all();
+    }
+}

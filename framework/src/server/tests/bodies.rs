@@ -1,0 +1,103 @@
+//! Request bodies: read before, read by the handler, or not at all.
+
+use super::*;
+
+#[test]
+fn a_large_body_goes_through_a_temporary_file() {
+    let stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    let body: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
+    client.send(&body);
+    assert!(client.answer().body == body);
+}
+
+#[test]
+fn a_body_can_be_read_by_the_handler_while_it_arrives() {
+    let stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    client.send("POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    client.send("3\r\ndef\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().text(), "abcdef");
+    assert_eq!(client.answer().text(), "/next");
+}
+
+/// B24.
+#[test]
+fn a_body_that_does_not_come_is_given_up() {
+    let stage = Stage::new(|settings| settings.body_timeout = Duration::from_millis(50));
+    for path in ["/echo", "/read"] {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"));
+        let answer = client.answer();
+        assert!(answer.closes(), "{answer:?}");
+        assert!(client.is_closed());
+    }
+    assert_eq!(*stage.puppet.refusals.lock(), [Refusal::TooSlow { setting: "server.body_timeout" }]);
+}
+
+/// C9.
+#[test]
+fn an_unread_body_does_not_become_the_next_request() {
+    let stage = Stage::new(|_| {});
+    for path in ["/discard", "/early"] {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}"));
+        assert_eq!(client.answer().text(), path);
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+        ));
+        assert_eq!(client.answer().text(), path);
+        assert_eq!(client.get("/next").text(), "/next");
+    }
+}
+
+/// C9: the rest of the body comes after the response.
+#[test]
+fn an_unread_body_that_is_still_coming_is_discarded() {
+    let stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    client.send("POST /discard HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    assert!(!client.answer().closes());
+    client.send([b'x'; 1000]);
+    assert_eq!(client.get("/next").text(), "/next");
+}
+
+/// B14, C10.
+#[test]
+fn an_early_answer_reaches_a_client_that_is_still_sending() {
+    let stage = Stage::new(|_| {});
+    for path in ["/discard", "/small"] {
+        let mut client = stage.connect();
+        client.send(format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"));
+        client.send(vec![b'x'; 200_000]);
+        let answer = client.answer();
+        assert!(answer.closes());
+        assert_eq!(answer.status(), if path == "/small" { "413" } else { "200" });
+    }
+}
+
+#[test]
+fn a_client_that_asks_is_told_to_continue_when_the_body_is_wanted() {
+    let stage = Stage::new(|_| {});
+    for path in ["/echo", "/read"] {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"));
+        assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("abc");
+        assert_eq!(client.answer().text(), "abc");
+    }
+}
+
+/// C12.
+#[test]
+fn a_client_that_asks_is_not_told_to_continue_when_the_body_is_not_wanted() {
+    let stage = Stage::new(|_| {});
+    for (path, status) in [("/discard", "200"), ("/early", "200"), ("/small", "413")] {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.closes()), (status, true), "{path}");
+        assert!(client.is_closed());
+    }
+}

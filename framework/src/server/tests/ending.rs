@@ -1,0 +1,112 @@
+//! The end of a server: drained, in order, on time.
+
+use super::*;
+
+/// H2, H3.
+#[test]
+fn idle_connections_are_not_waited_for() {
+    let mut stage = Stage::new(|_| {});
+    let mut idle: Vec<_> = (0..10).map(|_| stage.connect()).collect();
+    for client in &mut idle {
+        client.get("/");
+    }
+    let began = Instant::now();
+    let report = stage.stop(SOON);
+    assert!(report.unfinished.is_empty());
+    assert!(began.elapsed() < SOON / 2);
+    assert!(idle.iter_mut().all(Client::is_closed));
+}
+
+/// H23.
+#[test]
+fn a_running_request_is_answered_and_told_to_close() {
+    let mut stage = Stage::new(|_| {});
+    let mut client = stage.block();
+    let server = stage.server.take().expect("running");
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    eventually("the end of accepting", || TcpStream::connect(stage.address).is_err());
+    stage.release.send(()).expect("the puppet waits");
+    let answer = client.answer();
+    assert_eq!((answer.text(), answer.closes()), ("released", true));
+    drop(client);
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+/// H22, H21.
+#[test]
+fn an_idle_connection_may_send_one_more_request_while_draining() {
+    let mut stage = Stage::new(|settings| settings.drain_idle = SOON);
+    let mut client = stage.connect();
+    client.get("/");
+    let server = stage.server.take().expect("running");
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    eventually("the end of accepting", || TcpStream::connect(stage.address).is_err());
+    let answer = client.get("/last");
+    assert_eq!((answer.text(), answer.closes()), ("/last", true));
+    drop(client);
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+/// H4, L9.
+#[test]
+fn a_handler_that_never_ends_is_reported_and_left() {
+    let mut stage = Stage::new(|_| {});
+    let mut client = stage.block();
+    let report = stage.stop(Duration::from_millis(50));
+    assert_eq!(report.unfinished.len(), 1);
+    assert_eq!(report.unfinished[0].0, "GET /block");
+    assert!(client.is_closed());
+    stage.release.send(()).expect("the puppet waits");
+}
+
+/// H23: a request that was received before the stop, but waits for a worker.
+#[test]
+fn a_queued_request_is_answered() {
+    let mut stage = Stage::new(|settings| settings.threads = 1);
+    let mut busy = stage.block();
+    let mut queued = stage.connect();
+    queued.send("GET /queued HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("a queued request", || stage.server().statistics().queued == 1);
+    let server = stage.server.take().expect("running");
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    eventually("the end of accepting", || TcpStream::connect(stage.address).is_err());
+    stage.release.send(()).expect("the puppet waits");
+    assert_eq!(busy.answer().text(), "released");
+    assert_eq!(queued.answer().text(), "/queued");
+    drop((busy, queued));
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+/// B8: threads that belong to a server have its workers' names; other tests run beside this one.
+#[test]
+fn starting_and_stopping_leaves_no_thread_and_no_descriptor() {
+    let mut last = None;
+    for _ in 0..50 {
+        let mut stage = Stage::new(|_| {});
+        stage.connect().get("/");
+        let shared = Arc::downgrade(&stage.server().running.shared);
+        let _ = stage.stop(SOON);
+        assert!(shared.upgrade().is_none(), "a thread still holds the server");
+        last = Some(stage.address);
+    }
+    let address = last.expect("fifty rounds");
+    assert!(TcpStream::connect(address).is_err());
+}
+
+/// H9.
+#[test]
+fn the_address_is_free_at_once_after_a_stop() {
+    let mut stage = Stage::new(|_| {});
+    stage.connect().get("/");
+    let address = stage.address;
+    let _ = stage.stop(SOON);
+    let again = Stage::new(|settings| settings.address = address);
+    assert_eq!(again.connect().get("/again").text(), "/again");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_with_their_name() {
+    let settings = ServerSettings { threads: 0, ..Default::default() };
+    let error = settings.check().expect_err("no worker");
+    assert!(error.to_string().contains("server.threads"));
+}

@@ -1,0 +1,92 @@
+//! All workers busy: input and output go on, requests wait with a bound, what is beyond is told so.
+
+use super::*;
+
+/// B5, B6, B9.
+#[test]
+fn with_a_full_queue_the_answer_is_503() {
+    let stage = Stage::new(|settings| {
+        settings.threads = 1;
+        settings.queue = 1;
+    });
+    let mut busy = stage.block();
+    let mut queued = stage.connect();
+    queued.send("GET /queued HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("a queued request", || stage.server().statistics().queued == 1);
+    let answer = stage.connect().get("/refused");
+    assert_eq!((answer.status(), answer.closes()), ("503", true));
+    assert_eq!(field(&answer.head, "retry-after"), Some("1"));
+    assert_eq!(stage.server().statistics().overload_rejections, 1);
+    stage.release.send(()).expect("the puppet waits");
+    assert_eq!(busy.answer().text(), "released");
+    assert_eq!(queued.answer().text(), "/queued");
+}
+
+/// B9, B13.
+#[test]
+fn a_request_that_waits_too_long_for_a_worker_is_answered_and_the_server_recovers() {
+    let stage = Stage::new(|settings| {
+        settings.threads = 1;
+        settings.queue_timeout = Duration::from_millis(50);
+    });
+    let mut busy = stage.block();
+    for _ in 0..5 {
+        assert_eq!(stage.connect().get("/late").status(), "503");
+    }
+    stage.release.send(()).expect("the puppet waits");
+    assert_eq!(busy.answer().text(), "released");
+    assert_eq!(stage.connect().get("/free").text(), "/free");
+    assert_eq!(stage.server().statistics().queued, 0);
+}
+
+#[test]
+fn downloads_go_on_while_all_workers_are_busy() {
+    let stage = Stage::new(|settings| settings.threads = 1);
+    let mut download = stage.connect();
+    download.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    download.head();
+    let _busy = stage.block();
+    assert_eq!(download.exactly(LARGE).len(), LARGE);
+    stage.release.send(()).expect("the puppet waits");
+}
+
+/// B7.
+#[test]
+fn clients_that_vanish_under_overload_harm_nothing() {
+    let stage = Stage::new(|settings| {
+        settings.threads = 1;
+        settings.queue = 0;
+    });
+    let mut busy = stage.block();
+    for _ in 0..200 {
+        stage.connect().send("GET /refused HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    assert_eq!(stage.connect().get("/refused").status(), "503");
+    stage.release.send(()).expect("the puppet waits");
+    assert_eq!(busy.answer().text(), "released");
+    assert_eq!(stage.connect().get("/free").text(), "/free");
+}
+
+/// B3.
+#[test]
+fn a_busy_connection_does_not_starve_another() {
+    let stage = Stage::new(|settings| settings.threads = 1);
+    let mut greedy = stage.connect();
+    greedy.send("GET /greedy HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
+    let mut modest = stage.connect();
+    assert_eq!(modest.get("/modest").text(), "/modest");
+    for _ in 0..1000 {
+        assert_eq!(greedy.answer().text(), "/greedy");
+    }
+}
+
+#[test]
+fn one_can_see_what_workers_do() {
+    let stage = Stage::new(|_| {});
+    let _busy = stage.block();
+    let requests: Vec<_> = stage.server().workers().into_iter().filter_map(|worker| worker.request).collect();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].0, "GET /block");
+    assert_eq!(stage.server().statistics().workers_busy, 1);
+    stage.release.send(()).expect("the puppet waits");
+}

@@ -1,0 +1,96 @@
+//! Responses: large ones, streams, HEAD, failures.
+
+use super::*;
+
+/// B26.
+#[test]
+fn a_large_response_to_a_slow_reader_holds_no_worker() {
+    let stage = Stage::new(|settings| settings.threads = 1);
+    let mut readers: Vec<_> = (0..5).map(|_| stage.connect()).collect();
+    for reader in &mut readers {
+        reader.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    assert_eq!(stage.connect().get("/free").text(), "/free");
+    for reader in &mut readers {
+        let answer = reader.answer();
+        assert!(answer.body.len() == LARGE && answer.body.iter().all(|&byte| byte == b'x'));
+    }
+}
+
+/// B24.
+#[test]
+fn a_reader_that_takes_nothing_is_cut_off() {
+    let stage = Stage::new(|settings| settings.write_timeout = Duration::from_millis(50));
+    let mut client = stage.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (_, delivery) = stage.next_end();
+    assert!(!delivery.complete);
+    assert!(delivery.body_bytes < LARGE as u64);
+}
+
+#[test]
+fn a_stream_arrives_chunk_by_chunk_as_it_is_made() {
+    let mut stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    client.send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(field(&client.head(), "transfer-encoding"), Some("chunked"));
+    let chunks = stage.chunks.take().expect("not used yet");
+    for text in ["one", "two"] {
+        chunks.send(text.into()).expect("the stream is open");
+        assert_eq!(client.exactly(8), format!("3\r\n{text}\r\n").into_bytes());
+    }
+    drop(chunks);
+    assert_eq!(client.exactly(5), b"0\r\n\r\n");
+    assert_eq!(stage.next_end().1.body_bytes, 6);
+    assert_eq!(client.get("/next").text(), "/next");
+}
+
+/// K9.
+#[test]
+fn a_stream_that_fails_ends_without_its_last_chunk() {
+    let stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    client.send("GET /broken-stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head();
+    assert_eq!(client.rest(), b"5\r\nfirst\r\n");
+    assert!(!stage.next_end().1.complete);
+}
+
+/// C13.
+#[test]
+fn head_gets_the_head_and_no_byte_of_the_body() {
+    let stage = Stage::new(|_| {});
+    for path in ["/page", "/large", "/stream"] {
+        let mut client = stage.connect();
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        client.head();
+        assert!(client.is_closed(), "{path}");
+        assert_eq!(stage.next_end().1.body_bytes, 0);
+    }
+}
+
+/// B12.
+#[test]
+fn a_panic_in_the_service_costs_one_response() {
+    let stage = Stage::new(|settings| settings.threads = 1);
+    for _ in 0..20 {
+        for path in ["/panic", "/start-panics"] {
+            let answer = stage.connect().get(path);
+            assert_eq!((answer.status(), answer.closes()), ("500", true));
+        }
+        assert_eq!(stage.connect().get("/end-panics").status(), "200");
+    }
+    let statistics = stage.server().statistics();
+    assert_eq!((statistics.workers_alive, statistics.workers_replaced), (1, 0));
+}
+
+#[test]
+fn a_1_0_client_is_kept_or_closed_as_it_asks() {
+    let stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    client.send("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(field(&client.answer().head, "connection"), Some("keep-alive"));
+    client.send("GET /b HTTP/1.0\r\n\r\n");
+    assert_eq!(client.answer().text(), "/b");
+    assert!(client.is_closed());
+}

@@ -1,0 +1,35 @@
+//! Wakers of parked requests.
+//!
+//! A waker is one more source of news for a connection: it records an edge in the ownership word. If nobody owns the connection, the
+//! waker does, and puts it into the run queue; if somebody does, the owner sees the edge before it lets go. So a wake-up
+//! cannot be lost, also when it comes while the request is still on its way into parking. A waker that outlives its
+//! request, connection or server does nothing, or wakes in vain.
+
+use super::slab::Token;
+use super::word::Edges;
+use super::workspace::Shared;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+
+pub(super) struct ParkWaker {
+    shared: Weak<Shared>,
+    token: Token,
+}
+
+impl ParkWaker {
+    pub(super) fn waker(shared: &Arc<Shared>, token: Token) -> Waker {
+        Waker::from(Arc::new(Self { shared: Arc::downgrade(shared), token }))
+    }
+}
+
+impl Wake for ParkWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.scheduler.wake(self.token, Edges::WOKEN);
+        }
+    }
+}

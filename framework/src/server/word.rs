@@ -1,0 +1,415 @@
+//! The ownership word: who may touch a connection, and what happened to it meanwhile, in one atomic word.
+//!
+//! Whoever sets [`RUN`](Word) owns the connection in the slot; everybody else who has news for it (an event of the
+//! poller, a waker) leaves them as an *edge* in the same word. The owner cannot let go while an edge is
+//! recorded: the release is a compare-and-swap from "no edges". So there is no moment in which news can be lost, and no second
+//! location whose order would matter. The generation makes news for an earlier tenant of the slot void.
+//!
+//! ```text
+//!              claim (free)                     take_edges, step, ...
+//!   free ───────────────────────► owned ◄──────────────────────────────┐
+//!    ▲                              │ release: edges recorded? ── yes ──┘
+//!    └──────────────── no ──────────┤
+//!                                   ├─ enqueue ─► owned by the run queue ─ dequeue ─► owned
+//!   vacant ◄──────── retire ────────┘      (RUN stays set; whoever clears QUEUED owns)
+//!      └─ publish ─► fresh ─ settle ─► free     (fresh: only news of the poller may claim)
+//! ```
+//!
+//! This file knows no slot and no socket; `slab.rs` does. The specification is an exhaustive model with the same
+//! operations; the loom model at the end of this file checks the orderings.
+
+use super::primitive::{AtomicU64, Ordering, give_way};
+
+/// News for a connection, as a set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Edges(u32);
+
+impl Edges {
+    pub(super) const NONE: Self = Self(0);
+    /// There may be something to read.
+    pub(super) const READABLE: Self = Self(1 << 1);
+    /// There may be room to write.
+    pub(super) const WRITABLE: Self = Self(1 << 2);
+    /// The peer will send no more.
+    pub(super) const HALF_CLOSED: Self = Self(1 << 3);
+    /// The connection is dead in both directions.
+    pub(super) const GONE: Self = Self(1 << 4);
+    /// What a parked request waits for may have happened.
+    pub(super) const WOKEN: Self = Self(1 << 5);
+    /// The deadline of the slot has passed. Never recorded: only who claimed a free slot passes it on.
+    pub(super) const EXPIRED: Self = Self(1 << 6);
+
+    pub(super) fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl std::ops::BitOr for Edges {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl std::ops::BitOrAssign for Edges {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// See the module's documentation.
+///
+/// ```text
+/// { generation: 32 | unused: 20 | VACANT PINNED IDLE FRESH QUEUED | WOKEN GONE HALF_CLOSED WRITABLE READABLE | RUN }
+/// ```
+#[derive(Debug)]
+pub(super) struct Word(AtomicU64);
+
+/// Somebody owns the connection: a thread, the run queue, or (with VACANT) the free list.
+const RUN: u64 = 1;
+const EDGES: u64 = 0b11_1110;
+/// The owner is the run queue.
+const QUEUED: u64 = 1 << 7;
+/// The socket is being registered with the poller: free for the poller's news, not for the ticker.
+const FRESH: u64 = 1 << 8;
+/// Released between two requests: may be closed to make room.
+const IDLE: u64 = 1 << 9;
+/// Somebody who is not the owner uses the socket for one system call: it must not be closed.
+const PINNED: u64 = 1 << 10;
+/// No connection here.
+const VACANT: u64 = 1 << 11;
+
+impl Word {
+    pub(super) fn vacant() -> Self {
+        Self(AtomicU64::new(RUN | VACANT))
+    }
+
+    pub(super) fn generation(&self) -> u32 {
+        generation(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Whether the connection was released between two requests. A hint: claim to be sure.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & (IDLE | RUN) == IDLE
+    }
+
+    /// Records `edges`; true makes the caller the owner.
+    pub(super) fn claim(&self, for_generation: u32, edges: Edges) -> bool {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            if generation(seen) != for_generation {
+                return false;
+            }
+            let owned = seen & RUN != 0;
+            let next = if owned { seen } else { (seen | RUN) & !(FRESH | IDLE) } | u64::from(edges.0);
+            // Acquire: a new owner sees all that the last one did. Release: the owner that takes the edge sees
+            // what its sender did before, such as giving a lock to the woken request.
+            match self.0.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return !owned,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Makes the caller the owner if nobody is. For the ticker, the acceptor and stop, who come back anyway.
+    pub(super) fn claim_if_free(&self) -> bool {
+        let seen = self.0.load(Ordering::Relaxed);
+        seen & (RUN | FRESH) == 0
+            && self.0.compare_exchange(seen, (seen | RUN) & !IDLE, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes the recorded edges. Only the owner may.
+    pub(super) fn take_edges(&self) -> Edges {
+        let seen = self.0.fetch_and(!EDGES, Ordering::Acquire);
+        Edges((seen & EDGES) as u32)
+    }
+
+    /// Ends the ownership; false when edges were recorded: the caller is still the owner and must look again.
+    pub(super) fn release(&self, idle: bool) -> bool {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            if seen & EDGES != 0 {
+                return false;
+            }
+            let next = seen & !RUN | if idle { IDLE } else { 0 };
+            match self.0.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Moves the ownership into the run queue.
+    pub(super) fn enqueue(&self) {
+        self.0.fetch_or(QUEUED, Ordering::Release);
+    }
+
+    /// Moves the ownership from the run queue to the caller; false when the run queue did not have it.
+    pub(super) fn dequeue(&self) -> bool {
+        self.0.fetch_and(!QUEUED, Ordering::Acquire) & QUEUED != 0
+    }
+
+    /// Lets the poller's news claim the connection that was just put in. Called by who took the slot from the free list.
+    pub(super) fn publish(&self) {
+        let generation = self.0.load(Ordering::Relaxed) >> 32;
+        self.0.store(generation << 32 | FRESH, Ordering::Release);
+    }
+
+    /// The socket is registered: from now on the ticker may claim the connection too.
+    pub(super) fn settle(&self, for_generation: u32) {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        while generation(seen) == for_generation && seen & FRESH != 0 {
+            match self.0.compare_exchange_weak(seen, seen & !FRESH, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Voids all tokens of this connection and makes the slot vacant. Only the owner may; afterwards the socket can be
+    /// closed, since nobody has it pinned.
+    pub(super) fn retire(&self) {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            if seen & PINNED != 0 {
+                give_way();
+                seen = self.0.load(Ordering::Relaxed);
+                continue;
+            }
+            let next = u64::from(generation(seen).wrapping_add(1)) << 32 | RUN | VACANT;
+            // Acquire pairs with unpin: the system call on the socket is over.
+            match self.0.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Keeps the socket of a connection that somebody else owns from being closed, until [`unpin`](Self::unpin).
+    pub(super) fn pin(&self) -> bool {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        while seen & (VACANT | PINNED) == 0 && seen & RUN != 0 {
+            match self.0.compare_exchange_weak(seen, seen | PINNED, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    pub(super) fn unpin(&self) {
+        self.0.fetch_and(!PINNED, Ordering::Release);
+    }
+}
+
+fn generation(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn free() -> Word {
+        let word = Word::vacant();
+        word.publish();
+        word.settle(0);
+        word
+    }
+
+    #[test]
+    fn only_the_first_claim_owns() {
+        let word = free();
+        assert!(word.claim(0, Edges::READABLE));
+        assert!(!word.claim(0, Edges::READABLE));
+        assert!(!word.claim_if_free());
+    }
+
+    #[test]
+    fn an_edge_for_an_owned_connection_stops_its_release() {
+        let word = free();
+        assert!(word.claim(0, Edges::READABLE));
+        assert_eq!(word.take_edges(), Edges::READABLE);
+        assert!(!word.claim(0, Edges::WOKEN));
+        assert!(!word.release(false));
+        assert_eq!(word.take_edges(), Edges::WOKEN);
+        assert!(word.release(false));
+        assert!(word.claim_if_free());
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_tenant_is_void() {
+        let word = free();
+        assert!(word.claim(0, Edges::READABLE));
+        word.retire();
+        word.publish();
+        assert!(!word.claim(0, Edges::GONE));
+        assert!(word.claim(1, Edges::READABLE));
+        assert_eq!(word.take_edges(), Edges::READABLE);
+    }
+
+    #[test]
+    fn a_vacant_slot_cannot_be_claimed_or_pinned() {
+        let word = Word::vacant();
+        assert!(!word.claim_if_free());
+        assert!(!word.pin());
+    }
+
+    #[test]
+    fn a_fresh_connection_is_open_to_the_poller_alone() {
+        let word = Word::vacant();
+        word.publish();
+        assert!(!word.claim_if_free());
+        assert!(word.claim(0, Edges::READABLE));
+        word.settle(0);
+        assert!(!word.claim_if_free(), "settling late must not take the ownership away");
+    }
+
+    #[test]
+    fn the_run_queue_owns_what_is_in_it_once() {
+        let word = free();
+        assert!(word.claim(0, Edges::READABLE));
+        word.enqueue();
+        assert!(!word.claim(0, Edges::READABLE));
+        assert!(word.dequeue());
+        assert!(!word.dequeue());
+    }
+
+    #[test]
+    fn idle_is_visible_only_while_nobody_owns() {
+        let word = free();
+        assert!(word.claim(0, Edges::NONE));
+        assert!(word.release(true));
+        assert!(word.is_idle());
+        assert!(word.claim(0, Edges::READABLE));
+        assert!(!word.is_idle());
+    }
+}
+
+/// Run with `RUSTFLAGS="--cfg loom" cargo test -p kirsch --lib --release server::word`.
+#[cfg(all(test, loom))]
+mod model {
+    use super::*;
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    struct Slot {
+        word: Word,
+        /// Edges that an owner has handled; touched by the owner alone, which loom checks.
+        handled: UnsafeCell<u32>,
+    }
+
+    impl Slot {
+        fn free() -> Arc<Self> {
+            let slot = Self { word: Word::vacant(), handled: UnsafeCell::new(0) };
+            slot.word.publish();
+            slot.word.settle(0);
+            Arc::new(slot)
+        }
+
+        fn drive(&self) {
+            loop {
+                let edges = self.word.take_edges();
+                // SAFETY: the caller owns the slot; loom reports it if another thread is in here too.
+                self.handled.with_mut(|handled| unsafe { *handled |= edges.0 });
+                if self.word.release(false) {
+                    return;
+                }
+            }
+        }
+
+        fn event(&self, edges: Edges) {
+            if self.word.claim(0, edges) {
+                self.drive();
+            }
+        }
+    }
+
+    #[test]
+    fn no_edge_is_lost_and_there_is_one_owner() {
+        loom::model(|| {
+            let slot = Slot::free();
+            let events = [Edges::READABLE, Edges::WOKEN].map(|edges| {
+                let slot = slot.clone();
+                thread::spawn(move || slot.event(edges))
+            });
+            if slot.word.claim_if_free() {
+                slot.drive();
+            }
+            for event in events {
+                event.join().expect("no panic in the model");
+            }
+            assert!(slot.word.claim_if_free());
+            // SAFETY: all other threads have ended.
+            let handled = slot.handled.with(|handled| unsafe { *handled });
+            assert_eq!(handled, (Edges::READABLE | Edges::WOKEN).0);
+        });
+    }
+
+    #[test]
+    fn the_run_queue_passes_the_connection_on() {
+        loom::model(|| {
+            let slot = Slot::free();
+            assert!(slot.word.claim(0, Edges::READABLE));
+            slot.word.enqueue();
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || {
+                    if slot.word.dequeue() {
+                        slot.drive();
+                    }
+                })
+            };
+            slot.event(Edges::WOKEN);
+            worker.join().expect("no panic in the model");
+            // SAFETY: all other threads have ended.
+            let handled = slot.handled.with(|handled| unsafe { *handled });
+            assert_eq!(handled, (Edges::READABLE | Edges::WOKEN).0);
+        });
+    }
+
+    #[test]
+    fn a_pinned_socket_is_closed_after_it_was_used() {
+        loom::model(|| {
+            let slot = Slot::free();
+            assert!(slot.word.claim(0, Edges::NONE));
+            let user = {
+                let slot = slot.clone();
+                thread::spawn(move || {
+                    if slot.word.pin() {
+                        // SAFETY: the pin keeps the owner from touching the cell; loom checks it.
+                        slot.handled.with(|handled| unsafe { *handled });
+                        slot.word.unpin();
+                    }
+                })
+            };
+            slot.word.retire();
+            // SAFETY: the owner, and nobody has it pinned.
+            slot.handled.with_mut(|handled| unsafe { *handled = 7 });
+            user.join().expect("no panic in the model");
+        });
+    }
+
+    #[test]
+    fn a_stale_event_does_not_touch_the_next_tenant() {
+        loom::model(|| {
+            let slot = Slot::free();
+            let stale = {
+                let slot = slot.clone();
+                thread::spawn(move || slot.event(Edges::READABLE))
+            };
+            if slot.word.claim(0, Edges::GONE) {
+                slot.word.retire();
+                // SAFETY: vacant, so the cell belongs to who takes the slot from the free list.
+                slot.handled.with_mut(|handled| unsafe { *handled = 0 });
+                slot.word.publish();
+                slot.word.settle(1);
+                assert!(slot.word.claim_if_free());
+                assert_eq!(slot.word.take_edges(), Edges::NONE);
+            }
+            stale.join().expect("no panic in the model");
+        });
+    }
+}

@@ -1,0 +1,183 @@
+//! What a thread lends to the connections it steps: buffers, spare exchanges, the date.
+//!
+//! A connection between two requests owns none of these. What is left over at the end of a step (an
+//! unfinished head, unsent output) moves into the connection, and back at the next step.
+
+use super::connection::HttpConnection;
+use super::scheduler::Scheduler;
+use super::workers::WorkerRecord;
+use super::{ServerSettings, Service};
+use crate::exchange::Exchange;
+use crate::http::DateCache;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+
+/// What all threads of a server share.
+pub(super) struct Shared {
+    pub(super) scheduler: Scheduler<HttpConnection>,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) settings: ServerSettings,
+}
+
+pub(super) struct Workspace {
+    pub(super) shared: Arc<Shared>,
+    pub(super) input: Input,
+    pub(super) output: Output,
+    #[expect(clippy::vec_box, reason = "exchanges move between here and connections as boxes")]
+    spare: Vec<Box<Exchange>>,
+    date: DateCache,
+    record: usize,
+}
+
+/// Room for one read. With much more room than a request needs, a read that leaves some of it empty is the rule, and shows
+/// without a second system call that the socket has nothing more.
+const INPUT: usize = 64 * 1024;
+/// As many as responses leave in one write.
+const MOST_SPARE: usize = 16;
+/// A larger output buffer is not kept.
+const MOST_OUTPUT: usize = 256 * 1024;
+
+impl Workspace {
+    /// For the thread with this record of the scheduler.
+    pub(super) fn new(shared: Arc<Shared>, record: usize) -> Self {
+        let input = Input::new(INPUT.max(2 * shared.settings.head.head));
+        Self { shared, input, output: Output::default(), spare: Vec::new(), date: DateCache::new(), record }
+    }
+
+    pub(super) fn record(&self) -> &WorkerRecord {
+        &self.shared.scheduler.records[self.record]
+    }
+
+    /// Forgets what a step left behind that panicked: it must not reach another client.
+    pub(super) fn reset(&mut self) {
+        self.input.clear();
+        self.output.bytes.clear();
+        self.output.sent = 0;
+        self.output.answered.clear();
+    }
+
+    /// An empty exchange.
+    pub(super) fn exchange(&mut self) -> Box<Exchange> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes an exchange back that was not used.
+    pub(super) fn put_back(&mut self, exchange: Box<Exchange>) {
+        if self.spare.len() < MOST_SPARE {
+            self.spare.push(exchange);
+        }
+    }
+
+    /// The value of the Date field now.
+    pub(super) fn date(&mut self) -> &[u8; 29] {
+        let second = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
+        self.date.render(u64::try_from(second).unwrap_or(0))
+    }
+}
+
+/// Received bytes that are not used yet: a window of a buffer.
+pub(super) struct Input {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    fn new(size: usize) -> Self {
+        Self { buffer: vec![0; size].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(super) fn consume(&mut self, length: usize) {
+        self.start += length;
+        debug_assert!(self.start <= self.end, "only what is there can be used");
+    }
+
+    pub(super) fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    /// Room for more, behind what is there.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    /// This much was written into the room.
+    pub(super) fn extend(&mut self, length: usize) {
+        self.end += length;
+    }
+
+    /// Takes over what a connection has kept.
+    pub(super) fn load(&mut self, kept: &mut Vec<u8>) {
+        if !kept.is_empty() {
+            debug_assert!(self.is_empty(), "a connection keeps input only between steps");
+            self.clear();
+            self.buffer[..kept.len()].copy_from_slice(kept);
+            self.end = kept.len();
+            // An idle connection keeps no buffer.
+            *kept = Vec::new();
+        }
+    }
+
+    /// Leaves to the connection what the step did not use.
+    pub(super) fn store(&mut self, kept: &mut Vec<u8>) {
+        if !self.is_empty() {
+            kept.extend_from_slice(self.bytes());
+        }
+        self.clear();
+    }
+}
+
+/// Responses on their way out: bytes, and the exchanges that end when these are sent.
+#[derive(Default)]
+pub(super) struct Output {
+    pub(super) bytes: Vec<u8>,
+    sent: usize,
+    pub(super) answered: Vec<Answered>,
+}
+
+/// An exchange whose whole response is in the output.
+pub(super) struct Answered {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) body_bytes: u64,
+    /// The service has seen the exchange in `start`; otherwise only the refusal for overload.
+    pub(super) started: bool,
+}
+
+impl Output {
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsent().is_empty() && self.answered.is_empty()
+    }
+
+    pub(super) fn advance(&mut self, length: usize) {
+        self.sent += length;
+        if self.sent == self.bytes.len() {
+            self.sent = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > MOST_OUTPUT {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
