@@ -27,6 +27,9 @@ mod store;
 mod tool;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use cookie::{CookieLifetime, SameSite, Secure};
 pub use data::Data;
 pub use id::SessionId;

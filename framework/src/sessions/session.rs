@@ -340,12 +340,13 @@ impl Session {
     pub(super) fn lock_for_handler(&self, trail: &Trail) -> Option<SessionId> {
         let is_needed = match self.settings.lock {
             LockMode::Explicit => false,
-            LockMode::Lazy => trail.handler().is_some_and(locks),
-            LockMode::Implicit | LockMode::Early => match trail.handler() {
-                Some(handler) => locks(handler) || !handler.arguments.iter().any(|argument| argument.views_session),
-                // Behind a node that is resolved late there may be any handler; without one there is only an error page.
-                None => trail.steps().iter().any(|step| matches!(step, Step::Late { .. })),
-            },
+            LockMode::Lazy => trail.locks_session(),
+            _ if trail.locks_session() => true,
+            // Behind a node that is resolved late there may be any handler. Without a handler there is only an error page.
+            _ => {
+                !trail.views_session()
+                    && (trail.handler().is_some() || trail.steps().iter().any(|step| matches!(step, Step::Late { .. })))
+            }
         };
         let state = self.state.borrow();
         if !is_needed || matches!(state.lock, Lock::Held(_)) {
@@ -494,6 +495,13 @@ impl Session {
 
     fn load(&self, state: &mut State, id: SessionId, now: Moment) -> Result<(), HttpError> {
         let record = self.shared.store.load(&id, now).map_err(|error| self.store_failed(&error))?;
+        let mut remaining = record.as_ref().map_or(Duration::ZERO, |record| record.remaining);
+        if record.is_some() && remaining < self.settings.timeout / 2 {
+            // The life is extended at the end; here so that it does not end before that.
+            let terms = Terms { now, lifetime: self.settings.timeout, cookie_sent: false };
+            self.shared.store.touch(&id, &terms).map_err(|error| self.store_failed(&error))?;
+            remaining = terms.lifetime;
+        }
         state.is_loaded = true;
         state.is_missing = record.is_none();
         state.data = record.as_ref().map(|record| record.data.clone()).unwrap_or_default();
@@ -502,7 +510,7 @@ impl Session {
             version: record.version,
             data: record.data,
             cookie_age: record.cookie_age,
-            expires: now.later(record.remaining).monotonic,
+            expires: now.later(remaining).monotonic,
         });
         Ok(())
     }
@@ -667,10 +675,6 @@ fn record_id(state: &State) -> Option<SessionId> {
 fn roll_back(state: &mut State) {
     state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
     state.fate = Fate::Keep;
-}
-
-fn locks(handler: &crate::exchange::Handler) -> bool {
-    handler.arguments.iter().any(|argument| argument.locks_session)
 }
 
 pub(super) fn from_value<T: DeserializeOwned>(key: &str, value: &Value) -> Option<T> {
