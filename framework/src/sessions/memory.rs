@@ -408,9 +408,10 @@ mod tests {
     fn the_list_stays_whole_under_random_use() {
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         let mut entries = Entries::default();
-        let now = Instant::now();
+        let mut now = Instant::now();
         let ids: Vec<_> = (0..20).map(|_| SessionId::random()).collect();
         for _ in 0..5_000 {
+            now += Duration::from_secs(1);
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
@@ -424,6 +425,7 @@ mod tests {
             let (mut at, mut before) = (entries.oldest, NONE);
             while at != NONE {
                 assert_eq!(entries.slab[at].older, before);
+                assert!(before == NONE || entries.slab[before].last_used < entries.slab[at].last_used);
                 (before, at, walked) = (at, entries.slab[at].newer, walked + 1);
             }
             assert_eq!((walked, before), (entries.index.len(), entries.newest));

@@ -653,6 +653,19 @@ fn a30_l4_regenerate_keeps_the_data_and_the_flags_in_any_order() {
 }
 
 #[test]
+fn a30_regenerate_changes_an_id_that_is_not_stored_yet() {
+    let site = Site::new(as_is, |_, session| {
+        let before = session.id();
+        session.regenerate();
+        assert!(session.id() != before && session.is_new());
+        session.set("value", "new");
+        Ok(session.id().reveal())
+    });
+    let id = site.get("login").assert_status(200).text().to_owned();
+    assert_eq!(site.client.cookie("session_id"), Some(id));
+}
+
+#[test]
 fn a30_a_failed_login_leaves_the_old_session() {
     let site = Site::new(as_is, |_, session| {
         session.regenerate();
