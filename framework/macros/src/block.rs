@@ -7,7 +7,7 @@ use crate::marks::{ChildMark, ExposeMark, take_mark};
 use crate::method::Method;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Attribute, Error, ImplItem, Item, ItemImpl, Type, ext::IdentExt, spanned::Spanned};
+use syn::{Attribute, Error, ImplItem, Item, ItemImpl, Type, ext::IdentExt, parse_quote};
 
 /// What the block is published as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,16 +92,16 @@ impl Errors {
     }
 }
 
-pub(crate) fn expand(kind: Kind, attribute: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(kind: Kind, attribute: &TokenStream, item: &TokenStream) -> TokenStream {
     let name = kind.name();
     let mut errors = Errors::default();
     if !attribute.is_empty() {
         errors.at(
-            &attribute,
+            attribute,
             format!("`#[{name}]` takes nothing in parentheses; mark methods with `#[expose]` or `#[child]`"),
         );
     }
-    let mut block = match syn::parse2(item.clone()) {
+    let mut block = match syn::parse2::<Item>(item.clone()) {
         Ok(Item::Impl(block)) => block,
         Ok(Item::Struct(other)) => {
             return misplaced(errors, name, &other.struct_token, &other.ident.to_string(), &other);
@@ -162,6 +162,10 @@ fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Block {
         let method_name = http_method(&name).filter(|_| kind == Kind::Resource);
         let conditions = conditions(&function.attrs);
         let span = function.sig.ident.span();
+        if expose.is_some() || child.is_some() || method_name.is_some() {
+            // The shape of a handler is the framework's: it takes `&self` and owned arguments whether it needs them or not.
+            function.attrs.push(parse_quote!(#[allow(clippy::needless_pass_by_value, clippy::unused_self)]));
+        }
         match (expose, child, method_name) {
             (Some(expose), Some(_), _) => {
                 errors.at(expose, "a method is a page or a child, not both: remove `#[expose]` or `#[child]`");
@@ -277,9 +281,6 @@ fn conditions(attributes: &[Attribute]) -> Vec<Attribute> {
 fn type_name(self_type: &Type) -> String {
     match self_type {
         Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default(),
-        other => {
-            let _ = other.span();
-            other.to_token_stream().to_string()
-        }
+        other => other.to_token_stream().to_string(),
     }
 }

@@ -109,20 +109,7 @@ impl Cookies {
     /// Reads the `Cookie` fields of a request.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let mut cookies = Vec::new();
-        for (_, value) in request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
-            for pair in value.split(|byte| *byte == b';') {
-                let Ok(pair) = std::str::from_utf8(pair) else { continue };
-                let Some((name, value)) = pair.split_once('=') else { continue };
-                let (name, value) = (name.trim(), value.trim());
-                if name.is_empty() {
-                    continue;
-                }
-                let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-                cookies.push((name.to_owned(), unquoted.unwrap_or(value).to_owned()));
-            }
-        }
-        Self(cookies)
+        Self(request.head.cookies().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// The first cookie of that name: browsers send the one with the longest path first.
@@ -248,4 +235,152 @@ fn unsupported(wanted: &str) -> HttpError {
 /// The error may repeat what the client sent: error pages escape messages.
 fn bad(part: &str, error: &impl std::fmt::Display) -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, format!("the {part} cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::exchange::{
+        Body, Bytes, Cookies, Form, Json, MethodSet, Params, Query, Request, Response, check_parameters,
+    };
+    use crate::publish::probe::{answer, exchange};
+    use crate::{Parameter, StatusCode, handlers};
+    use serde::Deserialize;
+    use std::io::Read;
+
+    struct Pages;
+
+    #[derive(Deserialize)]
+    struct Song {
+        title: String,
+        stars: Option<u8>,
+    }
+
+    #[derive(Debug, Parameter)]
+    enum Order {
+        NewestFirst,
+    }
+
+    #[handlers]
+    impl Pages {
+        #[expose]
+        fn json(&self, Json(song): Json<Song>) -> String {
+            format!("{} {:?}", song.title, song.stars)
+        }
+
+        #[expose]
+        fn form(&self, Form(song): Form<Song>) -> String {
+            format!("{} {:?}", song.title, song.stars)
+        }
+
+        #[expose]
+        fn query(&self, Query(song): Query<Song>) -> String {
+            format!("{} {:?}", song.title, song.stars)
+        }
+
+        #[expose]
+        fn params(&self, params: Params) -> String {
+            params.iter().map(|(name, value)| format!("{name}={value};")).collect()
+        }
+
+        #[expose]
+        fn bytes(&self, bytes: Bytes) -> Bytes {
+            bytes
+        }
+
+        #[expose]
+        fn body(&self, mut body: Body) -> crate::Result<Vec<u8>> {
+            let mut first = [0];
+            body.read_exact(&mut first)?;
+            Ok(body.read_all(4)?)
+        }
+
+        #[expose]
+        fn cookies(&self, cookies: Cookies) -> String {
+            format!("{:?} of {}", cookies.get("a"), cookies.iter().len())
+        }
+
+        #[expose]
+        fn response(&self, request: &Request, response: &mut Response) {
+            response.set_status(StatusCode::ACCEPTED).set_body(request.path().to_owned());
+        }
+
+        #[expose]
+        fn sorted(&self, order: Option<Order>, by: Vec<u8>) -> String {
+            format!("{order:?} {by:?}")
+        }
+    }
+
+    #[track_caller]
+    fn check(target: &str, fields: &str, body: &[u8], expected: &str) {
+        assert_eq!(answer(&Pages, &mut exchange("POST", target, fields, body)), expected);
+    }
+
+    #[test]
+    fn json_is_read_by_its_content_type() {
+        let json = "Content-Type: application/json; charset=utf-8\r\n";
+        check("/json", json, br#"{"title": "One", "stars": 5}"#, "One Some(5)");
+        check("/json", "Content-Type: application/ld+json\r\n", br#"{"title": "One"}"#, "One None");
+        check("/json", json, b"{", "400 the JSON body cannot be read: EOF while parsing an object at line 1 column 1");
+        check("/json", json, b"{}", "400 the JSON body cannot be read: missing field `title` at line 1 column 2");
+        check("/json", "", b"{}", "415 this page reads JSON, `application/json`");
+    }
+
+    #[test]
+    fn forms_and_queries_are_read_as_values() {
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        check("/form?title=no", form, b"title=One&stars=", "One None");
+        check(
+            "/form",
+            form,
+            b"title=One&stars=x",
+            "400 the form cannot be read: the parameter `stars` must be a whole number from 0 to 255",
+        );
+        check("/form?title=no", "", b"", "415 this page reads a form, `application/x-www-form-urlencoded`");
+        check("/query?title=One&stars=3", form, b"title=no", "One Some(3)");
+        check("/params?a=1&b=2", form, b"a=3", "a=1;b=2;a=3;");
+    }
+
+    #[test]
+    fn a_body_is_read_up_to_a_limit() {
+        check("/bytes", "", b"abc", "abc");
+        check("/body", "", b"abcde", "bcde");
+        check("/body", "", b"abcdef", "413 the body is larger than the 4 bytes that this page reads");
+    }
+
+    #[test]
+    fn cookies_are_read_leniently() {
+        check("/cookies", "Cookie: junk; a=\"1\"; b=2; a=3\r\n", b"", "Some(\"1\") of 3");
+    }
+
+    #[test]
+    fn a_handler_without_a_return_writes_into_the_response() {
+        let mut exchange = exchange("GET", "/response", "", b"");
+        assert_eq!(answer(&Pages, &mut exchange), "/response");
+        assert_eq!(exchange.response.status(), StatusCode::ACCEPTED);
+    }
+
+    #[test]
+    fn blank_fields_of_a_form_are_not_given() {
+        check("/sorted?order=&by=&by=2", "", b"", "None [2]");
+        check("/sorted?order=newest_first", "", b"", "Some(NewestFirst) []");
+        check("/sorted?order=x", "", b"", "400 the parameter `order` must be `newest_first`");
+        check("/sorted?by=x", "", b"", "400 the parameter `by` must be a whole number from 0 to 255");
+    }
+
+    #[test]
+    fn strict_parameters_refuse_unknown_names() {
+        let strict = |target: &str| {
+            let mut exchange = exchange("GET", target, "", b"");
+            answer(&Pages, &mut exchange);
+            let handler = exchange.trail.handler().expect("a handler");
+            assert!(handler.methods.contains(MethodSet::GET));
+            exchange.request.decode_parameters();
+            check_parameters(handler, &exchange.request).map_err(|error| (error.status, error.message))
+        };
+        assert_eq!(strict("/sorted?by=1&order="), Ok(()));
+        let unknown = (StatusCode::NOT_FOUND, "the parameter `<b>` is not known here".to_owned());
+        assert_eq!(strict("/sorted?by=1&%3Cb%3E=2"), Err(unknown));
+        assert_eq!(strict("/params?x=1"), Ok(()));
+        assert_eq!(strict("/response?x=1"), Ok(()));
+    }
 }

@@ -105,7 +105,8 @@ fn wrong_method(method: &Method, allowed: MethodSet) -> Error {
         response.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
         return response.into();
     }
-    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, String::new()).with_header(header::ALLOW, allow).into()
+    let message = format!("This page answers {} only.", allowed.allow());
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into()
 }
 
 /// What a `#[child]` method may return: a node, owned or borrowed, or a `Result` or `Option` of one.

@@ -7,7 +7,7 @@
 mod call;
 mod node;
 #[cfg(test)]
-mod probe;
+pub(crate) mod probe;
 mod resolve;
 mod routes;
 #[cfg(test)]

@@ -39,7 +39,8 @@ fn describe(error: &Error) -> String {
             let status = error.status.as_u16();
             let allow = error.headers.iter().find(|(name, _)| *name == header::ALLOW);
             let allow = allow.map_or("", |(_, value)| value.to_str().expect("text"));
-            format!("{status} {allow}{}", error.message).trim_end().to_owned()
+            let message = if allow.is_empty() { &error.message } else { allow };
+            format!("{status} {message}").trim_end().to_owned()
         }
         ErrorKind::Answer(response) => format!("answered {}", response.status().as_u16()),
         other => format!("{other:?}"),

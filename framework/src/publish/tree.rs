@@ -311,3 +311,56 @@ fn read_pattern(pattern: &'static str) -> (&'static str, Vec<ArgumentInfo>) {
     }
     (name, arguments)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::probe::ask;
+    use crate::publish::routes;
+
+    fn tree() -> Tree {
+        Tree::new()
+            .index(|_| "index")
+            .page("add/{a}/{b}", |page| -> Result<String, Error> {
+                let b: i64 = page.parameter("b")?;
+                Ok(format!("{} + {b} {:?}", page.parameter::<i64>("a")?, page.parameter::<Vec<&str>>("c")?))
+            })
+            .page_for(MethodSet::PUT, "add", |_| "put")
+            .child("below", Tree::new().default(|page| page.segments().collect::<Vec<_>>().join("+")))
+    }
+
+    #[test]
+    fn closures_take_parameters_in_any_order() {
+        assert_eq!(ask(&tree(), "GET /"), "index");
+        assert_eq!(ask(&tree(), "GET /add/1/2?c=x&c=y"), "1 + 2 [\"x\", \"y\"]");
+        assert_eq!(ask(&tree(), "GET /add/1"), "404 the parameter `b` is missing");
+        assert_eq!(ask(&tree(), "PUT /add"), "put");
+        assert_eq!(ask(&tree(), "DELETE /add"), "405 GET, HEAD, OPTIONS, POST, PUT");
+        assert_eq!(ask(&tree(), "GET /below/a/b"), "a+b");
+        assert_eq!(ask(&tree(), "GET /nothing"), "404");
+    }
+
+    #[test]
+    fn a_tree_knows_its_true_shape() {
+        let paths: Vec<_> = routes(&tree().describe()).into_iter().map(|route| route.path).collect();
+        assert_eq!(paths, ["/", "/add/{a}/{b}", "/add", "/below/{segments*}"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the tree has two pages named `a-b`: give one of them another name or other methods")]
+    fn two_pages_of_one_name_fail_at_start() {
+        let _ = Tree::new().page("a_b", |_| "").page("a-b", |_| "");
+    }
+
+    #[test]
+    #[should_panic(expected = "the tree has a page and a child named `a`: a path can go on only one way")]
+    fn a_page_and_a_child_of_one_name_fail_at_start() {
+        let _ = Tree::new().page("a", |_| "").child("a", Tree::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "`b` in the pattern `a/b` is not a segment in braces")]
+    fn a_pattern_has_one_fixed_name() {
+        let _ = Tree::new().page("a/b", |_| "");
+    }
+}
