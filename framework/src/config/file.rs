@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn global_sets_the_server() {
         let settings =
-            server("[global]\nserver.threads = 20\nserver.idle_timeout = \"5m\"\nserver.connections = \"auto\"")
+            server("[global]\nserver.threads = 20\nserver.idle_timeout = \"5m\"\nserver.connections = \"auto\"\nserver.limits.head = \"16 KiB\"")
                 .unwrap();
         assert_eq!((settings.threads, settings.idle_timeout), (20, Duration::from_secs(300)));
         assert_eq!((settings.connections, settings.head.head), (None, 16384));

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::config::{Change, ConfigurationFile, Merged, PATH_KEYS, SERVER_KEYS, merge};
 use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{Application, ErrorPage, ErrorPages, PathSettings, Tool};
-use crate::publish::Publish;
+use crate::publish::{Publish, Route, routes};
 use crate::server::ServerSettings;
 use crate::tools::TrailingSlash;
 use ::http::StatusCode;
@@ -136,6 +136,19 @@ impl App {
     pub fn on_stop(mut self, run: impl FnOnce() -> Result + Send + 'static) -> Self {
         self.on_stop.push(Box::new(run));
         self
+    }
+
+    /// Everything that the tree publishes, to be printed or looked at.
+    ///
+    /// ```
+    /// use kirsch::prelude::*;
+    ///
+    /// let app = App::new(Tree::new().page("add/{a}/{b}", |_| "a sum"));
+    /// assert_eq!(app.routes()[0].path, "/add/{a}/{b}");
+    /// ```
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        routes(&self.root.describe())
     }
 
     /// Makes what the server calls, without starting anything: for tests, and for servers of one's own.

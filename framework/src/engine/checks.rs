@@ -3,7 +3,7 @@
 use crate::config::{ConfigError, Merged};
 use crate::exchange::{Handler, Source};
 use crate::lifecycle::same_segment;
-use crate::publish::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
+use crate::publish::{Node, NodeKind};
 
 /// Deepest level that is looked at: trees whose types contain themselves have no end.
 const DEEPEST: usize = 32;
@@ -54,7 +54,7 @@ fn visit(
         path.extend((child.name != "default").then(|| child.name.clone().into_owned()));
         // Stands for the segments that the child takes; no section has such a name.
         path.extend(child.arguments.iter().map(|argument| format!("{{{}}}", argument.name)));
-        visit(&below(child), path, above, visitor)?;
+        visit(&child.below(), path, above, visitor)?;
         path.truncate(depth);
     }
     above.pop();
@@ -84,14 +84,7 @@ fn leads_somewhere(node: &Node, segments: &[&str]) -> bool {
         named || direct && takes(handler, segments)
     }) || node.children.iter().any(|child| {
         let taken = child.arguments.iter().filter(|argument| matches!(argument.source, Source::Named { .. })).count();
-        let after = |segments: &[&str]| leads_somewhere(&below(child), segments.get(taken..).unwrap_or_default());
+        let after = |segments: &[&str]| leads_somewhere(&child.below(), segments.get(taken..).unwrap_or_default());
         if child.name == "default" { after(segments) } else { same_segment(&child.name, first) && after(rest) }
     })
-}
-
-fn below(child: &ChildStep) -> NodeRef {
-    match &child.node {
-        ChildNode::ByType(node) => node(),
-        ChildNode::Shared(node) => NodeRef::Shared(node.clone()),
-    }
 }

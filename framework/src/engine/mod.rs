@@ -17,3 +17,6 @@ mod signals;
 pub use app::App;
 pub use background::JobStatistics;
 pub use running::Running;
+
+#[cfg(test)]
+mod tests;

@@ -185,7 +185,7 @@ impl Form {
 }
 
 /// Text with HTML's special characters replaced, for content and for attributes in quotes.
-pub(super) struct Escaped<'t>(pub(super) &'t str);
+struct Escaped<'t>(&'t str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -219,7 +219,7 @@ mod tests {
             (Some("text/html;q=0.1, application/json;q=0.9"), Form::Json),
             (Some("text/html;q=0"), Form::Text),
             (Some("text/html;q=x, application/json"), Form::Json),
-            (Some("text/html;q=NaN"), Form::Text),
+            (Some("text/html;q=NaN"), Form::Html),
             (Some(";;,,q=,"), Form::Text),
         ];
         for (accept, form) in table {

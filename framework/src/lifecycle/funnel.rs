@@ -3,7 +3,7 @@
 //! | what comes in | what goes out |
 //! |---|---|
 //! | an HTTP error, of a hook, a handler, the router, the parser | the error page of its status, with the error's fields (`Allow`, `Retry-After`) |
-//! | a redirect | its status, `Location`, a line of text with the link |
+//! | a redirect | its status and `Location` |
 //! | an answer | the answer, in place of what was there |
 //! | anything else, a panic too | a log record; `before_error_response`; the page of 500; `after_error_response` |
 //! | overload | a fixed text, without running any of the application's code |
@@ -11,11 +11,11 @@
 //! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have set before the
 //! failure stay (CORS, security, cookies), except those that describe the content which is now gone.
 
-use super::error_page::{Escaped, usual_message};
+use super::error_page::usual_message;
 use super::guarded::guarded;
 use super::hook::run_point;
 use super::{ErrorPage, ErrorPages, HookPoint, Plan};
-use crate::exchange::{Error, ErrorKind, Exchange, HttpError, Redirect, Response};
+use crate::exchange::{Error, ErrorKind, Exchange, HttpError, IntoResponse, Redirect, Response};
 use crate::logs;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -37,7 +37,7 @@ impl Funnel<'_> {
             }
             ErrorKind::Http(error) => self.error_page(exchange, error, None),
             ErrorKind::Redirect(redirect) => {
-                if let Err(error) = write_redirect(&redirect, exchange) {
+                if let Err(error) = write_redirect(redirect, exchange) {
                     self.unexpected(exchange, &error);
                 }
             }
@@ -75,6 +75,7 @@ impl Funnel<'_> {
     pub(super) fn error_page(&self, exchange: &mut Exchange, error: HttpError, details: Option<&str>) {
         logs::answered_with_error(exchange, &error);
         forget_content(&mut exchange.response);
+        exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
         let message = if error.message.is_empty() { usual_message(error.status) } else { &error.message };
         let page = ErrorPage {
             status: error.status,
@@ -90,26 +91,19 @@ impl Funnel<'_> {
         let own = self.pages.find(error.status).map(|own| guarded(|| own(&page, &mut response)));
         let failure = match own {
             Some(Ok(())) => None,
-            Some(Err(failure)) => {
+            Some(Err(failure)) => match failure.into_kind() {
                 // An error page may send the client elsewhere, to a login form for example.
-                let redirected = match failure.kind() {
-                    ErrorKind::Redirect(redirect) => location(redirect).is_ok().then(|| redirect.clone()),
-                    _ => None,
-                };
-                if let Some(redirect) = redirected {
-                    let _ = write_redirect(&redirect, exchange);
-                    return;
-                }
-                response = Response::new();
-                page.write_built_in(&mut response);
-                Some(failure)
-            }
+                ErrorKind::Redirect(redirect) => redirect.into_response(&mut response).err(),
+                kind => Some(kind.into()),
+            },
             None => {
                 page.write_built_in(&mut response);
                 None
             }
         };
         if let Some(failure) = failure {
+            response = Response::new();
+            page.write_built_in(&mut response);
             logs::error_in(exchange, "the error page", &failure);
         }
         adopt(&mut exchange.response, response);
@@ -139,20 +133,15 @@ pub(super) fn write_overloaded(response: &mut Response) {
 /// Puts `answer` in place of the response. Fields that were set before and that the answer does not name stay, cookies in any case.
 pub(super) fn adopt(response: &mut Response, answer: Response) {
     forget_content(response);
-    let earlier = std::mem::replace(response, answer);
-    for (name, value) in earlier.headers() {
-        if name == header::SET_COOKIE || response.header(name).is_none() {
-            response.add_header(name.clone(), value.clone());
-        }
-    }
+    let laid_over = answer.into_response(response);
+    debug_assert!(laid_over.is_ok(), "a response can always be laid over another");
 }
 
 /// Forgets the content and the fields that describe it.
 fn forget_content(response: &mut Response) {
-    const OF_THE_CONTENT: [HeaderName; 14] = [
+    const OF_THE_CONTENT: [HeaderName; 12] = [
         header::ACCEPT_RANGES,
         header::AGE,
-        header::CACHE_CONTROL,
         header::CONTENT_DISPOSITION,
         header::CONTENT_ENCODING,
         header::CONTENT_LANGUAGE,
@@ -161,7 +150,6 @@ fn forget_content(response: &mut Response) {
         header::CONTENT_RANGE,
         header::CONTENT_TYPE,
         header::ETAG,
-        header::EXPIRES,
         header::LAST_MODIFIED,
         header::LOCATION,
     ];
@@ -171,38 +159,14 @@ fn forget_content(response: &mut Response) {
     drop(response.take_body());
 }
 
-fn write_redirect(redirect: &Redirect, exchange: &mut Exchange) -> Result<(), Error> {
-    let location = location(redirect)?;
-    let mut answer = Response::new();
-    answer.set_status(redirect.status);
-    if redirect.status != StatusCode::NOT_MODIFIED {
-        let link = Escaped(location.to_str().unwrap_or_default()).to_string();
-        answer.set_header(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        answer.set_body(format!(
-            "<!doctype html>\n<title>Elsewhere</title>\n<p>See <a href=\"{link}\">{link}</a>.</p>\n"
-        ));
-    }
-    answer.set_header(header::LOCATION, location);
-    adopt(&mut exchange.response, answer);
-    Ok(())
-}
-
-/// The value of `Location`: what may not stand in a URL is percent-encoded, what would break the head is refused.
-fn location(redirect: &Redirect) -> Result<HeaderValue, Error> {
-    use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-    const NOT_IN_A_URL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`');
-    const NOT_IN_A_URL_EITHER: &AsciiSet = &NOT_IN_A_URL.add(b'{').add(b'|').add(b'}');
+fn write_redirect(redirect: Redirect, exchange: &mut Exchange) -> Result<(), Error> {
     if !redirect.status.is_redirection() {
         return Err(Error::unexpected(format!("{} is not the status of a redirect", redirect.status)));
     }
-    if redirect.location.contains(|character: char| character.is_ascii_control()) {
-        return Err(Error::unexpected(format!(
-            "a redirect to {:?}: control characters in the target",
-            redirect.location
-        )));
-    }
-    let encoded = utf8_percent_encode(&redirect.location, NOT_IN_A_URL_EITHER).to_string();
-    Ok(HeaderValue::try_from(encoded)?)
+    let mut answer = Response::new();
+    redirect.into_response(&mut answer)?;
+    adopt(&mut exchange.response, answer);
+    Ok(())
 }
 
 fn set_default(response: &mut Response, name: HeaderName, value: &'static str) {

@@ -28,3 +28,6 @@ pub use run::Application;
 pub(crate) use sections::{Sections, same_segment};
 pub use setting::{SettingError, SettingReader};
 pub use tool::Tool;
+
+#[cfg(test)]
+mod tests;

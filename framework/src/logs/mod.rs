@@ -7,6 +7,8 @@
 //! Whatever a client can write (targets, fields, methods) is escaped, so that no request can forge a record (CWE-117).
 
 mod access;
+#[cfg(test)]
+pub(crate) mod capture;
 mod clock;
 
 pub(crate) use access::access;

@@ -45,10 +45,11 @@ impl TrailingSlash {
             // With nothing left over the path is the node's own.
             (self.missing && !has_slash && count > 0 && first == count).then_some("/")?
         } else {
-            let named = first.checked_sub(1).map(|index| request.segment(index)).is_some_and(|segment| {
-                let segment = segment.replace(['-', '.'], "_");
-                std::iter::once(&*handler.name).chain(handler.aliases.iter().copied()).any(|name| name == segment)
-            });
+            // Found by its own name, as a page; a resource is found by the method.
+            let plain = |name: &str| name.replace(['-', '.'], "_");
+            let last = first.checked_sub(1).map(|index| plain(request.segment(index)));
+            let mut names = std::iter::once(&*handler.name).chain(handler.aliases.iter().copied());
+            let named = last.is_some_and(|last| names.any(|name| plain(name) == last));
             let takes_rest = handler.arguments.iter().any(|argument| argument.source == Source::Segments);
             (self.extra && has_slash && named && handler.name != "default" && !takes_rest).then_some("")?
         };
@@ -109,3 +110,89 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=')
     .remove(b':')
     .remove(b'@');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{App, Tree, exchange::RequestId, http::HeadLimits, server::Service};
+
+    struct Item;
+
+    #[crate::resource]
+    impl Item {
+        fn get(&self) -> &'static str {
+            "item"
+        }
+    }
+
+    fn tree() -> Tree {
+        let inner = || Tree::new().index(|_| "index").page("page", |_| "page").page("two-words", |_| "two");
+        Tree::new()
+            .index(|_| "root")
+            .child("dir", inner())
+            .child("item", Item)
+            .child("any", Tree::new().default(|_| "default"))
+            .page("add/{a}/{b}", |_| "sum")
+    }
+
+    /// The status, and the location of a redirect.
+    fn ask(app: App, line: &str) -> String {
+        let application = app.build().unwrap();
+        let mut exchange = Exchange::new();
+        let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        exchange.request.head.read(head.as_bytes(), &mut 0, &HeadLimits::default()).unwrap();
+        exchange.request.id = RequestId::next();
+        application.start(&mut exchange);
+        struct NoWaker;
+        impl crate::server::Wakers for NoWaker {
+            fn waker(&self) -> std::task::Waker {
+                std::task::Waker::noop().clone()
+            }
+        }
+        application.run(&mut exchange, &NoWaker);
+        let location = exchange.response.header(&crate::header::LOCATION);
+        let location = location.map(|value| format!(" {}", value.to_str().unwrap()));
+        format!("{}{}", exchange.response.status().as_u16(), location.unwrap_or_default())
+    }
+
+    #[test]
+    fn j3_index_pages_end_in_a_slash_and_others_do_not() {
+        let table = [
+            ("GET /", "200"),
+            ("GET /dir", "301 /dir/"),
+            ("HEAD /dir", "301 /dir/"),
+            ("POST /dir", "200"),
+            ("GET /dir/", "200"),
+            ("GET /dir//", "200"),
+            ("GET //dir", "301 /dir/"),
+            ("GET /dir?a=%20b&c", "301 /dir/?a=%20b&c"),
+            ("GET /dir/page", "200"),
+            ("GET /dir/page/", "301 /dir/page"),
+            ("GET //dir//page//?x", "301 /dir/page?x"),
+            ("POST /dir/page/", "200"),
+            ("GET /dir/two-words/", "301 /dir/two-words"),
+            ("GET /item", "200"),
+            ("GET /item/", "200"),
+            ("GET /any/x/", "200"),
+            ("GET /nowhere/", "404"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(ask(App::new(tree()), line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leads_to_another_host() {
+        for line in ["GET //evil.com", "GET ///evil.com", "GET //dir//page/", "GET /%2Fevil.com", "GET /%5Cevil.com"] {
+            let answer = ask(App::new(tree().child("evil.com", Tree::new().index(|_| "index"))), line);
+            assert!(!answer.contains(" //") && !answer.contains('\\'), "{line}: {answer}");
+        }
+    }
+
+    #[test]
+    fn it_can_be_switched_off_and_set() {
+        assert_eq!(ask(App::new(tree()).tool_off("/", "trailing_slash"), "GET /dir"), "200");
+        let extra = "[\"/dir\"]\ntrailing_slash.extra = false";
+        assert_eq!(ask(App::new(tree()).config_str(extra), "GET /dir/page/"), "200");
+    }
+}

@@ -1,0 +1,115 @@
+//! Admission: requests that wait, are woken, give up.
+
+use super::*;
+use crate::exchange::Error;
+use crate::lifecycle::{Admission, Admit, Hooks, Tool, Wait};
+use crate::{StatusCode, Tree};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Lets requests in while it is open.
+#[derive(Clone, Default)]
+struct Door {
+    open: Arc<AtomicBool>,
+    waiting: Arc<AtomicUsize>,
+    deadline: Option<Instant>,
+    broken: bool,
+}
+
+struct Place(Door);
+
+impl Tool for Door {
+    fn name(&self) -> &'static str {
+        "door"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.admission(self.clone());
+        hooks.admission(self.clone());
+    }
+}
+
+impl Admit for Door {
+    fn admit(&self, _: &mut Exchange, _: &dyn Wakers) -> Result<Admission, Error> {
+        if self.open.load(Ordering::SeqCst) {
+            return Ok(Admission::Go);
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Ok(Admission::Park(Box::new(Place(self.clone()))))
+    }
+}
+
+impl Wait for Place {
+    fn ready(&mut self, _: &mut Exchange) -> Result<bool, Error> {
+        assert!(!self.0.broken, "the door is broken");
+        Ok(self.0.open.load(Ordering::SeqCst))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    fn expired(&mut self, _: &mut Exchange) -> Error {
+        Error::new(StatusCode::SERVICE_UNAVAILABLE, "the door stayed shut")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn driver(door: &Door) -> Driver {
+    let mut driver = Driver::new(App::new(Tree::new().index(|_| "inside")).tool("/", door.clone()), "GET /");
+    driver.start();
+    driver
+}
+
+#[test]
+fn a_parked_request_goes_on_when_its_wait_is_over() {
+    let door = Door::default();
+    let mut driver = driver(&door);
+    assert_eq!(driver.run(), Progress::Park { deadline: None });
+    assert_eq!(driver.run(), Progress::Park { deadline: None });
+    assert_eq!(door.waiting.load(Ordering::SeqCst), 1);
+    door.open.store(true, Ordering::SeqCst);
+    assert_eq!(driver.finish().body, "inside");
+    assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_wait_that_is_too_long_answers_for_itself() {
+    let door = Door { deadline: Some(Instant::now()), ..Door::default() };
+    let answer = driver(&door).finish();
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("the door stayed shut"));
+    assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_client_that_goes_away_gives_its_place_up() {
+    let door = Door::default();
+    let mut driver = driver(&door);
+    driver.run();
+    let records = crate::logs::capture::records("kirsch::access", || drop(driver.end()));
+    assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
+    assert_eq!(records, Vec::<String>::new(), "there was no response");
+}
+
+#[test]
+fn a_refusal_while_waiting_gives_the_place_up() {
+    let door = Door::default();
+    let mut driver = driver(&door);
+    driver.run();
+    assert_eq!(driver.refuse(Refusal::Overloaded).status, 503);
+    assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_wait_that_panics_is_500() {
+    let door = Door { broken: true, ..Door::default() };
+    assert_eq!(driver(&door).finish().status, 500);
+    assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
+}
