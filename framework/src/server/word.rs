@@ -292,28 +292,42 @@ mod tests {
 mod model {
     use super::*;
     use loom::cell::UnsafeCell;
+    use loom::sync::atomic::AtomicU32;
     use loom::sync::Arc;
     use loom::thread;
 
     struct Slot {
         word: Word,
-        /// Edges that an owner has handled; touched by the owner alone, which loom checks.
-        handled: UnsafeCell<u32>,
+        /// Stands for the connection: loom reports it when two threads are in here at once, or out of order.
+        connection: UnsafeCell<()>,
+        /// Edges that an owner has handled.
+        handled: AtomicU32,
     }
 
     impl Slot {
         fn free() -> Arc<Self> {
-            let slot = Self { word: Word::vacant(), handled: UnsafeCell::new(0) };
+            let slot = Self { word: Word::vacant(), connection: UnsafeCell::new(()), handled: AtomicU32::new(0) };
             slot.word.publish();
             slot.word.settle(0);
             Arc::new(slot)
         }
 
+        fn touch(&self) {
+            self.connection.with_mut(|_| ());
+        }
+
+        /// After all other threads have ended.
+        fn all_handled(&self, edges: Edges) -> bool {
+            assert!(self.word.claim_if_free(), "somebody forgot to let go");
+            self.touch();
+            self.handled.load(Ordering::Relaxed) == edges.0
+        }
+
         fn drive(&self) {
             loop {
                 let edges = self.word.take_edges();
-                // SAFETY: the caller owns the slot; loom reports it if another thread is in here too.
-                self.handled.with_mut(|handled| unsafe { *handled |= edges.0 });
+                self.touch();
+                self.handled.fetch_or(edges.0, Ordering::Relaxed);
                 if self.word.release(false) {
                     return;
                 }
@@ -341,10 +355,7 @@ mod model {
             for event in events {
                 event.join().expect("no panic in the model");
             }
-            assert!(slot.word.claim_if_free());
-            // SAFETY: all other threads have ended.
-            let handled = slot.handled.with(|handled| unsafe { *handled });
-            assert_eq!(handled, (Edges::READABLE | Edges::WOKEN).0);
+            assert!(slot.all_handled(Edges::READABLE | Edges::WOKEN));
         });
     }
 
@@ -364,9 +375,7 @@ mod model {
             };
             slot.event(Edges::WOKEN);
             worker.join().expect("no panic in the model");
-            // SAFETY: all other threads have ended.
-            let handled = slot.handled.with(|handled| unsafe { *handled });
-            assert_eq!(handled, (Edges::READABLE | Edges::WOKEN).0);
+            assert!(slot.all_handled(Edges::READABLE | Edges::WOKEN));
         });
     }
 
@@ -379,15 +388,14 @@ mod model {
                 let slot = slot.clone();
                 thread::spawn(move || {
                     if slot.word.pin() {
-                        // SAFETY: the pin keeps the owner from touching the cell; loom checks it.
-                        slot.handled.with(|handled| unsafe { *handled });
+                        // The pin keeps the owner from closing the socket.
+                        slot.touch();
                         slot.word.unpin();
                     }
                 })
             };
             slot.word.retire();
-            // SAFETY: the owner, and nobody has it pinned.
-            slot.handled.with_mut(|handled| unsafe { *handled = 7 });
+            slot.touch();
             user.join().expect("no panic in the model");
         });
     }
@@ -402,8 +410,7 @@ mod model {
             };
             if slot.word.claim(0, Edges::GONE) {
                 slot.word.retire();
-                // SAFETY: vacant, so the cell belongs to who takes the slot from the free list.
-                slot.handled.with_mut(|handled| unsafe { *handled = 0 });
+                slot.touch();
                 slot.word.publish();
                 slot.word.settle(1);
                 assert!(slot.word.claim_if_free());
