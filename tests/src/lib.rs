@@ -5,7 +5,7 @@
 
 use kirsch::{App, testing::Client};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs a test in process, then over a socket, with a fresh application each.
 #[track_caller]
@@ -63,6 +63,19 @@ impl Gate {
         let waited = signal.wait_timeout_while(guard, Duration::from_secs(10), |state| !there(state));
         let timed_out = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
         assert!(!timed_out, "nobody came to the gate, or nobody opened it, within 10 s");
+    }
+}
+
+/// Waits until something that other threads do has happened; for what can only be seen in statistics.
+///
+/// # Panics
+/// If it has not happened within 10 s.
+#[track_caller]
+pub fn wait_until(happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it has not happened within 10 s");
+        std::thread::yield_now();
     }
 }
 

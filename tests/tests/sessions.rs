@@ -1,7 +1,7 @@
 //! Sessions as users see them: one browser, one lock, nothing lost, nobody else disturbed.
 
 use demo_apps::testbed;
-use integration_tests::{Gate, both};
+use integration_tests::{Gate, both, wait_until};
 use kirsch::{prelude::*, testing::Client};
 use std::{
     collections::BTreeSet,
@@ -101,6 +101,31 @@ fn requests_of_one_session_run_one_after_another() {
     });
     assert_eq!(counts, (1..=50).collect());
     assert_eq!(most_inside.load(Ordering::SeqCst), 1);
+}
+
+// A4, A13: first come, first served.
+#[test]
+fn waiting_requests_are_served_in_the_order_in_which_they_came() {
+    let pages = Pages::default();
+    let (gate, sessions) = (pages.gate.clone(), Sessions::in_memory());
+    let client = Client::over_socket(App::new(pages).tool("/", sessions.clone()));
+    client.get("/begin").send().assert_status(200);
+    let cookie = client.cookie("session_id").expect("a session was begun");
+    let mut waiting = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| client.get("/hold").send().assert_text("held").status());
+        gate.wait_for(1);
+        for number in 0..50 {
+            let mut connection = client.raw();
+            connection.send(format!("GET /count HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n"));
+            wait_until(|| sessions.statistics().waits > number);
+            waiting.push(connection);
+        }
+        gate.open();
+    });
+    for (number, connection) in (1..).zip(&mut waiting) {
+        connection.read_response().assert_text(&number.to_string());
+    }
 }
 
 // Promise 2: 50 waiting requests of one session hold one worker of ten.
