@@ -9,11 +9,13 @@ use super::{
     in_process::InProcess,
     wire::{BodyState, Head, Socket, Transport, Wire, describe, until},
 };
-use crate::{engine::App, server::Service};
+use crate::{
+    engine::{App, Running},
+    server::Service,
+};
 use ::http::Method;
 use parking_lot::Mutex;
 use std::{
-    any::Any,
     net::{SocketAddr, TcpStream},
     sync::Arc,
     time::{Duration, Instant},
@@ -24,7 +26,7 @@ pub(super) enum Target {
     /// Onto the caller's thread.
     InProcess { service: Arc<dyn Service> },
     /// To a server; `_running` stops it when it is ours.
-    Socket { address: SocketAddr, _running: Option<Box<dyn Any + Send + Sync>> },
+    Socket { address: SocketAddr, _running: Option<Running> },
 }
 
 /// The state of one browser.
@@ -58,14 +60,13 @@ enum AnyWire {
 }
 
 impl Target {
-    pub(super) fn in_process(app: App) -> Result<Self, ClientError> {
-        let _ = app;
-        Err(ClientError::new("the application cannot be built yet"))
+    pub(super) fn in_process(app: App) -> crate::Result<Self> {
+        Ok(Self::InProcess { service: Arc::new(app.build()?) })
     }
 
-    pub(super) fn over_socket(app: App) -> Result<Self, ClientError> {
-        let _ = app;
-        Err(ClientError::new("the application cannot be built yet"))
+    pub(super) fn over_socket(app: App) -> crate::Result<Self> {
+        let running = app.start("127.0.0.1:0")?;
+        Ok(Self::Socket { address: running.address(), _running: Some(running) })
     }
 
     /// The value of the Host field.

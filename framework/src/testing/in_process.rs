@@ -70,7 +70,6 @@ impl InProcess {
         };
         let used = request.head.read(bytes, &mut 0, &HeadLimits::default())?;
         let body = &bytes[used.ok_or(Refusal::MalformedRequestLine)?..];
-        request.decode_path()?;
         let framing = request.head.framing();
         match self.service.start(&mut self.exchange) {
             BodyPlan::Read { limit, memory } => {
