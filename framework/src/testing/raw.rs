@@ -5,6 +5,11 @@ use super::{
     browser::final_head,
     wire::{Socket, Wire},
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    net::RecvFlags,
+};
 use std::{
     net::Shutdown,
     time::{Duration, Instant},
@@ -100,16 +105,23 @@ impl RawConnection {
     /// Whether the server has closed the connection and nothing is left to read. Does not wait.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        let stream = &self.wire.transport.0;
-        if !self.wire.unread().is_empty() || stream.set_nonblocking(true).is_err() {
-            return false;
-        }
-        let peeked = stream.peek(&mut [0]);
-        let closed = match peeked {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-        };
-        stream.set_nonblocking(false).is_err() || closed
+        self.wire.unread().is_empty() && matches!(self.peek(), Peek::End)
+    }
+
+    /// Whether bytes have come that were not yet read, or the connection has ended. Does not wait.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !self.wire.unread().is_empty() || !matches!(self.peek(), Peek::Nothing)
+    }
+
+    /// Whether the server has reset the connection, or closed it, although not all was read. Does not wait.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        // A hung-up connection is seen by poll, however much there is to read before its end.
+        let mut descriptors = [PollFd::new(&self.wire.transport.0, PollFlags::RDHUP)];
+        let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        rustix::event::poll(&mut descriptors, Some(&Timespec::default())).is_ok()
+            && descriptors[0].revents().intersects(ended)
     }
 
     /// The server closes without sending another byte, by the deadline.
@@ -164,9 +176,24 @@ impl RawConnection {
         read(&mut self.wire).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    fn peek(&self) -> Peek {
+        match rustix::net::recv(&self.wire.transport.0, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, 1..)) => Peek::Bytes,
+            Err(Errno::AGAIN | Errno::INTR) => Peek::Nothing,
+            Ok(_) | Err(_) => Peek::End,
+        }
+    }
+
     fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
+}
+
+/// What a look at the socket shows.
+enum Peek {
+    Nothing,
+    Bytes,
+    End,
 }
 
 impl std::fmt::Debug for RawConnection {
