@@ -83,7 +83,7 @@ impl CommandLine {
 
 fn number<T>(name: &str, text: &str, least: T, most: T) -> Result<T, String>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    T: Copy + std::str::FromStr + PartialOrd + std::fmt::Display,
 {
     match text.parse() {
         Ok(number) if number >= least && number <= most => Ok(number),

@@ -5,7 +5,6 @@ use kirsch::prelude::*;
 use std::{thread, time::Duration};
 
 /// The application; page1 sleeps for `pause`.
-#[must_use]
 pub fn app(pause: Duration) -> App {
     App::new(Experiment { pause }).tool("/", Sessions::in_memory())
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 /// The application, with no song counted yet.
-#[must_use]
 pub fn app() -> App {
     let songs = Arc::new(Songs::default());
     App::new(CounterApp { song: SongCounts { songs: Arc::clone(&songs) }, songs })

@@ -8,7 +8,6 @@ use std::{fmt::Write, thread, time::Duration};
 const LARGEST: usize = 1 << 30;
 
 /// The application.
-#[must_use]
 pub fn app() -> App {
     App::new(Testbed).tool("/", Sessions::in_memory())
 }

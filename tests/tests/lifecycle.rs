@@ -104,7 +104,9 @@ impl Tool for LogTime {
 
     fn attach(&self, hooks: &mut Hooks) {
         hooks
-            .at(HookPoint::BeforeHandler, |exchange| drop(exchange.values.insert(Started(Instant::now()))))
+            .at(HookPoint::BeforeHandler, |exchange| {
+                exchange.values.insert(Started(Instant::now()));
+            })
             .priority(99);
         hooks.at(HookPoint::BeforeFinalize, |exchange| {
             if let Some(Started(start)) = exchange.values.remove() {

@@ -1,6 +1,6 @@
 //! Every wait has a deadline, every queue an end, and what lies beyond is said to the client.
 
-use integration_tests::Gate;
+use integration_tests::{Gate, wait_until};
 use kirsch::{prelude::*, server::ServerSettings, testing::Client};
 use std::{thread, time::Duration};
 
@@ -78,7 +78,7 @@ fn a_request_beyond_the_queue_is_503_at_once() {
         }
         // One fits into the queue. Which one is the server's to say; the others are answered while the worker is held.
         let answered = || waiting.iter().filter(|connection| connection.has_input()).count();
-        integration_tests::wait_until(|| answered() == 4);
+        wait_until(|| answered() == 4);
     });
     client.get("/").send().assert_text("here");
 }
@@ -111,11 +111,11 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn a_client_that_reads_nothing_is_given_up() {
-    let (client, _gate) = pages(|settings| settings.write_timeout = SHORT);
-    let deaf = client.raw();
-    let mut deaf = deaf;
+    let app = App::new(Pages { gate: Gate::new() }).server(|settings| settings.write_timeout = SHORT);
+    let running = app.start("127.0.0.1:0").expect("a free port");
+    let mut deaf = Client::connect(running.address()).raw();
     deaf.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
-    integration_tests::wait_until(|| deaf.is_cut_off());
+    wait_until(|| running.statistics().requests == 1 && running.statistics().connections_open == 0);
 }
 
 #[test]

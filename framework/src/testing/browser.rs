@@ -25,8 +25,8 @@ use std::{
 pub(super) enum Target {
     /// Onto the caller's thread.
     InProcess { service: Arc<dyn Service> },
-    /// To a server; `_running` stops it when it is ours.
-    Socket { address: SocketAddr, _running: Option<Running> },
+    /// To a server; dropping `_running` stops it when it is ours. The mutex is there for `Sync` only.
+    Socket { address: SocketAddr, _running: Option<Box<Mutex<Running>>> },
 }
 
 /// The state of one browser.
@@ -66,7 +66,7 @@ impl Target {
 
     pub(super) fn over_socket(app: App) -> crate::Result<Self> {
         let running = app.start("127.0.0.1:0")?;
-        Ok(Self::Socket { address: running.address(), _running: Some(running) })
+        Ok(Self::Socket { address: running.address(), _running: Some(Box::new(Mutex::new(running))) })
     }
 
     /// The value of the Host field.

@@ -5,11 +5,7 @@ use super::{
     browser::final_head,
     wire::{Socket, Wire},
 };
-use rustix::{
-    event::{PollFd, PollFlags, Timespec},
-    io::Errno,
-    net::RecvFlags,
-};
+use rustix::{io::Errno, net::RecvFlags};
 use std::{
     net::Shutdown,
     time::{Duration, Instant},
@@ -112,16 +108,6 @@ impl RawConnection {
     #[must_use]
     pub fn has_input(&self) -> bool {
         !self.wire.unread().is_empty() || !matches!(self.peek(), Peek::Nothing)
-    }
-
-    /// Whether the server has reset the connection, or closed it, although not all was read. Does not wait.
-    #[must_use]
-    pub fn is_cut_off(&self) -> bool {
-        // A hung-up connection is seen by poll, however much there is to read before its end.
-        let mut descriptors = [PollFd::new(&self.wire.transport.0, PollFlags::RDHUP)];
-        let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        rustix::event::poll(&mut descriptors, Some(&Timespec::default())).is_ok()
-            && descriptors[0].revents().intersects(ended)
     }
 
     /// The server closes without sending another byte, by the deadline.
