@@ -32,7 +32,7 @@ struct Office;
 impl Office {
     #[expose]
     fn enter(&self, badge: Badge) -> &'static str {
-        drop(badge);
+        let Badge = badge;
         "in"
     }
 }
