@@ -50,6 +50,11 @@ impl ConfigurationFile {
         Ok(file)
     }
 
+    /// Whether the file says where to listen.
+    pub(crate) fn sets_address(&self) -> bool {
+        self.global.get("server").is_some_and(|server| server.get("address").is_some())
+    }
+
     /// Lays the settings in `[global]` over `settings`.
     pub(crate) fn apply_global(&self, settings: &mut ServerSettings) -> Result<(), ConfigError> {
         let place = format!("{}: [global]", self.name);

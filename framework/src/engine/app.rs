@@ -169,14 +169,11 @@ impl App {
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails.
     pub fn start(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
         let files = self.read_configuration()?;
-        let code_address = self.server.address;
+        let in_file = files.iter().any(ConfigurationFile::sets_address);
         for file in &files {
             file.apply_global(&mut self.server)?;
         }
-        let addresses = match self.server.address {
-            from_file if from_file != code_address => vec![from_file],
-            _ => resolved(&address)?,
-        };
+        let addresses = if in_file { vec![self.server.address] } else { resolved(&address)? };
         let application = self.assemble(&files)?;
         for key in SERVER_KEYS {
             log::debug!(target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));

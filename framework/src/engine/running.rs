@@ -15,6 +15,7 @@ use crate::exchange::Error;
 use crate::lifecycle::{Application, guarded};
 use crate::logs;
 use crate::server::{Server, ServerSettings, Statistics, StopReport};
+use parking_lot::Mutex;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub struct Running {
     // Dropped in this order.
     server: Option<Server>,
     background: Option<Background>,
-    on_stop: Vec<StopFunction>,
+    /// In a lock only so that a running application can be shared between threads.
+    on_stop: Mutex<Vec<StopFunction>>,
     address: SocketAddr,
     drain_timeout: Duration,
 }
@@ -43,8 +45,13 @@ impl Running {
         let server = listen(&application, settings, addresses)?;
         let address = server.address();
         let background = Background::start(application.background_jobs());
-        let mut running =
-            Self { server: Some(server), background: None, on_stop, address, drain_timeout: settings.drain_timeout };
+        let mut running = Self {
+            server: Some(server),
+            background: None,
+            on_stop: Mutex::new(on_stop),
+            address,
+            drain_timeout: settings.drain_timeout,
+        };
         running.background = Some(background?);
         log::info!(target: "kirsch::engine", "serving on http://{address}");
         for run in on_start {
@@ -103,7 +110,7 @@ impl Running {
     }
 
     fn run_on_stop(&mut self) {
-        while let Some(run) = self.on_stop.pop() {
+        while let Some(run) = self.on_stop.get_mut().pop() {
             if let Err(error) = guarded(run) {
                 log::error!(target: logs::ERROR, "at the stop: {}", logs::causes(&error));
             }
@@ -118,6 +125,11 @@ impl Drop for Running {
         self.run_on_stop();
     }
 }
+
+const _: () = {
+    const fn assert_shareable<T: Send + Sync>() {}
+    assert_shareable::<Running>();
+};
 
 /// Listens on the first address that can be had.
 fn listen(application: &Arc<Application>, settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<Server> {

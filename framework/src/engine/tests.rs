@@ -3,6 +3,7 @@
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
 use crate::lifecycle::{Hooks, Tool};
 use crate::{App, Tree, handlers};
+use std::time::Duration;
 
 /// What the tool `badge` provides.
 struct Badge;
@@ -31,7 +32,7 @@ struct Office;
 impl Office {
     #[expose]
     fn enter(&self, badge: Badge) -> &'static str {
-        let _: Badge = badge;
+        let Badge = badge;
         "in"
     }
 }
@@ -65,4 +66,78 @@ fn a_wrong_address_is_explained() {
             && error.ends_with("; write host and port, as \"127.0.0.1:8080\""),
         "{error}"
     );
+}
+
+fn pages() -> App {
+    App::new(Tree::new().index(|_| "Hello World!"))
+}
+
+/// H5, H6: the order of start and stop.
+#[test]
+fn starting_and_stopping_have_an_order() {
+    use std::sync::{Arc, Mutex};
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let step = |name: &'static str| {
+        let steps = steps.clone();
+        move || {
+            steps.lock().unwrap().push(name);
+            Ok(())
+        }
+    };
+    let (first, second) = (step("start 1"), step("start 2"));
+    let app = pages().on_start(move |address| {
+        assert_ne!(address.port(), 0);
+        first()
+    });
+    let app = app.on_start(move |_| second()).on_stop(step("stop 1")).on_stop(step("stop 2"));
+    let running = app.start("127.0.0.1:0").unwrap();
+    let report = running.stop(Duration::from_secs(10));
+    assert!(report.unfinished.is_empty());
+    assert_eq!(*steps.lock().unwrap(), ["start 1", "start 2", "stop 2", "stop 1"]);
+}
+
+#[test]
+fn a_start_that_fails_stops_what_was_started() {
+    let (listened, address) = std::sync::mpsc::channel();
+    let app = pages().on_start(move |address| {
+        listened.send(address).unwrap();
+        Err(crate::Error::unexpected("no licence"))
+    });
+    assert_eq!(app.start("127.0.0.1:0").unwrap_err().to_string(), "no licence");
+    assert!(std::net::TcpStream::connect(address.recv().unwrap()).is_err());
+}
+
+#[test]
+fn an_address_in_use_is_explained() {
+    let running = pages().start("127.0.0.1:0").unwrap();
+    let error = pages().start(running.address()).unwrap_err().to_string();
+    let expected = format!("cannot listen on {}: ", running.address());
+    assert!(error.starts_with(&expected) && error.ends_with("or choose another port (0 picks a free one)"), "{error}");
+}
+
+#[test]
+fn the_address_in_the_file_wins() {
+    let running = pages().config_str("[global]\nserver.address = \"127.0.0.2:0\"").start("127.0.0.1:0").unwrap();
+    assert_eq!(running.address().ip().to_string(), "127.0.0.2");
+}
+
+#[test]
+fn background_jobs_of_tools_run_while_the_application_does() {
+    struct Sweeping(std::sync::Mutex<Option<std::sync::mpsc::Sender<()>>>);
+    impl Tool for Sweeping {
+        fn name(&self) -> &'static str {
+            "sweeping"
+        }
+        fn attach(&self, hooks: &mut Hooks) {
+            let done = self.0.lock().unwrap().take().unwrap();
+            hooks.background("a sweep", Duration::from_millis(1), move || done.send(()).unwrap_or_default());
+        }
+    }
+    let (done, sweeps) = std::sync::mpsc::channel();
+    let running = pages().tool("/", Sweeping(std::sync::Mutex::new(Some(done)))).start("127.0.0.1:0").unwrap();
+    sweeps.recv().unwrap();
+    assert_eq!(running.background_jobs()[0].name, "a sweep");
+    drop(running);
+    // The job ends, and its end of the channel with it; otherwise this would never end.
+    sweeps.iter().for_each(drop);
 }

@@ -5,7 +5,6 @@
 //! live on. (A program built with `panic = "abort"` ends instead; that is its choice.)
 
 use crate::exchange::Error;
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
@@ -25,7 +24,7 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
 }
 
 /// Lets panics be logged with their place, which only a panic hook is told. The hook that was there before is called as before, so
-/// that a program's own reporting goes on.
+/// that a program's own reporting goes on, the backtrace that `RUST_BACKTRACE` asks for included.
 pub(crate) fn watch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -62,14 +61,9 @@ thread_local! {
 }
 
 fn remember(panic: &PanicHookInfo<'_>) {
-    let Some(location) = panic.location() else { return };
-    let backtrace = Backtrace::capture();
-    let place = match backtrace.status() {
-        BacktraceStatus::Captured => format!("{location}\n{backtrace}"),
-        _ => location.to_string(),
-    };
+    let place = panic.location().map(ToString::to_string);
     // The thread may be ending, its locals gone; then nobody will ask.
-    let _ = LAST_PANIC.try_with(|last| *last.borrow_mut() = Some(place));
+    let _ = LAST_PANIC.try_with(|last| last.replace(place));
 }
 
 #[cfg(test)]

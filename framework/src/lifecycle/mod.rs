@@ -27,6 +27,8 @@ pub use plan::{PathSettings, Plan};
 pub use run::Application;
 pub(crate) use sections::{Sections, same_segment};
 pub use setting::{SettingError, SettingReader};
+/// The settings of one tool in a configuration file: what [`Tool::configure`] gets.
+pub use toml::Table as SettingTable;
 pub use tool::Tool;
 
 #[cfg(test)]

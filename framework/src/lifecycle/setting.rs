@@ -41,10 +41,10 @@ impl std::error::Error for SettingError {}
 /// Reads the settings of a tool from its table, key by key, and refuses what is left over.
 ///
 /// ```
-/// use kirsch::lifecycle::{SettingError, SettingReader};
+/// use kirsch::lifecycle::{SettingError, SettingReader, SettingTable};
 /// use std::time::Duration;
 ///
-/// fn configure(settings: &toml::Table) -> Result<(Duration, bool), SettingError> {
+/// fn configure(settings: &SettingTable) -> Result<(Duration, bool), SettingError> {
 ///     let (mut timeout, mut secure) = (Duration::from_secs(3600), false);
 ///     let mut reader = SettingReader::new(settings);
 ///     reader.duration("timeout", &mut timeout)?;

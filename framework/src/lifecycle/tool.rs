@@ -1,8 +1,35 @@
 //! Tools: named bundles of hooks with typed settings, switched on by path.
 
-use super::{Hooks, SettingError};
+use super::{Hooks, SettingError, SettingTable};
 
 /// A named bundle of hooks that an application switches on for a path and everything below it.
+///
+/// This one logs how long each handler ran:
+///
+/// ```
+/// use kirsch::prelude::*;
+/// use std::time::Instant;
+///
+/// struct LogTime;
+///
+/// impl Tool for LogTime {
+///     fn name(&self) -> &'static str { "log_time" }
+///
+///     fn attach(&self, hooks: &mut Hooks) {
+///         hooks.at(HookPoint::BeforeHandler, |exchange| { exchange.values.insert(Instant::now()); }).priority(99);
+///         hooks.at(HookPoint::BeforeFinalize, |exchange| {
+///             let ran = exchange.values.remove::<Instant>().map(|began| began.elapsed());
+///             log::info!("{} ran {ran:?}", exchange.request.path());
+///         });
+///     }
+/// }
+///
+/// let app = App::new(Tree::new().index(|_| "Hello World!")).tool("/", LogTime);
+/// # assert!(app.build().is_ok());
+/// ```
+///
+/// What a tool keeps for the length of a request it puts into [`Exchange::values`](crate::Exchange::values); what it holds there (a guard,
+/// a place) is dropped with the request at the latest, whatever way the request took.
 pub trait Tool: Send + Sync + 'static {
     /// The name in configuration files and messages.
     fn name(&self) -> &'static str;
@@ -15,7 +42,7 @@ pub trait Tool: Send + Sync + 'static {
     ///
     /// # Errors
     /// Names the key and what is wrong with it.
-    fn configure(&self, settings: &toml::Table) -> Result<Box<dyn Tool>, SettingError> {
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         let key = settings.keys().next().map_or("", String::as_str);
         Err(SettingError::unknown(key, &[]))
     }

@@ -7,8 +7,8 @@
 //! late, so that tools which refuse or rewrite requests at that point come before.
 
 use crate::{
-    Error, Exchange, Method, Redirect,
-    exchange::{Source, Step},
+    Error, Exchange, Method, Redirect, Request,
+    exchange::{Handler, Source, Step},
     lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,17 +41,12 @@ impl TrailingSlash {
         let &Step::Handler { first, .. } = trail.steps().last()? else { return None };
         let (first, count) = (usize::from(first), request.segments().len());
         let has_slash = request.path().ends_with('/');
-        let slash = if trail.is_index() {
-            // With nothing left over the path is the node's own.
-            (self.missing && !has_slash && count > 0 && first == count).then_some("/")?
-        } else {
-            // Found by its own name, as a page; a resource is found by the method.
-            let plain = |name: &str| name.replace(['-', '.'], "_");
-            let last = first.checked_sub(1).map(|index| plain(request.segment(index)));
-            let mut names = std::iter::once(&*handler.name).chain(handler.aliases.iter().copied());
-            let named = last.is_some_and(|last| names.any(|name| plain(name) == last));
-            let takes_rest = handler.arguments.iter().any(|argument| argument.source == Source::Segments);
-            (self.extra && has_slash && named && handler.name != "default" && !takes_rest).then_some("")?
+        // What costs nothing is asked first: nearly all requests end here.
+        let slash = match (trail.is_index(), has_slash) {
+            // With segments left over the page takes them as arguments, and the path is not the node's own.
+            (true, false) if self.missing && count > 0 && first == count => "/",
+            (false, true) if self.extra && is_found_by_name(handler, request, first) => "",
+            _ => return None,
         };
         // Written anew from decoded segments, of which none is empty: it never starts with `//`, another host to browsers.
         let mut location = String::new();
@@ -66,6 +61,19 @@ impl TrailingSlash {
         }
         Some(Redirect::permanent(location))
     }
+}
+
+/// Whether the handler is a page that its own name in the path leads to, and for which a slash at the end means nothing. A resource
+/// is found by the method, `default` by any name; a page that takes the rest of the path may tell `a` from `a/`.
+fn is_found_by_name(handler: &Handler, request: &Request, first: usize) -> bool {
+    let plain = |name: &str| name.replace(['-', '.'], "_");
+    let takes_rest = handler.arguments.iter().any(|argument| argument.source == Source::Segments);
+    if takes_rest || handler.name == "default" {
+        return false;
+    }
+    let last = first.checked_sub(1).map(|index| plain(request.segment(index)));
+    let mut names = std::iter::once(&*handler.name).chain(handler.aliases.iter().copied());
+    last.is_some_and(|last| names.any(|name| plain(name) == last))
 }
 
 impl Tool for TrailingSlash {
