@@ -38,6 +38,7 @@ pub struct Trail {
     pub(crate) is_index: bool,
     pub(crate) child_locks_session: bool,
     pub(crate) child_views_session: bool,
+    pub(crate) child_reads_parameters: bool,
 }
 
 impl Trail {
@@ -79,5 +80,6 @@ impl Trail {
         self.is_index = false;
         self.child_locks_session = false;
         self.child_views_session = false;
+        self.child_reads_parameters = false;
     }
 }

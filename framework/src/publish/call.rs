@@ -22,8 +22,9 @@ pub struct Call<'x> {
 impl<'x> Call<'x> {
     /// A call that will follow the trail in `exchange` from its first step.
     pub fn new(exchange: &'x mut Exchange) -> Self {
-        let needs_parameters = exchange.trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
-        if needs_parameters {
+        let trail = &exchange.trail;
+        let handler_asks = trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
+        if handler_asks || trail.child_reads_parameters {
             exchange.request.decode_parameters();
         }
         let body = exchange.request.body.take();
@@ -224,11 +225,10 @@ pub const fn child_arguments<const N: usize>(arguments: [ArgumentInfo; N]) -> [A
     let mut index = 0;
     while index < N {
         let argument = &arguments[index];
-        if matches!(argument.source, Source::Repeated | Source::Parameters)
-            || matches!(argument.body, BodyUse::Whole | BodyUse::Stream)
-        {
-            panic!("a child takes its arguments from the path: the query and the body belong to the handler below it");
-        }
+        assert!(
+            !matches!(argument.source, Source::Repeated) && !matches!(argument.body, BodyUse::Whole | BodyUse::Stream),
+            "a child takes its arguments from the path: repeated parameters and the body belong to the handler below it"
+        );
         index += 1;
     }
     arguments

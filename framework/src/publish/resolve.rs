@@ -100,7 +100,8 @@ impl<'w> Walk<'w> {
         self.handler(node, at, |handler| handler.name == "default")
     }
 
-    /// Goes down to a child whose arguments start at segment `first`: with as many of them as it can take, else with fewer.
+    /// Goes down to a child whose arguments start at segment `first`. An optional one takes a segment that is not a name in the node below,
+    /// since names go before values; if that leads nowhere, any other number is tried, the largest first.
     fn child(&mut self, node: &Node, index: usize, first: u16, depth: usize) -> Option<Resolution> {
         let child = &node.children[index];
         let (least, most) = counts(&child.arguments);
@@ -114,12 +115,20 @@ impl<'w> Walk<'w> {
         let below: NodeRef = child.below();
         let length = self.trail.steps.len();
         let index = u16::try_from(index).ok()?;
-        let session = (self.trail.child_locks_session, self.trail.child_views_session);
+        let Trail { child_locks_session, child_views_session, child_reads_parameters, .. } = *self.trail;
         for argument in child.arguments.iter() {
             self.trail.child_locks_session |= argument.locks_session;
             self.trail.child_views_session |= argument.views_session;
+            self.trail.child_reads_parameters |= argument.source == Source::Parameters;
         }
-        for count in (least..=most).rev() {
+        let names_a_way = |count: &u16| {
+            let segment = self.request.segment(usize::from(first + count));
+            below.handlers.iter().any(|handler| is_page(&below, handler) && has_name(handler, segment))
+                || below.children.iter().any(|child| child.name != "default" && matches_name(&child.name, segment))
+        };
+        let preferred = (least..most).find(names_a_way).unwrap_or(most);
+        let others = (least..=most).rev().filter(|count| *count != preferred);
+        for count in std::iter::once(preferred).chain(others) {
             self.trail.steps.push(Step::Child { index, first, count });
             let found = self.node(&below, first + count, depth + 1);
             if found.is_some() {
@@ -127,7 +136,9 @@ impl<'w> Walk<'w> {
             }
             self.trail.steps.truncate(length);
         }
-        (self.trail.child_locks_session, self.trail.child_views_session) = session;
+        self.trail.child_locks_session = child_locks_session;
+        self.trail.child_views_session = child_views_session;
+        self.trail.child_reads_parameters = child_reads_parameters;
         None
     }
 
@@ -205,4 +216,39 @@ fn counts(arguments: &[ArgumentInfo]) -> (u16, u16) {
         }
     }
     (least, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handlers;
+    use crate::publish::{Publish, probe::exchange};
+
+    /// Each segment can go on in two ways, and nothing is at the end.
+    struct Maze;
+
+    #[handlers]
+    impl Maze {
+        #[child]
+        fn a(&self) -> Self {
+            Self
+        }
+
+        #[child]
+        fn default(&self, _any: &str) -> Self {
+            Self
+        }
+    }
+
+    #[test]
+    fn a_hostile_path_costs_bounded_work_and_stack() {
+        for segments in [30, 200, 20_000] {
+            let request = exchange("GET", &"/a".repeat(segments), "", b"").request;
+            let end = u16::try_from(segments).expect("few segments");
+            let mut walk = Walk { request: &request, trail: &mut Trail::default(), end, visits: 0 };
+            assert_eq!(walk.node(&Maze::node(), 0, 0), None);
+            assert!(walk.visits <= MAX_VISITS + 2 * MAX_DEPTH, "{} visits", walk.visits);
+            assert!(walk.trail.steps.is_empty());
+        }
+    }
 }
