@@ -140,7 +140,6 @@ impl<'de> Deserializer<'de> for Field<'_, '_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
     use serde::Deserialize;

@@ -154,7 +154,7 @@ pub(super) fn usual_message(status: StatusCode) -> &'static str {
         429 => "There were too many requests. Please try again later.",
         500 => "Something went wrong on the server. The cause has been written to its log.",
         503 => "The server is busy at the moment. Please try again shortly.",
-        400..500 => "The request could not be answered as it is.",
+        other if other < 500 => "The request could not be answered as it is.",
         _ => "The server could not answer the request.",
     }
 }

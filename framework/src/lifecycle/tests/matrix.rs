@@ -240,7 +240,7 @@ fn the_first_error_wins_and_the_others_are_logged() {
     }
     let mut status = 0;
     let records = crate::logs::capture::records("kirsch::error", || {
-        status = ask(App::new(pages()).tool("/", Failing), "GET /ok").status
+        status = ask(App::new(pages()).tool("/", Failing), "GET /ok").status;
     });
     assert_eq!(status, 409);
     let errors: Vec<_> = records.iter().filter(|line| line.starts_with("ERROR")).collect();
