@@ -77,7 +77,7 @@ impl Service for Puppet {
             }
             "/stream" => {
                 let chunks = self.chunks.lock().take().expect("one stream a test");
-                exchange.response.set_body(Stream::new(chunks.into_iter()));
+                exchange.response.set_body(Stream::new(chunks));
             }
             "/broken-stream" => {
                 let items = [Ok("first"), Err(crate::Error::from(std::io::Error::other("broken")))];
@@ -113,7 +113,7 @@ impl Service for Puppet {
     }
 
     fn refuse(&self, exchange: &mut Exchange, refusal: &Refusal) {
-        self.refusals.lock().push(refusal.clone());
+        self.refusals.lock().push(*refusal);
         exchange.response.set_status(refusal.status());
         exchange.response.set_body("refused");
     }

@@ -292,8 +292,8 @@ mod tests {
 mod model {
     use super::*;
     use loom::cell::UnsafeCell;
-    use loom::sync::atomic::AtomicU32;
     use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU32;
     use loom::thread;
 
     struct Slot {

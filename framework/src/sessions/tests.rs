@@ -18,7 +18,6 @@ type Page = Box<dyn Fn(&str, &Session) -> Result<String, Error> + Send + Sync>;
 
 struct Pages(Page);
 
-#[expect(clippy::needless_pass_by_value, reason = "a snapshot is an argument by value")]
 #[handlers]
 impl Pages {
     #[expose]
