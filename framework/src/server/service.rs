@@ -8,7 +8,9 @@
 //! Done ──► response bytes out ──► end          (end also when the client is gone before)
 //! ```
 //!
-//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`], which must not.
+//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`] and the `end` after it, which must
+//! not: they run when no worker is free, for a request that `start` has not seen. A request whose client is gone before `start`
+//! has no `end`.
 
 use crate::exchange::Exchange;
 use crate::http::Refusal;

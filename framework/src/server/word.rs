@@ -73,7 +73,7 @@ const EDGES: u64 = 0b11_1110;
 const QUEUED: u64 = 1 << 7;
 /// The socket is being registered with the poller: free for the poller's news, not for the ticker.
 const FRESH: u64 = 1 << 8;
-/// Released between two requests: may be closed to make room.
+/// Before its first request or between two: may be closed to make room.
 const IDLE: u64 = 1 << 9;
 /// Somebody who is not the owner uses the socket for one system call: it must not be closed.
 const PINNED: u64 = 1 << 10;
@@ -89,7 +89,7 @@ impl Word {
         generation(self.0.load(Ordering::Relaxed))
     }
 
-    /// Whether the connection was released between two requests. A hint: claim to be sure.
+    /// Whether the connection waits for a request. A hint: claim to be sure.
     pub(super) fn is_idle(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (IDLE | RUN) == IDLE
     }
@@ -153,7 +153,7 @@ impl Word {
     /// Lets the poller's news claim the connection that was just put in. Called by who took the slot from the free list.
     pub(super) fn publish(&self) {
         let generation = self.0.load(Ordering::Relaxed) >> 32;
-        self.0.store(generation << 32 | FRESH, Ordering::Release);
+        self.0.store(generation << 32 | FRESH | IDLE, Ordering::Release);
     }
 
     /// The socket is registered: from now on the ticker may claim the connection too.
@@ -279,6 +279,7 @@ mod tests {
     #[test]
     fn idle_is_visible_only_while_nobody_owns() {
         let word = free();
+        assert!(word.is_idle());
         assert!(word.claim(0, Edges::NONE));
         assert!(word.release(true));
         assert!(word.is_idle());

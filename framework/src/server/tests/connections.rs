@@ -121,6 +121,14 @@ fn at_the_limit_the_oldest_idle_connection_makes_room() {
     assert_eq!(newer.get("/still").text(), "/still");
 }
 
+/// B21: also when all of them have never said anything.
+#[test]
+fn silent_connections_at_the_limit_keep_nobody_out() {
+    let stage = Stage::new(|settings| settings.connections = Some(4));
+    let _silent: Vec<_> = (0..20).map(|_| stage.connect()).collect();
+    assert_eq!(stage.connect().get("/").text(), "/");
+}
+
 #[test]
 fn at_the_limit_with_nobody_idle_the_new_connection_waits() {
     let stage = Stage::new(|settings| settings.connections = Some(1));
