@@ -8,7 +8,7 @@ use std::sync::Arc;
 struct Hello;
 
 impl Service for Hello {
-    fn start(&self, _exchange: &mut Exchange) -> BodyPlan {
+    fn start(&self, _exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {
         BodyPlan::Discard
     }
 

@@ -121,6 +121,9 @@ impl std::fmt::Debug for Hook {
 pub struct Hooks {
     pub(crate) tool: &'static str,
     pub(crate) hooks: Vec<Hook>,
+    /// Asked before the body is read.
+    pub(crate) early_admissions: Vec<Arc<dyn Admit>>,
+    /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     pub(crate) background: Vec<BackgroundJob>,
 }
@@ -142,9 +145,16 @@ impl Hooks {
         self.hooks.last_mut().expect("a hook was just pushed")
     }
 
-    /// Adds an admission: the place to make requests wait.
+    /// Adds an admission: the place to make requests wait. It is asked when the body was read, so that a slow upload holds nothing
+    /// that others wait for.
     pub fn admission(&mut self, admit: impl Admit + 'static) {
         self.admissions.push(Arc::new(admit));
+    }
+
+    /// Adds an admission that is asked before the body is read: a request that waits has sent no more than its head, and
+    /// holds what it was given for as long as its upload takes.
+    pub fn early_admission(&mut self, admit: impl Admit + 'static) {
+        self.early_admissions.push(Arc::new(admit));
     }
 
     /// Adds work that is done `every` so often on a thread of its own while the application runs, as the sweep of a store.

@@ -10,7 +10,10 @@ pub struct Plan {
     pub(crate) tools: Vec<&'static str>,
     pub(crate) answers: bool,
     pub(crate) hooks: [Vec<Hook>; HookPoint::COUNT],
+    /// All admissions; those that are asked before the body come first.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
+    /// How many of them are asked before the body.
+    pub(crate) early_admissions: usize,
     pub(crate) settings: PathSettings,
     /// The section that set `max_body` and the one that set `max_form`, for the message of a 413.
     pub(crate) max_body_section: String,
@@ -49,6 +52,9 @@ impl Plan {
             let index = hooks.partition_point(|earlier| earlier.priority <= hook.priority);
             hooks.insert(index, hook.clone());
         }
+        let early = self.early_admissions..self.early_admissions;
+        self.admissions.splice(early, attached.early_admissions.iter().cloned());
+        self.early_admissions += attached.early_admissions.len();
         self.admissions.extend(attached.admissions.iter().cloned());
     }
 }

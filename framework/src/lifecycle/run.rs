@@ -5,7 +5,7 @@
 //! | stage | entered | left |
 //! |---|---|---|
 //! | `Fresh` | the exchange is new | `start` routes, finds the plan, runs `on_start_resource` and `before_request_body` |
-//! | `Admission(n)` | all hooks before the body went through | `run` asks admission n; after the last one come `before_handler`, the handler, the end |
+//! | `Admission(n)` | all hooks before the body went through | `start` asks the early admissions, `run` the others; after the last one come `before_handler`, the handler, the end |
 //! | `Decided` | a hook answered or failed before the body, or the body is too large | `run` goes to the end at once |
 //! | `Final` | the response is made | `end` |
 //! | `Refused` | the server refused the request before it had a plan, or is overloaded | `end`, without hooks |
@@ -174,8 +174,9 @@ impl Application {
 
     /// From the body to the handler's result, or to a wait.
     fn advance(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Advance, Error> {
-        if let Stage::Admission(next) = exchange.course.stage {
-            if let Some(deadline) = self.admit(next, exchange, wakers)? {
+        if let Stage::Admission(_) = exchange.course.stage {
+            let all = self.plan(exchange).admissions.len();
+            if let Some(deadline) = self.admit(all, exchange, wakers)? {
                 return Ok(Advance::Parked(deadline));
             }
             exchange.course.stage = Stage::Decided;
@@ -202,24 +203,27 @@ impl Application {
         guarded(|| self.root.node.call(&mut Call::new(exchange)))
     }
 
-    /// Asks the admissions from `next` on. `Some` parks the request, with the deadline of its wait.
+    /// Asks the admissions that have not been asked, up to number `end`. `Some` parks the request, with the deadline of its wait.
     #[expect(
         clippy::option_option,
         reason = "the outer one says whether to wait, the inner one is the wait's own deadline"
     )]
     fn admit(
         &self,
-        mut next: usize,
+        end: usize,
         exchange: &mut Exchange,
         wakers: &dyn Wakers,
     ) -> Result<Option<Option<Instant>>, Error> {
         let admissions = &self.plan(exchange).admissions;
-        while let Some(admission) = admissions.get(next) {
+        while let Stage::Admission(next) = exchange.course.stage
+            && next < end
+        {
+            let admission = &admissions[next];
             let mut wait = match exchange.course.parked.take() {
                 Some(parked) => *parked.downcast::<Box<dyn Wait>>().expect("only admission parks, and it parks a wait"),
                 None => match guarded(|| admission.admit(exchange, wakers))? {
                     Admission::Go => {
-                        next += 1;
+                        exchange.course.stage = Stage::Admission(next + 1);
                         continue;
                     }
                     Admission::Park(wait) => wait,
@@ -231,10 +235,9 @@ impl Application {
                     return Err(guarded(|| Ok(wait.expired(exchange))).unwrap_or_else(|error| error));
                 }
                 exchange.course.parked = Some(Box::new(wait));
-                exchange.course.stage = Stage::Admission(next);
                 return Ok(Some(deadline));
             }
-            next += 1;
+            exchange.course.stage = Stage::Admission(next + 1);
         }
         Ok(None)
     }
@@ -323,8 +326,21 @@ enum Advance {
 }
 
 impl Service for Application {
-    fn start(&self, exchange: &mut Exchange) -> BodyPlan {
-        self.begin(exchange);
+    fn start(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> BodyPlan {
+        if exchange.course.stage == Stage::Fresh {
+            self.begin(exchange);
+        }
+        if let Stage::Admission(_) = exchange.course.stage {
+            let early = self.plan(exchange).early_admissions;
+            match self.admit(early, exchange, wakers) {
+                Ok(Some(deadline)) => return BodyPlan::Park { deadline },
+                Ok(None) => {}
+                Err(error) => {
+                    exchange.course.pending = Some(error);
+                    exchange.course.stage = Stage::Decided;
+                }
+            }
+        }
         self.body_plan(exchange)
     }
 

@@ -46,7 +46,7 @@ impl Driver {
     }
 
     fn start(&mut self) -> BodyPlan {
-        self.application.start(&mut self.exchange)
+        self.application.start(&mut self.exchange, &NoWaker)
     }
 
     fn run(&mut self) -> Progress {

@@ -3,9 +3,9 @@
 //! ```text
 //!            bytes               head complete               body complete
 //!   Idle ─────────► Head ───┬──────────────────► Body ───────────────────► run ──► respond ──► Idle
-//!                           │                                              │ ▲        │
-//!                           └─► Received (no worker yet)                   ▼ │        ├─► Sending (large, or a stream)
-//!                                                                       Parked        ├─► Discarding (unread body)
+//!                           │ ▲                                            │ ▲        │
+//!                           │ └─► Parked                                   ▼ │        ├─► Sending (large, or a stream)
+//!                           └─► Received (no worker yet)                Parked        ├─► Discarding (unread body)
 //!   Ready: the body is there, no worker yet                                           └─► Lingering ──► closed
 //! ```
 //!
@@ -78,7 +78,7 @@ pub(super) enum State {
     /// The body is complete; a worker must run the request.
     Ready(Box<InFlight>),
     /// The service waits for something.
-    Parked(Box<InFlight>, Option<Tick>),
+    Parked(Parked, Option<Tick>),
     /// The response is larger than the output buffer, or still being made.
     Sending(Box<Sending>),
     /// The response is in the output; this comes when it is out.
@@ -93,6 +93,28 @@ pub(super) enum State {
 pub(super) struct InFlight {
     pub(super) exchange: Box<Exchange>,
     pub(super) rest: Rest,
+}
+
+/// A request that waits, and what it goes on with.
+pub(super) enum Parked {
+    BeforeBody(Box<Exchange>),
+    BeforeHandler(Box<InFlight>),
+}
+
+impl Parked {
+    fn exchange(&self) -> &Exchange {
+        match self {
+            Self::BeforeBody(exchange) => exchange,
+            Self::BeforeHandler(request) => &request.exchange,
+        }
+    }
+
+    fn into_exchange(self) -> Box<Exchange> {
+        match self {
+            Self::BeforeBody(exchange) => exchange,
+            Self::BeforeHandler(request) => request.exchange,
+        }
+    }
 }
 
 /// What has not been read of a request body.
@@ -183,7 +205,8 @@ impl HttpConnection {
         match &self.state {
             State::Received(exchange) => Some(exchange),
             State::Body(reading) => Some(&reading.request.exchange),
-            State::Ready(request) | State::Parked(request, _) => Some(&request.exchange),
+            State::Ready(request) => Some(&request.exchange),
+            State::Parked(parked, _) => Some(parked.exchange()),
             State::Sending(sending) => Some(&sending.exchange),
             _ => self.unsent.as_ref()?.answered.first().map(|answered| &*answered.exchange),
         }
@@ -213,7 +236,7 @@ impl HttpConnection {
                 State::Received(exchange) => self.received(turn, work, exchange),
                 State::Body(reading) => self.read_body(turn, work, reading),
                 State::Ready(request) => self.run(turn, work, *request),
-                State::Parked(request, deadline) => self.parked(turn, work, request, deadline),
+                State::Parked(parked, deadline) => self.parked(turn, work, parked, deadline),
                 State::Sending(sending) => self.send(turn, work, sending),
                 State::Finishing(after) => self.finish(turn, work, after),
                 State::Discarding { decoder, left, deadline } => self.discard(turn, work, decoder, left, deadline),
@@ -329,9 +352,13 @@ impl HttpConnection {
     fn begin(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Flow {
         work.input.load(&mut self.input);
         let id = exchange.request.id;
-        let Some(plan) = guarded(id, || work.shared.service.start(&mut exchange)) else {
+        let wakers = ConnectionWakers { shared: &work.shared, token: turn.token };
+        let Some(plan) = guarded(id, || work.shared.service.start(&mut exchange, &wakers)) else {
             return self.fail(turn, work, exchange, Rest::Nothing);
         };
+        if let BodyPlan::Park { deadline } = plan {
+            return self.park(turn, work, Parked::BeforeBody(exchange), deadline);
+        }
         let framing = exchange.request.head.framing();
         if matches!(framing, Framing::None | Framing::Length(0)) {
             return self.run(turn, work, InFlight { exchange, rest: Rest::Nothing });
@@ -340,7 +367,7 @@ impl HttpConnection {
         let expected = exchange.request.head.expects_continue() && work.input.is_empty();
         let limit = match plan {
             BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit } => limit,
-            BodyPlan::Discard => u64::MAX,
+            BodyPlan::Discard | BodyPlan::Park { .. } => u64::MAX,
         };
         let decoder = match BodyDecoder::new(framing, BodyLimits::new(limit)) {
             Ok(decoder) => decoder,
@@ -362,7 +389,9 @@ impl HttpConnection {
                 let request = InFlight { exchange, rest: Rest::Unread { decoder, expected: false } };
                 self.read_body(turn, work, Box::new(BodyReading::new(request, memory, now)))
             }
-            BodyPlan::Discard => self.run(turn, work, InFlight { exchange, rest: Rest::Unread { decoder, expected } }),
+            BodyPlan::Discard | BodyPlan::Park { .. } => {
+                self.run(turn, work, InFlight { exchange, rest: Rest::Unread { decoder, expected } })
+            }
             BodyPlan::Stream { .. } => match BodyStream::open(self, work, decoder, expected) {
                 Ok((reader, handle)) => {
                     exchange.request.body = RequestBody::Stream(reader);
@@ -465,16 +494,7 @@ impl HttpConnection {
                 self.respond(turn, work, request, false)
             }
             Some(Progress::Park { deadline }) => {
-                let clock = work.shared.scheduler.clock;
-                // Rounded up: when it is reached, the service's own clock agrees.
-                let deadline = deadline.map(|moment| clock.tick(moment).after(Duration::from_millis(1)));
-                self.fast = false;
-                self.woken = false;
-                self.state = State::Parked(Box::new(request), deadline);
-                match self.flush(turn, work) {
-                    Flow::Go => Flow::Stop(Step::Wait { deadline, idle: false }),
-                    stop @ Flow::Stop(_) => stop,
-                }
+                self.park(turn, work, Parked::BeforeHandler(Box::new(request)), deadline)
             }
             None => self.fail(turn, work, request.exchange, request.rest),
         }
@@ -492,28 +512,38 @@ impl HttpConnection {
             && !matches!(request.rest, Rest::Stream(_))
     }
 
+    fn park(&mut self, turn: &mut Turn, work: &mut Workspace, parked: Parked, deadline: Option<Instant>) -> Flow {
+        let clock = work.shared.scheduler.clock;
+        // Rounded up: when it is reached, the service's own clock agrees.
+        let deadline = deadline.map(|moment| clock.tick(moment).after(Duration::from_millis(1)));
+        self.fast = false;
+        self.woken = false;
+        self.state = State::Parked(parked, deadline);
+        match self.flush(turn, work) {
+            Flow::Go => Flow::Stop(Step::Wait { deadline, idle: false }),
+            stop @ Flow::Stop(_) => stop,
+        }
+    }
+
     /// A parked request has news; perhaps not what it waits for.
-    fn parked(
-        &mut self,
-        turn: &mut Turn,
-        work: &mut Workspace,
-        request: Box<InFlight>,
-        deadline: Option<Tick>,
-    ) -> Flow {
+    fn parked(&mut self, turn: &mut Turn, work: &mut Workspace, parked: Parked, deadline: Option<Tick>) -> Flow {
         if self.gone {
-            self.state = State::Parked(request, deadline);
+            self.state = State::Parked(parked, deadline);
             return Flow::Stop(self.lose(turn, work));
         }
         if !self.woken && !self.expired {
-            self.state = State::Parked(request, deadline);
+            self.state = State::Parked(parked, deadline);
             return Flow::Stop(Step::Wait { deadline, idle: false });
         }
         if turn.role != Role::Worker {
-            self.state = State::Parked(request, deadline);
+            self.state = State::Parked(parked, deadline);
             return Flow::Stop(Step::Lend { refusable: false });
         }
         (self.woken, self.expired) = (false, false);
-        self.run(turn, work, *request)
+        match parked {
+            Parked::BeforeBody(exchange) => self.begin(turn, work, exchange),
+            Parked::BeforeHandler(request) => self.run(turn, work, *request),
+        }
     }
 
     /// The request breaks a rule: the service makes the answer, and the connection ends.
@@ -590,7 +620,8 @@ impl HttpConnection {
         work.output = Output::default();
         match std::mem::take(&mut self.state) {
             State::Body(reading) => self.end(work, reading.abandon().exchange, 0, false),
-            State::Ready(request) | State::Parked(request, _) => self.end(work, request.exchange, 0, false),
+            State::Ready(request) => self.end(work, request.exchange, 0, false),
+            State::Parked(parked, _) => self.end(work, parked.into_exchange(), 0, false),
             State::Sending(sending) => {
                 let Sending { exchange, body_bytes, .. } = *sending;
                 self.end(work, exchange, body_bytes, false);

@@ -3,8 +3,9 @@
 //! The server reads a head into an [`Exchange`] and calls, in this order and never two at once for one exchange:
 //!
 //! ```text
-//! start ──► body is read as the BodyPlan says ──► run ──► (Park ──► woken or deadline ──► run)* ──► Done
-//!   └── or, when the client breaks a rule: refuse ──────────────────────────────────────────────► Done
+//! start ──► (Park ──► woken or deadline ──► start)* ──► body is read as the BodyPlan says
+//!       ──► run ──► (Park ──► woken or deadline ──► run)* ──► Done
+//!   └── or, when the client breaks a rule: refuse ──────► Done
 //! Done ──► response bytes out ──► end          (end also when the client is gone before)
 //! ```
 //!
@@ -19,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// What answers requests.
 pub trait Service: Send + Sync + 'static {
-    /// The head is complete: decides what becomes of the body.
-    fn start(&self, exchange: &mut Exchange) -> BodyPlan;
+    /// The head is complete: decides what becomes of the body, or parks. A parked exchange is started again as [`run`](Self::run) is.
+    fn start(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> BodyPlan;
 
     /// The body is there: makes the response, or parks. A parked exchange is run again when its waker is woken or its
     /// deadline has passed; being run without reason is harmless.
@@ -48,6 +49,11 @@ pub enum BodyPlan {
     Stream {
         /// Most bytes.
         limit: u64,
+    },
+    /// Not decided: something must happen first. Start again when woken, at this deadline at the latest.
+    Park {
+        /// When waiting ends without success.
+        deadline: Option<Instant>,
     },
     /// Nobody wants it: `run` at once. After the response the server discards a little of it, or closes.
     Discard,

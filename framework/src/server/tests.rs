@@ -40,7 +40,7 @@ struct Puppet {
 }
 
 impl Service for Puppet {
-    fn start(&self, exchange: &mut Exchange) -> BodyPlan {
+    fn start(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {
         match exchange.request.path() {
             "/discard" => BodyPlan::Discard,
             "/read" | "/early" => BodyPlan::Stream { limit: 1 << 20 },

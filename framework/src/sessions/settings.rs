@@ -13,8 +13,8 @@ pub enum LockMode {
     /// upload holds no lock.
     #[default]
     Implicit,
-    /// Every request of the session, as early as a request can wait without a thread. That is admission, so today it is the same as
-    /// [`Implicit`](LockMode::Implicit).
+    /// Every request of the session, from before its body is read to the end of the handler: uploads of one session come one after
+    /// another, and a slow one holds the lock as long as it takes.
     Early,
     /// The program calls [`acquire_lock`](super::Session::acquire_lock) and [`release_lock`](super::Session::release_lock).
     Explicit,

@@ -3,7 +3,7 @@
 //! | hook point | priority | what |
 //! |---|---|---|
 //! | `on_start_resource` | 0 | opens the session: reads the cookie, nothing else. So early that every other hook finds it |
-//! | admission | | waits for the lock, if the handler needs it |
+//! | admission | | waits for the lock, if the handler needs it; in mode `early` before the body is read |
 //! | `before_finalize` | 60, always | saves or rolls back, releases, sets the cookie. After hooks of the usual priority, before those that pack or cache |
 //! | `before_error_response` | 0, always | rolls back and releases, so that no error page is made under the lock |
 //! | `on_end_resource` | 50, always | ends the hold if an internal redirect left it |
@@ -196,7 +196,10 @@ impl Tool for Sessions {
         }
         let Self { shared, settings } = self.clone();
         hooks.at(HookPoint::OnStartResource, move |exchange| open(exchange, &shared, &settings)).priority(0);
-        hooks.admission(LockAdmission);
+        match self.settings.lock {
+            LockMode::Early => hooks.early_admission(LockAdmission),
+            LockMode::Implicit | LockMode::Explicit | LockMode::Lazy => hooks.admission(LockAdmission),
+        }
         hooks.at(HookPoint::BeforeFinalize, finish).priority(60).always();
         hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
         hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();

@@ -49,7 +49,7 @@ impl InProcess {
             body_bytes: 0,
             ended: false,
         };
-        let accepted = run.accept(bytes);
+        let accepted = run.accept(bytes, deadline)?;
         match &accepted {
             Ok(()) => run.answer(deadline)?,
             Err(refusal) => run.service.refuse(&mut run.exchange, refusal),
@@ -59,7 +59,19 @@ impl InProcess {
     }
 
     /// Reads the head and, as the service wants it, the body.
-    fn accept(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    fn accept(&mut self, bytes: &[u8], deadline: Instant) -> Result<Result<(), Refusal>, ClientError> {
+        let body = match self.read_head(bytes) {
+            Ok(used) => &bytes[used..],
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let plan = self.until_woken(deadline, |service, exchange, wakers| match service.start(exchange, wakers) {
+            BodyPlan::Park { deadline } => Step::Park(deadline),
+            plan => Step::Done(plan),
+        })?;
+        Ok(self.read_body(plan, body))
+    }
+
+    fn read_head(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let request = &mut self.exchange.request;
         request.id = RequestId::next();
         request.received = Some(self.started);
@@ -69,9 +81,12 @@ impl InProcess {
             secure: false,
         };
         let used = request.head.read(bytes, &mut 0, &HeadLimits::default())?;
-        let body = &bytes[used.ok_or(Refusal::MalformedRequestLine)?..];
-        let framing = request.head.framing();
-        match self.service.start(&mut self.exchange) {
+        used.ok_or(Refusal::MalformedRequestLine)
+    }
+
+    fn read_body(&mut self, plan: BodyPlan, body: &[u8]) -> Result<(), Refusal> {
+        let framing = self.exchange.request.head.framing();
+        match plan {
             BodyPlan::Read { limit, memory } => {
                 let content = decode(framing, limit, body)?;
                 self.exchange.request.body = keep(content, memory);
@@ -80,18 +95,30 @@ impl InProcess {
                 let content = decode(framing, limit, body)?;
                 self.exchange.request.body = RequestBody::Stream(Box::new(Cursor::new(content)));
             }
-            BodyPlan::Discard => {}
+            BodyPlan::Discard | BodyPlan::Park { .. } => {}
         }
         Ok(())
     }
 
-    /// Runs the exchange until it has its response; a parked one blocks this thread.
+    /// Runs the exchange until it has its response.
     fn answer(&mut self, client_deadline: Instant) -> Result<(), ClientError> {
+        self.until_woken(client_deadline, |service, exchange, wakers| match service.run(exchange, wakers) {
+            Progress::Done => Step::Done(()),
+            Progress::Park { deadline } => Step::Park(deadline),
+        })
+    }
+
+    /// Repeats `step` until it is done; while the exchange is parked, this thread sleeps.
+    fn until_woken<T>(
+        &mut self,
+        client_deadline: Instant,
+        step: impl Fn(&dyn Service, &mut Exchange, &dyn Wakers) -> Step<T>,
+    ) -> Result<T, ClientError> {
         let parking = Arc::new(Parking::default());
         loop {
-            match self.service.run(&mut self.exchange, &ParkingWakers(&parking)) {
-                Progress::Done => return Ok(()),
-                Progress::Park { deadline } => {
+            match step(&*self.service, &mut self.exchange, &ParkingWakers(&parking)) {
+                Step::Done(value) => return Ok(value),
+                Step::Park(deadline) => {
                     let until = deadline.map_or(client_deadline, |deadline| deadline.min(client_deadline));
                     if !parking.wait(until) && Instant::now() >= client_deadline {
                         return Err(ClientError::new(
@@ -212,6 +239,12 @@ fn keep(content: Vec<u8>, memory: u64) -> RequestBody {
     spooled.map_or(RequestBody::Memory(content), |file| RequestBody::File { file, length })
 }
 
+/// What a call of the service came to.
+enum Step<T> {
+    Done(T),
+    Park(Option<Instant>),
+}
+
 /// Where the thread of a parked request sleeps.
 #[derive(Default)]
 struct Parking {
@@ -267,7 +300,7 @@ mod tests {
     }
 
     impl Service for Closure {
-        fn start(&self, _exchange: &mut Exchange) -> BodyPlan {
+        fn start(&self, _exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {
             self.body
         }
 

@@ -150,13 +150,13 @@ mod tests {
         let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         exchange.request.head.read(head.as_bytes(), &mut 0, &HeadLimits::default()).unwrap();
         exchange.request.id = RequestId::next();
-        application.start(&mut exchange);
         struct NoWaker;
         impl crate::server::Wakers for NoWaker {
             fn waker(&self) -> std::task::Waker {
                 std::task::Waker::noop().clone()
             }
         }
+        application.start(&mut exchange, &NoWaker);
         application.run(&mut exchange, &NoWaker);
         let location = exchange.response.header(&crate::header::LOCATION);
         let location = location.map(|value| format!(" {}", value.to_str().unwrap()));
