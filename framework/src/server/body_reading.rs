@@ -2,8 +2,9 @@
 
 use super::ServerSettings;
 use super::clock::Tick;
-use super::connection::{InFlight, Rest};
-use super::workspace::Input;
+use super::connection::{Fill, Flow, HttpConnection, InFlight, Rest, State, Turn};
+use super::scheduler::{Role, Step};
+use super::workspace::{Input, Workspace};
 use crate::exchange::RequestBody;
 use crate::http::Refusal;
 use std::fs::File;
@@ -83,5 +84,63 @@ impl BodyReading {
     /// The body will not be complete.
     pub(super) fn abandon(self) -> InFlight {
         self.request
+    }
+}
+
+impl HttpConnection {
+    /// Reads until the body is complete, and then runs the request.
+    pub(super) fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
+        work.input.load(&mut self.input);
+        loop {
+            match reading.decode(&mut work.input) {
+                Ok(false) => {}
+                Ok(true) => return self.run(turn, work, reading.complete()),
+                Err(_) if turn.role != Role::Worker => {
+                    self.state = State::Body(reading);
+                    return Flow::Stop(Step::Lend { refusable: false });
+                }
+                Err(error) => {
+                    let id = reading.request.exchange.request.id;
+                    let InFlight { exchange, rest } = reading.abandon();
+                    return match error {
+                        BodyError::Refused(refusal) => self.refuse(turn, work, exchange, rest, &refusal),
+                        BodyError::Spool(error) => {
+                            log::error!("request {id}: the body cannot be kept in a temporary file: {error}");
+                            self.fail(turn, work, exchange, rest)
+                        }
+                    };
+                }
+            }
+            self.state = State::Body(reading);
+            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
+                return stop;
+            }
+            let fill = self.fill(work);
+            let State::Body(kept) = std::mem::take(&mut self.state) else {
+                unreachable!("flush and fill leave the state alone");
+            };
+            reading = kept;
+            match fill {
+                Fill::Some => {}
+                Fill::End => {
+                    self.state = State::Body(reading);
+                    return Flow::Stop(self.lose(turn, work));
+                }
+                Fill::Nothing if self.expired && turn.role == Role::Worker => {
+                    let InFlight { exchange, rest } = reading.abandon();
+                    let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
+                    return self.refuse(turn, work, exchange, rest, &refusal);
+                }
+                Fill::Nothing => {
+                    let deadline = reading.deadline(&work.shared.settings);
+                    self.state = State::Body(reading);
+                    return Flow::Stop(if self.expired {
+                        Step::Lend { refusable: false }
+                    } else {
+                        Step::Wait { deadline: Some(deadline), idle: false }
+                    });
+                }
+            }
+        }
     }
 }

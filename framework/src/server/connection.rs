@@ -11,7 +11,8 @@
 //!
 //! A connection is a value that one thread at a time may step. It never waits: when it can go no further, the step
 //! ends and says what it waits for. Output that the socket would not take is kept apart from the state: while
-//! there is some, nothing else happens. Here are the states up to the call of the service; `respond.rs` has the rest.
+//! there is some, nothing else happens. Here are the states up to the call of the
+//! service; `respond.rs` sends the response, `farewell.rs` has what comes after.
 
 use super::body_reading::BodyReading;
 use super::body_stream::{BodyStream, StreamHandle};
@@ -50,11 +51,11 @@ pub(super) struct HttpConnection {
     pub(super) watches_writes: bool,
     /// The peer has ended its side: a short read no longer shows that nothing is left.
     half_closed: bool,
-    gone: bool,
+    pub(super) gone: bool,
     woken: bool,
-    expired: bool,
+    pub(super) expired: bool,
     /// The client is lost; the service has not been told yet.
-    lost: bool,
+    pub(super) lost: bool,
     /// The last request on this connection took less than [`FAST`].
     fast: bool,
 }
@@ -109,7 +110,7 @@ impl Parked {
         }
     }
 
-    fn into_exchange(self) -> Box<Exchange> {
+    pub(super) fn into_exchange(self) -> Box<Exchange> {
         match self {
             Self::BeforeBody(exchange) => exchange,
             Self::BeforeHandler(request) => request.exchange,
@@ -149,9 +150,6 @@ const MOST_IN_A_ROW: u32 = 16;
 const MOST_COLLECTED: usize = 64 * 1024;
 /// A response may wait for the next one to the same page if it was made in less time than this.
 const FAST: Duration = Duration::from_micros(100);
-/// How much of an unread body is discarded to keep the connection.
-pub(super) const MOST_DISCARDED: usize = 64 * 1024;
-
 impl scheduler::Connection for HttpConnection {
     type Workspace = Workspace;
 
@@ -405,63 +403,6 @@ impl HttpConnection {
         }
     }
 
-    fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
-        work.input.load(&mut self.input);
-        loop {
-            match reading.decode(&mut work.input) {
-                Ok(false) => {}
-                Ok(true) => return self.run(turn, work, reading.complete()),
-                Err(_) if turn.role != Role::Worker => {
-                    self.state = State::Body(reading);
-                    return Flow::Stop(Step::Lend { refusable: false });
-                }
-                Err(error) => {
-                    let id = reading.request.exchange.request.id;
-                    let InFlight { exchange, rest } = reading.abandon();
-                    return match error {
-                        super::body_reading::BodyError::Refused(refusal) => {
-                            self.refuse(turn, work, exchange, rest, &refusal)
-                        }
-                        super::body_reading::BodyError::Spool(error) => {
-                            log::error!("request {id}: the body cannot be kept in a temporary file: {error}");
-                            self.fail(turn, work, exchange, rest)
-                        }
-                    };
-                }
-            }
-            self.state = State::Body(reading);
-            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
-                return stop;
-            }
-            let fill = self.fill(work);
-            let State::Body(kept) = std::mem::take(&mut self.state) else {
-                unreachable!("flush and fill leave the state alone");
-            };
-            reading = kept;
-            match fill {
-                Fill::Some => {}
-                Fill::End => {
-                    self.state = State::Body(reading);
-                    return Flow::Stop(self.lose(turn, work));
-                }
-                Fill::Nothing if self.expired && turn.role == Role::Worker => {
-                    let InFlight { exchange, rest } = reading.abandon();
-                    let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
-                    return self.refuse(turn, work, exchange, rest, &refusal);
-                }
-                Fill::Nothing => {
-                    let deadline = reading.deadline(&work.shared.settings);
-                    self.state = State::Body(reading);
-                    return Flow::Stop(if self.expired {
-                        Step::Lend { refusable: false }
-                    } else {
-                        Step::Wait { deadline: Some(deadline), idle: false }
-                    });
-                }
-            }
-        }
-    }
-
     /// Lets the service make the response.
     pub(super) fn run(&mut self, turn: &mut Turn, work: &mut Workspace, mut request: InFlight) -> Flow {
         if turn.role != Role::Worker {
@@ -607,118 +548,6 @@ impl HttpConnection {
         }
         Fill::Nothing
     }
-
-    /// Nobody will hear the answer: tells the service, and ends.
-    pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace) -> Step {
-        if matches!(turn.role, Role::Attendant | Role::Refuser) {
-            self.lost = true;
-            return Step::Lend { refusable: false };
-        }
-        for answered in std::mem::take(&mut work.output.answered) {
-            self.end(work, answered.exchange, answered.body_bytes, false);
-        }
-        work.output = Output::default();
-        match std::mem::take(&mut self.state) {
-            State::Body(reading) => self.end(work, reading.abandon().exchange, 0, false),
-            State::Ready(request) => self.end(work, request.exchange, 0, false),
-            State::Parked(parked, _) => self.end(work, parked.into_exchange(), 0, false),
-            State::Sending(sending) => {
-                let Sending { exchange, body_bytes, .. } = *sending;
-                self.end(work, exchange, body_bytes, false);
-            }
-            _ => {}
-        }
-        Step::Close
-    }
-
-    /// What the connection does after a response.
-    pub(super) fn proceed(&mut self, work: &Workspace, after: After) -> Flow {
-        let now = work.shared.scheduler.clock.now();
-        let settings = &work.shared.settings;
-        match after {
-            After::Keep => self.state = State::Idle,
-            After::Discard(decoder) => {
-                let deadline = now.after(settings.linger_timeout);
-                self.state = State::Discarding { decoder, left: MOST_DISCARDED, deadline };
-            }
-            After::Close => return Flow::Stop(Step::Close),
-            After::Linger => {
-                if rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).is_err() {
-                    return Flow::Stop(Step::Close);
-                }
-                let wait = match work.shared.scheduler.phase() {
-                    Phase::Running => settings.linger_timeout,
-                    // A client that was told that the connection ends needs no more time than an idle one.
-                    _ => settings.linger_timeout.min(settings.drain_idle),
-                };
-                self.state = State::Lingering { left: MOST_LINGERED, deadline: now.after(wait) };
-            }
-        }
-        Flow::Go
-    }
-
-    fn discard(
-        &mut self,
-        turn: &mut Turn,
-        work: &mut Workspace,
-        mut decoder: Box<BodyDecoder>,
-        mut left: usize,
-        deadline: Tick,
-    ) -> Flow {
-        work.input.load(&mut self.input);
-        let mut content = Vec::new();
-        loop {
-            let before = work.input.bytes().len();
-            content.clear();
-            match decoder.decode(work.input.bytes(), &mut content) {
-                Ok(used) => work.input.consume(used),
-                Err(_) => return self.proceed(work, After::Linger),
-            }
-            if decoder.is_complete() {
-                self.state = State::Idle;
-                return Flow::Go;
-            }
-            left = left.saturating_sub(before);
-            if left == 0 {
-                return self.proceed(work, After::Linger);
-            }
-            self.state = State::Discarding { decoder, left, deadline };
-            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
-                return stop;
-            }
-            match self.fill(work) {
-                Fill::Some => {}
-                Fill::End => return Flow::Stop(Step::Close),
-                Fill::Nothing if self.expired => return Flow::Stop(Step::Close),
-                Fill::Nothing => return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
-            }
-            let State::Discarding { decoder: kept, .. } = std::mem::take(&mut self.state) else {
-                unreachable!("flush and fill leave the state alone");
-            };
-            decoder = kept;
-        }
-    }
-
-    /// Reads and forgets until the client closes, so that it gets the whole response: closing with unread input would reset
-    /// the connection, and the response with it (RFC 9112, section 9.6).
-    fn linger(&mut self, work: &mut Workspace, mut left: usize, deadline: Tick) -> Flow {
-        self.input = Vec::new();
-        work.input.clear();
-        while left > 0 && !self.expired {
-            match self.fill(work) {
-                Fill::End => break,
-                Fill::Some => {
-                    left = left.saturating_sub(work.input.bytes().len());
-                    work.input.clear();
-                }
-                Fill::Nothing => {
-                    self.state = State::Lingering { left, deadline };
-                    return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
-                }
-            }
-        }
-        Flow::Stop(Step::Close)
-    }
 }
 
 /// What a read brought.
@@ -729,9 +558,6 @@ pub(super) enum Fill {
     /// Nothing any more.
     End,
 }
-
-/// How much is read and forgotten after an early close.
-const MOST_LINGERED: usize = 256 * 1024;
 
 /// The sign that the client waits for.
 pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

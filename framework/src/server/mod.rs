@@ -16,7 +16,7 @@
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
-//! | `connection.rs`, `respond.rs` | one HTTP connection |
+//! | `connection.rs`, `respond.rs`, `farewell.rs` | one HTTP connection |
 //! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
@@ -25,6 +25,7 @@ mod body_reading;
 mod body_stream;
 mod clock;
 mod connection;
+mod farewell;
 mod poll;
 mod primitive;
 mod respond;

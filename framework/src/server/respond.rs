@@ -7,7 +7,8 @@
 
 use super::Delivery;
 use super::body_stream::StreamHandle;
-use super::connection::{Flow, HttpConnection, InFlight, MOST_DISCARDED, Rest, State, Turn, guarded};
+use super::connection::{Flow, HttpConnection, InFlight, Rest, State, Turn, guarded};
+use super::farewell::MOST_DISCARDED;
 use super::scheduler::{Phase, Role, Step};
 use super::workspace::{Answered, Workspace};
 use crate::exchange::{Exchange, ResponseBody};
