@@ -40,9 +40,11 @@ pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> Exi
 }
 
 fn serve(app: App, options: &Options) -> kirsch::Result {
-    let running = app.threads(options.threads).start(("127.0.0.1", options.port))?;
-    say(&format!("Serving on http://{}", running.address()));
-    running.wait()
+    let announce = |address| {
+        say(&format!("Serving on http://{address}"));
+        Ok(())
+    };
+    app.threads(options.threads).on_start(announce).serve(("127.0.0.1", options.port))
 }
 
 /// Prints a line at once. Whoever closed our standard output does not want to read it: no reason to stop.

@@ -5,6 +5,7 @@
 
 use super::Running;
 use super::checks;
+use super::signals::Signals;
 use crate::Result;
 use crate::config::{Change, ConfigurationFile, Merged, PATH_KEYS, SERVER_KEYS, merge};
 use crate::exchange::{Error, IntoResponse};
@@ -187,7 +188,8 @@ impl App {
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.
     pub fn serve(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result {
-        self.start(address)?.wait()
+        let signals = Signals::install()?;
+        self.start(address)?.wait_for(signals)
     }
 
     fn change(mut self, path: &str, change: Change) -> Self {

@@ -9,7 +9,7 @@
 
 use super::app::{StartFunction, StopFunction};
 use super::background::{Background, JobStatistics};
-use super::signals;
+use super::signals::Signals;
 use crate::Result;
 use crate::exchange::Error;
 use crate::lifecycle::{Application, guarded};
@@ -83,7 +83,11 @@ impl Running {
     /// # Errors
     /// Names the requests that had not ended within `server.drain_timeout`.
     pub fn wait(self) -> Result {
-        let signal = signals::wait()?;
+        self.wait_for(Signals::install()?)
+    }
+
+    pub(super) fn wait_for(self, signals: Signals) -> Result {
+        let signal = signals.wait()?;
         let timeout = self.drain_timeout;
         log::info!(target: "kirsch::engine", "{signal}: stopping within {timeout:?}; the next signal ends the process at once");
         let report = self.stop(timeout);

@@ -1,12 +1,13 @@
-//! SIGINT and SIGTERM. Only [`Running::wait`](super::Running::wait), and so `App::serve`, installs handlers: a library that stops a
-//! process it does not own would be a surprise.
+//! SIGINT and SIGTERM. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a library that stops a
+//! process it does not own would be a surprise. `App::serve` does so before it listens: whoever has read that the program serves may stop
+//! it gracefully.
 //!
 //! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the waiting thread.
 //! A signal that finds the flag set ends the process at once (H1), with the status that shells expect: 130 or 143.
 
 use crate::Result;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
+use signal_hook::{SigId, flag, low_level};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,25 +21,44 @@ struct Handlers {
     last: Arc<AtomicUsize>,
 }
 
-/// Blocks until SIGINT or SIGTERM comes and returns its name. From then on the next one ends the process.
-pub(super) fn wait() -> Result<&'static str> {
-    let handlers = handlers()?;
-    handlers.armed.store(false, Ordering::SeqCst);
-    let (mut wake, waker) = UnixStream::pair()?;
-    // Registered after the flags, so that they are set when the byte arrives.
-    let interrupt = low_level::pipe::register(SIGINT, waker.try_clone()?)?;
-    let terminate = low_level::pipe::register(SIGTERM, waker)?;
-    let woken = loop {
-        match wake.read(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => break other,
+/// SIGINT and SIGTERM from here on; a signal that comes before the wait is not lost.
+pub(super) struct Signals {
+    handlers: &'static Handlers,
+    wake: UnixStream,
+    registered: [SigId; 2],
+}
+
+impl Signals {
+    /// Installs the handlers. From the first signal on the next one ends the process.
+    pub(super) fn install() -> Result<Self> {
+        let handlers = handlers()?;
+        handlers.armed.store(false, Ordering::SeqCst);
+        let (wake, waker) = UnixStream::pair()?;
+        // Registered after the flags, so that they are set when the byte arrives.
+        let interrupt = low_level::pipe::register(SIGINT, waker.try_clone()?)?;
+        let terminate = low_level::pipe::register(SIGTERM, waker)?;
+        Ok(Self { handlers, wake, registered: [interrupt, terminate] })
+    }
+
+    /// Blocks until SIGINT or SIGTERM has come and returns its name.
+    pub(super) fn wait(mut self) -> Result<&'static str> {
+        loop {
+            match self.wake.read(&mut [0]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        }?;
+        let interrupted = i32::try_from(self.handlers.last.load(Ordering::SeqCst)) == Ok(SIGINT);
+        Ok(if interrupted { "SIGINT" } else { "SIGTERM" })
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for registered in self.registered {
+            low_level::unregister(registered);
         }
-    };
-    low_level::unregister(interrupt);
-    low_level::unregister(terminate);
-    woken?;
-    let interrupted = i32::try_from(handlers.last.load(Ordering::SeqCst)) == Ok(SIGINT);
-    Ok(if interrupted { "SIGINT" } else { "SIGTERM" })
+    }
 }
 
 fn handlers() -> Result<&'static Handlers> {
