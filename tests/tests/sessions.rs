@@ -2,7 +2,7 @@
 
 use demo_apps::testbed;
 use integration_tests::{Gate, both, wait_until};
-use kirsch::{prelude::*, testing::Client};
+use kirsch::{prelude::*, sessions::LockMode, testing::Client};
 use std::{
     collections::BTreeSet,
     sync::{
@@ -242,4 +242,55 @@ fn an_id_made_by_the_client_is_not_adopted() {
         assert_ne!(id, forged);
         assert!(id.len() >= 22, "128 random bits do not fit into {id:?}");
     }
+}
+
+#[derive(Default)]
+struct Uploads {
+    gate: Gate,
+}
+
+#[handlers]
+impl Uploads {
+    #[expose]
+    fn hold(&self, session: &Session) -> &'static str {
+        session.set("held", true);
+        self.gate.pass();
+        "held"
+    }
+
+    #[expose]
+    fn upload(&self, body: Bytes, session: &Session) -> String {
+        session.set("size", body.0.len());
+        body.0.len().to_string()
+    }
+}
+
+/// Whether an upload is asked for its body while another request of its session holds the lock.
+fn body_is_asked_for_under_the_lock(mode: LockMode) -> bool {
+    let uploads = Uploads::default();
+    let (gate, sessions) = (uploads.gate.clone(), Sessions::in_memory().lock(mode));
+    let client = Client::over_socket(App::new(uploads).tool("/", sessions.clone()));
+    client.post("/upload").body("first").send().assert_text("5");
+    let cookie = client.cookie("session_id").expect("a session was begun");
+    thread::scope(|scope| {
+        scope.spawn(|| client.get("/hold").send().assert_text("held").status());
+        gate.wait_for(1);
+        let mut upload = client.raw();
+        upload.send(format!(
+            "POST /upload HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+        ));
+        wait_until(|| upload.has_input() || sessions.statistics().waits > 0);
+        let asked_at_once = upload.has_input();
+        gate.open();
+        assert_eq!(upload.read_interim(), 100);
+        upload.send("abc").read_response().assert_text("3");
+        asked_at_once
+    })
+}
+
+// A18: an upload does not hold the lock while its body comes in, unless the mode asks for it.
+#[test]
+fn the_lock_is_taken_after_the_upload_and_before_it_in_mode_early() {
+    assert!(body_is_asked_for_under_the_lock(LockMode::Implicit));
+    assert!(!body_is_asked_for_under_the_lock(LockMode::Early));
 }
