@@ -28,6 +28,7 @@ mod connection;
 mod farewell;
 mod poll;
 mod primitive;
+mod reserve;
 mod respond;
 mod run_queue;
 mod scheduler;
@@ -56,7 +57,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stop::Threads;
-use ticker::Alarm;
 use workspace::{Shared, Workspace};
 
 /// A running HTTP server.
@@ -71,7 +71,6 @@ pub struct Server {
 struct Running {
     shared: Arc<Shared>,
     listener: Arc<Listener>,
-    alarm: Arc<Alarm>,
     threads: Threads,
 }
 
@@ -90,8 +89,7 @@ impl Server {
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
         let shared = Arc::new(Shared { scheduler, service, settings });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
-        let mut running =
-            Running { shared, listener: Arc::new(listener), alarm: Arc::default(), threads: Threads::default() };
+        let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::default() };
         running.spawn()?;
         Ok(Self { running })
     }
@@ -107,7 +105,7 @@ impl Server {
     pub fn statistics(&self) -> Statistics {
         let scheduler = &self.running.shared.scheduler;
         let threads = self.running.shared.settings.threads;
-        let workers = &scheduler.records[..threads];
+        let workers = self.running.shared.worker_records();
         let count = |condition: fn(&workers::WorkerRecord) -> bool| {
             workers.iter().filter(|record| condition(record)).count() as u64
         };
@@ -146,11 +144,11 @@ impl Running {
             let shared = self.shared.clone();
             self.threads.spawn(&format!("kirsch-worker-{number}"), move || work(&shared, number - 1))?;
         }
-        let (shared, alarm) = (self.shared.clone(), self.alarm.clone());
+        let shared = self.shared.clone();
         let record = shared.settings.threads;
-        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, &alarm, record))?;
-        let (shared, alarm, listener) = (self.shared.clone(), self.alarm.clone(), self.listener.clone());
-        self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| alarm.ring()))
+        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, record))?;
+        let (shared, listener) = (self.shared.clone(), self.listener.clone());
+        self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| shared.scheduler.alarm.ring()))
     }
 }
 

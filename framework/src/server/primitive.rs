@@ -1,9 +1,9 @@
-//! The atomic types of the ownership word: those of the standard library, or loom's while a model runs.
+//! The atomic types of the ownership word and the reserve: those of the standard library, or loom's while a model runs.
 
 #[cfg(loom)]
-pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(super) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[cfg(not(loom))]
-pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Gives way to the thread that is waited for.
 pub(super) fn give_way() {

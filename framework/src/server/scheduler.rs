@@ -7,24 +7,26 @@
 //! Why nothing is left beside a sleeping worker: every event wakes one sleeper by itself. What does not come from the poller
 //! comes through the run queue, and there
 //!
-//! 1. a worker first announces that it goes to sleep (`idle`), then looks at the queue again;
-//! 2. who pushes first pushes, then looks at `idle` and kicks the poller;
+//! 1. a worker first announces that it goes to sleep, then looks at the queue again;
+//! 2. who pushes first pushes, then looks for sleepers and kicks the poller;
 //! 3. kicks merge, so who pops and leaves more behind kicks again.
 //!
 //! Both sides use sequentially consistent operations: at least one of them sees the other.
 //!
 //! A worker that harvests while others sleep takes one event and leaves the rest to them; the last one takes a batch.
-//! That is the place for a cap on sleepers, should many idle workers cost too much.
+//! How many sleep in the poller, and how many in reserve, is said in `reserve.rs`.
 
 use super::clock::{Clock, Tick};
 use super::poll::{BATCH, Events, Poller};
+use super::reserve::Reserve;
 use super::run_queue::{Entry, RunQueue, Waiting};
 use super::slab::{Owned, Slab, Token};
+use super::ticker::Alarm;
 use super::word::Edges;
 use super::workers::WorkerRecord;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Something with a socket that makes steps and never waits in one, except in application code.
@@ -93,11 +95,6 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// A number on cache lines of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Apart(AtomicUsize);
-
 #[derive(Debug)]
 pub(super) struct Scheduler<C> {
     pub(super) slab: Slab<C>,
@@ -105,8 +102,9 @@ pub(super) struct Scheduler<C> {
     pub(super) queue: RunQueue,
     pub(super) records: Box<[WorkerRecord]>,
     pub(super) clock: Clock,
-    /// Workers that sleep in the poller, or are on their way there or back.
-    idle: Apart,
+    pub(super) reserve: Reserve,
+    /// Rings the ticker.
+    pub(super) alarm: Alarm,
     phase: AtomicU8,
     queue_limit: usize,
     pub(super) rejections: AtomicU64,
@@ -120,7 +118,8 @@ impl<C: Connection> Scheduler<C> {
             queue: RunQueue::default(),
             records: (0..threads + 2).map(|_| WorkerRecord::default()).collect(),
             clock: Clock::new(),
-            idle: Apart::default(),
+            reserve: Reserve::new(sleepers_in_calm()),
+            alarm: Alarm::default(),
             phase: AtomicU8::new(0),
             queue_limit,
             rejections: AtomicU64::new(0),
@@ -139,6 +138,9 @@ impl<C: Connection> Scheduler<C> {
 
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        if phase >= Phase::Stopped {
+            self.reserve.call();
+        }
         if phase == Phase::Ended {
             self.poller.stop();
         }
@@ -147,7 +149,7 @@ impl<C: Connection> Scheduler<C> {
 
     /// Whether no worker waits for work.
     pub(super) fn is_busy(&self) -> bool {
-        self.idle.0.load(Ordering::SeqCst) == 0
+        self.reserve.is_exhausted()
     }
 
     /// The life of a worker, until the server has stopped.
@@ -162,13 +164,17 @@ impl<C: Connection> Scheduler<C> {
             if self.phase() == Phase::Ended {
                 return;
             }
-            let asleep = Asleep::announce(&self.idle.0);
+            let asleep = Asleep::announce(self);
             if let Some(owned) = self.pop() {
                 drop(asleep);
                 self.drive(owned, Edges::NONE, self.worker_role(), workspace);
                 continue;
             }
-            let most = if self.idle.0.load(Ordering::Relaxed) > 1 { 1 } else { BATCH };
+            if self.reserve.is_wanted() {
+                asleep.rest();
+                continue;
+            }
+            let most = if self.reserve.sleepers() > 1 { 1 } else { BATCH };
             self.poller.wait(&mut events, most, None);
             drop(asleep);
             if let Some(first) = self.claim_all(&events) {
@@ -275,26 +281,39 @@ impl<C: Connection> Scheduler<C> {
     }
 
     fn kick_if_idle(&self) {
-        if self.idle.0.load(Ordering::SeqCst) > 0 {
+        if self.reserve.sleepers() > 0 {
             self.poller.kick();
         }
     }
 }
 
 /// Counts one sleeper for as long as it lives.
-struct Asleep<'a>(&'a AtomicUsize);
+struct Asleep<'a, C>(&'a Scheduler<C>);
 
-impl<'a> Asleep<'a> {
-    fn announce(idle: &'a AtomicUsize) -> Self {
-        idle.fetch_add(1, Ordering::SeqCst);
-        Self(idle)
+impl<'a, C> Asleep<'a, C> {
+    fn announce(scheduler: &'a Scheduler<C>) -> Self {
+        scheduler.reserve.announce();
+        Self(scheduler)
+    }
+
+    /// Rests instead of sleeping in the poller.
+    fn rest(self) {
+        self.0.reserve.rest();
+        std::mem::forget(self);
     }
 }
 
-impl Drop for Asleep<'_> {
+impl<C> Drop for Asleep<'_, C> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        if self.0.reserve.leave() {
+            self.0.alarm.ring_loudly();
+        }
     }
+}
+
+/// One worker for each processor, and a second one to be at the poller while the first works.
+fn sleepers_in_calm() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).max(2)
 }
 
 /// What a panic said.

@@ -47,7 +47,7 @@ impl Running {
         }
         scheduler.enter(Phase::Draining);
         self.listener.close(&shared);
-        self.alarm.ring_loudly();
+        scheduler.alarm.ring_loudly();
         let left = |limit: Duration| limit.saturating_sub(began.elapsed());
         let drain_idle = shared.settings.drain_idle.min(deadline);
         while scheduler.slab.open() > 0 && !left(drain_idle).is_zero() {
@@ -64,7 +64,7 @@ impl Running {
         scheduler.enter(Phase::Stopped);
         shared.cut_off();
         scheduler.enter(Phase::Ended);
-        self.alarm.ring_loudly();
+        scheduler.alarm.ring_loudly();
         let stuck = || shared.worker_states().iter().filter(|worker| worker.request.is_some()).count();
         self.threads.end(stuck);
         // Without a worker nobody tells the service of these; they are dropped.
@@ -90,7 +90,7 @@ fn close_idle(shared: &Shared, work: &mut Workspace) {
 
 impl Shared {
     pub(super) fn worker_states(&self) -> Vec<WorkerState> {
-        let records = self.scheduler.records[..self.settings.threads].iter().enumerate();
+        let records = self.worker_records().iter().enumerate();
         records
             .map(|(index, record)| WorkerState { number: index + 1, request: record.request(self.scheduler.clock) })
             .collect()

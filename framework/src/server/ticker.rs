@@ -3,17 +3,20 @@
 //! It looks at all slots ten times a second while there is a connection, and sleeps without end while there is none: an idle server
 //! burns nothing. It never runs application code. When no worker waits for work and few come back, it does their input and
 //! output: blocked responses go on, heads are read, complete requests wait in the run queue with a bound and a deadline, and
-//! what is beyond gets 503. No timer is part of the promise that a free worker takes a request at once.
+//! what is beyond gets 503.
+//!
+//! While the reserve has it armed it also looks every millisecond whether the poller is attended; see `reserve.rs`.
 
 use super::poll::{BATCH, Events};
 use super::run_queue::Waiting;
 use super::scheduler::{Phase, Role};
 use super::word::Edges;
+use super::workers::WorkerRecord;
 use super::workspace::{Shared, Workspace};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Wakes the ticker from its endless sleep.
 #[derive(Debug, Default)]
@@ -32,8 +35,8 @@ impl Alarm {
         }
     }
 
-    /// Waits for an interval, or without end while `sleeps` holds.
-    fn wait(&self, interval: Duration, sleeps: impl Fn() -> bool) {
+    /// Waits for an interval, or without end while `sleeps` holds. Whoever rings loudly after the interval was asked for ends the wait.
+    fn wait(&self, interval: impl Fn() -> Duration, sleeps: impl Fn() -> bool) {
         let mut guard = self.lock.lock();
         self.asleep.store(true, Ordering::SeqCst);
         // Announced first, looked second; who rings has inserted first and looks second.
@@ -42,7 +45,7 @@ impl Alarm {
             self.asleep.store(false, Ordering::SeqCst);
         } else {
             self.asleep.store(false, Ordering::SeqCst);
-            self.bell.wait_for(&mut guard, interval);
+            self.bell.wait_for(&mut guard, interval());
         }
     }
 
@@ -59,34 +62,93 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 /// Workers that come back more often than this in a busy interval need no help: a request waits for
 /// microseconds. (Sixteen is about one request in a millisecond.)
 const BRISK_TURNS: u64 = 16;
+/// While the reserve has the ticker armed.
+const WATCH_INTERVAL: Duration = Duration::from_millis(1);
+/// Looks at an attended poller after which the ticker is disarmed.
+const CALM_LOOKS: u32 = 50;
+/// A handler that runs for longer is slow: others should not depend on it.
+const SLOW: Duration = Duration::from_millis(5);
+/// How long after the last slow handler workers may rest again.
+const CALM_AFTER: Duration = Duration::from_secs(1);
 /// Events that are taken in one look.
 const MOST_EVENTS: usize = 8 * BATCH;
 
 /// The life of the ticker.
-pub(super) fn run(shared: &Arc<Shared>, alarm: &Alarm, record: usize) {
+pub(super) fn run(shared: &Arc<Shared>, record: usize) {
     let scheduler = &shared.scheduler;
     let mut workspace: Option<Workspace> = None;
     let mut events = Events::new();
+    let mut watch = Watch::default();
     let mut turns = 0;
     let mut was_busy = false;
+    let mut looked = Instant::now();
     while scheduler.phase() < Phase::Stopped {
-        alarm.wait(if was_busy { BUSY_INTERVAL } else { INTERVAL }, || {
-            scheduler.slab.open() == 0 && scheduler.phase() == Phase::Running
-        });
+        let interval = if was_busy || watch.called_until.is_some() { BUSY_INTERVAL } else { INTERVAL };
+        let next = interval.saturating_sub(looked.elapsed());
+        let wait = || if scheduler.reserve.is_armed() { next.min(WATCH_INTERVAL) } else { next };
+        scheduler.alarm.wait(wait, || scheduler.slab.open() == 0 && scheduler.phase() == Phase::Running);
         if scheduler.slab.open() == 0 {
             // Its buffers are large, and it may sleep for long.
             workspace = None;
             continue;
         }
+        let turns_now = shared.worker_records().iter().map(WorkerRecord::turns).sum();
+        watch.look(shared, turns_now);
+        if looked.elapsed() < interval {
+            continue;
+        }
+        looked = Instant::now();
         let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), record));
         expire(shared, work);
-        let turns_now = scheduler.records[..shared.settings.threads].iter().map(|record| record.turns()).sum();
         let is_busy = scheduler.is_busy();
         let few = turns_now - turns < BRISK_TURNS * shared.settings.threads as u64;
         if is_busy && was_busy && few {
             relieve(shared, &mut events, work);
         }
         (was_busy, turns) = (is_busy, turns_now);
+    }
+}
+
+/// What the ticker sees of the poller and the handlers, for the reserve.
+#[derive(Default)]
+struct Watch {
+    /// How often in a row the poller was attended.
+    attended: u32,
+    /// The turns of all workers at the last look, if the poller was unattended then.
+    unattended_at: Option<u64>,
+    /// The reserve was called, until this moment at least.
+    called_until: Option<Instant>,
+}
+
+impl Watch {
+    fn look(&mut self, shared: &Shared, turns: u64) {
+        let reserve = &shared.scheduler.reserve;
+        if let Some(until) = self.called_until {
+            let now = Instant::now();
+            if shared.runs_for(SLOW) {
+                self.called_until = Some(now + CALM_AFTER);
+            } else if now >= until {
+                self.called_until = None;
+                reserve.calm();
+            }
+        }
+        if !reserve.is_armed() {
+            return;
+        }
+        if reserve.sleepers() > 0 {
+            self.unattended_at = None;
+            self.attended += 1;
+            if self.attended >= CALM_LOOKS {
+                self.attended = 0;
+                reserve.disarm();
+            }
+            return;
+        }
+        self.attended = 0;
+        if self.unattended_at.replace(turns) == Some(turns) && self.called_until.is_none() {
+            self.called_until = Some(Instant::now() + CALM_AFTER);
+            reserve.call();
+        }
     }
 }
 

@@ -96,6 +96,11 @@ impl WorkerRecord {
         self.busy.store(false, Ordering::Release);
     }
 
+    /// Since when the worker has been running a request. A hint: it may have begun another one meanwhile.
+    pub(super) fn runs_since(&self) -> Option<Tick> {
+        self.is_busy().then(|| Tick::from_bits(self.since.load(Ordering::Relaxed)))
+    }
+
     /// The request that the worker runs, and for how long.
     pub(super) fn request(&self, clock: Clock) -> Option<(String, Duration)> {
         loop {

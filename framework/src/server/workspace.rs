@@ -11,12 +11,27 @@ use crate::exchange::Exchange;
 use crate::http::DateCache;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What all threads of a server share.
 pub(super) struct Shared {
     pub(super) scheduler: Scheduler<HttpConnection>,
     pub(super) service: Arc<dyn Service>,
     pub(super) settings: ServerSettings,
+}
+
+impl Shared {
+    pub(super) fn worker_records(&self) -> &[WorkerRecord] {
+        &self.scheduler.records[..self.settings.threads]
+    }
+
+    /// Whether a worker has been running one request for this long.
+    pub(super) fn runs_for(&self, duration: Duration) -> bool {
+        let now = self.scheduler.clock.now();
+        self.worker_records()
+            .iter()
+            .any(|record| record.runs_since().is_some_and(|since| since.after(duration).has_passed(now)))
+    }
 }
 
 pub(super) struct Workspace {
