@@ -22,19 +22,19 @@ use std::{
 };
 
 mod conformance {
-    pub mod chunks;
-    pub mod connection;
-    pub mod fields;
-    pub mod framing;
-    pub mod limits;
-    pub mod methods;
-    pub mod request_line;
+    pub(crate) mod chunks;
+    pub(crate) mod connection;
+    pub(crate) mod fields;
+    pub(crate) mod framing;
+    pub(crate) mod limits;
+    pub(crate) mod methods;
+    pub(crate) mod request_line;
 }
 use conformance::{chunks, connection, fields, framing, limits, methods, request_line};
 
 /// What becomes of the connection after the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+enum Fate {
     /// It answers the next request.
     Open,
     /// It ends, and the last answer has said so.
@@ -42,11 +42,11 @@ pub enum Fate {
     /// The bytes are not a whole request: the client ends its side, and the server ends the connection without another answer.
     Unfinished,
 }
-pub use Fate::{Closed, Open, Unfinished};
+use Fate::{Closed, Open, Unfinished};
 
 /// One rule of HTTP, as bytes.
 #[derive(Clone, Debug)]
-pub struct Row {
+struct Row {
     name: &'static str,
     section: &'static str,
     sent: Cow<'static, [u8]>,
@@ -61,7 +61,7 @@ pub struct Row {
 }
 
 /// The rule `name` of `section`: `sent` is answered with `statuses`, in this order.
-pub const fn row(
+const fn row(
     name: &'static str,
     section: &'static str,
     sent: &'static [u8],
@@ -73,7 +73,7 @@ pub const fn row(
 
 impl Row {
     /// The same for bytes that are made by the program.
-    pub fn made(
+    fn made(
         name: &'static str,
         section: &'static str,
         sent: impl Into<Vec<u8>>,
@@ -84,19 +84,19 @@ impl Row {
     }
 
     /// What the answers say.
-    pub const fn says(mut self, contents: &'static [&'static str]) -> Self {
+    const fn says(mut self, contents: &'static [&'static str]) -> Self {
         self.says = contents;
         self
     }
 
     /// What is sent once `100 Continue` has come.
-    pub const fn continued(mut self, rest: &'static [u8]) -> Self {
+    const fn continued(mut self, rest: &'static [u8]) -> Self {
         self.continued = rest;
         self
     }
 
     /// The positions of answers to HEAD, which have no content.
-    pub const fn to_head(mut self, positions: &'static [usize]) -> Self {
+    const fn head_at(mut self, positions: &'static [usize]) -> Self {
         self.to_head = positions;
         self
     }
@@ -255,7 +255,7 @@ fn every_row_of_the_tables_holds() {
 
 fn failure(row: &Row, panic: &(dyn Any + Send)) -> String {
     let Row { name, section, statuses, fate, .. } = row;
-    let came = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let came = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let shown = &row.sent[..row.sent.len().min(500)];
     format!(
         "{name} ({section})\n  sent      {:?}{}\n  expected  {statuses:?}, then {fate:?}\n  came      {}\n",
@@ -317,13 +317,15 @@ fn no_100_is_sent_to_http_1_0() {
 #[test]
 fn head_is_get_without_content() {
     for path in ["/", "/stream", "/missing", "/nothing", "/unchanged"] {
-        let ask = |method| everything_after(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        let ask =
+            |method| everything_after(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
         let (head, get) = (ask("HEAD"), ask("GET"));
         assert!(head.ends_with("\r\n\r\n") && head.matches("\r\n\r\n").count() == 1, "{head:?}");
         let fields = |answer: &str| -> Vec<String> {
             let head = answer.split_once("\r\n\r\n").expect("a head").0;
             // The page of an error tells the number of the request, which may have one digit more.
-            let varies = |line: &&str| !line.starts_with("Date") && (path != "/missing" || !line.starts_with("Content-Length"));
+            let varies =
+                |line: &&str| !line.starts_with("Date") && (path != "/missing" || !line.starts_with("Content-Length"));
             head.lines().filter(varies).map(str::to_owned).collect()
         };
         assert_eq!(fields(&head), fields(&get), "{path}");

@@ -2,7 +2,8 @@
 
 use crate::{Closed, Open, Row, row};
 
-pub const ROWS: &[Row] = &[
+#[rustfmt::skip] // one row, one line
+pub(crate) const ROWS: &[Row] = &[
     row("several chunks", "RFC 9112, 7.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", &[200], Open)
         .says(&["hello world"]),
     row("a size in capitals", "RFC 9112, 7.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nA\r\nhelloworld\r\n0\r\n\r\n", &[200], Open)

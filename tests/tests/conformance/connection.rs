@@ -2,7 +2,8 @@
 
 use crate::{Closed, Open, Row, Unfinished, row};
 
-pub const ROWS: &[Row] = &[
+#[rustfmt::skip] // one row, one line
+pub(crate) const ROWS: &[Row] = &[
     // Persistence.
     row("close", "RFC 9112, 9.6", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &[200], Closed),
     row("close in capitals", "RFC 9110, 7.6.1", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: CLOSE\r\n\r\n", &[200], Closed),
@@ -40,7 +41,7 @@ pub const ROWS: &[Row] = &[
         .says(&["1", "onetwo", "3"]),
     row("a HEAD in a row", "RFC 9112, 6.3", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200, 200, 200], Open)
         .says(&["here", "", "here"])
-        .to_head(&[1]),
+        .head_at(&[1]),
     row("answers without content in a row", "RFC 9112, 6.3", b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\nGET /unchanged HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[204, 304, 200], Open)
         .says(&["", "", "here"]),
     row("an empty line between requests", "RFC 9112, 2.2", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200, 200], Open)

@@ -2,7 +2,8 @@
 
 use crate::{Closed, Open, Row, row};
 
-pub const ROWS: &[Row] = &[
+#[rustfmt::skip] // one row, one line
+pub(crate) const ROWS: &[Row] = &[
     // Lines.
     row("no white space behind the colon", "RFC 9112, 5", b"GET /fields HTTP/1.1\r\nHost:a\r\nX:b\r\n\r\n", &[200], Open)
         .says(&["Host=a;X=b;"]),

@@ -5,7 +5,8 @@
 
 use crate::{Closed, Open, Row, row};
 
-pub const ROWS: &[Row] = &[
+#[rustfmt::skip] // one row, one line
+pub(crate) const ROWS: &[Row] = &[
     // Content-Length.
     row("a body by its length", "RFC 9112, 6.2", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", &[200], Open)
         .says(&["hello"]),

@@ -38,7 +38,8 @@ fn long_field(name: &str, length: usize) -> String {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{name}: {}\r\n\r\n", "a".repeat(length))
 }
 
-pub fn rows() -> Vec<Row> {
+#[rustfmt::skip] // one row, one line
+pub(crate) fn rows() -> Vec<Row> {
     let large = 100_000;
     let numbered = |count: usize| (0..count).map(|number| format!("X-{number}: y\r\n")).collect::<String>();
     let of_length = |path: &str, length: usize| {

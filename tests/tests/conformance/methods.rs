@@ -2,16 +2,17 @@
 
 use crate::{Closed, Open, Row, row};
 
-pub const ROWS: &[Row] = &[
+#[rustfmt::skip] // one row, one line
+pub(crate) const ROWS: &[Row] = &[
     // HEAD. C13.
-    row("HEAD", "RFC 9110, 9.3.2", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).to_head(&[0]),
-    row("HEAD of a stream", "RFC 9110, 9.3.2", b"HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).to_head(&[0]),
-    row("HEAD of nothing", "RFC 9110, 9.3.2", b"HEAD /missing HTTP/1.1\r\nHost: a\r\n\r\n", &[404], Open).to_head(&[0]),
-    row("HEAD with a body", "RFC 9110, 9.3.2", b"HEAD /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", &[200], Open).to_head(&[0]),
-    row("HEAD in HTTP/1.0", "RFC 9110, 9.3.2", b"HEAD / HTTP/1.0\r\n\r\n", &[200], Closed).to_head(&[0]),
+    row("HEAD", "RFC 9110, 9.3.2", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).head_at(&[0]),
+    row("HEAD of a stream", "RFC 9110, 9.3.2", b"HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).head_at(&[0]),
+    row("HEAD of nothing", "RFC 9110, 9.3.2", b"HEAD /missing HTTP/1.1\r\nHost: a\r\n\r\n", &[404], Open).head_at(&[0]),
+    row("HEAD with a body", "RFC 9110, 9.3.2", b"HEAD /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", &[200], Open).head_at(&[0]),
+    row("HEAD in HTTP/1.0", "RFC 9110, 9.3.2", b"HEAD / HTTP/1.0\r\n\r\n", &[200], Closed).head_at(&[0]),
     row("HEAD of a stream in HTTP/1.0 with keep-alive", "RFC 9110, 9.3.2", b"HEAD /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", &[200], Open)
-        .to_head(&[0]),
-    row("HEAD of a broken request", "RFC 9112, 6.3", b"HEAD / HTTP/1.1\r\nHost : a\r\n\r\n", &[400], Closed).to_head(&[0]),
+        .head_at(&[0]),
+    row("HEAD of a broken request", "RFC 9112, 6.3", b"HEAD / HTTP/1.1\r\nHost : a\r\n\r\n", &[400], Closed).head_at(&[0]),
     row("204 has no content", "RFC 9110, 15.3.5", b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", &[204], Open).says(&[""]),
     row("304 has no content", "RFC 9110, 15.4.5", b"GET /unchanged HTTP/1.1\r\nHost: a\r\n\r\n", &[304], Open).says(&[""]),
     // OPTIONS, TRACE.

@@ -2,7 +2,8 @@
 
 use crate::{Closed, Open, Row, row};
 
-pub const ROWS: &[Row] = &[
+#[rustfmt::skip] // one row, one line
+pub(crate) const ROWS: &[Row] = &[
     // The line. C7.
     row("a simple request", "RFC 9112, 2.1", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).says(&["here"]),
     row("an empty line before the request", "RFC 9112, 2.2", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open),
