@@ -1,11 +1,14 @@
 //! The one error type of handlers and hooks, sorted by what the client shall see.
 
 use super::Response;
+use crate::http::Refusal;
 use ::http::{HeaderName, HeaderValue, StatusCode};
+use std::any::Any;
 
 /// Why a handler or a hook did not end in an ordinary response.
 ///
-/// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause.
+/// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause. Only the
+/// `std::io::Error` of a request body that breaks a rule of HTTP, or a limit, is answered with the status of that rule.
 pub struct Error(Box<ErrorKind>);
 
 /// The kinds of [`Error`].
@@ -87,6 +90,11 @@ impl From<Response> for Error {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
+        // A body that breaks a rule while the handler reads it is the client's fault.
+        let io = (&error as &dyn Any).downcast_ref::<std::io::Error>();
+        if let Some(refusal) = io.and_then(std::io::Error::get_ref).and_then(|cause| cause.downcast_ref::<Refusal>()) {
+            return HttpError::new(refusal.status(), refusal.to_string()).into();
+        }
         ErrorKind::Unexpected(Box::new(error)).into()
     }
 }

@@ -8,6 +8,8 @@
 //!                                  └───────────────────────────────────────────────────────┘
 //! ```
 //!
+//! An extension has a table of its own: `;` Name [`=` (Token | `"` Quoted `"`)], with white space around its marks.
+//!
 //! Framing goes byte by byte through this table and is never stored, so a decoder is a few words large and no split of the
 //! input can matter. Content is copied in whole pieces. Extensions and trailers are checked, bounded and dropped; trailers
 //! never become header fields. White space around a chunk size is refused, although RFC 9112 lets a recipient read it.
@@ -29,7 +31,7 @@ pub(super) struct ChunkedDecoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size { digits: u8, size: u64 },
-    Extension { size: u64 },
+    Extension { size: u64, part: ExtensionPart },
     SizeEnd { size: u64 },
     Content { left: u64 },
     ContentEnd,
@@ -40,6 +42,49 @@ enum State {
     TrailerLineFeed,
     LastLineFeed,
     Done,
+}
+
+/// Where in a chunk extension (RFC 9112, section 7.1.1) the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExtensionPart {
+    /// Behind the semicolon.
+    Start,
+    Name,
+    /// White space behind the name.
+    NameGap,
+    /// Behind the equals sign.
+    ValueStart,
+    Token,
+    Quoted,
+    /// Behind a backslash.
+    QuotedPair,
+    QuotedEnd,
+    /// White space behind the value: only another extension may follow.
+    ValueGap,
+}
+
+impl ExtensionPart {
+    /// What `byte`, which is not the CR at the end, leads to; `None` when it must not be there.
+    fn next(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Quoted, b'"') => Some(Self::QuotedEnd),
+            (Self::Quoted, b'\\') => Some(Self::QuotedPair),
+            (Self::Quoted | Self::QuotedPair, _) => is_field_value_byte(byte).then_some(Self::Quoted),
+            (Self::Start | Self::ValueStart | Self::NameGap | Self::ValueGap, b' ' | b'\t') => Some(self),
+            (Self::Start | Self::Name, _) if is_token_byte(byte) => Some(Self::Name),
+            (Self::Name | Self::NameGap, b'=') => Some(Self::ValueStart),
+            (Self::Name, b' ' | b'\t') => Some(Self::NameGap),
+            (Self::ValueStart, b'"') => Some(Self::Quoted),
+            (Self::ValueStart | Self::Token, _) if is_token_byte(byte) => Some(Self::Token),
+            (Self::Token | Self::QuotedEnd, b' ' | b'\t') => Some(Self::ValueGap),
+            (Self::Name | Self::NameGap | Self::Token | Self::QuotedEnd | Self::ValueGap, b';') => Some(Self::Start),
+            _ => None,
+        }
+    }
+
+    fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::Token | Self::QuotedEnd)
+    }
 }
 
 impl State {
@@ -81,17 +126,19 @@ impl ChunkedDecoder {
                 _ => Ok(State::Size { digits: digits + 1, size: size << 4 | u64::from(hex_value(byte)) }),
             },
             (State::Size { digits: 1.., size }, b'\r') => self.announce(size).map(|()| State::SizeEnd { size }),
-            (State::Size { digits: 1.., size }, b';') => self.announce(size).map(|()| State::Extension { size }),
+            (State::Size { digits: 1.., size }, b';') => {
+                self.announce(size).map(|()| State::Extension { size, part: ExtensionPart::Start })
+            }
             (State::Size { .. }, _) => Err(Refusal::MalformedChunkSize),
 
-            (State::Extension { size }, b'\r') => Ok(State::SizeEnd { size }),
-            (State::Extension { .. }, _) if !is_field_value_byte(byte) => Err(Refusal::MalformedChunkExtension),
-            (State::Extension { .. }, _) => {
+            (State::Extension { size, part }, b'\r') if part.may_end() => Ok(State::SizeEnd { size }),
+            (State::Extension { size, part }, _) => {
+                let part = part.next(byte).ok_or(Refusal::MalformedChunkExtension)?;
                 self.extensions += 1;
                 if self.extensions > self.limits.extensions {
                     return Err(Refusal::ChunkExtensionsTooLarge { limit: self.limits.extensions });
                 }
-                Ok(self.state)
+                Ok(State::Extension { size, part })
             }
 
             (State::SizeEnd { size: 0 }, b'\n') => Ok(State::Trailer),

@@ -4,6 +4,7 @@
 
 use super::Refusal;
 use super::fields::{FieldTable, KnownName};
+use super::grammar::trim;
 use ::http::Version;
 
 /// How the end of a request body is found (RFC 9112, section 6).
@@ -31,9 +32,18 @@ impl Framing {
                 Err(Refusal::RepeatedTransferEncoding)
             }
             (None, Some(text)) if text.eq_ignore_ascii_case(b"chunked") => Ok(Self::Chunked),
-            (None, Some(_)) => Err(Refusal::UnsupportedTransferCoding),
+            (None, Some(text)) if ends_in_one_chunked(text) => Err(Refusal::UnsupportedTransferCoding),
+            (None, Some(_)) => Err(Refusal::LastCodingNotChunked),
         }
     }
+}
+
+/// Whether a list of codings ends as RFC 9112, section 6.1 has it: in `chunked`, once. Only then the end of the body could be
+/// found by a server that knows the others.
+fn ends_in_one_chunked(list: &[u8]) -> bool {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut from_last = list.rsplit(|&byte| byte == b',').map(trim);
+    from_last.next().is_some_and(is_chunked) && from_last.all(|coding| !coding.is_empty() && !is_chunked(coding))
 }
 
 /// Nineteen digits always fit into 64 bits, so this cannot overflow.

@@ -197,7 +197,8 @@ impl RequestHead {
         self.fields.named(&self.bytes, name)
     }
 
-    /// All fields in the order received: names as sent, values without surrounding white space.
+    /// All fields in the order received: names as sent, values without surrounding white space. Fields with `_` in their name
+    /// are not among them: some programs cannot tell `X_Forwarded_For` from `X-Forwarded-For`, so nobody gets to see them.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter(&self.bytes)
     }
@@ -320,13 +321,16 @@ fn find_head(input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<
     Ok(None)
 }
 
-/// The Host field: exactly one in HTTP/1.1, at most one in HTTP/1.0. It may be empty (RFC 9112, section 3.2).
+/// The Host field: exactly one in HTTP/1.1, at most one in HTTP/1.0. An empty one stands for an empty authority, which http
+/// addresses must not have (RFC 9110, section 4.2.1).
 fn check_host<'a>(fields: &FieldTable, bytes: &'a [u8], version: Version) -> Result<&'a [u8], Refusal> {
     match fields.known(bytes, KnownName::Host) {
         None if version == Version::HTTP_10 => Ok(&[]),
         None => Err(Refusal::MissingHost),
         Some(_) if fields.is_repeated(KnownName::Host) => Err(Refusal::RepeatedHost),
-        Some(host) if host.is_empty() || is_authority(host) => Ok(host),
+        Some(b"") if version == Version::HTTP_10 => Ok(&[]),
+        Some(b"") => Err(Refusal::MissingHost),
+        Some(host) if is_authority(host) => Ok(host),
         Some(_) => Err(Refusal::MalformedHost),
     }
 }

@@ -114,9 +114,9 @@ refusals! {
     ControlByteInField => BAD_REQUEST, "RFC 9110, section 5.5",
         "a field value contains a control byte";
 
-    /// HTTP/1.1 without Host.
+    /// HTTP/1.1 without Host, or with an empty one.
     MissingHost => BAD_REQUEST, "RFC 9112, section 3.2",
-        "the Host field is missing";
+        "the Host field is missing or empty";
     /// More than one Host.
     RepeatedHost => BAD_REQUEST, "RFC 9112, section 3.2",
         "there is more than one Host field";
@@ -138,9 +138,12 @@ refusals! {
     /// Transfer-Encoding in an HTTP/1.0 request.
     TransferEncodingInHttp10 => BAD_REQUEST, "RFC 9112, section 6.1",
         "an HTTP/1.0 request has a Transfer-Encoding";
-    /// A transfer coding other than exactly `chunked`.
+    /// Transfer codings before `chunked`, which the server does not know.
     UnsupportedTransferCoding => NOT_IMPLEMENTED, "RFC 9112, section 6.1",
         "the transfer coding is not exactly `chunked`";
+    /// The last transfer coding is not `chunked`, or `chunked` is there twice: nobody can tell where the body ends.
+    LastCodingNotChunked => BAD_REQUEST, "RFC 9112, section 6.3",
+        "the last transfer coding is not `chunked`, or it is there twice";
     /// An expectation other than `100-continue`.
     UnknownExpectation => EXPECTATION_FAILED, "RFC 9110, section 10.1.1",
         "the Expect field asks for something other than 100-continue";
@@ -158,9 +161,9 @@ refusals! {
     /// A chunk does not start with 1 to 16 hexadecimal digits and CRLF or `;`.
     MalformedChunkSize => BAD_REQUEST, "RFC 9112, section 7.1",
         "a chunk does not start with 1 to 16 hexadecimal digits followed by CRLF or `;`";
-    /// A control byte in a chunk extension.
+    /// A chunk extension is not `;name`, `;name=token` or `;name="text"`.
     MalformedChunkExtension => BAD_REQUEST, "RFC 9112, section 7.1.1",
-        "a chunk extension contains a control byte";
+        "a chunk extension is not a name, alone or with a token or a quoted string as its value";
     /// More bytes of chunk extensions in one body than the server reads.
     ChunkExtensionsTooLarge {
         /// The limit in bytes, for all chunks of one body together.

@@ -87,7 +87,7 @@ pub(super) enum State {
     /// The response is out; the rest of the body is of no interest.
     Discarding { decoder: Box<BodyDecoder>, left: usize, deadline: Tick },
     /// The response is out and our side is closed; the client may still be sending.
-    Lingering { left: usize, deadline: Tick },
+    Lingering { deadline: Tick },
 }
 
 /// A request that the service has started.
@@ -238,7 +238,7 @@ impl HttpConnection {
                 State::Sending(sending) => self.send(turn, work, sending),
                 State::Finishing(after) => self.finish(turn, work, after),
                 State::Discarding { decoder, left, deadline } => self.discard(turn, work, decoder, left, deadline),
-                State::Lingering { left, deadline } => self.linger(work, left, deadline),
+                State::Lingering { deadline } => self.linger(work, deadline),
             };
             if let Flow::Stop(step) = flow {
                 return step;

@@ -2,7 +2,7 @@
 //!
 //! A connection is never closed with unread input: that would reset it, and the client might lose a response that it has not read
 //! yet. So the server first ends its own side and lingers, reading and forgetting, until the client ends its side, or a bound of
-//! bytes or time is reached.
+//! time is reached.
 
 use super::clock::Tick;
 use super::connection::{Fill, Flow, HttpConnection, State, Turn};
@@ -14,8 +14,9 @@ use crate::http::BodyDecoder;
 /// How much of an unread body is discarded to keep the connection.
 pub(super) const MOST_DISCARDED: usize = 64 * 1024;
 
-/// How much is read and forgotten after an early close.
-const MOST_LINGERED: usize = 256 * 1024;
+/// How much is read and forgotten after an early close before the others have their turn. There is no bound but time for all of
+/// it: many clients write all of a large body before they read.
+const MOST_LINGERED_IN_A_ROW: usize = 256 * 1024;
 
 impl HttpConnection {
     /// What the connection does after a response.
@@ -38,7 +39,7 @@ impl HttpConnection {
                     // A client that was told that the connection ends needs no more time than an idle one.
                     _ => settings.linger_timeout.min(settings.drain_idle),
                 };
-                self.state = State::Lingering { left: MOST_LINGERED, deadline: now.after(wait) };
+                self.state = State::Lingering { deadline: now.after(wait) };
             }
         }
         Flow::Go
@@ -89,18 +90,23 @@ impl HttpConnection {
 
     /// Reads and forgets until the client closes, so that it gets the whole response: closing with unread input would reset
     /// the connection, and the response with it (RFC 9112, section 9.6).
-    pub(super) fn linger(&mut self, work: &mut Workspace, mut left: usize, deadline: Tick) -> Flow {
+    pub(super) fn linger(&mut self, work: &mut Workspace, deadline: Tick) -> Flow {
         self.input = Vec::new();
         work.input.clear();
-        while left > 0 && !self.expired {
+        let mut left = MOST_LINGERED_IN_A_ROW;
+        while !self.expired && !deadline.has_passed(work.shared.scheduler.clock.now()) {
             match self.fill(work) {
                 Fill::End => break,
                 Fill::Some => {
                     left = left.saturating_sub(work.input.bytes().len());
                     work.input.clear();
+                    if left == 0 {
+                        self.state = State::Lingering { deadline };
+                        return Flow::Stop(Step::Again);
+                    }
                 }
                 Fill::Nothing => {
-                    self.state = State::Lingering { left, deadline };
+                    self.state = State::Lingering { deadline };
                     return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
                 }
             }

@@ -134,6 +134,17 @@ fn a_control_byte_in_an_extension_is_refused_c3() {
 }
 
 #[test]
+fn extensions_are_names_with_tokens_or_quoted_strings_c3() {
+    for extension in ["a", "a;b", "a=b;c=d", "a=\"\"", "a=\"\\\"\"", " a", "\ta \t= b", "a=\"b\" ;c", "a ;b"] {
+        assert!(chunked(format!("1;{extension}\r\nx\r\n0\r\n\r\n")).is_ok(), "{extension:?}");
+    }
+    for extension in ["", ";", "a;", "=b", "a=", "a=b=c", "a[", "a=[", "a b", "a=b c", "a ", "a=\"b\"c", "a=\"b\" "] {
+        let result = chunked(format!("1;{extension}\r\nx\r\n0\r\n\r\n"));
+        assert_eq!(result, Err(Refusal::MalformedChunkExtension), "{extension:?}");
+    }
+}
+
+#[test]
 fn extensions_of_all_chunks_together_are_bounded_c11() {
     let limits = BodyLimits { extensions: 5, ..BodyLimits::default() };
     let input = |last: &str| format!("1;abc\r\nx\r\n1;{last}\r\nx\r\n0\r\n\r\n");

@@ -197,12 +197,13 @@ fn http_1_1_needs_exactly_one_host() {
     assert_eq!(refuse("GET / HTTP/1.1\r\n\r\n"), Refusal::MissingHost);
     assert_eq!(refuse(get("Host: h\r\n")), Refusal::RepeatedHost);
     assert_eq!(refuse(get("hOST: other\r\n")), Refusal::RepeatedHost);
-    assert_eq!(accept("GET / HTTP/1.1\r\nHost:\r\n\r\n").host, "");
+    assert_eq!(refuse("GET / HTTP/1.1\r\nHost:\r\n\r\n"), Refusal::MissingHost);
 }
 
 #[test]
 fn http_1_0_may_have_one_host() {
     assert_eq!(accept("GET / HTTP/1.0\r\n\r\n").host, "");
+    assert_eq!(accept("GET / HTTP/1.0\r\nHost:\r\n\r\n").host, "");
     assert_eq!(accept("GET / HTTP/1.0\r\nHost: h\r\n\r\n").host, "h");
     assert_eq!(refuse("GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n"), Refusal::RepeatedHost);
 }
@@ -262,10 +263,23 @@ fn transfer_encoding_with_content_length_is_refused_c3() {
 #[test]
 fn transfer_encoding_is_exactly_chunked_c3() {
     assert_eq!(accept(post("transfer-encoding: Chunked\r\n")).framing, Framing::Chunked);
-    for value in ["gzip", "gzip, chunked", "chunked, chunked", "identity", "", "xchunked", "chunked;a=b", "\"chunked\""]
-    {
-        let refusal = refuse(post(&format!("Transfer-Encoding: {value}\r\n")));
-        assert_eq!(refusal, Refusal::UnsupportedTransferCoding, "{value}");
+    let refusal = |value: &str| refuse(post(&format!("Transfer-Encoding: {value}\r\n")));
+    for value in ["gzip, chunked", "gzip;a=b , Chunked"] {
+        assert_eq!(refusal(value), Refusal::UnsupportedTransferCoding, "{value}");
+    }
+    for value in [
+        "gzip",
+        "chunked, gzip",
+        "chunked, chunked",
+        "identity",
+        "",
+        "xchunked",
+        "chunked;a=b",
+        "\"chunked\"",
+        "chunked,",
+        ", chunked",
+    ] {
+        assert_eq!(refusal(value), Refusal::LastCodingNotChunked, "{value}");
     }
     let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";
     assert_eq!(refuse(post(twice)), Refusal::RepeatedTransferEncoding);
@@ -352,6 +366,17 @@ fn fields_are_found_by_name_in_any_case() {
     assert_eq!((head.header("Cookies"), head.header("")), (None, None));
     assert_eq!(head.headers_named("cookie").collect::<Vec<_>>(), [b"a=1", b"b=2"]);
     assert_eq!(head.header("bad"), Some("\u{e9}"));
+}
+
+#[test]
+fn a_name_with_an_underscore_is_dropped_c17() {
+    let seen = accept(post("Content_Length: 5\r\nTransfer_Encoding: chunked\r\n"));
+    assert_eq!(seen.framing, Framing::None);
+    let mut head = RequestHead::new();
+    let input = get("X_Forwarded_For: evil\r\nX-Forwarded-For: good\r\nREMOTE_USER: evil\r\n");
+    head.read(&input, &mut 0, &HeadLimits::default()).expect("accepted");
+    let names: Vec<_> = head.headers().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Host", "X-Forwarded-For"]);
 }
 
 #[test]
