@@ -26,7 +26,6 @@ mod body_stream;
 mod clock;
 mod connection;
 mod poll;
-mod primitive;
 mod respond;
 mod run_queue;
 mod scheduler;
@@ -34,7 +33,7 @@ mod service;
 mod settings;
 mod slab;
 mod stop;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod ticker;
 mod waker;
