@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod http;
 pub mod lifecycle;
 pub mod logs;
+mod primitive;
 pub mod publish;
 pub mod server;
 pub mod sessions;

@@ -27,7 +27,6 @@ mod clock;
 mod connection;
 mod farewell;
 mod poll;
-mod primitive;
 mod reserve;
 mod respond;
 mod run_queue;
@@ -36,7 +35,7 @@ mod service;
 mod settings;
 mod slab;
 mod stop;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod ticker;
 mod waker;

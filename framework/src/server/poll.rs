@@ -51,6 +51,8 @@ impl Poller {
 
     /// Waits for at most `most` events. A kick, a stop, a signal and the timeout all end the wait with fewer.
     pub(super) fn wait(&self, events: &mut Events, most: usize, timeout: Option<Duration>) {
+        #[cfg(shuttle)]
+        let (forever, timeout) = (timeout.is_none(), Some(timeout.unwrap_or_default()));
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 }));
         let most = most.clamp(1, BATCH);
         events.length = match epoll::wait(&self.epoll, &mut events.buffer[..most], timeout.as_ref()) {
@@ -58,6 +60,12 @@ impl Poller {
             Err(Errno::INTR) => 0,
             Err(error) => unreachable!("the poller's own descriptors are valid as long as it lives: {error}"),
         };
+        // The threads of a model are one thread of the kernel: they ask again instead of sleeping.
+        #[cfg(shuttle)]
+        while events.length == 0 && forever {
+            crate::primitive::give_way();
+            self.wait(events, most, Some(Duration::ZERO));
+        }
     }
 
     /// Wakes one waiting thread.

@@ -15,8 +15,7 @@
 //! `resting` before it is taken out of `sleepers`; whoever takes the last one out looks at `resting` afterwards. Both are sequentially
 //! consistent, so one of them sees the other.
 
-use super::primitive::{AtomicBool, AtomicUsize, Ordering};
-use parking_lot::{Condvar, Mutex};
+use crate::primitive::{AtomicBool, AtomicUsize, Bell, Mutex, Ordering};
 
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -31,7 +30,7 @@ pub(super) struct Reserve {
     /// How many workers sleep in the poller while things are calm.
     quota: usize,
     bed: Mutex<()>,
-    bell: Condvar,
+    bell: Bell,
 }
 
 /// A number on cache lines of its own.
@@ -47,8 +46,8 @@ impl Reserve {
             calm: AtomicBool::new(true),
             armed: AtomicBool::new(false),
             quota,
-            bed: Mutex::new(()),
-            bell: Condvar::new(),
+            bed: Mutex::default(),
+            bell: Bell::default(),
         }
     }
 
@@ -85,7 +84,7 @@ impl Reserve {
         if self.lie_down() {
             let mut bed = self.bed.lock();
             while self.calm.load(Ordering::SeqCst) {
-                self.bell.wait(&mut bed);
+                bed = self.bell.wait(bed);
             }
         }
         self.resting.0.fetch_sub(1, Ordering::SeqCst);
@@ -123,7 +122,7 @@ impl Reserve {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -5,9 +5,8 @@
 
 use super::clock::Tick;
 use super::slab::Queued;
-use parking_lot::Mutex;
+use crate::primitive::{AtomicUsize, Mutex, Ordering};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One connection in the queue.
 #[derive(Debug)]

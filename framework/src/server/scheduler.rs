@@ -11,7 +11,7 @@
 //! 2. who pushes first pushes, then looks for sleepers and kicks the poller;
 //! 3. kicks merge, so who pops and leaves more behind kicks again.
 //!
-//! Both sides use sequentially consistent operations: at least one of them sees the other.
+//! Both sides use sequentially consistent operations: at least one of them sees the other. `scheduler/model.rs` checks it.
 //!
 //! A worker that harvests while others sleep takes one event and leaves the rest to them; the last one takes a batch.
 //! How many sleep in the poller, and how many in reserve, is said in `reserve.rs`.
@@ -24,9 +24,9 @@ use super::slab::{Owned, Slab, Token};
 use super::ticker::Alarm;
 use super::word::Edges;
 use super::workers::WorkerRecord;
+use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Something with a socket that makes steps and never waits in one, except in application code.
@@ -324,3 +324,6 @@ pub(super) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)")
 }
+
+#[cfg(all(test, shuttle))]
+mod model;

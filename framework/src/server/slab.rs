@@ -327,7 +327,7 @@ impl<C: AsFd> Drop for Owned<'_, C> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;

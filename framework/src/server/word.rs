@@ -15,10 +15,10 @@
 //!      └─ publish ─► fresh ─ settle ─► free     (fresh: only news of the poller may claim)
 //! ```
 //!
-//! This file knows no slot and no socket; `slab.rs` does. The specification is an exhaustive model with the same
-//! operations; the loom model at the end of this file checks the orderings.
+//! This file knows no slot and no socket; `slab.rs` does. The model in `word/model.rs` tries all interleavings of a few threads,
+//! and all orders that the processor may make of them.
 
-use super::primitive::{AtomicU64, Ordering, give_way};
+use crate::primitive::{AtomicU64, Ordering, give_way};
 
 /// News for a connection, as a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,7 +207,7 @@ fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 
@@ -288,139 +288,5 @@ mod tests {
     }
 }
 
-/// Run with `RUSTFLAGS="--cfg loom" cargo test -p kirsch --lib --release server::word`.
 #[cfg(all(test, loom))]
-mod model {
-    use super::*;
-    use loom::cell::UnsafeCell;
-    use loom::sync::Arc;
-    use loom::sync::atomic::AtomicU32;
-    use loom::thread;
-
-    struct Slot {
-        word: Word,
-        /// Stands for the connection: loom reports it when two threads are in here at once, or out of order.
-        connection: UnsafeCell<()>,
-        /// Edges that an owner has handled.
-        handled: AtomicU32,
-    }
-
-    impl Slot {
-        fn free() -> Arc<Self> {
-            let slot = Self { word: Word::vacant(), connection: UnsafeCell::new(()), handled: AtomicU32::new(0) };
-            slot.word.publish();
-            slot.word.settle(0);
-            Arc::new(slot)
-        }
-
-        fn touch(&self) {
-            self.connection.with_mut(|_| ());
-        }
-
-        /// After all other threads have ended.
-        fn all_handled(&self, edges: Edges) -> bool {
-            assert!(self.word.claim_if_free(), "somebody forgot to let go");
-            self.touch();
-            self.handled.load(Ordering::Relaxed) == edges.0
-        }
-
-        fn drive(&self) {
-            loop {
-                let edges = self.word.take_edges();
-                self.touch();
-                self.handled.fetch_or(edges.0, Ordering::Relaxed);
-                if self.word.release(false) {
-                    return;
-                }
-            }
-        }
-
-        fn event(&self, edges: Edges) {
-            if self.word.claim(0, edges) {
-                self.drive();
-            }
-        }
-    }
-
-    #[test]
-    fn no_edge_is_lost_and_there_is_one_owner() {
-        // Three threads: with more preemptions than this the model runs for hours.
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(|| {
-            let slot = Slot::free();
-            let events = [Edges::READABLE, Edges::WOKEN].map(|edges| {
-                let slot = slot.clone();
-                thread::spawn(move || slot.event(edges))
-            });
-            if slot.word.claim_if_free() {
-                slot.drive();
-            }
-            for event in events {
-                event.join().expect("no panic in the model");
-            }
-            assert!(slot.all_handled(Edges::READABLE | Edges::WOKEN));
-        });
-    }
-
-    #[test]
-    fn the_run_queue_passes_the_connection_on() {
-        loom::model(|| {
-            let slot = Slot::free();
-            assert!(slot.word.claim(0, Edges::READABLE));
-            slot.word.enqueue();
-            let worker = {
-                let slot = slot.clone();
-                thread::spawn(move || {
-                    if slot.word.dequeue() {
-                        slot.drive();
-                    }
-                })
-            };
-            slot.event(Edges::WOKEN);
-            worker.join().expect("no panic in the model");
-            assert!(slot.all_handled(Edges::READABLE | Edges::WOKEN));
-        });
-    }
-
-    #[test]
-    fn a_pinned_socket_is_closed_after_it_was_used() {
-        loom::model(|| {
-            let slot = Slot::free();
-            assert!(slot.word.claim(0, Edges::NONE));
-            let user = {
-                let slot = slot.clone();
-                thread::spawn(move || {
-                    if slot.word.pin() {
-                        // The pin keeps the owner from closing the socket.
-                        slot.touch();
-                        slot.word.unpin();
-                    }
-                })
-            };
-            slot.word.retire();
-            slot.touch();
-            user.join().expect("no panic in the model");
-        });
-    }
-
-    #[test]
-    fn a_stale_event_does_not_touch_the_next_tenant() {
-        loom::model(|| {
-            let slot = Slot::free();
-            let stale = {
-                let slot = slot.clone();
-                thread::spawn(move || slot.event(Edges::READABLE))
-            };
-            if slot.word.claim(0, Edges::GONE) {
-                slot.word.retire();
-                slot.touch();
-                slot.word.publish();
-                slot.word.settle(1);
-                assert!(slot.word.claim_if_free());
-                assert_eq!(slot.word.take_edges(), Edges::NONE);
-            }
-            stale.join().expect("no panic in the model");
-        });
-    }
-}
+mod model;

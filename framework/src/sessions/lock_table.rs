@@ -20,11 +20,10 @@
 use super::SessionId;
 use super::id::IdHasher;
 use crate::exchange::RequestId;
-use parking_lot::Mutex;
+use crate::primitive::{self, Mutex};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// All session locks of one store.
@@ -72,7 +71,7 @@ impl LockTable {
         if let Some(guard) = self.try_acquire(id, claim, Instant::now()) {
             return Ok(guard);
         }
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let waker = Waker::from(Arc::new(Unpark(primitive::current())));
         let mut waiter = self.enqueue_blocked(id, claim, waker);
         loop {
             if let Some(guard) = waiter.poll() {
@@ -82,7 +81,7 @@ impl LockTable {
             if left.is_zero() {
                 return Err(TimedOut { holder: self.holder(&id) });
             }
-            std::thread::park_timeout(left);
+            primitive::park_timeout(left);
         }
     }
 
@@ -364,7 +363,7 @@ struct Place {
     is_blocked: bool,
 }
 
-struct Unpark(Thread);
+struct Unpark(primitive::Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
@@ -372,5 +371,7 @@ impl Wake for Unpark {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, shuttle))]
+mod model;
+#[cfg(all(test, not(shuttle)))]
 mod tests;

@@ -1,0 +1,70 @@
+//! Locks, atomics and waits of the parts that are checked by models: the real ones, or a model checker's while a model runs.
+//!
+//! * `--cfg loom` replaces the atomics of `server/word.rs` and `server/reserve.rs`; loom tries all interleavings and all weak orders of a few threads.
+//! * `--cfg shuttle` replaces what is here; shuttle tries many schedules of the scheduler and of the table of session locks.
+//!
+//! Where neither is set, every name here is the real thing itself and costs nothing. `docs/reliability.md` says how to run the models.
+
+#[cfg(not(any(loom, shuttle)))]
+mod real {
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::thread::{Thread, current, park_timeout, yield_now as give_way};
+}
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use real::*;
+
+#[cfg(loom)]
+mod modelled {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+    pub(crate) use loom::thread::yield_now as give_way;
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
+    pub(crate) use std::thread::{Thread, current, park_timeout};
+}
+
+#[cfg(shuttle)]
+mod modelled {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use shuttle::thread::{Thread, current, park_timeout, yield_now as give_way};
+
+    pub(crate) use shuttle::sync::MutexGuard;
+
+    /// Shuttle's lock with the signature of `parking_lot`'s.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("a model ends with its first panic")
+        }
+    }
+}
+#[cfg(any(loom, shuttle))]
+pub(crate) use modelled::*;
+
+/// A condition variable whose wait takes the guard and gives it back, as that of the standard library and of shuttle.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    #[cfg(not(shuttle))]
+    condition: parking_lot::Condvar,
+    #[cfg(shuttle)]
+    condition: shuttle::sync::Condvar,
+}
+
+impl Bell {
+    #[cfg(not(shuttle))]
+    pub(crate) fn wait<'a, T>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.condition.wait(&mut guard);
+        guard
+    }
+
+    #[cfg(shuttle)]
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.condition.wait(guard).expect("a model ends with its first panic")
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.condition.notify_all();
+    }
+}
