@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A running program; killed when a test fails before it has ended.
@@ -60,10 +61,22 @@ impl Program {
         self.child.id()
     }
 
-    /// What it holds now.
+    /// What it holds now, with all threads of the server started.
     #[must_use]
     pub fn resources(&self) -> Resources {
+        // Threads give themselves their names: ten workers, acceptor, ticker.
+        wait_until(|| Resources::of_process(self.id()).threads >= 12);
         Resources::of_process(self.id())
+    }
+
+    /// Waits until the process holds no more than before.
+    #[track_caller]
+    pub fn wait_until_back_at(&self, before: &Resources) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.resources().is_back_at(before) {
+            assert!(Instant::now() < deadline, "something was kept: {before:?} before, {:?} after", self.resources());
+            std::thread::yield_now();
+        }
     }
 
     /// Sends a signal.

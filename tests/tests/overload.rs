@@ -112,7 +112,7 @@ fn running_out_of_descriptors_costs_only_idle_connections() {
     }
     program.client.new_browser().get("/").send().assert_text("here");
     drop(idle);
-    wait_until(|| program.resources().is_back_at(&before));
+    program.wait_until_back_at(&before);
     program.client.new_browser().get("/").send().assert_text("here");
     assert_eq!(program.terminate().code(), Some(0));
 }
@@ -132,7 +132,7 @@ fn running_out_of_descriptors_with_nobody_idle_costs_only_the_newcomers() {
         connection.read_response().assert_text("0\n1\n2\n");
     }
     drop((busy, newcomers));
-    wait_until(|| program.resources().is_back_at(&before));
+    program.wait_until_back_at(&before);
     program.client.new_browser().get("/").send().assert_text("here");
     assert_eq!(program.terminate().code(), Some(0));
 }
