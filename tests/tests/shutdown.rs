@@ -133,6 +133,13 @@ fn sigterm_during_the_start_is_not_lost() {
     }
 }
 
+// H5: it takes effect when the start is over, in order.
+#[test]
+fn sigterm_during_a_long_start_stops_in_order() {
+    let program = Program::start(PROGRAM, "SLOW_START=300; export SLOW_START; ", PATIENT, Stdio::null());
+    assert_eq!(program.terminate().code(), Some(0));
+}
+
 fn ended(child: &mut Child) -> std::process::ExitStatus {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
