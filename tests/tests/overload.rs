@@ -335,3 +335,17 @@ fn without_a_queue_everything_beyond_the_workers_is_refused() {
     drop(holder);
     server.assert_recovered();
 }
+
+// B28: a handler cannot be interrupted, and nobody pretends to; but one can see which one is late, and for how long.
+#[test]
+fn a_handler_that_takes_long_can_be_seen() {
+    let server = Watched::start(|_| {});
+    let mut holder = sent(&server.client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.gate.wait_for(1);
+    let age = || server.running.workers().into_iter().find_map(|worker| worker.request);
+    wait_until(|| age().is_some_and(|(request, age)| request == "GET /hold" && age > Duration::from_millis(20)));
+    server.gate.open();
+    holder.read_response().assert_text("held");
+    drop(holder);
+    server.assert_recovered();
+}
