@@ -3,6 +3,11 @@
 //! A test that makes a claim about the application runs over both transports with [`both`]; one about connections runs over a
 //! socket. Handlers meet tests at a [`Gate`] or a channel, never by sleeping.
 
+pub mod pages;
+pub mod program;
+pub mod resources;
+pub mod watched;
+
 use kirsch::{App, testing::Client};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,4 +95,18 @@ pub fn allow_descriptors(count: u64) {
         let raised = Rlimit { current: Some(count), maximum: limit.maximum };
         setrlimit(Resource::Nofile, raised).expect("the hard limit of open descriptors is too low for this test");
     }
+}
+
+/// Panics of workers are not printed from now on: tests make thousands of them. Those of tests are.
+pub fn quiet_worker_panics() {
+    static QUIET: std::sync::Once = std::sync::Once::new();
+    QUIET.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            if !thread.name().is_some_and(|name| name.starts_with("kirsch-worker")) {
+                before(panic);
+            }
+        }));
+    });
 }

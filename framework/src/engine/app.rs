@@ -183,7 +183,7 @@ impl App {
     }
 
     /// Serves on `address` until SIGINT or SIGTERM, then lets the running requests end (setting `server.drain_timeout`). A second signal
-    /// ends the process at once, with status 130 or 143.
+    /// ends the process at once, with status 130 or 143. A signal that comes while the application starts takes effect when it has.
     ///
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.

@@ -14,7 +14,7 @@ use crate::Result;
 use crate::exchange::Error;
 use crate::lifecycle::{Application, guarded};
 use crate::logs;
-use crate::server::{Server, ServerSettings, Statistics, StopReport};
+use crate::server::{Server, ServerSettings, Statistics, StopReport, WorkerState};
 use parking_lot::Mutex;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -70,6 +70,12 @@ impl Running {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.server.as_ref().map(Server::statistics).unwrap_or_default()
+    }
+
+    /// What each worker does now, and for how long it has been doing it: where to look when the server is slow.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerState> {
+        self.server.as_ref().map(Server::workers).unwrap_or_default()
     }
 
     /// What the background jobs have done so far.

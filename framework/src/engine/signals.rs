@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 struct Handlers {
     /// A signal has come: the next one ends the process.
     armed: Arc<AtomicBool>,
-    /// Which signal came last.
+    /// Which signal came last; 0 while none has.
     last: Arc<AtomicUsize>,
 }
 
@@ -25,29 +25,29 @@ struct Handlers {
 pub(super) struct Signals {
     handlers: &'static Handlers,
     wake: UnixStream,
-    registered: [SigId; 2],
+    registered: Vec<SigId>,
 }
 
 impl Signals {
-    /// Installs the handlers. From the first signal on the next one ends the process.
+    /// Installs the handlers, and forgets the signals that an earlier application of this process has had. From the first signal on the
+    /// next one ends the process.
     pub(super) fn install() -> Result<Self> {
         let handlers = handlers()?;
-        handlers.armed.store(false, Ordering::SeqCst);
         let (wake, waker) = UnixStream::pair()?;
-        // Registered after the flags, so that they are set when the byte arrives.
         let interrupt = low_level::pipe::register(SIGINT, waker.try_clone()?)?;
         let terminate = low_level::pipe::register(SIGTERM, waker)?;
-        Ok(Self { handlers, wake, registered: [interrupt, terminate] })
+        Ok(Self { handlers, wake, registered: vec![interrupt, terminate] })
     }
 
     /// Blocks until SIGINT or SIGTERM has come and returns its name.
     pub(super) fn wait(mut self) -> Result<&'static str> {
-        loop {
+        // Looked at when the pipe is in place: a signal is in one of the two.
+        while self.handlers.last.load(Ordering::SeqCst) == 0 {
             match self.wake.read(&mut [0]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => break other,
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+                _ => {}
             }
-        }?;
+        }
         let interrupted = i32::try_from(self.handlers.last.load(Ordering::SeqCst)) == Ok(SIGINT);
         Ok(if interrupted { "SIGINT" } else { "SIGTERM" })
     }
@@ -55,7 +55,9 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for registered in self.registered {
+        // Nobody waits any more, also after a start that has failed: the next signal ends the process.
+        self.handlers.armed.store(true, Ordering::SeqCst);
+        for registered in self.registered.drain(..) {
             low_level::unregister(registered);
         }
     }
@@ -64,14 +66,33 @@ impl Drop for Signals {
 fn handlers() -> Result<&'static Handlers> {
     static HANDLERS: OnceLock<Handlers> = OnceLock::new();
     if let Some(handlers) = HANDLERS.get() {
+        // In this order: until it is disarmed, a signal ends the process, as it should.
+        handlers.last.store(0, Ordering::SeqCst);
+        handlers.armed.store(false, Ordering::SeqCst);
         return Ok(handlers);
     }
     let handlers = Handlers { armed: Arc::new(AtomicBool::new(false)), last: Arc::default() };
     for (signal, number, status) in [(SIGINT, 2, 130), (SIGTERM, 15, 143)] {
-        // In this order: the signal that arms must not be taken for a second one.
+        // In this order: noted from the first moment on, and the signal that arms is not taken for a second one.
+        flag::register_usize(signal, handlers.last.clone(), number)?;
         flag::register_conditional_shutdown(signal, status, handlers.armed.clone())?;
         flag::register(signal, handlers.armed.clone())?;
-        flag::register_usize(signal, handlers.last.clone(), number)?;
     }
     Ok(HANDLERS.get_or_init(|| handlers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// H5.
+    #[test]
+    fn a_signal_that_comes_before_the_pipe_is_in_place_is_not_lost() {
+        drop(Signals::install().unwrap());
+        let handlers = handlers().unwrap();
+        low_level::raise(SIGTERM).unwrap();
+        let (wake, _waker) = UnixStream::pair().unwrap();
+        let signals = Signals { handlers, wake, registered: Vec::new() };
+        assert_eq!(signals.wait().unwrap(), "SIGTERM");
+    }
 }

@@ -3,7 +3,6 @@
 use super::Response;
 use crate::http::Refusal;
 use ::http::{HeaderName, HeaderValue, StatusCode};
-use std::any::Any;
 
 /// Why a handler or a hook did not end in an ordinary response.
 ///
@@ -90,12 +89,22 @@ impl From<Response> for Error {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        // A body that breaks a rule while the handler reads it is the client's fault.
-        let io = (&error as &dyn Any).downcast_ref::<std::io::Error>();
-        if let Some(refusal) = io.and_then(std::io::Error::get_ref).and_then(|cause| cause.downcast_ref::<Refusal>()) {
-            return HttpError::new(refusal.status(), refusal.to_string()).into();
+        match refusal_in(&error) {
+            Some(refusal) => HttpError::new(refusal.status(), refusal.to_string()).into(),
+            None => ErrorKind::Unexpected(Box::new(error)).into(),
         }
-        ErrorKind::Unexpected(Box::new(error)).into()
+    }
+}
+
+/// The client's fault that the reader of a body has met, wherever it was passed on.
+fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Refusal> {
+    if let Some(refusal) = error.downcast_ref() {
+        return Some(*refusal);
+    }
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        // Its `source` is that of the error within, not the error within.
+        Some(within) => refusal_in(within),
+        None => refusal_in(error.source()?),
     }
 }
 
@@ -161,5 +170,23 @@ impl Redirect {
     /// 301: `location` from now on.
     pub fn permanent(location: impl Into<String>) -> Self {
         Self { status: StatusCode::MOVED_PERMANENTLY, location: location.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_clients_fault_met_while_reading_its_body_keeps_its_status() {
+        let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
+        let direct = io::Error::new(io::ErrorKind::TimedOut, refusal);
+        let parsed = io::Error::other(io::Error::new(io::ErrorKind::TimedOut, refusal));
+        for error in [Error::from(direct), Error::from(parsed)] {
+            assert!(matches!(error.kind(), ErrorKind::Http(HttpError { status, .. }) if *status == 408), "{error}");
+        }
+        let other = Error::from(io::Error::other("the disk"));
+        assert!(matches!(other.kind(), ErrorKind::Unexpected(_)));
     }
 }

@@ -195,6 +195,9 @@ refusals! {
         limit: u64,
     } => PAYLOAD_TOO_LARGE, "RFC 9110, section 15.5.14",
         "the request body is larger than {limit} bytes (max_body of the path)";
+    /// The client ended the connection before the body was complete.
+    IncompleteBody => BAD_REQUEST, "RFC 9112, section 8",
+        "the connection ended within the request body";
     /// The client did not send what it promised in time.
     TooSlow {
         /// The setting that holds the deadline.

@@ -2,16 +2,16 @@
 //!
 //! The thread blocks in `accept4`, gives each connection a slot and registers it with the poller, which reports a request
 //! that is already there at once. At the connection limit the connection that has been idle longest makes room; if none is idle, the
-//! new one waits. Out of descriptors, a descriptor kept in reserve lets the server take the connection and close it, instead of
-//! being told again and again that there are none.
+//! new one waits. It is the same when descriptors run out: one that is kept in reserve lets the acceptor wait for a client, instead of
+//! being told again and again that there are none, and is won back from an idle connection before the next.
 
 use super::connection::HttpConnection;
 use super::scheduler::Phase;
 use super::workspace::Shared;
 use crate::exchange::Connection;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, RecvFlags, SocketAddrAny, SocketFlags, SocketType, recv, sockopt};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -76,9 +76,8 @@ impl Listener {
             }
             // Without a free descriptor the kernel does not even wait for a client. The reserve lets it.
             if matches!(error, Errno::MFILE | Errno::NFILE) && reserve.take().is_some() {
-                if let Ok((socket, peer)) = self.accept()
-                    && close_oldest_idle(shared)
-                {
+                if let Ok((socket, peer)) = self.accept() {
+                    reserve = regain_reserve(shared);
                     self.open(shared, socket, peer);
                     accepted();
                 }
@@ -128,18 +127,51 @@ fn open_reserve() -> Option<File> {
 /// How long the acceptor waits before it looks again whether there is room.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Closes the connection that has waited longest for its next request; false when none waits.
-fn close_oldest_idle(shared: &Shared) -> bool {
-    let slab = &shared.scheduler.slab;
-    let mut oldest = None;
-    for index in slab.indexes().filter(|&index| slab.is_idle(index)) {
-        if let Some(deadline) = slab.deadline(index) {
-            // All idle connections wait equally long: the earliest deadline is the oldest.
-            oldest = match oldest {
-                Some((_, earliest)) if deadline.earlier(earliest) == earliest => oldest,
-                _ => Some((index, deadline)),
-            };
+/// A connection that has been silent for less than this may have a request on its way.
+const NEWS_ON_ITS_WAY: Duration = Duration::from_millis(50);
+
+/// Waits until there is a descriptor for the reserve, and closes idle connections to that end; `None` when the server stops.
+fn regain_reserve(shared: &Shared) -> Option<File> {
+    let scheduler = &shared.scheduler;
+    loop {
+        let reserve = open_reserve();
+        if reserve.is_some() || scheduler.phase() > Phase::Running {
+            return reserve;
+        }
+        if !close_oldest_idle(shared) {
+            scheduler.slab.wait_for_change(PAUSE, || scheduler.phase() > Phase::Running);
         }
     }
-    oldest.and_then(|(index, _)| slab.claim_if_free(index)).is_some()
+}
+
+/// Closes the connection that has waited longest for its next request; false when none waits, or not long enough to be sure.
+fn close_oldest_idle(shared: &Shared) -> bool {
+    let scheduler = &shared.scheduler;
+    let slab = &scheduler.slab;
+    let patience = shared.settings.idle_timeout.saturating_sub(NEWS_ON_ITS_WAY);
+    loop {
+        let limit = scheduler.clock.now().after(patience);
+        let mut oldest = None;
+        for index in slab.indexes().filter(|&index| slab.is_idle(index)) {
+            if let Some(deadline) = slab.deadline(index).filter(|deadline| deadline.has_passed(limit)) {
+                // All idle connections wait equally long: the earliest deadline is the oldest.
+                oldest = match oldest {
+                    Some((_, earliest)) if deadline.earlier(earliest) == earliest => oldest,
+                    _ => Some((index, deadline)),
+                };
+            }
+        }
+        let Some((index, _)) = oldest else { return false };
+        let Some(mut owned) = slab.claim_if_free(index) else { return false };
+        if !has_input(owned.connection()) {
+            return true;
+        }
+        // Its request is there, the event just has not been taken yet. Put down, it does not count as idle any more.
+        scheduler.put_down(owned);
+    }
+}
+
+/// Whether something has been received: closing now would reset the connection under a request.
+fn has_input(connection: &impl AsFd) -> bool {
+    matches!(recv(connection, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
 }

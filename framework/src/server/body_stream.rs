@@ -169,7 +169,7 @@ impl Source {
         self.input.truncate(length);
         self.received += length as u64;
         if length == 0 {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the client ended the connection within the body"));
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, Refusal::IncompleteBody));
         }
         Ok(())
     }

@@ -212,6 +212,10 @@ impl<C: Connection> Scheduler<C> {
             let news = News { token, edges, role };
             let step = catch_unwind(AssertUnwindSafe(|| owned.connection().step(news, workspace)));
             match step {
+                // Who comes back from application code after the end: nobody would look at the connection again.
+                Ok(Step::Wait { .. }) if role == Role::Worker && self.phase() >= Phase::Stopped => {
+                    role = Role::Undertaker;
+                }
                 Ok(Step::Wait { deadline, idle }) => match owned.release(deadline, idle) {
                     Ok(()) => return,
                     Err(still_owned) => owned = still_owned,

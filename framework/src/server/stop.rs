@@ -62,10 +62,19 @@ impl Running {
         }
         let report = shared.unfinished();
         scheduler.enter(Phase::Stopped);
-        shared.cut_off();
+        let stuck = || shared.worker_states().iter().filter(|worker| worker.request.is_some()).count();
+        let patience = Instant::now() + GRACE;
+        // Again and again: a connection that a thread was just busy with is to be cut off when it is let go.
+        loop {
+            shared.cut_off();
+            let busy = stuck();
+            if busy == shared.settings.threads || scheduler.slab.open() <= busy || Instant::now() >= patience {
+                break;
+            }
+            scheduler.slab.wait_for_change(LOOK, || scheduler.slab.open() <= busy);
+        }
         scheduler.enter(Phase::Ended);
         scheduler.alarm.ring_loudly();
-        let stuck = || shared.worker_states().iter().filter(|worker| worker.request.is_some()).count();
         self.threads.end(stuck);
         // Without a worker nobody tells the service of these; they are dropped.
         while let Some(entry) = scheduler.queue.pop() {

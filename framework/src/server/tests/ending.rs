@@ -110,3 +110,18 @@ fn settings_that_cannot_work_are_refused_with_their_name() {
     let error = settings.check().expect_err("no worker");
     assert!(error.to_string().contains("server.threads"));
 }
+
+/// H4: also of a request that was about to be parked when the server stopped, the service learns the end.
+#[test]
+fn the_service_is_told_of_every_request_that_is_cut_off() {
+    for round in 0..300 {
+        let mut stage = Stage::new(|_| {});
+        let mut client = stage.connect();
+        client.send("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
+        let _waker = stage.wakers.recv_timeout(SOON).expect("a parked request");
+        // From here on the worker is on its way out of the service; each round is interrupted somewhere else.
+        (0..round * 10).for_each(|_| std::hint::spin_loop());
+        let _ = stage.stop(Duration::ZERO);
+        assert!(!stage.next_end().1.complete);
+    }
+}
