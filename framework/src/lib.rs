@@ -1,5 +1,160 @@
-//! Kirsch: CherryPy distilled. Structs whose methods are web pages, plain blocking code, and an
-//! HTTP/1.1 server of its own.
+//! Kirsch is CherryPy distilled: structs whose methods are web pages, plain blocking code, and an HTTP/1.1 server of its own that keeps
+//! every connection off the threads while it does not run your code.
+//!
+//! # Hello world
+//!
+//! `#[handlers]` publishes an impl block; methods marked `#[expose]` are pages, and `index` is the page of the place itself.
+//!
+//! ```no_run
+//! use kirsch::prelude::*;
+//!
+//! struct Hello;
+//!
+//! #[handlers]
+//! impl Hello {
+//!     #[expose]
+//!     fn index(&self) -> &'static str {
+//!         "Hello, World!"
+//!     }
+//! }
+//!
+//! fn main() -> kirsch::Result {
+//!     App::new(Hello).serve("127.0.0.1:8080")
+//! }
+//! ```
+//!
+//! # Parameters are the signature
+//!
+//! Arguments come by name from the path, the query and the form, converted and checked before the method is called. What cannot be
+//! converted, and what is missing, is answered for you. `curl localhost:8080/add/3/4` and `/add?a=3&b=4` both print 7:
+//!
+//! ```
+//! use kirsch::{prelude::*, testing::Client};
+//!
+//! struct Sums;
+//!
+//! #[handlers]
+//! impl Sums {
+//!     #[expose]
+//!     fn add(&self, a: i64, b: i64) -> String {
+//!         (a + b).to_string()
+//!     }
+//! }
+//!
+//! let client = Client::in_process(App::new(Sums));
+//! client.get("/add/3/4").send().assert_text("7");
+//! client.get("/add?a=3&b=four").send().assert_status(400).assert_contains("`b` must be a whole number");
+//! ```
+//!
+//! Everything else comes by its type: [`&Request`](Request), `&mut `[`Response`], [`Json<T>`](Json), [`Form<T>`](Form), [`Body`],
+//! [`Cookies`], [`&Session`](Session) and more; [`Argument`] lists them. What may be returned is listed at [`IntoResponse`].
+//!
+//! # The tree
+//!
+//! A struct has children as it has pages: `#[child]` methods return another node, owned or borrowed, and may take segments of the path.
+//! Children run as part of the request, so they may look into a database, and answer 404 with `None`.
+//!
+//! ```
+//! use kirsch::{prelude::*, testing::Client};
+//!
+//! struct Shop;
+//! struct Customer(i64);
+//!
+//! #[handlers]
+//! impl Shop {
+//!     #[child]
+//!     fn customer(&self, id: i64) -> Option<Customer> {
+//!         (id < 100).then_some(Customer(id))
+//!     }
+//! }
+//!
+//! #[handlers]
+//! impl Customer {
+//!     #[expose]
+//!     fn orders(&self) -> String {
+//!         format!("orders of customer {}", self.0)
+//!     }
+//! }
+//!
+//! let client = Client::in_process(App::new(Shop));
+//! client.get("/customer/42/orders").send().assert_text("orders of customer 42");
+//! client.get("/customer/100/orders").send().assert_status(404);
+//! ```
+//!
+//! Where the HTTP method is the method, write `#[resource]` and name them `get`, `post`, `put`, `patch`, `delete`: [`resource`]. A tree
+//! of values and closures, without macros, is a [`Tree`].
+//!
+//! # Sessions
+//!
+//! A tool is switched on for a path and everything below it. The sessions tool gives handlers a session that is theirs alone while they
+//! run; a request that waits for it holds no thread.
+//!
+//! ```
+//! use kirsch::{prelude::*, testing::Client};
+//!
+//! struct Counter;
+//!
+//! #[handlers]
+//! impl Counter {
+//!     #[expose]
+//!     fn index(&self, session: &Session) -> String {
+//!         session.update("visits", |visits: &mut u64| {
+//!             *visits += 1;
+//!             visits.to_string()
+//!         })
+//!     }
+//! }
+//!
+//! let client = Client::in_process(App::new(Counter).tool("/", Sessions::in_memory()));
+//! client.get("/").send().assert_text("1");
+//! client.get("/").send().assert_text("2");
+//! client.new_browser().get("/").send().assert_text("1");
+//! ```
+//!
+//! [`sessions`] tells when the lock is taken, and how to give it back before a long wait.
+//!
+//! # Tools of your own
+//!
+//! A [`Tool`] puts hooks at [hook points](HookPoint). The tools of the framework use nothing else. This one logs how long each handler ran:
+//!
+//! ```
+//! use kirsch::prelude::*;
+//! use std::time::Instant;
+//!
+//! struct LogTime;
+//!
+//! impl Tool for LogTime {
+//!     fn name(&self) -> &'static str {
+//!         "log_time"
+//!     }
+//!     fn attach(&self, hooks: &mut Hooks) {
+//!         hooks.at(HookPoint::BeforeHandler, |exchange| {
+//!             exchange.values.insert(Instant::now());
+//!         });
+//!         hooks.at(HookPoint::BeforeFinalize, |exchange| {
+//!             if let Some(start) = exchange.values.get::<Instant>() {
+//!                 log::info!("{} ran for {:?}", exchange.request.path(), start.elapsed());
+//!             }
+//!         });
+//!     }
+//! }
+//!
+//! App::new(Tree::new().index(|_| "timed")).tool("/", LogTime).build()?;
+//! # Ok::<(), kirsch::Error>(())
+//! ```
+//!
+//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`]. An [admission](lifecycle::Admit) may let it wait.
+//!
+//! # Errors
+//!
+//! Any error becomes a response with `?`. [`Error::new`] chooses status and message; what is not an HTTP error is a 500 whose cause is in
+//! the log and not on the page. [`App::error_page`] replaces the page of a status, whoever met the error: your handler, the
+//! router, the parser.
+//!
+//! # Further
+//!
+//! Settings from a file: [`config`]. The server by itself: [`server`]. Tests without a socket and over one: [`testing`]. The guide is in
+//! `docs/guide/` of the repository.
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 // The macros write `::kirsch::...`; inside this crate and its tests that name must exist too.
