@@ -48,7 +48,8 @@ fn ends_in_one_chunked(list: &[u8]) -> bool {
 
 /// Nineteen digits always fit into 64 bits, so this cannot overflow.
 fn parse_length(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 19 || !text.iter().all(u8::is_ascii_digit) {
+    let is_canonical = matches!(text, [b'0'] | [b'1'..=b'9', ..]);
+    if !is_canonical || text.len() > 19 || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
     Some(text.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))

@@ -25,7 +25,7 @@ impl<'a> Target<'a> {
             return Err(Refusal::FragmentInTarget);
         }
         if target.first() == Some(&b'/') {
-            return Ok(Self::split(None, target));
+            return Self::split(None, target);
         }
         if target == b"*" {
             return match *method {
@@ -39,14 +39,19 @@ impl<'a> Target<'a> {
         if !is_authority(authority) {
             return Err(Refusal::MalformedHost);
         }
-        Ok(Self::split(Some(authority), rest))
+        Self::split(Some(authority), rest)
     }
 
-    fn split(authority: Option<&'a [u8]>, path_and_query: &'a [u8]) -> Self {
-        match memchr::memchr(b'?', path_and_query) {
-            Some(mark) => Self { authority, path: &path_and_query[..mark], query: Some(&path_and_query[mark + 1..]) },
-            None => Self { authority, path: path_and_query, query: None },
+    fn split(authority: Option<&'a [u8]>, path_and_query: &'a [u8]) -> Result<Self, Refusal> {
+        let (path, query) = match memchr::memchr(b'?', path_and_query) {
+            Some(mark) => (&path_and_query[..mark], Some(&path_and_query[mark + 1..])),
+            None => (path_and_query, None),
+        };
+        // No browser sends a backslash in a path, and programs that take it for a slash see another path than we do.
+        if memchr::memchr(b'\\', path).is_some() {
+            return Err(Refusal::MalformedTarget);
         }
+        Ok(Self { authority, path, query })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{Closed, Open, Row, row};
 #[rustfmt::skip] // one row, one line
 pub(crate) const ROWS: &[Row] = &[
     // The line. C7.
+    row("a backslash in the path", "RFC 3986, 3.3", b"GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),
     row("a simple request", "RFC 9112, 2.1", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).says(&["here"]),
     row("an empty line before the request", "RFC 9112, 2.2", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open),
     row("two empty lines before the request", "RFC 9112, 2.2", b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),

