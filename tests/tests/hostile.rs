@@ -292,23 +292,24 @@ fn an_unwanted_body_that_never_ends_is_cut() {
             sent(&server.client, format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
         connection.read_response();
         let piece = "1\r\nx\r\n".repeat(1000);
-        assert!((0..1000).any(|_| connection.try_send(&piece).is_err()), "{path}: 6 MB were read");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while connection.try_send(&piece).is_ok() {
+            assert!(Instant::now() < deadline, "{path}: the body is read for 10 s");
+        }
         drop(connection);
         server.assert_recovered();
     }
 }
 
-// C10, B14: the answer arrives although the client is still sending.
+// C10, B14: the answer arrives, also at a client that looks for it only when it has sent everything.
 #[test]
-fn an_early_answer_reaches_a_client_that_sends_ten_megabytes() {
-    let server = Watched::start(|settings| settings.linger_timeout = Duration::from_secs(2));
+fn an_early_answer_reaches_a_client_that_sends_ten_megabytes_first() {
+    let server = Watched::start(|settings| settings.linger_timeout = Duration::from_secs(10));
     for path in ["/ignore", "/nowhere", "/"] {
         let mut connection =
             sent(&server.client, format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n"));
-        let status = connection.read_response().status().as_u16();
+        let status = connection.send(vec![b'x'; 10_000_000]).read_response().status().as_u16();
         assert!([200, 404, 405].contains(&status), "{path}: {status}");
-        // More than is lingered for; the server may close while this is sent.
-        let _ = connection.try_send(vec![b'x'; 10_000_000]);
     }
     server.assert_recovered();
 }
