@@ -20,7 +20,7 @@
 use super::SessionId;
 use super::id::IdHasher;
 use crate::exchange::RequestId;
-use crate::primitive::{self, Mutex};
+use crate::primitive::{self, Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -135,9 +135,10 @@ impl LockTable {
         &self.shards[id.shard(Self::SHARDS)].0
     }
 
-    /// Ends the hold of `ticket`: the first in the queue gets the lock offered, or the record goes.
-    fn release(&self, id: &SessionId, ticket: u64) {
-        let mut shard = self.shard(id).lock();
+    /// Ends the hold of `ticket`, if it has one: the first in the queue gets the lock offered, or the record goes.
+    ///
+    /// The caller has locked the shard, and found out under this very lock what it knows about the record.
+    fn release(mut shard: MutexGuard<'_, Locks>, id: &SessionId, ticket: u64) {
         let Some(record) = shard.records.get_mut(id).filter(|record| record.holder.ticket == ticket) else { return };
         let declined = record.offered.take();
         let waker = match record.queue.pop_front() {
@@ -177,7 +178,7 @@ impl LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        self.table.release(&self.id, self.ticket);
+        LockTable::release(self.table.shard(&self.id).lock(), &self.id, self.ticket);
     }
 }
 
@@ -223,9 +224,8 @@ impl Drop for Waiter {
         let mut shard = self.table.shard(&self.id).lock();
         let Some(record) = shard.records.get_mut(&self.id) else { return };
         if record.holder.ticket == self.ticket {
-            drop(shard);
-            self.table.release(&self.id, self.ticket);
-            return;
+            // Not in two steps: in between, one that blocks could take the offer back, and leave this place in the queue for ever.
+            return LockTable::release(shard, &self.id, self.ticket);
         }
         let index = record.queue.iter().position(|place| place.ticket == self.ticket);
         let given_up = index.and_then(|index| record.queue.remove(index));
