@@ -9,7 +9,8 @@
 //!
 //! 1. a worker first announces that it goes to sleep, then looks at the queue again;
 //! 2. who pushes first pushes, then looks for sleepers and kicks the poller;
-//! 3. kicks merge, so who pops and leaves more behind kicks again.
+//! 3. kicks merge, so who pops and leaves more behind kicks again;
+//! 4. a kick may be harvested along with events, or by an attendant, so who harvests and does not look at the queue next kicks again.
 //!
 //! Both sides use sequentially consistent operations: at least one of them sees the other. `scheduler/model.rs` checks it.
 //!
@@ -192,6 +193,7 @@ impl<C: Connection> Scheduler<C> {
     /// Takes what is ready in the poller without waiting; for a thread that is not a worker.
     pub(super) fn attend(&self, events: &mut Events, workspace: &mut C::Workspace) -> usize {
         self.poller.wait(events, BATCH, Some(Duration::ZERO));
+        self.pass_kick_on();
         let mut count = 0;
         for (token, edges) in events.iter() {
             count += 1;
@@ -263,9 +265,7 @@ impl<C: Connection> Scheduler<C> {
 
     fn pop(&self) -> Option<Owned<'_, C>> {
         let entry = self.queue.pop()?;
-        if !self.queue.is_empty() {
-            self.kick_if_idle();
-        }
+        self.pass_kick_on();
         self.slab.dequeue(&entry.connection)
     }
 
@@ -279,9 +279,16 @@ impl<C: Connection> Scheduler<C> {
             for owned in others {
                 self.queue.push(Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn });
             }
+        }
+        self.pass_kick_on();
+        Some(first)
+    }
+
+    /// What a kick was for may still be in the queue.
+    fn pass_kick_on(&self) {
+        if !self.queue.is_empty() {
             self.kick_if_idle();
         }
-        Some(first)
     }
 
     fn kick_if_idle(&self) {

@@ -27,6 +27,8 @@ enum Fault {
     NoKick,
     /// Who pops and leaves more behind wakes nobody.
     KickNotPassedOn,
+    /// Who harvests a kick together with an event keeps it.
+    KickKept,
 }
 
 /// What all connections of one run know.
@@ -127,11 +129,13 @@ fn work(scheduler: &Scheduler<Visitor>, fault: Fault) {
         let mut claimed = events.iter().filter_map(|(token, edges)| scheduler.slab.claim(token, edges));
         let Some(first) = claimed.next() else { continue };
         let since = scheduler.clock.now();
+        let mut has_pushed = false;
         for owned in claimed {
+            has_pushed = true;
             scheduler.queue.push(Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn });
         }
-        if fault != Fault::NoKick {
-            scheduler.kick_if_idle();
+        if fault != Fault::NoKick && (has_pushed || fault != Fault::KickKept) {
+            scheduler.pass_kick_on();
         }
         scheduler.drive(first, Edges::NONE, Role::Worker, &mut ());
     }
@@ -178,6 +182,20 @@ impl Play {
         Self { scheduler, stage, peers, workers }
     }
 
+    fn spawn(&self, life: impl FnOnce(&Scheduler<Visitor>) + Send + 'static) -> thread::JoinHandle<()> {
+        let scheduler = self.scheduler.clone();
+        thread::spawn(move || life(&scheduler))
+    }
+
+    /// Wakes the first connections from outside: one short job for each.
+    fn wake_all(&self, connections: u64) -> thread::JoinHandle<()> {
+        self.spawn(move |scheduler| {
+            for index in 0..connections {
+                scheduler.wake(Token::from_bits(index), Edges::WOKEN);
+            }
+        })
+    }
+
     /// All jobs are done, then all connections end, then all workers.
     fn end(self) {
         while self.stage.left.load(Ordering::SeqCst) > 0 {
@@ -211,7 +229,7 @@ fn check(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
 
 const SCHEDULES: usize = 2_000;
 
-/// Five jobs come at once to three workers, and two of them take as long as the others are not done.
+/// Four jobs come at once to three workers, and two of them take as long as the others are not done.
 fn a_burst(fault: Option<Fault>) {
     check(SCHEDULES, move || {
         let mut play = Play::new(4, 3, "llss", fault);
@@ -287,34 +305,62 @@ fn found_a_reserve_that_nobody_calls() {
     a_burst_on_a_reserve(false);
 }
 
-/// The jobs of one connection come while others own it: wakers from outside, the ticker, the stop.
+/// A wake-up from outside meets news of the poller: a worker may harvest the kick for one together with the other.
+#[test]
+fn a_kick_and_an_event_reach_two_workers() {
+    a_kick_meets_an_event(None);
+}
+
+#[test]
+#[should_panic(expected = "exceeded max_steps")]
+fn found_a_kick_that_is_kept_by_who_goes_on_with_an_event() {
+    a_kick_meets_an_event(Some(Fault::KickKept));
+}
+
+fn a_kick_meets_an_event(fault: Option<Fault>) {
+    check(SCHEDULES, move || {
+        let mut play = Play::new(2, 2, "ls", fault);
+        let waker = play.wake_all(1);
+        play.peers[1].write_all(b"l").expect("room for a byte");
+        waker.join().expect("no panic in the model");
+        play.end();
+    });
+}
+
+/// The attendant harvests too, and must not keep a kick for itself.
+#[test]
+fn a_kick_that_the_attendant_takes_reaches_a_worker() {
+    check(SCHEDULES, || {
+        let mut play = Play::new(2, 2, "ls", None);
+        let waker = play.wake_all(1);
+        let attendant = play.spawn(|scheduler| {
+            scheduler.attend(&mut Events::new(), &mut ());
+        });
+        play.peers[1].write_all(b"l").expect("room for a byte");
+        for thread in [waker, attendant] {
+            thread.join().expect("no panic in the model");
+        }
+        play.end();
+    });
+}
+
+/// News come while others own the connection: wakers, the ticker, the stop.
 #[test]
 fn news_from_everywhere_reach_a_worker() {
     check(SCHEDULES, || {
-        let mut play = Play::new(2, 2, "lsss", None);
-        let waker = {
-            let scheduler = play.scheduler.clone();
-            thread::spawn(move || {
-                for index in 0..2 {
-                    scheduler.wake(Token::from_bits(index), Edges::WOKEN);
+        let mut play = Play::new(3, 2, "lsss", None);
+        let waker = play.wake_all(2);
+        let ticker = play.spawn(|scheduler| {
+            for index in [0, 1] {
+                if let Some(owned) = scheduler.slab.claim_if_free(index) {
+                    scheduler.drive(owned, Edges::EXPIRED, Role::Attendant, &mut ());
                 }
-            })
-        };
-        let ticker = {
-            let scheduler = play.scheduler.clone();
-            thread::spawn(move || {
-                for index in [0, 1] {
-                    if let Some(owned) = scheduler.slab.claim_if_free(index) {
-                        scheduler.drive(owned, Edges::EXPIRED, Role::Attendant, &mut ());
-                    }
-                    if let Some(owned) = scheduler.slab.claim_if_free(1 - index) {
-                        scheduler.put_down(owned);
-                    }
+                if let Some(owned) = scheduler.slab.claim_if_free(1 - index) {
+                    scheduler.put_down(owned);
                 }
-                scheduler.attend(&mut Events::new(), &mut ());
-            })
-        };
-        play.peers[0].write_all(b"l").expect("room for a byte");
+            }
+        });
+        play.peers[2].write_all(b"l").expect("room for a byte");
         thread::yield_now();
         play.peers[1].write_all(b"s").expect("room for a byte");
         for thread in [waker, ticker] {
