@@ -29,7 +29,8 @@ pub(super) struct Reserve {
     armed: AtomicBool,
     /// How many workers sleep in the poller while things are calm.
     quota: usize,
-    bed: Mutex<()>,
+    /// Whether nobody may rest any more.
+    bed: Mutex<bool>,
     bell: Bell,
 }
 
@@ -79,21 +80,33 @@ impl Reserve {
         self.sleepers.0.load(Ordering::Relaxed) > self.quota && self.calm.load(Ordering::Relaxed)
     }
 
-    /// Takes an announced worker away from the poller, until the calm is over. It is not announced any more afterwards.
-    pub(super) fn rest(&self) {
-        if self.lie_down() {
-            let mut bed = self.bed.lock();
-            while self.calm.load(Ordering::SeqCst) {
-                bed = self.bell.wait(bed);
-            }
+    /// Takes an announced worker away from the poller, until the calm is over. It is not announced any more afterwards; or false: it
+    /// is the last one at the poller, does not rest, and is still announced.
+    #[must_use]
+    pub(super) fn rest(&self) -> bool {
+        if !self.lie_down() {
+            return false;
         }
+        let mut bed = self.bed.lock();
+        while self.calm.load(Ordering::SeqCst) {
+            bed = self.bell.wait(bed);
+        }
+        drop(bed);
         self.resting.0.fetch_sub(1, Ordering::SeqCst);
+        true
     }
 
     /// Counts a worker as resting instead of asleep; false if nobody would be left at the poller.
+    ///
+    /// The last one at the poller leaves it through [`leave`](Self::leave) alone, which arms the ticker.
     fn lie_down(&self) -> bool {
         self.resting.0.fetch_add(1, Ordering::SeqCst);
-        self.sleepers.0.fetch_sub(1, Ordering::SeqCst) != 1
+        let others = |sleepers: usize| (sleepers > 1).then(|| sleepers - 1);
+        let lies = self.sleepers.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, others).is_ok();
+        if !lies {
+            self.resting.0.fetch_sub(1, Ordering::SeqCst);
+        }
+        lies
     }
 
     /// Whether the ticker has to look every millisecond.
@@ -109,16 +122,23 @@ impl Reserve {
         }
     }
 
-    /// Things are calm: workers may rest.
+    /// Things are calm: workers may rest, unless it was the [`end`](Self::end).
     pub(super) fn calm(&self) {
-        self.calm.store(true, Ordering::SeqCst);
+        let is_over = self.bed.lock();
+        self.calm.store(!*is_over, Ordering::SeqCst);
     }
 
     /// Ends all rest, and allows none until [`calm`](Self::calm).
     pub(super) fn call(&self) {
-        let _bed = self.bed.lock();
+        let _is_over = self.bed.lock();
         self.calm.store(false, Ordering::SeqCst);
         self.bell.notify_all();
+    }
+
+    /// Ends all rest for good.
+    pub(super) fn end(&self) {
+        *self.bed.lock() = true;
+        self.call();
     }
 }
 
@@ -154,6 +174,16 @@ mod tests {
         let reserve = Reserve::new(0);
         reserve.announce();
         assert!(!reserve.lie_down());
+        assert_eq!(reserve.sleepers(), 1, "it is still announced");
+    }
+
+    #[test]
+    fn after_the_end_nobody_rests() {
+        let reserve = Reserve::new(1);
+        (0..2).for_each(|_| reserve.announce());
+        reserve.end();
+        reserve.calm();
+        assert!(!reserve.is_wanted());
     }
 
     #[test]
@@ -165,7 +195,6 @@ mod tests {
     }
 }
 
-/// Run with `RUSTFLAGS="--cfg loom" cargo test -p kirsch --lib --release server::reserve`.
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
@@ -191,6 +220,25 @@ mod model {
             let (rests, _) = (rester.join().expect("no panic"), leaver.join().expect("no panic"));
             if rests && reserve.sleepers() == 0 {
                 assert!(reserve.is_armed());
+            }
+        });
+    }
+
+    /// One rests already. Of two others, one wants to rest and goes to work if it cannot, the other goes to work.
+    #[test]
+    fn who_cannot_lie_down_leaves_an_armed_ticker() {
+        loom::model(|| {
+            let reserve = Arc::new(Reserve::new(1));
+            (0..3).for_each(|_| reserve.announce());
+            assert!(reserve.lie_down());
+            let other = {
+                let reserve = reserve.clone();
+                thread::spawn(move || reserve.leave())
+            };
+            let rings = !reserve.lie_down() && reserve.leave();
+            let other_rings = other.join().expect("no panic");
+            if reserve.sleepers() == 0 {
+                assert!(reserve.is_armed() && (rings || other_rings));
             }
         });
     }

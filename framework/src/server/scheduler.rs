@@ -140,7 +140,7 @@ impl<C: Connection> Scheduler<C> {
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
         if phase >= Phase::Stopped {
-            self.reserve.call();
+            self.reserve.end();
         }
         if phase == Phase::Ended {
             self.poller.stop();
@@ -307,10 +307,11 @@ impl<'a, C> Asleep<'a, C> {
         Self(scheduler)
     }
 
-    /// Rests instead of sleeping in the poller.
+    /// Rests instead of sleeping in the poller, unless nobody else sleeps there.
     fn rest(self) {
-        self.0.reserve.rest();
-        std::mem::forget(self);
+        if self.0.reserve.rest() {
+            std::mem::forget(self);
+        }
     }
 }
 
