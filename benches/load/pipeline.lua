@@ -1,3 +1,5 @@
+dofile(debug.getinfo(1, "S").source:sub(2):match(".*/") .. "report.lua")
+
 -- 16 requests in each write.
 init = function()
   local requests = {}

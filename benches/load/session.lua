@@ -1,3 +1,5 @@
+dofile(debug.getinfo(1, "S").source:sub(2):match(".*/") .. "report.lua")
+
 -- Every connection keeps the session cookie that the first response gave it; wrk shares one Lua state for a thread, so that all
 -- connections of the thread are one browser unless each draws a session of its own from the pool.
 local cookies, turn = {}, 0
