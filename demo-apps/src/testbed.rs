@@ -7,9 +7,10 @@ use std::{fmt::Write, thread, time::Duration};
 /// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
 const LARGEST: usize = 1 << 30;
 
-/// The application.
+/// The application. Its sessions are on for the pages that count; the two paths share them.
 pub fn app() -> App {
-    App::new(Testbed).tool("/", Sessions::in_memory())
+    let sessions = Sessions::in_memory();
+    App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions)
 }
 
 struct Testbed;
