@@ -68,3 +68,9 @@ impl Bell {
         self.condition.notify_all();
     }
 }
+
+/// How many times more schedules than usual the models try: the environment variable `EFFORT`.
+#[cfg(all(test, shuttle))]
+pub(crate) fn effort() -> usize {
+    std::env::var("EFFORT").ok().and_then(|effort| effort.parse().ok()).unwrap_or(1)
+}

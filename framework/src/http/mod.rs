@@ -17,6 +17,8 @@ mod head;
 #[cfg(test)]
 mod noise;
 mod path;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod properties;
 mod refusal;
 mod request_line;
 mod response;

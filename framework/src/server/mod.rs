@@ -18,11 +18,14 @@
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
 //! | `connection.rs`, `respond.rs`, `farewell.rs` | one HTTP connection |
 //! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
+//! | `by_hand.rs` | tests only: a connection stepped on one thread |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
 mod acceptor;
 mod body_reading;
 mod body_stream;
+#[cfg(all(any(test, fuzzing), not(any(loom, shuttle))))]
+mod by_hand;
 mod clock;
 mod connection;
 mod farewell;
@@ -43,6 +46,9 @@ mod word;
 mod workers;
 mod workspace;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use by_hand::converse;
 pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
 pub use settings::ServerSettings;
 pub use stop::StopReport;

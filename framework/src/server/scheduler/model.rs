@@ -216,7 +216,7 @@ impl Play {
 
 /// Random schedules, and some in which few switches are made at the worst moments (PCT).
 fn check(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
-    let model = Arc::new(model);
+    let (model, schedules) = (Arc::new(model), schedules * crate::primitive::effort());
     let mut config = Config::new();
     // A run that goes on for so long goes on for ever: something sleeps that has work.
     config.max_steps = MaxSteps::FailAfter(50_000);

@@ -121,7 +121,7 @@ fn claim() -> Claim {
 
 fn check(fault: Fault, life: impl Fn(&Stage, usize) + Send + Sync + 'static) {
     const THREADS: usize = 4;
-    const SCHEDULES: usize = 5_000;
+    let schedules = 5_000 * primitive::effort();
     let life = Arc::new(life);
     let model = move || {
         let stage = Stage::new(fault);
@@ -139,8 +139,8 @@ fn check(fault: Fault, life: impl Fn(&Stage, usize) + Send + Sync + 'static) {
         assert_eq!(stage.table.len(), 0, "a record is left");
     };
     let again = model.clone();
-    Runner::new(RandomScheduler::new_from_seed(7, SCHEDULES), shuttle::Config::new()).run(again);
-    Runner::new(PctScheduler::new_from_seed(7, 3, SCHEDULES), shuttle::Config::new()).run(model);
+    Runner::new(RandomScheduler::new_from_seed(7, schedules), shuttle::Config::new()).run(again);
+    Runner::new(PctScheduler::new_from_seed(7, 3, schedules), shuttle::Config::new()).run(model);
 }
 
 fn far() -> Instant {

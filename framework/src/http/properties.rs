@@ -1,0 +1,90 @@
+//! Properties of the protocol that hold for all input, on random input. What rows of examples can say is in the tests of each file.
+
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, usize, bool), Refusal> {
+    let mut decoder = BodyDecoder::new(Framing::Chunked, BodyLimits::new(1 << 16))?;
+    let (mut content, mut used) = (Vec::new(), 0);
+    for piece in pieces {
+        used += decoder.decode(piece, &mut content)?;
+    }
+    Ok((content, used, decoder.is_complete()))
+}
+
+/// Bytes that are likely to mean something to a parser.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![3 => proptest::sample::select(b"aZ09 \t\r\n:;,=\"%&+*/?#-.~".to_vec()), 1 => any::<u8>()];
+    vec(byte, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn what_was_chunked_comes_back(chunks in vec(vec(any::<u8>(), 0..300), 0..6), rest in noise(), cut in any::<Index>()) {
+        let mut coded = Vec::new();
+        for chunk in &chunks {
+            write_chunk(&mut coded, chunk);
+        }
+        write_last_chunk(&mut coded);
+        let length = coded.len();
+        coded.extend_from_slice(&rest);
+        let expected = Ok((chunks.concat(), length, true));
+        prop_assert_eq!(decode([&coded[..]]), expected.clone());
+        let (first, second) = coded[..length].split_at(cut.index(length + 1));
+        prop_assert_eq!(decode([first, second]), expected);
+    }
+
+    #[test]
+    fn a_segment_that_was_encoded_comes_back(segments in vec("[^\\x00]{1,12}", 0..5)) {
+        let encode = |segment: &String| percent_encoding::percent_encode(segment.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string();
+        let path = format!("/{}", segments.iter().map(encode).collect::<Vec<_>>().join("/"));
+        let (mut text, mut ranges) = (String::new(), Vec::new());
+        prop_assert_eq!(decode_segments(&path, &mut text, &mut ranges), Ok(()));
+        let decoded: Vec<_> = ranges.iter().map(|&(start, end)| &text[start as usize..end as usize]).collect();
+        prop_assert_eq!(decoded, segments);
+    }
+
+    #[test]
+    fn any_path_is_decoded_or_refused(path in "[/a%0-9A-F.+*\u{e4}\\x00]{0,30}") {
+        let (mut text, mut ranges) = (String::new(), Vec::new());
+        match decode_segments(&path, &mut text, &mut ranges) {
+            Ok(()) => prop_assert!(ranges.iter().all(|&(start, end)| start < end && text.is_char_boundary(start as usize))),
+            Err(_) => prop_assert!(text.is_empty() && ranges.is_empty()),
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_was_set_comes_back(name in "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}", value in "[!#-+\\--:<-\\[\\]-~]{0,20}", other in noise()) {
+        let set = format!("{name}={value}");
+        prop_assert_eq!(cookies(&set).next(), Some((&name[..], &value[..])));
+        // What another program has set before it does not hide it.
+        let mut field = other.clone();
+        field.extend_from_slice(b"; ");
+        field.extend_from_slice(set.as_bytes());
+        prop_assert_eq!(cookies(&field).last(), Some((&name[..], &value[..])));
+    }
+
+    #[test]
+    fn any_cookie_and_accept_field_is_read(field in noise()) {
+        for (name, value) in cookies(&field) {
+            prop_assert!(!name.is_empty() && !value.contains(char::is_control), "{name:?} {value:?}");
+        }
+        let offered = ["text/html", "application/json"];
+        let text = String::from_utf8_lossy(&field);
+        prop_assert!(best_media_type(&text, &offered).is_none_or(|best| offered.contains(&best)));
+    }
+
+    #[test]
+    fn any_head_is_read_as_its_prefixes_are(input in noise()) {
+        let input = [b"GET / HTTP/1.1\r\nHost: a\r\n", &input[..], b"\r\n\r\n"].concat();
+        let limits = HeadLimits::default();
+        let whole = RequestHead::new().read(&input, &mut 0, &limits);
+        let (mut head, mut searched) = (RequestHead::new(), 0);
+        let split = (1..=input.len()).map(|end| head.read(&input[..end], &mut searched, &limits)).find(|read| *read != Ok(None));
+        prop_assert_eq!(whole, split.unwrap_or(Ok(None)));
+    }
+}
