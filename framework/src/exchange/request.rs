@@ -1,7 +1,7 @@
 //! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
 
 use super::RequestBody;
-use crate::http::{Refusal, RequestHead, decode_segments};
+use crate::http::{HeadLimits, Refusal, RequestHead, decode_segments};
 use ::http::{Method, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -126,6 +126,27 @@ impl Request {
                 let media_type = value.split(';').next().unwrap_or_default().trim();
                 media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
             })
+    }
+
+    /// Reads a head that came by `connection` from the start of `input`, as [`RequestHead::read`] does: for who drives a
+    /// [`Service`](crate::server::Service) without the server. A complete head gets its number and its time.
+    ///
+    /// # Errors
+    /// The rule that the head breaks. [`Service::refuse`](crate::server::Service::refuse) makes the answer.
+    pub fn read_head(
+        &mut self,
+        input: &[u8],
+        searched: &mut usize,
+        limits: &HeadLimits,
+        connection: Connection,
+    ) -> Result<Option<usize>, Refusal> {
+        let outcome = self.head.read(input, searched, limits);
+        if outcome != Ok(None) {
+            self.connection = connection;
+            self.id = RequestId::next();
+            self.received = Some(Instant::now());
+        }
+        outcome
     }
 
     /// Makes the request ready for the next head and keeps its buffers.
