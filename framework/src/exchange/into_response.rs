@@ -46,14 +46,16 @@ pub struct Html<T>(pub T);
 #[derive(Clone, Debug)]
 pub struct Text<T>(pub T);
 
-const HTML: &str = "text/html; charset=utf-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
-const BYTES: &str = "application/octet-stream";
+// As values: checking the text costs more than all else that a small page does here.
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl IntoResponse for () {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         if !matches!(response.body(), ResponseBody::Empty) {
-            response.default_content_type(HTML);
+            response.content_type_unless_set(HTML);
         }
         Ok(())
     }
@@ -61,14 +63,14 @@ impl IntoResponse for () {
 
 impl IntoResponse for &str {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        response.default_content_type(HTML).copy_body(self.as_bytes());
+        response.content_type_unless_set(HTML).copy_body(self.as_bytes());
         Ok(())
     }
 }
 
 impl IntoResponse for String {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        response.default_content_type(HTML).set_body(self);
+        response.content_type_unless_set(HTML).set_body(self);
         Ok(())
     }
 }
@@ -84,7 +86,7 @@ impl IntoResponse for Cow<'_, str> {
 
 impl IntoResponse for &[u8] {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        response.default_content_type(BYTES).copy_body(self);
+        response.content_type_unless_set(BYTES).copy_body(self);
         Ok(())
     }
 }
@@ -97,7 +99,7 @@ impl<const N: usize> IntoResponse for &[u8; N] {
 
 impl IntoResponse for Vec<u8> {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        response.default_content_type(BYTES).set_body(self);
+        response.content_type_unless_set(BYTES).set_body(self);
         Ok(())
     }
 }
@@ -110,27 +112,27 @@ impl IntoResponse for Bytes {
 
 impl<T: IntoResponse> IntoResponse for Html<T> {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        self.0.into_response(response.default_content_type(HTML))
+        self.0.into_response(response.content_type_unless_set(HTML))
     }
 }
 
 impl<T: IntoResponse> IntoResponse for Text<T> {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        self.0.into_response(response.default_content_type(PLAIN))
+        self.0.into_response(response.content_type_unless_set(PLAIN))
     }
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let content = serde_json::to_vec(&self.0)?;
-        response.default_content_type("application/json").set_body(content);
+        response.content_type_unless_set(JSON).set_body(content);
         Ok(())
     }
 }
 
 impl IntoResponse for Stream {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        response.default_content_type(HTML).set_body(self);
+        response.content_type_unless_set(HTML).set_body(self);
         Ok(())
     }
 }
@@ -220,6 +222,10 @@ impl IntoResponse for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HTML: &str = "text/html; charset=utf-8";
+    const PLAIN: &str = "text/plain; charset=utf-8";
+    const BYTES: &str = "application/octet-stream";
 
     fn answer(value: impl IntoResponse) -> Result<Response, Error> {
         let mut response = Response::new();

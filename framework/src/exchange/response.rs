@@ -65,8 +65,13 @@ impl Response {
 
     /// Sets `Content-Type` unless it is already there.
     pub fn default_content_type(&mut self, value: &'static str) -> &mut Self {
+        self.content_type_unless_set(HeaderValue::from_static(value))
+    }
+
+    /// As [`default_content_type`](Self::default_content_type), with a value that was checked when the program was compiled.
+    pub(super) fn content_type_unless_set(&mut self, value: HeaderValue) -> &mut Self {
         if self.header(&header::CONTENT_TYPE).is_none() {
-            self.headers.push((header::CONTENT_TYPE, HeaderValue::from_static(value)));
+            self.headers.push((header::CONTENT_TYPE, value));
         }
         self
     }
