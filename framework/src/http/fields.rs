@@ -114,7 +114,7 @@ impl FieldTable {
     fn push(&mut self, bytes: &[u8], field: &Header<'_>) {
         // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a proxy that they
         // trust. No field in use has one, so such fields are dropped, as nginx does.
-        if memchr::memchr(b'_', field.name.as_bytes()).is_some() {
+        if field.name.as_bytes().contains(&b'_') {
             return;
         }
         let name = Span::within(bytes, field.name.as_bytes());

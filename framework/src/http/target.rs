@@ -21,6 +21,10 @@ impl<'a> Target<'a> {
         if *method == Method::CONNECT {
             return Err(Refusal::ConnectRefused);
         }
+        // Most targets are a path and nothing else, which one search tells.
+        if target.first() == Some(&b'/') && memchr::memchr3(b'?', b'#', b'\\', target).is_none() {
+            return Ok(Self { authority: None, path: target, query: None });
+        }
         if memchr::memchr(b'#', target).is_some() {
             return Err(Refusal::FragmentInTarget);
         }
@@ -61,8 +65,8 @@ pub(super) fn is_authority(authority: &[u8]) -> bool {
         let Some(end) = memchr::memchr(b']', authority) else { return false };
         return is_ipv6(&authority[1..end]) && is_port_part(&authority[end + 1..]);
     }
-    let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
-    end > 0 && is_host_name(&authority[..end]) && is_port_part(&authority[end..])
+    let end = host_name_length(authority);
+    end > 0 && is_port_part(&authority[end..])
 }
 
 fn after_scheme(target: &[u8]) -> Option<&[u8]> {
@@ -76,22 +80,33 @@ fn is_ipv6(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Unreserved, percent-encoded and sub-delimiters of RFC 3986, section 3.2.2, except the comma: `a,b` looks like a list
-/// of two hosts, and programs that split it would see another host than we do.
-fn is_host_name(mut name: &[u8]) -> bool {
-    while let [first, rest @ ..] = name {
-        name = match first {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => rest,
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' => rest,
-            b'%' => match rest {
-                [high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-                _ => return false,
-            },
-            _ => return false,
-        };
+/// How much of the start of `text` is a host name: unreserved, percent-encoded and sub-delimiters of RFC 3986, section 3.2.2, except the
+/// comma: `a,b` looks like a list of two hosts, and programs that split it would see another host than we do.
+fn host_name_length(text: &[u8]) -> usize {
+    let mut length = 0;
+    loop {
+        match &text[length..] {
+            [byte, ..] if HOST_NAME[*byte as usize] => length += 1,
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => length += 3,
+            _ => return length,
+        }
     }
-    true
 }
+
+/// The bytes of a host name that stand for themselves.
+const HOST_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+            );
+        byte += 1;
+    }
+    table
+};
 
 fn is_port_part(text: &[u8]) -> bool {
     match text {

@@ -121,7 +121,7 @@ impl Application {
     fn route(&self, exchange: &mut Exchange) -> Result<(), Error> {
         exchange.course.plan = 0;
         let request = &mut exchange.request;
-        if request.path() == "*" {
+        if *request.method() == Method::OPTIONS && request.path() == "*" {
             // OPTIONS for the server as a whole (RFC 9110, section 9.3.7): a ping.
             return Err(options(None));
         }
