@@ -223,6 +223,10 @@ impl IntoResponse for Response {
 mod tests {
     use super::*;
 
+    const HTML: &str = "text/html; charset=utf-8";
+    const PLAIN: &str = "text/plain; charset=utf-8";
+    const BYTES: &str = "application/octet-stream";
+
     fn answer(value: impl IntoResponse) -> Result<Response, Error> {
         let mut response = Response::new();
         value.into_response(&mut response).map(|()| response)

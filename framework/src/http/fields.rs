@@ -4,7 +4,7 @@
 //! are recognised once, while the table is filled, so that asking for them later is one array access.
 
 use super::Refusal;
-use super::grammar::{is_field_value_byte, is_token};
+use super::grammar::{is_field_value_byte, is_name, is_token};
 use super::span::Span;
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -54,7 +54,7 @@ impl KnownName {
             (17, b't') => (Self::TransferEncoding, "transfer-encoding"),
             _ => return None,
         };
-        name.eq_ignore_ascii_case(text.as_bytes()).then_some(candidate)
+        is_name(name, text.as_bytes()).then_some(candidate)
     }
 }
 

@@ -10,6 +10,12 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
+/// Whether a token is `name`, which is written in lower case, letters and `-` only. Of all token bytes only the two cases of a letter
+/// differ in nothing but the bit that is set here.
+pub(super) fn is_name(token: &[u8], name: &[u8]) -> bool {
+    token.len() == name.len() && token.iter().zip(name).all(|(byte, wanted)| byte | 0x20 == *wanted)
+}
+
 /// Whether a field value may contain `byte`: HTAB, space, visible ASCII and everything above ASCII.
 pub(super) const fn is_field_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
@@ -40,3 +46,20 @@ const TOKEN: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_as_tokens_in_any_case() {
+        for byte in 0..=u8::MAX {
+            for wanted in (b'a'..=b'z').chain([b'-']) {
+                let expected = is_token_byte(byte) && byte.eq_ignore_ascii_case(&wanted);
+                let accepted = is_token_byte(byte) && is_name(&[byte], &[wanted]);
+                assert_eq!(accepted, expected, "{byte:#x} for {}", char::from(wanted));
+            }
+        }
+        assert!(is_name(b"User-Agent", b"user-agent") && !is_name(b"User-Agen", b"user-agent"));
+    }
+}

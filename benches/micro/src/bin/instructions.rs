@@ -1,12 +1,18 @@
 //! Answers so many requests of one kind and ends: what `benches/instructions` counts the instructions of.
 
 use micro_benches::{BROWSER, Line, PLAIN, cookie_of, counter, get, plain_app, site};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, count] = &arguments[..] else { return usage() };
     let Ok(count) = count.parse() else { return usage() };
+    if kind == "socket" {
+        over_a_socket(count);
+        return ExitCode::SUCCESS;
+    }
     let (mut line, request) = match kind.as_str() {
         "plain" => (Line::to(plain_app()), PLAIN.to_vec()),
         "browser" => (Line::to(site()), BROWSER.to_vec()),
@@ -25,7 +31,19 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The plain page by a whole server. The client is in this process, too, and nearly all of it is in the kernel.
+fn over_a_socket(count: usize) {
+    let running = plain_app().start("127.0.0.1:0").expect("a free port");
+    let mut client = TcpStream::connect(running.address()).expect("the server listens");
+    let mut response = [0; 1024];
+    for _ in 0..count {
+        client.write_all(PLAIN).expect("the server reads");
+        let length = client.read(&mut response).expect("the server answers");
+        assert!(response[..length].ends_with(b"Hello, World!"), "a whole answer");
+    }
+}
+
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions plain|browser|arguments|deep|session COUNT");
+    eprintln!("usage: instructions socket|plain|browser|arguments|deep|session COUNT");
     ExitCode::from(2)
 }
