@@ -66,16 +66,13 @@ impl ConfigurationFile {
                     return Err(ConfigError::new(place, problem));
                 }
                 _ => {
-                    let names: Vec<_> = SERVER_KEYS.iter().map(|key| format!("server.{}", key.name)).collect();
-                    let names: Vec<_> = names.iter().map(String::as_str).collect();
-                    let problem = format!("`{group}` is not a setting; {}", suggestion(group, &names));
+                    let problem = format!("`{group}` is not a setting; {}", server_key(group));
                     return Err(ConfigError::new(place, problem));
                 }
             };
             for (name, value) in flat("", keys) {
                 let Some(key) = SERVER_KEYS.iter().find(|key| key.name == name) else {
-                    let names: Vec<_> = SERVER_KEYS.iter().map(|key| key.name).collect();
-                    let problem = format!("`server.{name}` is not a setting; {}", suggestion(&name, &names));
+                    let problem = format!("`server.{name}` is not a setting; {}", server_key(&name));
                     return Err(ConfigError::new(place, problem));
                 };
                 (key.set)(settings, value)
@@ -84,6 +81,13 @@ impl ConfigurationFile {
         }
         Ok(())
     }
+}
+
+/// The key of the server that may have been meant, as it is to be written.
+fn server_key(name: &str) -> String {
+    // Compared without the prefix, so that who forgot it is helped too.
+    let names: Vec<_> = SERVER_KEYS.iter().map(|key| key.name).collect();
+    suggestion(name, &names).replacen('`', "`server.", 1)
 }
 
 /// The keys of a table, those of tables in it as `outer.inner`.
@@ -121,7 +125,7 @@ mod tests {
         let table = [
             (
                 "[global]\nserver.thraeds = 2",
-                "site.toml: [global]: `server.thraeds` is not a setting; did you mean `threads`?",
+                "site.toml: [global]: `server.thraeds` is not a setting; did you mean `server.threads`?",
             ),
             (
                 "[global]\nserver.threads = 0",
@@ -147,7 +151,14 @@ mod tests {
                 "[global]\nsessions.on = true",
                 "site.toml: [global]: `sessions` belongs to paths: move it to a path section, as [\"/\"]",
             ),
-            ("[global]\nthreads = 2", "site.toml: [global]: `threads` is not a setting; there are: server.address"),
+            (
+                "[global]\nthreads = 2",
+                "site.toml: [global]: `threads` is not a setting; did you mean `server.threads`?",
+            ),
+            (
+                "[global]\nserver.colour = 2",
+                "site.toml: [global]: `server.colour` is not a setting; there are: address, ",
+            ),
             (
                 "[admin]\nmax_body = 1",
                 "site.toml: the section [admin] is neither [global] nor a path: a path starts with `/`, as [\"/admin\"]",

@@ -258,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_lists_every_key_with_its_default() {
+        let guide = include_str!("../../../docs/guide/configuration.md");
+        for key in keys() {
+            let name = key.key.strip_prefix("server.").unwrap_or(&key.key);
+            let start = format!("| `{name}` | ");
+            let row = guide.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{name}"));
+            let default: String = row.split(" |").next().unwrap_or_default().replace(['`', '"', ','], "");
+            assert_eq!(default, key.default.replace('"', ""), "{name}");
+        }
+    }
+
+    #[test]
     fn every_default_can_be_written_into_a_file() {
         for key in SERVER_KEYS {
             let shown = (key.show)(&ServerSettings::default());

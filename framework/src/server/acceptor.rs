@@ -161,12 +161,14 @@ fn close_oldest_idle(shared: &Shared) -> bool {
                 };
             }
         }
-        let Some((index, _)) = oldest else { return false };
+        let Some((index, deadline)) = oldest else { return false };
         let Some(mut owned) = slab.claim_if_free(index) else { return false };
-        if !has_input(owned.connection()) {
+        // Between the look and the claim it may have begun a request, or the slot may have a new tenant.
+        let is_the_same = owned.deadline() == Some(deadline) && owned.connection().is_silent();
+        if is_the_same && !has_input(owned.connection()) {
             return true;
         }
-        // Its request is there, the event just has not been taken yet. Put down, it does not count as idle any more.
+        // Its request is there, perhaps the event just has not been taken yet. Put down, it does not count as idle any more.
         scheduler.put_down(owned);
     }
 }

@@ -23,6 +23,10 @@ pub(super) struct BodyReading {
     received: u64,
 }
 
+/// How much of a body is read before the others have their turn: a fast client would otherwise keep the thread for all of a large
+/// upload, and that may be the one that watches the deadlines.
+const MOST_READ_IN_A_ROW: u64 = 1024 * 1024;
+
 /// Why a body cannot be read to its end.
 pub(super) enum BodyError {
     /// The client's fault.
@@ -91,6 +95,7 @@ impl HttpConnection {
     /// Reads until the body is complete, and then runs the request.
     pub(super) fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
         work.input.load(&mut self.input);
+        let pause = reading.received.saturating_add(MOST_READ_IN_A_ROW);
         loop {
             match reading.decode(&mut work.input) {
                 Ok(false) => {}
@@ -111,9 +116,13 @@ impl HttpConnection {
                     };
                 }
             }
+            let has_had_its_turn = reading.received >= pause;
             self.state = State::Body(reading);
             if let stop @ Flow::Stop(_) = self.flush(turn, work) {
                 return stop;
+            }
+            if has_had_its_turn {
+                return Flow::Stop(Step::Again);
             }
             let fill = self.fill(work);
             let State::Body(kept) = std::mem::take(&mut self.state) else {
@@ -126,21 +135,27 @@ impl HttpConnection {
                     self.state = State::Body(reading);
                     return Flow::Stop(self.lose(turn, work));
                 }
-                Fill::Nothing if self.expired && turn.role == Role::Worker => {
+                // The bytes that came together with the expiry may have earned more time.
+                Fill::Nothing if !self.is_too_slow(work, &reading) => {
+                    let deadline = reading.deadline(&work.shared.settings);
+                    self.state = State::Body(reading);
+                    return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
+                }
+                Fill::Nothing if turn.role != Role::Worker => {
+                    self.state = State::Body(reading);
+                    return Flow::Stop(Step::Lend { refusable: false });
+                }
+                Fill::Nothing => {
                     let InFlight { exchange, rest } = reading.abandon();
                     let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
                     return self.refuse(turn, work, exchange, rest, &refusal);
                 }
-                Fill::Nothing => {
-                    let deadline = reading.deadline(&work.shared.settings);
-                    self.state = State::Body(reading);
-                    return Flow::Stop(if self.expired {
-                        Step::Lend { refusable: false }
-                    } else {
-                        Step::Wait { deadline: Some(deadline), idle: false }
-                    });
-                }
             }
         }
+    }
+
+    fn is_too_slow(&self, work: &Workspace, reading: &BodyReading) -> bool {
+        let now = work.shared.scheduler.clock.now();
+        self.expired && reading.deadline(&work.shared.settings).has_passed(now)
     }
 }

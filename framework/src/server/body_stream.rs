@@ -1,6 +1,7 @@
 //! A request body that the handler reads itself, while it runs: the one place where a worker waits for a client.
 //!
-//! The reader waits with the same deadline as the server would: a grace, then a slowest rate. `100 Continue` is sent at the first
+//! The reader waits with the same deadline as the server would: a grace, then a slowest rate. Only time spent waiting counts:
+//! a handler may take long between two reads, which is not the client's fault. `100 Continue` is sent at the first
 //! read and not before: a handler that answers without reading never asks for the body. When the response is made,
 //! the connection takes back what was not read; the reader is dead from then on, wherever it went.
 
@@ -40,7 +41,8 @@ struct Source {
     expected: bool,
     failed: bool,
     received: u64,
-    began: Instant,
+    /// How long the client has been waited for.
+    waited: Duration,
 }
 
 /// How much is read at a time.
@@ -66,7 +68,7 @@ impl BodyStream {
             expected,
             failed: false,
             received: 0,
-            began: Instant::now(),
+            waited: Duration::ZERO,
         })));
         Ok((Box::new(Self { source: source.clone() }), StreamHandle { source }))
     }
@@ -82,9 +84,10 @@ impl Read for BodyStream {
 }
 
 impl StreamHandle {
-    /// Whether the body has been received to its end.
-    pub(super) fn is_complete(&self) -> bool {
-        self.source.lock().as_ref().is_some_and(|source| source.decoder.is_complete())
+    /// Whether the body has been read to its end: nothing of it is left, on its way or in here.
+    pub(super) fn is_read(&self) -> bool {
+        let source = self.source.lock();
+        source.as_ref().is_some_and(|source| source.decoder.is_complete() && source.position == source.content.len())
     }
 
     /// Ends the stream: puts received bytes behind the body into `input` and returns the decoder, with whether the client still
@@ -174,11 +177,19 @@ impl Source {
         Ok(())
     }
 
-    fn wait(&self, for_what: PollFlags) -> io::Result<()> {
+    fn wait(&mut self, for_what: PollFlags) -> io::Result<()> {
+        let began = Instant::now();
+        let result = self.wait_until(for_what, began);
+        self.waited = self.waited.saturating_add(began.elapsed());
+        result
+    }
+
+    fn wait_until(&self, for_what: PollFlags, began: Instant) -> io::Result<()> {
         let settings = &self.shared.settings;
         let earned = Duration::from_millis(self.received.saturating_mul(1000) / settings.body_rate.max(1));
+        let patience = settings.body_timeout.saturating_add(earned).saturating_sub(self.waited);
         loop {
-            let left = settings.body_timeout.saturating_add(earned).saturating_sub(self.began.elapsed());
+            let left = patience.saturating_sub(began.elapsed());
             if left.is_zero() {
                 let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
                 return Err(io::Error::new(ErrorKind::TimedOut, refusal));

@@ -198,6 +198,11 @@ impl HttpConnection {
         }
     }
 
+    /// Whether it is between two requests, and nothing of either is left here.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self.state, State::Idle) && self.input.is_empty() && self.unsent.is_none()
+    }
+
     /// The request that is being answered.
     pub(super) fn in_flight(&self) -> Option<&Exchange> {
         match &self.state {
@@ -302,7 +307,8 @@ impl HttpConnection {
             return Flow::Stop(Step::Close);
         }
         match self.state {
-            State::Head { .. } if self.expired => {
+            // The first bytes may have come together with the expiry of the idle connection.
+            State::Head { deadline, .. } if self.expired && deadline.has_passed(work.shared.scheduler.clock.now()) => {
                 if turn.role != Role::Worker {
                     return Flow::Stop(Step::Lend { refusable: false });
                 }

@@ -116,7 +116,7 @@ impl HttpConnection {
         let unread = match rest {
             Rest::Nothing => None,
             Rest::Unread { decoder, expected } => (!decoder.is_complete()).then_some((decoder, expected)),
-            Rest::Stream(handle) if streams && !handle.is_complete() => return (After::Linger, Some(handle)),
+            Rest::Stream(handle) if streams && !handle.is_read() => return (After::Linger, Some(handle)),
             Rest::Stream(handle) => {
                 // The service read past the readiness that is noted here.
                 self.readable = true;

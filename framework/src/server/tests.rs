@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// Long enough for everything that must happen; a test that waits for it has failed.
 const SOON: Duration = Duration::from_secs(10);
 
+/// How long `/late-read` works before it reads.
+const LATE: Duration = Duration::from_millis(100);
+
 /// What the service of the tests tells, and is told.
 struct Puppet {
     /// One message for each call of `/block`, then a wait for `release`.
@@ -43,7 +46,7 @@ impl Service for Puppet {
     fn start(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {
         match exchange.request.path() {
             "/discard" => BodyPlan::Discard,
-            "/read" | "/early" => BodyPlan::Stream { limit: 1 << 20 },
+            "/read" | "/late-read" | "/relay" | "/early" => BodyPlan::Stream { limit: 1 << 20 },
             "/small" => BodyPlan::Read { limit: 10, memory: 10 },
             "/start-panics" => panic!("start"),
             _ => BodyPlan::Read { limit: 1 << 24, memory: 1 << 16 },
@@ -83,7 +86,21 @@ impl Service for Puppet {
                 let items = [Ok("first"), Err(crate::Error::from(std::io::Error::other("broken")))];
                 exchange.response.set_body(Stream::fallible(items));
             }
-            "/read" => {
+            "/relay" => {
+                let RequestBody::Stream(mut body) = exchange.request.body.take() else {
+                    panic!("a stream was asked for")
+                };
+                body.read_exact(&mut [0]).expect("the first byte");
+                let rest = std::iter::once_with(move || {
+                    let mut rest = Vec::new();
+                    body.read_to_end(&mut rest).map(|_| rest)
+                });
+                exchange.response.set_body(Stream::fallible(rest));
+            }
+            "/read" | "/late-read" => {
+                if path == "/late-read" {
+                    std::thread::sleep(LATE);
+                }
                 let RequestBody::Stream(mut body) = exchange.request.body.take() else {
                     panic!("a stream was asked for")
                 };

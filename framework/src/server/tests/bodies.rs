@@ -22,6 +22,26 @@ fn a_body_can_be_read_by_the_handler_while_it_arrives() {
     assert_eq!(client.answer().text(), "/next");
 }
 
+#[test]
+fn a_stream_of_the_response_gets_what_of_the_body_has_come_already() {
+    let stage = Stage::new(|_| {});
+    let mut client = stage.connect();
+    client.send("POST /relay HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef");
+    client.head();
+    assert_eq!(client.rest(), b"5\r\nbcdef\r\n0\r\n\r\n");
+}
+
+/// A handler that works before it reads is not a slow client.
+#[test]
+fn only_waiting_for_the_client_counts_as_its_time() {
+    let stage = Stage::new(|settings| settings.body_timeout = LATE / 2);
+    let mut client = stage.connect();
+    client.send("POST /late-read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("abc");
+    assert_eq!(client.answer().text(), "abc");
+}
+
 /// B24.
 #[test]
 fn a_body_that_does_not_come_is_given_up() {
