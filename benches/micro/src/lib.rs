@@ -106,7 +106,6 @@ impl Wakers for NoWakers {
 }
 
 /// One page that is a constant, with default settings.
-#[must_use]
 pub fn plain_app() -> App {
     App::new(Plain)
 }
@@ -122,7 +121,6 @@ impl Plain {
 }
 
 /// Pages at several depths, with several numbers of arguments, in a tree of several pages at each place.
-#[must_use]
 pub fn site() -> App {
     App::new(Site { below: Below })
 }
@@ -190,7 +188,6 @@ impl Below {
 }
 
 /// A counter in the session, and a page that takes and gives back the session's lock many times.
-#[must_use]
 pub fn counter() -> App {
     App::new(Counter).tool("/", Sessions::in_memory())
 }
