@@ -33,7 +33,7 @@ proptest! {
         let length = coded.len();
         coded.extend_from_slice(&rest);
         let expected = Ok((chunks.concat(), length, true));
-        prop_assert_eq!(decode([&coded[..]]), expected.clone());
+        prop_assert_eq!(&decode([&coded[..]]), &expected);
         let (first, second) = coded[..length].split_at(cut.index(length + 1));
         prop_assert_eq!(decode([first, second]), expected);
     }
@@ -62,7 +62,7 @@ proptest! {
         let set = format!("{name}={value}");
         prop_assert_eq!(cookies(&set).next(), Some((&name[..], &value[..])));
         // What another program has set before it does not hide it.
-        let mut field = other.clone();
+        let mut field = other;
         field.extend_from_slice(b"; ");
         field.extend_from_slice(set.as_bytes());
         prop_assert_eq!(cookies(&field).last(), Some((&name[..], &value[..])));

@@ -123,7 +123,7 @@ impl Service for Mirror {
         };
         let _ = writeln!(text, "body {}", body.escape_ascii());
         if exchange.request.path() == "/stream" {
-            exchange.response.set_body(Stream::new(text.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()));
+            exchange.response.set_body(Stream::new(text.lines().map(str::to_owned).collect::<Vec<_>>()));
         } else {
             exchange.response.set_body(text);
         }
