@@ -41,6 +41,24 @@ fn app() -> App {
     App::new(Tree::new().child("office", Office))
 }
 
+/// Its only child needs the badge.
+struct Gatehouse;
+
+#[handlers]
+impl Gatehouse {
+    #[child]
+    fn inside(&self, badge: Badge) -> Tree {
+        let Badge = badge;
+        Tree::new()
+    }
+}
+
+#[test]
+fn a_child_without_its_tool_is_named_too() {
+    let error = App::new(Gatehouse).build().unwrap_err().to_string();
+    assert!(error.starts_with("Gatehouse::inside at /inside: its argument `badge` needs the tool `badge`"), "{error}");
+}
+
 #[test]
 fn a_handler_without_its_tool_is_named_with_the_fix() {
     let error = app().build().unwrap_err().to_string();
