@@ -159,3 +159,9 @@ fn background_jobs_of_tools_run_while_the_application_does() {
     // The job ends, and its end of the channel with it; otherwise this would never end.
     sweeps.iter().for_each(drop);
 }
+
+#[test]
+fn a_stop_may_wait_without_end() {
+    let running = App::new(Tree::new()).start("127.0.0.1:0").unwrap();
+    assert!(running.stop(Duration::MAX).unfinished.is_empty());
+}
