@@ -107,7 +107,7 @@ fn a_client_may_leave_while_its_handler_runs() {
     }
 }
 
-// A5: a place in the queue of a session is given up, wherever it is.
+// A place in the queue of a session is given up, wherever it is.
 #[test]
 fn a_client_may_leave_while_it_waits_for_its_session() {
     let server = Watched::start(|_| {});

@@ -145,7 +145,9 @@ impl App {
     /// use kirsch::prelude::*;
     ///
     /// let app = App::new(Tree::new().page("add/{a}/{b}", |_| "a sum"));
-    /// assert_eq!(app.routes()[0].path, "/add/{a}/{b}");
+    /// let route = &app.routes()[0];
+    /// assert_eq!(route.path, "/add/{a}/{b}");
+    /// assert_eq!(route.to_string(), "GET, HEAD, OPTIONS, POST /add/{a}/{b} (Tree::add)");
     /// ```
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a background job has done so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Background {
             if at_work.is_empty() || Instant::now() >= deadline {
                 return at_work.iter().filter_map(|thread| thread.thread().name().map(str::to_owned)).collect();
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -93,8 +93,12 @@ impl Drop for Background {
     }
 }
 
+/// A year: longer intervals are cut to this.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 fn repeat(job: &BackgroundJob, stopping: &Stopping, counters: &Counters) {
-    let mut next = Instant::now() + job.every;
+    let every = job.every.min(LONGEST);
+    let mut next = Instant::now() + every;
     loop {
         let mut asked = stopping.asked.lock();
         while !*asked && Instant::now() < next {
@@ -110,7 +114,7 @@ fn repeat(job: &BackgroundJob, stopping: &Stopping, counters: &Counters) {
         }
         counters.runs.fetch_add(1, Ordering::Relaxed);
         // Counted from the end of the run: a job slower than its interval still lets the machine breathe.
-        next = Instant::now() + job.every;
+        next = Instant::now() + every;
     }
 }
 
@@ -119,7 +123,6 @@ mod tests {
     use super::*;
     use crate::Error;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     fn job(every: Duration, run: impl Fn() -> Result<(), Error> + Send + Sync + 'static) -> BackgroundJob {
         BackgroundJob::new("a job", every, run)
@@ -149,6 +152,13 @@ mod tests {
     fn stopping_does_not_wait_for_the_interval() {
         let background = Background::start(&[job(Duration::from_secs(3600), || Ok(()))]).unwrap();
         assert_eq!(background.stop(Instant::now() + Duration::from_secs(60)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_interval_that_no_clock_reaches_is_long_and_no_panic() {
+        let stopping = Stopping { asked: Mutex::new(true), signal: Condvar::new() };
+        let counters = Counters { name: "a job", runs: AtomicU64::new(0), failures: AtomicU64::new(0) };
+        repeat(&job(Duration::MAX, || Ok(())), &stopping, &counters);
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! What is checked at start against the tree: that handlers have the tools they need, and that path sections lead somewhere.
 
 use crate::config::{ConfigError, Merged};
-use crate::exchange::{Handler, Source};
+use crate::exchange::{ArgumentInfo, Handler, Source};
 use crate::lifecycle::same_segment;
 use crate::publish::{Node, NodeKind};
 
 /// Deepest level that is looked at: trees whose types contain themselves have no end.
 const DEEPEST: usize = 32;
 
-/// Refuses handlers that take something a tool provides, where that tool is not on.
+/// Refuses handlers and children that take something a tool provides, where that tool is not on.
 ///
 /// The plan of a path with variable segments is that of the sections above the first of them.
 pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigError> {
-    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, handler, path| {
+    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, path| {
         let plan = &merged.plans[merged.sections.find(path.iter().map(String::as_str))];
-        let missing = handler.arguments.iter().find_map(|argument| {
+        let missing = arguments.iter().find_map(|argument| {
             let tool = argument.requires?;
             (!plan.tools.contains(&tool)).then_some((argument.name, tool))
         });
@@ -23,15 +23,16 @@ pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigE
             "sessions" => ".tool(\"/\", Sessions::in_memory())".to_owned(),
             tool => format!("the tool `{tool}` with .tool(\"/\", …)"),
         };
-        let place = format!("{}::{} at /{}", node.type_name, handler.name, path.join("/"));
+        let place = format!("{}::{name} at /{}", node.type_name, path.join("/"));
         let problem = format!("its argument `{argument}` needs the tool `{tool}`, which is not on there: add {fix}");
         Err(ConfigError::new(place, problem))
     })
 }
 
-type Visit<'v> = dyn FnMut(&Node, &Handler, &[String]) -> Result<(), ConfigError> + 'v;
+/// Gets a node, the name and the arguments of one of its handlers or children, and the path so far.
+type Visit<'v> = dyn FnMut(&Node, &str, &[ArgumentInfo], &[String]) -> Result<(), ConfigError> + 'v;
 
-/// Calls `visit` for every handler with the fixed part of its path; nodes that contain themselves are visited once.
+/// Calls `visitor` for every handler and child with the fixed part of its path; nodes that contain themselves are visited once.
 fn visit(
     node: &Node,
     path: &mut Vec<String>,
@@ -46,12 +47,13 @@ fn visit(
     for handler in node.handlers.iter() {
         let named = node.kind == NodeKind::Pages && !matches!(&*handler.name, "index" | "default" | "");
         path.extend(named.then(|| handler.name.clone().into_owned()));
-        visitor(node, handler, path)?;
+        visitor(node, &handler.name, &handler.arguments, path)?;
         path.truncate(path.len() - usize::from(named));
     }
     for child in node.children.iter() {
         let depth = path.len();
         path.extend((child.name != "default").then(|| child.name.clone().into_owned()));
+        visitor(node, &child.name, &child.arguments, path)?;
         // Stands for the segments that the child takes; no section has such a name.
         path.extend(child.arguments.iter().map(|argument| format!("{{{}}}", argument.name)));
         visit(&child.below(), path, above, visitor)?;

@@ -108,7 +108,8 @@ impl Running {
     /// Stops gracefully: no new connections, running requests end, everything by one deadline from now. What had not ended by then is in
     /// the report.
     pub fn stop(mut self, within: Duration) -> StopReport {
-        let deadline = Instant::now() + within;
+        // Whoever waits without end says so with a time that no clock reaches.
+        let deadline = Instant::now() + within.min(LONGEST_STOP);
         let report = self.server.take().map(|server| server.stop(within)).unwrap_or_default();
         let at_work = self.background.take().map(|background| background.stop(deadline)).unwrap_or_default();
         for name in at_work {
@@ -127,6 +128,9 @@ impl Running {
         }
     }
 }
+
+/// A year: longer waits for a stop are cut to this.
+const LONGEST_STOP: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Drop for Running {
     fn drop(&mut self) {

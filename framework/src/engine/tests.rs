@@ -41,6 +41,24 @@ fn app() -> App {
     App::new(Tree::new().child("office", Office))
 }
 
+/// Its only child needs the badge.
+struct Gatehouse;
+
+#[handlers]
+impl Gatehouse {
+    #[child]
+    fn inside(&self, badge: Badge) -> Tree {
+        let Badge = badge;
+        Tree::new()
+    }
+}
+
+#[test]
+fn a_child_without_its_tool_is_named_too() {
+    let error = App::new(Gatehouse).build().unwrap_err().to_string();
+    assert!(error.starts_with("Gatehouse::inside at /inside: its argument `badge` needs the tool `badge`"), "{error}");
+}
+
 #[test]
 fn a_handler_without_its_tool_is_named_with_the_fix() {
     let error = app().build().unwrap_err().to_string();
@@ -140,4 +158,10 @@ fn background_jobs_of_tools_run_while_the_application_does() {
     drop(running);
     // The job ends, and its end of the channel with it; otherwise this would never end.
     sweeps.iter().for_each(drop);
+}
+
+#[test]
+fn a_stop_may_wait_without_end() {
+    let running = App::new(Tree::new()).start("127.0.0.1:0").unwrap();
+    assert!(running.stop(Duration::MAX).unfinished.is_empty());
 }

@@ -1,7 +1,7 @@
 //! The arguments by type that need no tool.
 
 use super::form_values::from_pairs;
-use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Request, RequestBody, Source};
+use super::{Argument, ArgumentInfo, Arguments, BodyUse, Error, ErrorKind, HttpError, Request, RequestBody, Source};
 use ::http::StatusCode;
 use serde::de::DeserializeOwned;
 use std::io::Read;
@@ -67,12 +67,12 @@ impl Body {
     /// Reads all that is left.
     ///
     /// # Errors
-    /// 413 when it is more than `limit` bytes; 400 when the client stops before the end.
+    /// 413 when it is more than `limit` bytes; what the client has spoilt has its usual status, as 408 for a body that is too slow.
     pub fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
         let mut content = Vec::new();
         // One byte more than allowed tells "too much" from "just enough".
         let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        self.take(most).read_to_end(&mut content).map_err(|error| cut_short(&error))?;
+        self.take(most).read_to_end(&mut content).map_err(unreadable)?;
         if content.len() > limit {
             let message = format!("the body is larger than the {limit} bytes that this page reads");
             return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
@@ -97,8 +97,15 @@ impl Read for Body {
     }
 }
 
-fn cut_short(error: &std::io::Error) -> HttpError {
-    HttpError::new(StatusCode::BAD_REQUEST, format!("the body could not be read to its end: {error}"))
+/// What the client has spoilt keeps its status; anything else, such as a temporary file that cannot be read, is not its fault.
+fn unreadable(error: std::io::Error) -> HttpError {
+    match Error::from(error).into_kind() {
+        ErrorKind::Http(error) => error,
+        kind => {
+            log::error!(target: "kirsch::error", "the body of a request cannot be read: {}", Error::from(kind));
+            HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
+        }
+    }
 }
 
 /// The cookies of the request, read leniently: what is no `name=value` is passed over, quotes around a value are removed.
@@ -173,7 +180,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Form<T> {
         if !arguments.request.has_form() {
             return Err(unsupported("a form, `application/x-www-form-urlencoded`"));
         }
-        let content = arguments.body.read_whole().map_err(|error| cut_short(&error))?;
+        let content = arguments.body.read_whole().map_err(unreadable)?;
         from_pairs(&content).map(Self).map_err(|error| bad("form", &error))
     }
 }
@@ -185,7 +192,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
         if !arguments.request.header("content-type").is_some_and(is_json) {
             return Err(unsupported("JSON, `application/json`"));
         }
-        let content = arguments.body.read_whole().map_err(|error| cut_short(&error))?;
+        let content = arguments.body.read_whole().map_err(unreadable)?;
         serde_json::from_slice(&content).map(Self).map_err(|error| bad("JSON body", &error))
     }
 }
@@ -194,7 +201,7 @@ impl<'a> Argument<'a> for Bytes {
     const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Whole, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        arguments.body.read_whole().map(Self).map_err(|error| cut_short(&error))
+        arguments.body.read_whole().map(Self).map_err(unreadable)
     }
 }
 
@@ -240,7 +247,7 @@ fn bad(part: &str, error: &impl std::fmt::Display) -> HttpError {
 #[cfg(test)]
 mod tests {
     use crate::exchange::{
-        Body, Bytes, Cookies, Form, Json, MethodSet, Params, Query, Request, Response, check_parameters,
+        Body, Bytes, Cookies, Form, Json, MethodSet, Params, Query, Request, RequestBody, Response, check_parameters,
     };
     use crate::publish::probe::{answer, exchange};
     use crate::{Parameter, StatusCode, handlers};
@@ -345,6 +352,24 @@ mod tests {
         check("/bytes", "", b"abc", "abc");
         check("/body", "", b"abcde", "bcde");
         check("/body", "", b"abcdef", "413 the body is larger than the 4 bytes that this page reads");
+    }
+
+    #[test]
+    fn a_body_that_fails_tells_whose_fault_it_is() {
+        struct Failing(fn() -> std::io::Error);
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err((self.0)())
+            }
+        }
+        let refusal = || std::io::Error::other(crate::http::Refusal::TooSlow { setting: "server.body_timeout" });
+        let disk = || std::io::Error::other("the disk");
+        for (cause, status) in [(refusal as fn() -> _, "408"), (disk, "500")] {
+            let mut exchange = exchange("POST", "/bytes", "", b"");
+            exchange.request.body = RequestBody::Stream(Box::new(Failing(cause)));
+            let answer = answer(&Pages, &mut exchange);
+            assert!(answer.starts_with(status) && !answer.contains("disk"), "{answer}");
+        }
     }
 
     #[test]

@@ -227,6 +227,15 @@ impl ParameterTable {
     }
 
     fn clear(&mut self) {
+        // A form may have a million fields. Exchanges are kept for later requests; what such a form needs is not.
+        const MOST_KEPT_TEXT: usize = 16 * 1024;
+        const MOST_KEPT_ENTRIES: usize = 1024;
+        if self.text.capacity() > MOST_KEPT_TEXT {
+            self.text = String::new();
+        }
+        if self.entries.capacity() > MOST_KEPT_ENTRIES {
+            self.entries = Vec::new();
+        }
         self.decoded = false;
         self.text.clear();
         self.entries.clear();
@@ -267,5 +276,34 @@ impl RequestId {
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_large_form_is_not_kept() {
+        for form in ["a&".repeat(100_000), format!("a={}", "x".repeat(100_000))] {
+            let mut request = Request::default();
+            request.parameters.extend(form.as_bytes());
+            request.clear();
+            let ParameterTable { text, entries, .. } = &request.parameters;
+            assert!(text.capacity() + 12 * entries.capacity() <= 32 * 1024);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_request_is_left_for_the_next() {
+        let mut request = Request { received: Some(Instant::now()), ..Request::default() };
+        request.redirect("/a/b?c=d");
+        request.decode_path().expect("a path");
+        request.decode_parameters();
+        request.body = RequestBody::Memory(vec![1]);
+        request.clear();
+        assert_eq!((request.path(), request.query(), request.segments().len()), ("", None, 0));
+        assert!(request.received.is_none() && !request.parameters.decoded && request.all_parameters().next().is_none());
+        assert_eq!(request.body.in_memory(), Some(&[][..]));
     }
 }

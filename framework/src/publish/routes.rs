@@ -20,6 +20,17 @@ pub struct Route {
     pub type_name: String,
 }
 
+/// One line: `GET, HEAD, POST /user/{id}/orders (User::orders)`.
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, methods, handler, type_name } = self;
+        if handler.is_empty() {
+            return write!(f, "{path} ({type_name})");
+        }
+        write!(f, "{} {path} ({type_name}::{handler})", methods.allow())
+    }
+}
+
 /// Lists a whole tree, parents before children. A node that leads back to itself is listed once; a node
 /// that only its value knows is one route that ends in `{*}`.
 #[must_use]

@@ -5,9 +5,9 @@
 //! read and not before: a handler that answers without reading never asks for the body. When the response is made,
 //! the connection takes back what was not read; the reader is dead from then on, wherever it went.
 
-use super::connection::{CONTINUE, HttpConnection};
+use super::connection::HttpConnection;
 use super::workspace::{Shared, Workspace};
-use crate::http::{BodyDecoder, Refusal};
+use crate::http::{BodyDecoder, CONTINUE, Refusal};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -164,8 +164,9 @@ impl Source {
                     }
                 }
                 Err(error) => {
+                    // A reset: the client's end of it, as an early end is.
                     self.input.clear();
-                    return Err(error.into());
+                    return Err(io::Error::new(io::Error::from(error).kind(), Refusal::IncompleteBody));
                 }
             }
         };

@@ -25,7 +25,7 @@ use super::word::Edges;
 use super::workspace::{Output, Shared, Workspace};
 use super::{BodyPlan, Progress, Wakers};
 use crate::exchange::{Connection, Exchange, RequestBody, RequestId};
-use crate::http::{BodyDecoder, BodyLimits, Framing, Refusal};
+use crate::http::{BodyDecoder, BodyLimits, CONTINUE, Framing, Refusal};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -564,9 +564,6 @@ pub(super) enum Fill {
     /// Nothing any more.
     End,
 }
-
-/// The sign that the client waits for.
-pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Makes wakers for the connection with this token.
 struct ConnectionWakers<'a> {

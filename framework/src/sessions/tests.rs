@@ -297,7 +297,13 @@ fn a4_who_waits_too_long_gets_503_and_leaves_the_queue() {
     let site = Site::new(impatient, no_page);
     site.get("set").assert_status(200);
     let guard = site.hold();
-    site.get("get").assert_status(503).assert_header("retry-after", "1");
+    let records = crate::logs::capture::records("kirsch::sessions", || {
+        site.get("get").assert_status(503).assert_header("retry-after", "1");
+    });
+    assert!(
+        matches!(&*records, [line] if line.contains("gave up") && line.contains("is locked by /slow")),
+        "{records:?}"
+    );
     let locks = site.sessions.locks();
     assert_eq!((locks.len(), locks[0].path.as_str(), locks[0].waiting), (1, "/slow", 0));
     assert_eq!(site.sessions.statistics().lock_timeouts, 1);
