@@ -151,14 +151,17 @@ impl Application {
         let plan = self.plan(exchange);
         let settings = &plan.settings;
         // Behind a node that is resolved late anything may be wanted.
-        let body_use = exchange.trail.handler().map_or(BodyUse::Whole, |handler| handler.body_use());
-        let wanted = match body_use {
+        let handler = exchange.trail.handler();
+        let names_parameters =
+            handler.is_none_or(|handler| handler.arguments.iter().any(|argument| argument.body == BodyUse::Form));
+        let wanted = match handler.map_or(BodyUse::Whole, |handler| handler.body_use()) {
             BodyUse::None => BodyPlan::Discard,
-            BodyUse::Form if !exchange.request.has_form() => BodyPlan::Discard,
-            BodyUse::Form => {
+            // Parameters are found in memory only, whatever else takes the body.
+            BodyUse::Form | BodyUse::Whole if names_parameters && exchange.request.has_form() => {
                 let limit = settings.max_form.min(settings.max_body);
                 BodyPlan::Read { limit, memory: limit }
             }
+            BodyUse::Form => BodyPlan::Discard,
             BodyUse::Whole => BodyPlan::Read { limit: settings.max_body, memory: settings.body_memory },
             BodyUse::Stream => BodyPlan::Stream { limit: settings.max_body },
         };

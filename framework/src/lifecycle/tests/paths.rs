@@ -83,6 +83,11 @@ impl Forms {
     }
 
     #[expose]
+    fn both(&self, a: String, body: crate::Bytes) -> String {
+        format!("{a} of {} bytes", body.0.len())
+    }
+
+    #[expose]
     fn streamed(&self, body: crate::Body) -> &'static str {
         drop(body);
         ""
@@ -101,6 +106,15 @@ fn forms_stay_in_memory_and_have_a_limit_of_their_own() {
     assert_eq!(refused.status, 413);
     assert!(refused.body.contains("`max_form` at `/named` allows: 1000 bytes"), "{}", refused.body);
     assert_eq!(send(app(), &format!("POST /named\n{form}"), "a=x%20y").body, "x y");
+}
+
+#[test]
+fn a_form_is_in_memory_for_its_parameters_whatever_else_takes_the_body() {
+    let form = "POST /both\nContent-Type: application/x-www-form-urlencoded";
+    let body = format!("b={}&a=x", "y".repeat(300 << 10));
+    let length = body.len();
+    assert_eq!(send(App::new(Forms), form, &body).body, format!("x of {length} bytes"));
+    assert_eq!(ask(App::new(Forms), &format!("{form}\nContent-Length: 3000000")).status, 413);
 }
 
 #[test]
