@@ -32,8 +32,10 @@ enum Fault {
 struct Slot {
     word: Word,
     fault: Fault,
-    /// The connection, which is the number of the tenant.
-    connection: UnsafeCell<u32>,
+    /// The connection: nobody may be in here together with somebody else.
+    connection: UnsafeCell<()>,
+    /// Whose connection it is.
+    tenant: AtomicU32,
     /// Edges that an owner has handled.
     handled: AtomicU32,
     /// What the sender of each of two kinds of news did before.
@@ -48,7 +50,8 @@ impl Slot {
         let slot = Self {
             word: Word::vacant(),
             fault,
-            connection: UnsafeCell::new(0),
+            connection: UnsafeCell::new(()),
+            tenant: AtomicU32::new(0),
             handled: AtomicU32::new(0),
             letters: [UnsafeCell::new(false), UnsafeCell::new(false)],
         };
@@ -96,15 +99,9 @@ impl Slot {
         }
     }
 
-    /// The owner does something with the connection.
+    /// The owner does something with the connection, and sees whose it is.
     fn touch(&self) -> u32 {
-        self.connection.with_mut(|tenant| {
-            // SAFETY: loom stops the model when somebody else is in the cell.
-            #[expect(unsafe_code)]
-            unsafe {
-                *tenant
-            }
-        })
+        self.connection.with_mut(|_| self.tenant.load(Ordering::Relaxed))
     }
 
     /// What the worker loop does with a connection.
@@ -214,13 +211,7 @@ fn expiry_meets_events_and_the_slot_is_used_again(fault: Fault) {
             slot.touch();
             slot.retire();
             // The free list gives the slot to the acceptor, whose thread this is from here on.
-            slot.connection.with_mut(|tenant| {
-                // SAFETY: as in `touch`.
-                #[expect(unsafe_code)]
-                unsafe {
-                    *tenant = 1;
-                }
-            });
+            slot.connection.with_mut(|_| slot.tenant.store(1, Ordering::Relaxed));
             slot.word.publish();
             let own = spawn(&slot, |slot| {
                 // The poller has news for the second tenant before it is settled.
