@@ -6,7 +6,7 @@
 //! no event wakes them.
 //!
 //! What that must not cost: when all workers outside of the reserve are inside slow handlers, somebody has to call the reserve. The
-//! last worker to leave the poller *arms* the ticker, which then looks every millisecond. If it sees the poller unattended
+//! last worker to leave the poller *arms* the ticker, which then looks every millisecond (under load, every five). If it sees the poller unattended
 //! and no worker moving between two looks, it ends the calm: all rest is over, until for a second no handler was seen
 //! running for long. So a server whose handlers block works as if there were no reserve, and the first surprise after a
 //! second of quick work delays others by two looks.

@@ -64,6 +64,10 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 const BRISK_TURNS: u64 = 16;
 /// While the reserve has the ticker armed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(1);
+/// The same while workers move so fast that an unattended poller means load and not a slow handler.
+const BRISK_WATCH_INTERVAL: Duration = Duration::from_millis(5);
+/// Turns between two looks that are brisk.
+const BRISK_WATCH_TURNS: u64 = 8;
 /// Looks at an attended poller after which the ticker is disarmed.
 const CALM_LOOKS: u32 = 50;
 /// A handler that runs for longer is slow: others should not depend on it.
@@ -85,7 +89,7 @@ pub(super) fn run(shared: &Arc<Shared>, record: usize) {
     while scheduler.phase() < Phase::Stopped {
         let interval = if was_busy || watch.called_until.is_some() { BUSY_INTERVAL } else { INTERVAL };
         let next = interval.saturating_sub(looked.elapsed());
-        let wait = || if scheduler.reserve.is_armed() { next.min(WATCH_INTERVAL) } else { next };
+        let wait = || if scheduler.reserve.is_armed() { next.min(watch.interval()) } else { next };
         scheduler.alarm.wait(wait, || scheduler.slab.open() == 0 && scheduler.phase() == Phase::Running);
         if scheduler.slab.open() == 0 {
             // Its buffers are large, and it may sleep for long.
@@ -114,6 +118,9 @@ pub(super) fn run(shared: &Arc<Shared>, record: usize) {
 struct Watch {
     /// How often in a row the poller was attended.
     attended: u32,
+    /// The turns of all workers at the last look.
+    turns: u64,
+    is_brisk: bool,
     /// The turns of all workers at the last look, if the poller was unattended then.
     unattended_at: Option<u64>,
     /// The reserve was called, until this moment at least.
@@ -121,8 +128,14 @@ struct Watch {
 }
 
 impl Watch {
+    fn interval(&self) -> Duration {
+        if self.is_brisk { BRISK_WATCH_INTERVAL } else { WATCH_INTERVAL }
+    }
+
     fn look(&mut self, shared: &Shared, turns: u64) {
         let reserve = &shared.scheduler.reserve;
+        self.is_brisk = turns - self.turns >= BRISK_WATCH_TURNS;
+        self.turns = turns;
         if let Some(until) = self.called_until {
             let now = Instant::now();
             if shared.runs_for(SLOW) {
