@@ -3,10 +3,13 @@
 //! A test that makes a claim about the application runs over both transports with [`both`]; one about connections runs over a
 //! socket. Handlers meet tests at a [`Gate`] or a channel, never by sleeping.
 
+mod held;
 pub mod pages;
 pub mod program;
 pub mod resources;
 pub mod watched;
+
+pub use held::HeldPages;
 
 use kirsch::{App, testing::Client};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

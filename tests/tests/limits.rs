@@ -1,42 +1,14 @@
 //! Every wait has a deadline, every queue an end, and what lies beyond is said to the client.
 
-use integration_tests::{Gate, wait_until};
+use integration_tests::{Gate, HeldPages, wait_until};
 use kirsch::{prelude::*, server::ServerSettings, testing::Client};
 use std::{thread, time::Duration};
 
 const SHORT: Duration = Duration::from_millis(50);
 
-struct Pages {
-    gate: Gate,
-}
-
-#[handlers]
-impl Pages {
-    #[expose]
-    fn index(&self) -> &'static str {
-        "here"
-    }
-
-    #[expose]
-    fn hold(&self) -> &'static str {
-        self.gate.pass();
-        "held"
-    }
-
-    #[expose]
-    fn large(&self) -> Vec<u8> {
-        vec![b'x'; 16 << 20]
-    }
-
-    #[expose]
-    fn echo(&self, body: Bytes) -> Vec<u8> {
-        body.0
-    }
-}
-
 fn pages(change: impl FnOnce(&mut ServerSettings)) -> (Client, Gate) {
     let gate = Gate::new();
-    (Client::over_socket(App::new(Pages { gate: gate.clone() }).server(change)), gate)
+    (Client::over_socket(App::new(HeldPages { gate: gate.clone() }).server(change)), gate)
 }
 
 /// While the only worker is held, `test` runs.
@@ -111,7 +83,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn a_client_that_reads_nothing_is_given_up() {
-    let app = App::new(Pages { gate: Gate::new() }).server(|settings| settings.write_timeout = SHORT);
+    let app = App::new(HeldPages { gate: Gate::new() }).server(|settings| settings.write_timeout = SHORT);
     let running = app.start("127.0.0.1:0").expect("a free port");
     let mut deaf = Client::connect(running.address()).raw();
     deaf.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -152,7 +124,7 @@ fn a_body_that_nobody_wants_is_not_asked_for() {
 #[test]
 fn a_body_beyond_the_limit_is_refused_before_it_is_sent() {
     let gate = Gate::new();
-    let app = App::new(Pages { gate }).settings("/", |settings| settings.max_body = 10);
+    let app = App::new(HeldPages { gate }).settings("/", |settings| settings.max_body = 10);
     let client = Client::over_socket(app);
     let mut connection = client.raw();
     connection.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");

@@ -1,41 +1,12 @@
 //! The server keeps its promises to the outside: who holds a worker, what ends a connection, what is answered under load.
 
-use integration_tests::{Gate, allow_descriptors};
+use integration_tests::{Gate, HeldPages, allow_descriptors};
 use kirsch::{prelude::*, testing::Client};
 use std::thread;
 
-/// `/` answers at once, `/hold` waits at the gate, `/large` is more than any socket buffer.
-struct Pages {
-    gate: Gate,
-}
-
-#[handlers]
-impl Pages {
-    #[expose]
-    fn index(&self) -> &'static str {
-        "here"
-    }
-
-    #[expose]
-    fn hold(&self) -> &'static str {
-        self.gate.pass();
-        "held"
-    }
-
-    #[expose]
-    fn large(&self) -> Vec<u8> {
-        vec![b'x'; 16 << 20]
-    }
-
-    #[expose]
-    fn echo(&self, body: Bytes) -> Vec<u8> {
-        body.0
-    }
-}
-
 fn pages() -> (Client, Gate) {
     let gate = Gate::new();
-    (Client::over_socket(App::new(Pages { gate: gate.clone() }).threads(10)), gate)
+    (Client::over_socket(App::new(HeldPages { gate: gate.clone() }).threads(10)), gate)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A graceful stop: what runs is answered, what is idle is not waited for, and all ends by one deadline.
 
-use integration_tests::{Gate, wait_until};
+use integration_tests::{Gate, HeldPages, wait_until};
 use kirsch::{engine::Running, prelude::*, testing::Client};
 use std::{
     sync::{
@@ -13,27 +13,9 @@ use std::{
 
 const LONG: Duration = Duration::from_secs(3600);
 
-struct Pages {
-    gate: Gate,
-}
-
-#[handlers]
-impl Pages {
-    #[expose]
-    fn index(&self) -> &'static str {
-        "here"
-    }
-
-    #[expose]
-    fn hold(&self) -> &'static str {
-        self.gate.pass();
-        "held"
-    }
-}
-
 fn start(change: impl FnOnce(App) -> App) -> (Running, Client, Gate) {
     let gate = Gate::new();
-    let running = change(App::new(Pages { gate: gate.clone() })).start("127.0.0.1:0").expect("a free port");
+    let running = change(App::new(HeldPages { gate: gate.clone() })).start("127.0.0.1:0").expect("a free port");
     let client = Client::connect(running.address());
     (running, client, gate)
 }
@@ -96,7 +78,7 @@ fn what_was_asked_for_at_the_stop_is_done_after_the_last_request() {
 
 #[test]
 fn a_start_that_fails_leaves_nothing_behind() {
-    let app = App::new(Pages { gate: Gate::new() }).on_start(|_| Err(Error::unexpected("not today")));
+    let app = App::new(HeldPages { gate: Gate::new() }).on_start(|_| Err(Error::unexpected("not today")));
     let error = app.start("127.0.0.1:0").expect_err("on_start failed");
     assert!(error.to_string().contains("not today"));
 }
