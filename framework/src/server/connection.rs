@@ -27,6 +27,7 @@ use super::{BodyPlan, Progress, Wakers};
 use crate::exchange::{Connection, Exchange, RequestBody, RequestId};
 use crate::http::{BodyDecoder, BodyLimits, CONTINUE, Framing, Refusal};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -539,9 +540,9 @@ impl HttpConnection {
         while self.readable {
             let room = work.input.room();
             let most = room.len();
-            match rustix::io::read(&self.socket, room) {
-                Ok(0) => return Fill::End,
-                Ok(length) => {
+            match recv(&self.socket, room, RecvFlags::empty()) {
+                Ok((0, _)) => return Fill::End,
+                Ok((length, _)) => {
                     // A short read has emptied the socket, unless an end of input is queued behind it.
                     self.readable = length == most || self.half_closed;
                     work.input.extend(length);
