@@ -1,6 +1,6 @@
 //! What handlers may return.
 
-use super::{Bytes, Error, HttpError, Json, Redirect, Response, ResponseBody, Stream};
+use super::{Bytes, Error, FileBody, HttpError, Json, Redirect, Response, ResponseBody, Stream};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::Serialize;
@@ -12,7 +12,8 @@ use std::borrow::Cow;
 /// |---|---|
 /// | `&str`, `String`, `Cow<str>` | the text as `text/html; charset=utf-8` |
 /// | `Html(content)`, `Text(content)` | the content as HTML, as plain text |
-/// | `Vec<u8>`, `&[u8]`, `Bytes` | the bytes as `application/octet-stream` |
+/// | `Vec<u8>`, `&[u8]`, `Bytes`, `bytes::Bytes` | the bytes as `application/octet-stream` |
+/// | `FileBody` | a part of an open file as `application/octet-stream` |
 /// | `Json(value)` | the value as `application/json` |
 /// | `Stream` | its items, sent as chunks one by one |
 /// | `StatusCode` | no content; from 400 on the error page of that status |
@@ -107,6 +108,21 @@ impl IntoResponse for Vec<u8> {
 impl IntoResponse for Bytes {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.0.into_response(response)
+    }
+}
+
+/// Shared with whoever else holds it, not copied.
+impl IntoResponse for bytes::Bytes {
+    fn into_response(self, response: &mut Response) -> Result<(), Error> {
+        response.content_type_unless_set(BYTES).set_body(self);
+        Ok(())
+    }
+}
+
+impl IntoResponse for FileBody {
+    fn into_response(self, response: &mut Response) -> Result<(), Error> {
+        response.content_type_unless_set(BYTES).set_body(self);
+        Ok(())
     }
 }
 
@@ -254,6 +270,7 @@ mod tests {
         assert_eq!(shown(Cow::Borrowed("a")), html);
         assert_eq!(shown(Html("a")), html);
         assert_eq!(shown(Text("a")), (200, PLAIN.to_owned(), "a".to_owned()));
+        assert_eq!(shown(bytes::Bytes::from_static(b"a")), (200, BYTES.to_owned(), "a".to_owned()));
         assert_eq!(shown(b"a"), (200, BYTES.to_owned(), "a".to_owned()));
         assert_eq!(shown(Json([1, 2])), (200, "application/json".to_owned(), "[1,2]".to_owned()));
         assert_eq!(shown(()), (200, String::new(), String::new()));

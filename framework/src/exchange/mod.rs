@@ -16,6 +16,8 @@ mod into_response;
 mod parameter;
 mod request;
 mod response;
+mod response_body;
+mod stream;
 mod trail;
 mod values;
 
@@ -29,6 +31,8 @@ pub use handler::{Handler, HandlerRef, MethodSet};
 pub use into_response::{Html, IntoResponse, Text};
 pub use parameter::{InvalidParameter, Parameter};
 pub use request::{Connection, Request, RequestId};
-pub use response::{Response, ResponseBody, Stream};
+pub use response::Response;
+pub use response_body::{FileBody, ResponseBody};
+pub use stream::Stream;
 pub use trail::{Step, Trail};
 pub use values::Values;

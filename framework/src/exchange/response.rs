@@ -1,6 +1,6 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
-use super::Error;
+use super::ResponseBody;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// What the client will be answered.
@@ -124,109 +124,5 @@ impl Response {
         {
             self.spare = buffer;
         }
-    }
-}
-
-/// The content of a response.
-#[derive(Debug, Default)]
-pub enum ResponseBody {
-    /// Nothing.
-    #[default]
-    Empty,
-    /// Bytes that live as long as the program.
-    Static(&'static [u8]),
-    /// Bytes made for this response.
-    Bytes(Vec<u8>),
-    /// Chunks made one by one while they are sent.
-    Stream(Stream),
-}
-
-impl ResponseBody {
-    /// The bytes, unless the body is a stream.
-    #[must_use]
-    pub fn as_bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Empty => Some(&[]),
-            Self::Static(content) => Some(content),
-            Self::Bytes(content) => Some(content),
-            Self::Stream(_) => None,
-        }
-    }
-
-    /// The length in bytes, unless the body is a stream.
-    #[must_use]
-    pub fn length(&self) -> Option<u64> {
-        self.as_bytes().map(|content| content.len() as u64)
-    }
-}
-
-impl From<Vec<u8>> for ResponseBody {
-    fn from(content: Vec<u8>) -> Self {
-        Self::Bytes(content)
-    }
-}
-
-impl From<String> for ResponseBody {
-    fn from(content: String) -> Self {
-        Self::Bytes(content.into_bytes())
-    }
-}
-
-impl From<&'static str> for ResponseBody {
-    fn from(content: &'static str) -> Self {
-        Self::Static(content.as_bytes())
-    }
-}
-
-impl From<Stream> for ResponseBody {
-    fn from(stream: Stream) -> Self {
-        Self::Stream(stream)
-    }
-}
-
-/// A response body made chunk by chunk: each item of an iterator is sent as one chunk, and the next one is made only
-/// when the connection has room for it.
-///
-/// Sent as `text/html; charset=utf-8` unless the handler sets a content type. The session lock is released before
-/// the first chunk. An item that is an error, and a panic, end the connection without the last chunk, so that the client
-/// can tell that something is missing.
-pub struct Stream {
-    chunks: Box<dyn Iterator<Item = Result<Vec<u8>, Error>> + Send>,
-}
-
-impl Stream {
-    /// A stream of the items of `chunks`.
-    pub fn new<I>(chunks: I) -> Self
-    where
-        I: IntoIterator,
-        I::IntoIter: Send + 'static,
-        I::Item: Into<Vec<u8>>,
-    {
-        Self { chunks: Box::new(chunks.into_iter().map(|chunk| Ok(chunk.into()))) }
-    }
-
-    /// A stream whose items may fail.
-    pub fn fallible<I, C, E>(chunks: I) -> Self
-    where
-        I: IntoIterator<Item = Result<C, E>>,
-        I::IntoIter: Send + 'static,
-        C: Into<Vec<u8>>,
-        E: Into<Error>,
-    {
-        Self { chunks: Box::new(chunks.into_iter().map(|chunk| chunk.map(Into::into).map_err(Into::into))) }
-    }
-}
-
-impl Iterator for Stream {
-    type Item = Result<Vec<u8>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.chunks.next()
-    }
-}
-
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stream")
     }
 }

@@ -433,19 +433,19 @@ fn too_large(plan: &Plan, limit: u64) -> HttpError {
 fn watch(stream: &mut Stream, request: &crate::Request) {
     let (id, path) = (request.id(), request.path().to_owned());
     let mut chunks = std::mem::replace(stream, Stream::new(std::iter::empty::<Vec<u8>>()));
-    let mut over = false;
-    *stream = Stream::fallible(std::iter::from_fn(move || {
-        if over {
-            return None;
-        }
+    let length = chunks.length();
+    let watched = Stream::fallible(std::iter::from_fn(move || {
         let chunk = guarded(|| chunks.next().transpose());
         if let Err(error) = &chunk {
-            over = true;
             let causes = logs::causes(error);
             log::error!(target: logs::ERROR, "request {id}: {path:?} the stream broke off: {causes}");
         }
         chunk.transpose()
     }));
+    *stream = match length {
+        Some(length) => watched.with_length(length),
+        None => watched,
+    };
 }
 
 impl std::fmt::Debug for Root {

@@ -59,7 +59,11 @@ impl HttpConnection {
         // The framing may leave out a body that the status does not allow, such as that of a 205.
         let has_body =
             *head.method() != Method::HEAD && !matches!(framing, ResponseFraming::None | ResponseFraming::Length(0));
-        let streams = has_body && matches!(response.body, ResponseBody::Stream(_));
+        if has_body && let ResponseBody::File(_) = response.body {
+            let ResponseBody::File(file) = exchange.response.take_body() else { unreachable!("it was a file") };
+            exchange.response.set_body(file.into_stream());
+        }
+        let streams = has_body && matches!(exchange.response.body, ResponseBody::Stream(_));
         let (after, request_body) = self.after(work, &exchange, rest, refused, framing, streams);
         let persistence = match &after {
             After::Close | After::Linger => Persistence::Close,

@@ -149,11 +149,12 @@ impl InProcess {
         let date = dates.render(seconds);
         write_response_head(&mut self.pending, response.status(), date, response.headers(), self.framing, persistence);
         let body = self.exchange.response.take_body();
-        if to_head || self.framing == ResponseFraming::None {
+        if to_head || matches!(self.framing, ResponseFraming::None | ResponseFraming::Length(0)) {
             return self.end(true);
         }
         match body {
             ResponseBody::Stream(stream) => self.stream = Some(stream),
+            ResponseBody::File(file) => self.stream = Some(file.into_stream()),
             bytes => {
                 let content = bytes.as_bytes().unwrap_or_default();
                 self.body_bytes = content.len() as u64;
