@@ -1,0 +1,89 @@
+"""The cases: which load on which servers, and what to know when reading the figures."""
+import resource
+from dataclasses import dataclass
+
+from .loads import ab, asleep, idle, nothing, sessions, wrk
+from .servers import NAMES
+
+# Of each process, this one and the server. What is left is for the server's own files and its reserve.
+DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+IDLE = 10_000 if DESCRIPTORS == resource.RLIM_INFINITY else max(50, min(10_000, DESCRIPTORS - 700))
+LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
+
+ALL = tuple(name for name in NAMES if name != "nginx")
+FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
+# A thread for each connection is no way to 10,000.
+EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
+PINNED = "Server on one core, load on the other"
+
+
+def without(*names):
+    return tuple(name for name in ALL if name not in names)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the loads that a case puts on the same server process, one after another."""
+
+    label: str
+    load: object
+    setting: object = nothing
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    note: str
+    variants: tuple
+    servers: tuple = ALL
+    quick: tuple = ()
+    pinned: bool = True
+    # Whom the ratios in the table refer to; with several variants they refer to the first of them.
+    base: str = "limit"
+
+    @property
+    def path(self):
+        return self.variants[-1].load.path
+
+
+def one(load):
+    return (Variant("", load),)
+
+
+CASES = [
+    Case("keep-alive-64", f"Hello world, 64 connections. {PINNED}.", one(wrk(64)),
+         quick=("limit", "kirsch", "hyper", "actix-web", "tiny_http")),
+    Case("keep-alive-64-unpinned", "The same; the kernel places both.", one(wrk(64)), pinned=False),
+    Case("keep-alive-1", f"One connection, one request at a time: latency. {PINNED}.", one(wrk(1))),
+    Case("keep-alive-1000", f"1,000 connections. {PINNED}.", one(wrk(1000))),
+    Case("pipelined-16", f"64 connections, 16 requests in each write. {PINNED}. No latencies: wrk takes the time of 16 for that of one. "
+         "khttp loses such requests, CherryPy is not made for them", one(wrk(64, script="pipelined.lua")),
+         servers=without("khttp", "cherrypy"), quick=("limit", "kirsch", "hyper")),
+    Case("new-connection-1", "`ab -c 1`: a connection for each request. `limit` never closes, so it is not here. The kernel places both.",
+         one(ab(1)), servers=without("limit"), pinned=False, base="hyper"),
+    Case("new-connection-64", "`ab -c 64`: the same with 64 at once.", one(ab(64)), servers=without("limit"), pinned=False, base="hyper",
+         quick=("kirsch", "hyper", "actix-web", "tiny_http")),
+    Case("asleep-9-of-10", "64 connections ask as fast as they can; then the same while 9 of the server's 10 workers sleep in handlers. "
+         f"{PINNED}, so that both are always busy: most of the time is spent waiting in the queues of both, and the ratio says what the missing "
+         "workers cost a server at its limit.",
+         (Variant("free", wrk(64)), Variant("9 asleep", wrk(64), asleep(9))), servers=("kirsch",), quick=("kirsch",)),
+    Case("asleep-9-of-10-paced", "The same, but each connection waits for 0 to 10 ms before its next request (about 12,000 req/s): neither "
+         "core is ever full, so the latency is the server's own, with a sleeping worker to be woken for most requests.",
+         (Variant("free", wrk(64, script="paced.lua")), Variant("9 asleep", wrk(64, script="paced.lua"), asleep(9))),
+         servers=("kirsch",), quick=("kirsch",)),
+    Case("idle-10000", f"50 connections ask as fast as they can; then the same beside {IDLE:,} idle connections{LESS_IDLE}, which had one answer "
+         f"each. {PINNED}. The memory of an idle connection is the difference of the resident memory.",
+         (Variant("none idle", wrk(50)), Variant(f"{IDLE:,} idle", wrk(50), idle(IDLE))), servers=EVENT_SERVERS, quick=("kirsch",)),
+    Case("idle-10000-paced", "The same at the pace of asleep-9-of-10-paced.",
+         (Variant("none idle", wrk(50, script="paced.lua")), Variant(f"{IDLE:,} idle", wrk(50, script="paced.lua"), idle(IDLE))),
+         servers=("kirsch", "hyper")),
+    Case("session-counter", "64 connections ask for hello world; then for a page that adds one to a number in the session, with the implicit "
+         f"lock, over 256 sessions in turn. {PINNED}.",
+         (Variant("hello world", wrk(64)), Variant("counter", wrk(64, "/count", "cookies.lua"), sessions(256, "/count"))),
+         servers=("kirsch",), quick=("kirsch",)),
+    Case("cached", f"64 connections ask for hello world; then for a page that comes out of the cache. {PINNED}.",
+         (Variant("hello world", wrk(64)), Variant("cached", wrk(64, "/cached"))), servers=("kirsch",), quick=("kirsch",)),
+    *(Case(f"static-{size}", f"A file of {words}, {connections} connections; requests per CPU second are a million by the CPU for each. {PINNED}.",
+           one(wrk(connections, f"/static/{size}.bin")), servers=FILE_SERVERS, base="nginx", quick=quick)
+      for size, words, connections, quick in (("1k", "1 KiB", 64, ("kirsch", "nginx")), ("100k", "100 KiB", 64, ()), ("10m", "10 MiB", 16, ()))),
+]

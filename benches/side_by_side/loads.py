@@ -1,0 +1,148 @@
+"""What is asked of a server: a load is a function of a target and extra words that returns what it saw, as `Measured`.
+
+A setting is what goes on around a load: a context that is entered before the accounting starts, and that yields the extra words.
+
+wrk's percentiles: wrk adds, for each answer that took longer than twice the usual, the answers that would have been asked for meanwhile. That
+is right with one request at a time on each connection. With several it is not (there are figures below the smallest that was seen), so
+pipelined cases have no percentiles.
+"""
+import contextlib
+import re
+import select
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import processes
+from .servers import ROOT, Problem
+
+SCRIPTS = ROOT / "benches" / "load"
+
+
+@dataclass
+class Measured:
+    """Of one load. Latencies are in milliseconds, None where the tool cannot tell."""
+
+    requests: int
+    rate: float
+    p50: float | None
+    p99: float | None
+    p999: float | None
+    errors: int
+    # By the kernel's account of the server: microseconds for each request; KiB when the load ended.
+    user: float = 0.0
+    system: float = 0.0
+    memory: int = 0
+
+    @property
+    def cpu(self):
+        return self.user + self.system
+
+
+def wrk(connections, path="/", script="report.lua"):
+    def load(target, words=()):
+        command = processes.on_core(target.load_core) + ["wrk", "-t1", f"-c{connections}", f"-d{target.seconds}s", "-s", SCRIPTS / script]
+        url = f"http://127.0.0.1:{target.port}{path}"
+        finished = processes.run(command + [url, "--", *words])
+        return parse_wrk(finished.stdout, finished.stderr, latencies=script != "pipelined.lua")
+    load.path = path
+    return load
+
+
+def ab(connections):
+    def load(target, words=()):
+        with tempfile.NamedTemporaryFile() as percentages:
+            command = ["ab", "-q", "-r", "-t", target.seconds, "-n", 1_000_000, "-c", connections, "-e", percentages.name]
+            finished = processes.run(processes.on_core(target.load_core) + command + [f"http://127.0.0.1:{target.port}/"])
+            return parse_ab(finished.stdout, finished.stderr, Path(percentages.name).read_text())
+    load.path = "/"
+    return load
+
+
+def parse_wrk(text, complaint="", latencies=True):
+    def latency(percent):
+        return number(rf"latency {re.escape(percent)} ([\d.]+) ms", text) if latencies else None
+    requests = number(r"(\d+) requests in", text)
+    if not requests:
+        raise Problem(f"wrk got no answer: {processes.last_line(complaint or text)}")
+    errors = sum(int(count) for count in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
+    errors += int(number(r"Non-2xx or 3xx responses: (\d+)", text) or 0)
+    return Measured(int(requests), number(r"Requests/sec:\s+([\d.]+)", text), latency("50"), latency("99"), latency("99.9"), errors)
+
+
+def parse_ab(text, complaint, percentages):
+    """`percentages`: what `ab -e` writes, lines of percent and milliseconds; its own report rounds to whole ones."""
+    requests = number(r"Complete requests:\s+(\d+)", text)
+    if not requests:
+        raise Problem(f"ab got no answer: {processes.last_line(complaint or text)}")
+    errors = sum(int(number(rf"{kind}:\s+(\d+)", text) or 0) for kind in ("Failed requests", "Non-2xx responses"))
+    rate = number(r"Requests per second:\s+([\d.]+)", text)
+    return Measured(int(requests), rate, number(r"(?m)^50,([\d.]+)", percentages), number(r"(?m)^99,([\d.]+)", percentages), None, errors)
+
+
+def number(pattern, text):
+    found = re.search(pattern, text)
+    return float(found[1]) if found else None
+
+
+@contextlib.contextmanager
+def nothing(_target):
+    yield ()
+
+
+def asleep(sleepers):
+    """So many requests of /sleep are under way, each on a connection of its own, until the load has ended."""
+    @contextlib.contextmanager
+    def setting(target):
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(target.connect()) for _ in range(sleepers)]
+            for peer in held:
+                peer.sendall(b"GET /sleep?ms=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % ((target.seconds + 30) * 1000))
+            time.sleep(0.2)
+            yield ()
+            if spoke := readable(held):
+                raise Problem(f"{spoke} of {sleepers} sleepers did not sleep to the end")
+    return setting
+
+
+def idle(connections):
+    """So many keep-alive connections had one answer each, and are silent until the load has ended."""
+    @contextlib.contextmanager
+    def setting(target):
+        with contextlib.ExitStack() as stack:
+            held = []
+            for _ in range(connections):
+                peer = stack.enter_context(target.connect())
+                peer.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                held.append(peer)
+                if not peer.recv(4096).startswith(b"HTTP/1.1 200"):
+                    raise Problem(f"answers no more than {len(held) - 1} idle connections")
+            yield ()
+            if ended := readable(held):
+                raise Problem(f"closed {ended} of {connections} idle connections")
+    return setting
+
+
+def sessions(count, path):
+    """Yields the cookies of so many new sessions."""
+    @contextlib.contextmanager
+    def setting(target):
+        cookies = []
+        with target.connect() as peer:
+            for _ in range(count):
+                peer.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+                found = re.search(rb"(?i)\r\nset-cookie: ([^;\r]+)", peer.recv(4096))
+                if not found:
+                    raise Problem(f"gives no session cookie at {path}")
+                cookies.append(found[1].decode())
+        yield cookies
+    return setting
+
+
+def readable(peers):
+    """How many have something to read, or have ended."""
+    with select.epoll() as poll:
+        for peer in peers:
+            poll.register(peer, select.EPOLLIN | select.EPOLLRDHUP)
+        return len(poll.poll(0, len(peers)))

@@ -1,0 +1,130 @@
+"""The numbers to hold: each goal of the project against what this run measured."""
+import statistics
+from dataclasses import dataclass, field
+
+from .cases import IDLE
+from .servers import NAMES
+
+
+@dataclass
+class Goal:
+    """`values`: one for each round, or a single one. Held if their median is on the right side of the bound."""
+
+    what: str
+    side: str  # "at least" or "at most"
+    bound: float
+    values: list = field(default_factory=list)
+    unit: str = ""
+    missing: str = "not in this run"
+
+    @property
+    def verdict(self):
+        if not self.values:
+            return self.missing
+        value = statistics.median(self.values)
+        short = self.bound - value if self.side == "at least" else value - self.bound
+        if short <= 0:
+            return "held"
+        missed = f"missed by {short / self.bound:.0%}" if self.bound else f"missed by {short:g}"
+        low, high = spread(self.values)
+        return missed + (", within the spread" if low <= self.bound <= high else "")
+
+    @property
+    def measured(self):
+        if not self.values:
+            return "-"
+        low, high = spread(self.values)
+        text = figure(statistics.median(self.values))
+        return text + (f" ({figure(low)} to {figure(high)})" if len(self.values) > 1 else "")
+
+
+def spread(values):
+    """The quartiles: half of the rounds are between them."""
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def figure(value):
+    return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:.2f}"
+
+
+def goals(results, system_calls=None, allocations=None, cold=None):
+    """The last three are what `once` found; None where it did not look, a text where it could not."""
+    return [*_hello(results), *_connections(results), *_pages(results), *_once(system_calls, allocations, cold), *_files(results)]
+
+
+def _ratio(results, what, side, bound, key, above, below):
+    """`above` and `below` are (case, server) or (case, server, variant)."""
+    sides = [(*one, "")[:3] for one in (above, below)]
+    problems = [text for one in sides for text in results.problems.get(one[:2], [])]
+    missing = "not measured, see the notes of the case" if problems else "not in this run"
+    return Goal(what, side, bound, results.ratios(key, *sides), " x", missing)
+
+
+def _best(results, case, servers, key, choose):
+    """The server that did best in a case, if any was measured."""
+    medians = {name: results.median(case, name, key) for name in servers}
+    return choose((name for name in medians if medians[name] is not None), key=medians.get, default=None)
+
+
+def _hello(results):
+    hello, ours = "hello world, keep-alive x64", ("keep-alive-64", "kirsch")
+    for peer, bound in (("limit", 1.10), ("hyper", 1.0)):
+        yield _ratio(results, f"{hello}: CPU per request against {peer}", "at most", bound, "cpu", ours, (ours[0], peer))
+    for peer, bound in (("hyper", 1.0), ("actix-web", 1.0), ("tiny_http", 2), ("rouille", 2), ("cherrypy", 80)):
+        yield _ratio(results, f"{hello}: req/s against {peer}", "at least", bound, "rate", ours, (ours[0], peer))
+    for peer, bound in (("limit", 0.85), ("hyper", 1.0)):
+        yield _ratio(results, f"pipelined 16 deep: req/s against {peer}", "at least", bound, "rate",
+                     ("pipelined-16", "kirsch"), ("pipelined-16", peer))
+
+
+def _connections(results):
+    peers = [name for name in NAMES if name not in ("kirsch", "nginx")]
+    for count in (1, 64):
+        case = f"new-connection-{count}"
+        best = _best(results, case, peers, "rate", max) or "the best peer"
+        yield _ratio(results, f"new connection per request, `ab -c {count}`: req/s against the best peer, {best}".replace(", the best peer", ""),
+                     "at least", 1.0, "rate", (case, "kirsch"), (case, best))
+    case, none, many = "idle-10000", "none idle", f"{IDLE:,} idle"
+    before, after = (results.rounds(case, "kirsch", label) for label in (none, many))
+    memory = [(after[number].memory - before[number].memory) / IDLE for number in after if number in before]
+    yield Goal("user memory of an idle keep-alive connection", "at most", 1.0, memory, " KiB")
+    for suffix, how in (("", "as fast as they can"), ("-paced", "at a pace")):
+        yield _ratio(results, f"p99 of 50 connections beside {many}, {how}: against none idle", "at most", 1.10, "p99",
+                     (case + suffix, "kirsch", many), (case + suffix, "kirsch", none))
+    for suffix, how in (("", "as fast as they can"), ("-paced", "at a pace")):
+        sides = [("asleep-9-of-10" + suffix, "kirsch", label) for label in ("9 asleep", "free")]
+        yield _ratio(results, f"p99 of 64 connections with 9 of 10 workers asleep, {how}: against free", "at most", 1.5, "p99", *sides)
+
+
+def _pages(results):
+    hello, counter = (("session-counter", "kirsch", label) for label in ("hello world", "counter"))
+    yield _ratio(results, "session counter, implicit lock: req/s against hello world", "at least", 0.8, "rate", counter, hello)
+    yield _ratio(results, "the same: requests per CPU second against hello world", "at least", 0.8, "cpu", hello, counter)
+    cached, hello = (("cached", "kirsch", label) for label in ("cached", "hello world"))
+    yield _ratio(results, "page from the cache: CPU per request against hello world", "at most", 1.3, "cpu", cached, hello)
+
+
+def _once(system_calls, allocations, cold):
+    def looked(what, side, bound, found, value, unit=""):
+        if found is None or isinstance(found, str):
+            return Goal(what, side, bound, unit=unit, missing=found or "not in this run")
+        return Goal(what, side, bound, [value(found)], unit)
+    yield looked("system calls per keep-alive request, x64", "at most", 2.1, system_calls, lambda calls: sum(calls["kirsch"].values()))
+    yield looked("heap allocations for a plain page", "at most", 0, allocations, lambda count: count)
+    yield looked("crates in the tree of hello world, default features", "at most", 50, cold, lambda found: found[0]["kirsch"])
+    for profile in ("dev", "release"):
+        yield looked(f"cold build of hello world, profile {profile}: seconds against axum with tokio", "at most", 1.0, cold,
+                     lambda found, profile=profile: found[1][profile, "kirsch"] / found[1][profile, "axum"], " x")
+
+
+def _files(results):
+    for size, words, bound in (("1k", "1 KiB", 1.0), ("100k", "100 KiB", 0.9), ("10m", "10 MiB", 0.9)):
+        case = f"static-{size}"
+        best = _best(results, case, ("actix-web", "axum"), "cpu", min) or "actix-web"
+        named = {"actix-web": "actix-files", "axum": "tower-http"}[best]
+        for peer, name, least in (("nginx", "nginx", bound), (best, f"the better of actix-files and tower-http, {named}", 1.0)):
+            yield _ratio(results, f"file of {words}: requests per CPU second against {name}", "at least", least, "cpu",
+                         (case, peer), (case, "kirsch"))

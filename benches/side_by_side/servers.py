@@ -1,0 +1,225 @@
+"""What is measured: how each server is built, started and looked at before a load may ask it.
+
+A server that cannot be built or started is a problem to be shown, not the end of the run.
+"""
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import processes
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PEERS = ROOT / "benches" / "peers"
+# In the order of the tables. nginx serves files only.
+NAMES = [
+    "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
+]
+HELLO = b"Hello, World!"
+FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
+
+
+class Problem(Exception):
+    """What keeps a server, or one measurement of it, from being measured; in words for the report."""
+
+
+@dataclass
+class Target:
+    """A running server, as a load sees it."""
+
+    pid: int
+    port: int
+    load_core: int | None
+    seconds: int
+
+    @property
+    def address(self):
+        return "127.0.0.1", self.port
+
+    def connect(self):
+        return socket.create_connection(self.address, timeout=5)
+
+
+class Servers:
+    """The built servers; a context, for the folder that holds the files to serve and what nginx writes."""
+
+    def __init__(self, names):
+        self.names, self.problems = names, {}
+
+    def __enter__(self):
+        self.scratch = tempfile.TemporaryDirectory(prefix="kirsch-compare-")
+        self.folder = Path(self.scratch.name)
+        self.files = self.folder / "files"
+        self.files.mkdir()
+        for name, size in FILES.items():
+            (self.files / name).write_bytes(b"0123456789abcdef" * (size // 16))
+        return self
+
+    def __exit__(self, *_):
+        self.scratch.cleanup()
+
+    def build(self):
+        if "kirsch" in self.names:
+            self._cargo(["kirsch"], ["--bin", "testbed"], ROOT)
+        peers = [name for name in self.names if name not in ("kirsch", "cherrypy", "nginx")]
+        if peers:
+            self._cargo(peers, [word for name in peers for word in ("-p", package(name))], PEERS)
+        if "cherrypy" in self.names:
+            self._cherrypy()
+        if "nginx" in self.names and not shutil.which("nginx"):
+            self.problems["nginx"] = "is missing; on Debian: apt-get install nginx-light"
+
+    def _cargo(self, names, arguments, folder):
+        command = ["cargo", "build", "--release", *arguments]
+        say(f"building in {folder}: {' '.join(command)}")
+        finished = processes.run(command, timeout=3600, cwd=folder)
+        if finished.returncode:
+            print(finished.stderr, file=sys.stderr)
+            for name in names:
+                self.problems[name] = f"was not built: {processes.last_line(finished.stderr)}"
+
+    def _cherrypy(self):
+        environment = target_folder(PEERS) / "cherrypy"
+        python = environment / "bin" / "python"
+        if processes.run([sys.executable, "-m", "venv", environment]).returncode:
+            self.problems["cherrypy"] = "has no virtual environment; on Debian: apt-get install python3-venv"
+        elif processes.run([python, "-c", "import cherrypy"]).returncode:
+            say("installing CherryPy from PyPI")
+            finished = processes.run([python, "-m", "pip", "install", "--quiet", "cherrypy"], timeout=600)
+            if finished.returncode:
+                self.problems["cherrypy"] = (f"was not installed ({processes.last_line(finished.stderr)}); "
+                                             f"with a network: {python} -m pip install cherrypy")
+
+    def command(self, name, port, files):
+        """`files`: whether the server has to serve them."""
+        if name == "kirsch":
+            return [target_folder(ROOT) / "release/testbed", "--port", port] + (["--static", self.files] if files else [])
+        if name == "cherrypy":
+            return [target_folder(PEERS) / "cherrypy/bin/python", PEERS / "cherrypy/hello.py", port]
+        if name == "nginx":
+            config = self.folder / f"nginx-{port}.conf"
+            config.write_text(nginx_config(self.folder, self.files, port))
+            return ["nginx", "-p", self.folder, "-c", config, "-e", self.folder / "nginx.log"]
+        return [target_folder(PEERS) / "release" / package(name), port] + ([self.files] if files else [])
+
+    @contextlib.contextmanager
+    def running(self, name, *, pinned, seconds, path):
+        """A fresh server that answers `path`, on the first core if `pinned`; the load belongs on the second."""
+        if name in self.problems:
+            raise Problem(self.problems[name])
+        cores = processes.cores()
+        server_core, load_core = (cores[0], cores[1]) if pinned and len(cores) > 1 else (None, None)
+        port = free_port()
+        with tempfile.TemporaryFile() as said:
+            command = processes.on_core(server_core) + self.command(name, port, path.startswith("/static/"))
+            server = processes.start(command, stdout=said, stderr=said)
+            try:
+                wait_for(server, port, said)
+                look_at(port, path)
+                yield Target(server.pid, port, load_core, seconds)
+                if server.poll() is not None:
+                    raise Problem(f"ended under load with status {server.returncode}: {last_words(said)}")
+            finally:
+                server.kill()
+                server.wait()
+
+
+def package(name):
+    return "peer-" + name.replace("_", "-")
+
+
+_target_folders = {}
+
+
+def target_folder(workspace):
+    """Where cargo puts what it builds, also with CARGO_TARGET_DIR or a configured folder."""
+    if workspace not in _target_folders:
+        command = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
+        _target_folders[workspace] = Path(json.loads(processes.run(command, cwd=workspace).stdout)["target_directory"])
+    return _target_folders[workspace]
+
+
+def nginx_config(folder, files, port):
+    """nginx at its best for files: sendfile, open files kept, no access log. One process, as one worker on one core would be."""
+    temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    return f"""daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+{temporary}
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  open_file_cache max=1000 inactive=60s;
+  open_file_cache_valid 60s;
+  keepalive_requests 1000000000;
+  default_type application/octet-stream;
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location /static/ {{ alias {files}/; }}
+  }}
+}}
+"""
+
+
+def look_at(port, path):
+    """One honest answer before the measurement, and a third of a second to get warm."""
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(8)]
+    try:
+        end, turn = time.monotonic() + 0.3, 0
+        while turn < len(connections) or time.monotonic() < end:
+            connection = connections[turn % len(connections)]
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            turn += 1
+            if answer.status != 200:
+                raise Problem(f"does not serve {path} (status {answer.status})")
+            wrong = body != HELLO if path == "/" else len(body) != FILES.get(Path(path).name, len(body))
+            if wrong:
+                raise Problem(f"answers {path} with {len(body)} bytes that were not asked for")
+    except (OSError, http.client.HTTPException) as error:
+        raise Problem(f"does not answer {path}: {error!r}") from error
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(server, port, said):
+    end = time.monotonic() + 10
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.01)
+    raise Problem(f"did not start: {last_words(said)}")
+
+
+def last_words(said):
+    # The server shares the file's position, so it must not move.
+    return first_complaint(os.pread(said.fileno(), 1 << 16, 0).decode(errors="replace"))
+
+
+def first_complaint(text):
+    """The first line that is more than a greeting."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Serving on")]
+    return lines[0] if lines else "it said nothing"
+
+
+def say(text):
+    print(text, file=sys.stderr)
