@@ -1,6 +1,6 @@
 """What is asked of a server: a load is a function of a target and extra words that returns what it saw, as `Measured`.
 
-A setting is what goes on around a load: a context that is entered before the accounting starts, and that yields the extra words.
+A setting is what goes on around a load: a context that is entered before the accounting starts, and that yields an `Around`.
 
 wrk's percentiles: wrk adds, for each answer that took longer than twice the usual, the answers that would have been asked for meanwhile. That
 is right with one request at a time on each connection. With several it is not (there are figures below the smallest that was seen), so
@@ -11,7 +11,7 @@ import re
 import select
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import processes
@@ -53,7 +53,7 @@ def wrk(connections, path="/", script="report.lua"):
 def ab(connections):
     def load(target, words=()):
         with tempfile.NamedTemporaryFile() as percentages:
-            command = ["ab", "-q", "-r", "-t", target.seconds, "-n", 1_000_000, "-c", connections, "-e", percentages.name]
+            command = ["ab", "-q", "-r", "-s", 5, "-t", target.seconds, "-n", 1_000_000, "-c", connections, "-e", percentages.name]
             finished = processes.run(processes.on_core(target.load_core) + command + [f"http://127.0.0.1:{target.port}/"])
             return parse_ab(finished.stdout, finished.stderr, Path(percentages.name).read_text())
     load.path = "/"
@@ -65,7 +65,8 @@ def parse_wrk(text, complaint="", latencies=True):
         return number(rf"latency {re.escape(percent)} ([\d.]+) ms", text) if latencies else None
     requests = number(r"(\d+) requests in", text)
     if not requests:
-        raise Problem(f"wrk got no answer: {processes.last_line(complaint or text)}")
+        errors = re.search(r"Socket errors: .*", text)
+        raise Problem(f"answers nothing: wrk says {errors[0] if errors else processes.last_line(complaint)!r}")
     errors = sum(int(count) for count in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
     errors += int(number(r"Non-2xx or 3xx responses: (\d+)", text) or 0)
     return Measured(int(requests), number(r"Requests/sec:\s+([\d.]+)", text), latency("50"), latency("99"), latency("99.9"), errors)
@@ -75,7 +76,7 @@ def parse_ab(text, complaint, percentages):
     """`percentages`: what `ab -e` writes, lines of percent and milliseconds; its own report rounds to whole ones."""
     requests = number(r"Complete requests:\s+(\d+)", text)
     if not requests:
-        raise Problem(f"ab got no answer: {processes.last_line(complaint or text)}")
+        raise Problem(f"answers nothing: ab says {processes.last_line(complaint)!r}")
     errors = sum(int(number(rf"{kind}:\s+(\d+)", text) or 0) for kind in ("Failed requests", "Non-2xx responses"))
     rate = number(r"Requests per second:\s+([\d.]+)", text)
     return Measured(int(requests), rate, number(r"(?m)^50,([\d.]+)", percentages), number(r"(?m)^99,([\d.]+)", percentages), None, errors)
@@ -86,9 +87,24 @@ def number(pattern, text):
     return float(found[1]) if found else None
 
 
+@dataclass
+class Around:
+    """The extra words for the load, and connections that have to stay open and silent until it has ended."""
+
+    words: list = field(default_factory=list)
+    held: list = field(default_factory=list)
+
+    def lost(self):
+        """How many of them have ended, or have something to read."""
+        with select.epoll() as poll:
+            for peer in self.held:
+                poll.register(peer, select.EPOLLIN | select.EPOLLRDHUP)
+            return len(poll.poll(0, max(1, len(self.held))))
+
+
 @contextlib.contextmanager
 def nothing(_target):
-    yield ()
+    yield Around()
 
 
 def asleep(sleepers):
@@ -100,9 +116,7 @@ def asleep(sleepers):
             for peer in held:
                 peer.sendall(b"GET /sleep?ms=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % ((target.seconds + 30) * 1000))
             time.sleep(0.2)
-            yield ()
-            if spoke := readable(held):
-                raise Problem(f"{spoke} of {sleepers} sleepers did not sleep to the end")
+            yield Around(held=held)
     return setting
 
 
@@ -118,14 +132,12 @@ def idle(connections):
                 held.append(peer)
                 if not peer.recv(4096).startswith(b"HTTP/1.1 200"):
                     raise Problem(f"answers no more than {len(held) - 1} idle connections")
-            yield ()
-            if ended := readable(held):
-                raise Problem(f"closed {ended} of {connections} idle connections")
+            yield Around(held=held)
     return setting
 
 
 def sessions(count, path):
-    """Yields the cookies of so many new sessions."""
+    """The words are the cookies of so many new sessions."""
     @contextlib.contextmanager
     def setting(target):
         cookies = []
@@ -136,13 +148,5 @@ def sessions(count, path):
                 if not found:
                     raise Problem(f"gives no session cookie at {path}")
                 cookies.append(found[1].decode())
-        yield cookies
+        yield Around(words=cookies)
     return setting
-
-
-def readable(peers):
-    """How many have something to read, or have ended."""
-    with select.epoll() as poll:
-        for peer in peers:
-            poll.register(peer, select.EPOLLIN | select.EPOLLRDHUP)
-        return len(poll.poll(0, len(peers)))

@@ -23,9 +23,11 @@ class Results:
             self.measured.setdefault((case, server, label), {})[number] = measured
 
     def complain(self, case, server, problem):
-        known = self.problems.setdefault((case, server), [])
-        if problem not in known:
-            known.append(problem)
+        self.problems.setdefault((case, server), []).append(problem)
+
+    def gave_up(self, case, server):
+        """Two failures, and no more time is spent."""
+        return len(self.problems.get((case, server), [])) > 1
 
     def rounds(self, case, server, label=""):
         return self.measured.get((case, server, label), {})
@@ -47,6 +49,8 @@ def measure_all(plan, rounds, seconds, servers):
     for number in range(rounds):
         for place, (case, name) in enumerate(plan):
             progress(number * len(plan) + place, total, begin, f"round {number + 1}: {case.name} {name}")
+            if results.gave_up(case.name, name):
+                continue
             try:
                 results.add(case.name, name, number, measure(case, name, seconds, servers))
             except (Problem, OSError, subprocess.TimeoutExpired) as problem:
@@ -61,12 +65,16 @@ def measure(case, name, seconds, servers):
     found = {}
     with servers.running(name, pinned=case.pinned, seconds=seconds, path=case.path) as target:
         for variant in case.variants:
-            with variant.setting(target) as words:
+            with variant.setting(target) as around:
                 before = processes.Processor(target.pid)
-                measured = variant.load(target, words)
+                measured = variant.load(target, around.words)
                 user, system = processes.Processor(target.pid).since(before)
                 measured.user, measured.system = (part / measured.requests * 1e6 for part in (user, system))
                 measured.memory = processes.resident(target.pid)
+                lost = around.lost()
+            if lost > len(around.held) / 10:
+                raise Problem(f"lost {lost} of {len(around.held)} connections that the load goes on beside")
+            measured.errors += lost
             found[variant.label] = measured
     return found
 

@@ -32,10 +32,12 @@ def calls_table(found):
 
 
 def cold_table(found):
-    crates, seconds = found
+    crates, builds = found
     lines = ["### Cold build of hello world", "", "Default features, downloads there, nothing built; hello world itself is counted.", "",
-             "| | crates | dev, s | release, s |", "|---|---:|---:|---:|"]
-    lines += [f"| {name} | {crates[name]} | {seconds['dev', name]:.0f} | {seconds['release', name]:.0f} |" for name in crates]
+             "| | crates | dev, s | CPU, s | release, s | CPU, s |", "|---|---:|---:|---:|---:|---:|"]
+    for name in crates:
+        figures = [f"{figure:.0f}" for profile in ("dev", "release") for figure in builds[profile, name]]
+        lines.append(f"| {' | '.join([name, str(crates[name]), *figures])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +49,7 @@ def case_table(case, names, results):
              "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
     problems = []
     for name in names:
-        problems += [f"* {name} {text}" for text in results.problems.get((case.name, name), [])]
+        problems += [f"* {name} {text}" for text in dict.fromkeys(results.problems.get((case.name, name), []))]
         for variant in case.variants:
             rounds = results.rounds(case.name, name, variant.label)
             if not rounds:

@@ -128,8 +128,8 @@ class Numbers(unittest.TestCase):
             for server in case.servers:
                 found = {variant.label: loads.Measured(1, 1.0, 1.0, 1.0, 1.0, 0, 1.0, 1.0, 1) for variant in case.variants}
                 results.add(case.name, server, 0, found)
-        calls, cold = {"kirsch": {"read": 1.0}}, ({"kirsch": 45}, dict.fromkeys([("dev", "kirsch"), ("dev", "axum"),
-                                                                                ("release", "kirsch"), ("release", "axum")], 9.0))
+        profiles = [(profile, name) for profile in ("dev", "release") for name in ("kirsch", "axum")]
+        calls, cold = {"kirsch": {"read": 1.0}}, ({"kirsch": 45}, dict.fromkeys(profiles, (9.0, 17.0)))
         self.assertTrue(all(goal.values for goal in numbers.goals(results, calls, 0, cold)))
 
 
@@ -147,6 +147,10 @@ class Report(unittest.TestCase):
             results.complain("c", "kirsch", "did not start: no")
         lines = report.case_table(self.case, ["limit", "kirsch"], results).splitlines()
         self.assertEqual(lines[-2:], ["", "* kirsch did not start: no"])
+
+    def test_cold_builds_show_time_and_work(self):
+        builds = {("dev", "kirsch"): (9.2, 17.0), ("release", "kirsch"): (12.0, 23.8)}
+        self.assertEqual(report.cold_table(({"kirsch": 45}, builds)).splitlines()[-1], "| kirsch | 45 | 9 | 17 | 12 | 24 |")
 
     def test_the_plot_has_a_bar_for_each_server(self):
         picture = report.plot("c", ["limit", "kirsch"], results_of(limit=[1], kirsch=[1]))
