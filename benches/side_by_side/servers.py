@@ -67,23 +67,23 @@ class Servers:
 
     def build(self):
         if "kirsch" in self.names:
-            self._cargo(["kirsch"], ["--bin", "testbed"], ROOT)
-        peers = [name for name in self.names if name not in ("kirsch", "cherrypy", "nginx")]
-        if peers:
-            self._cargo(peers, [word for name in peers for word in ("-p", package(name))], PEERS)
+            self._cargo("kirsch", ["--bin", "testbed"], ROOT)
+        # One by one, so that each has the features that it asks for, not also those of the others.
+        for name in self.names:
+            if name not in ("kirsch", "cherrypy", "nginx"):
+                self._cargo(name, ["-p", package(name)], PEERS)
         if "cherrypy" in self.names:
             self._cherrypy()
         if "nginx" in self.names and not shutil.which("nginx"):
             self.problems["nginx"] = "is missing; on Debian: apt-get install nginx-light"
 
-    def _cargo(self, names, arguments, folder):
+    def _cargo(self, name, arguments, folder):
         command = ["cargo", "build", "--release", *arguments]
-        say(f"building in {folder}: {' '.join(command)}")
+        say(f"building {name}: {' '.join(command)}")
         finished = processes.run(command, timeout=3600, cwd=folder)
         if finished.returncode:
             print(finished.stderr, file=sys.stderr)
-            for name in names:
-                self.problems[name] = f"was not built: {processes.last_line(finished.stderr)}"
+            self.problems[name] = f"was not built: {processes.last_line(finished.stderr)}"
 
     def _cherrypy(self):
         environment = target_folder(PEERS) / "cherrypy"
