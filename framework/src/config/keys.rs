@@ -30,7 +30,7 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
     },
     Key {
         name: "connections",
-        what: "most open connections; \"auto\" is what the descriptor limit allows, at most 10,000",
+        what: "most open connections; \"auto\" is what the descriptor limit allows, at most 16,384",
         set: |settings, value| put(&mut settings.connections, optional(value, "auto", at_least_one)),
         show: |settings| show_optional(settings.connections, "auto"),
     },

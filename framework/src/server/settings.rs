@@ -13,7 +13,7 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     /// `server.threads`: how many workers run handlers (default 10, CherryPy's `thread_pool`).
     pub threads: usize,
-    /// `server.connections`: most open connections (default: what the descriptor limit allows, at most 10,000).
+    /// `server.connections`: most open connections (default: what the descriptor limit allows, at most 16,384).
     pub connections: Option<usize>,
     /// `server.backlog`: connections that the kernel keeps waiting (default 1024).
     pub backlog: u32,
@@ -44,7 +44,7 @@ pub struct ServerSettings {
 }
 
 /// No more connections than this by default: a number that a default kernel serves without tuning.
-const MOST_CONNECTIONS: usize = 10_000;
+const MOST_CONNECTIONS: usize = 16_384;
 
 impl ServerSettings {
     /// Refuses what cannot work.
