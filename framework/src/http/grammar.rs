@@ -21,11 +21,15 @@ pub(super) const fn is_field_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// Whether `byte` is white space within a line: space or HTAB.
+pub(super) const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 /// `value` without the spaces and tabs around it.
 pub(super) fn trim(value: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let Some(start) = value.iter().position(|byte| !is_space(byte)) else { return &[] };
-    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    let Some(start) = value.iter().position(|&byte| !is_space(byte)) else { return &[] };
+    let end = value.iter().rposition(|&byte| !is_space(byte)).map_or(start, |last| last + 1);
     &value[start..end]
 }
 

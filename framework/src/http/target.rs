@@ -4,6 +4,7 @@
 //! is refused, since it makes sense for proxies only. Nothing is decoded here.
 
 use super::Refusal;
+use super::scan;
 use ::http::Method;
 use std::net::Ipv6Addr;
 
@@ -22,7 +23,7 @@ impl<'a> Target<'a> {
             return Err(Refusal::ConnectRefused);
         }
         // Most targets are a path and nothing else, which one search tells.
-        if target.first() == Some(&b'/') && memchr::memchr3(b'?', b'#', b'\\', target).is_none() {
+        if target.first() == Some(&b'/') && !scan::contains_any(target, [b'?', b'#', b'\\']) {
             return Ok(Self { authority: None, path: target, query: None });
         }
         if memchr::memchr(b'#', target).is_some() {
@@ -85,8 +86,8 @@ fn is_ipv6(text: &[u8]) -> bool {
 fn host_name_length(text: &[u8]) -> usize {
     let mut length = 0;
     loop {
+        length += text[length..].iter().take_while(|&&byte| HOST_NAME[byte as usize]).count();
         match &text[length..] {
-            [byte, ..] if HOST_NAME[*byte as usize] => length += 1,
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => length += 3,
             _ => return length,
         }
