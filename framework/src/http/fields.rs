@@ -4,7 +4,7 @@
 //! recognised once, while the table is filled, so that asking for them later is one array access.
 
 use super::Refusal;
-use super::grammar::{is_name, is_space, is_token, is_token_byte};
+use super::grammar::{is_name, is_space, is_token};
 use super::scan;
 use super::span::Span;
 
@@ -32,7 +32,7 @@ pub(super) enum KnownName {
 impl KnownName {
     const COUNT: usize = Self::UserAgent as usize + 1;
 
-    /// The known name that `name` is, in any case. Length and first letter leave one candidate.
+    /// The known name that `name`, which has no control bytes, is in any case. Length and first letter leave one candidate.
     fn recognise(name: &[u8]) -> Option<Self> {
         let first = name.first()?.to_ascii_lowercase();
         let (candidate, text) = match (name.len(), first) {
@@ -97,8 +97,10 @@ impl FieldTable {
 
     /// Reads the line that begins at `start`: `name:`, the value between spaces and tabs, CRLF. Returns the start of the next line.
     fn read_line(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
-        let colon = start + bytes[start..].iter().position(|&byte| !is_token_byte(byte))?;
-        if colon == start || bytes[colon] != b':' {
+        let colon = scan::end_of_name(bytes, start)?;
+        let name = &bytes[start..colon];
+        let known = KnownName::recognise(name);
+        if bytes[colon] != b':' || (known.is_none() && !is_token(name)) {
             return None;
         }
         let mut end = scan::control(bytes, colon + 1)?;
@@ -108,11 +110,9 @@ impl FieldTable {
         if bytes[end..].get(..2)? != b"\r\n" {
             return None;
         }
-        let name = &bytes[start..colon];
-        let known = KnownName::recognise(name);
         // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a proxy that they
         // trust. No field in use has one, so such fields are dropped, as nginx does.
-        if known.is_some() || !name.contains(&b'_') {
+        if known.is_some() || !scan::contains_any(name, [b'_']) {
             let (mut first, mut last) = (colon + 1, end);
             while first < last && is_space(bytes[first]) {
                 first += 1;

@@ -19,6 +19,12 @@ pub(super) fn control(bytes: &[u8], start: usize) -> Option<usize> {
     find(bytes, start, |word| below(word, 0x20) | equal(word, 0x7f), |byte| byte.is_ascii_control())
 }
 
+/// Where the first colon, space or ASCII control byte is, from `start` on.
+pub(super) fn end_of_name(bytes: &[u8], start: usize) -> Option<usize> {
+    let is_end = |byte: u8| byte == b':' || byte == b' ' || byte.is_ascii_control();
+    find(bytes, start, |word| below(word, 0x21) | equal(word, b':') | equal(word, 0x7f), is_end)
+}
+
 /// Whether one of these is among `bytes`.
 pub(super) fn contains_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> bool {
     let marks = |word| wanted.iter().fold(0, |marks, &byte| marks | equal(word, byte));
@@ -29,16 +35,16 @@ pub(super) fn contains_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> boo
 /// that of the first wanted one; those above may be wrong.
 #[inline]
 fn find(bytes: &[u8], start: usize, marks: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
-    let mut words = bytes.get(start..)?.chunks_exact(8);
+    let (words, rest) = bytes.get(start..)?.as_chunks();
     let mut at = start;
-    for word in words.by_ref() {
-        let marked = marks(u64::from_le_bytes(word.try_into().expect("chunks of eight")));
+    for word in words {
+        let marked = marks(u64::from_le_bytes(*word));
         if marked != 0 {
             return Some(at + marked.trailing_zeros() as usize / 8);
         }
         at += 8;
     }
-    words.remainder().iter().position(|&byte| is(byte)).map(|offset| at + offset)
+    rest.iter().position(|&byte| is(byte)).map(|offset| at + offset)
 }
 
 const ONES: u64 = u64::MAX / 255;
@@ -69,11 +75,13 @@ mod tests {
                         text[place] = byte;
                         text[place + 1..].fill(behind);
                         for start in 0..=place {
-                            let naive = |is: fn(u8) -> bool| {
-                                text[start..].iter().position(|&byte| is(byte)).map(|offset| start + offset)
+                            let naive = |is: fn(&u8) -> bool| {
+                                text[start..].iter().position(is).map(|offset| start + offset)
                             };
-                            assert_eq!(line_feed(&text, start), naive(|byte| byte == b'\n'), "{text:?}");
+                            assert_eq!(line_feed(&text, start), naive(|byte| *byte == b'\n'), "{text:?}");
                             assert_eq!(not_graphic(&text, start), naive(|byte| !byte.is_ascii_graphic()), "{text:?}");
+                            let is_end = |byte: &u8| *byte == b':' || !byte.is_ascii_graphic() && byte.is_ascii();
+                            assert_eq!(end_of_name(&text, start), naive(is_end), "{text:?}");
                             assert_eq!(control(&text, start), naive(|byte| byte.is_ascii_control()), "{text:?}");
                         }
                         let naive = text.iter().any(|byte| b"?#".contains(byte));
