@@ -151,6 +151,12 @@ impl RequestHead {
         if self.path.is_empty() && !self.target.is_empty() { "/" } else { self.path.text(&self.bytes) }
     }
 
+    /// The request line up to the end of the path, as sent: `GET /path`.
+    pub(crate) fn method_and_path(&self) -> &[u8] {
+        let end = if self.path.is_empty() { self.target } else { self.path };
+        Span::new(0, end.end()).of(&self.bytes)
+    }
+
     /// The query as sent, without its `?`; `None` when there is no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {

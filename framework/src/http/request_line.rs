@@ -16,14 +16,17 @@ pub(super) struct RequestLine<'a> {
 impl<'a> RequestLine<'a> {
     /// Takes a line without its CRLF apart.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
-        let malformed = || if line.contains(&b'\r') { Refusal::BareCarriageReturn } else { Refusal::MalformedRequestLine };
+        let malformed =
+            || if line.contains(&b'\r') { Refusal::BareCarriageReturn } else { Refusal::MalformedRequestLine };
         let (method, rest) = split_at_space(line).ok_or_else(malformed)?;
         let method = parse_method(method).ok_or_else(malformed)?;
         let (target, rest) = rest.split_at(scan::not_graphic(rest, 0).unwrap_or(rest.len()));
         let version = match rest {
             b" HTTP/1.1" => Version::HTTP_11,
             b" HTTP/1.0" => Version::HTTP_10,
-            [b' ', version @ ..] if is_version(version) && !target.is_empty() => return Err(Refusal::UnsupportedVersion),
+            [b' ', version @ ..] if is_version(version) && !target.is_empty() => {
+                return Err(Refusal::UnsupportedVersion);
+            }
             [b' ', ..] | [] => return Err(malformed()),
             _ if rest.contains(&b' ') && !rest.contains(&b'\r') => return Err(Refusal::MalformedTarget),
             _ => return Err(malformed()),

@@ -75,9 +75,8 @@ mod tests {
                         text[place] = byte;
                         text[place + 1..].fill(behind);
                         for start in 0..=place {
-                            let naive = |is: fn(&u8) -> bool| {
-                                text[start..].iter().position(is).map(|offset| start + offset)
-                            };
+                            let naive =
+                                |is: fn(&u8) -> bool| text[start..].iter().position(is).map(|offset| start + offset);
                             assert_eq!(line_feed(&text, start), naive(|byte| *byte == b'\n'), "{text:?}");
                             assert_eq!(not_graphic(&text, start), naive(|byte| !byte.is_ascii_graphic()), "{text:?}");
                             let is_end = |byte: &u8| *byte == b':' || !byte.is_ascii_graphic() && byte.is_ascii();
