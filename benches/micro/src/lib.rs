@@ -85,11 +85,8 @@ impl Line {
         let date = dates.render(784_111_777);
         write_response_head(output, response.status(), date, response.headers(), framing, Persistence::Implied);
         output.extend_from_slice(content);
-        let delivery = Delivery {
-            body_bytes: content.len() as u64,
-            complete: true,
-            duration: exchange.request.received().elapsed(),
-        };
+        let delivery =
+            Delivery { body_bytes: content.len() as u64, complete: true, received: exchange.request.received() };
         application.end(exchange, &delivery);
         exchange.clear();
         output

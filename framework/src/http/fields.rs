@@ -1,12 +1,12 @@
 //! The fields of a request head: a table of offsets, with an index of the names that servers and tools ask for.
 //!
-//! `httparse` takes the lines apart; whoever calls has made sure that every LF follows a CR. The names in [`KnownName`]
-//! are recognised once, while the table is filled, so that asking for them later is one array access.
+//! Whoever calls has found the end of the head, and made sure that every LF follows a CR. The names in [`KnownName`] are
+//! recognised once, while the table is filled, so that asking for them later is one array access.
 
 use super::Refusal;
-use super::grammar::{is_field_value_byte, is_name, is_token};
+use super::grammar::{is_name, is_space, is_token};
+use super::scan;
 use super::span::Span;
-use httparse::{EMPTY_HEADER, Header, Status};
 
 /// Names that are found without a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) enum KnownName {
 impl KnownName {
     const COUNT: usize = Self::UserAgent as usize + 1;
 
-    /// The known name that `name` is, in any case. Length and first letter leave one candidate.
+    /// The known name that `name`, which has no control bytes, is in any case. Length and first letter leave one candidate.
     fn recognise(name: &[u8]) -> Option<Self> {
         let first = name.first()?.to_ascii_lowercase();
         let (candidate, text) = match (name.len(), first) {
@@ -76,52 +76,58 @@ struct Entry {
 
 impl FieldTable {
     pub(super) fn clear(&mut self) {
-        if !self.entries.is_empty() {
-            *self = Self { entries: std::mem::take(&mut self.entries), ..Self::default() };
-            self.entries.clear();
-        }
+        self.entries.clear();
+        self.known = [0; KnownName::COUNT];
+        self.repeated = 0;
     }
 
-    /// Fills the table from `block`, a part of `bytes` that reaches from the first field line to the blank line.
-    pub(super) fn read(&mut self, bytes: &[u8], block: &[u8], limit: usize) -> Result<(), Refusal> {
-        // Most heads have few fields, and clearing the array for a hundred costs more than parsing ten.
-        const FEW: usize = 24;
-        const MANY: usize = 100;
-        let fits = self.read_into(&mut [EMPTY_HEADER; FEW][..limit.min(FEW)], bytes, block)?
-            || (limit > FEW && self.read_into(&mut [EMPTY_HEADER; MANY][..limit.min(MANY)], bytes, block)?)
-            || (limit > MANY && {
-                // No field is shorter than `a:` and CRLF.
-                let most = limit.min(block.len() / 4);
-                self.read_into(&mut vec![EMPTY_HEADER; most], bytes, block)?
-            });
-        if fits { Ok(()) } else { Err(Refusal::TooManyFields { limit }) }
-    }
-
-    /// Whether `headers` had room for all fields.
-    fn read_into<'a>(&mut self, headers: &mut [Header<'a>], bytes: &[u8], block: &'a [u8]) -> Result<bool, Refusal> {
-        match httparse::parse_headers(block, headers) {
-            Ok(Status::Complete((used, fields))) if used == block.len() => {
-                for field in fields {
-                    self.push(bytes, field);
-                }
-                Ok(true)
+    /// Fills the table from the head `bytes`, whose first field line begins at `start` and which ends with a blank line.
+    pub(super) fn read(&mut self, bytes: &[u8], start: usize, limit: usize) -> Result<(), Refusal> {
+        let mut at = start;
+        let mut lines = 0;
+        while bytes[at..] != *b"\r\n" {
+            if lines == limit {
+                return Err(Refusal::TooManyFields { limit });
             }
-            Err(httparse::Error::TooManyHeaders) => Ok(false),
-            _ => Err(broken_rule(block)),
+            lines += 1;
+            at = self.read_line(bytes, at).ok_or_else(|| broken_rule(&bytes[at..]))?;
         }
+        Ok(())
     }
 
-    fn push(&mut self, bytes: &[u8], field: &Header<'_>) {
+    /// Reads the line that begins at `start`: `name:`, the value between spaces and tabs, CRLF. Returns the start of the next line.
+    fn read_line(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
+        let colon = scan::end_of_name(bytes, start)?;
+        let name = &bytes[start..colon];
+        let known = KnownName::recognise(name);
+        if bytes[colon] != b':' || (known.is_none() && !is_token(name)) {
+            return None;
+        }
+        let mut end = scan::control(bytes, colon + 1)?;
+        while bytes[end] == b'\t' {
+            end = scan::control(bytes, end + 1)?;
+        }
+        if bytes[end..].get(..2)? != b"\r\n" {
+            return None;
+        }
         // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a proxy that they
         // trust. No field in use has one, so such fields are dropped, as nginx does.
-        if field.name.as_bytes().contains(&b'_') {
-            return;
+        if known.is_some() || !scan::contains_any(name, [b'_']) {
+            let (mut first, mut last) = (colon + 1, end);
+            while first < last && is_space(bytes[first]) {
+                first += 1;
+            }
+            while first < last && is_space(bytes[last - 1]) {
+                last -= 1;
+            }
+            self.push(Span::new(start, colon), Span::new(first, last), known);
         }
-        let name = Span::within(bytes, field.name.as_bytes());
-        // An empty value of httparse need not lie within the block.
-        let value = if field.value.is_empty() { Span::default() } else { Span::within(bytes, field.value) };
+        Some(end + 2)
+    }
+
+    fn push(&mut self, name: Span, value: Span, known: Option<KnownName>) {
         self.entries.push(Entry { name, value });
-        if let Some(known) = KnownName::recognise(field.name.as_bytes()) {
+        if let Some(known) = known {
             let slot = &mut self.known[known as usize];
             if *slot == 0 {
                 *slot = u32::try_from(self.entries.len()).expect("a head is limited to less than 4 GiB");
@@ -168,29 +174,21 @@ impl FieldTable {
     }
 }
 
-/// Names the first rule that `block` breaks, once it is known that it breaks one.
-fn broken_rule(block: &[u8]) -> Refusal {
-    for line in block.split(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if memchr::memchr(b'\r', line).is_some() {
-            return Refusal::BareCarriageReturn;
-        }
-        match line.first() {
-            None => continue,
-            Some(b' ' | b'\t') => return Refusal::FoldedField,
-            Some(_) => {}
-        }
-        let Some(colon) = memchr::memchr(b':', line) else { return Refusal::MalformedFieldName };
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if matches!(name.last(), Some(b' ' | b'\t')) {
-            return Refusal::SpaceBeforeColon;
-        }
-        if !is_token(name) {
-            return Refusal::MalformedFieldName;
-        }
-        if !value.iter().all(|&byte| is_field_value_byte(byte)) {
-            return Refusal::ControlByteInField;
-        }
+/// Names the rule that the first line of `lines` breaks, once it is known that it breaks one.
+#[cold]
+fn broken_rule(lines: &[u8]) -> Refusal {
+    let line = lines.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.contains(&b'\r') {
+        return Refusal::BareCarriageReturn;
     }
-    Refusal::MalformedFieldName
+    if line.first().is_some_and(|&byte| is_space(byte)) {
+        return Refusal::FoldedField;
+    }
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return Refusal::MalformedFieldName };
+    let name = &line[..colon];
+    if name.last().is_some_and(|&byte| is_space(byte)) {
+        return Refusal::SpaceBeforeColon;
+    }
+    if is_token(name) { Refusal::ControlByteInField } else { Refusal::MalformedFieldName }
 }

@@ -10,6 +10,7 @@
 use super::fields::{FieldTable, KnownName};
 use super::grammar::{is_token_byte, trim};
 use super::request_line::RequestLine;
+use super::scan;
 use super::span::Span;
 use super::target::{Target, is_authority};
 use super::{Framing, Refusal};
@@ -96,21 +97,16 @@ impl RequestHead {
     /// # Errors
     /// A [`Refusal`] names the rule that the head breaks; the connection must end.
     pub fn read(&mut self, input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
-        self.clear();
-        match find_head(input, searched, limits) {
-            Ok(None) => Ok(None),
-            Ok(Some((start, end))) => match self.check(&input[start..end], limits) {
-                Ok(()) => Ok(Some(end)),
-                Err(refusal) => {
-                    self.recognise(input);
-                    Err(refusal)
-                }
-            },
-            Err(refusal) => {
-                self.recognise(input);
-                Err(refusal)
-            }
+        let outcome = find_head(input, searched, limits).and_then(|found| match found {
+            Some((start, end)) => self.check(&input[start..end], limits).map(|()| Some(end)),
+            None => Ok(None),
+        });
+        match outcome {
+            Ok(Some(_)) => {}
+            Ok(None) => self.clear(),
+            Err(_) => self.recognise(input),
         }
+        outcome
     }
 
     /// Empties the head and keeps its buffers.
@@ -153,6 +149,12 @@ impl RequestHead {
     #[must_use]
     pub fn path(&self) -> &str {
         if self.path.is_empty() && !self.target.is_empty() { "/" } else { self.path.text(&self.bytes) }
+    }
+
+    /// The request line up to the end of the path, as sent: `GET /path`.
+    pub(crate) fn method_and_path(&self) -> &[u8] {
+        let end = if self.path.is_empty() { self.target } else { self.path };
+        Span::new(0, end.end()).of(&self.bytes)
     }
 
     /// The query as sent, without its `?`; `None` when there is no `?`.
@@ -237,14 +239,16 @@ impl RequestHead {
         self.expects_continue
     }
 
-    /// Copies a complete head and checks all rules that need the whole of it.
+    /// Copies a complete head in place of the last one and checks all rules that need the whole of it.
     fn check(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
+        self.bytes.clear();
         self.bytes.extend_from_slice(head);
         let bytes = &self.bytes[..];
-        let line_end = memchr::memchr(b'\n', bytes).map_or(0, |end| end - 1);
+        let line_end = scan::line_feed(bytes, 0).map_or(0, |end| end - 1);
         let line = RequestLine::parse(&bytes[..line_end])?;
         let target = Target::parse(&line.method, line.target)?;
-        self.fields.read(bytes, &bytes[line_end + 2..], limits.fields)?;
+        self.fields.clear();
+        self.fields.read(bytes, line_end + 2, limits.fields)?;
 
         let host = check_host(&self.fields, bytes, line.version)?;
         self.host = part_of(bytes, target.authority.unwrap_or(host));
@@ -299,18 +303,17 @@ fn find_head(input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<
     if line_end <= head_end
         && *searched < line_end
         && input.len() >= line_end
-        && memchr::memchr(b'\n', &input[start..line_end]).is_none()
+        && !input[start..line_end].contains(&b'\n')
     {
         return Err(Refusal::RequestLineTooLong { limit: limits.request_line });
     }
     let window = &input[..input.len().min(head_end)];
     let from = (*searched).clamp(start, window.len());
-    for offset in memchr::memchr_iter(b'\n', &window[from..]) {
-        let line_feed = from + offset;
-        let line = &window[start..line_feed];
-        match line {
+    let mut next = from;
+    while let Some(line_feed) = scan::line_feed(window, next) {
+        match &window[start..line_feed] {
             [.., b'\n', b'\r'] => return Ok(Some((start, line_feed + 1))),
-            [.., b'\r'] => {}
+            [.., b'\r'] => next = line_feed + 1,
             _ => return Err(Refusal::BareLineFeed),
         }
     }

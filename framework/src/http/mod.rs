@@ -22,6 +22,7 @@ mod properties;
 mod refusal;
 mod request_line;
 mod response;
+mod scan;
 mod span;
 mod target;
 

@@ -4,10 +4,11 @@
 //! 3986, section 5.2.4), the object tree has no parent to climb to, and what opens files checks its own names.
 
 use super::Refusal;
+use super::scan;
 use percent_encoding::percent_decode;
 
-/// Splits `path` at `/`, drops empty segments and percent-decodes the rest onto the end of `text`; `ranges` gets the
-/// start and end of each segment in `text`. `%2F` stays inside its segment, `+` stays a plus. The path `*` of OPTIONS
+/// Splits `path` at `/`, drops empty segments and percent-decodes the rest; `ranges` gets the start and end of each
+/// segment in `text`, to the end of which they are written. `%2F` stays inside its segment, `+` stays a plus. The path `*` of OPTIONS
 /// has no segments.
 ///
 /// ```
@@ -24,11 +25,15 @@ pub fn decode_segments(path: &str, text: &mut String, ranges: &mut Vec<(u32, u32
     if path == "*" {
         return Ok(());
     }
-    if memchr::memchr2(b'%', 0, path.as_bytes()).is_none() {
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            let start = offset(text.len());
-            text.push_str(segment);
-            ranges.push((start, offset(text.len())));
+    if !scan::contains_any(path.as_bytes(), [b'%', 0]) {
+        let mut start = text.len();
+        text.push_str(path);
+        let ends = text.bytes().enumerate().skip(start).filter(|&(_, byte)| byte == b'/').map(|(index, _)| index);
+        for end in ends.chain([text.len()]) {
+            if start < end {
+                ranges.push((offset(start), offset(end)));
+            }
+            start = end + 1;
         }
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::grammar::is_token;
+use super::scan;
 use ::http::{Method, Version};
 
 /// The three parts of a request line. The target is visible ASCII; its form is not checked yet.
@@ -15,24 +16,23 @@ pub(super) struct RequestLine<'a> {
 impl<'a> RequestLine<'a> {
     /// Takes a line without its CRLF apart.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
-        let malformed = || match memchr::memchr(b'\r', line) {
-            Some(_) => Refusal::BareCarriageReturn,
-            None => Refusal::MalformedRequestLine,
-        };
+        let malformed =
+            || if line.contains(&b'\r') { Refusal::BareCarriageReturn } else { Refusal::MalformedRequestLine };
         let (method, rest) = split_at_space(line).ok_or_else(malformed)?;
-        let (target, version) = split_at_space(rest).ok_or_else(malformed)?;
         let method = parse_method(method).ok_or_else(malformed)?;
-        if target.is_empty() {
-            return Err(malformed());
-        }
-        let version = match version {
-            b"HTTP/1.1" => Version::HTTP_11,
-            b"HTTP/1.0" => Version::HTTP_10,
-            other if is_version(other) => return Err(Refusal::UnsupportedVersion),
+        let (target, rest) = rest.split_at(scan::not_graphic(rest, 0).unwrap_or(rest.len()));
+        let version = match rest {
+            b" HTTP/1.1" => Version::HTTP_11,
+            b" HTTP/1.0" => Version::HTTP_10,
+            [b' ', version @ ..] if is_version(version) && !target.is_empty() => {
+                return Err(Refusal::UnsupportedVersion);
+            }
+            [b' ', ..] | [] => return Err(malformed()),
+            _ if rest.contains(&b' ') && !rest.contains(&b'\r') => return Err(Refusal::MalformedTarget),
             _ => return Err(malformed()),
         };
-        if !target.iter().all(u8::is_ascii_graphic) {
-            return Err(if target.contains(&b'\r') { Refusal::BareCarriageReturn } else { Refusal::MalformedTarget });
+        if target.is_empty() {
+            return Err(malformed());
         }
         Ok(Self { method, target, version })
     }
@@ -47,11 +47,15 @@ impl<'a> RequestLine<'a> {
 }
 
 fn parse_method(method: &[u8]) -> Option<Method> {
-    if is_token(method) { Method::from_bytes(method).ok() } else { None }
+    match method {
+        b"GET" => Some(Method::GET),
+        _ if is_token(method) => Method::from_bytes(method).ok(),
+        _ => None,
+    }
 }
 
 fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let space = memchr::memchr(b' ', line)?;
+    let space = line.iter().position(|&byte| byte == b' ')?;
     Some((&line[..space], &line[space + 1..]))
 }
 

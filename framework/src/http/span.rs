@@ -30,6 +30,11 @@ impl Span {
         std::str::from_utf8(self.of(whole)).unwrap_or_default()
     }
 
+    /// Where it ends.
+    pub(super) fn end(self) -> usize {
+        self.end as usize
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
     }

@@ -4,6 +4,7 @@
 //! is refused, since it makes sense for proxies only. Nothing is decoded here.
 
 use super::Refusal;
+use super::scan;
 use ::http::Method;
 use std::net::Ipv6Addr;
 
@@ -22,7 +23,7 @@ impl<'a> Target<'a> {
             return Err(Refusal::ConnectRefused);
         }
         // Most targets are a path and nothing else, which one search tells.
-        if target.first() == Some(&b'/') && memchr::memchr3(b'?', b'#', b'\\', target).is_none() {
+        if target.first() == Some(&b'/') && !scan::contains_any(target, [b'?', b'#', b'\\']) {
             return Ok(Self { authority: None, path: target, query: None });
         }
         if memchr::memchr(b'#', target).is_some() {
@@ -85,8 +86,10 @@ fn is_ipv6(text: &[u8]) -> bool {
 fn host_name_length(text: &[u8]) -> usize {
     let mut length = 0;
     loop {
+        while text.get(length).is_some_and(|&byte| HOST_NAME[byte as usize]) {
+            length += 1;
+        }
         match &text[length..] {
-            [byte, ..] if HOST_NAME[*byte as usize] => length += 1,
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => length += 3,
             _ => return length,
         }
@@ -109,15 +112,19 @@ const HOST_NAME: [bool; 256] = {
 };
 
 fn is_port_part(text: &[u8]) -> bool {
-    match text {
-        [] | [b':'] => true,
-        [b':', digits @ ..] => {
-            digits.len() <= 5
-                && digits.iter().all(u8::is_ascii_digit)
-                && digits.iter().fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
+    let digits = match text {
+        [] => return true,
+        [b':', digits @ ..] if digits.len() <= 5 => digits,
+        _ => return false,
+    };
+    let mut port = 0;
+    for digit in digits {
+        match digit.wrapping_sub(b'0') {
+            value @ 0..=9 => port = port * 10 + u32::from(value),
+            _ => return false,
         }
-        _ => false,
     }
+    port <= u32::from(u16::MAX)
 }
 
 #[cfg(test)]

@@ -179,7 +179,12 @@ impl std::fmt::Debug for Hooks {
 
 /// Runs the hooks of one point in order. After the first answer or error only `always` hooks run; the first error wins, later ones are
 /// logged. Returns whether a hook has answered.
+#[inline]
 pub(super) fn run_point(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
+    if hooks.is_empty() { Ok(false) } else { run_hooks(hooks, exchange) }
+}
+
+fn run_hooks(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
     let mut outcome = Ok(false);
     for hook in hooks {
         if !matches!(outcome, Ok(false)) && !hook.always {

@@ -177,9 +177,11 @@ impl Application {
 
     /// From the body to the handler's result, or to a wait.
     fn advance(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Advance, Error> {
-        if let Stage::Admission(_) = exchange.course.stage {
+        if let Stage::Admission(next) = exchange.course.stage {
             let all = self.plan(exchange).admissions.len();
-            if let Some(deadline) = self.admit(all, exchange, wakers)? {
+            if next < all
+                && let Some(deadline) = self.admit(all, exchange, wakers)?
+            {
                 return Ok(Advance::Parked(deadline));
             }
             exchange.course.stage = Stage::Decided;
@@ -333,8 +335,10 @@ impl Service for Application {
         if exchange.course.stage == Stage::Fresh {
             self.begin(exchange);
         }
-        if let Stage::Admission(_) = exchange.course.stage {
-            let early = self.plan(exchange).early_admissions;
+        let early = self.plan(exchange).early_admissions;
+        if let Stage::Admission(next) = exchange.course.stage
+            && next < early
+        {
             match self.admit(early, exchange, wakers) {
                 Ok(Some(deadline)) => return BodyPlan::Park { deadline },
                 Ok(None) => {}

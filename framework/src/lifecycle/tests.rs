@@ -11,7 +11,10 @@ use crate::lifecycle::Application;
 use crate::server::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::{App, exchange::RequestBody, exchange::RequestId};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long ago the requests of a [`Driver`] began.
+const LASTED: Duration = Duration::from_micros(1234);
 
 /// One request on its way, step by step as the server would take it.
 struct Driver {
@@ -61,8 +64,7 @@ impl Driver {
     fn end(&mut self) -> Answer {
         let response = &self.exchange.response;
         let body = response.body().as_bytes().unwrap_or_default();
-        let delivery =
-            Delivery { body_bytes: body.len() as u64, complete: true, duration: Duration::from_micros(1234) };
+        let delivery = Delivery { body_bytes: body.len() as u64, complete: true, received: Instant::now() - LASTED };
         let fields = response.headers().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
         let answer = Answer {
             status: response.status().as_u16(),

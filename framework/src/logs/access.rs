@@ -30,7 +30,8 @@ impl Display for Record<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let Self { exchange, delivery, now } = self;
         let request = &exchange.request;
-        let began = now.checked_sub(delivery.duration).unwrap_or(*now);
+        let duration = delivery.duration();
+        let began = now.checked_sub(duration).unwrap_or(*now);
         write!(f, "{} - - [{}] \"", request.connection().peer.ip(), ClockTime(began))?;
         // The line as the client sent it, whatever internal redirects followed; nothing when the server could not read it.
         match request.head.target() {
@@ -48,7 +49,6 @@ impl Display for Record<'_> {
                 None => f.write_str(" \"-\"")?,
             }
         }
-        let duration = delivery.duration;
         write!(f, " {}.{:06} {}", duration.as_secs(), duration.subsec_micros(), request.id())
     }
 }

@@ -212,7 +212,7 @@ impl HttpConnection {
             State::Ready(request) => Some(&request.exchange),
             State::Parked(parked, _) => Some(parked.exchange()),
             State::Sending(sending) => Some(&sending.exchange),
-            _ => self.unsent.as_ref()?.answered.first().map(|answered| &*answered.exchange),
+            _ => self.unsent.as_ref()?.answered.front().map(|answered| &*answered.exchange),
         }
     }
 
@@ -322,7 +322,7 @@ impl HttpConnection {
             State::Head { deadline, .. } => Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
             _ if self.expired => Flow::Stop(Step::Close),
             _ => {
-                let deadline = work.shared.scheduler.clock.now().after(work.shared.settings.idle_timeout);
+                let deadline = work.shared.scheduler.clock.coarse().after(work.shared.settings.idle_timeout);
                 Flow::Stop(Step::Wait { deadline: Some(deadline), idle: true })
             }
         }
@@ -451,7 +451,7 @@ impl HttpConnection {
     /// Whether earlier responses may wait for this one, to leave in the same write. Only if it can be expected to be quick,
     /// since the last one was, and asked for the same page.
     fn collects(&self, work: &Workspace, request: &InFlight) -> bool {
-        let Some(last) = work.output.answered.last() else { return false };
+        let Some(last) = work.output.answered.back() else { return false };
         let (last, next) = (&last.exchange.request.head, &request.exchange.request.head);
         self.fast
             && last.path() == next.path()

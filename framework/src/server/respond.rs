@@ -146,7 +146,7 @@ impl HttpConnection {
     /// The whole response is in the output.
     fn answered(&self, turn: &Turn, work: &mut Workspace, exchange: Box<Exchange>, body_bytes: u64) {
         let started = turn.role != Role::Refuser;
-        work.output.answered.push(Answered { exchange, body_bytes, started });
+        work.output.answered.push_back(Answered { exchange, body_bytes, started });
     }
 
     /// Goes on with a response that is larger than the output.
@@ -249,7 +249,12 @@ impl HttpConnection {
 
     /// Sends what is in the output, and tells the service of what is out. The state must be in place: when the step stops
     /// here, the connection goes on from it.
+    #[inline]
     pub(super) fn flush(&mut self, turn: &mut Turn, work: &mut Workspace) -> Flow {
+        if work.output.is_empty() { Flow::Go } else { self.flush_output(turn, work) }
+    }
+
+    fn flush_output(&mut self, turn: &mut Turn, work: &mut Workspace) -> Flow {
         while !work.output.unsent().is_empty() {
             if !self.writable {
                 return self.wait_for_room(turn, work);
@@ -270,11 +275,9 @@ impl HttpConnection {
         if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
             return Flow::Stop(Step::Lend { refusable: false });
         }
-        let mut all = std::mem::take(&mut work.output.answered);
-        for answered in all.drain(..) {
+        while let Some(answered) = work.output.answered.pop_front() {
             self.end(work, answered.exchange, answered.body_bytes, true);
         }
-        work.output.answered = all;
         Flow::Go
     }
 
@@ -304,8 +307,7 @@ impl HttpConnection {
     /// Tells the service how the response went out.
     pub(super) fn end(&self, work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
         let id = exchange.request.id;
-        let duration = exchange.request.received.map_or(Duration::ZERO, |received| received.elapsed());
-        let delivery = Delivery { body_bytes, complete, duration };
+        let delivery = Delivery { body_bytes, complete, received: exchange.request.received() };
         let ended = guarded(id, || {
             work.shared.service.end(&mut exchange, &delivery);
             exchange.clear();

@@ -84,6 +84,15 @@ pub struct Delivery {
     pub body_bytes: u64,
     /// Whether the client took all of it.
     pub complete: bool,
-    /// From the complete head to the last byte.
-    pub duration: Duration,
+    /// When the head of the request was complete.
+    pub received: Instant,
+}
+
+impl Delivery {
+    /// From the complete head to now. In [`Service::end`] and in the hooks of `on_end_request` that is to the last byte. Who asks
+    /// reads the clock, so that requests whose duration nobody wants do not.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.received.elapsed()
+    }
 }

@@ -81,14 +81,22 @@ impl WorkerRecord {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
-        let mut line = Line { record: self, word: 0, length: 0 };
-        line.append(head.method().as_str().as_bytes());
-        line.append(b" ");
-        line.append(head.path().as_bytes());
-        line.finish();
+        self.write_line(head.method_and_path());
         self.since.store(now.bits(), Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
         self.busy.store(true, Ordering::Release);
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "at most LENGTH")]
+    fn write_line(&self, line: &[u8]) {
+        let line = &line[..line.len().min(LENGTH)];
+        let (words, rest) = line.as_chunks();
+        let last = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([last]);
+        for (place, word) in self.line.iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+        }
+        self.length.store(line.len() as u32, Ordering::Relaxed);
     }
 
     /// The worker is out of application code.
@@ -125,31 +133,4 @@ impl WorkerRecord {
 /// Adds one to a number that only this thread writes.
 fn bump(number: &AtomicU64) {
     number.store(number.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-}
-
-/// Writes bytes into the words of a record.
-struct Line<'a> {
-    record: &'a WorkerRecord,
-    word: u64,
-    length: usize,
-}
-
-impl Line<'_> {
-    fn append(&mut self, bytes: &[u8]) {
-        for &byte in bytes.iter().take(LENGTH - self.length) {
-            self.word |= u64::from(byte) << (self.length % 8 * 8);
-            self.length += 1;
-            if self.length.is_multiple_of(8) {
-                self.record.line[self.length / 8 - 1].store(std::mem::take(&mut self.word), Ordering::Relaxed);
-            }
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "at most LENGTH")]
-    fn finish(self) {
-        if !self.length.is_multiple_of(8) {
-            self.record.line[self.length / 8].store(self.word, Ordering::Relaxed);
-        }
-        self.record.length.store(self.length as u32, Ordering::Relaxed);
-    }
 }

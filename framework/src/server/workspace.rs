@@ -10,6 +10,7 @@ use super::{ServerSettings, Service};
 use crate::exchange::Exchange;
 use crate::http::DateCache;
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,7 +160,7 @@ impl Input {
 pub(super) struct Output {
     pub(super) bytes: Vec<u8>,
     sent: usize,
-    pub(super) answered: Vec<Answered>,
+    pub(super) answered: VecDeque<Answered>,
 }
 
 /// An exchange whose whole response is in the output.

@@ -193,7 +193,7 @@ impl InProcess {
 
     fn end(&mut self, complete: bool) {
         if !std::mem::replace(&mut self.ended, true) {
-            let delivery = Delivery { body_bytes: self.body_bytes, complete, duration: self.started.elapsed() };
+            let delivery = Delivery { body_bytes: self.body_bytes, complete, received: self.started };
             self.service.end(&mut self.exchange, &delivery);
             self.exchange.clear();
         }
