@@ -20,6 +20,13 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     vec(byte, 0..60)
 }
 
+/// A field line, often a good one.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let good =
+        "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}:[ \t]{0,2}[!-~\u{a0}-\u{ff} \t]{0,20}\r\n".prop_map(String::into_bytes);
+    prop_oneof![4 => good, 1 => noise()]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
@@ -86,5 +93,23 @@ proptest! {
         let (mut head, mut searched) = (RequestHead::new(), 0);
         let split = (1..=input.len()).map(|end| head.read(&input[..end], &mut searched, &limits)).find(|read| *read != Ok(None));
         prop_assert_eq!(whole, split.unwrap_or(Ok(None)));
+    }
+
+    #[test]
+    fn a_head_that_is_accepted_means_to_another_parser_what_it_means_here(lines in vec(line(), 0..6), cut in any::<Index>(), byte in any::<Option<u8>>()) {
+        let mut input = [b"GET /a?b HTTP/1.1\r\nHost: a\r\n", &lines.concat()[..], b"\r\n"].concat();
+        if let Some(byte) = byte {
+            *cut.get_mut(&mut input) = byte;
+        }
+        let mut head = RequestHead::new();
+        if let Ok(Some(length)) = head.read(&input, &mut 0, &HeadLimits::default()) {
+            let mut fields = [httparse::EMPTY_HEADER; 20];
+            let mut other = httparse::Request::new(&mut fields);
+            prop_assert_eq!(other.parse(&input), Ok(httparse::Status::Complete(length)));
+            prop_assert_eq!((other.method, other.path), (Some(head.method().as_str()), Some(head.target())));
+            let known = other.headers.iter().filter(|field| !field.name.contains('_'));
+            let fields: Vec<_> = known.map(|field| (field.name, field.value)).collect();
+            prop_assert_eq!(head.headers().collect::<Vec<_>>(), fields);
+        }
     }
 }
