@@ -1,7 +1,7 @@
 //! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
 
 use super::RequestBody;
-use crate::http::{HeadLimits, Refusal, RequestHead, decode_segments};
+use crate::http::{Coding, HeadLimits, Refusal, RequestHead, best_coding, decode_segments};
 use ::http::{Method, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +73,14 @@ impl Request {
     /// All fields in the order received.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.head.headers()
+    }
+
+    /// Which of the `offered` content codings the client likes best, `None` for the content as it is: [`best_coding`] of the
+    /// Accept-Encoding fields. Who answers differently by it says so with [`Response::add_vary`](super::Response::add_vary).
+    #[must_use]
+    pub fn best_coding(&self, offered: &[Coding]) -> Option<Coding> {
+        let fields = self.headers().filter(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
+        best_coding(fields.map(|(_, value)| value), offered)
     }
 
     /// The connection that the request came by.
