@@ -335,6 +335,9 @@ fn parts_are_not_promised_of_compressed_content() {
         let path = "/field?name=accept-ranges&value=bytes";
         get(client, path, "gzip").assert_no_header("accept-ranges");
         get(client, path, "").assert_header("accept-ranges", "bytes");
+        // Who asks for a part can have one.
+        let part = client.get(path).header("accept-encoding", "gzip").header("range", "bytes=0-9").send();
+        part.assert_no_header("content-encoding").assert_header("vary", "Accept-Encoding");
     });
 }
 

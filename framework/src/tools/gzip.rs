@@ -50,8 +50,8 @@ use std::sync::Arc;
 /// With the cargo features `brotli` and `zstd` it can offer these codings, too, once [`codings`](Self::codings) names them.
 ///
 /// A response is compressed if the client likes a coding at least as much as none, its media type is one of [`mime_types`](Self::mime_types), and
-/// it is not small, not already coded, no part of something (`Content-Range`), has no digest in its fields, and does not forbid it
-/// (`Cache-Control: no-transform`). Content that would not become smaller is sent as it is. Whatever the client gets, a response whose type
+/// it is not small, not already coded, no part of something (and no part is asked for), has no digest in its fields, and does not forbid
+/// it (`Cache-Control: no-transform`). Content that would not become smaller is sent as it is. Whatever the client gets, a response whose type
 /// can be compressed says `Vary: Accept-Encoding`.
 ///
 /// **When not to use it:** where a page has a secret in it (a token against forged requests) beside text that a request brings. The length of
@@ -102,8 +102,9 @@ impl Gzip {
         Self { settings: Settings::default(), pool: Arc::default() }
     }
 
-    /// How hard gzip works: 1 (fast) to 9 (small), as CherryPy's `compress_level` (default 5). Brotli works at quality 4 and Zstandard at level 3,
-    /// which cost about as much as gzip's 5 and less; files can be compressed harder ahead of time.
+    /// How hard gzip works: 1 (fast) to 9 (small), as CherryPy's `compress_level` (default 5; beyond 6 there is next to nothing to win).
+    /// Brotli works at quality 5: pages are 4 % smaller than with gzip, for four times the work. Zstandard works at level 3: 3 % larger, for
+    /// half the work. Files can be compressed harder ahead of time.
     #[must_use]
     pub fn compress_level(mut self, level: usize) -> Self {
         self.settings.compress_level = level;
@@ -137,7 +138,7 @@ impl Gzip {
     }
 
     /// How many streams and large bodies are compressed at the same time (`max_streams`, default 128); one more is sent as it is. Each holds
-    /// 0.3 MB until its client has read it (Brotli and Zstandard: up to 3 MB). Paths of one tool count together.
+    /// 0.4 MB until its client has read it (Brotli and Zstandard: 1 MB). Paths of one tool count together.
     #[must_use]
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.settings.max_streams = streams;
@@ -162,7 +163,9 @@ impl Gzip {
             validators::name_clients_tag(request, response, &settings.codings);
             return Ok(());
         }
-        if !settings.is_worth_it(response) {
+        // A part is cut from content that is not compressed: whoever asks for one goes on with what it has.
+        let wants_part = response.header(&header::ACCEPT_RANGES).is_some() && request.header("range").is_some();
+        if wants_part || !settings.is_worth_it(response) {
             return Ok(());
         }
         let Some(coding) = request.best_coding(&settings.codings) else { return Ok(()) };
