@@ -451,7 +451,7 @@ fn a_wrong_setting_is_refused_at_start() {
         ("mime_types = \"text/*\"", "must be a list of texts"),
         ("minsize = 5", "did you mean `min_size`?"),
     ] {
-        let refused = app().config_str(&format!("[\"/\"]\ngzip.{setting}")).build().expect_err(setting).to_string();
+        let refused = app().config_str(format!("[\"/\"]\ngzip.{setting}")).build().expect_err(setting).to_string();
         assert!(refused.contains(sentence), "{refused}");
     }
 }
