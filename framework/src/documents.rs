@@ -20,3 +20,8 @@ documents! {
     testing: "docs/guide/testing.md";
     deployment: "docs/guide/deployment.md";
 }
+
+#[cfg(feature = "gzip")]
+documents! {
+    compression: "docs/guide/compression.md";
+}

@@ -57,6 +57,9 @@ pub struct Bytes(pub Vec<u8>);
 
 /// The body as a stream that the handler reads itself, with [`Read`]. Nothing is read before; what is left is read past or the
 /// connection closed.
+///
+/// A body in a content coding comes as it was sent; the request's field `Content-Encoding` says so. Everything else that takes a body
+/// answers 415 to it.
 #[derive(Debug)]
 pub struct Body {
     content: RequestBody,

@@ -20,6 +20,7 @@ mod response_body;
 mod stream;
 mod trail;
 mod values;
+mod vary;
 
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Body, Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};

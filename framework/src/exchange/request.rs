@@ -1,8 +1,8 @@
 //! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
 
 use super::RequestBody;
-use crate::http::{HeadLimits, Refusal, RequestHead, decode_segments};
-use ::http::{Method, Version};
+use crate::http::{Coding, HeadLimits, Refusal, RequestHead, best_coding, decode_segments};
+use ::http::{HeaderName, HeaderValue, Method, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -73,6 +73,20 @@ impl Request {
     /// All fields in the order received.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.head.headers()
+    }
+
+    /// Puts one field in place of all fields of that name, as if the client had sent it: for tools that translate requests. Framing,
+    /// host and the life of the connection were read before and stay.
+    pub fn set_header(&mut self, name: &HeaderName, value: &HeaderValue) -> &mut Self {
+        self.head.set_header(name, value);
+        self
+    }
+
+    /// Which of the `offered` content codings the client likes best, `None` for the content as it is: [`best_coding`] of the
+    /// Accept-Encoding fields. Who answers differently by it says so with [`Response::add_vary`](super::Response::add_vary).
+    #[must_use]
+    pub fn best_coding(&self, offered: &[Coding]) -> Option<Coding> {
+        best_coding(self.head.headers_named("accept-encoding"), offered)
     }
 
     /// The connection that the request came by.
@@ -292,6 +306,41 @@ mod tests {
             let ParameterTable { text, entries, .. } = &request.parameters;
             assert!(text.capacity() + 12 * entries.capacity() <= 32 * 1024);
         }
+    }
+
+    fn read(fields: &str) -> Request {
+        let mut request = Request::default();
+        let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        let read = request.read_head(head.as_bytes(), &mut 0, &HeadLimits::default(), Connection::default());
+        assert_eq!(read, Ok(Some(head.len())));
+        request
+    }
+
+    #[test]
+    fn a_field_that_is_set_takes_the_place_of_all_of_its_name() {
+        let mut request = read("Accept: a\r\nX: 1\r\nRange: r\r\naccept: b\r\nReferer: e\r\n");
+        request.set_header(&HeaderName::from_static("accept"), &HeaderValue::from_static("c"));
+        request.set_header(&HeaderName::from_static("x"), &HeaderValue::from_static("2"));
+        request.set_header(&HeaderName::from_static("cookie"), &HeaderValue::from_static("a=1"));
+        let fields: Vec<_> = request.headers().map(|(name, value)| (name, str::from_utf8(value).unwrap())).collect();
+        let expected =
+            [("Host", "localhost"), ("Range", "r"), ("Referer", "e"), ("accept", "c"), ("x", "2"), ("cookie", "a=1")];
+        assert_eq!(fields, expected);
+        for (name, value) in expected {
+            assert_eq!(request.header(name), Some(value));
+        }
+        assert_eq!(request.head.cookies().collect::<Vec<_>>(), [("a", "1")]);
+        assert_eq!((request.path(), request.host()), ("/", "localhost"));
+    }
+
+    #[test]
+    fn all_accept_encoding_fields_count() {
+        let offered = [Coding::Brotli, Coding::Gzip];
+        assert_eq!(
+            read("Accept-Encoding: br;q=0.5\r\naccept-encoding: gzip\r\n").best_coding(&offered),
+            Some(Coding::Gzip)
+        );
+        assert_eq!(read("").best_coding(&offered), None);
     }
 
     #[test]

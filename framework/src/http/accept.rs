@@ -1,5 +1,7 @@
 //! Choosing a media type by the Accept field (RFC 9110, section 12.5.1). Never fails: what cannot be read is ignored.
 
+use super::weight::parse_weight;
+
 /// Which of the `offered` media types the client likes best: by weight, then by their order in `offered`.
 ///
 /// The weight of each comes from the most specific range that matches it. Malformed ranges are ignored; when none is left,
@@ -98,20 +100,6 @@ fn parse_range(text: &str) -> Option<Range<'_>> {
 
 fn parameters(text: &str) -> impl Iterator<Item = &str> {
     text.split(';').map(str::trim).filter(|parameter| !parameter.is_empty())
-}
-
-/// A weight in thousandths: `0` or `1` with at most three decimals (RFC 9110, section 12.4.2).
-fn parse_weight(text: &str) -> Option<u16> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let thousandths = decimals.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    match (whole, thousandths) {
-        ("0", _) => Some(thousandths),
-        ("1", 0) => Some(1000),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

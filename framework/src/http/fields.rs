@@ -127,14 +127,7 @@ impl FieldTable {
 
     fn push(&mut self, name: Span, value: Span, known: Option<KnownName>) {
         self.entries.push(Entry { name, value });
-        if let Some(known) = known {
-            let slot = &mut self.known[known as usize];
-            if *slot == 0 {
-                *slot = u32::try_from(self.entries.len()).expect("a head is limited to less than 4 GiB");
-            } else {
-                self.repeated |= 1 << known as usize;
-            }
-        }
+        self.index(known, self.entries.len() - 1);
     }
 
     /// The value of the first field of a known name.
@@ -166,6 +159,33 @@ impl FieldTable {
             .iter()
             .filter(move |entry| entry.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
             .map(move |entry| entry.value.of(bytes))
+    }
+
+    /// Puts one field in place of all fields of that name. Its name and value are appended to `bytes`.
+    pub(super) fn set(&mut self, bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+        self.entries.retain(|entry| !entry.name.of(bytes).eq_ignore_ascii_case(name));
+        let start = bytes.len();
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(value);
+        let middle = start + name.len();
+        self.entries.push(Entry { name: Span::new(start, middle), value: Span::new(middle, bytes.len()) });
+        // Entries behind those that are gone have moved.
+        (self.known, self.repeated) = ([0; KnownName::COUNT], 0);
+        for index in 0..self.entries.len() {
+            let known = KnownName::recognise(self.entries[index].name.of(bytes));
+            self.index(known, index);
+        }
+    }
+
+    /// Lets the field with this index be found by its name, if that is a known one.
+    fn index(&mut self, known: Option<KnownName>, index: usize) {
+        let Some(known) = known else { return };
+        let slot = &mut self.known[known as usize];
+        if *slot == 0 {
+            *slot = u32::try_from(index + 1).expect("a head is limited to less than 4 GiB");
+        } else {
+            self.repeated |= 1 << known as usize;
+        }
     }
 
     /// All names and values in the order received.

@@ -14,7 +14,7 @@ use super::scan;
 use super::span::Span;
 use super::target::{Target, is_authority};
 use super::{Framing, Refusal};
-use ::http::{Method, Version};
+use ::http::{HeaderName, HeaderValue, Method, Version};
 use std::fmt;
 
 /// How large a request head may be.
@@ -203,6 +203,12 @@ impl RequestHead {
     /// are not among them: some programs cannot tell `X_Forwarded_For` from `X-Forwarded-For`, so nobody gets to see them.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter(&self.bytes)
+    }
+
+    /// Puts one field in place of all fields of that name, for whoever reads them later. What the server has read from them already
+    /// (framing, host, the life of the connection) stays.
+    pub fn set_header(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.fields.set(&mut self.bytes, name.as_str().as_bytes(), value.as_bytes());
     }
 
     /// The cookies of all Cookie fields, as [`cookies`](super::cookies) reads them.

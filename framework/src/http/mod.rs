@@ -8,6 +8,7 @@
 mod accept;
 mod body;
 mod chunked;
+mod coding;
 mod cookie;
 mod date;
 mod fields;
@@ -25,10 +26,12 @@ mod response;
 mod scan;
 mod span;
 mod target;
+mod weight;
 
 pub use accept::best_media_type;
 pub use body::{BodyDecoder, BodyLimits};
 pub use chunked::{write_chunk, write_last_chunk};
+pub use coding::{Coding, best_coding};
 pub use cookie::cookies;
 pub use date::DateCache;
 pub use framing::Framing;

@@ -165,10 +165,16 @@ impl Application {
             BodyUse::Whole => BodyPlan::Read { limit: settings.max_body, memory: settings.body_memory },
             BodyUse::Stream => BodyPlan::Stream { limit: settings.max_body },
         };
-        if let (Framing::Length(length), BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit }) = (framing, wanted)
-            && length > limit
-        {
-            exchange.course.pending = Some(too_large(plan, limit).into());
+        let refusal = match (framing, wanted) {
+            (Framing::Length(length), BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit }) if length > limit => {
+                Some(too_large(plan, limit))
+            }
+            // Who reads a stream sees its fields, too.
+            (_, BodyPlan::Read { .. }) => coded(&exchange.request),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            exchange.course.pending = Some(refusal.into());
             exchange.course.stage = Stage::Decided;
             return BodyPlan::Discard;
         }
@@ -431,6 +437,18 @@ fn too_large(plan: &Plan, limit: u64) -> HttpError {
     };
     let message = format!("The request body is larger than `{setting}` at `{section}` allows: {limit} bytes.");
     HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+/// 415 for a body in a content coding (RFC 9110, section 15.5.16): taken as it came it would be noise to whoever reads it, or be kept as
+/// if it were the content.
+fn coded(request: &crate::Request) -> Option<HttpError> {
+    let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+    let mut codings = fields.flat_map(|(_, value)| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+    let coding = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))?;
+    let coding = String::from_utf8_lossy(coding);
+    let message = format!("The request body must be sent as it is: the content coding `{coding}` is not read here.");
+    let identity = HeaderValue::from_static("identity");
+    Some(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).with_header(header::ACCEPT_ENCODING, identity))
 }
 
 /// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection then.

@@ -112,6 +112,14 @@ impl<'t> SettingReader<'t> {
         self.read(key, into, text)
     }
 
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// As [`duration`](Self::duration).
+    pub fn texts(&mut self, key: &'static str, into: &mut Vec<String>) -> Result<(), SettingError> {
+        self.read(key, into, texts)
+    }
+
     /// One of several words.
     ///
     /// # Errors
@@ -206,6 +214,12 @@ pub(crate) fn flag(value: &Value) -> Result<bool, String> {
 
 pub(crate) fn text(value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| wrong(value, "a text in quotes"))
+}
+
+pub(crate) fn texts(value: &Value) -> Result<Vec<String>, String> {
+    let list =
+        value.as_array().and_then(|values| values.iter().map(|value| value.as_str().map(str::to_owned)).collect());
+    list.ok_or_else(|| wrong(value, "a list of texts in quotes, as [\"a\", \"b\"]"))
 }
 
 /// The problem of a value that is not what the setting wants.
@@ -338,6 +352,15 @@ mod tests {
         }
         for text in ["\"100 MiB\"", "\"1000 B\"", "\"0 B\"", "\"3 GiB\""] {
             assert_eq!(format!("\"{}\"", show_size(size(&value(text)).unwrap())), text);
+        }
+    }
+
+    #[test]
+    fn a_list_has_nothing_but_texts() {
+        assert_eq!(texts(&value(r#"["a", "b"]"#)), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(texts(&value("[]")), Ok(vec![]));
+        for text in ["\"a\"", "[\"a\", 1]", "[[\"a\"]]"] {
+            assert!(texts(&value(text)).unwrap_err().contains("must be a list of texts"), "{text}");
         }
     }
 

@@ -1,5 +1,9 @@
 //! Tools that come with the framework: one file each, nothing but hooks and admission through the public interface.
 
+#[cfg(feature = "gzip")]
+mod gzip;
 mod trailing_slash;
 
+#[cfg(feature = "gzip")]
+pub use gzip::Gzip;
 pub use trailing_slash::TrailingSlash;

@@ -1,0 +1,44 @@
+//! Weights, the `q=0.5` of the Accept fields (RFC 9110, section 12.4.2).
+
+/// A weight in thousandths: `0` or `1` with at most three decimals.
+pub(super) fn parse_weight(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths = decimals.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    match (whole, thousandths) {
+        ("0", _) => Some(thousandths),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_zero_to_one_in_thousandths() {
+        let table = [
+            ("0", 0),
+            ("0.", 0),
+            ("0.5", 500),
+            ("0.05", 50),
+            ("0.999", 999),
+            ("1", 1000),
+            ("1.", 1000),
+            ("1.000", 1000),
+        ];
+        for (text, thousandths) in table {
+            assert_eq!(parse_weight(text), Some(thousandths), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_weight() {
+        for text in ["", ".5", "1.5", "1.001", "2", "-1", "+1", "0.1234", "0,5", "0.x", "00", "01", "1e0", "0.5 "] {
+            assert_eq!(parse_weight(text), None, "{text}");
+        }
+    }
+}
