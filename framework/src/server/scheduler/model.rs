@@ -67,6 +67,10 @@ impl Connection for Visitor {
         self.inside.fetch_sub(1, Ordering::SeqCst);
         step
     }
+
+    fn interest(&self) -> Interest {
+        Interest::INPUT
+    }
 }
 
 impl Visitor {
@@ -126,7 +130,7 @@ fn work(scheduler: &Scheduler<Visitor>, fault: Fault) {
         let most = if scheduler.reserve.sleepers() > 1 { 1 } else { BATCH };
         scheduler.poller.wait(&mut events, most, None);
         drop(asleep);
-        let mut claimed = events.iter().filter_map(|(token, edges)| scheduler.slab.claim(token, edges));
+        let mut claimed = events.iter().filter_map(|(token, edges)| scheduler.claim(token, edges));
         let Some(first) = claimed.next() else { continue };
         let since = scheduler.clock.now();
         let mut has_pushed = false;
