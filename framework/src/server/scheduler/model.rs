@@ -8,6 +8,9 @@
 //!
 //! [`Fault`] names known mistakes; a copy of the loop that makes them must be found out by the same checks.
 
+mod room;
+mod stopping;
+
 use super::*;
 use crate::primitive::AtomicUsize;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -100,7 +103,7 @@ impl Visitor {
             }
             self.stage.left.fetch_sub(1, Ordering::SeqCst);
         }
-        Step::Wait { deadline: None, idle: false }
+        Step::Wait { deadline: None, idle: true }
     }
 }
 
