@@ -13,7 +13,7 @@ enum Mistake {
     WakeForgotten,
     /// The stop cuts connections off once; one that a thread was just busy with is left.
     CutOffOnce,
-    /// Whoever comes back to a connection after the end does not look at it again.
+    /// After the end, workers treat connections as before.
     NoUndertaker,
 }
 
@@ -53,21 +53,13 @@ impl Connection for Guest {
         let forgets = self.world.mistake == Mistake::WakeForgotten && std::mem::take(&mut self.fresh);
         self.woken |= news.edges.contains(Edges::WOKEN) && !forgets;
         self.expired |= news.edges.contains(Edges::EXPIRED);
-        match news.role {
-            Role::Undertaker if self.world.mistake != Mistake::NoUndertaker => {
-                if self.parked {
-                    self.end();
-                }
-                return Step::Close;
+        if news.role == Role::Undertaker && self.world.mistake != Mistake::NoUndertaker {
+            if self.parked {
+                self.end();
             }
-            Role::Undertaker => return Step::Lend { refusable: false },
-            _ => {}
+            return Step::Close;
         }
-        if self.parked {
-            self.resume(news.role, server)
-        } else {
-            self.read(news.role, server)
-        }
+        if self.parked { self.resume(news.role, server) } else { self.read(news.role, server) }
     }
 
     fn interest(&self) -> Interest {
@@ -148,7 +140,8 @@ impl Play {
         let peers = jobs.iter().map(|job| {
             let (socket, mut far) = UnixStream::pair().expect("a socket pair");
             socket.set_nonblocking(true).expect("a valid option");
-            let guest = Guest { socket, world: world.clone(), parked: false, woken: false, expired: false, fresh: false };
+            let guest =
+                Guest { socket, world: world.clone(), parked: false, woken: false, expired: false, fresh: false };
             server.insert(guest, server.clock.now()).expect("room");
             far.write_all(job.as_bytes()).expect("room for a byte");
             far
@@ -162,9 +155,9 @@ impl Play {
         Self { server, world, peers, workers }
     }
 
-    fn spawn(&self, life: impl FnOnce(&mut Server, &World) + Send + 'static) -> thread::JoinHandle<()> {
-        let (mut server, world) = (self.server.clone(), self.world.clone());
-        thread::spawn(move || life(&mut server, &world))
+    fn spawn(&self, life: impl FnOnce(&Server, &World) + Send + 'static) -> thread::JoinHandle<()> {
+        let (server, world) = (self.server.clone(), self.world.clone());
+        thread::spawn(move || life(&server, &world))
     }
 
     /// Makes room, then wakes whoever waits for it.
@@ -177,7 +170,7 @@ impl Play {
 
     /// The phases of the stop; `looks` is its patience for what is in flight.
     fn stop(self, looks: usize) {
-        let Self { mut server, world, peers, workers } = self;
+        let Self { server, world, peers, workers } = self;
         server.enter(Phase::Draining);
         server.enter(Phase::Closing);
         for _ in 0..looks {
@@ -186,7 +179,7 @@ impl Play {
                 if owned.connection().parked {
                     server.put_down(owned);
                 } else {
-                    server.clone().drive(owned, Edges::NONE, Role::Attendant, &mut server);
+                    server.drive(owned, Edges::NONE, Role::Attendant, &mut server.clone());
                 }
             }
             thread::yield_now();
@@ -195,8 +188,11 @@ impl Play {
         while server.slab.open() > 0 {
             for index in server.slab.indexes() {
                 match server.slab.claim_if_free(index) {
-                    Some(mut owned) if owned.connection().parked => server.push(owned, Waiting::Worker),
-                    Some(owned) => drop(owned),
+                    Some(mut owned) => {
+                        if owned.connection().parked {
+                            server.push(owned, Waiting::Worker);
+                        }
+                    }
                     None => server.slab.with_socket(index, |socket| {
                         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
                     }),
@@ -248,7 +244,7 @@ fn everything_meets_the_stop(mistake: Mistake) {
         let waker = play.waker();
         let ticker = play.spawn(|server, _| {
             if let Some(owned) = server.slab.claim_if_free(2) {
-                server.clone().drive(owned, Edges::EXPIRED, Role::Attendant, server);
+                server.drive(owned, Edges::EXPIRED, Role::Attendant, &mut server.clone());
             }
         });
         play.stop(1);
