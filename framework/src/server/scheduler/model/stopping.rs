@@ -11,7 +11,7 @@ enum Mistake {
     None,
     /// A wake-up that comes while the request is on its way into parking is forgotten.
     WakeForgotten,
-    /// The stop cuts connections off once; one that a thread was just busy with is left.
+    /// The stop cuts off, once, what nobody owns; one that a thread was just busy with is left.
     CutOffOnce,
     /// After the end, workers treat connections as before.
     NoUndertaker,
@@ -193,6 +193,7 @@ impl Play {
                             server.push(owned, Waiting::Worker);
                         }
                     }
+                    None if world.mistake == Mistake::CutOffOnce => {}
                     None => server.slab.with_socket(index, |socket| {
                         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
                     }),
