@@ -64,6 +64,19 @@ impl Bell {
         self.condition.wait(guard).expect("a model ends with its first panic")
     }
 
+    /// The same for at most this long. Under a model time is somebody else's turn.
+    #[cfg(not(shuttle))]
+    pub(crate) fn wait_for<'a, T>(&self, mut guard: MutexGuard<'a, T>, most: std::time::Duration) -> MutexGuard<'a, T> {
+        self.condition.wait_for(&mut guard, most);
+        guard
+    }
+
+    #[cfg(shuttle)]
+    pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, _most: std::time::Duration) -> MutexGuard<'a, T> {
+        give_way();
+        guard
+    }
+
     pub(crate) fn notify_all(&self) {
         self.condition.notify_all();
     }

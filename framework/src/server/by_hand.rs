@@ -75,7 +75,7 @@ impl Hand {
         }
         scheduler.poller.wait(&mut self.events, BATCH, Some(Duration::ZERO));
         for (token, edges) in self.events.iter() {
-            if let Some(owned) = scheduler.slab.claim(token, edges) {
+            if let Some(owned) = scheduler.claim(token, edges) {
                 scheduler.drive(owned, Edges::NONE, Role::Worker, &mut self.workspace);
             }
             has_moved = true;

@@ -17,6 +17,7 @@
 use super::body_reading::BodyReading;
 use super::body_stream::{BodyStream, StreamHandle};
 use super::clock::Tick;
+use super::poll::Interest;
 use super::respond::{After, Sending};
 use super::scheduler::{self, News, Phase, Role, Step, panic_text};
 use super::slab::Token;
@@ -48,8 +49,10 @@ pub(super) struct HttpConnection {
     pub(super) readable: bool,
     /// There may be room to write.
     pub(super) writable: bool,
-    /// The poller reports room to write, too.
-    pub(super) watches_writes: bool,
+    /// What the poller reports.
+    pub(super) interest: Interest,
+    /// How often news of input came that nobody wanted to read.
+    unheard: u8,
     /// The peer has ended its side: a short read no longer shows that nothing is left.
     half_closed: bool,
     pub(super) gone: bool,
@@ -151,6 +154,9 @@ const MOST_IN_A_ROW: u32 = 16;
 const MOST_COLLECTED: usize = 64 * 1024;
 /// A response may wait for the next one to the same page if it was made in less time than this.
 const FAST: Duration = Duration::from_micros(100);
+/// News of input that nobody wants to read, before the poller is asked to be silent about it.
+const MOST_UNHEARD: u8 = 8;
+
 impl scheduler::Connection for HttpConnection {
     type Workspace = Workspace;
 
@@ -161,13 +167,20 @@ impl scheduler::Connection for HttpConnection {
             work.output = *unsent;
         }
         let mut turn = Turn { token: news.token, role: news.role, requests: 0 };
-        let step = self.go(&mut turn, work);
+        let mut step = self.go(&mut turn, work);
+        if (self.readable || self.unheard > 0) && matches!(step, Step::Wait { .. }) {
+            step = self.listen(&turn, work, news.edges, step);
+        }
         self.expired = self.expired && matches!(step, Step::Lend { .. });
         work.input.store(&mut self.input);
         if !work.output.is_empty() {
             self.unsent = Some(Box::new(std::mem::take(&mut work.output)));
         }
         step
+    }
+
+    fn interest(&self) -> Interest {
+        self.interest
     }
 }
 
@@ -189,7 +202,8 @@ impl HttpConnection {
             requests: 0,
             readable: true,
             writable: true,
-            watches_writes: false,
+            interest: Interest::INPUT,
+            unheard: 0,
             half_closed: false,
             gone: false,
             woken: false,
@@ -224,6 +238,28 @@ impl HttpConnection {
         self.gone |= edges.contains(Edges::GONE);
         self.woken |= edges.contains(Edges::WOKEN);
         self.expired |= edges.contains(Edges::EXPIRED);
+    }
+
+    /// While a request is parked or a client does not read, each byte that it sends would call a worker in vain. After a few such
+    /// bytes the poller is silent about input, until what is there has been read.
+    fn listen(&mut self, turn: &Turn, work: &mut Workspace, edges: Edges, step: Step) -> Step {
+        if !self.readable {
+            self.unheard = 0;
+        } else if edges.contains(Edges::READABLE) {
+            self.unheard = self.unheard.saturating_add(1);
+        }
+        let interest = Interest { input: self.unheard < MOST_UNHEARD, ..self.interest };
+        if interest == self.interest || self.watch(turn, work, interest) { step } else { self.lose(turn, work) }
+    }
+
+    /// Changes what the poller reports; false when it cannot, and the connection is of no more use.
+    pub(super) fn watch(&mut self, turn: &Turn, work: &Workspace, interest: Interest) -> bool {
+        self.interest = interest;
+        let watched = work.shared.scheduler.poller.watch(&self.socket, turn.token, interest);
+        if let Err(error) = &watched {
+            log::warn!("a connection cannot be watched any more: {error}");
+        }
+        watched.is_ok()
     }
 
     fn go(&mut self, turn: &mut Turn, work: &mut Workspace) -> Step {

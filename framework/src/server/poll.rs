@@ -1,7 +1,7 @@
 //! The poller: which connections have news. All of epoll and eventfd is in this file, so that kqueue can join.
 //!
 //! A socket is registered once, edge-triggered, for reading; interest in writing is added at the first blocked write
-//! and stays. One event wakes one waiting thread, the most recently idle one: the kernel is the dispatcher.
+//! and stays. Whose news would only disturb is told to be silent for a while. One event wakes one waiting thread, the most recently idle one: the kernel is the dispatcher.
 //! `kick` wakes one thread without news; kicks merge, so who was woken must pass the kick on. `stop` wakes all for good.
 
 use super::slab::Token;
@@ -17,6 +17,25 @@ pub(super) const BATCH: usize = 32;
 
 const KICK: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
+
+/// What the poller reports of a socket. That it is dead it always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interest {
+    pub(super) input: bool,
+    pub(super) room: bool,
+}
+
+impl Interest {
+    pub(super) const NOTHING: Self = Self { input: false, room: false };
+    pub(super) const INPUT: Self = Self { input: true, room: false };
+
+    fn flags(self) -> EventFlags {
+        let mut flags = EventFlags::ET;
+        flags.set(EventFlags::IN | EventFlags::RDHUP, self.input);
+        flags.set(EventFlags::OUT, self.room);
+        flags
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Poller {
@@ -39,14 +58,12 @@ impl Poller {
 
     /// Registers a socket. Data that is there already is reported at once.
     pub(super) fn add(&self, socket: impl AsFd, token: Token) -> io::Result<()> {
-        let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, socket, EventData::new_u64(token.bits()), interest)
+        epoll::add(&self.epoll, socket, EventData::new_u64(token.bits()), Interest::INPUT.flags())
     }
 
-    /// Adds interest in room to write. Room that is there already is reported at once, so no edge is lost.
-    pub(super) fn watch_writes(&self, socket: impl AsFd, token: Token) -> io::Result<()> {
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::modify(&self.epoll, socket, EventData::new_u64(token.bits()), interest)
+    /// Changes what is reported of a socket. What is there already is reported at once, so no edge is lost.
+    pub(super) fn watch(&self, socket: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+        epoll::modify(&self.epoll, socket, EventData::new_u64(token.bits()), interest.flags())
     }
 
     /// Waits for at most `most` events. A kick, a stop, a signal and the timeout all end the wait with fewer.

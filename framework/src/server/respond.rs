@@ -9,6 +9,7 @@ use super::Delivery;
 use super::body_stream::StreamHandle;
 use super::connection::{Flow, HttpConnection, InFlight, Rest, State, Turn, guarded};
 use super::farewell::MOST_DISCARDED;
+use super::poll::Interest;
 use super::scheduler::{Phase, Role, Step};
 use super::workspace::{Answered, Workspace};
 use crate::exchange::{Exchange, ResponseBody};
@@ -294,12 +295,8 @@ impl HttpConnection {
         if deadline.has_passed(now) {
             return Flow::Stop(self.lose(turn, work));
         }
-        if !self.watches_writes {
-            if let Err(error) = scheduler.poller.watch_writes(&self.socket, turn.token) {
-                log::warn!("a connection cannot be watched for room to write: {error}");
-                return Flow::Stop(self.lose(turn, work));
-            }
-            self.watches_writes = true;
+        if !self.interest.room && !self.watch(turn, work, Interest { room: true, ..self.interest }) {
+            return Flow::Stop(self.lose(turn, work));
         }
         Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false })
     }

@@ -18,7 +18,7 @@
 //! How many sleep in the poller, and how many in reserve, is said in `reserve.rs`.
 
 use super::clock::{Clock, Tick};
-use super::poll::{BATCH, Events, Poller};
+use super::poll::{BATCH, Events, Interest, Poller};
 use super::reserve::Reserve;
 use super::run_queue::{Entry, RunQueue, Waiting};
 use super::slab::{Owned, Slab, Token};
@@ -37,6 +37,9 @@ pub(super) trait Connection: AsFd + Send + Sized + 'static {
 
     /// Goes on until it must wait.
     fn step(&mut self, news: News, workspace: &mut Self::Workspace) -> Step;
+
+    /// What the poller shall report of the socket.
+    fn interest(&self) -> Interest;
 }
 
 /// What a connection is told for a step.
@@ -197,7 +200,7 @@ impl<C: Connection> Scheduler<C> {
         let mut count = 0;
         for (token, edges) in events.iter() {
             count += 1;
-            if let Some(owned) = self.slab.claim(token, edges) {
+            if let Some(owned) = self.claim(token, edges) {
                 self.drive(owned, Edges::NONE, Role::Attendant, workspace);
             }
         }
@@ -220,7 +223,16 @@ impl<C: Connection> Scheduler<C> {
                 }
                 Ok(Step::Wait { deadline, idle }) => match owned.release(deadline, idle) {
                     Ok(()) => return,
-                    Err(still_owned) => owned = still_owned,
+                    Err(still_owned) => {
+                        owned = still_owned;
+                        if owned.unmute() {
+                            let connection = owned.connection();
+                            if let Err(error) = self.poller.watch(&*connection, token, connection.interest()) {
+                                log::warn!("a connection was closed because it cannot be watched any more: {error}");
+                                return;
+                            }
+                        }
+                    }
                 },
                 Ok(Step::Again) => return self.push(owned, Waiting::Turn),
                 Ok(Step::Lend { refusable: true }) if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
@@ -254,7 +266,7 @@ impl<C: Connection> Scheduler<C> {
 
     /// Leaves news for a connection from outside of the poller.
     pub(super) fn wake(&self, token: Token, edges: Edges) {
-        if let Some(owned) = self.slab.claim(token, edges) {
+        if let Some(owned) = self.claim(token, edges) {
             self.push(owned, Waiting::Turn);
         }
     }
@@ -269,9 +281,17 @@ impl<C: Connection> Scheduler<C> {
         self.slab.dequeue(&entry.connection)
     }
 
-    /// Claims what an event is about; keeps the first and queues the others.
+    /// Records news for a connection, and owns it if nobody does. Too many events in one ownership end in silence; see `word.rs`.
+    pub(super) fn claim(&self, token: Token, edges: Edges) -> Option<Owned<'_, C>> {
+        // If silence cannot be had, events go on to disturb.
+        self.slab.claim(token, edges, |socket| {
+            let _ = self.poller.watch(socket, token, Interest::NOTHING);
+        })
+    }
+
+    /// Claims what the events are about; keeps the first and queues the others.
     fn claim_all(&self, events: &Events) -> Option<Owned<'_, C>> {
-        let mut claimed = events.iter().filter_map(|(token, edges)| self.slab.claim(token, edges));
+        let mut claimed = events.iter().filter_map(|(token, edges)| self.claim(token, edges));
         let first = claimed.next()?;
         let mut others = claimed.peekable();
         if others.peek().is_some() {

@@ -9,7 +9,7 @@
 //! small server stays small.
 
 use super::clock::{Deadline, Tick};
-use super::word::{Edges, Word};
+use super::word::{Claim, Edges, Word};
 use parking_lot::{Condvar, Mutex};
 use std::cell::UnsafeCell;
 use std::io;
@@ -149,7 +149,7 @@ impl<C: AsFd> Slab<C> {
         #[expect(unsafe_code)]
         let registered = register(unsafe { BorrowedFd::borrow_raw(descriptor) }, token);
         if let Err(error) = registered {
-            drop(self.claim(token, Edges::NONE));
+            drop(self.claim(token, Edges::NONE, |_| ()));
             return Err(error);
         }
         slot.word.settle(token.generation);
@@ -157,10 +157,15 @@ impl<C: AsFd> Slab<C> {
     }
 
     /// Records news for a connection. `Some` makes the caller its owner; `None` means that the owner will see the news, or that
-    /// the connection has ended.
-    pub(super) fn claim(&self, token: Token, edges: Edges) -> Option<Owned<'_, C>> {
+    /// the connection has ended. When there are too many events for its owner, `mute` asks the poller for silence.
+    pub(super) fn claim(&self, token: Token, edges: Edges, mute: impl FnOnce(BorrowedFd<'_>)) -> Option<Owned<'_, C>> {
         let slot = self.slot(token.index)?;
-        slot.word.claim(token.generation, edges).then(|| Owned { slab: self, slot, index: token.index })
+        match slot.word.claim(token.generation, edges) {
+            Claim::Owner => return Some(Owned { slab: self, slot, index: token.index }),
+            Claim::Left => {}
+            Claim::Flood => slot.with_pinned_socket(mute),
+        }
+        None
     }
 
     /// Owns the connection in the slot with this index, if there is one that nobody owns.
@@ -190,18 +195,13 @@ impl<C: AsFd> Slab<C> {
         self.slot(index).is_some_and(|slot| slot.word.is_idle())
     }
 
-    /// Makes one system call on the socket of a connection that somebody else owns. It waits for nothing; the
+    /// Makes one system call on the socket of a connection that somebody else owns. It waits for no more than another such call; the
     /// owner waits for it before it closes the socket.
     pub(super) fn with_socket(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>)) {
         let Some(slot) = self.slot(index) else { return };
-        if !slot.word.pin() {
-            return;
+        if slot.word.pin() {
+            slot.with_pinned_socket(call);
         }
-        let descriptor = slot.socket.load(Ordering::Relaxed);
-        // SAFETY: the slot is not vacant, and `retire` closes the socket only after it saw the pin gone.
-        #[expect(unsafe_code)]
-        call(unsafe { BorrowedFd::borrow_raw(descriptor) });
-        slot.word.unpin();
     }
 
     /// Waits until a connection has ended, or the time is over.
@@ -263,6 +263,15 @@ impl<C> Slot<C> {
             connection: UnsafeCell::new(None),
         }
     }
+
+    /// Makes the one system call that the caller has pinned the socket for.
+    fn with_pinned_socket(&self, call: impl FnOnce(BorrowedFd<'_>)) {
+        let descriptor = self.socket.load(Ordering::Relaxed);
+        // SAFETY: the slot is not vacant, and `retire` closes the socket only after it saw the pin gone.
+        #[expect(unsafe_code)]
+        call(unsafe { BorrowedFd::borrow_raw(descriptor) });
+        self.word.unpin();
+    }
 }
 
 impl<C> std::fmt::Debug for Slab<C> {
@@ -300,7 +309,12 @@ impl<C: AsFd> Owned<'_, C> {
         self.slot.word.take_edges()
     }
 
-    /// Lets go of the connection; gives it back when there is news.
+    /// Ends the muting, after the news; true obliges the caller to let the poller report again.
+    pub(super) fn unmute(&mut self) -> bool {
+        self.slot.word.unmute()
+    }
+
+    /// Lets go of the connection; gives it back when there is news, or when it is muted.
     pub(super) fn release(self, deadline: Option<Tick>, idle: bool) -> Result<(), Self> {
         self.slot.deadline.set(deadline);
         if self.slot.word.release(idle) {

@@ -6,6 +6,7 @@
 mod bodies;
 mod connections;
 mod ending;
+mod floods;
 mod overload;
 mod parking;
 mod responses;

@@ -5,11 +5,16 @@
 //! recorded: the release is a compare-and-swap from "no edges". So there is no moment in which news can be lost, and no second
 //! location whose order would matter. The generation makes news for an earlier tenant of the slot void.
 //!
+//! Each event that comes while somebody owns wakes a thread that can only write it down. So the thread that brings one event too
+//! many in one ownership *mutes* the connection: it asks the poller for silence, with the socket pinned meanwhile. The owner cannot let go
+//! of a muted connection either: it first asks the poller to report again, which reports what is there by then.
+//!
 //! ```text
 //!              claim (free)                     take_edges, step, ...
 //!   free ───────────────────────► owned ◄──────────────────────────────┐
 //!    ▲                              │ release: edges recorded? ── yes ──┘
 //!    └──────────────── no ──────────┤
+//!                                   ├─ muted? unmute, and look again
 //!                                   ├─ enqueue ─► owned by the run queue ─ dequeue ─► owned
 //!   vacant ◄──────── retire ────────┘      (RUN stays set; whoever clears QUEUED owns)
 //!      └─ publish ─► fresh ─ settle ─► free     (fresh: only news of the poller may claim)
@@ -61,7 +66,7 @@ impl std::ops::BitOrAssign for Edges {
 /// See the module's documentation.
 ///
 /// ```text
-/// { generation: 32 | unused: 20 | VACANT PINNED IDLE FRESH QUEUED | WOKEN GONE HALF_CLOSED WRITABLE READABLE | RUN }
+/// { generation: 32 | unused: 16 | MUTED | events: 3 | VACANT PINNED IDLE FRESH QUEUED | WOKEN GONE HALF_CLOSED WRITABLE READABLE | RUN }
 /// ```
 #[derive(Debug)]
 pub(super) struct Word(AtomicU64);
@@ -79,6 +84,25 @@ const IDLE: u64 = 1 << 9;
 const PINNED: u64 = 1 << 10;
 /// No connection here.
 const VACANT: u64 = 1 << 11;
+/// Events that came in this ownership, up to seven.
+const EVENTS: u64 = 0b111 << 12;
+const ONE_EVENT: u64 = 1 << 12;
+/// The poller was asked for silence, or is about to be.
+const MUTED: u64 = 1 << 15;
+/// The edges that events bring; those of wakers are not counted.
+const FROM_POLLER: u32 = Edges::READABLE.0 | Edges::WRITABLE.0 | Edges::HALF_CLOSED.0 | Edges::GONE.0;
+
+/// What became of news; see [`Word::claim`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Nobody owned the connection: now the caller does.
+    Owner,
+    /// The owner will see the news, or the connection has ended.
+    Left,
+    /// The owner will see the news, and there are too many of them: the caller has the socket pinned, asks the poller for silence, and
+    /// unpins it.
+    Flood,
+}
 
 impl Word {
     pub(super) fn vacant() -> Self {
@@ -94,19 +118,21 @@ impl Word {
         self.0.load(Ordering::Relaxed) & (IDLE | RUN) == IDLE
     }
 
-    /// Records `edges`; true makes the caller the owner.
-    pub(super) fn claim(&self, for_generation: u32, edges: Edges) -> bool {
+    /// Records `edges`, and makes the caller the owner if nobody is.
+    pub(super) fn claim(&self, for_generation: u32, edges: Edges) -> Claim {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             if generation(seen) != for_generation {
-                return false;
+                return Claim::Left;
             }
             let owned = seen & RUN != 0;
-            let next = if owned { seen } else { (seen | RUN) & !(FRESH | IDLE) } | u64::from(edges.0);
+            let next = if owned { counted(seen, edges) } else { (seen | RUN) & !(FRESH | IDLE) } | u64::from(edges.0);
             // Acquire: a new owner sees all that the last one did. Release: the owner that takes the edge sees
             // what its sender did before, such as giving a lock to the woken request.
             match self.0.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return !owned,
+                Ok(_) if !owned => return Claim::Owner,
+                Ok(_) if next & !seen & MUTED != 0 => return Claim::Flood,
+                Ok(_) => return Claim::Left,
                 Err(now) => seen = now,
             }
         }
@@ -125,19 +151,38 @@ impl Word {
         Edges((seen & EDGES) as u32)
     }
 
-    /// Ends the ownership; false when edges were recorded: the caller is still the owner and must look again.
+    /// Ends the ownership; false when edges were recorded or the connection is muted: the caller is still the owner and must look again.
     pub(super) fn release(&self, idle: bool) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            if seen & EDGES != 0 {
+            if seen & (EDGES | MUTED) != 0 {
                 return false;
             }
-            let next = seen & !RUN | if idle { IDLE } else { 0 };
+            let next = seen & !(RUN | EVENTS) | if idle { IDLE } else { 0 };
             match self.0.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Ends the muting: true obliges the owner to let the poller report again. Not while there is news, which comes first.
+    pub(super) fn unmute(&self) -> bool {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        while seen & MUTED != 0 && seen & EDGES == 0 {
+            if seen & PINNED != 0 {
+                // The call for silence is not over; it must not come after the call to report again.
+                give_way();
+                seen = self.0.load(Ordering::Relaxed);
+                continue;
+            }
+            // Acquire pairs with unpin.
+            match self.0.compare_exchange_weak(seen, seen & !(MUTED | EVENTS), Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
     }
 
     /// Moves the ownership into the run queue.
@@ -186,10 +231,16 @@ impl Word {
         }
     }
 
-    /// Keeps the socket of a connection that somebody else owns from being closed, until [`unpin`](Self::unpin).
+    /// Keeps the socket of a connection that somebody else owns from being closed, until [`unpin`](Self::unpin). Waits for others who
+    /// have it pinned: each makes one system call.
     pub(super) fn pin(&self) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
-        while seen & (VACANT | PINNED) == 0 && seen & RUN != 0 {
+        while seen & VACANT == 0 && seen & RUN != 0 {
+            if seen & PINNED != 0 {
+                give_way();
+                seen = self.0.load(Ordering::Relaxed);
+                continue;
+            }
             match self.0.compare_exchange_weak(seen, seen | PINNED, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
@@ -207,6 +258,19 @@ fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
+/// An owned word after one more event. The eighth mutes, and pins the socket for it, unless somebody else has it pinned.
+fn counted(word: u64, edges: Edges) -> u64 {
+    if edges.0 & FROM_POLLER == 0 {
+        word
+    } else if word & EVENTS != EVENTS {
+        word + ONE_EVENT
+    } else if word & (MUTED | PINNED) == 0 {
+        word | MUTED | PINNED
+    } else {
+        word
+    }
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
@@ -221,17 +285,17 @@ mod tests {
     #[test]
     fn only_the_first_claim_owns() {
         let word = free();
-        assert!(word.claim(0, Edges::READABLE));
-        assert!(!word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Left);
         assert!(!word.claim_if_free());
     }
 
     #[test]
     fn an_edge_for_an_owned_connection_stops_its_release() {
         let word = free();
-        assert!(word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
         assert_eq!(word.take_edges(), Edges::READABLE);
-        assert!(!word.claim(0, Edges::WOKEN));
+        assert_eq!(word.claim(0, Edges::WOKEN), Claim::Left);
         assert!(!word.release(false));
         assert_eq!(word.take_edges(), Edges::WOKEN);
         assert!(word.release(false));
@@ -241,11 +305,11 @@ mod tests {
     #[test]
     fn a_token_of_an_earlier_tenant_is_void() {
         let word = free();
-        assert!(word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
         word.retire();
         word.publish();
-        assert!(!word.claim(0, Edges::GONE));
-        assert!(word.claim(1, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::GONE), Claim::Left);
+        assert_eq!(word.claim(1, Edges::READABLE), Claim::Owner);
         assert_eq!(word.take_edges(), Edges::READABLE);
     }
 
@@ -261,7 +325,7 @@ mod tests {
         let word = Word::vacant();
         word.publish();
         assert!(!word.claim_if_free());
-        assert!(word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
         word.settle(0);
         assert!(!word.claim_if_free(), "settling late must not take the ownership away");
     }
@@ -269,21 +333,73 @@ mod tests {
     #[test]
     fn the_run_queue_owns_what_is_in_it_once() {
         let word = free();
-        assert!(word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
         word.enqueue();
-        assert!(!word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Left);
         assert!(word.dequeue());
         assert!(!word.dequeue());
+    }
+
+    fn flooded() -> Word {
+        let word = free();
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
+        for _ in 0..7 {
+            assert_eq!(word.claim(0, Edges::READABLE), Claim::Left);
+        }
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Flood);
+        word
+    }
+
+    #[test]
+    fn the_eighth_event_in_one_ownership_mutes_once() {
+        let word = flooded();
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Left);
+    }
+
+    #[test]
+    fn events_of_an_earlier_ownership_and_wake_ups_do_not_count() {
+        let word = free();
+        for _ in 0..20 {
+            assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
+            assert_eq!(word.claim(0, Edges::WOKEN), Claim::Left);
+            assert_eq!(word.claim(0, Edges::READABLE), Claim::Left);
+            word.take_edges();
+            assert!(word.release(false));
+        }
+    }
+
+    #[test]
+    fn a_muted_connection_is_not_let_go_before_the_poller_reports_again() {
+        let word = flooded();
+        word.unpin();
+        assert!(!word.unmute(), "the news come first");
+        word.take_edges();
+        assert!(!word.release(false));
+        assert!(word.unmute());
+        assert!(!word.unmute());
+        assert!(word.release(false));
+    }
+
+    #[test]
+    fn a_socket_that_is_pinned_is_muted_by_a_later_event() {
+        let word = free();
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
+        assert!(word.pin());
+        for _ in 0..20 {
+            assert_eq!(word.claim(0, Edges::READABLE), Claim::Left);
+        }
+        word.unpin();
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Flood);
     }
 
     #[test]
     fn idle_is_visible_only_while_nobody_owns() {
         let word = free();
         assert!(word.is_idle());
-        assert!(word.claim(0, Edges::NONE));
+        assert_eq!(word.claim(0, Edges::NONE), Claim::Owner);
         assert!(word.release(true));
         assert!(word.is_idle());
-        assert!(word.claim(0, Edges::READABLE));
+        assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
         assert!(!word.is_idle());
     }
 }

@@ -8,6 +8,9 @@
 //!
 //! [`Fault`] names known mistakes; a copy of the loop that makes them must be found out by the same checks.
 
+mod room;
+mod stopping;
+
 use super::*;
 use crate::primitive::AtomicUsize;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -67,6 +70,10 @@ impl Connection for Visitor {
         self.inside.fetch_sub(1, Ordering::SeqCst);
         step
     }
+
+    fn interest(&self) -> Interest {
+        Interest::INPUT
+    }
 }
 
 impl Visitor {
@@ -96,7 +103,7 @@ impl Visitor {
             }
             self.stage.left.fetch_sub(1, Ordering::SeqCst);
         }
-        Step::Wait { deadline: None, idle: false }
+        Step::Wait { deadline: None, idle: true }
     }
 }
 
@@ -126,7 +133,7 @@ fn work(scheduler: &Scheduler<Visitor>, fault: Fault) {
         let most = if scheduler.reserve.sleepers() > 1 { 1 } else { BATCH };
         scheduler.poller.wait(&mut events, most, None);
         drop(asleep);
-        let mut claimed = events.iter().filter_map(|(token, edges)| scheduler.slab.claim(token, edges));
+        let mut claimed = events.iter().filter_map(|(token, edges)| scheduler.claim(token, edges));
         let Some(first) = claimed.next() else { continue };
         let since = scheduler.clock.now();
         let mut has_pushed = false;

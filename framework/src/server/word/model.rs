@@ -5,6 +5,8 @@
 //! without having seen what the last owner left, is reported. Each claim has a [`Fault`] beside it: a known mistake that
 //! the same checks must find.
 
+mod floods;
+
 use super::*;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicU32;
@@ -63,7 +65,7 @@ impl Slot {
     fn claim(&self, generation: u32, edges: Edges) -> bool {
         let Word(word) = &self.word;
         match self.fault {
-            Fault::AnyGeneration => self.word.claim(self.word.generation(), edges),
+            Fault::AnyGeneration => self.word.claim(self.word.generation(), edges) == Claim::Owner,
             Fault::DroppedEdge => {
                 let claimed = self.word.claim_if_free();
                 if claimed {
@@ -72,7 +74,7 @@ impl Slot {
                 claimed
             }
             Fault::UnorderedClaim => word.fetch_or(RUN | u64::from(edges.0), Ordering::Acquire) & RUN == 0,
-            _ => self.word.claim(generation, edges),
+            _ => self.word.claim(generation, edges) == Claim::Owner,
         }
     }
 
@@ -316,7 +318,7 @@ fn found_a_release_that_does_not_look_for_room_to_write() {
 fn the_run_queue_passes_the_connection_on() {
     check(|| {
         let slot = Slot::free(Fault::None);
-        assert!(slot.word.claim(0, Edges::READABLE));
+        assert!(slot.claim(0, Edges::READABLE));
         slot.word.enqueue();
         let workers = [(); 2].map(|()| {
             spawn(&slot, |slot| {
@@ -336,7 +338,7 @@ fn the_run_queue_passes_the_connection_on() {
 fn a_pin_meets_the_end(fault: Fault) {
     check(move || {
         let slot = Slot::free(fault);
-        assert!(slot.word.claim(0, Edges::NONE));
+        assert!(slot.claim(0, Edges::NONE));
         let user = spawn(&slot, |slot| {
             if slot.word.pin() {
                 slot.touch();
