@@ -180,8 +180,8 @@ pub use ::bytes;
 pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use engine::App;
 pub use exchange::{
-    Argument, Body, Bytes, Conn, Cookies, Error, Exchange, FileBody, Form, Html, IntoResponse, Json, Parameter, Params,
-    Query, Redirect, Request, Response, ResponseBody, Segments, Stream, Text,
+    Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, FileBody, Form, Html, IntoResponse, Json,
+    Parameter, Params, Query, Redirect, Request, Response, ResponseBody, Segments, Stream, Text,
 };
 pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{Flow, HookPoint, Hooks, Tool};

@@ -6,6 +6,7 @@
 mod argument;
 mod argument_types;
 mod body;
+mod client_watch;
 mod course;
 mod error;
 #[expect(clippy::module_inception, reason = "the room is named after its central value")]
@@ -25,6 +26,8 @@ mod vary;
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Body, Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
 pub use body::RequestBody;
+pub use client_watch::ClientWatch;
+pub(crate) use client_watch::Connections;
 pub(crate) use course::Stage;
 pub use error::{Error, ErrorKind, HttpError, Redirect};
 pub use exchange::Exchange;

@@ -164,6 +164,17 @@ impl FileBody {
         self.length
     }
 
+    /// The content without its first `count` bytes.
+    pub(crate) fn skip(&self, count: u64) -> Self {
+        let count = count.min(self.length);
+        Self { file: self.file.clone(), offset: self.offset + count, length: self.length - count }
+    }
+
+    /// Fills `buffer` from `position` of the content on.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, self.offset.saturating_add(position))
+    }
+
     /// The content as a stream of this length: for who changes it on its way, as a compressor does. Reads
     /// up to 64 KiB at a time. Fails when the file has become shorter.
     #[must_use]

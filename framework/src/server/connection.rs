@@ -367,6 +367,7 @@ impl HttpConnection {
     /// A head is complete.
     fn accept(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Flow {
         self.identify(&mut exchange);
+        exchange.request.client.turn_to(turn.token.bits(), || work.shared.watched());
         self.requests += 1;
         turn.requests += 1;
         self.received(turn, work, exchange)

@@ -16,7 +16,8 @@
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
-//! | `connection.rs`, `respond.rs`, `farewell.rs` | one HTTP connection |
+//! | `connection.rs`, `respond.rs`, `send_file.rs`, `send_stream.rs`, `farewell.rs` | one HTTP connection |
+//! | `client_gone.rs` | whether a client is still there, for who asks |
 //! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
 //! | `by_hand.rs` | tests only: a connection stepped on one thread |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
@@ -26,6 +27,7 @@ mod body_reading;
 mod body_stream;
 #[cfg(all(any(test, fuzzing), not(any(loom, shuttle))))]
 mod by_hand;
+mod client_gone;
 mod clock;
 mod connection;
 mod farewell;
@@ -34,6 +36,8 @@ mod reserve;
 mod respond;
 mod run_queue;
 mod scheduler;
+mod send_file;
+mod send_stream;
 mod service;
 mod settings;
 mod slab;

@@ -1,8 +1,8 @@
 //! One HTTP connection, second half: from the finished response to the last byte, and what becomes of the connection.
 //!
 //! Small responses are collected in the thread's output buffer and leave in one write. Large bodies are sent from where they are,
-//! behind the head, without a copy. A stream makes its next chunk only when the last one is in the socket: a slow
-//! client holds the iterator, not a worker. The framing and the fate of the connection are decided once, before the head is
+//! behind the head, without a copy; `send_file.rs` and `send_stream.rs` have the two kinds that are not in memory. A slow client holds
+//! the body, not a worker. The framing and the fate of the connection are decided once, before the head is
 //! written.
 
 use super::Delivery;
@@ -11,9 +11,10 @@ use super::connection::{Flow, HttpConnection, InFlight, Rest, State, Turn, guard
 use super::farewell::MOST_DISCARDED;
 use super::poll::Interest;
 use super::scheduler::{Phase, Role, Step};
+use super::send_file;
 use super::workspace::{Answered, Workspace};
 use crate::exchange::{Exchange, ResponseBody};
-use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_chunk, write_last_chunk, write_response_head};
+use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
 use ::http::{Method, Version};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -37,18 +38,18 @@ pub(super) struct Sending {
     pub(super) exchange: Box<Exchange>,
     /// How much of the content is sent, or made.
     pub(super) body_bytes: u64,
-    framing: ResponseFraming,
+    pub(super) framing: ResponseFraming,
     after: After,
     /// The stream has made its last chunk.
-    ended: bool,
+    pub(super) ended: bool,
     /// Lets the stream of the response go on reading the body of the request.
-    request_body: Option<StreamHandle>,
+    pub(super) request_body: Option<StreamHandle>,
 }
 
 /// A body up to this size is copied behind its head; beyond, two parts in one call cost less than the copy.
 const INLINE: usize = 4 * 1024;
-/// Chunks that are made for one connection before the others have their turn.
-const CHUNKS_IN_A_ROW: u32 = 16;
+/// What is moved for one connection before the others have their turn, in bytes.
+pub(super) const MOST_MOVED_IN_A_ROW: usize = 1024 * 1024;
 
 impl HttpConnection {
     /// The response is in the exchange: writes its head and sends what is there.
@@ -60,11 +61,7 @@ impl HttpConnection {
         // The framing may leave out a body that the status does not allow, such as that of a 205.
         let has_body =
             *head.method() != Method::HEAD && !matches!(framing, ResponseFraming::None | ResponseFraming::Length(0));
-        if has_body && let ResponseBody::File(_) = response.body {
-            let ResponseBody::File(file) = exchange.response.take_body() else { unreachable!("it was a file") };
-            exchange.response.set_body(file.into_stream());
-        }
-        let streams = has_body && matches!(exchange.response.body, ResponseBody::Stream(_));
+        let streams = has_body && matches!(response.body, ResponseBody::Stream(_));
         let (after, request_body) = self.after(work, &exchange, rest, refused, framing, streams);
         let persistence = match &after {
             After::Close | After::Linger => Persistence::Close,
@@ -81,11 +78,9 @@ impl HttpConnection {
             persistence,
         );
         work.record().count_request();
-        let content = if has_body { exchange.response.body.as_bytes() } else { Some(&[][..]) };
-        match content {
-            Some(content) if content.len() <= INLINE => {
-                let body_bytes = content.len() as u64;
-                work.output.bytes.extend_from_slice(content);
+        let inline = if has_body { append_if_small(&exchange.response.body, &mut work.output.bytes) } else { Some(0) };
+        match inline {
+            Some(body_bytes) => {
                 self.answered(turn, work, exchange, body_bytes);
                 match after {
                     After::Keep => self.state = State::Idle,
@@ -93,7 +88,7 @@ impl HttpConnection {
                 }
                 Flow::Go
             }
-            _ => {
+            None => {
                 exchange.request.received.get_or_insert_with(Instant::now);
                 let sending = Sending { exchange, body_bytes: 0, framing, after, ended: false, request_body };
                 self.send(turn, work, Box::new(sending))
@@ -154,11 +149,13 @@ impl HttpConnection {
     pub(super) fn send(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Box<Sending>) -> Flow {
         match sending.exchange.response.body {
             ResponseBody::Stream(_) => self.send_stream(turn, work, sending),
+            ResponseBody::File(_) => self.send_file(turn, work, sending),
             _ => self.send_content(turn, work, sending),
         }
     }
 
     fn send_content(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Flow {
+        let mut moved = 0;
         loop {
             let content = sending.exchange.response.body.as_bytes().unwrap_or_default();
             let rest = &content[usize::try_from(sending.body_bytes).unwrap_or(usize::MAX).min(content.len())..];
@@ -170,6 +167,11 @@ impl HttpConnection {
                 self.state = State::Sending(sending);
                 return self.wait_for_room(turn, work);
             }
+            if moved >= MOST_MOVED_IN_A_ROW {
+                self.state = State::Sending(sending);
+                return Flow::Stop(Step::Again);
+            }
+            let rest = &rest[..rest.len().min(MOST_MOVED_IN_A_ROW - moved)];
             let parts = [IoSlice::new(head), IoSlice::new(rest)];
             let total = head.len() + rest.len();
             match sendmsg(&self.socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
@@ -178,6 +180,7 @@ impl HttpConnection {
                     self.took(length, total);
                     work.output.advance(of_head);
                     sending.body_bytes += (length - of_head) as u64;
+                    moved += length - of_head;
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.writable = false,
@@ -189,47 +192,8 @@ impl HttpConnection {
         }
     }
 
-    fn send_stream(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Flow {
-        let mut chunks = 0;
-        loop {
-            let ended = sending.ended;
-            self.state = State::Sending(sending);
-            // What was made before goes out before the next chunk, which may take long.
-            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
-                return stop;
-            }
-            if !ended {
-                if turn.role != Role::Worker {
-                    return Flow::Stop(Step::Lend { refusable: false });
-                }
-                if work.shared.scheduler.phase() >= Phase::Stopped {
-                    return Flow::Stop(self.lose(turn, work));
-                }
-                if chunks == CHUNKS_IN_A_ROW {
-                    return Flow::Stop(Step::Again);
-                }
-            }
-            let State::Sending(kept) = std::mem::take(&mut self.state) else {
-                unreachable!("flush leaves the state alone");
-            };
-            sending = kept;
-            if ended {
-                return self.sent(turn, work, *sending);
-            }
-            if !sending.make_chunk(work) {
-                if sending.framing == ResponseFraming::Close {
-                    // Here a close would look like the regular end; a reset does not.
-                    let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
-                }
-                self.state = State::Sending(sending);
-                return Flow::Stop(self.lose(turn, work));
-            }
-            chunks += 1;
-        }
-    }
-
     /// The last byte of the content is on its way.
-    fn sent(&mut self, turn: &Turn, work: &mut Workspace, sending: Sending) -> Flow {
+    pub(super) fn sent(&mut self, turn: &Turn, work: &mut Workspace, sending: Sending) -> Flow {
         let Sending { exchange, body_bytes, after, .. } = sending;
         self.answered(turn, work, exchange, body_bytes);
         self.state = State::Finishing(after);
@@ -283,12 +247,12 @@ impl HttpConnection {
     }
 
     /// The socket took a part.
-    fn took(&mut self, length: usize, of: usize) {
+    pub(super) fn took(&mut self, length: usize, of: usize) {
         self.writable = length == of;
         self.blocked_since = None;
     }
 
-    fn wait_for_room(&mut self, turn: &Turn, work: &mut Workspace) -> Flow {
+    pub(super) fn wait_for_room(&mut self, turn: &Turn, work: &mut Workspace) -> Flow {
         let scheduler = &work.shared.scheduler;
         let now = scheduler.clock.now();
         let deadline = self.blocked_since.get_or_insert(now).after(work.shared.settings.write_timeout);
@@ -317,38 +281,14 @@ impl HttpConnection {
     }
 }
 
-impl Sending {
-    /// Makes the next chunk of the stream; false when it failed.
-    fn make_chunk(&mut self, work: &mut Workspace) -> bool {
-        let id = self.exchange.request.id;
-        let ResponseBody::Stream(stream) = &mut self.exchange.response.body else { return false };
-        let now = work.shared.scheduler.clock.now();
-        work.record().begin(&self.exchange.request.head, now);
-        let chunk = guarded(id, || stream.next());
-        work.record().finish();
-        let chunked = self.framing == ResponseFraming::Chunked;
-        match chunk {
-            Some(Some(Ok(content))) => {
-                self.body_bytes += content.len() as u64;
-                if chunked {
-                    write_chunk(&mut work.output.bytes, &content);
-                } else {
-                    work.output.bytes.extend_from_slice(&content);
-                }
-            }
-            Some(None) => {
-                self.ended = true;
-                self.request_body = None;
-                if chunked {
-                    write_last_chunk(&mut work.output.bytes);
-                }
-            }
-            Some(Some(Err(error))) => {
-                log::error!("request {id}: the stream of the response failed: {error}");
-                return false;
-            }
-            None => return false,
+/// Appends a body that is cheaper to copy than to send apart from its head, and returns its length.
+fn append_if_small(body: &ResponseBody, out: &mut Vec<u8>) -> Option<u64> {
+    match body {
+        ResponseBody::File(file) => send_file::append_if_small(file, out).then(|| file.length()),
+        body => {
+            let content = body.as_bytes().filter(|content| content.len() <= INLINE)?;
+            out.extend_from_slice(content);
+            Some(content.len() as u64)
         }
-        true
     }
 }

@@ -65,6 +65,10 @@ pub(super) struct Token {
 }
 
 impl Token {
+    pub(super) fn index(self) -> u32 {
+        self.index
+    }
+
     pub(super) fn bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
@@ -195,13 +199,16 @@ impl<C: AsFd> Slab<C> {
         self.slot(index).is_some_and(|slot| slot.word.is_idle())
     }
 
-    /// Makes one system call on the socket of a connection that somebody else owns. It waits for no more than another such call; the
-    /// owner waits for it before it closes the socket.
-    pub(super) fn with_socket(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>)) {
-        let Some(slot) = self.slot(index) else { return };
-        if slot.word.pin() {
-            slot.with_pinned_socket(call);
-        }
+    /// Makes one system call on the socket of a connection that somebody owns; `None` if nobody does. It waits for no more than
+    /// another such call; the owner waits for it before it closes the socket.
+    pub(super) fn with_socket<T>(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        let slot = self.slot(index)?;
+        slot.word.pin().then(|| slot.with_pinned_socket(call))
+    }
+
+    /// Whether the connection has not ended.
+    pub(super) fn is_current(&self, token: Token) -> bool {
+        self.slot(token.index).is_some_and(|slot| slot.word.generation() == token.generation)
     }
 
     /// Waits until a connection has ended, or the time is over.
@@ -265,12 +272,13 @@ impl<C> Slot<C> {
     }
 
     /// Makes the one system call that the caller has pinned the socket for.
-    fn with_pinned_socket(&self, call: impl FnOnce(BorrowedFd<'_>)) {
+    fn with_pinned_socket<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         let descriptor = self.socket.load(Ordering::Relaxed);
         // SAFETY: the slot is not vacant, and `retire` closes the socket only after it saw the pin gone.
         #[expect(unsafe_code)]
-        call(unsafe { BorrowedFd::borrow_raw(descriptor) });
+        let result = call(unsafe { BorrowedFd::borrow_raw(descriptor) });
         self.word.unpin();
+        result
     }
 }
 
