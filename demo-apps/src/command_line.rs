@@ -1,4 +1,5 @@
-//! The command line of the demo programs: `--port`, `--threads`, and `--seconds` where a program has something to wait for.
+//! The command line of the demo programs: `--port`, `--threads`, `--seconds` where a program has something to wait for, and numbers of
+//! their own.
 
 /// What a program says about itself, and which options it takes.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,21 @@ pub struct CommandLine {
     pub about: &'static str,
     /// What `--seconds` means; `None` where there is no such option.
     pub seconds: Option<&'static str>,
+    /// Options that only this program has.
+    pub numbers: &'static [NumberOption],
+}
+
+/// An option with a number behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberOption {
+    /// As it is written: `--chunks`.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// Its value unless said otherwise.
+    pub default: u64,
+    /// Its largest value.
+    pub most: u64,
 }
 
 /// The values of the options.
@@ -20,11 +36,13 @@ pub struct Options {
     pub threads: usize,
     /// `--seconds`: as the program says.
     pub seconds: u64,
+    /// The values of [`CommandLine::numbers`], in their order.
+    pub numbers: Vec<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, seconds: 20 }
+        Self { port: 8080, threads: 10, seconds: 20, numbers: Vec::new() }
     }
 }
 
@@ -43,7 +61,8 @@ impl CommandLine {
     /// # Errors
     /// Names the argument that is wrong and what would be right.
     pub fn parse(&self, arguments: impl IntoIterator<Item = String>) -> Result<Parsed, String> {
-        let mut options = Options::default();
+        let numbers = self.numbers.iter().map(|option| option.default).collect();
+        let mut options = Options { numbers, ..Options::default() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, attached) = match argument.split_once('=') {
@@ -57,7 +76,10 @@ impl CommandLine {
                 "--port" => options.port = number(name, &value()?, 0, u16::MAX)?,
                 "--threads" => options.threads = number(name, &value()?, 1, 10_000)?,
                 "--seconds" if self.seconds.is_some() => options.seconds = number(name, &value()?, 0, 86_400)?,
-                _ => return Err(format!("the argument {argument:?} is not known")),
+                _ => match self.numbers.iter().position(|option| option.name == name) {
+                    Some(index) => options.numbers[index] = number(name, &value()?, 0, self.numbers[index].most)?,
+                    None => return Err(format!("the argument {argument:?} is not known")),
+                },
             }
         }
         Ok(Parsed::Run(options))
@@ -66,7 +88,7 @@ impl CommandLine {
     /// What `--help` prints.
     #[must_use]
     pub fn help(&self) -> String {
-        let Options { port, threads, seconds } = Options::default();
+        let Options { port, threads, seconds, .. } = Options::default();
         let mut help = format!(
             "{}\n\nUsage: {} [OPTIONS]\n\nOptions:\n\
              \x20 --port N     listen on this port of 127.0.0.1; 0 picks a free one (default {port})\n\
@@ -75,6 +97,9 @@ impl CommandLine {
         );
         if let Some(meaning) = self.seconds {
             help.push_str(&format!("  --seconds N  {meaning} (default {seconds})\n"));
+        }
+        for NumberOption { name, meaning, default, .. } in self.numbers {
+            help.push_str(&format!("  {:<12} {meaning} (default {default})\n", format!("{name} N")));
         }
         help.push_str("  --help       print this\n\nRUST_LOG=info shows one line for each request.");
         help
@@ -96,13 +121,14 @@ mod tests {
     use super::*;
 
     fn parse(arguments: &str, seconds: Option<&'static str>) -> Result<Parsed, String> {
-        let command_line = CommandLine { program: "demo", about: "A demo.", seconds };
+        const CUPS: NumberOption = NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 };
+        let command_line = CommandLine { program: "demo", about: "A demo.", seconds, numbers: &[CUPS] };
         command_line.parse(arguments.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn options_come_with_a_space_or_an_equals_sign() {
-        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, seconds: 20 }));
+        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, numbers: vec![2], ..Options::default() }));
         assert_eq!(parse("--port 0 --threads=3", None), expected);
     }
 
@@ -117,6 +143,13 @@ mod tests {
     fn seconds_are_only_known_where_they_mean_something() {
         assert_eq!(parse("--seconds 1", None), Err("the argument \"--seconds\" is not known".to_owned()));
         assert!(parse("--seconds 1", Some("sleep")).is_ok());
+    }
+
+    #[test]
+    fn a_program_may_have_numbers_of_its_own() {
+        let expected = Ok(Parsed::Run(Options { numbers: vec![5], ..Options::default() }));
+        assert_eq!(parse("--cups 5", None), expected);
+        assert_eq!(parse("--cups 10", None), Err("--cups must be a number from 0 to 9, not \"10\"".to_owned()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One module for each application, one file in `bin/` for each program; what they share is their command line and how
 //! they serve. The applications are in the library so that tests can run them without a process.
 
+pub mod chunks;
 pub mod command_line;
 pub mod page1_page2;
 pub mod song_counter;

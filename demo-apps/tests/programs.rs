@@ -3,7 +3,7 @@
 use kirsch::testing::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
@@ -11,6 +11,8 @@ use std::{
 const PAGE1_PAGE2: &str = env!("CARGO_BIN_EXE_page1-page2");
 const SONG_COUNTER: &str = env!("CARGO_BIN_EXE_song-counter");
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
+const CHUNKS: &str = env!("CARGO_BIN_EXE_chunks");
+const IRESPONSE: &str = env!("CARGO_BIN_EXE_iresponse");
 
 /// A running demo program; killed when a test fails before it has ended.
 struct Program {
@@ -56,9 +58,12 @@ fn output(path: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn each_program_announces_its_address_answers_and_ends_with_0_after_sigterm() {
-    for (path, page, text) in
-        [(PAGE1_PAGE2, "/page2", "Hello World!"), (SONG_COUNTER, "/", ""), (TESTBED, "/", "Hello, World!")]
-    {
+    for (path, page, text) in [
+        (PAGE1_PAGE2, "/page2", "Hello World!"),
+        (SONG_COUNTER, "/", ""),
+        (TESTBED, "/", "Hello, World!"),
+        (CHUNKS, "/chunks?chunks=1", "Chunk 0\n"),
+    ] {
         let program = Program::start(path, &[]);
         program.client.get(page).send().assert_status(200).assert_text(text);
         assert_eq!(program.end_with(Signal::TERM), (Some(0), String::new()), "{path}");
@@ -128,4 +133,59 @@ fn help_goes_to_standard_output() {
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0));
     assert!(help.contains("--seconds N") && help.contains("--threads N"), "{help}");
+}
+
+/// What iresponse prints, without the times.
+fn without_times(output: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(output).lines().map(|line| line[9..].trim().to_owned()).collect()
+}
+
+#[test]
+fn chunks_serves_as_many_as_the_command_line_says_and_iresponse_prints_them() {
+    let program = Program::start(CHUNKS, &["--chunks", "3", "--pause=0"]);
+    let url = format!("http://{}/", program.client.address().expect("it listens"));
+    let printed = output(IRESPONSE, &[&url]);
+    let expected = ["200 OK", "Chunk 0", "Chunk 1", "Chunk 2", "the end, after 3 pieces"];
+    assert_eq!((without_times(&printed.stdout), printed.status.code()), (expected.map(str::to_owned).into(), Some(0)));
+}
+
+#[test]
+fn iresponse_says_that_a_response_broke_off_and_ends_with_1() {
+    let program = Program::start(CHUNKS, &[]);
+    let url = format!("http://{}/broken", program.client.address().expect("it listens"));
+    let printed = output(IRESPONSE, &[&url]);
+    assert_eq!(without_times(&printed.stdout), ["200 OK", "Chunk 0", "Chunk 1"]);
+    let message = String::from_utf8_lossy(&printed.stderr);
+    assert!(message.contains("the response broke off after 2 pieces"), "{message}");
+    assert_eq!(printed.status.code(), Some(1));
+}
+
+#[test]
+fn iresponse_prints_each_chunk_as_it_arrives() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let mut child = Command::new(IRESPONSE).arg(url).stdout(Stdio::piped()).spawn().expect("the program was built");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok);
+    let (mut connection, _) = listener.accept().expect("it connects");
+    connection.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").expect("it reads");
+    assert!(lines.next().expect("a line").ends_with("200 OK"));
+    for text in ["one", "two"] {
+        // The next one is sent only after this one was printed.
+        connection.write_all(format!("3\r\n{text}\r\n").as_bytes()).expect("it reads");
+        assert!(lines.next().expect("a line").ends_with(text));
+    }
+    connection.write_all(b"0\r\n\r\n").expect("it reads");
+    assert!(lines.next().expect("a line").ends_with("after 2 pieces"));
+    assert_eq!(child.wait().expect("it is our child").code(), Some(0));
+}
+
+#[test]
+fn iresponse_names_a_wrong_url_and_a_server_that_is_not_there() {
+    assert_eq!(output(IRESPONSE, &["localhost:8080"]).status.code(), Some(2));
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound");
+    drop(taken);
+    let printed = output(IRESPONSE, &[&format!("http://{address}/")]);
+    assert!(String::from_utf8_lossy(&printed.stderr).contains("no response"));
+    assert_eq!(printed.status.code(), Some(1));
 }

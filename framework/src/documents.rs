@@ -14,6 +14,7 @@ documents! {
     getting_started: "docs/guide/getting-started.md";
     publishing: "docs/guide/publishing.md";
     sessions: "docs/guide/sessions.md";
+    streaming: "docs/guide/streaming.md";
     tools_and_hooks: "docs/guide/tools-and-hooks.md";
     errors: "docs/guide/errors.md";
     configuration: "docs/guide/configuration.md";

@@ -1,6 +1,6 @@
 //! The demo applications do what the README says of them.
 
-use demo_apps::{page1_page2, song_counter, testbed};
+use demo_apps::{chunks, page1_page2, song_counter, testbed};
 use integration_tests::both;
 use kirsch::{Method, testing::Client};
 use std::{
@@ -192,5 +192,29 @@ fn head_is_get_without_a_body() {
     both(testbed::app, |client| {
         client.head("/").send().assert_status(200).assert_header("content-length", "13").assert_text("");
         client.request(Method::OPTIONS, "/").send().assert_header("allow", "GET, HEAD, OPTIONS, POST");
+    });
+}
+
+fn chunks() -> kirsch::App {
+    chunks::app(3, Duration::ZERO)
+}
+
+#[test]
+fn chunks_are_sent_one_by_one_to_whoever_asks_for_no_page() {
+    both(chunks, |client| {
+        for path in ["/", "/chunks", "/chunks?chunks=3&pause=1"] {
+            let response = client.get(path).send();
+            response.assert_header("transfer-encoding", "chunked");
+            assert_eq!(response.chunks(), [b"Chunk 0\n", b"Chunk 1\n", b"Chunk 2\n"], "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_browser_gets_a_page_that_shows_the_chunks() {
+    both(chunks, |client| {
+        let page = client.get("/").header("Accept", "text/html,application/xml;q=0.9,*/*;q=0.8").send();
+        page.assert_header("content-type", "text/html; charset=utf-8").assert_header("vary", "Accept");
+        page.assert_contains("3 chunks, 0 ms apart");
     });
 }

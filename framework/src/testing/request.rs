@@ -89,10 +89,16 @@ impl RequestBuilder {
     #[track_caller]
     pub fn send_streaming(self) -> StreamingResponse {
         let asked = self.line();
-        match self.arrive() {
-            Ok(arriving) => StreamingResponse::new(asked, arriving),
-            Err(error) => panic!("{asked}: {error}"),
-        }
+        self.try_send_streaming().unwrap_or_else(|error| panic!("{asked}: {error}"))
+    }
+
+    /// Sends the request and waits for the head of the response.
+    ///
+    /// # Errors
+    /// As [`try_send`](RequestBuilder::try_send).
+    pub fn try_send_streaming(self) -> Result<StreamingResponse, ClientError> {
+        let asked = self.line();
+        Ok(StreamingResponse::new(asked, self.arrive()?))
     }
 
     fn line(&self) -> String {
