@@ -1,6 +1,6 @@
 //! Parts of open files as responses: what was promised, no more, and visibly broken off when the file is not what it was.
 
-use integration_tests::both;
+use integration_tests::{Gate, both};
 use kirsch::{FileBody, prelude::*, testing::Client};
 use std::{
     fs::File,
@@ -11,6 +11,7 @@ use std::{
 /// One open file that all requests share.
 struct Files {
     file: Arc<File>,
+    gate: Gate,
 }
 
 #[handlers]
@@ -45,6 +46,12 @@ impl Files {
     }
 
     #[expose]
+    fn hold(&self) -> &'static str {
+        self.gate.pass();
+        "held"
+    }
+
+    #[expose]
     fn index(&self) -> &'static str {
         "here"
     }
@@ -61,10 +68,14 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 fn files(length: usize) -> App {
+    files_and_gate(length, Gate::new())
+}
+
+fn files_and_gate(length: usize, gate: Gate) -> App {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(&content(length)).expect("room in the temporary directory");
     file.rewind().expect("a file has a start");
-    App::new(Files { file: Arc::new(file) })
+    App::new(Files { file: Arc::new(file), gate })
 }
 
 const LARGE: usize = 40 << 20;
@@ -142,6 +153,22 @@ fn a_slow_reader_of_a_file_holds_no_worker() {
     reader.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\n");
     client.get("/").send().assert_text("here");
     assert!(reader.read_response().bytes() == content(LARGE));
+}
+
+// The ticker goes on with what needs no code of the application.
+#[test]
+fn a_file_goes_on_while_all_workers_are_held() {
+    let gate = Gate::new();
+    let client = Client::over_socket(files_and_gate(LARGE, gate.clone()).threads(1));
+    let mut reader = client.raw();
+    reader.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.get("/").send().assert_text("here");
+    let mut held = client.raw();
+    held.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.wait_for(1);
+    assert!(reader.read_response().bytes() == content(LARGE));
+    gate.open();
+    held.read_response().assert_text("held");
 }
 
 #[test]

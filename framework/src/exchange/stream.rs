@@ -90,8 +90,8 @@ impl Stream {
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
     ///
-    /// let ten = |_: &mut Exchange| Stream::new((0..10).map(|number| number.to_string())).with_length(10);
-    /// let client = Client::in_process(App::new(Tree::new().index(ten)));
+    /// let digits = || Stream::new((0..10).map(|number| number.to_string()));
+    /// let client = Client::in_process(App::new(Tree::new().index(move |_| digits().with_length(10))));
     /// client.get("/").send().assert_text("0123456789").assert_header("content-length", "10");
     /// ```
     #[must_use]
