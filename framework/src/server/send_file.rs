@@ -10,7 +10,7 @@ use super::connection::{Flow, HttpConnection, State, Turn};
 use super::respond::{MOST_MOVED_IN_A_ROW, Sending};
 use super::scheduler::Step;
 use super::workspace::Workspace;
-use crate::exchange::{FileBody, ResponseBody};
+use crate::exchange::{FileBody, ResponseBody, Stream};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -80,8 +80,13 @@ impl HttpConnection {
                 Err(Errno::AGAIN) => self.writable = false,
                 // Not every file system can do it. Reading can, or tells what is wrong with the file.
                 Err(error) if !is_the_clients(error) && head.is_empty() => {
-                    let rest = file.skip(sending.body_bytes).into_stream();
-                    sending.exchange.response.set_body(rest);
+                    let id = sending.exchange.request.id;
+                    let pieces = file.skip(sending.body_bytes).into_stream().inspect(move |piece| {
+                        if let Err(error) = piece {
+                            log::error!("request {id}: the file cannot be sent: {error}");
+                        }
+                    });
+                    sending.exchange.response.set_body(Stream::fallible(pieces));
                     return self.send_stream(turn, work, sending);
                 }
                 Err(_) => {

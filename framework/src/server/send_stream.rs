@@ -82,7 +82,8 @@ impl Sending {
                 }
             }
             Some(Some(Err(error))) => {
-                log::error!("request {id}: the stream of the response failed: {error}");
+                // Whoever made the stream has logged it, with more than is known here.
+                log::debug!("request {id}: the stream of the response failed: {error}");
                 return false;
             }
             None => return false,
