@@ -16,6 +16,12 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+/// How long a connection is silent before the system asks whether the client is still there.
+const SILENCE: Duration = Duration::from_secs(60);
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// Probes without an answer that end the connection.
+const PROBES: u32 = 3;
+
 pub(super) struct Listener {
     socket: OwnedFd,
     address: SocketAddr,
@@ -29,6 +35,11 @@ impl Listener {
         sockopt::set_socket_reuseaddr(&socket, true)?;
         // One response leaves in one write: nothing is gained by waiting for more.
         sockopt::set_tcp_nodelay(&socket, true)?;
+        // A client that vanished without a word is noticed also while nothing is sent: a handler may be asking for it.
+        sockopt::set_socket_keepalive(&socket, true)?;
+        sockopt::set_tcp_keepidle(&socket, SILENCE)?;
+        sockopt::set_tcp_keepintvl(&socket, PROBE_INTERVAL)?;
+        sockopt::set_tcp_keepcnt(&socket, PROBES)?;
         rustix::net::bind(&socket, &address)?;
         rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let address = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
@@ -176,4 +187,20 @@ fn close_oldest_idle(shared: &Shared) -> bool {
 /// Whether something has been received: closing now would reset the connection under a request.
 fn has_input(connection: &impl AsFd) -> bool {
     matches!(recv(connection, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // K8: nothing else tells a handler that waits of a network that was unplugged.
+    #[test]
+    fn accepted_connections_are_probed_when_they_are_silent() {
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
+        let _client = std::net::TcpStream::connect(listener.address()).expect("it listens");
+        let (socket, _) = listener.accept().expect("a connection");
+        assert_eq!(sockopt::socket_keepalive(&socket), Ok(true));
+        let probing = (sockopt::tcp_keepidle(&socket), sockopt::tcp_keepintvl(&socket), sockopt::tcp_keepcnt(&socket));
+        assert_eq!(probing, (Ok(SILENCE), Ok(PROBE_INTERVAL), Ok(PROBES)));
+    }
 }

@@ -19,7 +19,7 @@ use ::http::{Method, Version};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::io::IoSlice;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What becomes of the connection after a response.
 pub(super) enum After {
