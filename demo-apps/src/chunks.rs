@@ -2,7 +2,7 @@
 //!
 //! `curl -N localhost:8080` shows each chunk as it comes; a browser gets a page that does.
 
-use kirsch::{HeaderValue, header, http::best_media_type, prelude::*};
+use kirsch::{header, http::best_media_type, prelude::*};
 use std::{thread, time::Duration};
 
 /// The application: so many chunks, with such a pause between two.
@@ -23,7 +23,7 @@ impl Chunks {
     /// A page for browsers, the chunks themselves for everybody else.
     #[expose]
     fn index(&self, request: &Request, response: &mut Response) -> kirsch::Result {
-        response.add_header(header::VARY, HeaderValue::from_static("Accept"));
+        response.add_vary(&header::ACCEPT);
         let accept = request.header("accept").unwrap_or_default();
         if best_media_type(accept, &["text/plain", "text/html"]) != Some("text/html") {
             return self.chunks(None, None, request).into_response(response);
