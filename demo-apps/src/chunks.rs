@@ -49,9 +49,12 @@ impl Chunks {
     /// Two chunks, then a failure: the client can tell that something is missing.
     #[expose]
     fn broken(&self) -> Text<Stream> {
-        let chunks = (0..3).map(|number| match number {
-            0 | 1 => Ok(line(number)),
-            _ => Err(Error::unexpected("asked for at /broken")),
+        let pause = self.pause;
+        let chunks = (0..3).map(move |number| {
+            if number > 0 {
+                thread::sleep(pause);
+            }
+            if number < 2 { Ok(line(number)) } else { Err(Error::unexpected("asked for at /broken")) }
         });
         Text(Stream::fallible(chunks))
     }

@@ -151,7 +151,7 @@ fn chunks_serves_as_many_as_the_command_line_says_and_iresponse_prints_them() {
 
 #[test]
 fn iresponse_says_that_a_response_broke_off_and_ends_with_1() {
-    let program = Program::start(CHUNKS, &[]);
+    let program = Program::start(CHUNKS, &["--pause", "0"]);
     let url = format!("http://{}/broken", program.client.address().expect("it listens"));
     let printed = output(IRESPONSE, &[&url]);
     assert_eq!(without_times(&printed.stdout), ["200 OK", "Chunk 0", "Chunk 1"]);
