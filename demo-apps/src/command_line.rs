@@ -1,4 +1,6 @@
-//! The command line of the demo programs: `--port`, `--threads`, and `--seconds` where a program has something to wait for.
+//! The command line of the demo programs: `--port`, `--threads`, and `--seconds` or `--static` where a program has a use for them.
+
+use std::path::PathBuf;
 
 /// What a program says about itself, and which options it takes.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,8 @@ pub struct CommandLine {
     pub about: &'static str,
     /// What `--seconds` means; `None` where there is no such option.
     pub seconds: Option<&'static str>,
+    /// What `--static` means; `None` where there is no such option.
+    pub folder: Option<&'static str>,
 }
 
 /// The values of the options.
@@ -20,11 +24,13 @@ pub struct Options {
     pub threads: usize,
     /// `--seconds`: as the program says.
     pub seconds: u64,
+    /// `--static`: a folder, as the program says.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, seconds: 20 }
+        Self { port: 8080, threads: 10, seconds: 20, folder: None }
     }
 }
 
@@ -51,12 +57,13 @@ impl CommandLine {
                 None => (argument.as_str(), None),
             };
             let mut value =
-                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a number"));
+                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
             match name {
                 "--help" | "-h" => return Ok(Parsed::Help),
                 "--port" => options.port = number(name, &value()?, 0, u16::MAX)?,
                 "--threads" => options.threads = number(name, &value()?, 1, 10_000)?,
                 "--seconds" if self.seconds.is_some() => options.seconds = number(name, &value()?, 0, 86_400)?,
+                "--static" if self.folder.is_some() => options.folder = Some(value()?.into()),
                 _ => return Err(format!("the argument {argument:?} is not known")),
             }
         }
@@ -66,7 +73,7 @@ impl CommandLine {
     /// What `--help` prints.
     #[must_use]
     pub fn help(&self) -> String {
-        let Options { port, threads, seconds } = Options::default();
+        let Options { port, threads, seconds, .. } = Options::default();
         let mut help = format!(
             "{}\n\nUsage: {} [OPTIONS]\n\nOptions:\n\
              \x20 --port N     listen on this port of 127.0.0.1; 0 picks a free one (default {port})\n\
@@ -75,6 +82,9 @@ impl CommandLine {
         );
         if let Some(meaning) = self.seconds {
             help.push_str(&format!("  --seconds N  {meaning} (default {seconds})\n"));
+        }
+        if let Some(meaning) = self.folder {
+            help.push_str(&format!("  --static DIR {meaning}\n"));
         }
         help.push_str("  --help       print this\n\nRUST_LOG=info shows one line for each request.");
         help
@@ -96,13 +106,13 @@ mod tests {
     use super::*;
 
     fn parse(arguments: &str, seconds: Option<&'static str>) -> Result<Parsed, String> {
-        let command_line = CommandLine { program: "demo", about: "A demo.", seconds };
+        let command_line = CommandLine { program: "demo", about: "A demo.", seconds, folder: None };
         command_line.parse(arguments.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn options_come_with_a_space_or_an_equals_sign() {
-        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, seconds: 20 }));
+        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, ..Options::default() }));
         assert_eq!(parse("--port 0 --threads=3", None), expected);
     }
 
@@ -110,13 +120,22 @@ mod tests {
     fn a_wrong_number_is_named_with_its_limits() {
         assert_eq!(parse("--threads 0", None), Err("--threads must be a number from 1 to 10000, not \"0\"".to_owned()));
         assert!(parse("--port 65536", None).is_err_and(|problem| problem.contains("0 to 65535")));
-        assert_eq!(parse("--port", None), Err("--port needs a number".to_owned()));
+        assert_eq!(parse("--port", None), Err("--port needs a value".to_owned()));
     }
 
     #[test]
     fn seconds_are_only_known_where_they_mean_something() {
         assert_eq!(parse("--seconds 1", None), Err("the argument \"--seconds\" is not known".to_owned()));
         assert!(parse("--seconds 1", Some("sleep")).is_ok());
+    }
+
+    #[test]
+    fn a_folder_is_taken_where_it_means_something() {
+        let command_line = CommandLine { program: "demo", about: "A demo.", seconds: None, folder: Some("serve it") };
+        let parsed = command_line.parse(["--static".to_owned(), "a b".to_owned()]);
+        assert_eq!(parsed, Ok(Parsed::Run(Options { folder: Some("a b".into()), ..Options::default() })));
+        assert!(command_line.help().contains("--static DIR serve it"));
+        assert_eq!(parse("--static x", None), Err("the argument \"--static\" is not known".to_owned()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         program: "testbed",
         about: "One page for each thing that a prober of the server may want.",
         seconds: None,
+        folder: Some("serve this folder at /static"),
     };
-    demo_apps::run(&command_line, |_| testbed::app())
+    demo_apps::run(&command_line, |options| testbed::app_with(options.folder.as_deref()))
 }
