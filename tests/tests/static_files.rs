@@ -7,17 +7,15 @@ use std::{
     os::unix::fs::{FileExt, symlink},
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 /// A folder `public` in a place of its own.
-#[derive(Clone)]
-struct Place(Arc<tempfile::TempDir>);
+struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(Arc::new(tempfile::tempdir().expect("room for files")));
+        let place = Self(tempfile::tempdir().expect("room for files"));
         fs::create_dir(place.path("public")).expect("room for files");
         fs::write(place.path("secret"), "secret").expect("room for files");
         place
@@ -329,7 +327,7 @@ fn e8_no_file_stays_open_after_aborted_downloads_heads_and_304s() {
 
 /// How many descriptors of this process lead below `folder`.
 fn open_files(folder: &Path) -> usize {
-    let descriptors = fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
+    let descriptors = fs::read_dir("/proc/self/fd").expect("proc is mounted").filter_map(Result::ok);
     descriptors.filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(folder))).count()
 }
 
@@ -373,6 +371,29 @@ fn f5_compressed_siblings_have_their_own_tags_and_are_never_older() {
     let old = fs::File::options().write(true).open(place.path("public/a.js.gz")).unwrap();
     old.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
     ask("/static/a.js").assert_no_header("content-encoding").assert_header("content-length", "1000");
+}
+
+#[test]
+fn e9_f5_files_that_are_compressed_on_the_way_have_validators_and_ranges_that_fit() {
+    let place = Place::new().file("long.txt", "0123456789".repeat(1000));
+    let client =
+        Client::over_socket(App::new(Tree::new()).tool("/", kirsch::tools::Gzip::new()).tool("/static", place.dir()));
+    settle(&client, "/static/long.txt");
+    let ask = |name: &str, value: &str| {
+        client.get("/static/long.txt").header("accept-encoding", "gzip").header(name, value).send()
+    };
+    let gzip = ask("x-none", "");
+    gzip.assert_header("content-encoding", "gzip")
+        .assert_header("vary", "Accept-Encoding")
+        .assert_no_header("accept-ranges");
+    let tag = gzip.header("etag").unwrap();
+    assert_ne!(Some(tag), client.get("/static/long.txt").send().header("etag"));
+    ask("if-none-match", tag).assert_status(304).assert_header("etag", tag).assert_header("vary", "Accept-Encoding");
+    let part = ask("range", "bytes=1-3");
+    part.assert_status(206).assert_text("123").assert_no_header("content-encoding");
+    client.get("/static/long.txt").send().assert_header("content-length", "10000");
+    let head = client.head("/static/long.txt").header("accept-encoding", "gzip").send();
+    head.assert_status(200).assert_header("etag", tag).assert_text("");
 }
 
 #[test]
