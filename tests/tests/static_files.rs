@@ -513,6 +513,9 @@ fn e12_files_do_not_wait_for_the_lock_of_their_session() {
             session.set("a", 2);
             self.0.pass();
         }
+        /// Would answer if there were no file, and then wait.
+        #[expose]
+        fn default(&self, _rest: Segments, _session: &Session) {}
     }
     let app = App::new(Pages(gate.clone())).tool("/", Sessions::in_memory()).tool("/static", place.dir());
     let client = Client::over_socket(app);
@@ -521,7 +524,10 @@ fn e12_files_do_not_wait_for_the_lock_of_their_session() {
     let cookie = client.cookie("session_id").unwrap();
     holder.send(format!("GET /hold HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n"));
     gate.wait_for(1);
-    client.get("/static/ten").send().assert_text("0123456789").assert_no_header("set-cookie");
+    let cookie = format!("session_id={cookie}");
+    let file =
+        client.new_browser().with_timeout(Duration::from_secs(5)).get("/static/ten").header("cookie", cookie).send();
+    file.assert_text("0123456789").assert_no_header("set-cookie");
     gate.open();
 }
 
