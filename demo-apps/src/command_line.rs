@@ -1,17 +1,18 @@
-//! The command line of the demo programs: `--port`, `--threads`, `--seconds` where a program has something to wait for, and numbers of
-//! their own.
+//! The command line of the demo programs: `--port` and `--threads`, and what a program adds: numbers, and a folder.
+
+use std::path::PathBuf;
 
 /// What a program says about itself, and which options it takes.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandLine {
-    /// The name of the program.
+    /// The program's name.
     pub program: &'static str,
     /// What it is for, in one sentence.
     pub about: &'static str,
-    /// What `--seconds` means; `None` where there is no such option.
-    pub seconds: Option<&'static str>,
-    /// Options that only this program has.
+    /// Options with a number that only this program has.
     pub numbers: &'static [NumberOption],
+    /// The option with a folder, if the program has one.
+    pub folder: Option<FolderOption>,
 }
 
 /// An option with a number behind it.
@@ -27,22 +28,39 @@ pub struct NumberOption {
     pub most: u64,
 }
 
+impl NumberOption {
+    /// `--seconds`, up to a day.
+    #[must_use]
+    pub const fn seconds(meaning: &'static str, default: u64) -> Self {
+        Self { name: "--seconds", meaning, default, most: 86_400 }
+    }
+}
+
+/// An option with a folder behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct FolderOption {
+    /// As it is written: `--static`.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
 /// The values of the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `--port`: where to listen on 127.0.0.1; 0 picks a free port.
+    /// `--port`: where to listen; 0 lets the system choose.
     pub port: u16,
     /// `--threads`: how many workers run handlers.
     pub threads: usize,
-    /// `--seconds`: as the program says.
-    pub seconds: u64,
     /// The values of [`CommandLine::numbers`], in their order.
     pub numbers: Vec<u64>,
+    /// The value of [`CommandLine::folder`], if it was given.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, seconds: 20, numbers: Vec::new() }
+        Self { port: 8080, threads: 10, numbers: Vec::new(), folder: None }
     }
 }
 
@@ -70,16 +88,19 @@ impl CommandLine {
                 None => (argument.as_str(), None),
             };
             let mut value =
-                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a number"));
-            match name {
-                "--help" | "-h" => return Ok(Parsed::Help),
-                "--port" => options.port = number(name, &value()?, 0, u16::MAX)?,
-                "--threads" => options.threads = number(name, &value()?, 1, 10_000)?,
-                "--seconds" if self.seconds.is_some() => options.seconds = number(name, &value()?, 0, 86_400)?,
-                _ => match self.numbers.iter().position(|option| option.name == name) {
-                    Some(index) => options.numbers[index] = number(name, &value()?, 0, self.numbers[index].most)?,
-                    None => return Err(format!("the argument {argument:?} is not known")),
-                },
+                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
+            if name == "--help" || name == "-h" {
+                return Ok(Parsed::Help);
+            } else if name == "--port" {
+                options.port = number(name, &value()?, 0, u16::MAX)?;
+            } else if name == "--threads" {
+                options.threads = number(name, &value()?, 1, 10_000)?;
+            } else if let Some(index) = self.numbers.iter().position(|option| option.name == name) {
+                options.numbers[index] = number(name, &value()?, 0, self.numbers[index].most)?;
+            } else if self.folder.is_some_and(|option| option.name == name) {
+                options.folder = Some(value()?.into());
+            } else {
+                return Err(format!("the argument {argument:?} is not known"));
             }
         }
         Ok(Parsed::Run(options))
@@ -88,21 +109,24 @@ impl CommandLine {
     /// What `--help` prints.
     #[must_use]
     pub fn help(&self) -> String {
-        let Options { port, threads, seconds, .. } = Options::default();
-        let mut help = format!(
-            "{}\n\nUsage: {} [OPTIONS]\n\nOptions:\n\
-             \x20 --port N     listen on this port of 127.0.0.1; 0 picks a free one (default {port})\n\
-             \x20 --threads N  how many requests are handled at the same time (default {threads})\n",
+        let Options { port, threads, .. } = Options::default();
+        let mut lines = vec![
+            ("--port N".to_owned(), format!("listen on this port of 127.0.0.1; 0 picks a free one (default {port})")),
+            ("--threads N".to_owned(), format!("how many requests are handled at the same time (default {threads})")),
+        ];
+        let numbers = self.numbers.iter();
+        lines.extend(numbers.map(|NumberOption { name, meaning, default, .. }| {
+            (format!("{name} N"), format!("{meaning} (default {default})"))
+        }));
+        let folder = self.folder.iter();
+        lines.extend(folder.map(|FolderOption { name, meaning }| (format!("{name} DIR"), (*meaning).to_owned())));
+        lines.push(("--help".to_owned(), "print this".to_owned()));
+        let width = lines.iter().map(|(option, _)| option.len()).max().unwrap_or(0);
+        let lines: String = lines.iter().map(|(option, meaning)| format!("  {option:width$}  {meaning}\n")).collect();
+        format!(
+            "{}\n\nUsage: {} [OPTIONS]\n\nOptions:\n{lines}\nRUST_LOG=info shows one line for each request.",
             self.about, self.program
-        );
-        if let Some(meaning) = self.seconds {
-            help.push_str(&format!("  --seconds N  {meaning} (default {seconds})\n"));
-        }
-        for NumberOption { name, meaning, default, .. } in self.numbers {
-            help.push_str(&format!("  {:<12} {meaning} (default {default})\n", format!("{name} N")));
-        }
-        help.push_str("  --help       print this\n\nRUST_LOG=info shows one line for each request.");
-        help
+        )
     }
 }
 
@@ -120,40 +144,50 @@ where
 mod tests {
     use super::*;
 
-    fn parse(arguments: &str, seconds: Option<&'static str>) -> Result<Parsed, String> {
-        const CUPS: NumberOption = NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 };
-        let command_line = CommandLine { program: "demo", about: "A demo.", seconds, numbers: &[CUPS] };
+    const PLAIN: CommandLine = CommandLine { program: "demo", about: "A demo.", numbers: &[], folder: None };
+    const RICH: CommandLine = CommandLine {
+        numbers: &[
+            NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 },
+            NumberOption::seconds("how long", 3),
+        ],
+        folder: Some(FolderOption { name: "--static", meaning: "serve it" }),
+        ..PLAIN
+    };
+
+    fn parse(command_line: CommandLine, arguments: &str) -> Result<Parsed, String> {
         command_line.parse(arguments.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn options_come_with_a_space_or_an_equals_sign() {
-        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, numbers: vec![2], ..Options::default() }));
-        assert_eq!(parse("--port 0 --threads=3", None), expected);
+        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, ..Options::default() }));
+        assert_eq!(parse(PLAIN, "--port 0 --threads=3"), expected);
     }
 
     #[test]
     fn a_wrong_number_is_named_with_its_limits() {
-        assert_eq!(parse("--threads 0", None), Err("--threads must be a number from 1 to 10000, not \"0\"".to_owned()));
-        assert!(parse("--port 65536", None).is_err_and(|problem| problem.contains("0 to 65535")));
-        assert_eq!(parse("--port", None), Err("--port needs a number".to_owned()));
+        let problem = Err("--threads must be a number from 1 to 10000, not \"0\"".to_owned());
+        assert_eq!(parse(PLAIN, "--threads 0"), problem);
+        assert!(parse(PLAIN, "--port 65536").is_err_and(|problem| problem.contains("0 to 65535")));
+        assert!(parse(RICH, "--cups 10").is_err_and(|problem| problem.contains("0 to 9")));
+        assert_eq!(parse(PLAIN, "--port"), Err("--port needs a value".to_owned()));
     }
 
     #[test]
-    fn seconds_are_only_known_where_they_mean_something() {
-        assert_eq!(parse("--seconds 1", None), Err("the argument \"--seconds\" is not known".to_owned()));
-        assert!(parse("--seconds 1", Some("sleep")).is_ok());
+    fn options_are_only_known_to_the_program_that_has_them() {
+        assert_eq!(parse(PLAIN, "--seconds 1"), Err("the argument \"--seconds\" is not known".to_owned()));
+        let expected = Options { numbers: vec![5, 3], folder: Some("a".into()), ..Options::default() };
+        assert_eq!(parse(RICH, "--cups 5 --static a"), Ok(Parsed::Run(expected)));
     }
 
     #[test]
-    fn a_program_may_have_numbers_of_its_own() {
-        let expected = Ok(Parsed::Run(Options { numbers: vec![5], ..Options::default() }));
-        assert_eq!(parse("--cups 5", None), expected);
-        assert_eq!(parse("--cups 10", None), Err("--cups must be a number from 0 to 9, not \"10\"".to_owned()));
-    }
-
-    #[test]
-    fn help_wins_over_what_follows() {
-        assert_eq!(parse("--help --nonsense", None), Ok(Parsed::Help));
+    fn help_wins_over_what_follows_and_names_every_option() {
+        assert_eq!(parse(PLAIN, "--help --nonsense"), Ok(Parsed::Help));
+        let help = RICH.help();
+        for line in
+            ["--cups N      how many cups (default 2)", "--seconds N   how long (default 3)", "--static DIR  serve it"]
+        {
+            assert!(help.contains(line), "{help}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers, large answers,
-//! streams, sessions, parameters, failures.
+//! streams, sessions, parameters, failures, and files if there is a folder for them.
 
 use kirsch::prelude::*;
-use std::{fmt::Write, thread, time::Duration};
+use std::{fmt::Write, path::Path, thread, time::Duration};
 
 /// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
 const LARGEST: usize = 1 << 30;
@@ -11,6 +11,14 @@ const LARGEST: usize = 1 << 30;
 pub fn app() -> App {
     let sessions = Sessions::in_memory();
     App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions)
+}
+
+/// The application with the files of a folder at `/static`.
+pub fn app_with(folder: Option<&Path>) -> App {
+    match folder {
+        Some(folder) => app().tool("/static", StaticDir::new(folder).listing(true)),
+        None => app(),
+    }
 }
 
 struct Testbed;

@@ -16,6 +16,7 @@ documents! {
     sessions: "docs/guide/sessions.md";
     streaming: "docs/guide/streaming.md";
     tools_and_hooks: "docs/guide/tools-and-hooks.md";
+    static_files: "docs/guide/static-files.md";
     errors: "docs/guide/errors.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";

@@ -151,6 +151,10 @@
 //! the log and not on the page. [`App::error_page`] replaces the page of a status, whoever met the error: your handler, the
 //! router, the parser.
 //!
+//! # Files
+//!
+//! [`StaticDir`] serves a folder, [`StaticFile`] one file, and handlers return a [`File`]. All of them answer conditions and ranges.
+//!
 //! # Further
 //!
 //! Settings from a file: [`config`]. The server by itself: [`server`]. Tests without a socket and over one: [`testing`]. The guide is in
@@ -187,6 +191,7 @@ pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Tree};
 pub use sessions::{Session, SessionView, Sessions};
+pub use tools::{File, StaticDir, StaticFile, serve_download, serve_file};
 
 /// What a page, a hook or `main` returns: `()` or the value, or an [`Error`] that knows its status.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -194,8 +199,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Everything a program needs, in one import line.
 pub mod prelude {
     pub use crate::{
-        App, Body, Bytes, Conn, Cookies, Error, Exchange, Flow, Form, HookPoint, Hooks, Html, IntoResponse, Json,
+        App, Body, Bytes, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html, IntoResponse, Json,
         Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session, SessionView,
-        Sessions, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers, resource,
+        Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers, resource,
     };
 }

@@ -15,8 +15,8 @@ fn main() -> ExitCode {
     let command_line = CommandLine {
         program: "chunks",
         about: "Serves a response that is made while it is sent, chunk by chunk.",
-        seconds: None,
         numbers: &[CHUNKS, PAUSE],
+        folder: None,
     };
     demo_apps::run(&command_line, |options| chunks::app(options.numbers[0], Duration::from_millis(options.numbers[1])))
 }

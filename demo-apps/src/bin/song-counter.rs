@@ -7,8 +7,8 @@ fn main() -> ExitCode {
     let command_line = CommandLine {
         program: "song-counter",
         about: "Counts how often each song was played.",
-        seconds: None,
         numbers: &[],
+        folder: None,
     };
     demo_apps::run(&command_line, |_| song_counter::app())
 }

@@ -86,7 +86,7 @@ pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> R
         }
         drafts.push((path, draft));
     }
-    Ok(Merged::new(drafts))
+    Merged::new(drafts)
 }
 
 #[derive(Default)]
@@ -220,7 +220,7 @@ impl DraftTool {
 }
 
 impl Merged {
-    fn new(drafts: Vec<(SectionPath, Draft)>) -> Self {
+    fn new(drafts: Vec<(SectionPath, Draft)>) -> Result<Self, ConfigError> {
         let mut merged =
             Self { sections: Sections::default(), plans: Vec::new(), paths: Vec::new(), background: Vec::new() };
         // A tool that several sections share attaches once.
@@ -233,22 +233,31 @@ impl Merged {
                 settings: draft.settings,
                 ..Plan::default()
             };
-            for DraftTool { tool, .. } in draft.tools.into_iter().filter(|tool| tool.on) {
+            for DraftTool { tool, set_by, .. } in draft.tools.into_iter().filter(|tool| tool.on) {
                 plan.tools.push(tool.name());
                 plan.answers |= tool.answers();
-                let index = attached.iter().position(|(other, _)| Arc::ptr_eq(other, &tool)).unwrap_or_else(|| {
-                    let mut hooks = Hooks { tool: tool.name(), ..Hooks::default() };
-                    tool.attach(&mut hooks);
-                    merged.background.append(&mut hooks.background);
-                    attached.push((tool, hooks));
-                    attached.len() - 1
-                });
+                let known = attached.iter().position(|(other, _)| Arc::ptr_eq(other, &tool));
+                let index = match known {
+                    Some(index) => index,
+                    None => {
+                        let section = set_by.unwrap_or_else(|| "/".to_owned());
+                        let mut hooks = Hooks { tool: tool.name(), section, ..Hooks::default() };
+                        tool.attach(&mut hooks);
+                        if let Some(error) = hooks.refusal {
+                            let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);
+                            return Err(ConfigError::new(place, error.to_string()));
+                        }
+                        merged.background.append(&mut hooks.background);
+                        attached.push((tool, hooks));
+                        attached.len() - 1
+                    }
+                };
                 plan.add(&attached[index].1);
             }
             merged.sections.insert(path.segments(), merged.plans.len());
             merged.plans.push(plan);
             merged.paths.push(path);
         }
-        merged
+        Ok(merged)
     }
 }

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 /// | `&str`, `String`, `Cow<str>` | the text as `text/html; charset=utf-8` |
 /// | `Html(content)`, `Text(content)` | the content as HTML, as plain text |
 /// | `Vec<u8>`, `&[u8]`, `Bytes`, `bytes::Bytes` | the bytes as `application/octet-stream` |
+/// | [`File`](crate::File) | a file, with type, name, validators and ranges |
 /// | `FileBody` | a part of an open file as `application/octet-stream` |
 /// | `Json(value)` | the value as `application/json` |
 /// | `Stream` | its items, sent as chunks one by one |

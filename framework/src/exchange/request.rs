@@ -1,11 +1,11 @@
 //! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
 
 use super::{ClientWatch, RequestBody};
-use crate::http::{Coding, HeadLimits, Refusal, RequestHead, best_coding, decode_segments};
+use crate::http::{Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments};
 use ::http::{HeaderName, HeaderValue, Method, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// What the client asked.
 #[derive(Debug, Default)]
@@ -88,6 +88,39 @@ impl Request {
     #[must_use]
     pub fn best_coding(&self, offered: &[Coding]) -> Option<Coding> {
         best_coding(self.head.headers_named("accept-encoding"), offered)
+    }
+
+    /// What the conditions of the request (If-Match and its kin) come to for a page in the state `present`, `None` if there is no
+    /// such page yet. For pages that change something: call it before the change. A response to GET or HEAD that has validators
+    /// (ETag, Last-Modified) needs nothing: its conditions are looked at when it is done.
+    ///
+    /// ```
+    /// use kirsch::http::{EntityTag, Precondition, Validators};
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// struct Note;
+    ///
+    /// #[resource]
+    /// impl Note {
+    ///     fn put(&self, request: &Request) -> kirsch::Result<&'static str> {
+    ///         let present = Validators { etag: Some(EntityTag::strong(b"v2")), last_modified: None };
+    ///         match request.precondition(Some(&present)) {
+    ///             Precondition::Met { .. } => Ok("saved"),
+    ///             _ => Err(Error::new(StatusCode::PRECONDITION_FAILED, "Somebody else has changed the note.")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Note));
+    /// client.put("/").header("if-match", "\"v2\"").send().assert_text("saved");
+    /// client.put("/").header("if-match", "\"v1\"").send().assert_status(412);
+    /// ```
+    #[must_use]
+    pub fn precondition(&self, present: Option<&Validators<'_>>) -> Precondition {
+        if !self.head.is_conditional() {
+            return Precondition::Met { range: false };
+        }
+        Precondition::evaluate(self.method(), &self.head, present, SystemTime::now())
     }
 
     /// The connection that the request came by.

@@ -102,6 +102,23 @@ impl Response {
         self
     }
 
+    /// Makes this a 304: the content goes, and the fields that describe it. What a cache needs to go on using its copy stays
+    /// (`ETag`, `Last-Modified`, `Cache-Control`, `Vary`). See [`Request::precondition`](super::Request::precondition).
+    pub fn set_not_modified(&mut self) -> &mut Self {
+        const OF_THE_CONTENT: [HeaderName; 7] = [
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_ENCODING,
+            header::CONTENT_LANGUAGE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_RANGE,
+            header::CONTENT_TYPE,
+        ];
+        self.headers.retain(|(name, _)| !OF_THE_CONTENT.contains(name));
+        self.recycle();
+        self.set_status(StatusCode::NOT_MODIFIED)
+    }
+
     /// Takes the body out and leaves an empty one.
     #[must_use]
     pub fn take_body(&mut self) -> ResponseBody {

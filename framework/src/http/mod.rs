@@ -1,4 +1,4 @@
-//! The HTTP/1.1 protocol, sans-IO: request heads, body framing, response heads, dates, cookies.
+//! The HTTP/1.1 protocol, sans-IO: request heads, body framing, response heads, dates, cookies, conditions.
 //!
 //! Rules of this room:
 //! * No socket, no clock, no thread. Bytes and the time of day come in as arguments; bytes go out.
@@ -9,6 +9,7 @@ mod accept;
 mod body;
 mod chunked;
 mod coding;
+mod conditional;
 mod cookie;
 mod date;
 mod fields;
@@ -20,6 +21,7 @@ mod noise;
 mod path;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod properties;
+mod ranges;
 mod refusal;
 mod request_line;
 mod response;
@@ -32,10 +34,12 @@ pub use accept::best_media_type;
 pub use body::{BodyDecoder, BodyLimits};
 pub use chunked::{write_chunk, write_last_chunk};
 pub use coding::{Coding, best_coding};
+pub use conditional::{EntityTag, Precondition, Validators};
 pub use cookie::cookies;
 pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
 pub use path::decode_segments;
+pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};

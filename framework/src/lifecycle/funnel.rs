@@ -133,6 +133,10 @@ pub(super) fn write_overloaded(response: &mut Response) {
 /// Puts `answer` in place of the response. Fields that were set before and that the answer does not name stay, cookies in any case.
 pub(super) fn adopt(response: &mut Response, answer: Response) {
     forget_content(response);
+    if response.headers().next().is_none() {
+        *response = answer;
+        return;
+    }
     let laid_over = answer.into_response(response);
     debug_assert!(laid_over.is_ok(), "a response can always be laid over another");
 }

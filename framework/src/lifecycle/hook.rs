@@ -2,7 +2,7 @@
 
 use super::funnel::adopt;
 use super::guarded::guarded;
-use super::{Admit, BackgroundJob};
+use super::{Admit, BackgroundJob, SettingError};
 use crate::exchange::{Error, ErrorKind, Exchange, Response};
 use crate::logs;
 use std::sync::Arc;
@@ -120,6 +120,10 @@ impl std::fmt::Debug for Hook {
 #[derive(Default)]
 pub struct Hooks {
     pub(crate) tool: &'static str,
+    /// Where the tool was switched on, as written.
+    pub(crate) section: String,
+    /// Why the tool cannot be used as it was set up.
+    pub(crate) refusal: Option<SettingError>,
     pub(crate) hooks: Vec<Hook>,
     /// Asked before the body is read.
     pub(crate) early_admissions: Vec<Arc<dyn Admit>>,
@@ -143,6 +147,19 @@ impl Hooks {
             run: Arc::new(move |exchange| run(exchange).into_flow()),
         });
         self.hooks.last_mut().expect("a hook was just pushed")
+    }
+
+    /// The path at which the application has switched the tool on, as it was written. Sections further down that only change settings
+    /// do not change it: what a tool answers is counted from here.
+    #[must_use]
+    pub fn section(&self) -> &str {
+        &self.section
+    }
+
+    /// Refuses the set-up: the application does not start, and the message says where the tool was switched on. For what
+    /// only the tool can find out, as that a folder does not exist.
+    pub fn refuse(&mut self, error: SettingError) {
+        self.refusal.get_or_insert(error);
     }
 
     /// Adds an admission: the place to make requests wait. It is asked when the body was read, so that a slow upload holds nothing

@@ -8,6 +8,7 @@
 
 mod admission;
 mod background;
+mod conditions;
 mod error_page;
 mod funnel;
 mod guarded;

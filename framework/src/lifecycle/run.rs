@@ -31,6 +31,7 @@
 //! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
 //! begins again with the routing.
 
+use super::conditions;
 use super::funnel::{Funnel, adopt, write_overloaded};
 use super::guarded::{guarded, watch_panics};
 use super::hook::run_point;
@@ -315,6 +316,9 @@ impl Application {
         if !(200..600).contains(&status.as_u16()) {
             let problem = format!("{status} cannot be the status of a response: it must be 200 to 599");
             self.funnel(exchange).settle(exchange, Error::unexpected(problem));
+        }
+        if let Err(error) = conditions::apply(exchange) {
+            self.funnel(exchange).settle(exchange, error);
         }
         if let ResponseBody::Stream(stream) = exchange.response.body_mut() {
             watch(stream, &exchange.request);

@@ -4,6 +4,7 @@
 //! is a number of bytes or has a unit (`"100 MiB"`); a key that nobody knows is an error with a suggestion. A tool reads its own
 //! settings with a [`SettingReader`]; the server's and the paths' tables in `config/` use the same functions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::{Table, Value};
 
@@ -120,6 +121,17 @@ impl<'t> SettingReader<'t> {
         self.read(key, into, texts)
     }
 
+    /// A table of texts: each key in it sets, or adds, one entry.
+    ///
+    /// # Errors
+    /// As [`duration`](Self::duration).
+    pub fn text_table(&mut self, key: &'static str, into: &mut BTreeMap<String, String>) -> Result<(), SettingError> {
+        let mut said = BTreeMap::new();
+        self.read(key, &mut said, text_table)?;
+        into.extend(said);
+        Ok(())
+    }
+
     /// One of several words.
     ///
     /// # Errors
@@ -220,6 +232,12 @@ pub(crate) fn texts(value: &Value) -> Result<Vec<String>, String> {
     let list =
         value.as_array().and_then(|values| values.iter().map(|value| value.as_str().map(str::to_owned)).collect());
     list.ok_or_else(|| wrong(value, "a list of texts in quotes, as [\"a\", \"b\"]"))
+}
+
+fn text_table(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let entry = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let table = value.as_table().and_then(|table| table.iter().map(entry).collect());
+    table.ok_or_else(|| wrong(value, "a table of texts, as { a = \"b\" }"))
 }
 
 /// The problem of a value that is not what the setting wants.
@@ -362,6 +380,16 @@ mod tests {
         for text in ["\"a\"", "[\"a\", 1]", "[[\"a\"]]"] {
             assert!(texts(&value(text)).unwrap_err().contains("must be a list of texts"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_table_of_texts_is_laid_over_the_one_before() {
+        let table = r#"types = { b = "3", c = "4" }"#.parse().unwrap();
+        let mut types = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        SettingReader::new(&table).text_table("types", &mut types).unwrap();
+        assert_eq!(types.into_values().collect::<Vec<_>>(), ["1", "3", "4"]);
+        let wrong = "types = { a = 1 }".parse().unwrap();
+        assert!(SettingReader::new(&wrong).text_table("types", &mut BTreeMap::new()).is_err());
     }
 
     #[test]

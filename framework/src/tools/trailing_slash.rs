@@ -6,12 +6,12 @@
 //! should neither upload its body nor wait for a session's lock first (CherryPy's does, at `before_handler` 60). The priority is
 //! late, so that tools which refuse or rewrite requests at that point come before.
 
+use super::address::address;
 use crate::{
     Error, Exchange, Method, Redirect, Request,
     exchange::{Handler, Source, Step},
     lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Redirects GET and HEAD to the one address of a page, with 301. On everywhere unless it is switched off.
 ///
@@ -48,18 +48,7 @@ impl TrailingSlash {
             (false, true) if self.extra && is_found_by_name(handler, request, first) => "",
             _ => return None,
         };
-        // Written anew from decoded segments, of which none is empty: it never starts with `//`, another host to browsers.
-        let mut location = String::new();
-        for segment in request.segments() {
-            location.push('/');
-            location.extend(utf8_percent_encode(segment, ENCODED));
-        }
-        location.push_str(slash);
-        if let Some(query) = request.query() {
-            location.push('?');
-            location.push_str(query);
-        }
-        Some(Redirect::permanent(location))
+        Some(Redirect::permanent(address(request, slash)))
     }
 }
 
@@ -98,26 +87,6 @@ impl Tool for TrailingSlash {
         Ok(Box::new(tool))
     }
 }
-
-/// What must be encoded in a path segment (RFC 3986, section 3.3: all but `pchar`).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
 
 #[cfg(test)]
 mod tests {

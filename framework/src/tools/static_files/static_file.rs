@@ -1,0 +1,126 @@
+//! One file at one path.
+
+use super::directory::Symlinks;
+use super::files::{FileSettings, Files, Lookup};
+use super::static_dir::wrong_method;
+use crate::exchange::{Error, Exchange};
+use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use ::http::Method;
+use std::path::{Path, PathBuf};
+
+/// Serves one file at the path where it is switched on. CherryPy's `staticfile`.
+///
+/// ```no_run
+/// use kirsch::prelude::*;
+///
+/// fn main() -> kirsch::Result {
+///     let icon = StaticFile::new("public/favicon.ico").cache_control("public, max-age=86400");
+///     App::new(Tree::new().index(|_| "Hello World!")).tool("/favicon.ico", icon).serve("127.0.0.1:8080")
+/// }
+/// ```
+///
+/// All that is said of [`StaticDir`](super::StaticDir) holds for it; so do these settings: `content_types`, `cache_control`,
+/// `precompressed`, `recheck`. `filename` is the file, relative to the working directory; a link is followed. Its folder must
+/// exist at start, and the file too.
+#[derive(Clone, Debug)]
+pub struct StaticFile {
+    filename: PathBuf,
+    files: FileSettings,
+}
+
+impl StaticFile {
+    /// Serves the file at `filename`, relative to the working directory.
+    pub fn new(filename: impl Into<PathBuf>) -> Self {
+        // Whoever names the file means it, wherever it is.
+        let files = FileSettings { symlinks: Symlinks::Anywhere, ..FileSettings::default() };
+        Self { filename: filename.into(), files }
+    }
+
+    /// The content type, in place of that of the extension.
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        let extension = self.filename.extension().unwrap_or_default().to_string_lossy().into_owned();
+        self.files.content_types.insert(extension, content_type.into());
+        self
+    }
+
+    /// The `Cache-Control` field (default none).
+    #[must_use]
+    pub fn cache_control(mut self, cache_control: impl Into<String>) -> Self {
+        self.files.cache_control = cache_control.into();
+        self
+    }
+
+    fn open(&self, section: &str) -> Result<Single, SettingError> {
+        let wrong = |problem: &str| SettingError::new("filename", format!("is {:?}, which {problem}", self.filename));
+        let name = self.filename.file_name().and_then(|name| name.to_str()).ok_or_else(|| wrong("names no file"))?;
+        let folder =
+            self.filename.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let files = Files::open(folder, "filename", &self.files)?;
+        let absolute = std::path::absolute(&self.filename).unwrap_or_else(|_| self.filename.clone());
+        if !matches!(files.directory.find(name), Ok(Some(super::directory::Entry::File(..)))) {
+            return Err(wrong(&format!("is no file that can be read: {absolute:?}")));
+        }
+        let depth = section.split('/').filter(|segment| !segment.is_empty()).count();
+        Ok(Single { files, name: name.to_owned(), depth })
+    }
+}
+
+impl Tool for StaticFile {
+    fn name(&self) -> &'static str {
+        "staticfile"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        match self.open(hooks.section()) {
+            Ok(single) => {
+                hooks.at(HookPoint::BeforeRequestBody, move |exchange| single.answer(exchange)).priority(90);
+            }
+            Err(error) => hooks.refuse(error),
+        }
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut filename = tool.filename.to_string_lossy().into_owned();
+        let mut reader = SettingReader::new(settings);
+        reader.text("filename", &mut filename)?;
+        tool.files.read_shared(&mut reader)?;
+        reader.finish()?;
+        if settings.contains_key("filename") {
+            tool.filename = filename.into();
+        }
+        Ok(Box::new(tool))
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+}
+
+/// The tool at work.
+#[derive(Debug)]
+struct Single {
+    files: Files,
+    name: String,
+    /// How many segments the path has.
+    depth: usize,
+}
+
+impl Single {
+    fn answer(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+        let Exchange { request, response, trail, .. } = exchange;
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        // The section reaches further down than the file.
+        let is_other = request.segments().len() != self.depth || request.path().ends_with('/') && self.depth > 0;
+        if is_other || !reads && trail.handler().is_some() {
+            return Ok(Flow::Continue);
+        }
+        let Lookup::File(found) = self.files.find(&self.name, request.received())? else { return Ok(Flow::Continue) };
+        if !reads {
+            return Err(wrong_method(request));
+        }
+        self.files.write(&self.name, &found, request, response)?;
+        Ok(Flow::Answer(std::mem::take(response)))
+    }
+}
