@@ -50,8 +50,8 @@ impl Wait for Place {
         self.0.deadline
     }
 
-    fn expired(&mut self, _: &mut Exchange) -> Error {
-        Error::new(StatusCode::SERVICE_UNAVAILABLE, "the door stayed shut")
+    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+        Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "the door stayed shut"))
     }
 }
 
