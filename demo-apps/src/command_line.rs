@@ -8,7 +8,16 @@ pub struct CommandLine {
     /// What it is for, in one sentence.
     pub about: &'static str,
     /// What `--seconds` means; `None` where there is no such option.
-    pub seconds: Option<&'static str>,
+    pub seconds: Option<Seconds>,
+}
+
+/// The option `--seconds` of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Seconds {
+    /// What is to last so long.
+    pub meaning: &'static str,
+    /// How many unless said otherwise.
+    pub default: u64,
 }
 
 /// The values of the options.
@@ -44,6 +53,7 @@ impl CommandLine {
     /// Names the argument that is wrong and what would be right.
     pub fn parse(&self, arguments: impl IntoIterator<Item = String>) -> Result<Parsed, String> {
         let mut options = Options::default();
+        options.seconds = self.seconds.map_or(options.seconds, |seconds| seconds.default);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, attached) = match argument.split_once('=') {
@@ -66,15 +76,15 @@ impl CommandLine {
     /// What `--help` prints.
     #[must_use]
     pub fn help(&self) -> String {
-        let Options { port, threads, seconds } = Options::default();
+        let Options { port, threads, .. } = Options::default();
         let mut help = format!(
             "{}\n\nUsage: {} [OPTIONS]\n\nOptions:\n\
              \x20 --port N     listen on this port of 127.0.0.1; 0 picks a free one (default {port})\n\
              \x20 --threads N  how many requests are handled at the same time (default {threads})\n",
             self.about, self.program
         );
-        if let Some(meaning) = self.seconds {
-            help.push_str(&format!("  --seconds N  {meaning} (default {seconds})\n"));
+        if let Some(Seconds { meaning, default }) = self.seconds {
+            help.push_str(&format!("  --seconds N  {meaning} (default {default})\n"));
         }
         help.push_str("  --help       print this\n\nRUST_LOG=info shows one line for each request.");
         help
@@ -95,7 +105,9 @@ where
 mod tests {
     use super::*;
 
-    fn parse(arguments: &str, seconds: Option<&'static str>) -> Result<Parsed, String> {
+    const SLEEP: Seconds = Seconds { meaning: "sleep", default: 3 };
+
+    fn parse(arguments: &str, seconds: Option<Seconds>) -> Result<Parsed, String> {
         let command_line = CommandLine { program: "demo", about: "A demo.", seconds };
         command_line.parse(arguments.split_whitespace().map(str::to_owned))
     }
@@ -116,7 +128,9 @@ mod tests {
     #[test]
     fn seconds_are_only_known_where_they_mean_something() {
         assert_eq!(parse("--seconds 1", None), Err("the argument \"--seconds\" is not known".to_owned()));
-        assert!(parse("--seconds 1", Some("sleep")).is_ok());
+        assert!(parse("--seconds 1", Some(SLEEP)).is_ok());
+        let default = Options { seconds: 3, ..Options::default() };
+        assert_eq!(parse("", Some(SLEEP)), Ok(Parsed::Run(default)));
     }
 
     #[test]

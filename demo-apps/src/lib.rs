@@ -5,6 +5,7 @@
 
 pub mod command_line;
 pub mod page1_page2;
+pub mod quadruple;
 pub mod song_counter;
 pub mod testbed;
 

@@ -15,6 +15,7 @@ documents! {
     publishing: "docs/guide/publishing.md";
     sessions: "docs/guide/sessions.md";
     tools_and_hooks: "docs/guide/tools-and-hooks.md";
+    caching: "docs/guide/caching.md";
     errors: "docs/guide/errors.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";

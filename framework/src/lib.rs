@@ -195,8 +195,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Everything a program needs, in one import line.
 pub mod prelude {
     pub use crate::{
-        App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, Flow, Form, HookPoint, Hooks, Html, IntoResponse, Json,
-        Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session, SessionView,
+        App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, Flow, Form, HookPoint, Hooks, Html, IntoResponse,
+        Json, Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session, SessionView,
         Sessions, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers, resource,
     };
 }

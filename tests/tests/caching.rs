@@ -606,13 +606,16 @@ fn what_depends_on_the_session_is_not_kept() {
 #[test]
 fn what_a_hook_makes_of_the_session_is_not_kept() {
     let app = || App::new(Personal::default()).tool("/", Sessions::in_memory()).tool("/", Caching::new());
-    both(|| app().tool("/public", Greeting), |anna| {
-        let ben = anna.new_browser();
-        anna.get("/name?name=Anna").send().assert_text("Anna");
-        ben.get("/name?name=Ben").send().assert_text("Ben");
-        anna.get("/public").send().assert_text("Hello, Anna");
-        ben.get("/public").send().assert_text("Hello, Ben");
-    });
+    both(
+        || app().tool("/public", Greeting),
+        |anna| {
+            let ben = anna.new_browser();
+            anna.get("/name?name=Anna").send().assert_text("Anna");
+            ben.get("/name?name=Ben").send().assert_text("Ben");
+            anna.get("/public").send().assert_text("Hello, Anna");
+            ben.get("/public").send().assert_text("Hello, Ben");
+        },
+    );
 }
 
 // CherryPy's order (lock at 50, cache at 90) lets cached pages wait for the lock.

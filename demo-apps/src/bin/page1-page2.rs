@@ -1,13 +1,16 @@
 //! Run with `cargo run --release --bin page1-page2`, then open <http://127.0.0.1:8080/> in a browser.
 
-use demo_apps::{command_line::CommandLine, page1_page2};
+use demo_apps::{
+    command_line::{CommandLine, Seconds},
+    page1_page2,
+};
 use std::{process::ExitCode, time::Duration};
 
 fn main() -> ExitCode {
     let command_line = CommandLine {
         program: "page1-page2",
         about: "Shows how one page of a session waits for another: page2 for the sleeping page1.",
-        seconds: Some("how long page1 sleeps"),
+        seconds: Some(Seconds { meaning: "how long page1 sleeps", default: 20 }),
     };
     demo_apps::run(&command_line, |options| page1_page2::app(Duration::from_secs(options.seconds)))
 }

@@ -331,7 +331,14 @@ impl Session {
             failure: None,
         };
         let claim = Claim::new(request.id(), request.path());
-        Self { shared, settings, claim, is_encrypted: request.connection().secure, is_used: Cell::new(false), state: RefCell::new(state) }
+        Self {
+            shared,
+            settings,
+            claim,
+            is_encrypted: request.connection().secure,
+            is_used: Cell::new(false),
+            state: RefCell::new(state),
+        }
     }
 
     /// Goes on with the next resource of the same request, after an internal redirect. `false` if it has other sessions.

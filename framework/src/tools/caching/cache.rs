@@ -220,7 +220,9 @@ impl Cache {
 
     /// Forgets what is kept for an address. What is being made for it is not kept.
     pub(super) fn invalidate(&self, key: &str) -> usize {
-        self.invalidate_where(|state| state.addresses.get_key_value(key).map(|(key, _)| Arc::clone(key)).into_iter().collect())
+        self.invalidate_where(|state| {
+            state.addresses.get_key_value(key).map(|(key, _)| Arc::clone(key)).into_iter().collect()
+        })
     }
 
     /// Forgets what is kept for all addresses that `is_meant` says. Looks at all of them under the lock.
@@ -389,9 +391,8 @@ impl State {
 
     /// Removes the record of an address that has nothing any more.
     fn tidy(&mut self, key: &Arc<str>) {
-        let is_empty = |address: &Address| {
-            address.variants.is_empty() && address.unshared.is_none() && address.flights.is_empty()
-        };
+        let is_empty =
+            |address: &Address| address.variants.is_empty() && address.unshared.is_none() && address.flights.is_empty();
         if self.addresses.get(key).is_some_and(is_empty) {
             self.addresses.remove(key);
         }

@@ -13,7 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The same stream, kept when it has ended: up to `most` bytes of it, with copies of other streams up to those of `room`.
 pub(super) fn tee(stream: Stream, keeping: Keeping, most: usize, room: Room) -> Stream {
     let length = stream.length();
-    let teed = Stream::fallible(Tee { chunks: stream, copy: Some((keeping, Copy { content: Vec::new(), counted: 0, room })), most });
+    let teed = Stream::fallible(Tee {
+        chunks: stream,
+        copy: Some((keeping, Copy { content: Vec::new(), counted: 0, room })),
+        most,
+    });
     match length {
         Some(length) => teed.with_length(length),
         None => teed,

@@ -267,7 +267,9 @@ fn l21_users_who_have_logged_in_get_only_what_is_for_everybody() {
     keep(&cache, "a", "a");
     lead(&cache, "b").keep(stored("Cache-Control: public", "b"));
     let request = request("");
-    let ask = |key| cache.find(&Inquiry { is_authorized: true, may_lead: false, may_follow: false, ..inquiry(key, &request) }, None);
+    let ask = |key| {
+        cache.find(&Inquiry { is_authorized: true, may_lead: false, may_follow: false, ..inquiry(key, &request) }, None)
+    };
     assert!(matches!(ask("a"), Found::Free(_)));
     assert!(matches!(ask("b"), Found::Hit(..)));
 }

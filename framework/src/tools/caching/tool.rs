@@ -303,7 +303,7 @@ fn target(key: &str) -> &str {
 fn segments(path: &str) -> impl Iterator<Item = Vec<u8>> {
     let path = path.split('?').next().unwrap_or_default();
     let folded = |byte| if matches!(byte, b'-' | b'.') { b'_' } else { byte };
-    path.split('/').filter(|segment| !segment.is_empty()).map(move |segment| {
-        percent_decode_str(segment).map(folded).collect()
-    })
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(move |segment| percent_decode_str(segment).map(folded).collect())
 }

@@ -125,11 +125,7 @@ mod tests {
     #[test]
     fn white_space_and_case_of_words_mean_nothing() {
         assert!(fits(header::ACCEPT_ENCODING, "Accept-Encoding: gzip, BR;q=0.5", "Accept-Encoding: gzip,br; q=0.5"));
-        assert!(fits(
-            header::ACCEPT_LANGUAGE,
-            "Accept-Language: de\nAccept-Language: en",
-            "Accept-Language: de, en"
-        ));
+        assert!(fits(header::ACCEPT_LANGUAGE, "Accept-Language: de\nAccept-Language: en", "Accept-Language: de, en"));
         assert!(!fits(header::ACCEPT_ENCODING, "Accept-Encoding: gzip", "Accept-Encoding: gzip;q=0"));
     }
 

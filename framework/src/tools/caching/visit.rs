@@ -66,7 +66,8 @@ fn visit(exchange: &mut Exchange, key: String, part: Part) {
 
 /// The answer to a client that wants nothing but what is kept (RFC 9111, section 5.2.1.7).
 fn only_if_cached() -> Error {
-    HttpError::new(StatusCode::GATEWAY_TIMEOUT, "The cache has no such response, and the request allows no other.").into()
+    HttpError::new(StatusCode::GATEWAY_TIMEOUT, "The cache has no such response, and the request allows no other.")
+        .into()
 }
 
 /// Lets a request wait for the response that another one makes.
