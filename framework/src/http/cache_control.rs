@@ -165,8 +165,7 @@ impl Argument<'_> {
 /// The directives of one field. Commas may be within quotes, so a field is not split at them.
 fn directives(mut rest: &[u8]) -> impl Iterator<Item = Directive<'_>> {
     std::iter::from_fn(move || {
-        while let Some(after) = rest.strip_prefix(b",").or_else(|| rest.strip_prefix(b" ")).or(rest.strip_prefix(b"\t"))
-        {
+        while let [b',' | b' ' | b'\t', after @ ..] = rest {
             rest = after;
         }
         if rest.is_empty() {
@@ -210,9 +209,11 @@ fn take_argument<'f>(rest: &mut &'f [u8]) -> Argument<'f> {
     if trim(&after[..end]).is_empty() { Argument::Text(&quoted[..closing]) } else { Argument::Malformed }
 }
 
-fn trim_start(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(text.len());
-    &text[start..]
+fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', after @ ..] = text {
+        text = after;
+    }
+    text
 }
 
 #[cfg(test)]

@@ -169,8 +169,7 @@ impl Cache {
             state.last_ticket += 1;
             state.counters.waits += 1;
             let ticket = state.last_ticket;
-            let (key, address) = state.addresses.get_key_value(inquiry.key).expect("a flight has an address");
-            let (key, _) = (Arc::clone(key), address);
+            let key = state.key(inquiry.key);
             let address = state.addresses.get_mut(inquiry.key).expect("a flight has an address");
             address.flights[flight].enqueue(ticket, waker);
             return Found::Wait(Follower::new(Arc::clone(self), key, ticket));

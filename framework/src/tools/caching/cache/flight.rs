@@ -43,9 +43,8 @@ impl Flight {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Ends the lead of the present leader: offers it to the first that waits, whose waker is put into `wakers`. `false` when nobody waits.
-    ///
-    /// A place that had the offer and did not take it is dropped with the lock held: the waker in it was cloned from one that lives.
+    /// Ends the lead of the present leader, who has taken it: offers it to the first that waits, whose waker is put into `wakers`. `false`
+    /// when nobody waits.
     pub(super) fn hand_on(&mut self, wakers: &mut Vec<Waker>) -> bool {
         self.offered = self.waiting.pop_front();
         let Some(next) = &self.offered else { return false };
