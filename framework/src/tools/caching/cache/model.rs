@@ -232,7 +232,7 @@ fn what_was_begun_before_an_invalidation_is_not_kept_after_it() {
 }
 
 #[test]
-#[should_panic(expected = "deadlock")]
+#[should_panic(expected = "a record is left")]
 fn found_a_place_that_is_given_up_and_left() {
     everybody(Fault::ForgottenPlace);
 }
