@@ -1,7 +1,12 @@
 //! The caching tool as users see it: made once, kept as long as everybody agrees, never for the wrong person.
 
 use integration_tests::{Gate, both, wait_until};
-use kirsch::{HeaderValue, header, prelude::*, testing::Client, tools::CachingStatistics};
+use kirsch::{
+    HeaderValue, header,
+    prelude::*,
+    testing::Client,
+    tools::{CachingStatistics, Gzip},
+};
 use std::{
     sync::{
         Arc,
@@ -84,6 +89,12 @@ impl Pages {
     #[expose]
     fn large(&self) -> String {
         format!("{}{}", self.call(), "x".repeat(200_000))
+    }
+
+    /// Large enough to be compressed, small enough to be kept.
+    #[expose]
+    fn text(&self) -> String {
+        format!("call {}\n", self.call()).repeat(1000)
     }
 
     #[expose]
@@ -381,6 +392,34 @@ fn f5_each_coding_is_an_entry_of_its_own() {
         client.get("/").send().assert_text("2").assert_no_header("content-encoding").assert_header("age", "0");
         let tag = |response: kirsch::testing::TestResponse| response.header("etag").map(str::to_owned);
         assert_ne!(tag(coded()), tag(client.get("/").send()));
+    });
+}
+
+// F5, with the tool that compresses: an entry is compressed or not, as its fields say, and a hit costs no compression.
+#[test]
+fn f5_gzip_goes_into_the_cache_compressed_and_comes_out_so() {
+    let app = || app().tool("/", Gzip::new());
+    both(app, |client| {
+        let text = || client.get("/text").send();
+        let coded = || client.get("/text").header("Accept-Encoding", "gzip, br").send();
+        let first = coded();
+        first.assert_header("content-encoding", "gzip").assert_no_header("age");
+        assert!(first.bytes().starts_with(&[0x1f, 0x8b]));
+        text().assert_no_header("content-encoding").assert_contains("call 2");
+        let hit = coded();
+        hit.assert_header("age", "0")
+            .assert_header("content-encoding", "gzip")
+            .assert_header("vary", "Accept-Encoding");
+        assert_eq!(hit.bytes(), first.bytes());
+        text().assert_header("age", "0").assert_no_header("content-encoding").assert_contains("call 2");
+        let tag = hit.header("etag").expect("made of the content").to_owned();
+        client
+            .get("/text")
+            .header("Accept-Encoding", "gzip, br")
+            .header("If-None-Match", &tag)
+            .send()
+            .assert_status(304);
+        client.get("/text").header("If-None-Match", &tag).send().assert_status(200);
     });
 }
 
