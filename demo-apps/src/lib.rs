@@ -6,6 +6,7 @@
 pub mod chunks;
 pub mod command_line;
 pub mod page1_page2;
+pub mod quadruple;
 pub mod song_counter;
 pub mod static_site;
 pub mod testbed;

@@ -7,10 +7,11 @@ use std::{fmt::Write, path::Path, thread, time::Duration};
 /// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
 const LARGEST: usize = 1 << 30;
 
-/// The application. Its sessions are on for the pages that count; the two paths share them.
+/// The application. Its sessions are on for the pages that count; the two paths share them. One page is cached.
 pub fn app() -> App {
     let sessions = Sessions::in_memory();
-    App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions)
+    let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
+    counting.tool("/cached", Caching::new())
 }
 
 /// The application with the files of a folder at `/static`.
@@ -27,6 +28,12 @@ struct Testbed;
 impl Testbed {
     #[expose]
     fn index(&self) -> Text<&'static str> {
+        Text("Hello, World!")
+    }
+
+    /// The same from the cache.
+    #[expose]
+    fn cached(&self) -> Text<&'static str> {
         Text("Hello, World!")
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 const PAGE1_PAGE2: &str = env!("CARGO_BIN_EXE_page1-page2");
+const QUADRUPLE: &str = env!("CARGO_BIN_EXE_quadruple");
 const SONG_COUNTER: &str = env!("CARGO_BIN_EXE_song-counter");
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 const CHUNKS: &str = env!("CARGO_BIN_EXE_chunks");
@@ -60,6 +61,7 @@ fn output(path: &str, arguments: &[&str]) -> Output {
 fn each_program_announces_its_address_answers_and_ends_with_0_after_sigterm() {
     for (path, page, text) in [
         (PAGE1_PAGE2, "/page2", "Hello World!"),
+        (QUADRUPLE, "/quadruple?number=4", "16"),
         (SONG_COUNTER, "/", ""),
         (TESTBED, "/", "Hello, World!"),
         (CHUNKS, "/chunks?chunks=1", "Chunk 0\n"),
@@ -107,6 +109,29 @@ fn page1_sleeps_as_long_as_the_command_line_says() {
     let program = Program::start(PAGE1_PAGE2, &["--seconds", "0"]);
     program.client.get("/page1").send().assert_text("*Yawn*");
     program.client.get("/").send().assert_contains("sleeps 0 s");
+}
+
+// With two workers, the 20 requests that ask for the same number hold one.
+#[test]
+fn the_slow_service_is_asked_once_however_many_want_the_answer() {
+    let program = Program::start(QUADRUPLE, &["--threads", "2", "--seconds", "1"]);
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| program.client.new_browser().get("/quadruple?number=4").send().assert_text("16").status());
+        }
+    });
+    program.client.get("/quadruple?number=4").send().assert_text("16").assert_header("age", "0");
+    program.client.get("/").send().assert_contains("the service was asked         1 times");
+}
+
+#[test]
+fn a_number_that_cannot_be_quadrupled_is_refused_and_not_kept() {
+    let program = Program::start(QUADRUPLE, &["--seconds", "0"]);
+    for number in ["x", "9223372036854775807"] {
+        let page = format!("/quadruple?number={number}");
+        program.client.get(&page).send().assert_status(400);
+        program.client.get(&page).send().assert_status(400).assert_no_header("age");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ documents! {
     streaming: "docs/guide/streaming.md";
     tools_and_hooks: "docs/guide/tools-and-hooks.md";
     static_files: "docs/guide/static-files.md";
+    caching: "docs/guide/caching.md";
     errors: "docs/guide/errors.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";

@@ -191,7 +191,7 @@ pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Tree};
 pub use sessions::{Session, SessionView, Sessions};
-pub use tools::{File, StaticDir, StaticFile, serve_download, serve_file};
+pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
 
 /// What a page, a hook or `main` returns: `()` or the value, or an [`Error`] that knows its status.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -199,8 +199,9 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Everything a program needs, in one import line.
 pub mod prelude {
     pub use crate::{
-        App, Body, Bytes, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html, IntoResponse, Json,
-        Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session, SessionView,
-        Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers, resource,
+        App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
+        IntoResponse, Json, Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session,
+        SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers,
+        resource,
     };
 }

@@ -268,8 +268,8 @@ impl Wait for Waiting {
         None
     }
 
-    fn expired(&mut self, _: &mut Exchange) -> Error {
-        Error::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once")
+    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+        Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once"))
     }
 }
 

@@ -117,6 +117,11 @@ impl Plain {
     }
 }
 
+/// The same page from the cache.
+pub fn cached_app() -> App {
+    App::new(Plain).tool("/", Caching::new())
+}
+
 /// Pages at several depths, with several numbers of arguments, in a tree of several pages at each place.
 pub fn site() -> App {
     App::new(Site { below: Below })

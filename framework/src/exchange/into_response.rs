@@ -223,6 +223,10 @@ impl IntoResponse for Redirect {
 /// stay.
 impl IntoResponse for Response {
     fn into_response(mut self, response: &mut Response) -> Result<(), Error> {
+        if response.headers().next().is_none() {
+            *response = self;
+            return Ok(());
+        }
         for (index, (name, value)) in self.headers().enumerate() {
             let is_first = self.headers().take(index).all(|(earlier, _)| earlier != name);
             if is_first && *name != header::SET_COOKIE {

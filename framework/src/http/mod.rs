@@ -7,6 +7,7 @@
 
 mod accept;
 mod body;
+mod cache_control;
 mod chunked;
 mod coding;
 mod conditional;
@@ -32,6 +33,7 @@ mod weight;
 
 pub use accept::best_media_type;
 pub use body::{BodyDecoder, BodyLimits};
+pub use cache_control::{RequestDirectives, ResponseDirectives, delta_seconds};
 pub use chunked::{write_chunk, write_last_chunk};
 pub use coding::{Coding, best_coding};
 pub use conditional::{EntityTag, Precondition, Validators};

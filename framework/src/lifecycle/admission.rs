@@ -33,8 +33,11 @@ pub trait Wait: Send {
     /// When to give up.
     fn deadline(&self) -> Option<Instant>;
 
-    /// The deadline has passed: the answer to the client.
-    fn expired(&mut self, exchange: &mut Exchange) -> Error;
+    /// The deadline has passed. `Ok(())` lets the request go on without what it waited for.
+    ///
+    /// # Errors
+    /// Ends the request with an error page.
+    fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error>;
 }
 
 impl std::fmt::Debug for Admission {

@@ -243,11 +243,11 @@ impl Application {
             };
             if !guarded(|| wait.ready(exchange))? {
                 let deadline = wait.deadline();
-                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    return Err(guarded(|| Ok(wait.expired(exchange))).unwrap_or_else(|error| error));
+                if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+                    exchange.course.parked = Some(Box::new(wait));
+                    return Ok(Some(deadline));
                 }
-                exchange.course.parked = Some(Box::new(wait));
-                return Ok(Some(deadline));
+                guarded(|| wait.expired(exchange))?;
             }
             exchange.course.stage = Stage::Admission(next + 1);
         }

@@ -97,6 +97,17 @@ impl<'t> SettingReader<'t> {
         self.read(key, into, count)
     }
 
+    /// A list of whole numbers, zero or more.
+    ///
+    /// # Errors
+    /// As [`duration`](Self::duration).
+    pub fn counts(&mut self, key: &'static str, into: &mut Vec<usize>) -> Result<(), SettingError> {
+        self.read(key, into, |value| match value.as_array() {
+            Some(list) => list.iter().map(count).collect(),
+            None => Err(wrong(value, "a list of whole numbers, as [1, 2]")),
+        })
+    }
+
     /// `true` or `false`.
     ///
     /// # Errors

@@ -79,11 +79,11 @@ impl Wait for LockWait {
         Some(self.deadline)
     }
 
-    fn expired(&mut self, exchange: &mut Exchange) -> Error {
+    fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
         let holder = self.waiter.holder();
         match Session::of(exchange) {
-            Some(session) => session.gave_up(holder.as_ref()).into(),
-            None => Error::unexpected("the session of a waiting request is gone"),
+            Some(session) => Err(session.gave_up(holder.as_ref()).into()),
+            None => Err(Error::unexpected("the session of a waiting request is gone")),
         }
     }
 }

@@ -24,7 +24,7 @@ use saving::{roll_back, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,7 @@ pub struct Session {
     settings: Arc<Settings>,
     claim: Claim,
     is_encrypted: bool,
+    is_used: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -163,6 +164,13 @@ impl Session {
     pub fn is_missing(&self) -> bool {
         self.read(|_| ());
         self.state.borrow().is_missing
+    }
+
+    /// Whether anything in this request has looked into the session, locked it or changed it: then the response may depend on who asks,
+    /// and is not for others. Waiting for the lock at admission, as the lock mode has it, does not count.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.is_used.get()
     }
 
     /// Whether this request may write.
@@ -282,6 +290,7 @@ impl Session {
     /// # Errors
     /// 503 with `Retry-After` when the lock was not free in time, or the store cannot be reached.
     pub fn acquire_lock(&self) -> Result<(), Error> {
+        self.is_used.set(true);
         self.lock_now().map_err(Error::from)
     }
 
@@ -322,7 +331,14 @@ impl Session {
             failure: None,
         };
         let claim = Claim::new(request.id(), request.path());
-        Self { shared, settings, claim, is_encrypted: request.connection().secure, state: RefCell::new(state) }
+        Self {
+            shared,
+            settings,
+            claim,
+            is_encrypted: request.connection().secure,
+            is_used: Cell::new(false),
+            state: RefCell::new(state),
+        }
     }
 
     /// Goes on with the next resource of the same request, after an internal redirect. `false` if it has other sessions.
@@ -403,6 +419,7 @@ impl Session {
 
     /// A snapshot: of what this request sees if it has read the session already, else of what the store has.
     pub(super) fn view(&self) -> Result<SessionView, HttpError> {
+        self.is_used.set(true);
         let state = &mut *self.state.borrow_mut();
         if let (false, Some(id)) = (state.is_loaded, state.client) {
             self.load(state, id, Moment::now())?;
@@ -412,6 +429,7 @@ impl Session {
 
     /// Makes the session ready for its first use by a handler.
     fn prepare(&self) -> Result<(), HttpError> {
+        self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
         if wants_lock { self.lock_now() } else { self.view().map(|_| ()) }
     }
@@ -447,6 +465,7 @@ impl Session {
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Data) -> R) -> Result<R, Error> {
+        self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
         if wants_lock {
             self.lock_now()?;

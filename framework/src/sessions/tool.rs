@@ -188,11 +188,9 @@ impl Tool for Sessions {
         "sessions"
     }
 
-    /// # Panics
-    /// When settings do not go together: the message names the setting and the fix.
     fn attach(&self, hooks: &mut Hooks) {
         if let Some((key, problem)) = self.settings.problem() {
-            panic!("the setting `sessions.{key}` {problem}");
+            return hooks.refuse(SettingError::new(key, problem));
         }
         let Self { shared, settings } = self.clone();
         hooks.at(HookPoint::OnStartResource, move |exchange| open(exchange, &shared, &settings)).priority(0);

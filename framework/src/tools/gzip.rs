@@ -278,11 +278,9 @@ impl Tool for Gzip {
         "gzip"
     }
 
-    /// # Panics
-    /// When a setting cannot be: the message names the setting and the fix.
     fn attach(&self, hooks: &mut Hooks) {
         if let Some((key, problem)) = self.settings.problem() {
-            panic!("the setting `gzip.{key}` {problem}");
+            return hooks.refuse(SettingError::new(key, problem));
         }
         let codings = self.settings.codings.clone();
         let translate = move |exchange: &mut Exchange| validators::translate_conditions(exchange, &codings);

@@ -1,11 +1,13 @@
 //! Tools that come with the framework: one file each, nothing but hooks and admission through the public interface.
 
 mod address;
+mod caching;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod static_files;
 mod trailing_slash;
 
+pub use caching::{Caching, CachingStatistics};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 pub use static_files::{File, StaticDir, StaticFile, Symlinks, serve_download, serve_file};

@@ -1,6 +1,6 @@
 //! Answers so many requests of one kind and ends: what `benches/instructions` counts the instructions of.
 
-use micro_benches::{BROWSER, Line, PLAIN, cookie_of, counter, get, plain_app, site};
+use micro_benches::{BROWSER, Line, PLAIN, cached_app, cookie_of, counter, get, plain_app, site};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
@@ -18,6 +18,11 @@ fn main() -> ExitCode {
         "browser" => (Line::to(site()), BROWSER.to_vec()),
         "arguments" => (Line::to(site()), get("/five/1/2?c=&e=0.5", "")),
         "deep" => (Line::to(site()), get(&("/below".repeat(5) + "/page"), "")),
+        "cached" => {
+            let mut line = Line::to(cached_app());
+            line.answer(PLAIN);
+            (line, PLAIN.to_vec())
+        }
         "session" => {
             let mut line = Line::to(counter());
             let cookie = cookie_of(line.answer(&get("/", "")));
@@ -44,6 +49,6 @@ fn over_a_socket(count: usize) {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions socket|plain|browser|arguments|deep|session COUNT");
+    eprintln!("usage: instructions socket|plain|browser|arguments|deep|session|cached COUNT");
     ExitCode::from(2)
 }

@@ -1,0 +1,372 @@
+//! The way of a request past the cache: asking, waiting, keeping.
+//!
+//! | where | what |
+//! |---|---|
+//! | `before_request_body`, 90 | asks: a hit is the answer, and neither body, nor session's lock, nor handler is needed. Otherwise the request leads, waits, or goes its own way |
+//! | admission, before the body | waits, if it is to wait: before the admission of the session's lock, so that nobody waits with a lock |
+//! | `before_finalize`, 95, always | keeps what was made, after the hooks that compress it; or invalidates |
+//! | `on_end_resource`, always | gives up what is left, if an internal redirect came between |
+//!
+//! What a request has of the cache is a [`Visit`] in its values, so that it is given up on every way out.
+
+use super::cache::{Cache, Follower, Found, Inquiry, Polled};
+use super::keeping::{Keeping, Part};
+use super::settings::Settings;
+use super::stored::Draft;
+use super::tee::{Room, tee};
+use super::terms::Terms;
+use super::tool::Shared;
+use super::variant::{Variant, vary};
+use crate::exchange::{Error, Exchange, HttpError, ResponseBody};
+use crate::http::RequestDirectives;
+use crate::lifecycle::{Admission, Admit, Flow, Wait};
+use crate::server::Wakers;
+use crate::{Method, Request, Response, Session, StatusCode, header};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Instant, SystemTime};
+
+/// What a request has to do with the cache until its response is made.
+struct Visit {
+    key: String,
+    part: Part,
+}
+
+/// Answers the request from the cache, or says how it goes on.
+pub(super) fn ask(exchange: &mut Exchange, shared: &Shared) -> Result<Flow, Error> {
+    let request = &exchange.request;
+    let said = Said::by(request);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || said.has_content {
+        return Ok(Flow::Continue);
+    }
+    // What depends on the session is for one person, and neither kept nor waited for.
+    if exchange.trail.locks_session() || exchange.trail.views_session() {
+        return Ok(Flow::Continue);
+    }
+    let key = address(request, request.path(), request.query());
+    let now = request.received();
+    match shared.cache.find(&inquiry(request, &key, now), None) {
+        Found::Hit(stored, age) => {
+            let mut response = std::mem::take(&mut exchange.response);
+            stored.write_into(&mut response, age);
+            return Ok(Flow::Answer(response));
+        }
+        _ if said.directives.only_if_cached => return Err(only_if_cached()),
+        Found::Lead(lead) => visit(exchange, key, Part::Lead(lead)),
+        Found::Busy | Found::Wait(_) => visit(exchange, key, Part::Waiting),
+        Found::Free(epoch) => visit(exchange, key, Part::Free(epoch)),
+    }
+    Ok(Flow::Continue)
+}
+
+fn visit(exchange: &mut Exchange, key: String, part: Part) {
+    exchange.values.insert(Visit { key, part });
+}
+
+/// The answer to a client that wants nothing but what is kept (RFC 9111, section 5.2.1.7).
+fn only_if_cached() -> Error {
+    HttpError::new(StatusCode::GATEWAY_TIMEOUT, "The cache has no such response, and the request allows no other.")
+        .into()
+}
+
+/// Lets a request wait for the response that another one makes.
+#[derive(Debug)]
+pub(super) struct CachingAdmission {
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl Admit for CachingAdmission {
+    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+        if !exchange.values.get::<Visit>().is_some_and(|visit| matches!(visit.part, Part::Waiting)) {
+            return Ok(Admission::Go);
+        }
+        let now = Instant::now();
+        let mut wait = FlightWait {
+            cache: Arc::clone(&self.shared.cache),
+            waker: wakers.waker(),
+            follower: None,
+            deadline: now.checked_add(self.settings.stampede_timeout),
+        };
+        match wait.ask_again(exchange)? {
+            true => Ok(Admission::Go),
+            false => Ok(Admission::Park(Box::new(wait))),
+        }
+    }
+}
+
+/// A request's wait for the response that another one makes.
+struct FlightWait {
+    cache: Arc<Cache>,
+    waker: Waker,
+    follower: Option<Follower>,
+    deadline: Option<Instant>,
+}
+
+impl FlightWait {
+    /// Asks anew: the answer to the client is the error, `true` lets the request go on, `false` lets it wait again.
+    fn ask_again(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+        let Some(visit) = exchange.values.get_mut::<Visit>() else { return Ok(true) };
+        let inquiry = inquiry(&exchange.request, &visit.key, Instant::now());
+        visit.part = match self.cache.find(&inquiry, Some(self.waker.clone())) {
+            Found::Hit(stored, age) => {
+                exchange.values.remove::<Visit>();
+                let mut response = Response::new();
+                stored.write_into(&mut response, age);
+                return Err(response.into());
+            }
+            Found::Lead(lead) => Part::Lead(lead),
+            Found::Free(epoch) => Part::Free(epoch),
+            Found::Busy => return Ok(false),
+            Found::Wait(follower) => {
+                self.follower = Some(follower);
+                return Ok(false);
+            }
+        };
+        Ok(true)
+    }
+}
+
+impl Wait for FlightWait {
+    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+        let polled = self.follower.as_mut().map_or(Polled::Over, Follower::poll);
+        match polled {
+            Polled::Waiting => Ok(false),
+            Polled::Over => self.ask_again(exchange),
+            Polled::Lead(lead) => {
+                let Some(visit) = exchange.values.get_mut::<Visit>() else { return Ok(true) };
+                // Who may not lead hands it on by dropping it, and goes its own way.
+                let may_lead = inquiry(&exchange.request, &visit.key, Instant::now()).may_lead;
+                visit.part = if may_lead { Part::Lead(lead) } else { Part::Free(self.cache.epoch()) };
+                Ok(true)
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Who has waited long enough makes the response itself: one request that hangs must not stop all others.
+    fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
+        self.follower = None;
+        if let Some(visit) = exchange.values.get_mut::<Visit>() {
+            visit.part = Part::Free(self.cache.epoch());
+        }
+        Ok(())
+    }
+}
+
+/// The response is made: keeps it if others may have it, puts a stale one in the place of an error, or invalidates what it has changed.
+pub(super) fn keep(exchange: &mut Exchange, shared: &Shared, settings: &Settings) {
+    let status = exchange.response.status();
+    let has_failed = exchange.failed() || status.is_server_error();
+    if settings.invalidates(exchange.request.method()) && (status.is_success() || status.is_redirection()) {
+        invalidate(exchange, shared);
+    }
+    let Some(Visit { key, part }) = exchange.values.remove() else { return };
+    if has_failed {
+        let inquiry = inquiry(&exchange.request, &key, Instant::now());
+        if let Some((stored, age)) = shared.cache.find_in_place_of_error(&inquiry) {
+            for name in [header::CACHE_CONTROL, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::RETRY_AFTER] {
+                exchange.response.remove_header(&name);
+            }
+            stored.write_into(&mut exchange.response, age);
+        }
+        return;
+    }
+    // These answer the conditions of one request, and say nothing about what others would get.
+    if matches!(status.as_u16(), 206 | 304 | 412 | 416) {
+        return;
+    }
+    let draft = draft(exchange, settings);
+    let body = exchange.response.take_body();
+    let length = body.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    let draft = draft.filter(|_| length <= settings.max_object_size);
+    let (Some(draft), false) = (draft, matches!(body, ResponseBody::File(_))) else {
+        exchange.response.set_body(body);
+        if let Part::Lead(lead) = part {
+            lead.share_nothing();
+        }
+        return;
+    };
+    let keeping = Keeping { cache: Arc::clone(&shared.cache), key, part, draft, tagging: shared.tagging.clone() };
+    let content = match body {
+        ResponseBody::Stream(stream) => {
+            let room = Room { bytes: shared.cache.limits().bytes, taken: Arc::clone(&shared.copying) };
+            exchange.response.set_body(tee(stream, keeping, settings.max_object_size, room));
+            return;
+        }
+        ResponseBody::Shared(content) => content,
+        ResponseBody::Static(content) => Bytes::from_static(content),
+        // Not more than the content is kept, however much room there was while it was made.
+        ResponseBody::Bytes(content) => Bytes::from(content.into_boxed_slice()),
+        ResponseBody::Empty | ResponseBody::File(_) => Bytes::new(),
+    };
+    exchange.response.set_body(content.clone());
+    if let Some(etag) = keeping.finish(content) {
+        exchange.response.set_header(header::ETAG, etag);
+    }
+}
+
+/// The head of the response as it may be kept; `None` if it is for this request only.
+fn draft(exchange: &Exchange, settings: &Settings) -> Option<Draft> {
+    let Exchange { request, response, .. } = exchange;
+    let said = Said::by(request);
+    if *request.method() != Method::GET
+        || !settings.statuses.contains(&response.status())
+        || said.directives.no_store
+        || Session::of(exchange).is_some_and(Session::is_used)
+    {
+        return None;
+    }
+    let names = vary(response)?;
+    let terms = Terms::of(response, said.is_authorized, &settings.defaults, SystemTime::now())?;
+    Some(Draft::of(response, Variant::of(request, &names), terms))
+}
+
+/// Gives up what the request has of the cache.
+pub(super) fn leave(exchange: &mut Exchange) {
+    exchange.values.remove::<Visit>();
+}
+
+/// What was changed is not what is kept any more (RFC 9111, section 4.4): the address itself, and those of the same host that the
+/// response names.
+fn invalidate(exchange: &Exchange, shared: &Shared) {
+    let Exchange { request, response, .. } = exchange;
+    shared.cache.invalidate(&address(request, request.path(), request.query()));
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        let target = response.header(&name).and_then(|target| target.to_str().ok());
+        if let Some((path, query)) = target.and_then(|target| on_same_host(request, target)) {
+            shared.cache.invalidate(&address(request, path, query));
+        }
+    }
+}
+
+/// Path and query of a reference, if it leads to the host of the request by a path from the root.
+fn on_same_host<'t>(request: &Request, target: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    let target = target.split('#').next().unwrap_or_default();
+    let after_scheme = target.split_once("://").filter(|(scheme, _)| !scheme.contains('/'));
+    let local = match after_scheme.map(|(_, rest)| rest).or_else(|| target.strip_prefix("//")) {
+        Some(rest) => {
+            let (host, _) = rest.split_once('/')?;
+            host.eq_ignore_ascii_case(request.host()).then(|| &rest[host.len()..])?
+        }
+        None => target,
+    };
+    if !local.starts_with('/') {
+        return None;
+    }
+    Some(local.split_once('?').map_or((local, None), |(path, query)| (path, Some(query))))
+}
+
+/// The key of an address: all of it as it was sent, but for the host, whose case means nothing. Hosts are apart, so nobody can put
+/// a page into another host's place.
+fn address(request: &Request, path: &str, query: Option<&str>) -> String {
+    let scheme = if request.connection().secure { "https://" } else { "http://" };
+    let host = request.host();
+    let length = scheme.len() + host.len() + path.len() + query.map_or(0, |query| query.len() + 1);
+    let mut key = String::with_capacity(length);
+    key.push_str(scheme);
+    key.push_str(host);
+    key[scheme.len()..].make_ascii_lowercase();
+    key.push_str(path);
+    if let Some(query) = query {
+        key.push('?');
+        key.push_str(query);
+    }
+    key
+}
+
+fn inquiry<'r>(request: &'r Request, key: &'r str, now: Instant) -> Inquiry<'r> {
+    let Said { directives, is_authorized, .. } = Said::by(request);
+    // Who wants a new response does not wait for one that may have been begun before.
+    let is_forced = directives.no_cache || directives.max_age.is_some_and(|most| most.is_zero());
+    let may_be_kept = !is_authorized && !directives.no_store && !directives.only_if_cached;
+    Inquiry {
+        key,
+        request,
+        directives,
+        is_authorized,
+        may_lead: *request.method() == Method::GET && may_be_kept,
+        may_follow: !is_authorized && !is_forced,
+        now,
+    }
+}
+
+/// What the fields of a request say to a cache.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    directives: RequestDirectives,
+    is_authorized: bool,
+    /// Content comes with the request: the answer may depend on it, and it is no part of the key.
+    has_content: bool,
+}
+
+impl Said {
+    fn by(request: &Request) -> Self {
+        let (mut said, mut no_cache, mut has_directives) = (Self::default(), false, false);
+        for (name, value) in request.headers() {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            match name.len() {
+                6 if is("pragma") => no_cache |= value.eq_ignore_ascii_case(b"no-cache"),
+                13 if is("cache-control") => has_directives = true,
+                13 if is("authorization") => said.is_authorized = true,
+                14 if is("content-length") => said.has_content |= value != b"0",
+                17 if is("transfer-encoding") => said.has_content = true,
+                _ => {}
+            }
+        }
+        if has_directives {
+            let values = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cache-control"));
+            said.directives = RequestDirectives::read(values.map(|(_, value)| value));
+        } else {
+            // Pragma counts where nothing else is said (RFC 9111, section 5.4).
+            said.directives.no_cache = no_cache;
+        }
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::request;
+    use super::*;
+
+    #[test]
+    fn the_key_is_all_of_the_address_and_the_case_of_the_host_means_nothing() {
+        let request = request("");
+        assert_eq!(address(&request, "/A", Some("b=1&a=2")), "http://a.example:80/A?b=1&a=2");
+        assert_ne!(address(&request, "/a", None), address(&request, "/a", Some("")));
+    }
+
+    #[test]
+    fn only_references_to_the_same_host_are_followed() {
+        let request = request("");
+        let table = [
+            ("/song/4", Some(("/song/4", None))),
+            ("/song?id=4#top", Some(("/song", Some("id=4")))),
+            ("http://A.Example:80/song", Some(("/song", None))),
+            ("//a.example:80/song", Some(("/song", None))),
+            ("http://b.example/song", None),
+            ("//b.example/song", None),
+            ("http://a.example:80", None),
+            ("song", None),
+            ("", None),
+        ];
+        for (target, expected) in table {
+            assert_eq!(on_same_host(&request, target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_a_request_says() {
+        let no_cache = |fields: &str| Said::by(&request(fields)).directives.no_cache;
+        assert!(no_cache("Pragma: no-cache") && no_cache("Cache-Control: a\ncache-control: No-Cache"));
+        assert!(!no_cache("Pragma: no-cache\nCache-Control: max-age=5"));
+        assert!(Said::by(&request("Authorization: Basic YTpi")).is_authorized);
+        assert!(Said::by(&request("Content-Length: 5")).has_content);
+        assert!(!Said::by(&request("Content-Length: 0")).has_content);
+    }
+}
