@@ -15,6 +15,7 @@ mod fields;
 mod framing;
 mod grammar;
 mod head;
+mod multipart;
 #[cfg(test)]
 mod noise;
 mod path;
@@ -36,6 +37,7 @@ pub use cookie::cookies;
 pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
+pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub use path::decode_segments;
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};
