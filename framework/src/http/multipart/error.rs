@@ -62,9 +62,7 @@ impl std::fmt::Display for MultipartError {
             Self::BareLineFeed => "a line ends in LF without CR",
             Self::AfterBoundary => "a boundary is not followed by the end of the line or `--`",
             Self::Unfinished => "it ends before its last boundary",
-            Self::MalformedHead => {
-                "a line in the head of a part is not a name, a colon and a value, or is there twice"
-            }
+            Self::MalformedHead => "a line in the head of a part is not a name, a colon and a value, or is there twice",
             Self::MalformedDisposition => "the head of a part has no readable `Content-Disposition: form-data`",
             Self::Unnamed => "a part has no name",
             Self::NameNotUtf8 => "the name of a part is not UTF-8",

@@ -10,6 +10,9 @@ use std::borrow::Cow;
 /// Reads parameter after parameter; `Err` once when the rest cannot be read.
 pub(super) struct Parameters<'v>(&'v [u8]);
 
+/// A name and its value.
+type Parameter<'v> = (&'v [u8], Cow<'v, [u8]>);
+
 /// The text cannot be split into parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -21,7 +24,7 @@ impl<'v> Parameters<'v> {
         (trim(&field[..end]), Self(&field[end..]))
     }
 
-    fn read(&mut self) -> Result<Option<(&'v [u8], Cow<'v, [u8]>)>, Malformed> {
+    fn read(&mut self) -> Result<Option<Parameter<'v>>, Malformed> {
         let mut rest = trim(self.0);
         // A semicolon at the end is harmless.
         while let Some(after) = rest.strip_prefix(b";") {
@@ -62,7 +65,7 @@ impl<'v> Parameters<'v> {
 }
 
 impl<'v> Iterator for Parameters<'v> {
-    type Item = Result<(&'v [u8], Cow<'v, [u8]>), Malformed>;
+    type Item = Result<Parameter<'v>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let read = self.read();
@@ -117,7 +120,10 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, value: &str) {
-        assert_eq!(read(&format!("form-data; a={text}; b=2")), Ok(vec![("a".into(), value.into()), ("b".into(), "2".into())]));
+        assert_eq!(
+            read(&format!("form-data; a={text}; b=2")),
+            Ok(vec![("a".into(), value.into()), ("b".into(), "2".into())])
+        );
     }
 
     // G8: a comma, a space or a semicolon in a name once truncated it.

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_type_is_kept_and_other_fields_are_passed_over() {
-        let head = read("X-Other: 1\r\ncontent-type:  image/png \r\nCONTENT-DISPOSITION: Form-Data; name=a").expect("a head");
+        let head =
+            read("X-Other: 1\r\ncontent-type:  image/png \r\nCONTENT-DISPOSITION: Form-Data; name=a").expect("a head");
         assert_eq!((&*head.name, head.content_type.as_deref()), ("a", Some("image/png")));
     }
 

@@ -73,7 +73,19 @@ fn parts_come_in_order_with_their_heads() {
 
 #[test]
 fn what_is_almost_a_boundary_is_content() {
-    for content in ["", "\r", "\r\n", "\r\n-", "\r\n--", "\r\n--X", "--XX", "\r\r\n--", "\n--XX", "\r\n--XY\r\n--X", "\r\n\r\n--xx--"] {
+    for content in [
+        "",
+        "\r",
+        "\r\n",
+        "\r\n-",
+        "\r\n--",
+        "\r\n--X",
+        "--XX",
+        "\r\r\n--",
+        "\n--XX",
+        "\r\n--XY\r\n--X",
+        "\r\n\r\n--xx--",
+    ] {
         // Right behind a head the boundary needs no CRLF of its own.
         let content = format!("x{content}");
         assert_eq!(contents(one(&content)), [content]);
@@ -139,7 +151,10 @@ fn parts_and_heads_are_limited() {
     assert_eq!(feed(TYPE, limits, [long.as_bytes()]), Err(MultipartError::HeadTooLarge { limit: HEAD.len() }));
     let endless = "x".repeat(HEAD.len() + 1);
     let endless = format!("--XX\r\n{endless}");
-    assert_eq!(feed(TYPE, limits, endless.as_bytes().chunks(1)), Err(MultipartError::HeadTooLarge { limit: HEAD.len() }));
+    assert_eq!(
+        feed(TYPE, limits, endless.as_bytes().chunks(1)),
+        Err(MultipartError::HeadTooLarge { limit: HEAD.len() })
+    );
 }
 
 // G2: no input makes the search slow; this takes for ever if it is quadratic.
@@ -168,7 +183,15 @@ fn a_boundary_is_found_in_the_content_type() {
     ] {
         assert_eq!(boundary_of(parameters).as_deref(), Ok(expected.as_bytes()), "{parameters}");
     }
-    let bad = ["", "; boundary=", "; boundary=\"\"", "; boundary=\"a \"", "; boundary=a; boundary=b", "; boundary=a{", "; boundary=\"a"];
+    let bad = [
+        "",
+        "; boundary=",
+        "; boundary=\"\"",
+        "; boundary=\"a \"",
+        "; boundary=a; boundary=b",
+        "; boundary=a{",
+        "; boundary=\"a",
+    ];
     for parameters in bad.into_iter().chain([&*format!("; boundary={longest}y")]) {
         assert_eq!(boundary_of(parameters), Err(MultipartError::BadBoundary), "{parameters}");
     }
