@@ -1,4 +1,7 @@
-//! The command line of the demo programs: `--port`, `--threads`, and `--seconds` where a program has something to wait for.
+//! The command line of the demo programs: `--port`, `--threads`, `--seconds` where a program has something to wait for, and
+//! `--directory` where it keeps files.
+
+use std::path::PathBuf;
 
 /// What a program says about itself, and which options it takes.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +12,8 @@ pub struct CommandLine {
     pub about: &'static str,
     /// What `--seconds` means; `None` where there is no such option.
     pub seconds: Option<&'static str>,
+    /// What `--directory` means; `None` where there is no such option.
+    pub directory: Option<&'static str>,
 }
 
 /// The values of the options.
@@ -20,11 +25,13 @@ pub struct Options {
     pub threads: usize,
     /// `--seconds`: as the program says.
     pub seconds: u64,
+    /// `--directory`: as the program says.
+    pub directory: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, seconds: 20 }
+        Self { port: 8080, threads: 10, seconds: 20, directory: None }
     }
 }
 
@@ -51,12 +58,13 @@ impl CommandLine {
                 None => (argument.as_str(), None),
             };
             let mut value =
-                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a number"));
+                || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
             match name {
                 "--help" | "-h" => return Ok(Parsed::Help),
                 "--port" => options.port = number(name, &value()?, 0, u16::MAX)?,
                 "--threads" => options.threads = number(name, &value()?, 1, 10_000)?,
                 "--seconds" if self.seconds.is_some() => options.seconds = number(name, &value()?, 0, 86_400)?,
+                "--directory" if self.directory.is_some() => options.directory = Some(value()?.into()),
                 _ => return Err(format!("the argument {argument:?} is not known")),
             }
         }
@@ -66,7 +74,7 @@ impl CommandLine {
     /// What `--help` prints.
     #[must_use]
     pub fn help(&self) -> String {
-        let Options { port, threads, seconds } = Options::default();
+        let Options { port, threads, seconds, .. } = Options::default();
         let mut help = format!(
             "{}\n\nUsage: {} [OPTIONS]\n\nOptions:\n\
              \x20 --port N     listen on this port of 127.0.0.1; 0 picks a free one (default {port})\n\
@@ -75,6 +83,9 @@ impl CommandLine {
         );
         if let Some(meaning) = self.seconds {
             help.push_str(&format!("  --seconds N  {meaning} (default {seconds})\n"));
+        }
+        if let Some(meaning) = self.directory {
+            help.push_str(&format!("  --directory D  {meaning}\n"));
         }
         help.push_str("  --help       print this\n\nRUST_LOG=info shows one line for each request.");
         help
@@ -96,13 +107,13 @@ mod tests {
     use super::*;
 
     fn parse(arguments: &str, seconds: Option<&'static str>) -> Result<Parsed, String> {
-        let command_line = CommandLine { program: "demo", about: "A demo.", seconds };
+        let command_line = CommandLine { program: "demo", about: "A demo.", seconds, directory: seconds };
         command_line.parse(arguments.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn options_come_with_a_space_or_an_equals_sign() {
-        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, seconds: 20 }));
+        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, ..Options::default() }));
         assert_eq!(parse("--port 0 --threads=3", None), expected);
     }
 
@@ -117,6 +128,13 @@ mod tests {
     fn seconds_are_only_known_where_they_mean_something() {
         assert_eq!(parse("--seconds 1", None), Err("the argument \"--seconds\" is not known".to_owned()));
         assert!(parse("--seconds 1", Some("sleep")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_is_only_known_where_it_means_something() {
+        assert!(parse("--directory /tmp", None).is_err());
+        let options = Options { directory: Some("/tmp".into()), ..Options::default() };
+        assert_eq!(parse("--directory=/tmp", Some("keep")), Ok(Parsed::Run(options)));
     }
 
     #[test]

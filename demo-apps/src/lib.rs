@@ -7,6 +7,7 @@ pub mod command_line;
 pub mod page1_page2;
 pub mod song_counter;
 pub mod testbed;
+pub mod upload;
 
 use command_line::{CommandLine, Options, Parsed};
 use kirsch::App;

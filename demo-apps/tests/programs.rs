@@ -11,6 +11,7 @@ use std::{
 const PAGE1_PAGE2: &str = env!("CARGO_BIN_EXE_page1-page2");
 const SONG_COUNTER: &str = env!("CARGO_BIN_EXE_song-counter");
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
+const UPLOAD: &str = env!("CARGO_BIN_EXE_upload");
 
 /// A running demo program; killed when a test fails before it has ended.
 struct Program {
@@ -128,4 +129,48 @@ fn help_goes_to_standard_output() {
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0));
     assert!(help.contains("--seconds N") && help.contains("--threads N"), "{help}");
+}
+
+// A18: the progress of an upload is told to the session that sends it, while it sends.
+#[test]
+fn progress_answers_the_session_whose_upload_runs() {
+    let program = Program::start(UPLOAD, &["--threads", "2"]);
+    let client = &program.client;
+    client.get("/").send().assert_contains("nothing yet");
+    let cookie = client.cookie("session_id").expect("the front page begins a session");
+    let mut upload = client.raw();
+    // Of unknown length, and it pauses in the middle.
+    upload.send(format!("POST /receive?upload=one HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n"));
+    upload.send("Content-Type: multipart/form-data; boundary=XX\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let start = "--XX\r\nContent-Disposition: form-data; name=file; filename=a.txt\r\n\r\n12345";
+    upload.send(format!("{:x}\r\n{start}\r\n", start.len()));
+    while client.get("/progress?upload=one").try_send().is_ok_and(|answer| answer.text() != "[5,null,null]") {}
+    upload.send("c\r\n6789\r\n--XX--\r\n0\r\n\r\n");
+    upload.read_response().assert_status(200).assert_text("a.txt: 9 bytes, CRC-32 cbf43926\n");
+    client.get("/progress?upload=one").send().assert_contains("[9,null,\"a.txt: 9 bytes");
+    client.get("/").send().assert_contains("a.txt: 9 bytes, CRC-32 cbf43926");
+}
+
+// G1, G6: memory does not grow with the upload.
+#[test]
+fn an_upload_is_kept_in_the_directory_and_not_in_memory() {
+    let directory = std::env::temp_dir().join(format!("kirsch-upload-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("room");
+    let program = Program::start(UPLOAD, &["--directory", directory.to_str().expect("text")]);
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    };
+    program.client.put("/receive/small").body("123456789").send().assert_contains("CRC-32 cbf43926");
+    let before = peak();
+    let content = vec![b'x'; 64 << 20];
+    program.client.put("/receive/large").body(content.clone()).send().assert_contains("large: 67108864 bytes");
+    let form = kirsch::testing::FormData::new().file("file", "../form", "text/plain", &content);
+    program.client.post("/receive").form_data(form).send().assert_contains("form: 67108864 bytes");
+    assert!(peak() - before < 4 << 10, "from {before} KiB to {} KiB", peak());
+    assert!(std::fs::read(directory.join("form")).expect("it was kept") == content);
+    program.client.put("/receive/small").body("other").send().assert_status(409);
+    program.client.put("/receive/..%2Fother").body("x").send().assert_status(400);
+    std::fs::remove_dir_all(&directory).expect("it is ours");
 }

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         program: "testbed",
         about: "One page for each thing that a prober of the server may want.",
         seconds: None,
+        directory: None,
     };
     demo_apps::run(&command_line, |_| testbed::app())
 }
