@@ -124,7 +124,9 @@ impl Uploads {
             Some(directory) => {
                 let path = directory.join(name);
                 let mut file = File::create_new(&path).map_err(|error| match error.kind() {
-                    ErrorKind::AlreadyExists => Error::new(StatusCode::CONFLICT, format!("there is a file {name} already")),
+                    ErrorKind::AlreadyExists => {
+                        Error::new(StatusCode::CONFLICT, format!("there is a file {name} already"))
+                    }
                     _ => error.into(),
                 })?;
                 copy(from, &mut file, progress).inspect_err(|_| {
@@ -160,9 +162,9 @@ fn copy(from: &mut impl Read, to: &mut impl Write, progress: &Progress) -> kirsc
             return Ok((size, !checksum));
         }
         to.write_all(&piece[..length])?;
-        checksum = piece[..length].iter().fold(checksum, |sum: u32, byte| {
-            CRC_TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8)
-        });
+        checksum = piece[..length]
+            .iter()
+            .fold(checksum, |sum: u32, byte| CRC_TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8));
         size += length as u64;
         progress.received.fetch_add(length as u64, Ordering::Relaxed);
     }

@@ -49,7 +49,8 @@ impl Pages {
     fn parts(&self, mut form: Multipart) -> kirsch::Result<String> {
         let mut list = String::new();
         while let Some(mut part) = form.next_part()? {
-            let length = if part.is_file() { io::copy(&mut part, &mut io::sink())? } else { part.text(1000)?.len() as u64 };
+            let length =
+                if part.is_file() { io::copy(&mut part, &mut io::sink())? } else { part.text(1000)?.len() as u64 };
             list += &format!("{} {:?} {length}; ", part.name(), part.file_name());
         }
         Ok(list)
@@ -103,7 +104,10 @@ fn photo(content: &[u8]) -> FormData {
 fn files_and_fields_arrive_whatever_their_size() {
     both(app, |client| {
         for size in [0, 3, 300_000, 2_000_000] {
-            let expected = format!("The \"sea\" Some(5) [\"a\", \"b, c\"] Some(\"a, b.jpg\") Some(\"image/jpeg\") {size} {}", size * 120);
+            let expected = format!(
+                "The \"sea\" Some(5) [\"a\", \"b, c\"] Some(\"a, b.jpg\") Some(\"image/jpeg\") {size} {}",
+                size * 120
+            );
             client.post("/add").form_data(photo(&vec![b'x'; size])).send().assert_text(&expected);
         }
     });
@@ -112,9 +116,19 @@ fn files_and_fields_arrive_whatever_their_size() {
 #[test]
 fn a_file_that_was_not_chosen_is_none_or_a_400_that_names_the_field() {
     both(app, |client| {
-        let none = || FormData::new().field("title", "x").file("photo", "", "application/octet-stream", "").file("more", "", "", "");
+        let none = || {
+            FormData::new()
+                .field("title", "x")
+                .file("photo", "", "application/octet-stream", "")
+                .file("more", "", "", "")
+        };
         client.post("/maybe").form_data(none()).send().assert_text("false 0");
-        let some = none().file("photo", "a", "text/plain", "").file("more", "b", "text/plain", "1").file("more", "c", "text/plain", "2");
+        let some = none().file("photo", "a", "text/plain", "").file("more", "b", "text/plain", "1").file(
+            "more",
+            "c",
+            "text/plain",
+            "2",
+        );
         client.post("/maybe").form_data(some).send().assert_text("true 2");
         client.post("/add").form_data(none()).send().assert_status(400).assert_contains("`photo` is missing");
         let urlencoded = client.post("/add").form(&[("title", "x"), ("photo", "a.jpg")]).send();
@@ -127,8 +141,16 @@ fn a_file_that_was_not_chosen_is_none_or_a_400_that_names_the_field() {
 fn a_multipart_form_without_files_is_as_good_as_an_urlencoded_one() {
     both(app, |client| {
         client.post("/form").form(&[("title", "One"), ("stars", "")]).send().assert_text("One None");
-        client.post("/form?title=no").form_data(FormData::new().field("title", "One").field("stars", "3")).send().assert_text("One Some(3)");
-        client.post("/form").form_data(FormData::new().field("title", "x").field("stars", "y")).send().assert_status(400);
+        client
+            .post("/form?title=no")
+            .form_data(FormData::new().field("title", "One").field("stars", "3"))
+            .send()
+            .assert_text("One Some(3)");
+        client
+            .post("/form")
+            .form_data(FormData::new().field("title", "x").field("stars", "y"))
+            .send()
+            .assert_status(400);
         client.post("/form").body("title=One").send().assert_status(415);
     });
 }
@@ -164,13 +186,23 @@ fn limits_are_413_and_name_setting_and_section() {
     };
     both(app, |client| {
         let refused = |form: FormData, setting: &str| {
-            client.post("/add").form_data(form).send().assert_status(413).assert_contains(&format!("`{setting}` at `/`"));
+            client
+                .post("/add")
+                .form_data(form)
+                .send()
+                .assert_status(413)
+                .assert_contains(&format!("`{setting}` at `/`"));
         };
         client.post("/add").form_data(photo(&[b'x'; 400_000])).send().assert_status(200);
         refused(photo(&[b'x'; 500_000]), "max_body");
-        refused(photo(b"").field("title", &"x".repeat(1000)), "max_form");
+        refused(FormData::new().field("title", &"x".repeat(1000)), "max_form");
         refused(photo(b"").field("a", ""), "max_parts");
-        client.post("/parts").form_data(photo(b"").field("a", "")).send().assert_status(413).assert_contains("`max_parts` at `/`");
+        client
+            .post("/parts")
+            .form_data(photo(b"").field("a", ""))
+            .send()
+            .assert_status(413)
+            .assert_contains("`max_parts` at `/`");
         // A page without files keeps all of a form in memory.
         let large = FormData::new().file("file", "f", "text/plain", [b'x'; 2000]);
         client.post("/form").form_data(large).send().assert_status(413).assert_contains("`max_form` at `/`");
@@ -181,11 +213,18 @@ fn limits_are_413_and_name_setting_and_section() {
     let client = Client::over_socket(app());
     for (path, setting) in [("/add", "max_body"), ("/form", "max_form")] {
         let mut connection = client.raw();
-        connection.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XX\r\n"));
-        connection.send("Transfer-Encoding: chunked\r\n\r\n7fffff\r\n").read_response().assert_status(413).assert_contains(setting);
+        connection
+            .send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XX\r\n"));
+        connection
+            .send("Transfer-Encoding: chunked\r\n\r\n7fffff\r\n")
+            .read_response()
+            .assert_status(413)
+            .assert_contains(setting);
     }
     let mut connection = client.raw();
-    connection.send("POST /json HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n");
+    connection.send(
+        "POST /json HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n",
+    );
     connection.read_response().assert_status(413).assert_contains("max_json");
 }
 
@@ -205,9 +244,23 @@ fn strict_params_knows_the_names_of_files() {
 fn a_handler_can_read_the_parts_while_they_arrive() {
     both(app, |client| {
         let large = vec![b'\r'; 1_000_000];
-        let form = || FormData::new().field("a", "text").file("b", "../b.txt", "text/plain", &large).file("c", "", "", "").field("d", "");
-        client.post("/parts").form_data(form()).send().assert_text("a None 4; b Some(\"b.txt\") 1000000; c None 0; d None 0; ");
-        client.post("/names").form_data(FormData::new().field("a", "xyz").file("b", "b", "", &large).field("c", "z")).send().assert_text("ax b\r cz ");
+        let form = || {
+            FormData::new()
+                .field("a", "text")
+                .file("b", "../b.txt", "text/plain", &large)
+                .file("c", "", "", "")
+                .field("d", "")
+        };
+        client
+            .post("/parts")
+            .form_data(form())
+            .send()
+            .assert_text("a None 4; b Some(\"b.txt\") 1000000; c None 0; d None 0; ");
+        client
+            .post("/names")
+            .form_data(FormData::new().field("a", "xyz").file("b", "b", "", &large).field("c", "z"))
+            .send()
+            .assert_text("ax b\r cz ");
         client.post("/parts").body("x").send().assert_status(415);
         client.post("/names").form_data(form().field("a", "")).send().assert_status(400);
     });
@@ -289,7 +342,10 @@ fn who_may_not_upload_is_told_before_the_first_byte() {
             ));
             // Nothing of the body was sent, and the answer is there.
             let answer = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
-            assert!(answer.starts_with("HTTP/1.1 401") && answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 401") && answer.to_ascii_lowercase().contains("connection: close"),
+                "{answer}"
+            );
         }
     }
 }
@@ -302,7 +358,9 @@ fn what_a_client_spoils_while_a_handler_reads_is_its_own_mistake() {
     let client = Client::over_socket(app);
     let ask = |path: &str, rest: &str, ends: bool| {
         let mut connection = client.raw();
-        connection.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XX\r\n{rest}"));
+        connection.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XX\r\n{rest}"
+        ));
         if ends {
             connection.shutdown_write();
         }
