@@ -1,6 +1,6 @@
 //! Files in forms, JSON, and bodies that handlers read: what arrives, what is refused, and when. The names of pain rows are in the tests'.
 
-use integration_tests::{Gate, both, program::Program, wait_until};
+use integration_tests::{Gate, both, program::Program, wait_until, watched::Watched};
 use kirsch::{
     prelude::*,
     testing::{Client, FormData},
@@ -378,11 +378,11 @@ fn what_a_client_spoils_while_a_handler_reads_is_its_own_mistake() {
 /// A file of at most half a megabyte, which the shell's limit counts in blocks of 512 bytes; beyond it writing fails as on a full disk.
 const SMALL_DISK: &str = "trap '' XFSZ; ulimit -f 1000; ";
 
-// G5: nothing is left of a body that did not fit.
 #[test]
 fn a_full_disk_is_507_a_line_in_the_log_and_nothing_left() {
-    let configuration = "[\"/\"]\nbody_memory = \"1 KiB\"";
-    let program = Program::start(env!("CARGO_BIN_EXE_attacked"), SMALL_DISK, configuration, Stdio::null());
+    let path = std::env::temp_dir().join(format!("kirsch-full-disk-{}.log", std::process::id()));
+    let log = Stdio::from(std::fs::File::create(&path).expect("room"));
+    let program = Program::start(env!("CARGO_BIN_EXE_attacked"), SMALL_DISK, "[\"/\"]\nbody_memory = \"1 KiB\"", log);
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", program.id())).expect("it runs").count();
     program.client.new_browser().post("/echo").body(vec![b'x'; 100_000]).send().assert_status(200);
     let before = descriptors();
@@ -392,6 +392,25 @@ fn a_full_disk_is_507_a_line_in_the_log_and_nothing_left() {
     }
     program.client.new_browser().post("/echo").body("small").send().assert_text("small");
     wait_until(|| descriptors() <= before);
+    let log = std::fs::read_to_string(&path).expect("the log");
+    assert_eq!(
+        log.lines().filter(|line| line.contains("ERROR") && line.contains("spool_directory")).count(),
+        20,
+        "{log}"
+    );
+    std::fs::remove_file(&path).expect("it is ours");
+}
+
+// G5: a spooled body whose client vanishes leaves no file behind.
+#[test]
+fn clients_that_vanish_in_the_middle_leave_nothing() {
+    let server = Watched::start_app(|_| {}, |app| app.settings("/", |settings| settings.body_memory = 1000));
+    for _ in 0..200 {
+        let mut connection = server.client.raw();
+        connection.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").send(vec![b'x'; 20_000]);
+        connection.reset();
+    }
+    server.assert_recovered();
 }
 
 #[test]

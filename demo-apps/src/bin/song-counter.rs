@@ -4,7 +4,11 @@ use demo_apps::{command_line::CommandLine, song_counter};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let command_line =
-        CommandLine { program: "song-counter", about: "Counts how often each song was played.", seconds: None };
+    let command_line = CommandLine {
+        program: "song-counter",
+        about: "Counts how often each song was played.",
+        seconds: None,
+        directory: None,
+    };
     demo_apps::run(&command_line, |_| song_counter::app())
 }

@@ -36,7 +36,7 @@ use super::guarded::{guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, ErrorPages, Flow, HookPoint, Plan, Sections, Wait};
 use crate::exchange::{
-    BodyUse, Error, ErrorKind, Exchange, HttpError, Limits, ResponseBody, Stage, Stream, check_parameters,
+    BodyUse, Error, ErrorKind, Exchange, HttpError, Limit, Limits, ResponseBody, Stage, Stream, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
@@ -164,11 +164,9 @@ impl Application {
             _ if request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => (max_body, Some(spooled)),
             // Parameters are found in memory only, whatever else takes the body.
             _ if request.has_form() && uses(&[BodyUse::Form, BodyUse::Fields, BodyUse::Any]) => {
-                (if max_form.most < max_body.most { max_form } else { max_body }, Some(max_form.most))
+                (smaller(max_form, max_body), Some(max_form.most))
             }
-            BodyUse::Json if request.has_json() => {
-                (if max_json.most < max_body.most { max_json } else { max_body }, Some(max_json.most))
-            }
+            BodyUse::Json if request.has_json() => (smaller(max_json, max_body), Some(max_json.most)),
             // Nothing that the page reads: it says so, or goes without.
             BodyUse::Form | BodyUse::Fields | BodyUse::Files | BodyUse::Json => return BodyPlan::Discard,
             BodyUse::Whole | BodyUse::Any => (max_body, Some(spooled)),
@@ -187,7 +185,7 @@ impl Application {
         exchange.request.set_limits(&plan.limits);
         exchange.request.body_limit = Some(limit.clone());
         match memory {
-            Some(memory) => BodyPlan::Read { limit: limit.most, memory: memory.min(limit.most) },
+            Some(memory) => BodyPlan::Read { limit: limit.most, memory },
             None => BodyPlan::Stream { limit: limit.most },
         }
     }
@@ -453,6 +451,10 @@ fn coded(request: &crate::Request) -> Option<HttpError> {
     let message = format!("The request body must be sent as it is: the content coding `{coding}` is not read here.");
     let identity = HeaderValue::from_static("identity");
     Some(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).with_header(header::ACCEPT_ENCODING, identity))
+}
+
+fn smaller<'l>(one: &'l Limit, other: &'l Limit) -> &'l Limit {
+    if one.most < other.most { one } else { other }
 }
 
 /// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection then.
