@@ -121,7 +121,7 @@ mod tests {
     fn a_wrong_number_is_named_with_its_limits() {
         assert_eq!(parse("--threads 0", None), Err("--threads must be a number from 1 to 10000, not \"0\"".to_owned()));
         assert!(parse("--port 65536", None).is_err_and(|problem| problem.contains("0 to 65535")));
-        assert_eq!(parse("--port", None), Err("--port needs a number".to_owned()));
+        assert_eq!(parse("--port", None), Err("--port needs a value".to_owned()));
     }
 
     #[test]
