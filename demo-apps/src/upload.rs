@@ -40,6 +40,9 @@ struct Progress {
     result: Mutex<Option<String>>,
 }
 
+/// Received bytes, bytes in all if known, and the result if there is one.
+type Report = (u64, Option<u64>, Option<String>);
+
 #[handlers]
 impl Uploads {
     #[expose]
@@ -91,9 +94,8 @@ impl Uploads {
         Ok(Text(line))
     }
 
-    /// Received bytes, bytes in all if known, and the result if there is one.
     #[expose]
-    fn progress(&self, upload: String) -> Option<Json<(u64, Option<u64>, Option<String>)>> {
+    fn progress(&self, upload: String) -> Option<Json<Report>> {
         let progress = self.lock().get(&upload)?.clone();
         let result = progress.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Some(Json((progress.received.load(Ordering::Relaxed), progress.total, result)))
@@ -173,14 +175,14 @@ fn copy(from: &mut impl Read, to: &mut impl Write, progress: &Progress) -> kirsc
 /// CRC-32 as in gzip and zip, a byte at a time.
 const CRC_TABLE: [u32; 256] = {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte: u32 = 0;
     while byte < 256 {
-        let (mut sum, mut bit) = (byte as u32, 0);
+        let (mut sum, mut bit) = (byte, 0);
         while bit < 8 {
             sum = if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 };
             bit += 1;
         }
-        table[byte] = sum;
+        table[byte as usize] = sum;
         byte += 1;
     }
     table
