@@ -416,7 +416,7 @@ fn clients_that_vanish_in_the_middle_leave_nothing() {
 #[test]
 fn the_directory_for_large_bodies_can_be_chosen_and_must_be_there() {
     let refused = app().server(|settings| settings.spool_directory = Some("/no/such".into())).start("127.0.0.1:0");
-    let message = refused.err().expect("there is no such directory").to_string();
+    let message = refused.expect_err("there is no such directory").to_string();
     assert!(message.contains("server.spool_directory") && message.contains("/no/such"), "{message}");
     let client = Client::over_socket(app().server(|settings| settings.spool_directory = Some("/var/tmp".into())));
     client.post("/add").form_data(photo(&[b'x'; 400_000])).send().assert_status(200);
