@@ -10,6 +10,7 @@ pub mod quadruple;
 pub mod song_counter;
 pub mod static_site;
 pub mod testbed;
+pub mod upload;
 
 use command_line::{CommandLine, Options, Parsed};
 use kirsch::App;

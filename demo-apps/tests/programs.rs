@@ -14,6 +14,7 @@ const SONG_COUNTER: &str = env!("CARGO_BIN_EXE_song-counter");
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 const CHUNKS: &str = env!("CARGO_BIN_EXE_chunks");
 const IRESPONSE: &str = env!("CARGO_BIN_EXE_iresponse");
+const UPLOAD: &str = env!("CARGO_BIN_EXE_upload");
 
 /// A running demo program; killed when a test fails before it has ended.
 struct Program {
@@ -213,4 +214,48 @@ fn iresponse_names_a_wrong_url_and_a_server_that_is_not_there() {
     let printed = output(IRESPONSE, &[&format!("http://{address}/")]);
     assert!(String::from_utf8_lossy(&printed.stderr).contains("no response"));
     assert_eq!(printed.status.code(), Some(1));
+}
+
+// A18: the progress of an upload is told to the session that sends it, while it sends.
+#[test]
+fn progress_answers_the_session_whose_upload_runs() {
+    let program = Program::start(UPLOAD, &["--threads", "2"]);
+    let client = &program.client;
+    client.get("/").send().assert_contains("nothing yet");
+    let cookie = client.cookie("session_id").expect("the front page begins a session");
+    let mut upload = client.raw();
+    // Of unknown length, and it pauses in the middle.
+    upload.send(format!("POST /receive?upload=one HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n"));
+    upload.send("Content-Type: multipart/form-data; boundary=XX\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let start = "--XX\r\nContent-Disposition: form-data; name=file; filename=a.txt\r\n\r\n12345";
+    upload.send(format!("{:x}\r\n{start}\r\n", start.len()));
+    while client.get("/progress?upload=one").try_send().is_ok_and(|answer| answer.text() != "[5,null,null]") {}
+    upload.send("c\r\n6789\r\n--XX--\r\n0\r\n\r\n");
+    upload.read_response().assert_status(200).assert_text("a.txt: 9 bytes, CRC-32 cbf43926\n");
+    client.get("/progress?upload=one").send().assert_contains("[9,null,\"a.txt: 9 bytes");
+    client.get("/").send().assert_contains("a.txt: 9 bytes, CRC-32 cbf43926");
+}
+
+// G1, G6: memory does not grow with the upload.
+#[test]
+fn an_upload_is_kept_in_the_directory_and_not_in_memory() {
+    let directory = std::env::temp_dir().join(format!("kirsch-upload-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("room");
+    let program = Program::start(UPLOAD, &["--directory", directory.to_str().expect("text")]);
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    };
+    program.client.put("/receive/small").body("123456789").send().assert_contains("CRC-32 cbf43926");
+    let before = peak();
+    let content = vec![b'x'; 16 << 20];
+    program.client.put("/receive/large").body(content.clone()).send().assert_contains("large: 16777216 bytes");
+    let form = kirsch::testing::FormData::new().file("file", "../form", "text/plain", &content);
+    program.client.post("/receive").form_data(form).send().assert_contains("form: 16777216 bytes");
+    assert!(peak() - before < 4 << 10, "from {before} KiB to {} KiB", peak());
+    assert!(std::fs::read(directory.join("form")).expect("it was kept") == content);
+    program.client.put("/receive/small").body("other").send().assert_status(409);
+    program.client.put("/receive/..%2Fother").body("x").send().assert_status(400);
+    std::fs::remove_dir_all(&directory).expect("it is ours");
 }

@@ -21,6 +21,7 @@ documents! {
     errors: "docs/guide/errors.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";
+    uploads: "docs/guide/uploads.md";
     deployment: "docs/guide/deployment.md";
 }
 

@@ -46,8 +46,8 @@
 //! client.get("/add?a=3&b=four").send().assert_status(400).assert_contains("`b` must be a whole number");
 //! ```
 //!
-//! Everything else comes by its type: [`&Request`](Request), `&mut `[`Response`], [`Json<T>`](Json), [`Form<T>`](Form), [`Body`],
-//! [`Cookies`], [`&Session`](Session) and more; [`Argument`] lists them. What may be returned is listed at [`IntoResponse`].
+//! Everything else comes by its type: [`&Request`](Request), `&mut `[`Response`], [`Json<T>`](Json), [`Form<T>`](Form), [`Upload`],
+//! [`Body`], [`Cookies`], [`&Session`](Session) and more; [`Argument`] lists them. What may be returned is listed at [`IntoResponse`].
 //!
 //! # The tree
 //!
@@ -185,7 +185,7 @@ pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use engine::App;
 pub use exchange::{
     Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, FileBody, Form, Html, IntoResponse, Json,
-    Parameter, Params, Query, Redirect, Request, Response, ResponseBody, Segments, Stream, Text,
+    Multipart, Parameter, Params, Query, Redirect, Request, Response, ResponseBody, Segments, Stream, Text, Upload,
 };
 pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{Flow, HookPoint, Hooks, Tool};
@@ -200,8 +200,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
-        IntoResponse, Json, Method, Parameter, Params, Publish, Query, Redirect, Request, Response, Segments, Session,
-        SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, child, expose, handlers,
-        resource,
+        IntoResponse, Json, Method, Multipart, Parameter, Params, Publish, Query, Redirect, Request, Response,
+        Segments, Session, SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload,
+        child, expose, handlers, resource,
     };
 }

@@ -4,6 +4,7 @@ use crate::lifecycle::PathSettings;
 use crate::lifecycle::setting::{count, duration, flag, show_duration, show_size, size, wrong};
 use crate::server::ServerSettings;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use toml::Value;
 
 /// One setting: its name in files, what it is, how it is read and shown.
@@ -83,6 +84,14 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
         show: |settings| show_size(settings.body_rate),
     },
     Key {
+        name: "spool_directory",
+        what: "where large request bodies are kept; \"auto\" is TMPDIR, or /tmp",
+        set: |settings, value| put(&mut settings.spool_directory, optional(value, "auto", directory)),
+        show: |settings| {
+            settings.spool_directory.as_ref().map_or_else(|| "auto".to_owned(), |path| path.display().to_string())
+        },
+    },
+    Key {
         name: "write_timeout",
         what: "how long a client may take no byte of a response; then the connection is closed",
         set: |settings, value| put(&mut settings.write_timeout, duration(value)),
@@ -139,9 +148,21 @@ pub(crate) const PATH_KEYS: &[Key<PathSettings>] = &[
     },
     Key {
         name: "max_form",
-        what: "largest urlencoded form that becomes arguments; more is 413",
+        what: "most of a form that becomes arguments, files aside; more is 413",
         set: |settings, value| put(&mut settings.max_form, size(value)),
         show: |settings| show_size(settings.max_form),
+    },
+    Key {
+        name: "max_json",
+        what: "largest JSON body that becomes a value; more is 413",
+        set: |settings, value| put(&mut settings.max_json, size(value)),
+        show: |settings| show_size(settings.max_json),
+    },
+    Key {
+        name: "max_parts",
+        what: "most parts of a multipart form; more is 413",
+        set: |settings, value| put(&mut settings.max_parts, at_least_one(value)),
+        show: |settings| settings.max_parts.to_string(),
     },
     Key {
         name: "body_memory",
@@ -209,6 +230,11 @@ fn address(value: &Value) -> Result<SocketAddr, String> {
     address.ok_or_else(|| wrong(value, "an IP address and a port, as \"127.0.0.1:8080\" or \"[::]:8080\""))
 }
 
+fn directory(value: &Value) -> Result<PathBuf, String> {
+    let path = value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
+    path.ok_or_else(|| wrong(value, "an absolute path of a directory, as \"/var/tmp\""))
+}
+
 fn at_least_one(value: &Value) -> Result<usize, String> {
     count(value).ok().filter(|count| *count > 0).ok_or_else(|| wrong(value, "a whole number, one or more"))
 }
@@ -246,6 +272,7 @@ mod tests {
             idle_timeout: _,
             body_timeout: _,
             body_rate: _,
+            spool_directory: _,
             write_timeout: _,
             linger_timeout: _,
             queue: _,
@@ -254,7 +281,7 @@ mod tests {
             drain_idle: _,
             requests_per_connection: _,
         } = ServerSettings::default();
-        assert_eq!(SERVER_KEYS.len(), 18);
+        assert_eq!(SERVER_KEYS.len(), 19);
     }
 
     #[test]
@@ -285,6 +312,7 @@ mod tests {
         for key in SERVER_KEYS {
             let value = match (key.show)(&ServerSettings::default()).chars().last() {
                 Some('s') => Value::String("77s".to_owned()),
+                _ if key.name == "spool_directory" => Value::String("/77".to_owned()),
                 Some('0') if key.name == "address" => Value::String("127.0.0.1:7".to_owned()),
                 _ => Value::Integer(77),
             };

@@ -1,6 +1,7 @@
 //! Code and files, merged by path: from what was said about each section to its plan.
 
 use super::{ConfigError, ConfigurationFile, PATH_KEYS};
+use crate::exchange::{Limit, Limits};
 use crate::lifecycle::setting::{flag, suggestion};
 use crate::lifecycle::{BackgroundJob, Hooks, PathSettings, Plan, Sections, Tool};
 use std::collections::BTreeMap;
@@ -108,9 +109,19 @@ struct Draft {
     written: String,
     tools: Vec<DraftTool>,
     settings: PathSettings,
-    max_body_section: Option<String>,
-    max_form_section: Option<String>,
+    /// The section that set each of the limits.
+    limits_set_by: [Option<String>; LIMITS.len()],
 }
+
+type NamedLimit = (&'static str, fn(&PathSettings) -> u64);
+
+/// The limits of bodies, whose answers name the section that set them.
+const LIMITS: [NamedLimit; 4] = [
+    ("max_body", |settings| settings.max_body),
+    ("max_form", |settings| settings.max_form),
+    ("max_json", |settings| settings.max_json),
+    ("max_parts", |settings| settings.max_parts as u64),
+];
 
 #[derive(Clone)]
 struct DraftTool {
@@ -196,12 +207,20 @@ impl Draft {
 
     /// Remembers which section a limit comes from.
     fn note_limits(&mut self, before: &PathSettings) {
-        if self.settings.max_body != before.max_body {
-            self.max_body_section = Some(self.written.clone());
+        for (set_by, (_, value)) in self.limits_set_by.iter_mut().zip(LIMITS) {
+            if value(&self.settings) != value(before) {
+                *set_by = Some(self.written.clone());
+            }
         }
-        if self.settings.max_form != before.max_form {
-            self.max_form_section = Some(self.written.clone());
-        }
+    }
+
+    fn limits(&self) -> Limits {
+        let [max_body, max_form, max_json, max_parts] = std::array::from_fn(|index| {
+            let (name, value) = LIMITS[index];
+            let section = self.limits_set_by[index].as_deref().unwrap_or("/");
+            Limit::new(name, section, value(&self.settings))
+        });
+        Limits { max_body, max_form, max_json, max_parts }
     }
 }
 
@@ -227,8 +246,7 @@ impl Merged {
         let mut attached: Vec<(Arc<dyn Tool>, Hooks)> = Vec::new();
         for (path, draft) in drafts {
             let mut plan = Plan {
-                max_body_section: draft.max_body_section.unwrap_or_else(|| "/".to_owned()),
-                max_form_section: draft.max_form_section.unwrap_or_else(|| "/".to_owned()),
+                limits: Arc::new(draft.limits()),
                 section: draft.written,
                 settings: draft.settings,
                 ..Plan::default()

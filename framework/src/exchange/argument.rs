@@ -32,8 +32,9 @@ use std::ops::Range;
     label = "not an argument",
     note = "by name, from the path, the query or a form: `i64`, `f64`, `bool`, `char`, `String`, `&str`, `Option<T>`, `Vec<T>`, \
             or your own enum or newtype with `#[derive(Parameter)]`",
+    note = "by name, a file of a form: `Upload`, `Option<Upload>`, `Vec<Upload>`",
     note = "by type: `&Session`, `SessionView`, `&Request`, `&mut Response`, `Json<T>`, `Form<T>`, `Query<T>`, `Params`, `Segments`, \
-            `Bytes`, `Body`, `Cookies`, `Conn`"
+            `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`"
 )]
 pub trait Argument<'a>: Sized {
     /// What is known about the argument before a request comes; `name` is filled in by the macro.
@@ -101,6 +102,8 @@ pub enum Source {
     },
     /// By its name: all values of query and form.
     Repeated,
+    /// By its name: a file of a multipart form.
+    File,
     /// All path segments that are left.
     Segments,
     /// All of query or form, whatever the names: nothing in it is unknown to the handler.
@@ -114,10 +117,18 @@ pub enum Source {
 pub enum BodyUse {
     /// Nothing.
     None,
-    /// A form, if the client sent one: arguments by name.
+    /// The texts of a form, if the client sent one: arguments by name. In memory, up to `max_form`.
     Form,
-    /// All of it before the handler runs.
+    /// The same as one value: nothing but a form will do.
+    Fields,
+    /// The files of a form, too: up to `max_body`, beyond `body_memory` in a temporary file.
+    Files,
+    /// JSON. In memory, up to `max_json`.
+    Json,
+    /// All of it before the handler runs, whatever it is, up to `max_body`.
     Whole,
+    /// Known only when the handler runs, which may ask for any of the above.
+    Any,
     /// The stream itself, read by the handler.
     Stream,
 }
@@ -229,14 +240,14 @@ pub fn check_parameters(handler: &Handler, request: &Request) -> Result<(), Http
         return Ok(());
     }
     let is_known = |name: &str| {
-        handler
-            .arguments
-            .iter()
-            .any(|argument| argument.name == name && matches!(argument.source, Source::Named { .. } | Source::Repeated))
+        handler.arguments.iter().any(|argument| {
+            argument.name == name && matches!(argument.source, Source::Named { .. } | Source::Repeated | Source::File)
+        })
     };
-    match request.all_parameters().find(|(name, _)| !is_known(name)) {
+    let mut names = request.all_parameters().map(|(name, _)| name).chain(request.upload_names());
+    match names.find(|name| !is_known(name)) {
         None => Ok(()),
-        Some((name, _)) => {
+        Some(name) => {
             let status = if request.has_form() { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND };
             Err(HttpError::new(status, format!("the parameter `{}` is not known here", name.escape_debug())))
         }

@@ -1,19 +1,20 @@
 //! The arguments by type that need no tool.
 
+use super::body_reader::unreadable;
 use super::form_values::from_pairs;
-use super::{Argument, ArgumentInfo, Arguments, BodyUse, Error, ErrorKind, HttpError, Request, RequestBody, Source};
+use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Request, Source};
 use ::http::StatusCode;
 use serde::de::DeserializeOwned;
-use std::io::Read;
+use std::borrow::Cow;
 
 /// The body read as JSON, or a value sent as JSON.
 ///
-/// As an argument: 415 unless the content type is `application/json` (or ends in `+json`), 400 with line and column when the body is
-/// not JSON or not such a value. As a return: `application/json`.
+/// As an argument: 415 unless the content type is `application/json` (or ends in `+json`), which is decided before the body is read;
+/// 413 beyond `max_json`; 400 with line and column when the body is not JSON or not such a value. As a return: `application/json`.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
-/// The urlencoded form in the body as one value: a struct with a field for each field of the form.
+/// The form in the body as one value, a struct with a field for each text of the form: urlencoded, or multipart without its files.
 ///
 /// 415 when the body is no form, 400 when it is not such a value. `Vec<T>` takes repeated fields, `Option<T>` missing and blank ones.
 #[derive(Clone, Debug)]
@@ -54,62 +55,6 @@ impl Segments {
 /// The whole body as bytes, or bytes sent as `application/octet-stream`.
 #[derive(Clone, Debug)]
 pub struct Bytes(pub Vec<u8>);
-
-/// The body as a stream that the handler reads itself, with [`Read`]. Nothing is read before; what is left is read past or the
-/// connection closed.
-///
-/// A body in a content coding comes as it was sent; the request's field `Content-Encoding` says so. Everything else that takes a body
-/// answers 415 to it.
-#[derive(Debug)]
-pub struct Body {
-    content: RequestBody,
-    position: usize,
-}
-
-impl Body {
-    /// Reads all that is left.
-    ///
-    /// # Errors
-    /// 413 when it is more than `limit` bytes; what the client has spoilt has its usual status, as 408 for a body that is too slow.
-    pub fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
-        let mut content = Vec::new();
-        // One byte more than allowed tells "too much" from "just enough".
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        self.take(most).read_to_end(&mut content).map_err(unreadable)?;
-        if content.len() > limit {
-            let message = format!("the body is larger than the {limit} bytes that this page reads");
-            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-        Ok(content)
-    }
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match &mut self.content {
-            RequestBody::None => Ok(0),
-            RequestBody::Memory(content) => {
-                let mut left = &content[self.position..];
-                let count = left.read(buffer)?;
-                self.position += count;
-                Ok(count)
-            }
-            RequestBody::File { file, .. } => file.read(buffer),
-            RequestBody::Stream(stream) => stream.read(buffer),
-        }
-    }
-}
-
-/// What the client has spoilt keeps its status; anything else, such as a temporary file that cannot be read, is not its fault.
-fn unreadable(error: std::io::Error) -> HttpError {
-    match Error::from(error).into_kind() {
-        ErrorKind::Http(error) => error,
-        kind => {
-            log::error!(target: "kirsch::error", "the body of a request cannot be read: {}", Error::from(kind));
-            HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
-        }
-    }
-}
 
 /// The cookies of the request, read leniently: what is no `name=value` is passed over, quotes around a value are removed.
 #[derive(Clone, Debug)]
@@ -172,28 +117,34 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Query<T> {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         let query = arguments.request.query().unwrap_or_default();
-        from_pairs(query.as_bytes()).map(Self).map_err(|error| bad("query", &error))
+        from_pairs(form_urlencoded::parse(query.as_bytes())).map(Self).map_err(|error| bad("query", &error))
     }
 }
 
 impl<'a, T: DeserializeOwned> Argument<'a> for Form<T> {
-    const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, body: BodyUse::Whole, ..ArgumentInfo::TYPED };
+    const INFO: ArgumentInfo =
+        ArgumentInfo { source: Source::Parameters, body: BodyUse::Fields, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         if !arguments.request.has_form() {
-            return Err(unsupported("a form, `application/x-www-form-urlencoded`"));
+            return Err(unsupported("a form, `application/x-www-form-urlencoded` or `multipart/form-data`"));
         }
-        let content = arguments.body.read_whole().map_err(unreadable)?;
-        from_pairs(&content).map(Self).map_err(|error| bad("form", &error))
+        let fields = arguments.request.form_fields().map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
+        from_pairs(fields).map(Self).map_err(|error| bad("form", &error))
     }
 }
 
 impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
-    const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Whole, ..ArgumentInfo::TYPED };
+    const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Json, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        if !arguments.request.header("content-type").is_some_and(is_json) {
+        if !arguments.request.has_json() {
             return Err(unsupported("JSON, `application/json`"));
+        }
+        let limits = arguments.request.limits();
+        // Where the handler was not known when the body was read.
+        if arguments.body.length().is_some_and(|length| length > limits.max_json.most) {
+            return Err(limits.max_json.exceeded());
         }
         let content = arguments.body.read_whole().map_err(unreadable)?;
         serde_json::from_slice(&content).map(Self).map_err(|error| bad("JSON body", &error))
@@ -205,14 +156,6 @@ impl<'a> Argument<'a> for Bytes {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         arguments.body.read_whole().map(Self).map_err(unreadable)
-    }
-}
-
-impl<'a> Argument<'a> for Body {
-    const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Stream, ..ArgumentInfo::TYPED };
-
-    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        Ok(Self { content: arguments.body.take(), position: 0 })
     }
 }
 
@@ -230,12 +173,6 @@ impl<'a> Argument<'a> for Conn {
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         Ok(Self(*arguments.request.connection()))
     }
-}
-
-/// `application/json` or a type built on it, as `application/problem+json`; parameters as `charset` do not matter.
-fn is_json(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
 fn unsupported(wanted: &str) -> HttpError {
@@ -345,7 +282,12 @@ mod tests {
             b"title=One&stars=x",
             "400 the form cannot be read: the parameter `stars` must be a whole number from 0 to 255",
         );
-        check("/form?title=no", "", b"", "415 this page reads a form, `application/x-www-form-urlencoded`");
+        check(
+            "/form?title=no",
+            "",
+            b"",
+            "415 this page reads a form, `application/x-www-form-urlencoded` or `multipart/form-data`",
+        );
         check("/query?title=One&stars=3", form, b"title=no", "One Some(3)");
         check("/params?a=1&b=2", form, b"a=3", "a=1;b=2;a=3;");
     }
@@ -354,6 +296,7 @@ mod tests {
     fn a_body_is_read_up_to_a_limit() {
         check("/bytes", "", b"abc", "abc");
         check("/body", "", b"abcde", "bcde");
+        check("/body", "", b"", "400 the request body is shorter than what the page reads");
         check("/body", "", b"abcdef", "413 the body is larger than the 4 bytes that this page reads");
     }
 

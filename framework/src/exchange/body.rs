@@ -35,6 +35,17 @@ impl RequestBody {
         }
     }
 
+    /// How many bytes it has, when all of it is there.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::None => Some(0),
+            Self::Memory(content) => Some(content.len() as u64),
+            Self::File { length, .. } => Some(*length),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// Takes the body, wherever it is kept, into memory and leaves [`RequestBody::None`]. The server has limited its size.
     ///
     /// # Errors

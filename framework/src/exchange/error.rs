@@ -1,7 +1,7 @@
 //! The one error type of handlers and hooks, sorted by what the client shall see.
 
 use super::Response;
-use crate::http::Refusal;
+use crate::http::{MultipartError, Refusal};
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
 /// Why a handler or a hook did not end in an ordinary response.
@@ -89,22 +89,25 @@ impl From<Response> for Error {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        match refusal_in(&error) {
-            Some(refusal) => HttpError::new(refusal.status(), refusal.to_string()).into(),
+        match clients_fault(&error) {
+            Some(fault) => fault.into(),
             None => ErrorKind::Unexpected(Box::new(error)).into(),
         }
     }
 }
 
 /// The client's fault that the reader of a body has met, wherever it was passed on.
-fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Refusal> {
-    if let Some(refusal) = error.downcast_ref() {
-        return Some(*refusal);
+fn clients_fault(error: &(dyn std::error::Error + 'static)) -> Option<HttpError> {
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        return Some(HttpError::new(refusal.status(), refusal.to_string()));
+    }
+    if let Some(error) = error.downcast_ref::<MultipartError>() {
+        return Some(HttpError::new(error.status(), error.to_string()));
     }
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         // Its `source` is that of the error within, not the error within.
-        Some(within) => refusal_in(within),
-        None => refusal_in(error.source()?),
+        Some(within) => clients_fault(within),
+        None => clients_fault(error.source()?),
     }
 }
 
@@ -176,7 +179,22 @@ impl Redirect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::body_reader::BodyError;
     use std::io;
+
+    #[test]
+    fn a_clients_fault_is_found_through_the_error_of_a_parser() {
+        struct Broken;
+        impl io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(BodyError::from(Refusal::IncompleteBody).into())
+            }
+        }
+        let parsed = serde_json::from_reader::<_, u64>(Broken).expect_err("the body breaks off");
+        assert!(matches!(Error::from(parsed).kind(), ErrorKind::Http(HttpError { status, .. }) if *status == 400));
+        let parsed = serde_json::from_str::<u64>("x").expect_err("no number");
+        assert!(matches!(Error::from(parsed).kind(), ErrorKind::Unexpected(_)));
+    }
 
     #[test]
     fn a_clients_fault_met_while_reading_its_body_keeps_its_status() {

@@ -1,7 +1,7 @@
 //! The exchange: everything of one request as one value.
 
 use super::course::Course;
-use super::{Request, Response, Trail, Values};
+use super::{BodyUse, HttpError, Request, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
 ///
@@ -32,6 +32,15 @@ impl Exchange {
     #[must_use]
     pub fn failed(&self) -> bool {
         self.course.failed
+    }
+
+    /// Reads the multipart form in the body, if there is one and the handler is known and wants it.
+    pub(crate) fn read_form(&mut self) -> Result<(), HttpError> {
+        const OF_A_FORM: [BodyUse; 4] = [BodyUse::Form, BodyUse::Fields, BodyUse::Files, BodyUse::Any];
+        if self.trail.handler().is_some_and(|handler| handler.uses_body(&OF_A_FORM)) {
+            self.request.read_multipart()?;
+        }
+        Ok(())
     }
 
     /// Makes the exchange ready for the next request and keeps its buffers. Values are dropped, so whatever

@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 type Pair<'e> = (Cow<'e, str>, Cow<'e, str>);
 
-/// Reads an urlencoded text as a struct or map.
-pub(crate) fn from_pairs<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, Error> {
-    let mut pairs: Vec<Pair<'_>> = form_urlencoded::parse(encoded).collect();
+/// Reads the fields of a query or form as a struct or map.
+pub(crate) fn from_pairs<'e, T: DeserializeOwned>(pairs: impl Iterator<Item = Pair<'e>>) -> Result<T, Error> {
+    let mut pairs: Vec<Pair<'_>> = pairs.collect();
     // Stable, so that repeated fields keep their order; sorting bounds the time for a hostile form.
     pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
     let fields = pairs.chunk_by(|(left, _), (right, _)| left == right);
@@ -151,6 +151,10 @@ mod tests {
         Down,
     }
 
+    fn read(encoded: &str) -> Result<Search, Error> {
+        from_pairs(form_urlencoded::parse(encoded.as_bytes()))
+    }
+
     #[derive(Debug, PartialEq, Deserialize)]
     struct Search {
         text: String,
@@ -164,20 +168,20 @@ mod tests {
 
     #[test]
     fn a_struct_takes_fields_by_name_and_repeats_in_order() {
-        let search: Search = from_pairs(b"tag=b&text=a+b%26&exact=on&tag=a&page=2&order=down").unwrap();
+        let search = read("tag=b&text=a+b%26&exact=on&tag=a&page=2&order=down").unwrap();
         let tag = vec!["b".to_owned(), "a".to_owned()];
         assert_eq!(search, Search { text: "a b&".into(), page: Some(2), tag, exact: true, order: Some(Order::Down) });
     }
 
     #[test]
     fn blank_and_missing_options_are_none_and_unknown_fields_are_ignored() {
-        let search: Search = from_pairs(b"text=&page=&utm_source=x").unwrap();
+        let search = read("text=&page=&utm_source=x").unwrap();
         assert_eq!(search, Search { text: String::new(), page: None, tag: vec![], exact: false, order: None });
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let wrong = |text: &str| from_pairs::<Search>(text.as_bytes()).unwrap_err().to_string();
+        let wrong = |text: &str| read(text).unwrap_err().to_string();
         assert_eq!(wrong("page=1"), "missing field `text`");
         assert_eq!(wrong("text=&page=x"), "the parameter `page` must be a whole number from 0 to 4294967295");
         assert_eq!(wrong("text=&order=left"), "the parameter `order` must be one of `up`, `down`");

@@ -35,7 +35,7 @@ impl Handler {
             match argument.source {
                 Source::Segments => return None,
                 Source::Named { .. } => named += 1,
-                Source::Repeated | Source::Parameters | Source::Typed => {}
+                Source::Repeated | Source::File | Source::Parameters | Source::Typed => {}
             }
         }
         Some(named)
@@ -45,6 +45,11 @@ impl Handler {
     #[must_use]
     pub fn body_use(&self) -> BodyUse {
         self.arguments.iter().map(|argument| argument.body).max().unwrap_or(BodyUse::None)
+    }
+
+    /// Whether one of its arguments uses the body in one of these ways.
+    pub(crate) fn uses_body(&self, ways: &[BodyUse]) -> bool {
+        self.arguments.iter().any(|argument| ways.contains(&argument.body))
     }
 
     /// Whether one of its arguments needs the tool of this name, as `&Session` needs `sessions`.

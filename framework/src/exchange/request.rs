@@ -1,9 +1,14 @@
 //! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
 
-use super::{ClientWatch, RequestBody};
-use crate::http::{Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments};
+use super::limits::{Limit, Limits};
+use super::multipart_form::MultipartForm;
+use super::{ClientWatch, HttpError, RequestBody, Upload};
+use crate::http::{
+    Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments, is_multipart,
+};
 use ::http::{HeaderName, HeaderValue, Method, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
@@ -19,6 +24,10 @@ pub struct Request {
     path_text: String,
     segments: Vec<(u32, u32)>,
     parameters: ParameterTable,
+    uploads: Vec<Upload>,
+    limits: Option<Arc<Limits>>,
+    /// The limit under which the body is read.
+    pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
 }
 
@@ -202,14 +211,64 @@ impl Request {
         self.parameters.iter()
     }
 
-    /// Whether the body is an urlencoded form.
+    /// Whether the body is a form, urlencoded or multipart.
     #[must_use]
     pub fn has_form(&self) -> bool {
-        self.redirected.is_none()
-            && self.header("content-type").is_some_and(|value| {
-                let media_type = value.split(';').next().unwrap_or_default().trim();
-                media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-            })
+        self.is_urlencoded() || self.is_multipart()
+    }
+
+    /// Whether the body is a multipart form.
+    #[must_use]
+    pub fn is_multipart(&self) -> bool {
+        self.content_type().is_some_and(is_multipart)
+    }
+
+    fn is_urlencoded(&self) -> bool {
+        self.media_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }
+
+    /// Whether the body is JSON: `application/json` or a type built on it, as `application/problem+json`; parameters as `charset` do
+    /// not matter.
+    #[must_use]
+    pub fn has_json(&self) -> bool {
+        let media_type = self.media_type();
+        let built_on_it = |suffix: &str| suffix.eq_ignore_ascii_case("+json");
+        media_type.eq_ignore_ascii_case("application/json")
+            || (media_type.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("application/"))
+                && media_type.len().checked_sub(5).and_then(|at| media_type.get(at..)).is_some_and(built_on_it))
+    }
+
+    /// The content type; after an internal redirect there is no content any more.
+    fn content_type(&self) -> Option<&str> {
+        self.header("content-type").filter(|_| self.redirected.is_none())
+    }
+
+    fn media_type(&self) -> &str {
+        self.content_type().unwrap_or_default().split(';').next().unwrap_or_default().trim()
+    }
+
+    /// The texts of the form, in their order.
+    pub(crate) fn form_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter().skip(self.parameters.in_query)
+    }
+
+    /// The files of the form in this field, in their order.
+    pub(crate) fn uploads<'a>(&'a self, field: &str) -> impl Iterator<Item = &'a Upload> {
+        self.uploads.iter().filter(move |upload| upload.field() == field)
+    }
+
+    /// The fields that hold files.
+    pub(crate) fn upload_names(&self) -> impl Iterator<Item = &str> {
+        self.uploads.iter().map(Upload::field)
+    }
+
+    /// The limits of the path, the default ones if nothing has set any.
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        self.limits.clone().unwrap_or_default()
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: &Arc<Limits>) {
+        self.limits = Some(limits.clone());
     }
 
     /// Reads a head that came by `connection` from the start of `input`, as [`RequestHead::read`] does: for who drives a
@@ -239,6 +298,9 @@ impl Request {
         self.path_text.clear();
         self.segments.clear();
         self.parameters.clear();
+        self.uploads = Vec::new();
+        self.limits = None;
+        self.body_limit = None;
         self.received = None;
         self.redirected = None;
     }
@@ -260,9 +322,10 @@ impl Request {
         self.redirected = Some(Box::new(Redirected { path: path.to_owned(), query }));
         self.body = RequestBody::None;
         self.parameters.clear();
+        self.uploads = Vec::new();
     }
 
-    /// Decodes the query, and the form when the body is one and in memory. Called once, before the first argument.
+    /// Decodes the query, and the form when the body is an urlencoded one and in memory. Called once, before the first argument.
     pub(crate) fn decode_parameters(&mut self) {
         if self.parameters.decoded {
             return;
@@ -272,11 +335,32 @@ impl Request {
         if let Some(query) = query {
             self.parameters.extend(query.as_bytes());
         }
-        if self.has_form()
+        self.parameters.in_query = self.parameters.entries.len();
+        if self.is_urlencoded()
             && let Some(form) = self.body.in_memory()
         {
             self.parameters.extend(form);
         }
+    }
+
+    /// Reads the form when the body is a multipart one, in memory or spooled: its texts join the parameters. The body stays.
+    ///
+    /// # Errors
+    /// 400 when the form is malformed, 413 beyond a limit.
+    pub(crate) fn read_multipart(&mut self) -> Result<(), HttpError> {
+        if self.body.length().is_none_or(|length| length == 0) || !self.is_multipart() || self.parameters.has_multipart
+        {
+            return Ok(());
+        }
+        self.decode_parameters();
+        self.parameters.has_multipart = true;
+        let content_type = self.content_type().unwrap_or_default();
+        let MultipartForm { fields, uploads } = MultipartForm::read(content_type, &self.body, &self.limits())?;
+        for (name, value) in &fields {
+            self.parameters.push(name, value);
+        }
+        self.uploads = uploads;
+        Ok(())
     }
 }
 
@@ -284,6 +368,9 @@ impl Request {
 #[derive(Debug, Default)]
 struct ParameterTable {
     decoded: bool,
+    has_multipart: bool,
+    /// How many entries come from the query; those of the form follow.
+    in_query: usize,
     text: String,
     entries: Vec<[u32; 3]>,
 }
@@ -291,13 +378,17 @@ struct ParameterTable {
 impl ParameterTable {
     fn extend(&mut self, encoded: &[u8]) {
         for (name, value) in form_urlencoded::parse(encoded) {
-            let start = self.offset();
-            self.text.push_str(&name);
-            let middle = self.offset();
-            self.text.push_str(&value);
-            let end = self.offset();
-            self.entries.push([start, middle, end]);
+            self.push(&name, &value);
         }
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        let start = self.offset();
+        self.text.push_str(name);
+        let middle = self.offset();
+        self.text.push_str(value);
+        let end = self.offset();
+        self.entries.push([start, middle, end]);
     }
 
     fn offset(&self) -> u32 {
@@ -321,6 +412,8 @@ impl ParameterTable {
             self.entries = Vec::new();
         }
         self.decoded = false;
+        self.has_multipart = false;
+        self.in_query = 0;
         self.text.clear();
         self.entries.clear();
     }

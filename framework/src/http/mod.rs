@@ -17,6 +17,7 @@ mod fields;
 mod framing;
 mod grammar;
 mod head;
+mod multipart;
 #[cfg(test)]
 mod noise;
 mod path;
@@ -41,6 +42,7 @@ pub use cookie::cookies;
 pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
+pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub use path::decode_segments;
 pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use refusal::Refusal;

@@ -86,6 +86,37 @@ proptest! {
     }
 
     #[test]
+    fn a_form_that_was_written_comes_back_however_it_is_split(contents in vec(noise(), 0..4), cuts in vec(any::<Index>(), 0..6)) {
+        // Bytes of noise that are a boundary by chance would end a part, as they should.
+        prop_assume!(contents.iter().all(|content| memchr::memmem::find(content, b"--aZ").is_none()));
+        let mut body = Vec::new();
+        for content in &contents {
+            body.extend_from_slice(b"--aZ\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n");
+            body.extend_from_slice(content);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--aZ--");
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).chain([0, body.len()]).collect();
+        places.sort_unstable();
+        let mut parser = MultipartParser::new("multipart/form-data; boundary=aZ", PartLimits::default()).expect("a boundary");
+        let mut read = Vec::new();
+        for piece in places.windows(2).map(|ends| &body[ends[0]..ends[1]]) {
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let (used, event) = parser.next(rest).expect("a sound body");
+                match event {
+                    MultipartEvent::Part(_) => read.push(Vec::new()),
+                    MultipartEvent::Content(content) => read.last_mut().expect("a part").extend_from_slice(content),
+                    _ => {}
+                }
+                rest = &rest[used..];
+            }
+        }
+        prop_assert_eq!(parser.finish(), Ok(()));
+        prop_assert_eq!(read, contents);
+    }
+
+    #[test]
     fn any_head_is_read_as_its_prefixes_are(input in noise()) {
         let input = [b"GET / HTTP/1.1\r\nHost: a\r\n", &input[..], b"\r\n\r\n"].concat();
         let limits = HeadLimits::default();

@@ -198,6 +198,18 @@ refusals! {
     /// The client ended the connection before the body was complete.
     IncompleteBody => BAD_REQUEST, "RFC 9112, section 8",
         "the connection ended within the request body";
+    /// The handler wanted more of the body than the client has sent.
+    BodyTooShort => BAD_REQUEST, "RFC 9110, section 15.5.1",
+        "the request body is shorter than what the page reads";
+    /// The disk has no room for the body of the request.
+    NoRoomForBody => INSUFFICIENT_STORAGE, "RFC 4918, section 11.5",
+        "the server has no room for the request body";
+    /// The temporary file for the body of the request cannot be written.
+    BodyNotKept => INTERNAL_SERVER_ERROR, "RFC 9110, section 15.6.1",
+        "the server could not keep the request body";
+    /// The server stops while the handler waits for the body.
+    Stopping => SERVICE_UNAVAILABLE, "RFC 9110, section 15.6.4",
+        "the server is stopping";
     /// The client did not send what it promised in time.
     TooSlow {
         /// The setting that holds the deadline.

@@ -1,6 +1,7 @@
 //! The plan: everything that was decided at start about one path section.
 
 use super::{Admit, Hook, HookPoint, Hooks};
+use crate::exchange::{Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 use std::sync::Arc;
 
 /// The merged configuration of one path section, with its hooks sorted. Built once at start, never per request.
@@ -15,9 +16,8 @@ pub struct Plan {
     /// How many of them are asked before the body.
     pub(crate) early_admissions: usize,
     pub(crate) settings: PathSettings,
-    /// The section that set `max_body` and the one that set `max_form`, for the message of a 413.
-    pub(crate) max_body_section: String,
-    pub(crate) max_form_section: String,
+    /// The limits among the settings, each with the section that set it.
+    pub(crate) limits: Arc<Limits>,
 }
 
 impl Plan {
@@ -75,9 +75,13 @@ impl std::fmt::Debug for Plan {
 pub struct PathSettings {
     /// `max_body`: largest request body in bytes (default 100 MiB, CherryPy's). More is 413.
     pub max_body: u64,
-    /// `max_form`: largest urlencoded form in bytes that becomes arguments by name (default 2 MiB). Forms stay in memory, whatever
+    /// `max_form`: most bytes of a form that becomes arguments, files aside (default 2 MiB). They stay in memory, whatever
     /// `body_memory` says, so they have a limit of their own. More is 413.
     pub max_form: u64,
+    /// `max_json`: largest JSON body in bytes that becomes a value (default 2 MiB): it stays in memory, too. More is 413.
+    pub max_json: u64,
+    /// `max_parts`: most parts of a multipart form (default 1000). More is 413.
+    pub max_parts: usize,
     /// `body_memory`: bodies above this many bytes go to a temporary file (default 256 KiB).
     pub body_memory: u64,
     /// `show_tracebacks`: error pages tell the cause (default off; for development only).
@@ -89,8 +93,10 @@ pub struct PathSettings {
 impl Default for PathSettings {
     fn default() -> Self {
         Self {
-            max_body: 100 << 20,
-            max_form: 2 << 20,
+            max_body: MAX_BODY,
+            max_form: MAX_FORM,
+            max_json: MAX_JSON,
+            max_parts: MAX_PARTS,
             body_memory: 256 << 10,
             show_tracebacks: false,
             strict_params: false,

@@ -20,7 +20,7 @@
 //! | a redirect or an HTTP error of the handler | yes | yes | yes | yes | | yes |
 //! | an unexpected error or a panic anywhere above | up to it | up to it | up to it | `always` only | both | yes |
 //! | a hook fails at `before_finalize` | yes | yes | yes | up to it, `always` | if unexpected | yes |
-//! | a body that is too large or too slow | yes | | | yes | | yes |
+//! | a body that is too large or too slow, a form that cannot be read | yes | | | yes | | yes |
 //! | a head that breaks a rule, overload | | | | | | |
 //! | the client goes away while the request waits | yes | up to it | | | | on end request |
 //!
@@ -36,7 +36,9 @@ use super::funnel::{Funnel, adopt, write_overloaded};
 use super::guarded::{guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, ErrorPages, Flow, HookPoint, Plan, Sections, Wait};
-use crate::exchange::{BodyUse, Error, ErrorKind, Exchange, HttpError, ResponseBody, Stage, Stream, check_parameters};
+use crate::exchange::{
+    BodyUse, Error, ErrorKind, Exchange, HttpError, Limit, Limits, ResponseBody, Stage, Stream, check_parameters,
+};
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::publish::{Call, NodeRef, Publish, Resolution, resolve};
@@ -150,28 +152,30 @@ impl Application {
             return BodyPlan::Discard;
         }
         let plan = self.plan(exchange);
-        let settings = &plan.settings;
+        let Limits { max_body, max_form, max_json, .. } = &*plan.limits;
+        let request = &exchange.request;
         // Behind a node that is resolved late anything may be wanted.
         let handler = exchange.trail.handler();
-        let names_parameters =
-            handler.is_none_or(|handler| handler.arguments.iter().any(|argument| argument.body == BodyUse::Form));
-        let wanted = match handler.map_or(BodyUse::Whole, |handler| handler.body_use()) {
-            BodyUse::None => BodyPlan::Discard,
+        let uses = |ways: &[BodyUse]| handler.is_none_or(|handler| handler.uses_body(ways));
+        let spooled = plan.settings.body_memory;
+        // Most bytes, and how many of them in memory.
+        let (limit, memory) = match handler.map_or(BodyUse::Any, |handler| handler.body_use()) {
+            BodyUse::None => return BodyPlan::Discard,
+            BodyUse::Stream => (max_body, None),
+            _ if request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => (max_body, Some(spooled)),
             // Parameters are found in memory only, whatever else takes the body.
-            BodyUse::Form | BodyUse::Whole if names_parameters && exchange.request.has_form() => {
-                let limit = settings.max_form.min(settings.max_body);
-                BodyPlan::Read { limit, memory: limit }
+            _ if request.has_form() && uses(&[BodyUse::Form, BodyUse::Fields, BodyUse::Any]) => {
+                (smaller(max_form, max_body), Some(max_form.most))
             }
-            BodyUse::Form => BodyPlan::Discard,
-            BodyUse::Whole => BodyPlan::Read { limit: settings.max_body, memory: settings.body_memory },
-            BodyUse::Stream => BodyPlan::Stream { limit: settings.max_body },
+            BodyUse::Json if request.has_json() => (smaller(max_json, max_body), Some(max_json.most)),
+            // Nothing that the page reads: it says so, or goes without.
+            BodyUse::Form | BodyUse::Fields | BodyUse::Files | BodyUse::Json => return BodyPlan::Discard,
+            BodyUse::Whole | BodyUse::Any => (max_body, Some(spooled)),
         };
-        let refusal = match (framing, wanted) {
-            (Framing::Length(length), BodyPlan::Read { limit, .. } | BodyPlan::Stream { limit }) if length > limit => {
-                Some(too_large(plan, limit))
-            }
+        let refusal = match framing {
+            Framing::Length(length) if length > limit.most => Some(limit.exceeded()),
             // Who reads a stream sees its fields, too.
-            (_, BodyPlan::Read { .. }) => coded(&exchange.request),
+            _ if memory.is_some() => coded(&exchange.request),
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -179,12 +183,19 @@ impl Application {
             exchange.course.stage = Stage::Decided;
             return BodyPlan::Discard;
         }
-        wanted
+        exchange.request.set_limits(&plan.limits);
+        exchange.request.body_limit = Some(limit.clone());
+        match memory {
+            Some(memory) => BodyPlan::Read { limit: limit.most, memory },
+            None => BodyPlan::Stream { limit: limit.most },
+        }
     }
 
     /// From the body to the handler's result, or to a wait.
     fn advance(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Advance, Error> {
         if let Stage::Admission(next) = exchange.course.stage {
+            // Before any wait, so that nothing is held while a large form is looked through.
+            exchange.read_form()?;
             let all = self.plan(exchange).admissions.len();
             if next < all
                 && let Some(deadline) = self.admit(all, exchange, wakers)?
@@ -390,7 +401,9 @@ impl Service for Application {
             return;
         }
         let error = match refusal {
-            Refusal::BodyTooLarge { limit } => too_large(self.plan(exchange), *limit).into(),
+            Refusal::BodyTooLarge { .. } => {
+                exchange.request.body_limit.as_ref().unwrap_or(&self.plan(exchange).limits.max_body).exceeded().into()
+            }
             refusal => refused(refusal),
         };
         if exchange.course.stage == Stage::Fresh {
@@ -432,17 +445,6 @@ fn options(allow: Option<HeaderValue>) -> Error {
     answer.into()
 }
 
-/// 413, with the setting to change and the section where it was set.
-fn too_large(plan: &Plan, limit: u64) -> HttpError {
-    let (setting, section) = if limit == plan.settings.max_body {
-        ("max_body", &plan.max_body_section)
-    } else {
-        ("max_form", &plan.max_form_section)
-    };
-    let message = format!("The request body is larger than `{setting}` at `{section}` allows: {limit} bytes.");
-    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-}
-
 /// 415 for a body in a content coding (RFC 9110, section 15.5.16): taken as it came it would be noise to whoever reads it, or be kept as
 /// if it were the content.
 fn coded(request: &crate::Request) -> Option<HttpError> {
@@ -453,6 +455,10 @@ fn coded(request: &crate::Request) -> Option<HttpError> {
     let message = format!("The request body must be sent as it is: the content coding `{coding}` is not read here.");
     let identity = HeaderValue::from_static("identity");
     Some(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).with_header(header::ACCEPT_ENCODING, identity))
+}
+
+fn smaller<'l>(one: &'l Limit, other: &'l Limit) -> &'l Limit {
+    if one.most < other.most { one } else { other }
 }
 
 /// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection then.

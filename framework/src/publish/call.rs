@@ -71,10 +71,15 @@ impl<'x> Call<'x> {
         let Exchange { request, trail, .. } = &mut *self.exchange;
         trail.steps.truncate(self.position);
         match resolve(node, request, usize::from(first), trail) {
-            Resolution::Found => Ok(()),
-            Resolution::NotFound => Err(Error::not_found()),
-            Resolution::WrongMethod(allowed) => Err(wrong_method(request.method(), allowed)),
+            Resolution::Found => {}
+            Resolution::NotFound => return Err(Error::not_found()),
+            Resolution::WrongMethod(allowed) => return Err(wrong_method(request.method(), allowed)),
         }
+        // Only now is known whether the handler wants the form.
+        self.exchange.request.body = self.body.take();
+        let read = self.exchange.read_form();
+        self.body = self.exchange.request.body.take();
+        Ok(read?)
     }
 
     /// The answer when a node gets a step that it does not have: its description and its calls differ.
@@ -226,7 +231,7 @@ pub const fn child_arguments<const N: usize>(arguments: [ArgumentInfo; N]) -> [A
     while index < N {
         let argument = &arguments[index];
         assert!(
-            !matches!(argument.source, Source::Repeated) && !matches!(argument.body, BodyUse::Whole | BodyUse::Stream),
+            !matches!(argument.source, Source::Repeated) && matches!(argument.body, BodyUse::None | BodyUse::Form),
             "a child takes its arguments from the path: repeated parameters and the body belong to the handler below it"
         );
         index += 1;

@@ -212,7 +212,7 @@ fn counts(arguments: &[ArgumentInfo]) -> (u16, u16) {
                 }
             }
             Source::Segments => most = u16::MAX,
-            Source::Repeated | Source::Parameters | Source::Typed => {}
+            Source::Repeated | Source::File | Source::Parameters | Source::Typed => {}
         }
     }
     (least, most)

@@ -98,7 +98,7 @@ fn with_arguments(path: &str, arguments: &[ArgumentInfo]) -> String {
             Source::Named { required: true } => path.push_str(&format!("/{{{name}}}")),
             Source::Named { required: false } => path.push_str(&format!("/{{{name}?}}")),
             Source::Segments => path.push_str(&format!("/{{{name}*}}")),
-            Source::Repeated | Source::Parameters | Source::Typed => {}
+            Source::Repeated | Source::File | Source::Parameters | Source::Typed => {}
         }
     }
     path

@@ -277,9 +277,9 @@ fn is_segment(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '{', '}', '?', '#'])
 }
 
-/// What a closure asks for is not known before it runs, so its description says the most: any parameter, the whole body.
+/// What a closure asks for is not known before it runs, so its description says the most: any parameter, anything of the body.
 fn from_anywhere(name: &'static str) -> ArgumentInfo {
-    ArgumentInfo { source: Source::Parameters, body: BodyUse::Whole, ..ArgumentInfo::TYPED.named(name) }
+    ArgumentInfo { source: Source::Parameters, body: BodyUse::Any, ..ArgumentInfo::TYPED.named(name) }
 }
 
 /// `name/{a}/{b}/{rest*}`

@@ -8,7 +8,7 @@ use super::workspace::{Input, Workspace};
 use crate::exchange::RequestBody;
 use crate::http::Refusal;
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{ErrorKind, Seek, Write};
 use std::time::Duration;
 
 pub(super) struct BodyReading {
@@ -18,6 +18,8 @@ pub(super) struct BodyReading {
     file: Option<(File, u64)>,
     /// From here on it goes to the file.
     memory: u64,
+    /// The file could not be written: it may hold half of what it should, so nothing can be added any more.
+    failure: Option<Refusal>,
     began: Tick,
     /// Bytes of the body received, framing included.
     received: u64,
@@ -27,41 +29,54 @@ pub(super) struct BodyReading {
 /// upload, and that may be the one that watches the deadlines.
 const MOST_READ_IN_A_ROW: u64 = 1024 * 1024;
 
-/// Why a body cannot be read to its end.
-pub(super) enum BodyError {
-    /// The client's fault.
-    Refused(Refusal),
-    /// The temporary file's.
-    Spool(std::io::Error),
-}
-
 impl BodyReading {
     pub(super) fn new(request: InFlight, memory: u64, now: Tick) -> Self {
-        Self { request, content: Vec::new(), file: None, memory, began: now, received: 0 }
+        Self { request, content: Vec::new(), file: None, memory, failure: None, began: now, received: 0 }
     }
 
     /// Takes what belongs to the body from the input; true when the body has ended.
-    pub(super) fn decode(&mut self, input: &mut Input) -> Result<bool, BodyError> {
+    pub(super) fn decode(&mut self, input: &mut Input, settings: &ServerSettings) -> Result<bool, Refusal> {
+        if let Some(refusal) = self.failure {
+            return Err(refusal);
+        }
         let Rest::Unread { decoder, .. } = &mut self.request.rest else { return Ok(true) };
-        let used = decoder.decode(input.bytes(), &mut self.content).map_err(BodyError::Refused)?;
+        let used = decoder.decode(input.bytes(), &mut self.content)?;
         input.consume(used);
         self.received += used as u64;
         let complete = decoder.is_complete();
         if self.file.is_some() || self.content.len() as u64 > self.memory {
-            self.spool().map_err(BodyError::Spool)?;
+            self.spool(settings).map_err(|error| self.fail(&error, settings))?;
         }
         Ok(complete)
     }
 
-    fn spool(&mut self) -> std::io::Result<()> {
+    fn spool(&mut self, settings: &ServerSettings) -> std::io::Result<()> {
         let (file, length) = match &mut self.file {
             Some(kept) => kept,
-            None => self.file.insert((tempfile::tempfile()?, 0)),
+            None => self.file.insert((settings.spool_file()?, 0)),
         };
         file.write_all(&self.content)?;
         *length += self.content.len() as u64;
         self.content.clear();
         Ok(())
+    }
+
+    /// Gives up what was spooled, so that its room is free at once.
+    fn fail(&mut self, error: &std::io::Error, settings: &ServerSettings) -> Refusal {
+        let id = self.request.exchange.request.id;
+        let directory = settings.spool_directory.clone().unwrap_or_else(std::env::temp_dir);
+        log::error!(
+            target: "kirsch::error",
+            "request {id}: the body cannot be kept in {} (server.spool_directory): {error}",
+            directory.display()
+        );
+        self.file = None;
+        self.content = Vec::new();
+        let refusal = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Refusal::NoRoomForBody,
+            _ => Refusal::BodyNotKept,
+        };
+        *self.failure.insert(refusal)
     }
 
     /// When the client must have sent more: after the grace, and the time that the received bytes take at the slowest rate.
@@ -97,23 +112,16 @@ impl HttpConnection {
         work.input.load(&mut self.input);
         let pause = reading.received.saturating_add(MOST_READ_IN_A_ROW);
         loop {
-            match reading.decode(&mut work.input) {
+            match reading.decode(&mut work.input, &work.shared.settings) {
                 Ok(false) => {}
                 Ok(true) => return self.run(turn, work, reading.complete()),
                 Err(_) if turn.role != Role::Worker => {
                     self.state = State::Body(reading);
                     return Flow::Stop(Step::Lend { refusable: false });
                 }
-                Err(error) => {
-                    let id = reading.request.exchange.request.id;
+                Err(refusal) => {
                     let InFlight { exchange, rest } = reading.abandon();
-                    return match error {
-                        BodyError::Refused(refusal) => self.refuse(turn, work, exchange, rest, &refusal),
-                        BodyError::Spool(error) => {
-                            log::error!("request {id}: the body cannot be kept in a temporary file: {error}");
-                            self.fail(turn, work, exchange, rest)
-                        }
-                    };
+                    return self.refuse(turn, work, exchange, rest, &refusal);
                 }
             }
             let has_had_its_turn = reading.received >= pause;

@@ -7,6 +7,7 @@
 
 use super::connection::HttpConnection;
 use super::workspace::{Shared, Workspace};
+use crate::exchange::BodyError;
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -39,14 +40,15 @@ struct Source {
     position: usize,
     /// The client waits for `100 Continue`.
     expected: bool,
-    failed: bool,
+    /// Why nothing more can be read; told again at each read.
+    failed: Option<Refusal>,
     received: u64,
     /// How long the client has been waited for.
     waited: Duration,
 }
 
 /// How much is read at a time.
-const PIECE: usize = 16 * 1024;
+const PIECE: usize = 64 * 1024;
 
 impl BodyStream {
     /// A reader of the body that follows in `connection`, and the handle that ends it.
@@ -66,7 +68,7 @@ impl BodyStream {
             content: Vec::new(),
             position: 0,
             expected,
-            failed: false,
+            failed: None,
             received: 0,
             waited: Duration::ZERO,
         })));
@@ -95,7 +97,7 @@ impl StreamHandle {
     pub(super) fn take_back(self, input: &mut Vec<u8>) -> Option<(BodyDecoder, bool)> {
         let source = self.source.lock().take()?;
         input.extend_from_slice(&source.input);
-        (!source.failed).then_some((source.decoder, source.expected))
+        source.failed.is_none().then_some((source.decoder, source.expected))
     }
 }
 
@@ -120,27 +122,31 @@ impl Source {
             if self.decoder.is_complete() {
                 return Ok(0);
             }
-            if self.failed {
-                return Err(io::Error::new(ErrorKind::BrokenPipe, "the body of the request could not be read"));
+            if self.failed.is_none()
+                && let Err(refusal) = self.advance()
+            {
+                self.failed = Some(refusal);
             }
-            // Until more content is there, every way out but the regular one is a failure.
-            self.failed = true;
-            if self.input.is_empty() {
-                self.receive()?;
+            if let Some(refusal) = self.failed {
+                return Err(BodyError::from(refusal).into());
             }
-            self.content.clear();
-            self.position = 0;
-            let used = self
-                .decoder
-                .decode(&self.input, &mut self.content)
-                .map_err(|refusal| io::Error::new(ErrorKind::InvalidData, refusal))?;
-            self.input.drain(..used);
-            self.failed = false;
         }
     }
 
-    /// Waits for the client and receives a piece.
-    fn receive(&mut self) -> io::Result<()> {
+    /// Receives and decodes a piece.
+    fn advance(&mut self) -> Result<(), Refusal> {
+        if self.input.is_empty() {
+            self.receive()?;
+        }
+        self.content.clear();
+        self.position = 0;
+        let used = self.decoder.decode(&self.input, &mut self.content)?;
+        self.input.drain(..used);
+        Ok(())
+    }
+
+    /// Waits for the client and receives a piece. A connection that fails is the client's end of it, as an early end is.
+    fn receive(&mut self) -> Result<(), Refusal> {
         if std::mem::take(&mut self.expected) {
             let mut rest = CONTINUE;
             while !rest.is_empty() {
@@ -148,52 +154,44 @@ impl Source {
                 match send(&self.socket, rest, SendFlags::NOSIGNAL) {
                     Ok(length) => rest = &rest[length..],
                     Err(Errno::INTR | Errno::AGAIN) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(_) => return Err(Refusal::IncompleteBody),
                 }
             }
         }
         self.input.resize(PIECE, 0);
-        let length = loop {
-            match rustix::io::read(&self.socket, &mut self.input[..]) {
-                Ok(length) => break length,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    if let Err(error) = self.wait(PollFlags::IN) {
-                        self.input.clear();
-                        return Err(error);
-                    }
-                }
-                Err(error) => {
-                    // A reset: the client's end of it, as an early end is.
-                    self.input.clear();
-                    return Err(io::Error::new(io::Error::from(error).kind(), Refusal::IncompleteBody));
-                }
-            }
-        };
+        let received = self.receive_into_input();
+        let length = *received.as_ref().unwrap_or(&0);
         self.input.truncate(length);
         self.received += length as u64;
-        if length == 0 {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, Refusal::IncompleteBody));
-        }
-        Ok(())
+        if received? == 0 { Err(Refusal::IncompleteBody) } else { Ok(()) }
     }
 
-    fn wait(&mut self, for_what: PollFlags) -> io::Result<()> {
+    fn receive_into_input(&mut self) -> Result<usize, Refusal> {
+        loop {
+            match rustix::io::read(&self.socket, &mut self.input[..]) {
+                Ok(length) => return Ok(length),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait(PollFlags::IN)?,
+                Err(_) => return Err(Refusal::IncompleteBody),
+            }
+        }
+    }
+
+    fn wait(&mut self, for_what: PollFlags) -> Result<(), Refusal> {
         let began = Instant::now();
         let result = self.wait_until(for_what, began);
         self.waited = self.waited.saturating_add(began.elapsed());
         result
     }
 
-    fn wait_until(&self, for_what: PollFlags, began: Instant) -> io::Result<()> {
+    fn wait_until(&self, for_what: PollFlags, began: Instant) -> Result<(), Refusal> {
         let settings = &self.shared.settings;
         let earned = Duration::from_millis(self.received.saturating_mul(1000) / settings.body_rate.max(1));
         let patience = settings.body_timeout.saturating_add(earned).saturating_sub(self.waited);
         loop {
             let left = patience.saturating_sub(began.elapsed());
             if left.is_zero() {
-                let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
-                return Err(io::Error::new(ErrorKind::TimedOut, refusal));
+                return Err(Refusal::TooSlow { setting: "server.body_timeout" });
             }
             let timeout = Timespec::try_from(left).ok();
             let stop = self.shared.scheduler.poller.stop_signal();
@@ -202,10 +200,10 @@ impl Source {
             match poll(&mut waits, timeout.as_ref()) {
                 Ok(0) | Err(Errno::INTR) => continue,
                 Ok(_) => {}
-                Err(error) => return Err(error.into()),
+                Err(_) => return Err(Refusal::IncompleteBody),
             }
             if !waits[1].revents().is_empty() {
-                return Err(io::Error::new(ErrorKind::ConnectionAborted, "the server has stopped"));
+                return Err(Refusal::Stopping);
             }
             return Ok(());
         }

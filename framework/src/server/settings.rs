@@ -2,8 +2,10 @@
 
 use crate::http::HeadLimits;
 use rustix::process::{Resource, getrlimit};
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that can be set on a server. Start from [`ServerSettings::default`].
@@ -27,6 +29,9 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// `server.body_rate`: slowest body in bytes per second, after `body_timeout` (default 1 KiB/s).
     pub body_rate: u64,
+    /// `server.spool_directory`: where request bodies beyond `body_memory` are kept, in files without a name (default: `TMPDIR`, or
+    /// `/tmp`). Where `/tmp` is in memory, choose a directory on a disk.
+    pub spool_directory: Option<PathBuf>,
     /// `server.write_timeout`: a response of which the client takes no byte (default 30 s; then closed).
     pub write_timeout: Duration,
     /// `server.linger_timeout`: how long unread input is discarded so that an error page arrives (default 2 s).
@@ -59,7 +64,21 @@ impl ServerSettings {
         if self.head.head < 256 {
             return wrong("server.limits: a head of less than 256 bytes holds no real request");
         }
+        if let Some(directory) = &self.spool_directory
+            && let Err(error) = tempfile::tempfile_in(directory)
+        {
+            let place = directory.display();
+            return wrong(&format!("server.spool_directory: no file can be made in {place}: {error}"));
+        }
         Ok(())
+    }
+
+    /// A file without a name for a large request body.
+    pub(crate) fn spool_file(&self) -> io::Result<File> {
+        match &self.spool_directory {
+            Some(directory) => tempfile::tempfile_in(directory),
+            None => tempfile::tempfile(),
+        }
     }
 
     /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for files.
@@ -84,6 +103,7 @@ impl Default for ServerSettings {
             idle_timeout: Duration::from_secs(20),
             body_timeout: Duration::from_secs(10),
             body_rate: 1024,
+            spool_directory: None,
             write_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(2),
             queue: 1000,

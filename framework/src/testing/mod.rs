@@ -36,6 +36,7 @@
 mod browser;
 mod client;
 mod cookies;
+mod form_data;
 mod in_process;
 mod raw;
 mod request;
@@ -43,6 +44,7 @@ mod response;
 mod wire;
 
 pub use client::Client;
+pub use form_data::FormData;
 pub use raw::RawConnection;
 pub use request::RequestBuilder;
 pub use response::{StreamingResponse, TestResponse};

@@ -1,7 +1,7 @@
 //! Composing a request, call by call, and sending it.
 
 use super::{
-    Client, ClientError, StreamingResponse, TestResponse,
+    Client, ClientError, FormData, StreamingResponse, TestResponse,
     browser::{Arriving, Prepared},
 };
 use ::http::{Method, header};
@@ -43,6 +43,11 @@ impl RequestBuilder {
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.default_type("application/x-www-form-urlencoded").body(form)
+    }
+
+    /// Sends a form with files, as a browser does.
+    pub fn form_data(self, form: FormData) -> Self {
+        self.default_type(&form.content_type()).body(form.into_body())
     }
 
     /// Sends a value as JSON.

@@ -1,0 +1,21 @@
+//! Run with `cargo run --release --bin upload`, then open <http://127.0.0.1:8080/> in a browser, or send a file with
+//! `curl -T FILE http://127.0.0.1:8080/receive/` or `curl -F file=@FILE http://127.0.0.1:8080/receive`.
+
+use demo_apps::{
+    command_line::{CommandLine, FolderOption},
+    upload,
+};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command_line = CommandLine {
+        program: "upload",
+        about: "Receives files of any size and shows how far they have come.",
+        numbers: &[],
+        folder: Some(FolderOption {
+            name: "--directory",
+            meaning: "keep the files there; without it they are only counted",
+        }),
+    };
+    demo_apps::run(&command_line, |options| upload::app(options.folder.clone()))
+}
