@@ -405,4 +405,45 @@ mod tests {
         slab.with_socket(0, |_| calls += 1);
         assert_eq!(calls, 1);
     }
+
+    struct Counted(UnixStream, u64);
+
+    impl AsFd for Counted {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    /// Adds to a number that nothing else protects, once for an event and once for each other look that the owner must take.
+    fn step(mut owned: Owned<'_, Counted>) {
+        loop {
+            owned.take_edges();
+            owned.unmute();
+            owned.connection().1 += 1;
+            match owned.release(None, false) {
+                Ok(()) => return,
+                Err(still_owned) => owned = still_owned,
+            }
+        }
+    }
+
+    // For Miri: it sees every unprotected access, and lets threads see old values as the memory model allows.
+    #[test]
+    fn threads_with_events_and_threads_that_look_take_turns_in_a_connection() {
+        let (near, _far) = UnixStream::pair().expect("a socket pair");
+        let slab = Slab::new(1);
+        slab.insert(Counted(near, 0), Tick::default(), |_, _| Ok(())).expect("room for one");
+        let token = slab.claim_if_free(0).expect("free").token();
+        slab.insert(Counted(UnixStream::pair().expect("a pair").0, 0), Tick::default(), |_, _| Ok(()))
+            .expect("room again");
+        let token = Token { generation: token.generation + 1, ..token };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..20).filter_map(|_| slab.claim(token, Edges::READABLE, |_| {})).for_each(step));
+            }
+            (0..20).filter_map(|_| slab.claim_if_free(0)).for_each(step);
+        });
+        let steps = slab.claim_if_free(0).expect("free").connection().1;
+        assert!((1..=80).contains(&steps), "{steps}");
+    }
 }
