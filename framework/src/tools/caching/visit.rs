@@ -94,6 +94,12 @@ impl Admit for CachingAdmission {
             false => Ok(Admission::Park(Box::new(wait))),
         }
     }
+
+    /// Before the session's lock, in whatever order the tools were switched on: who waits here with the lock of a session stops all
+    /// of it, and the one that makes the response may need that very lock.
+    fn priority(&self) -> u8 {
+        10
+    }
 }
 
 /// A request's wait for the response that another one makes.
