@@ -4,6 +4,7 @@ use integration_tests::{Gate, both, wait_until};
 use kirsch::{
     HeaderValue, header,
     prelude::*,
+    sessions::LockMode,
     testing::Client,
     tools::{CachingStatistics, Gzip},
 };
@@ -606,6 +607,12 @@ impl Personal {
     fn public(&self) -> &'static str {
         "public"
     }
+
+    #[expose]
+    fn slow(&self) -> &'static str {
+        self.gate.pass();
+        "slow"
+    }
 }
 
 /// Answers from the session in a hook, whatever the handler takes.
@@ -671,6 +678,27 @@ fn a_cached_page_does_not_wait_for_the_session() {
         client.get("/public").send().assert_text("public").assert_header("age", "0");
         personal.gate.open();
     });
+}
+
+// A1: whichever tool was switched on first, nobody waits for a response with the lock of a session.
+#[test]
+fn who_waits_for_a_response_holds_no_lock() {
+    let (personal, caching) = (Personal::default(), Caching::new());
+    let sessions = Sessions::in_memory().lock(LockMode::Early);
+    let app = App::new(personal.clone()).tool("/", sessions.clone()).tool("/", caching.clone());
+    let client = Client::over_socket(app);
+    let stranger = client.new_browser();
+    client.get("/name?name=Anna").send().assert_text("Anna");
+    let locks = thread::scope(|scope| {
+        scope.spawn(|| stranger.get("/slow").send().assert_text("slow").status());
+        personal.gate.wait_for(1);
+        scope.spawn(|| client.get("/slow").send().assert_text("slow").status());
+        wait_until(|| caching.statistics().waits == 1);
+        let locks = sessions.locks().len();
+        personal.gate.open();
+        locks
+    });
+    assert_eq!(locks, 0);
 }
 
 #[test]

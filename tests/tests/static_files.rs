@@ -649,3 +649,25 @@ fn curl_resumes_a_download() {
     assert!(curl.expect("curl is installed").success());
     assert!(fs::read(&target).unwrap() == content, "the two parts do not make the file");
 }
+
+// F5, F9: the cache keeps no files, whichever of the two tools was switched on first.
+#[test]
+fn f5_a_changed_file_is_seen_at_once_with_the_cache_on_the_same_path() {
+    for cache_first in [true, false] {
+        let (place, caching) = (Place::new(), Caching::new());
+        let app = App::new(Tree::new().default(|_| "tree"));
+        let app = match cache_first {
+            true => app.tool("/", caching.clone()).tool("/", place.dir()),
+            false => app.tool("/", place.dir()).tool("/", caching.clone()),
+        };
+        let client = Client::over_socket(app);
+        settle(&client, "/site.css");
+        client.get("/site.css").send().assert_text("body {}").assert_no_header("age");
+        let place = place.file("site.css", "body { color: red }");
+        client.get("/site.css").send().assert_text("body { color: red }").assert_no_header("age");
+        client.get("/page").send().assert_text("tree");
+        client.get("/page").send().assert_text("tree").assert_header("age", "0");
+        assert_eq!(caching.statistics().objects, 1);
+        drop(place);
+    }
+}

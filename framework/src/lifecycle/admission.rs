@@ -11,6 +11,13 @@ pub trait Admit: Send + Sync {
     /// # Errors
     /// Ends the request with an error page.
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error>;
+
+    /// Lower is asked earlier, among those before the body and among those after it; ties keep the order in which the tools were
+    /// switched on. Default 50. An admission that lets requests hold nothing while they wait, nor after it, should be early: then
+    /// nobody waits there with what others need.
+    fn priority(&self) -> u8 {
+        50
+    }
 }
 
 /// The answer of an [`Admit`].

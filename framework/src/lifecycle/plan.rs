@@ -45,18 +45,28 @@ impl Plan {
         &self.hooks[point as usize]
     }
 
-    /// Adds what a tool attached. Hooks are sorted by priority; ties keep the order in which the tools were switched on.
+    /// Adds what a tool attached. Hooks and admissions are sorted by priority; ties keep the order in which the tools were switched on.
     pub(crate) fn add(&mut self, attached: &Hooks) {
         for hook in &attached.hooks {
             let hooks = &mut self.hooks[hook.point as usize];
             let index = hooks.partition_point(|earlier| earlier.priority <= hook.priority);
             hooks.insert(index, hook.clone());
         }
-        let early = self.early_admissions..self.early_admissions;
-        self.admissions.splice(early, attached.early_admissions.iter().cloned());
-        self.early_admissions += attached.early_admissions.len();
-        self.admissions.extend(attached.admissions.iter().cloned());
+        for admission in &attached.early_admissions {
+            let index = place(&self.admissions[..self.early_admissions], admission);
+            self.admissions.insert(index, admission.clone());
+            self.early_admissions += 1;
+        }
+        for admission in &attached.admissions {
+            let index = self.early_admissions + place(&self.admissions[self.early_admissions..], admission);
+            self.admissions.insert(index, admission.clone());
+        }
     }
+}
+
+/// Where an admission belongs among others.
+fn place(others: &[Arc<dyn Admit>], admission: &Arc<dyn Admit>) -> usize {
+    others.partition_point(|earlier| earlier.priority() <= admission.priority())
 }
 
 impl std::fmt::Debug for Plan {

@@ -59,7 +59,7 @@ use std::time::{Duration, Instant};
 /// one person's response to all others unless it says so, or says `private`.
 ///
 /// A hit runs no handler, no hook of `before_handler`, and waits for no session. So whatever decides who may see a page must look at
-/// `on_start_resource` or `before_request_body` (with a priority below 90), or look into the session.
+/// `on_start_resource` or `before_request_body` (with a priority below 95), or look into the session.
 ///
 /// # When it is not used
 ///
@@ -230,7 +230,8 @@ impl Tool for Caching {
             return hooks.refuse(SettingError::new(key, problem));
         }
         let Self { shared, settings } = self.clone();
-        hooks.at(HookPoint::BeforeRequestBody, move |exchange| ask(exchange, &shared)).priority(90);
+        // After the tools that serve files (90), in whatever order they were switched on: files are never kept.
+        hooks.at(HookPoint::BeforeRequestBody, move |exchange| ask(exchange, &shared)).priority(95);
         let Self { shared, settings: of_admission } = self.clone();
         hooks.early_admission(CachingAdmission { shared, settings: of_admission });
         let shared = Arc::clone(&self.shared);

@@ -2,7 +2,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `before_request_body`, 90 | asks: a hit is the answer, and neither body, nor session's lock, nor handler is needed. Otherwise the request leads, waits, or goes its own way |
+//! | `before_request_body`, 95 | asks: a hit is the answer, and neither body, nor session's lock, nor handler is needed. Otherwise the request leads, waits, or goes its own way |
 //! | admission, before the body | waits, if it is to wait: before the admission of the session's lock, so that nobody waits with a lock |
 //! | `before_finalize`, 95, always | keeps what was made, after the hooks that compress it; or invalidates |
 //! | `on_end_resource`, always | gives up what is left, if an internal redirect came between |
@@ -93,6 +93,12 @@ impl Admit for CachingAdmission {
             true => Ok(Admission::Go),
             false => Ok(Admission::Park(Box::new(wait))),
         }
+    }
+
+    /// Before the session's lock, in whatever order the tools were switched on: who waits here with the lock of a session stops all
+    /// of it, and the one that makes the response may need that very lock.
+    fn priority(&self) -> u8 {
+        10
     }
 }
 

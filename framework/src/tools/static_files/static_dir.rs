@@ -30,7 +30,7 @@ use std::time::Duration;
 /// partial answers. What is not in the folder falls through to the tree, as if the tool were off. GET and HEAD are answered; other
 /// methods of a file that no handler answers are 405.
 ///
-/// The tool answers before the body is read and before any admission, after all other tools at `before_request_body`: it never waits
+/// The tool answers before the body is read and before any admission, after all other tools at `before_request_body` but the cache: it never waits
 /// for a session's lock and sets no cookie. What is to guard files must act no later than that.
 ///
 /// | setting | default | meaning |
