@@ -51,6 +51,12 @@ impl Streams {
         Stream::new(["", "one", "", "two", ""])
     }
 
+    /// Can always go on, and never has anything to send.
+    #[expose]
+    fn nothing_for_ever(&self) -> Stream {
+        Stream::new(std::iter::repeat(""))
+    }
+
     #[expose]
     fn counted(&self, body: Body) -> kirsch::Result<String> {
         let mut content = Vec::new();
@@ -96,6 +102,20 @@ impl OnDemand {
 fn on_demand() -> (Client, SyncSender<String>) {
     let (sender, items) = sync_channel(1);
     (Client::over_socket(App::new(OnDemand { items: std::sync::Mutex::new(Some(items)) })), sender)
+}
+
+// More of them than workers: the queue of those who can go on is never empty.
+#[test]
+fn streams_that_make_nothing_keep_nobody_from_being_heard() {
+    let client = Client::over_socket(streams().threads(1));
+    let mut silent = [client.raw(), client.raw(), client.raw()];
+    for connection in &mut silent {
+        connection.send("GET /nothing_for_ever HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection.read_response_to_head();
+    }
+    client.get("/three").send().assert_text("onetwothree");
+    drop(silent);
+    client.get("/three").send().assert_text("onetwothree");
 }
 
 #[test]
