@@ -51,6 +51,16 @@ impl Streams {
         Stream::new(["", "one", "", "two", ""])
     }
 
+    /// Can always go on, and never has anything to send.
+    #[expose]
+    fn nothing_for_ever(&self) -> Stream {
+        let made = Arc::clone(&self.made);
+        Stream::new(std::iter::repeat_with(move || {
+            made.fetch_add(1, Ordering::Relaxed);
+            ""
+        }))
+    }
+
     #[expose]
     fn counted(&self, body: Body) -> kirsch::Result<String> {
         let mut content = Vec::new();
@@ -96,6 +106,26 @@ impl OnDemand {
 fn on_demand() -> (Client, SyncSender<String>) {
     let (sender, items) = sync_channel(1);
     (Client::over_socket(App::new(OnDemand { items: std::sync::Mutex::new(Some(items)) })), sender)
+}
+
+// More of them than workers: the queue of those who can go on is never empty.
+#[test]
+fn streams_that_make_nothing_keep_nobody_from_being_heard() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let client = Client::over_socket(App::new(Streams { made: Arc::clone(&made) }).threads(1));
+    let mut silent = [client.raw(), client.raw(), client.raw()];
+    for connection in &mut silent {
+        connection.send("GET /nothing_for_ever HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection.read_response_to_head();
+    }
+    let waits = (0..5).map(|_| {
+        let before = made.load(Ordering::Relaxed);
+        client.get("/three").send().assert_text("onetwothree");
+        made.load(Ordering::Relaxed) - before
+    });
+    // The shortest, since this thread may have to wait for a processor, too.
+    let shortest = waits.min().expect("five");
+    assert!(shortest < 100_000, "{shortest} chunks were made before a request was heard");
 }
 
 #[test]

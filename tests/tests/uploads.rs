@@ -82,6 +82,22 @@ impl Pages {
     }
 
     #[expose]
+    fn text(&self, mut body: Body) -> kirsch::Result<String> {
+        let mut text = "+".to_owned();
+        body.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    #[expose]
+    fn first_text(&self, mut form: Multipart) -> kirsch::Result<String> {
+        let mut text = String::new();
+        if let Some(mut part) = form.next_part()? {
+            part.read_to_string(&mut text)?;
+        }
+        Ok(text)
+    }
+
+    #[expose]
     fn hold(&self, mut form: Multipart) -> kirsch::Result<&'static str> {
         form.next_part()?;
         self.gate.pass();
@@ -373,6 +389,30 @@ fn what_a_client_spoils_while_a_handler_reads_is_its_own_mistake() {
         assert_eq!(ask(path, "Transfer-Encoding: chunked\r\n\r\nx\r\n", false), 400, "{path} is malformed");
     }
     assert_eq!(ask("/exact", "Content-Length: 3\r\n\r\nabc", false), 400);
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_is_the_clients_mistake() {
+    both(app, |client| {
+        client.post("/text").body("\u{e4}").send().assert_text("+\u{e4}");
+        client.post("/text").body(*b"\xe4").send().assert_status(400).assert_contains("not UTF-8");
+        let form =
+            |text: &[u8]| [b"--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n", text, b"\r\n--XX--"].concat();
+        let send = |text: &[u8]| {
+            let request = client.post("/first_text").header("content-type", "multipart/form-data; boundary=XX");
+            request.body(form(text)).send()
+        };
+        send("\u{e4}".as_bytes()).assert_text("\u{e4}");
+        send(b"\xe4").assert_status(400).assert_contains("not UTF-8");
+    });
+}
+
+#[test]
+fn a_form_in_a_content_coding_is_415_also_when_the_handler_reads_it() {
+    both(app, |client| {
+        let response = client.post("/parts").form_data(photo(b"1")).header("content-encoding", "gzip").send();
+        response.assert_status(415).assert_contains("`gzip` is not read here");
+    });
 }
 
 /// A file of at most half a megabyte, which the shell's limit counts in blocks of 512 bytes; beyond it writing fails as on a full disk.

@@ -216,6 +216,7 @@ impl App {
         let merged = merge(&self.code, files)?;
         let tree = self.root.describe();
         checks::required_tools(&tree, &merged)?;
+        checks::one_reader_of_the_body(&tree)?;
         for section in checks::sections_without_answer(&tree, &merged) {
             log::warn!(target: "kirsch::config", "nothing answers at or below {section:?}: is the path right?");
         }

@@ -1,7 +1,8 @@
-//! What is checked at start against the tree: that handlers have the tools they need, and that path sections lead somewhere.
+//! What is checked at start against the tree: that handlers have the tools they need and do not read the body twice, and that path
+//! sections lead somewhere.
 
 use crate::config::{ConfigError, Merged};
-use crate::exchange::{ArgumentInfo, Handler, Source};
+use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
 use crate::lifecycle::same_segment;
 use crate::publish::{Node, NodeKind};
 
@@ -25,6 +26,24 @@ pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigE
         };
         let place = format!("{}::{name} at /{}", node.type_name, path.join("/"));
         let problem = format!("its argument `{argument}` needs the tool `{tool}`, which is not on there: add {fix}");
+        Err(ConfigError::new(place, problem))
+    })
+}
+
+/// Refuses handlers that read the body as a stream and take something out of it as well, which nothing would ever be in.
+pub(super) fn one_reader_of_the_body(root: &Node) -> Result<(), ConfigError> {
+    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, path| {
+        // Parameters and `Params` are found in the query, too.
+        let takes_body =
+            |argument: &&ArgumentInfo| !matches!(argument.body, BodyUse::None | BodyUse::Form | BodyUse::Any);
+        let mut takers = arguments.iter().filter(takes_body);
+        let is_streamed = takers.clone().any(|argument| argument.body == BodyUse::Stream);
+        let (Some(first), Some(second), true) = (takers.next(), takers.next(), is_streamed) else { return Ok(()) };
+        let place = format!("{}::{name} at /{}", node.type_name, path.join("/"));
+        let problem = format!(
+            "its arguments `{}` and `{}` both take the request body, and one of them reads it as a stream: take one of them",
+            first.name, second.name
+        );
         Err(ConfigError::new(place, problem))
     })
 }

@@ -59,6 +59,26 @@ fn a_child_without_its_tool_is_named_too() {
     assert!(error.starts_with("Gatehouse::inside at /inside: its argument `badge` needs the tool `badge`"), "{error}");
 }
 
+/// Reads the body as a stream, and wants a file that it was spooled to.
+struct Twice;
+
+#[handlers]
+impl Twice {
+    #[expose(post)]
+    fn add(&self, photo: Option<crate::exchange::Upload>, body: crate::exchange::Body) -> String {
+        format!("{photo:?} {body:?}")
+    }
+}
+
+#[test]
+fn a_handler_that_takes_the_body_twice_is_refused_at_start() {
+    let error = App::new(Twice).build().unwrap_err().to_string();
+    assert!(
+        error.starts_with("Twice::add at /add: its arguments `photo` and `body` both take the request body"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_handler_without_its_tool_is_named_with_the_fix() {
     let error = app().build().unwrap_err().to_string();

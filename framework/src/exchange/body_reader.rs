@@ -60,6 +60,10 @@ impl Read for Body {
     fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         read_exactly(self, buffer)
     }
+
+    fn read_to_string(&mut self, text: &mut String) -> io::Result<usize> {
+        read_text(self, text)
+    }
 }
 
 impl<'a> Argument<'a> for Body {
@@ -77,13 +81,27 @@ impl<'a> Argument<'a> for Body {
 pub(crate) enum BodyError {
     Refused(Refusal),
     Multipart(MultipartError),
+    NotUtf8(NotUtf8),
 }
+
+/// A body that was read as a text is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotUtf8;
+
+impl std::fmt::Display for NotUtf8 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the text in the request body is not UTF-8")
+    }
+}
+
+impl std::error::Error for NotUtf8 {}
 
 impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Multipart(error) => error.fmt(f),
+            Self::NotUtf8(error) => error.fmt(f),
         }
     }
 }
@@ -93,6 +111,7 @@ impl std::error::Error for BodyError {
         Some(match self {
             Self::Refused(refusal) => refusal,
             Self::Multipart(error) => error,
+            Self::NotUtf8(error) => error,
         })
     }
 }
@@ -134,6 +153,15 @@ pub(super) fn read_exactly(from: &mut impl Read, mut buffer: &mut [u8]) -> io::R
         }
     }
     Ok(())
+}
+
+/// As the standard library's, but a text that is not UTF-8 is the client's fault.
+pub(super) fn read_text(from: &mut impl Read, text: &mut String) -> io::Result<usize> {
+    let mut content = Vec::new();
+    from.read_to_end(&mut content)?;
+    let read = std::str::from_utf8(&content).map_err(|_| io::Error::from(BodyError::NotUtf8(NotUtf8)))?;
+    text.push_str(read);
+    Ok(read.len())
 }
 
 /// What the client has spoilt keeps its status; anything else, such as a temporary file that cannot be read, is not its fault.

@@ -1,6 +1,7 @@
 //! The one error type of handlers and hooks, sorted by what the client shall see.
 
 use super::Response;
+use super::body_reader::NotUtf8;
 use crate::http::{MultipartError, Refusal};
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
@@ -63,6 +64,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether it is an answer of 400 to 499.
+    pub(crate) fn is_clients_fault(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Http(error) if error.status.is_client_error())
+    }
+}
+
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self(Box::new(kind))
@@ -103,6 +111,9 @@ fn clients_fault(error: &(dyn std::error::Error + 'static)) -> Option<HttpError>
     }
     if let Some(error) = error.downcast_ref::<MultipartError>() {
         return Some(HttpError::new(error.status(), error.to_string()));
+    }
+    if let Some(error) = error.downcast_ref::<NotUtf8>() {
+        return Some(HttpError::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         // Its `source` is that of the error within, not the error within.

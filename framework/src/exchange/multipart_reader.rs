@@ -1,6 +1,6 @@
 //! A multipart body that the handler reads while it arrives: [`Multipart`].
 
-use super::body_reader::{BodyError, read_exactly, unreadable};
+use super::body_reader::{BodyError, read_exactly, read_text, unreadable};
 use super::limits::Limits;
 use super::multipart_form::{part_limits, refused};
 use super::upload::last_component;
@@ -225,12 +225,19 @@ impl Read for Part<'_> {
     fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         read_exactly(self, buffer)
     }
+
+    fn read_to_string(&mut self, text: &mut String) -> io::Result<usize> {
+        read_text(self, text)
+    }
 }
 
 impl<'a> Argument<'a> for Multipart {
     const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Stream, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        if let Some(refusal) = arguments.request.coded() {
+            return Err(refusal);
+        }
         let limits = arguments.request.limits();
         let content_type = arguments.request.header("content-type").unwrap_or_default();
         let parser =

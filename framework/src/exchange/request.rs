@@ -6,7 +6,7 @@ use super::{ClientWatch, HttpError, RequestBody, Upload};
 use crate::http::{
     Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments, is_multipart,
 };
-use ::http::{HeaderName, HeaderValue, Method, Version};
+use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -221,6 +221,20 @@ impl Request {
     #[must_use]
     pub fn is_multipart(&self) -> bool {
         self.content_type().is_some_and(is_multipart)
+    }
+
+    /// 415 for a body in a content coding (RFC 9110, section 15.5.16): taken as it came it would be noise to whoever reads it, or be kept
+    /// as if it were the content.
+    pub(crate) fn coded(&self) -> Option<HttpError> {
+        let fields = self.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+        let mut codings = fields.flat_map(|(_, value)| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+        let coding = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))?;
+        let coding = String::from_utf8_lossy(coding);
+        let message =
+            format!("The request body must be sent as it is: the content coding `{coding}` is not read here.");
+        let identity = HeaderValue::from_static("identity");
+        let refused = HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+        Some(refused.with_header(::http::header::ACCEPT_ENCODING, identity))
     }
 
     fn is_urlencoded(&self) -> bool {

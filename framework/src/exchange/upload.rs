@@ -169,6 +169,10 @@ impl Read for Upload {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.size().saturating_sub(self.position);
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        // Behind the end there may be no such place in the temporary file.
+        if most == 0 {
+            return Ok(0);
+        }
         let length = match &self.content {
             Content::Memory(content) => {
                 let start = usize::try_from(self.position).unwrap_or(usize::MAX).min(content.len());
@@ -275,6 +279,8 @@ mod tests {
             assert_eq!(upload.seek(SeekFrom::Current(-10)).expect("the start"), 0);
             assert!(upload.seek(SeekFrom::Current(-1)).is_err());
             assert_eq!(upload.seek(SeekFrom::Start(99)).expect("behind the end is allowed"), 99);
+            assert_eq!(upload.read(&mut [0; 4]).expect("nothing"), 0);
+            upload.seek(SeekFrom::Start(u64::MAX)).expect("behind the end is allowed");
             assert_eq!(upload.read(&mut [0; 4]).expect("nothing"), 0);
             assert_eq!(upload.bytes().expect("all"), b"0123456789");
         }

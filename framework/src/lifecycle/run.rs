@@ -175,7 +175,7 @@ impl Application {
         let refusal = match framing {
             Framing::Length(length) if length > limit.most => Some(limit.exceeded()),
             // Who reads a stream sees its fields, too.
-            _ if memory.is_some() => coded(&exchange.request),
+            _ if memory.is_some() => exchange.request.coded(),
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -445,18 +445,6 @@ fn options(allow: Option<HeaderValue>) -> Error {
     answer.into()
 }
 
-/// 415 for a body in a content coding (RFC 9110, section 15.5.16): taken as it came it would be noise to whoever reads it, or be kept as
-/// if it were the content.
-fn coded(request: &crate::Request) -> Option<HttpError> {
-    let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
-    let mut codings = fields.flat_map(|(_, value)| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
-    let coding = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))?;
-    let coding = String::from_utf8_lossy(coding);
-    let message = format!("The request body must be sent as it is: the content coding `{coding}` is not read here.");
-    let identity = HeaderValue::from_static("identity");
-    Some(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).with_header(header::ACCEPT_ENCODING, identity))
-}
-
 fn smaller<'l>(one: &'l Limit, other: &'l Limit) -> &'l Limit {
     if one.most < other.most { one } else { other }
 }
@@ -470,7 +458,9 @@ fn watch(stream: &mut Stream, request: &crate::Request) {
         let chunk = guarded(|| chunks.next().transpose());
         if let Err(error) = &chunk {
             let causes = logs::causes(error);
-            log::error!(target: logs::ERROR, "request {id}: {path:?} the stream broke off: {causes}");
+            // What the client has spoilt, by a body that breaks off while it is sent back, is an everyday end.
+            let level = if error.is_clients_fault() { log::Level::Debug } else { log::Level::Error };
+            log::log!(target: logs::ERROR, level, "request {id}: {path:?} the stream broke off: {causes}");
         }
         chunk.transpose()
     }));

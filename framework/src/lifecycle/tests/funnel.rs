@@ -282,6 +282,20 @@ fn a_stream_that_fails_ends_with_an_error() {
     }
 }
 
+// K7: no client can fill the log with errors.
+#[test]
+fn a_stream_that_its_client_breaks_is_no_error_in_the_log() {
+    let tree = Tree::new().index(|_| Stream::fallible([Err::<&str, _>(Error::new(StatusCode::BAD_REQUEST, "left"))]));
+    let mut driver = Driver::new(App::new(tree), "GET /");
+    driver.start();
+    driver.run();
+    let crate::exchange::ResponseBody::Stream(mut stream) = driver.exchange.response.take_body() else {
+        panic!("no stream")
+    };
+    let records = crate::logs::capture::records("kirsch::error", || assert!(stream.next().unwrap().is_err()));
+    assert!(records.len() == 1 && records[0].starts_with("DEBUG "), "{records:?}");
+}
+
 #[test]
 fn an_answer_keeps_the_fields_that_tools_have_set() {
     let mut answer = Response::new();
