@@ -29,10 +29,11 @@ impl Quadruple {
     fn statistics(&self) -> Text<String> {
         let now = self.caching.statistics();
         Text(format!(
-            "the service was asked  {:>8} times\n\
-             answered by the cache  {:>8} times\n\
+            "the service was asked  {:>8}\n\
+             answered by the cache  {:>8}\n\
              of these had to wait   {:>8}\n\
-             answers kept           {:>8}, {} bytes\n",
+             answers kept           {:>8}\n\
+             bytes of them          {:>8}\n",
             now.misses, now.hits, now.waits, now.objects, now.bytes
         ))
     }

@@ -53,7 +53,7 @@ fn the_pages_of_the_demos_work_in_a_browser() {
             ["/page1: \"*Yawn*\" after", "/page2: \"Hello World!\" after"],
         ),
         (env!("CARGO_BIN_EXE_chunks"), "--pause=0", "/#/chunks", ["s: Chunk 0", "Chunk 9"]),
-        (env!("CARGO_BIN_EXE_quadruple"), "--seconds=0", "/#5", ["4 × 5 = 20 after", "asked         1 times"]),
+        (env!("CARGO_BIN_EXE_quadruple"), "--seconds=0", "/#5", ["4 × 5 = 20 after", "asked         1\n"]),
         (env!("CARGO_BIN_EXE_upload"), "--threads=2", "/", ["nothing yet", "<progress"]),
         (env!("CARGO_BIN_EXE_static-site"), "--threads=2", "/assets/", [">cherry.svg</a>", ">site.css</a>"]),
     ] {
