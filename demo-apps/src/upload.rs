@@ -105,11 +105,12 @@ impl Uploads {
         Ok(Text(line))
     }
 
+    /// Nothing yet for an upload that is not known: it may be about to begin.
     #[expose]
-    fn progress(&self, upload: String) -> Option<Json<Report>> {
-        let progress = self.lock().get(&upload)?.clone();
+    fn progress(&self, upload: String) -> Json<Report> {
+        let Some(progress) = self.lock().get(&upload).cloned() else { return Json((0, None, None)) };
         let result = progress.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Json((progress.received.load(Ordering::Relaxed), progress.total, result)))
+        Json((progress.received.load(Ordering::Relaxed), progress.total, result))
     }
 }
 
