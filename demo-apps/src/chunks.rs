@@ -2,6 +2,7 @@
 //!
 //! `curl -N localhost:8080` shows each chunk as it comes; a browser gets a page that does.
 
+use crate::page;
 use kirsch::{header, http::best_media_type, prelude::*};
 use std::{thread, time::Duration};
 
@@ -28,7 +29,7 @@ impl Chunks {
         if best_media_type(accept, &["text/plain", "text/html"]) != Some("text/html") {
             return self.chunks(None, None, request).into_response(response);
         }
-        let page = include_str!("chunks.html").replace("{chunks}", &self.chunks.to_string());
+        let page = page(include_str!("chunks.html")).replace("{chunks}", &self.chunks.to_string());
         page.replace("{pause}", &self.pause.as_millis().to_string()).into_response(response)
     }
 

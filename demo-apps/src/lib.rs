@@ -1,7 +1,7 @@
 //! The demo programs: each story that started the project, as a program of its own.
 //!
-//! One module for each application, one file in `bin/` for each program; what they share is their command line and how
-//! they serve. The applications are in the library so that tests can run them without a process.
+//! One module for each application, one file in `bin/` for each program; what they share is their command line, how
+//! they serve, and how their pages look. The applications are in the library so that tests can run them without a process.
 
 pub mod chunks;
 pub mod command_line;
@@ -41,6 +41,11 @@ pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> Exi
             ExitCode::FAILURE
         }
     }
+}
+
+/// One of the pages of the demos, with the style that all of them have.
+fn page(html: &str) -> String {
+    html.replace("{style}", include_str!("page.css"))
 }
 
 fn serve(app: App, options: &Options) -> kirsch::Result {

@@ -1,6 +1,7 @@
 //! Two pages of one session: `/page2` waits while `/page1` sleeps with the session's lock, and does not wait while
 //! `/page1_released` sleeps without it.
 
+use crate::page;
 use kirsch::prelude::*;
 use std::{thread, time::Duration};
 
@@ -19,7 +20,7 @@ impl Experiment {
     #[expose]
     fn index(&self, session: &Session) -> Html<String> {
         session.set("last_page", "index");
-        Html(include_str!("page1_page2.html").replace("{seconds}", &self.pause.as_secs().to_string()))
+        Html(page(include_str!("page1_page2.html")).replace("{seconds}", &self.pause.as_secs().to_string()))
     }
 
     #[expose]

@@ -1,5 +1,6 @@
 //! A page in front of a slow web service: `/quadruple?number=4` takes its time once; then the answer is there at once, for everybody.
 
+use crate::page;
 use kirsch::prelude::*;
 use std::{thread, time::Duration};
 
@@ -16,16 +17,23 @@ struct Quadruple {
 
 #[handlers]
 impl Quadruple {
+    /// A form, and what the cache has done so far.
+    #[expose]
+    fn index(&self) -> Html<String> {
+        let page = page(include_str!("quadruple.html")).replace("{statistics}", &self.statistics().0);
+        Html(page.replace("{seconds}", &self.service.pause.as_secs().to_string()))
+    }
+
     /// What the cache has done so far.
     #[expose]
-    fn index(&self) -> Text<String> {
+    fn statistics(&self) -> Text<String> {
         let now = self.caching.statistics();
         Text(format!(
-            "Ask for /quadruple?number=4, twice, or from many clients at once.\n\n\
-             the service was asked  {:>8} times\n\
-             answered by the cache  {:>8} times\n\
+            "the service was asked  {:>8}\n\
+             answered by the cache  {:>8}\n\
              of these had to wait   {:>8}\n\
-             answers kept           {:>8}, {} bytes\n",
+             answers kept           {:>8}\n\
+             bytes of them          {:>8}\n",
             now.misses, now.hits, now.waits, now.objects, now.bytes
         ))
     }

@@ -33,7 +33,8 @@ impl Site {
 
     #[expose]
     fn download(&self) -> kirsch::Result<File> {
-        Ok(File::from_std(self.tone.try_clone()?, "tone.wav")?.download("Zehn Minuten, ansteigend (½ MB a minute).wav"))
+        Ok(File::from_std(self.tone.try_clone()?, "tone.wav")?
+            .download("Ten minutes of rising tone (½ MB a minute).wav"))
     }
 }
 

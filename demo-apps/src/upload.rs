@@ -1,7 +1,8 @@
 //! Uploads of any size, read while they arrive, and a page that shows how far they have come: `/progress` keeps answering the same
 //! browser, since the upload holds the session's lock only at its end.
 
-use kirsch::{prelude::*, sessions::LockMode};
+use crate::page;
+use kirsch::{http::best_media_type, prelude::*, sessions::LockMode};
 use std::{
     collections::HashMap,
     fs::File,
@@ -51,18 +52,21 @@ impl Uploads {
         let last = last.unwrap_or_else(|| "nothing yet".to_owned());
         session.set("seen", true);
         let escaped = last.replace('&', "&amp;").replace('<', "&lt;");
-        Html(include_str!("upload.html").replace("{last}", &escaped))
+        Html(page(include_str!("upload.html")).replace("{last}", &escaped))
     }
 
     /// A form with files, as the page and `curl -F file=@name` send it. `upload` is what `/progress` is asked for.
+    ///
+    /// Scripts and programs get the result; a browser that sends the form by itself is led back to the page that shows it.
     #[expose(post)]
     fn receive(
         &self,
         mut form: Multipart,
         upload: Option<String>,
         request: &Request,
+        response: &mut Response,
         session: &Session,
-    ) -> kirsch::Result<Text<String>> {
+    ) -> kirsch::Result {
         let progress = self.begin(upload, request);
         let mut list = String::new();
         while let Some(mut part) = form.next_part()? {
@@ -71,8 +75,15 @@ impl Uploads {
                 list.push_str(&self.keep(&mut part, &name, &progress)?);
             }
         }
-        finish(&list, &progress, session)?;
-        Ok(Text(list))
+        if list.is_empty() {
+            return Err(Error::new(StatusCode::BAD_REQUEST, "no file was chosen"));
+        }
+        let is_kept = finish(&list, &progress, session)?;
+        let accept = request.header("accept").unwrap_or_default();
+        if is_kept && best_media_type(accept, &["text/plain", "text/html"]) == Some("text/html") {
+            return Redirect::to("/").into_response(response);
+        }
+        Text(list).into_response(response)
     }
 
     /// One file, as `curl -T name` sends it.
@@ -94,11 +105,12 @@ impl Uploads {
         Ok(Text(line))
     }
 
+    /// Nothing yet for an upload that is not known: it may be about to begin.
     #[expose]
-    fn progress(&self, upload: String) -> Option<Json<Report>> {
-        let progress = self.lock().get(&upload)?.clone();
+    fn progress(&self, upload: String) -> Json<Report> {
+        let Some(progress) = self.lock().get(&upload).cloned() else { return Json((0, None, None)) };
         let result = progress.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Json((progress.received.load(Ordering::Relaxed), progress.total, result)))
+        Json((progress.received.load(Ordering::Relaxed), progress.total, result))
     }
 }
 
@@ -146,13 +158,15 @@ impl Uploads {
     }
 }
 
-fn finish(result: &str, progress: &Progress, session: &Session) -> kirsch::Result {
+/// Tells the result to `/progress` and to the session, if there is one; returns whether there is.
+fn finish(result: &str, progress: &Progress, session: &Session) -> kirsch::Result<bool> {
     *progress.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.to_owned());
-    if !session.is_missing() && !session.is_new() {
+    let is_there = !session.is_missing() && !session.is_new();
+    if is_there {
         session.acquire_lock()?;
         session.set("last_upload", result);
     }
-    Ok(())
+    Ok(is_there)
 }
 
 /// Copies all, with the memory of one buffer; returns the size and the checksum.

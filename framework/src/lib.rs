@@ -113,6 +113,16 @@
 //!
 //! [`sessions`] tells when the lock is taken, and how to give it back before a long wait.
 //!
+//! # Tools that come along
+//!
+//! | tool | what it does |
+//! |---|---|
+//! | [`Sessions`] | what the requests of one visitor have in common, and the lock on it |
+//! | [`StaticDir`], [`StaticFile`] | files, with conditions, ranges and a cache of small ones |
+//! | [`Caching`] | keeps responses; of many requests for the same page one runs the handler |
+//! | `tools::Gzip` | compressed responses, streams too; needs the cargo feature `gzip` |
+//! | [`TrailingSlash`](tools::TrailingSlash) | one address for each page; on everywhere |
+//!
 //! # Tools of your own
 //!
 //! A [`Tool`] puts hooks at [hook points](HookPoint). The tools of the framework use nothing else. This one logs how long each handler ran:

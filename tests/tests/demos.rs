@@ -1,8 +1,11 @@
 //! The demo applications do what the README says of them.
 
-use demo_apps::{chunks, page1_page2, song_counter, testbed};
+use demo_apps::{chunks, page1_page2, quadruple, song_counter, testbed, upload};
 use integration_tests::both;
-use kirsch::{Method, testing::Client};
+use kirsch::{
+    Method,
+    testing::{Client, FormData},
+};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -217,4 +220,46 @@ fn a_browser_gets_a_page_that_shows_the_chunks() {
         page.assert_header("content-type", "text/html; charset=utf-8").assert_header("vary", "Accept");
         page.assert_contains("3 chunks, 0 ms apart");
     });
+}
+
+/// What browsers say that they accept.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+#[test]
+fn every_page_fits_narrow_windows_and_dark_mode_and_has_an_icon() {
+    for app in [page1_page2(), chunks(), upload::app(None), quadruple::app(Duration::ZERO)] {
+        let page = Client::in_process(app).get("/").header("Accept", BROWSER).send();
+        page.assert_status(200).assert_contains("width=device-width").assert_contains("color-scheme: light dark");
+        // Without one, browsers ask for /favicon.ico and complain.
+        page.assert_contains("<link rel=\"icon\"");
+        for placeholder in ["{style}", "{seconds}", "{chunks}", "{pause}", "{last}", "{statistics}"] {
+            page.assert_lacks(placeholder);
+        }
+    }
+}
+
+#[test]
+fn a_form_sent_without_a_script_leads_back_to_the_page_with_the_result() {
+    both(
+        || upload::app(None),
+        |client| {
+            client.get("/").send().assert_contains("nothing yet");
+            let form = || FormData::new().file("file", "a.txt", "text/plain", b"123456789");
+            client.post("/receive").form_data(form()).send().assert_text("a.txt: 9 bytes, CRC-32 cbf43926\n");
+            let answer = client.post("/receive").header("Accept", BROWSER).form_data(form()).send();
+            answer.assert_status(303).assert_header("location", "/");
+            client.get("/").send().assert_contains("a.txt: 9 bytes, CRC-32 cbf43926");
+        },
+    );
+}
+
+#[test]
+fn a_form_without_a_file_is_refused() {
+    both(
+        || upload::app(None),
+        |client| {
+            let form = FormData::new().field("file", "");
+            client.post("/receive").form_data(form).send().assert_status(400).assert_contains("no file was chosen");
+        },
+    );
 }

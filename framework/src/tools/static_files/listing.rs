@@ -91,7 +91,7 @@ fn page(title: &str, entries: &[Listed], has_parent: bool, more: bool) -> String
     page
 }
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
+const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
 h1{font-size:1.4rem;overflow-wrap:anywhere}table{width:100%;border-collapse:collapse}\
 th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #ddd;white-space:nowrap}\
 td:first-child{white-space:normal;overflow-wrap:anywhere}\
