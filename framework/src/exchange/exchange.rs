@@ -1,7 +1,7 @@
 //! The exchange: everything of one request as one value.
 
 use super::course::Course;
-use super::{BodyUse, HttpError, Request, Response, Trail, Values};
+use super::{BodyUse, HttpError, Request, RequestBody, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
 ///
@@ -36,6 +36,9 @@ impl Exchange {
 
     /// Reads the multipart form in the body, if there is one and the handler is known and wants it.
     pub(crate) fn read_form(&mut self) -> Result<(), HttpError> {
+        if matches!(self.request.body, RequestBody::None) {
+            return Ok(());
+        }
         const OF_A_FORM: [BodyUse; 4] = [BodyUse::Form, BodyUse::Fields, BodyUse::Files, BodyUse::Any];
         if self.trail.handler().is_some_and(|handler| handler.uses_body(&OF_A_FORM)) {
             self.request.read_multipart()?;

@@ -188,6 +188,11 @@ impl FieldTable {
         }
     }
 
+    /// All names in the order received.
+    pub(super) fn names<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.entries.iter().map(|entry| entry.name.of(bytes))
+    }
+
     /// All names and values in the order received.
     pub(super) fn iter<'a>(&'a self, bytes: &'a [u8]) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> {
         self.entries.iter().map(|entry| (entry.name.text(bytes), entry.value.of(bytes)))

@@ -221,11 +221,10 @@ impl RequestHead {
     /// Whether the request has a condition (If-None-Match and its kin) or wants a part (Range), well-formed or not.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
-        self.headers().any(|(name, _)| {
-            let begins = |start: &str| name.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
+        self.fields.names(&self.bytes).any(|name| {
+            let begins = |start: &[u8]| name.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
             // Nearly all names differ in the first letter.
-            matches!(name.as_bytes()[0], b'i' | b'I' | b'r' | b'R')
-                && (begins("if-") || name.eq_ignore_ascii_case("range"))
+            matches!(name, [b'i' | b'I' | b'r' | b'R', ..]) && (begins(b"if-") || name.eq_ignore_ascii_case(b"range"))
         })
     }
 

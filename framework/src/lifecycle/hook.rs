@@ -202,17 +202,24 @@ pub(super) fn run_point(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool,
 }
 
 fn run_hooks(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
-    let mut outcome = Ok(false);
-    for hook in hooks {
-        if !matches!(outcome, Ok(false)) && !hook.always {
-            continue;
+    for (index, hook) in hooks.iter().enumerate() {
+        match hook.call(exchange) {
+            Ok(Flow::Continue) => {}
+            Ok(Flow::Answer(response)) => {
+                adopt(&mut exchange.response, response);
+                return run_always(&hooks[index + 1..], exchange, Ok(true));
+            }
+            Err(error) => return run_always(&hooks[index + 1..], exchange, Err(error)),
         }
+    }
+    Ok(false)
+}
+
+/// Runs what remains of a point after its `outcome` is known.
+fn run_always(hooks: &[Hook], exchange: &mut Exchange, mut outcome: Result<bool, Error>) -> Result<bool, Error> {
+    for hook in hooks.iter().filter(|hook| hook.always) {
         match (hook.call(exchange), &outcome) {
             (Ok(Flow::Continue), _) => {}
-            (Ok(Flow::Answer(response)), Ok(false)) => {
-                adopt(&mut exchange.response, response);
-                outcome = Ok(true);
-            }
             (Ok(Flow::Answer(_)), _) => logs::answer_ignored(exchange, hook),
             (Err(error), Ok(_)) => outcome = Err(error),
             (Err(error), Err(_)) => logs::error_in(exchange, hook.tool, &error),

@@ -127,7 +127,8 @@ pub(super) enum Rest {
     Nothing,
     /// Nobody has read it.
     Unread {
-        decoder: BodyDecoder,
+        /// Apart, since most requests have none and all are moved.
+        decoder: Box<BodyDecoder>,
         /// The client may not even send it.
         expected: bool,
     },
@@ -412,11 +413,11 @@ impl HttpConnection {
             BodyPlan::Discard | BodyPlan::Park { .. } => u64::MAX,
         };
         let decoder = match BodyDecoder::new(framing, BodyLimits::new(limit)) {
-            Ok(decoder) => decoder,
+            Ok(decoder) => Box::new(decoder),
             Err(refusal) => {
                 // Without a limit the announced length is accepted, so this decoder only stands for "something unread".
                 let rest = match BodyDecoder::new(framing, BodyLimits::new(u64::MAX)) {
-                    Ok(decoder) => Rest::Unread { decoder, expected },
+                    Ok(decoder) => Rest::Unread { decoder: Box::new(decoder), expected },
                     Err(_) => Rest::Nothing,
                 };
                 return self.refuse(turn, work, exchange, rest, &refusal);
@@ -434,7 +435,7 @@ impl HttpConnection {
             BodyPlan::Discard | BodyPlan::Park { .. } => {
                 self.run(turn, work, InFlight { exchange, rest: Rest::Unread { decoder, expected } })
             }
-            BodyPlan::Stream { .. } => match BodyStream::open(self, work, decoder, expected) {
+            BodyPlan::Stream { .. } => match BodyStream::open(self, work, *decoder, expected) {
                 Ok((reader, handle)) => {
                     exchange.request.body = RequestBody::Stream(reader);
                     self.run(turn, work, InFlight { exchange, rest: Rest::Stream(handle) })

@@ -121,7 +121,7 @@ impl HttpConnection {
                 // The service read past the readiness that is noted here.
                 self.readable = true;
                 match handle.take_back(&mut self.input) {
-                    Some((decoder, expected)) => (!decoder.is_complete()).then_some((decoder, expected)),
+                    Some((decoder, expected)) => (!decoder.is_complete()).then(|| (Box::new(decoder), expected)),
                     None => return (After::Linger, None),
                 }
             }
@@ -130,7 +130,7 @@ impl HttpConnection {
         let after = match unread {
             None if keep => After::Keep,
             Some((decoder, false)) if keep && decoder.remaining().is_none_or(|left| left <= MOST_DISCARDED as u64) => {
-                After::Discard(Box::new(decoder))
+                After::Discard(decoder)
             }
             // The client ends the connection itself after a request that was read to its end.
             None if nothing_left && !client_keeps && !refused => After::Close,

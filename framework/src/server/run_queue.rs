@@ -58,6 +58,14 @@ impl RunQueue {
         self.length.store(entries.len(), Ordering::SeqCst);
     }
 
+    /// Takes all of `turns` in at once: connections that wait for their turn.
+    pub(super) fn push_turns(&self, turns: &mut Vec<Entry>) {
+        debug_assert!(turns.iter().all(|entry| entry.waiting == Waiting::Turn), "requests are counted one by one");
+        let mut entries = self.entries.lock();
+        entries.extend(turns.drain(..));
+        self.length.store(entries.len(), Ordering::SeqCst);
+    }
+
     pub(super) fn pop(&self) -> Option<Entry> {
         self.take_first(|_| true)
     }

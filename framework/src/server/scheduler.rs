@@ -163,6 +163,7 @@ impl<C: Connection> Scheduler<C> {
     pub(super) fn work(&self, record: &WorkerRecord, workspace: &mut C::Workspace) {
         let mut events = Events::new();
         let mut in_a_row = 0;
+        let mut turns = Vec::with_capacity(BATCH);
         loop {
             record.count_turn();
             if let Some(owned) = self.pop() {
@@ -192,7 +193,7 @@ impl<C: Connection> Scheduler<C> {
             let most = if self.reserve.sleepers() > 1 { 1 } else { BATCH };
             self.poller.wait(&mut events, most, None);
             drop(asleep);
-            if let Some(first) = self.claim_all(&events) {
+            if let Some(first) = self.claim_all(&events, &mut turns) {
                 self.drive(first, Edges::NONE, self.worker_role(), workspace);
             }
         }
@@ -245,6 +246,12 @@ impl<C: Connection> Scheduler<C> {
                         }
                     }
                 },
+                // Its turn is now: nobody waits for it, and who comes by the poller wakes another one there.
+                Ok(Step::Again)
+                    if role == Role::Worker
+                        && self.queue.is_empty()
+                        && self.reserve.sleepers() > 0
+                        && self.phase() < Phase::Stopped => {}
                 Ok(Step::Again) => return self.push(owned, Waiting::Turn),
                 Ok(Step::Lend { refusable: true }) if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
                 Ok(Step::Lend { refusable: true }) => return self.push(owned, Waiting::Request),
@@ -300,16 +307,16 @@ impl<C: Connection> Scheduler<C> {
         })
     }
 
-    /// Claims what the events are about; keeps the first and queues the others.
-    fn claim_all(&self, events: &Events) -> Option<Owned<'_, C>> {
+    /// Claims what the events are about; keeps the first and queues the others. They are collected in `turns` beforehand, since a
+    /// claim may need a system call, and the queue is everybody's.
+    fn claim_all(&self, events: &Events, turns: &mut Vec<Entry>) -> Option<Owned<'_, C>> {
         let mut claimed = events.iter().filter_map(|(token, edges)| self.claim(token, edges));
         let first = claimed.next()?;
         let mut others = claimed.peekable();
         if others.peek().is_some() {
             let since = self.clock.now();
-            for owned in others {
-                self.queue.push(Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn });
-            }
+            turns.extend(others.map(|owned| Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn }));
+            self.queue.push_turns(turns);
         }
         self.pass_kick_on();
         Some(first)

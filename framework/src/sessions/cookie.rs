@@ -115,8 +115,7 @@ impl CookieSettings {
 
     /// The id that the request brings: of several cookies of the name the first that is an id at all.
     pub(super) fn read(&self, request: &Request) -> Option<SessionId> {
-        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-        fields.map(|(_, value)| value).find_map(|field| find_id(field, &self.name))
+        request.head.headers_named("cookie").find_map(|field| find_id(field, &self.name))
     }
 
     /// The field that gives the client its id.
@@ -158,7 +157,14 @@ impl CookieSettings {
 
 /// The first cookie of that name in a `Cookie` field whose value is an id. Values may stand in quotes.
 fn find_id(field: &[u8], name: &str) -> Option<SessionId> {
-    field.split(|byte| *byte == b';').find_map(|pair| {
+    let mut left = Some(field);
+    std::iter::from_fn(|| {
+        let rest = left?;
+        let end = memchr::memchr(b';', rest);
+        left = end.map(|end| &rest[end + 1..]);
+        Some(&rest[..end.unwrap_or(rest.len())])
+    })
+    .find_map(|pair| {
         let value =
             pair.trim_ascii().strip_prefix(name.as_bytes())?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
         let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);

@@ -114,13 +114,14 @@ impl Store for MemoryStore {
     ) -> Result<Commit, StoreError> {
         let now = terms.now.monotonic;
         let mut entries = self.shard(id).lock();
-        let alive = entries.find_alive(id, now);
+        let found = entries.find(id);
+        let alive = found.filter(|index| entries.slab[*index].expires > now);
         if alive.map(|index| entries.slab[index].version) != expected {
             return Ok(Commit::Conflict);
         }
         entries.last_version += 1;
         let version = Version(entries.last_version);
-        let (index, is_more) = match entries.find(id) {
+        let (index, is_more) = match found {
             Some(index) => (index, false),
             None => {
                 self.count.fetch_add(1, Ordering::Relaxed);

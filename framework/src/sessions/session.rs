@@ -420,18 +420,24 @@ impl Session {
     /// A snapshot: of what this request sees if it has read the session already, else of what the store has.
     pub(super) fn view(&self) -> Result<SessionView, HttpError> {
         self.is_used.set(true);
+        self.look()?;
+        Ok(SessionView::new(self.state.borrow().data.clone()))
+    }
+
+    /// Reads the record without its lock, if nothing was read yet.
+    fn look(&self) -> Result<(), HttpError> {
         let state = &mut *self.state.borrow_mut();
-        if let (false, Some(id)) = (state.is_loaded, state.client) {
-            self.load(state, id, Moment::now())?;
+        match (state.is_loaded, state.client) {
+            (false, Some(id)) => self.load(state, id, Moment::now()),
+            _ => Ok(()),
         }
-        Ok(SessionView::new(state.data.clone()))
     }
 
     /// Makes the session ready for its first use by a handler.
     fn prepare(&self) -> Result<(), HttpError> {
         self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
-        if wants_lock { self.lock_now() } else { self.view().map(|_| ()) }
+        if wants_lock { self.lock_now() } else { self.look() }
     }
 
     fn lock_now(&self) -> Result<(), HttpError> {

@@ -136,11 +136,10 @@ fn work(scheduler: &Scheduler<Visitor>, fault: Fault) {
         let mut claimed = events.iter().filter_map(|(token, edges)| scheduler.claim(token, edges));
         let Some(first) = claimed.next() else { continue };
         let since = scheduler.clock.now();
-        let mut has_pushed = false;
-        for owned in claimed {
-            has_pushed = true;
-            scheduler.queue.push(Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn });
-        }
+        let mut turns: Vec<_> =
+            claimed.map(|owned| Entry { connection: owned.enqueue(), since, waiting: Waiting::Turn }).collect();
+        let has_pushed = !turns.is_empty();
+        scheduler.queue.push_turns(&mut turns);
         if fault != Fault::NoKick && (has_pushed || fault != Fault::KickKept) {
             scheduler.pass_kick_on();
         }

@@ -46,7 +46,6 @@ impl Session {
         }
         state.is_loaded = true;
         state.is_missing = record.is_none();
-        state.data = record.as_ref().map(|record| record.data.clone()).unwrap_or_default();
         state.stored = record.map(|record| Stored {
             id,
             version: record.version,
@@ -54,6 +53,7 @@ impl Session {
             cookie_age: record.cookie_age,
             expires: now.later(remaining).monotonic,
         });
+        state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
         Ok(())
     }
 
@@ -182,6 +182,10 @@ pub(super) fn try_again(message: &str) -> HttpError {
 }
 
 pub(super) fn roll_back(state: &mut State) {
-    state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
+    match &state.stored {
+        Some(stored) if state.data.is_unchanged_copy_of(&stored.data) => {}
+        Some(stored) => state.data = stored.data.clone(),
+        None => state.data = Data::new(),
+    }
     state.fate = Fate::Keep;
 }
