@@ -633,7 +633,10 @@ fn the_demo_site_shows_lists_seeks_and_saves() {
     let download = client.head("/download").send();
     download.assert_header("content-length", "4800044");
     assert!(
-        download.header("content-disposition").unwrap().ends_with("ansteigend%20%28%C2%BD%20MB%20a%20minute%29.wav")
+        download
+            .header("content-disposition")
+            .unwrap()
+            .ends_with("Ten%20minutes%20of%20rising%20tone%20%28%C2%BD%20MB%20a%20minute%29.wav")
     );
 }
 
