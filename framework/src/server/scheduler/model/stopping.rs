@@ -191,9 +191,9 @@ impl Play {
                             server.push(owned, Waiting::Worker);
                         }
                     }
-                    None => server.slab.with_socket(index, |socket| {
-                        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-                    }),
+                    None => {
+                        server.slab.with_socket(index, |socket| rustix::net::shutdown(socket, rustix::net::Shutdown::Both));
+                    }
                 }
             }
             thread::yield_now();
