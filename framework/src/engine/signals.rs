@@ -6,7 +6,7 @@
 //! A signal that finds the flag set ends the process at once (H1), with the status that shells expect: 130 or 143.
 
 use crate::Result;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -78,12 +78,20 @@ fn handlers() -> Result<&'static Handlers> {
         flag::register_conditional_shutdown(signal, status, handlers.armed.clone())?;
         flag::register(signal, handlers.armed.clone())?;
     }
+    // A handler of any kind turns the limit of file sizes from the end of the process into an error of the write, as a full disk is.
+    flag::register(SIGXFSZ, Arc::default())?;
     Ok(HANDLERS.get_or_init(|| handlers))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_of_file_sizes_does_not_end_the_process() {
+        drop(Signals::install().unwrap());
+        low_level::raise(SIGXFSZ).unwrap();
+    }
 
     /// H5.
     #[test]

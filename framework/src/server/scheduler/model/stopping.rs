@@ -192,7 +192,9 @@ impl Play {
                         }
                     }
                     None => {
-                        server.slab.with_socket(index, |socket| rustix::net::shutdown(socket, rustix::net::Shutdown::Both));
+                        server
+                            .slab
+                            .with_socket(index, |socket| rustix::net::shutdown(socket, rustix::net::Shutdown::Both));
                     }
                 }
             }
