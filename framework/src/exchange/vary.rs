@@ -15,6 +15,10 @@ impl Response {
     /// assert_eq!(response.header(&header::VARY).unwrap(), "Accept, Cookie");
     /// ```
     pub fn add_vary(&mut self, name: &HeaderName) -> &mut Self {
+        if *name == header::ACCEPT_ENCODING && self.header(&header::VARY).is_none() {
+            // What nearly every response with a Vary says, without making the value anew.
+            return self.add_header(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
         let is_said = |value: &HeaderValue| {
             let names = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
             names.into_iter().any(|said| said == b"*" || said.eq_ignore_ascii_case(name.as_str().as_bytes()))

@@ -143,7 +143,7 @@ impl Files {
         }
         if has_variants {
             // Even if there is nothing else today: a cache must not keep what is compressed tomorrow from who would take it.
-            vary(response);
+            response.add_vary(&header::ACCEPT_ENCODING);
         }
         if compressed.as_ref().map_or(found, |(compressed, _)| compressed).is_known_to(request) {
             response.set_not_modified();
@@ -238,15 +238,6 @@ const SERVED: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
 /// For names that change with their content: a year, and no questions even when the page is reloaded (RFC 8246).
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-fn vary(response: &mut Response) {
-    if response.header(&header::VARY).is_some() {
-        response.add_vary(&header::ACCEPT_ENCODING);
-    } else {
-        // The same without making the value anew.
-        response.add_header(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    }
-}
 
 /// The whole content; `None` when it changed while it was read.
 fn read(file: &std::fs::File, identity: Identity) -> Option<bytes::Bytes> {
