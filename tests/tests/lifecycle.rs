@@ -163,3 +163,25 @@ fn an_internal_redirect_goes_on_with_another_page() {
         },
     );
 }
+
+struct Early;
+
+impl Tool for Early {
+    fn name(&self) -> &'static str {
+        "early"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.at(HookPoint::BeforeRouting, |_| ());
+    }
+}
+
+#[test]
+fn a_tool_before_routing_can_only_be_on_for_everything() {
+    assert!(App::new(Pages).tool("/", Early).build().is_ok());
+    let error = App::new(Pages).tool("/moved", Early).build().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the tool `early` at `/moved`: it works before the path is looked at, so it can only be on at `/`"
+    );
+}

@@ -3,7 +3,7 @@
 use super::{ConfigError, ConfigurationFile, PATH_KEYS};
 use crate::exchange::{Limit, Limits};
 use crate::lifecycle::setting::{flag, suggestion};
-use crate::lifecycle::{BackgroundJob, Hooks, PathSettings, Plan, Sections, Tool};
+use crate::lifecycle::{BackgroundJob, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::{Table, Value};
@@ -264,6 +264,11 @@ impl Merged {
                         if let Some(error) = hooks.refusal {
                             let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);
                             return Err(ConfigError::new(place, error.to_string()));
+                        }
+                        if !path.0.is_empty() && hooks.hooks.iter().any(|hook| hook.point == HookPoint::BeforeRouting) {
+                            let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);
+                            let problem = "it works before the path is looked at, so it can only be on at `/`";
+                            return Err(ConfigError::new(place, problem));
                         }
                         merged.background.append(&mut hooks.background);
                         attached.push((tool, hooks));

@@ -2,7 +2,7 @@
 
 use super::limits::{Limit, Limits};
 use super::multipart_form::MultipartForm;
-use super::{ClientWatch, HttpError, RequestBody, Upload};
+use super::{ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
     Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments, is_multipart,
 };
@@ -29,6 +29,7 @@ pub struct Request {
     /// The limit under which the body is read.
     pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
+    forwarded: Option<Box<Forwarded>>,
 }
 
 /// Where an internal redirect has sent the request.
@@ -172,6 +173,18 @@ impl Request {
     #[must_use]
     pub fn client_watch(&self) -> ClientWatch {
         self.client.clone()
+    }
+
+    /// What a trusted proxy says about the request, if one has spoken.
+    #[must_use]
+    pub fn forwarded(&self) -> Option<&Forwarded> {
+        self.forwarded.as_deref()
+    }
+
+    /// Notes what a proxy says: for tools that know whom to trust. Before routing, so that everything that follows sees the same.
+    pub fn set_forwarded(&mut self, forwarded: Forwarded) -> &mut Self {
+        self.forwarded = Some(Box::new(forwarded));
+        self
     }
 
     /// The number of this request in logs and on error pages.
@@ -321,6 +334,7 @@ impl Request {
         self.body_limit = None;
         self.received = None;
         self.redirected = None;
+        self.forwarded = None;
     }
 
     /// Decodes the path into segments.

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The places in the life of a request where tools can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HookPoint {
+    /// The head is complete, the path has not been looked at: for what routing must see, as what a proxy says. Only for tools that are
+    /// on at `/`, since no other section is known yet; after an internal redirect it is not reached again.
+    BeforeRouting,
     /// The handler is known, nothing has run.
     OnStartResource,
     /// Before the body is read.
@@ -31,7 +34,7 @@ pub enum HookPoint {
 
 impl HookPoint {
     /// How many hook points there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 }
 
 /// What a hook says about the way on.

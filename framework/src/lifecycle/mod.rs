@@ -1,7 +1,7 @@
 //! The life of a request: hook points, tools, plans, admission, the error funnel.
 //!
 //! ```text
-//! head ─► route + plan ─► on_start_resource ─► before_request_body ─► body ─► ADMISSION ─► before_handler
+//! head ─► before_routing ─► route + plan ─► on_start_resource ─► before_request_body ─► body ─► ADMISSION ─► before_handler
 //!      ─► handler ─► before_finalize ─► finalize ─► on_end_resource ─► bytes out ─► on_end_request
 //! any failure ─► before_error_response ─► error page ─► after_error_response ─► finalize
 //! ```

@@ -4,7 +4,7 @@
 //!
 //! | stage | entered | left |
 //! |---|---|---|
-//! | `Fresh` | the exchange is new | `start` routes, finds the plan, runs `on_start_resource` and `before_request_body` |
+//! | `Fresh` | the exchange is new | `start` runs `before_routing`, routes, finds the plan, runs `on_start_resource` and `before_request_body` |
 //! | `Admission(n)` | all hooks before the body went through | `start` asks the early admissions, `run` the others; after the last one come `before_handler`, the handler, the end |
 //! | `Decided` | a hook answered or failed before the body, or the body is too large | `run` goes to the end at once |
 //! | `Final` | the response is made | `end` |
@@ -12,7 +12,7 @@
 //!
 //! Which hook points run in which case; the tests below are this table:
 //!
-//! | case | on start, before body | admission | before handler | before finalize | error response | on end resource, on end request |
+//! | case | before routing, on start, before body | admission | before handler | before finalize | error response | on end resource, on end request |
 //! |---|---|---|---|---|---|---|
 //! | a page | yes | yes | yes | yes | | yes |
 //! | an answer, a redirect or an HTTP error of a hook | up to it | if later | if later | yes | | yes |
@@ -99,25 +99,35 @@ impl Application {
         Funnel { plan: self.plan(exchange), pages: &self.error_pages }
     }
 
-    /// Everything before the body: routing, the plan, the first two hook points.
+    /// Everything before the body: routing, the plan, the first three hook points.
     fn begin(&self, exchange: &mut Exchange) {
         exchange.course.stage = Stage::Decided;
+        let is_first = exchange.course.redirects == 0;
+        if is_first && self.is_decided(HookPoint::BeforeRouting, exchange) {
+            return;
+        }
         exchange.course.pending = self.route(exchange).err();
-        let plan = self.plan(exchange);
         for point in [HookPoint::OnStartResource, HookPoint::BeforeRequestBody] {
-            match run_point(plan.hooks(point), exchange) {
-                Ok(false) => {}
-                Ok(true) => {
-                    exchange.course.pending = None;
-                    return;
-                }
-                Err(error) => {
-                    exchange.course.pending = Some(error);
-                    return;
-                }
+            if self.is_decided(point, exchange) {
+                return;
             }
         }
         exchange.course.stage = Stage::Admission(0);
+    }
+
+    /// Runs the hooks of a point before the body. Whether one of them has answered or failed.
+    fn is_decided(&self, point: HookPoint, exchange: &mut Exchange) -> bool {
+        match run_point(self.plan(exchange).hooks(point), exchange) {
+            Ok(false) => false,
+            Ok(true) => {
+                exchange.course.pending = None;
+                true
+            }
+            Err(error) => {
+                exchange.course.pending = Some(error);
+                true
+            }
+        }
     }
 
     /// Finds handler and plan. An error is what is answered at the handler's turn, unless a tool answers before.

@@ -9,7 +9,7 @@
 //! number of the request, which is also on its error page and in the error log.
 
 use super::clock::ClockTime;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Login};
 use crate::server::Delivery;
 use std::fmt::{Display, Formatter, Result, Write};
 use std::time::SystemTime;
@@ -32,7 +32,13 @@ impl Display for Record<'_> {
         let request = &exchange.request;
         let duration = delivery.duration();
         let began = now.checked_sub(duration).unwrap_or(*now);
-        write!(f, "{} - - [{}] \"", request.connection().peer.ip(), ClockTime(began))?;
+        write!(f, "{} - ", request.remote())?;
+        match Login::of(exchange) {
+            // Spaces would move the columns that follow.
+            Some(login) if !login.name().is_empty() => write!(f, "{}", Word(login.name().as_bytes()))?,
+            _ => f.write_char('-')?,
+        }
+        write!(f, " [{}] \"", ClockTime(began))?;
         // The line as the client sent it, whatever internal redirects followed; nothing when the server could not read it.
         match request.head.target() {
             "" => f.write_char('-')?,
@@ -69,6 +75,21 @@ impl Display for Quoted<'_> {
     }
 }
 
+/// The same without quotes around it, so spaces are escaped, too.
+struct Word<'a>(&'a [u8]);
+
+impl Display for Word<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        for part in self.0.split_inclusive(|&byte| byte == b' ') {
+            match part.strip_suffix(b" ") {
+                Some(before) => write!(f, "{}\\x20", Quoted(before))?,
+                None => write!(f, "{}", Quoted(part))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +98,6 @@ mod tests {
     fn no_client_can_forge_a_record() {
         let hostile = b"a\"b\\c\r\n127.0.0.1 \xe9\0";
         assert_eq!(Quoted(hostile).to_string(), r#"a\"b\\c\x0d\x0a127.0.0.1 \xe9\x00"#);
+        assert_eq!(Word(b"anna b \"").to_string(), r#"anna\x20b\x20\""#);
     }
 }

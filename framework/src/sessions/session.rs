@@ -335,7 +335,7 @@ impl Session {
             shared,
             settings,
             claim,
-            is_encrypted: request.connection().secure,
+            is_encrypted: request.origin().is_secure(),
             is_used: Cell::new(false),
             state: RefCell::new(state),
         }

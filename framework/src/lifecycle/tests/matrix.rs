@@ -1,7 +1,7 @@
 //! Which hooks run in which case: the table at the top of `run.rs`, case by case (J5).
 //!
 //! Each point has an `always` hook, which writes its letter in upper case, and behind it a normal one, which writes it in lower case:
-//! S on_start_resource, B before_request_body, A admission, H before_handler, F before_finalize, X before_error_response,
+//! P before_routing, S on_start_resource, B before_request_body, A admission, H before_handler, F before_finalize, X before_error_response,
 //! Y after_error_response, E on_end_resource, R on_end_request. A failing hook comes before both.
 
 use super::*;
@@ -12,6 +12,7 @@ use HookPoint::*;
 use std::sync::{Arc, Mutex};
 
 const LETTERS: [(HookPoint, char); HookPoint::COUNT] = [
+    (BeforeRouting, 'p'),
     (OnStartResource, 's'),
     (BeforeRequestBody, 'b'),
     (BeforeHandler, 'h'),
@@ -117,18 +118,18 @@ fn course(app: App, diary: &Diary, request: &str) -> (String, u16) {
 fn j5_what_the_handler_does_decides_which_hooks_follow() {
     let diary = Diary::default();
     let table = [
-        ("GET /ok", "SsBbAHhFfEeRr", 200),
-        ("HEAD /ok", "SsBbAHhFfEeRr", 200),
-        ("GET /nowhere", "SsBbAHhFfEeRr", 404),
-        ("DELETE /ok", "SsBbAHhFfEeRr", 405),
-        ("OPTIONS /ok", "SsBbAHhFfEeRr", 204),
-        ("OPTIONS *", "SsBbAHhFfEeRr", 204),
-        ("GET /%zz", "SsBbAHhFfEeRr", 400),
-        ("GET /http", "SsBbAHhFfEeRr", 403),
-        ("GET /redirect", "SsBbAHhFfEeRr", 303),
-        ("GET /unexpected", "SsBbAHhXxYyFEeRr", 500),
-        ("GET /panic", "SsBbAHhXxYyFEeRr", 500),
-        ("GET /inner", "SsBbAHhEeSsBbAHhFfEeRr", 200),
+        ("GET /ok", "PpSsBbAHhFfEeRr", 200),
+        ("HEAD /ok", "PpSsBbAHhFfEeRr", 200),
+        ("GET /nowhere", "PpSsBbAHhFfEeRr", 404),
+        ("DELETE /ok", "PpSsBbAHhFfEeRr", 405),
+        ("OPTIONS /ok", "PpSsBbAHhFfEeRr", 204),
+        ("OPTIONS *", "PpSsBbAHhFfEeRr", 204),
+        ("GET /%zz", "PpSsBbAHhFfEeRr", 400),
+        ("GET /http", "PpSsBbAHhFfEeRr", 403),
+        ("GET /redirect", "PpSsBbAHhFfEeRr", 303),
+        ("GET /unexpected", "PpSsBbAHhXxYyFEeRr", 500),
+        ("GET /panic", "PpSsBbAHhXxYyFEeRr", 500),
+        ("GET /inner", "PpSsBbAHhEeSsBbAHhFfEeRr", 200),
     ];
     for (request, hooks, status) in table {
         assert_eq!(course(App::new(pages()), &diary, request), (hooks.to_owned(), status), "{request}");
@@ -139,25 +140,28 @@ fn j5_what_the_handler_does_decides_which_hooks_follow() {
 fn j5_what_a_hook_does_decides_which_hooks_follow() {
     let diary = Diary::default();
     let table = [
-        (OnStartResource, Act::Answer, "SFfEeRr", 202),
-        (OnStartResource, Act::Http, "SFfEeRr", 403),
-        (OnStartResource, Act::Redirect, "SFfEeRr", 303),
-        (OnStartResource, Act::Unexpected, "SXxYyFEeRr", 500),
-        (OnStartResource, Act::Panic, "SXxYyFEeRr", 500),
-        (BeforeRequestBody, Act::Answer, "SsBFfEeRr", 202),
-        (BeforeRequestBody, Act::Http, "SsBFfEeRr", 403),
-        (BeforeRequestBody, Act::Panic, "SsBXxYyFEeRr", 500),
-        (BeforeHandler, Act::Answer, "SsBbAHFfEeRr", 202),
-        (BeforeHandler, Act::Redirect, "SsBbAHFfEeRr", 303),
-        (BeforeHandler, Act::Unexpected, "SsBbAHXxYyFEeRr", 500),
-        (BeforeFinalize, Act::Answer, "SsBbAHhFEeRr", 202),
-        (BeforeFinalize, Act::Http, "SsBbAHhFEeRr", 403),
-        (BeforeFinalize, Act::Redirect, "SsBbAHhFEeRr", 303),
-        (BeforeFinalize, Act::Unexpected, "SsBbAHhXxYyFEeRr", 500),
-        (BeforeFinalize, Act::Panic, "SsBbAHhXxYyFEeRr", 500),
-        (OnEndResource, Act::Unexpected, "SsBbAHhFfERr", 200),
-        (OnEndResource, Act::Panic, "SsBbAHhFfERr", 200),
-        (OnEndRequest, Act::Panic, "SsBbAHhFfEeR", 200),
+        (BeforeRouting, Act::Answer, "PFfEeRr", 202),
+        (BeforeRouting, Act::Http, "PFfEeRr", 403),
+        (BeforeRouting, Act::Panic, "PXxYyFEeRr", 500),
+        (OnStartResource, Act::Answer, "PpSFfEeRr", 202),
+        (OnStartResource, Act::Http, "PpSFfEeRr", 403),
+        (OnStartResource, Act::Redirect, "PpSFfEeRr", 303),
+        (OnStartResource, Act::Unexpected, "PpSXxYyFEeRr", 500),
+        (OnStartResource, Act::Panic, "PpSXxYyFEeRr", 500),
+        (BeforeRequestBody, Act::Answer, "PpSsBFfEeRr", 202),
+        (BeforeRequestBody, Act::Http, "PpSsBFfEeRr", 403),
+        (BeforeRequestBody, Act::Panic, "PpSsBXxYyFEeRr", 500),
+        (BeforeHandler, Act::Answer, "PpSsBbAHFfEeRr", 202),
+        (BeforeHandler, Act::Redirect, "PpSsBbAHFfEeRr", 303),
+        (BeforeHandler, Act::Unexpected, "PpSsBbAHXxYyFEeRr", 500),
+        (BeforeFinalize, Act::Answer, "PpSsBbAHhFEeRr", 202),
+        (BeforeFinalize, Act::Http, "PpSsBbAHhFEeRr", 403),
+        (BeforeFinalize, Act::Redirect, "PpSsBbAHhFEeRr", 303),
+        (BeforeFinalize, Act::Unexpected, "PpSsBbAHhXxYyFEeRr", 500),
+        (BeforeFinalize, Act::Panic, "PpSsBbAHhXxYyFEeRr", 500),
+        (OnEndResource, Act::Unexpected, "PpSsBbAHhFfERr", 200),
+        (OnEndResource, Act::Panic, "PpSsBbAHhFfERr", 200),
+        (OnEndRequest, Act::Panic, "PpSsBbAHhFfEeR", 200),
     ];
     for (point, act, hooks, status) in table {
         let app = App::new(pages()).tool("/", At(point, act));
@@ -168,7 +172,7 @@ fn j5_what_a_hook_does_decides_which_hooks_follow() {
 #[test]
 fn a_hook_that_fails_in_the_funnel_does_not_stop_it() {
     let diary = Diary::default();
-    for (point, hooks) in [(BeforeErrorResponse, "SsBbAHhXYyFEeRr"), (AfterErrorResponse, "SsBbAHhXxYFEeRr")] {
+    for (point, hooks) in [(BeforeErrorResponse, "PpSsBbAHhXYyFEeRr"), (AfterErrorResponse, "PpSsBbAHhXxYFEeRr")] {
         for act in [Act::Http, Act::Unexpected, Act::Panic] {
             let app = App::new(pages()).tool("/", At(point, act));
             assert_eq!(course(app, &diary, "GET /unexpected"), (hooks.to_owned(), 500), "{act:?} at {point:?}");
@@ -179,13 +183,13 @@ fn a_hook_that_fails_in_the_funnel_does_not_stop_it() {
 #[test]
 fn a_hook_may_answer_in_place_of_the_error_page() {
     let app = App::new(pages()).tool("/", At(BeforeErrorResponse, Act::Answer));
-    assert_eq!(course(app, &Diary::default(), "GET /panic"), ("SsBbAHhXYyFEeRr".to_owned(), 202));
+    assert_eq!(course(app, &Diary::default(), "GET /panic"), ("PpSsBbAHhXYyFEeRr".to_owned(), 202));
 }
 
 #[test]
 fn a3_a_hook_that_fails_after_a_redirect_is_500_and_always_hooks_run() {
     let app = App::new(pages()).tool("/", At(BeforeFinalize, Act::Unexpected));
-    assert_eq!(course(app, &Diary::default(), "GET /redirect"), ("SsBbAHhXxYyFEeRr".to_owned(), 500));
+    assert_eq!(course(app, &Diary::default(), "GET /redirect"), ("PpSsBbAHhXxYyFEeRr".to_owned(), 500));
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn a_body_that_is_too_large_skips_admission_and_handler() {
     let diary = Diary::default();
     let app = App::new(pages()).tool("/", diary.clone()).settings("/upload", |settings| settings.max_body = 10);
     let answer = ask(app, "PUT /upload\nContent-Length: 11");
-    assert_eq!((diary.read().as_str(), answer.status), ("SsBbFfEeRr", 413));
+    assert_eq!((diary.read().as_str(), answer.status), ("PpSsBbFfEeRr", 413));
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn a_refusal_in_the_middle_of_the_body_ends_the_resource() {
     let mut driver = Driver::new(App::new(pages()).tool("/", diary.clone()), "PUT /upload\nContent-Length: 10");
     assert!(matches!(driver.start(), BodyPlan::Read { .. }));
     assert_eq!(driver.refuse(Refusal::TooSlow { setting: "server.body_timeout" }).status, 408);
-    assert_eq!(diary.read(), "SsBbFfEeRr");
+    assert_eq!(diary.read(), "PpSsBbFfEeRr");
 }
 
 #[test]
@@ -220,7 +224,7 @@ fn a_refusal_before_the_path_is_known_and_overload_run_no_hooks() {
     driver.read("GET /ok");
     driver.start();
     assert_eq!(driver.refuse(Refusal::Overloaded).status, 503);
-    assert_eq!(diary.read(), "SsBb");
+    assert_eq!(diary.read(), "PpSsBb");
 }
 
 /// J4: three hooks fail at one point, two `always` hooks run.

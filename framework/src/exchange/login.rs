@@ -1,0 +1,86 @@
+//! Who is logged in: what authentication tools tell handlers and the access log.
+
+use super::{Argument, ArgumentInfo, Arguments, Exchange, HttpError};
+use ::http::StatusCode;
+
+/// The name of who is logged in, as an authentication tool has found out (CherryPy's `request.login`).
+///
+/// As an argument: `login: &Login` is answered with 401 when nobody is logged in; `Option<&Login>` takes either. The access log has it in
+/// its third column.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client};
+///
+/// #[derive(Debug)]
+/// struct Knock;
+///
+/// impl Tool for Knock {
+///     fn name(&self) -> &'static str { "knock" }
+///
+///     fn attach(&self, hooks: &mut Hooks) {
+///         hooks.at(HookPoint::BeforeRequestBody, |exchange| {
+///             if let Some(name) = exchange.request.header("knock") {
+///                 let login = Login::new(name);
+///                 exchange.values.insert(login);
+///             }
+///         });
+///     }
+/// }
+///
+/// struct Door;
+///
+/// #[handlers]
+/// impl Door {
+///     #[expose]
+///     fn index(&self, login: &Login) -> String {
+///         format!("Come in, {login}")
+///     }
+/// }
+///
+/// let client = Client::in_process(App::new(Door).tool("/", Knock));
+/// client.get("/").header("knock", "anna").send().assert_text("Come in, anna");
+/// client.get("/").send().assert_status(401);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login(String);
+
+impl Login {
+    /// Somebody of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// Who is logged in, if anybody is.
+    #[must_use]
+    pub fn of(exchange: &Exchange) -> Option<&Self> {
+        exchange.values.get()
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'a> Argument<'a> for &'a Login {
+    const INFO: ArgumentInfo = ArgumentInfo::TYPED;
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        arguments.values.get::<Login>().ok_or_else(|| HttpError::new(StatusCode::UNAUTHORIZED, ""))
+    }
+}
+
+impl<'a> Argument<'a> for Option<&'a Login> {
+    const INFO: ArgumentInfo = ArgumentInfo::TYPED;
+
+    fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        Ok(arguments.values.get::<Login>())
+    }
+}
