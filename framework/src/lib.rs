@@ -213,6 +213,6 @@ pub mod prelude {
         App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
         IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Publish, Query, Redirect, Request, Response,
         Segments, Session, SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload,
-        child, expose, handlers, resource,
+        child, expose, handlers, resource, tools,
     };
 }
