@@ -58,6 +58,17 @@ impl SessionId {
         &self.0
     }
 
+    /// The name under which a store outside of this process keeps the session: SHA-256 of the id, 64 hexadecimal digits. So whoever
+    /// can read the store (a backup, a log of queries) does not become the visitors in it, and no id is ever part of a path (A31).
+    #[cfg(feature = "stores")]
+    #[must_use]
+    pub fn storage_key(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(self.0);
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    }
+
     /// Picks one of `count` shards. Uses other bytes than the hash does, so that a shard's table is filled evenly.
     pub(super) fn shard(&self, count: usize) -> usize {
         usize::from(self.0[Self::BYTES - 1]) % count
@@ -134,6 +145,13 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "stores")]
+    #[test]
+    fn a31_a_store_outside_sees_no_id() {
+        let id = SessionId::parse(b"000102030405060708090a0b0c0d0e0f10111213").unwrap();
+        assert_eq!(id.storage_key(), "e7aebf577f60412f0312d442c70a1fa6148c090bf5bab404caec29482ae779e8");
+    }
 
     #[test]
     fn an_id_survives_text() {

@@ -7,7 +7,8 @@
 //! | `session`, `view` | [`Session`] and [`SessionView`], what handlers see |
 //! | `admission` | waiting for the lock without a thread |
 //! | `lock_table` | who holds which lock, who waits, in which order |
-//! | `store`, `memory`, `conformance` | where sessions are kept, the store in memory, what every store must pass |
+//! | `store`, `shared_lock`, `wire` | what a store is; the lock between processes; how a session is written down |
+//! | `memory`, `conformance` | the store in memory, what every store must pass |
 //! | `data`, `id` | the content of a session; its name |
 //!
 //! Two things are kept apart that are often mixed up. The **lock table** says who may change a session now; it knows only requests and
@@ -23,9 +24,11 @@ mod lock_table;
 mod memory;
 mod session;
 mod settings;
+mod shared_lock;
 mod store;
 mod tool;
 mod view;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +40,7 @@ pub use lock_table::LockStatus;
 pub use memory::MemoryStore;
 pub use session::Session;
 pub use settings::LockMode;
-pub use store::{Commit, Moment, Record, Store, StoreError, StoreLock, Terms, Version};
+pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
+pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
 pub use tool::{Sessions, SessionsStatistics};
 pub use view::SessionView;

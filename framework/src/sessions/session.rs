@@ -17,7 +17,7 @@ mod saving;
 use super::lock_table::{Claim, LockGuard, LockStatus};
 use super::settings::Settings;
 use super::tool::Shared;
-use super::{Data, LockMode, Moment, SessionId, SessionView, StoreLock, Version};
+use super::{Data, LockMode, Moment, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request, Step, Trail};
 use ::http::StatusCode;
 use saving::{roll_back, try_again};
@@ -81,14 +81,8 @@ struct State {
 enum Lock {
     Wanted,
     /// `None`: there is no record, so there is nothing to lock.
-    Held(#[expect(dead_code, reason = "kept until it is dropped")] Option<Held>),
+    Held(#[expect(dead_code, reason = "kept until it is dropped")] Option<LockGuard>),
     Open,
-}
-
-/// Fields drop in this order: first other processes may go on, then requests of this one.
-struct Held {
-    _store: StoreLock,
-    _guard: LockGuard,
 }
 
 struct Stored {
@@ -388,11 +382,10 @@ impl Session {
 
     /// The lock is this request's: reads the record anew. If there is none (any more), there is nothing to lock.
     pub(super) fn enter(&self, guard: LockGuard, now: Moment) -> Result<(), HttpError> {
-        let (id, deadline) = (*guard.id(), self.lock_deadline(now));
-        let lock = self.shared.store.lock(&id, deadline).map_err(|error| self.store_failed(&error))?;
+        let id = *guard.id();
         let state = &mut *self.state.borrow_mut();
         self.load(state, id, now)?;
-        state.lock = Lock::Held(state.stored.is_some().then_some(Held { _store: lock, _guard: guard }));
+        state.lock = Lock::Held(state.stored.is_some().then_some(guard));
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! Stores: where sessions are kept between requests.
 //!
-//! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of requests,
-//! locks or cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. Every store must
-//! pass [`conformance::check`](super::conformance::check).
+//! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of requests or
+//! cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. A store that several processes
+//! share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store must pass
+//! [`conformance::check`](super::conformance::check).
 
-use super::{Data, SessionId};
+use super::{Data, Fence, SessionId, SharedLock};
+use crate::lifecycle::{SettingError, SettingReader};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +23,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
     /// `terms.now` on.
+    ///
+    /// With a `terms.fence` the commit is for who holds that lock: if the lock has meanwhile lapsed or gone to somebody else, nothing is
+    /// kept and the answer is [`Commit::LockLost`]. With `terms.unlock` a commit that is kept gives the lock back in the same step.
     ///
     /// # Errors
     /// When the store cannot keep it. What was there before is then still there.
@@ -52,20 +57,38 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be reached.
     fn sweep(&self, now: Moment) -> Result<usize, StoreError>;
 
-    /// How many records there are, ended ones included until they are swept.
+    /// How many records there are, ended ones included until they are swept; `None` where the engine cannot tell.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn count(&self) -> Result<usize, StoreError>;
+    fn count(&self) -> Result<Option<usize>, StoreError>;
 
-    /// Locks the session against other *processes*, until `deadline` at the latest. Within the process it is locked already. A store
-    /// that one process has for itself keeps the default, which does nothing.
+    /// Tries, once at start, whether the store can do its work: reaches the engine, writes, reads and deletes something, makes
+    /// its tables. What it finds stops the start (A8).
     ///
     /// # Errors
-    /// When the lock was not to be had in time, or at all.
-    fn lock(&self, id: &SessionId, deadline: Instant) -> Result<StoreLock, StoreError> {
-        let _ = (id, deadline);
-        Ok(None)
+    /// Names what cannot be done, where, and what to do.
+    fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The lock between processes, of a store that several processes share. One that a single process has for itself keeps the default.
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        None
+    }
+
+    /// Whether the engine ends records by itself, so that nobody needs to sweep.
+    fn expires_by_itself(&self) -> bool {
+        false
+    }
+
+    /// Reads the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before [`probe`](Self::probe).
+    ///
+    /// # Errors
+    /// Names the key and what is wrong with it.
+    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        let _ = settings;
+        Ok(())
     }
 
     /// How many records had to go before their time, because there were too many.
@@ -108,12 +131,24 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).sweep(now)
     }
 
-    fn count(&self) -> Result<usize, StoreError> {
+    fn count(&self) -> Result<Option<usize>, StoreError> {
         (**self).count()
     }
 
-    fn lock(&self, id: &SessionId, deadline: Instant) -> Result<StoreLock, StoreError> {
-        (**self).lock(id, deadline)
+    fn probe(&self) -> Result<(), StoreError> {
+        (**self).probe()
+    }
+
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        (**self).shared_lock()
+    }
+
+    fn expires_by_itself(&self) -> bool {
+        (**self).expires_by_itself()
+    }
+
+    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        (**self).configure(settings)
     }
 
     fn evicted(&self) -> u64 {
@@ -124,9 +159,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).set_capacity(sessions)
     }
 }
-
-/// What holds a lock between processes: dropping it releases. `None` when there is nothing to hold.
-pub type StoreLock = Option<Box<dyn Send>>;
 
 /// One session as a store keeps it.
 #[derive(Clone, Debug)]
@@ -153,6 +185,8 @@ pub enum Commit {
     Committed(Version),
     /// Not kept: the record has another version than expected, or is gone, or is there already.
     Conflict,
+    /// Not kept: the lock under which the record was read is not held any more (A38).
+    LockLost,
 }
 
 /// Under which terms a record lives on.
@@ -164,6 +198,10 @@ pub struct Terms {
     pub lifetime: Duration,
     /// Whether the cookie is being sent with this response, so that its age starts again.
     pub cookie_sent: bool,
+    /// The shared lock that the request holds, if the store has one.
+    pub fence: Option<Fence>,
+    /// Whether a commit that is kept gives that lock back.
+    pub unlock: bool,
 }
 
 /// A point in time on two clocks: the monotonic one for what lives in this process, the calendar for what outlives it.
@@ -184,6 +222,13 @@ impl Moment {
         Self { monotonic: Instant::now(), calendar: SystemTime::now() }
     }
 
+    /// Milliseconds of the calendar since 1970: what engines keep.
+    #[must_use]
+    pub fn unix_millis(self) -> u64 {
+        let since = self.calendar.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The moment so much later; at most a hundred years.
     #[must_use]
     pub fn later(self, duration: Duration) -> Self {
@@ -196,18 +241,34 @@ impl Moment {
     }
 }
 
-/// Why a store could not do what it was asked for. The message goes to the log; the client gets 503.
+/// Why a store could not do what it was asked for. The message goes to the log; the client gets 503, or 500 if the program has put too
+/// much into a session.
 #[derive(Debug)]
 pub struct StoreError {
     what: &'static str,
     place: String,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    is_too_large: bool,
 }
 
 impl StoreError {
     /// What failed (`"cannot write the session"`) and where (a path, an address).
     pub fn new(what: &'static str, place: impl Into<String>) -> Self {
-        Self { what, place: place.into(), cause: None }
+        Self { what, place: place.into(), cause: None, is_too_large: false }
+    }
+
+    /// The session is larger than the store keeps.
+    #[must_use]
+    pub fn too_large(bytes: usize, limit: usize) -> Self {
+        let place =
+            format!("{bytes} bytes, the most is {limit}: keep large things elsewhere and their key in the session");
+        Self { is_too_large: true, ..Self::new("the session is too large", place) }
+    }
+
+    /// Whether the session was too large for the store: a mistake of the program, not a failure of the engine.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 
     /// The same with the error that caused it.

@@ -180,7 +180,7 @@ impl Store for Probe {
         self.inner.sweep(self.at(now))
     }
 
-    fn count(&self) -> Result<usize, StoreError> {
+    fn count(&self) -> Result<Option<usize>, StoreError> {
         self.inner.count()
     }
 }

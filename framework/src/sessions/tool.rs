@@ -164,7 +164,7 @@ impl Sessions {
     #[must_use]
     pub fn statistics(&self) -> SessionsStatistics {
         SessionsStatistics {
-            stored: self.shared.store.count().ok(),
+            stored: self.shared.store.count().ok().flatten(),
             evicted: self.shared.store.evicted(),
             locks_held: self.shared.locks.len(),
             waits: self.shared.waits.load(Ordering::Relaxed),

@@ -40,7 +40,7 @@ impl Session {
         let mut remaining = record.as_ref().map_or(Duration::ZERO, |record| record.remaining);
         if record.is_some() && remaining < self.settings.timeout / 2 {
             // The life is extended at the end; here so that it does not end before that.
-            let terms = Terms { now, lifetime: self.settings.timeout, cookie_sent: false };
+            let terms = Terms { now, ..self.terms(false) };
             self.shared.store.touch(&id, &terms).map_err(|error| self.store_failed(&error))?;
             remaining = terms.lifetime;
         }
@@ -123,7 +123,7 @@ impl Session {
                 let expires = terms.now.later(terms.lifetime).monotonic;
                 Ok(Stored { id, version, data: data.clone(), cookie_age, expires })
             }
-            Ok(Commit::Conflict) => Err(NotKept::Conflict),
+            Ok(Commit::Conflict | Commit::LockLost) => Err(NotKept::Conflict),
             Err(error) => Err(NotKept::Failed(error)),
         }
     }
@@ -146,7 +146,7 @@ impl Session {
     }
 
     fn terms(&self, cookie_sent: bool) -> Terms {
-        Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent }
+        Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent, fence: None, unlock: false }
     }
 
     fn not_kept(&self, reason: NotKept) -> HttpError {
