@@ -195,11 +195,11 @@ pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use engine::App;
 pub use exchange::{
     Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, FileBody, Form, Html, IntoResponse, Json,
-    Login, Multipart, Parameter, Params, Query, Redirect, Request, Response, ResponseBody, Segments, Stream, Text,
-    Upload,
+    Login, Multipart, Parameter, Params, Problem, Query, Redirect, Request, Response, ResponseBody, Segments, Stream,
+    Text, Upload,
 };
 pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
-pub use lifecycle::{Flow, HookPoint, Hooks, Tool};
+pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Tree};
 pub use sessions::{Session, SessionView, Sessions};
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
@@ -211,8 +211,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
-        IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Publish, Query, Redirect, Request, Response,
-        Segments, Session, SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload,
-        child, expose, handlers, resource, tools,
+        IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish, Query, Redirect, Request,
+        Response, Segments, Session, SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool,
+        Tree, Upload, child, expose, handlers, resource, tools,
     };
 }

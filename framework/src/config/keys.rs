@@ -1,7 +1,7 @@
 //! The tables of keys: one row for each setting. A new setting is a field in its struct and a row here.
 
-use crate::lifecycle::PathSettings;
 use crate::lifecycle::setting::{count, duration, flag, show_duration, show_size, size, wrong};
+use crate::lifecycle::{ErrorForm, PathSettings};
 use crate::server::ServerSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -177,6 +177,12 @@ pub(crate) const PATH_KEYS: &[Key<PathSettings>] = &[
         show: |settings| settings.show_tracebacks.to_string(),
     },
     Key {
+        name: "errors",
+        what: "the form of the built-in error pages: auto is as the client accepts; else html, json, problem or text",
+        set: |settings, value| put(&mut settings.errors, error_form(value)),
+        show: |settings| settings.errors.to_string(),
+    },
+    Key {
         name: "strict_params",
         what: "query and form fields that the page does not name are refused",
         set: |settings, value| put(&mut settings.strict_params, flag(value)),
@@ -223,6 +229,11 @@ pub fn keys() -> impl Iterator<Item = KeyDescription> {
 fn put<T>(into: &mut T, value: Result<T, String>) -> Result<(), String> {
     *into = value?;
     Ok(())
+}
+
+fn error_form(value: &Value) -> Result<ErrorForm, String> {
+    let form = value.as_str().and_then(|word| ErrorForm::ALL.into_iter().find(|form| form.word() == word));
+    form.ok_or_else(|| wrong(value, "one of \"auto\", \"html\", \"json\", \"problem\", \"text\""))
 }
 
 fn address(value: &Value) -> Result<SocketAddr, String> {

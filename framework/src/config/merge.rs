@@ -3,7 +3,7 @@
 use super::{ConfigError, ConfigurationFile, PATH_KEYS};
 use crate::exchange::{Limit, Limits};
 use crate::lifecycle::setting::{flag, suggestion};
-use crate::lifecycle::{BackgroundJob, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
+use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::{Table, Value};
@@ -18,6 +18,8 @@ pub(crate) enum Change {
     Off(String),
     /// Changes settings.
     Settings(Box<dyn Fn(&mut PathSettings) + Send + Sync>),
+    /// Sets error pages.
+    ErrorPages(Box<dyn Fn(&mut ErrorPages) + Send + Sync>),
 }
 
 /// The path of a section: decoded segments, as the traversal compares them.
@@ -69,7 +71,7 @@ pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> R
         .iter()
         .filter_map(|(_, change)| match change {
             Change::Default(tool) | Change::On(tool) => Some(tool.name()),
-            Change::Off(_) | Change::Settings(_) => None,
+            Change::Off(_) | Change::Settings(_) | Change::ErrorPages(_) => None,
         })
         .collect();
 
@@ -78,13 +80,19 @@ pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> R
         let parent = drafts.iter().rev().find(|(above, _)| path.0.starts_with(&above.0));
         let mut draft = parent.map(|(_, draft)| draft.clone()).unwrap_or_default();
         draft.written = said.written;
+        let inherited = (draft.settings.errors, std::mem::take(&mut draft.error_pages));
         for change in said.changes {
             draft.apply(change)?;
         }
+        draft.check_error_pages().map_err(|problem| ConfigError::new("the application", problem))?;
         for (file, table) in said.files {
             let place = format!("{}: [\"{}\"]", file.name, draft.written);
-            draft.apply_table(table, &known_tools).map_err(|problem| ConfigError::new(place, problem))?;
+            draft
+                .apply_table(table, &known_tools)
+                .and_then(|()| draft.check_error_pages())
+                .map_err(|problem| ConfigError::new(place, problem))?;
         }
+        draft.inherit_error_pages(inherited);
         drafts.push((path, draft));
     }
     Merged::new(drafts)
@@ -109,9 +117,13 @@ struct Draft {
     written: String,
     tools: Vec<DraftTool>,
     settings: PathSettings,
+    error_pages: ErrorPages,
     /// The section that set each of the limits.
     limits_set_by: [Option<String>; LIMITS.len()],
 }
+
+/// The table of a section that names its error pages.
+const ERROR_PAGES: &str = "error_pages";
 
 type NamedLimit = (&'static str, fn(&PathSettings) -> u64);
 
@@ -160,6 +172,7 @@ impl Draft {
                 change(&mut self.settings);
                 self.note_limits(&before);
             }
+            Change::ErrorPages(change) => change(&mut self.error_pages),
         }
         Ok(())
     }
@@ -169,6 +182,8 @@ impl Draft {
         for (name, value) in table {
             if let Some(key) = PATH_KEYS.iter().find(|key| key.name == name) {
                 (key.set)(&mut self.settings, value).map_err(|problem| format!("`{name}` {problem}"))?;
+            } else if name == ERROR_PAGES {
+                self.error_pages.read(value)?;
             } else if let (Some(tool), Value::Table(keys)) = (self.find(name), value) {
                 tool.apply_table(name, keys)?;
             } else {
@@ -192,13 +207,27 @@ impl Draft {
                 "the tool `{name}` is not on here: switch it on in code, with `.tool(\"{path}\", …)` or further up"
             );
         }
-        let names: Vec<_> = PATH_KEYS.iter().map(|key| key.name).chain(known_tools.iter().copied()).collect();
+        let settings = PATH_KEYS.iter().map(|key| key.name).chain([ERROR_PAGES]);
+        let names: Vec<_> = settings.chain(known_tools.iter().copied()).collect();
         let hint = if value.is_table() {
             format!(" (a tool must be switched on in code first, with `.tool(\"{path}\", …)`)")
         } else {
             String::new()
         };
         format!("`{name}` is not a setting or a tool; {}{hint}", suggestion(name, &names))
+    }
+
+    fn check_error_pages(&mut self) -> Result<(), String> {
+        let refused = self.error_pages.refusal.take();
+        refused.map_or(Ok(()), |problem| Err(format!("the error pages at `{}`: {problem}", self.written)))
+    }
+
+    /// Lays the section's own error pages over those from above. A section that says another form than the one above it wants none of
+    /// their pages: those would have their own form.
+    fn inherit_error_pages(&mut self, (form, inherited): (ErrorForm, ErrorPages)) {
+        if form == self.settings.errors {
+            self.error_pages.lay_over(inherited);
+        }
     }
 
     fn find(&mut self, name: &str) -> Option<&mut DraftTool> {
@@ -249,6 +278,7 @@ impl Merged {
                 limits: Arc::new(draft.limits()),
                 section: draft.written,
                 settings: draft.settings,
+                error_pages: draft.error_pages,
                 ..Plan::default()
             };
             for DraftTool { tool, set_by, .. } in draft.tools.into_iter().filter(|tool| tool.on) {

@@ -41,7 +41,6 @@ pub struct App {
     code: Vec<(String, Change)>,
     configuration: Vec<Source>,
     server: ServerSettings,
-    error_pages: ErrorPages,
     on_start: Vec<StartFunction>,
     on_stop: Vec<StopFunction>,
 }
@@ -60,7 +59,6 @@ impl App {
             code: vec![("/".to_owned(), Change::Default(Arc::new(TrailingSlash::default())))],
             configuration: Vec::new(),
             server: ServerSettings::default(),
-            error_pages: ErrorPages::default(),
             on_start: Vec::new(),
             on_stop: Vec::new(),
         }
@@ -105,26 +103,49 @@ impl App {
         self
     }
 
-    /// The page for answers with this error status, whoever answers: router, parser, tool, handler, panic.
+    /// The page for answers with this error status, whoever answers: router, parser, tool, handler, panic. For a part of the site,
+    /// a template or a file: [`error_pages`](Self::error_pages).
     ///
     /// Should the page itself fail, the built-in one takes its place. While the server is overloaded it answers without any page.
-    pub fn error_page<F, R>(mut self, status: StatusCode, page: F) -> Self
+    pub fn error_page<F, R>(self, status: StatusCode, page: F) -> Self
     where
         F: Fn(&ErrorPage<'_>) -> R + Send + Sync + 'static,
         R: IntoResponse,
     {
-        self.error_pages.set(status, page);
-        self
+        let page = Arc::new(page);
+        self.error_pages("/", move |pages| {
+            let page = page.clone();
+            pages.set(status, move |error| page(error));
+        })
     }
 
     /// The page for every error status that has no page of its own.
-    pub fn default_error_page<F, R>(mut self, page: F) -> Self
+    pub fn default_error_page<F, R>(self, page: F) -> Self
     where
         F: Fn(&ErrorPage<'_>) -> R + Send + Sync + 'static,
         R: IntoResponse,
     {
-        self.error_pages.set_default(page);
-        self
+        let page = Arc::new(page);
+        self.error_pages("/", move |pages| {
+            let page = page.clone();
+            pages.set_default(move |error| page(error));
+        })
+    }
+
+    /// Sets error pages for `path` and everything below it: functions, templates or files. See [`ErrorPages`].
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// let app = App::new(Tree::new())
+    ///     .error_pages("/", |pages| pages.template(StatusCode::NOT_FOUND, "<h1>Nothing at this address</h1>"))
+    ///     .error_pages("/shop", |pages| pages.template(StatusCode::NOT_FOUND, "<h1>Sold out</h1><p>{request_id}"));
+    /// let client = Client::in_process(app);
+    /// client.get("/x").send().assert_status(404).assert_text("<h1>Nothing at this address</h1>");
+    /// client.get("/shop/x").send().assert_contains("Sold out");
+    /// ```
+    pub fn error_pages(self, path: &str, change: impl Fn(&mut ErrorPages) + Send + Sync + 'static) -> Self {
+        self.change(path, Change::ErrorPages(Box::new(change)))
     }
 
     /// Does something once the server listens, with its address. An error stops the start.
@@ -222,7 +243,7 @@ impl App {
         }
         log_effective(&merged);
         let Merged { sections, plans, background, .. } = merged;
-        Ok(Application::new(self.root.clone(), sections, plans, std::mem::take(&mut self.error_pages), background))
+        Ok(Application::new(self.root.clone(), sections, plans, background))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Response;
 use super::body_reader::NotUtf8;
+use super::problem::ProblemMembers;
 use crate::http::{MultipartError, Refusal};
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
@@ -142,6 +143,8 @@ impl std::fmt::Debug for Error {
 }
 
 /// An answer with an error status, as CherryPy's `HTTPError`.
+///
+/// For clients that are programs, [`Problem`](super::Problem) says more about it.
 #[derive(Debug)]
 pub struct HttpError {
     /// The status, 400 to 599.
@@ -150,12 +153,14 @@ pub struct HttpError {
     pub message: String,
     /// Fields that belong to the answer, as `Allow` or `Retry-After`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What a [`Problem`](super::Problem) says beside them.
+    pub(crate) problem: Option<Box<ProblemMembers>>,
 }
 
 impl HttpError {
     /// An error with this status and message.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), headers: Vec::new() }
+        Self { status, message: message.into(), headers: Vec::new(), problem: None }
     }
 
     /// The same with one more field.

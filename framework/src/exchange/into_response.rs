@@ -20,6 +20,7 @@ use std::borrow::Cow;
 /// | `StatusCode` | no content; from 400 on the error page of that status |
 /// | `(StatusCode, T)`, `([(HeaderName, &str); N], T)`, `(StatusCode, [(HeaderName, &str); N], T)` | `T` with this status, these fields |
 /// | `Redirect` | elsewhere |
+/// | `Problem` | an error as problem details |
 /// | `Option<T>` | `T`, or 404 |
 /// | `Result<T, E>` | `T`, or the error for the error funnel |
 /// | `Response` | itself, laid over what is there |

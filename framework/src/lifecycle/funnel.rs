@@ -14,7 +14,7 @@
 use super::error_page::usual_message;
 use super::guarded::guarded;
 use super::hook::run_point;
-use super::{ErrorPage, ErrorPages, HookPoint, Plan};
+use super::{ErrorPage, HookPoint, Plan};
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError, IntoResponse, Redirect, Response};
 use crate::logs;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -22,7 +22,6 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 /// The funnel for one request.
 pub(super) struct Funnel<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) pages: &'a ErrorPages,
 }
 
 impl Funnel<'_> {
@@ -76,7 +75,7 @@ impl Funnel<'_> {
         logs::answered_with_error(exchange, &error);
         forget_content(&mut exchange.response);
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
-        let message = if error.message.is_empty() { usual_message(error.status) } else { &error.message };
+        let message = if error.message.is_empty() { usual_message(error.status) } else { &*error.message };
         let page = ErrorPage {
             status: error.status,
             message,
@@ -84,19 +83,22 @@ impl Funnel<'_> {
             details,
             request: &exchange.request,
             values: &exchange.values,
+            error: &error,
+            wanted: self.plan.settings.errors,
         };
         // A page of its own is written into a fresh response, so that half of a failed one leaves nothing behind.
         let mut response = Response::new();
         response.set_status(error.status);
-        let own = self.pages.find(error.status).map(|own| guarded(|| own(&page, &mut response)));
+        let own = self.plan.error_pages.find(error.status).map(|own| guarded(|| own.write(&page, &mut response)));
         let failure = match own {
-            Some(Ok(())) => None,
+            Some(Ok(true)) => None,
             Some(Err(failure)) => match failure.into_kind() {
                 // An error page may send the client elsewhere, to a login form for example.
                 ErrorKind::Redirect(redirect) => redirect.into_response(&mut response).err(),
+                ErrorKind::Answer(answer) => answer.into_response(&mut response).err(),
                 kind => Some(kind.into()),
             },
-            None => {
+            Some(Ok(false)) | None => {
                 page.write_built_in(&mut response);
                 None
             }
@@ -114,11 +116,17 @@ impl Funnel<'_> {
         for (name, value) in error.headers {
             response.add_header(name, value);
         }
-        set_default(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set_default(response, header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // The page tells the number of this request: nobody else should get it from a cache.
-        set_default(response, header::CACHE_CONTROL, "no-store");
+        set_default(response, header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::try_from(exchange.request.id().to_string()) {
+            set_default(response, REQUEST_ID, id);
+        }
     }
 }
+
+/// Where programs find the number of the request; on error pages only, since there is nothing to look up about the others.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer while the server is overloaded: ready-made, so that it costs next to nothing and cannot wait.
 pub(super) fn write_overloaded(response: &mut Response) {
@@ -173,8 +181,8 @@ fn write_redirect(redirect: Redirect, exchange: &mut Exchange) -> Result<(), Err
     Ok(())
 }
 
-fn set_default(response: &mut Response, name: HeaderName, value: &'static str) {
+fn set_default(response: &mut Response, name: HeaderName, value: HeaderValue) {
     if response.header(&name).is_none() {
-        response.add_header(name, HeaderValue::from_static(value));
+        response.add_header(name, value);
     }
 }

@@ -10,6 +10,8 @@ mod admission;
 mod background;
 mod conditions;
 mod error_page;
+mod error_pages;
+mod error_template;
 mod funnel;
 mod guarded;
 mod hook;
@@ -21,7 +23,8 @@ mod tool;
 
 pub use admission::{Admission, Admit, Wait};
 pub use background::BackgroundJob;
-pub use error_page::{ErrorPage, ErrorPages};
+pub use error_page::{ErrorForm, ErrorPage};
+pub use error_pages::ErrorPages;
 pub(crate) use guarded::guarded;
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub use plan::{PathSettings, Plan};

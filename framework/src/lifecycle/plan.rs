@@ -1,6 +1,6 @@
 //! The plan: everything that was decided at start about one path section.
 
-use super::{Admit, Hook, HookPoint, Hooks};
+use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
 use crate::exchange::{Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Plan {
     /// How many of them are asked before the body.
     pub(crate) early_admissions: usize,
     pub(crate) settings: PathSettings,
+    /// The application's error pages here, those of the sections above included.
+    pub(crate) error_pages: ErrorPages,
     /// The limits among the settings, each with the section that set it.
     pub(crate) limits: Arc<Limits>,
 }
@@ -96,6 +98,8 @@ pub struct PathSettings {
     pub body_memory: u64,
     /// `show_tracebacks`: error pages tell the cause (default off; for development only).
     pub show_tracebacks: bool,
+    /// `errors`: the form of the built-in error page (default [`Auto`](ErrorForm::Auto): as the client accepts).
+    pub errors: ErrorForm,
     /// `strict_params`: unknown query and form fields are refused (default off).
     pub strict_params: bool,
 }
@@ -109,6 +113,7 @@ impl Default for PathSettings {
             max_parts: MAX_PARTS,
             body_memory: 256 << 10,
             show_tracebacks: false,
+            errors: ErrorForm::Auto,
             strict_params: false,
         }
     }

@@ -35,7 +35,7 @@ use super::conditions;
 use super::funnel::{Funnel, adopt, write_overloaded};
 use super::guarded::{guarded, watch_panics};
 use super::hook::run_point;
-use super::{Admission, BackgroundJob, ErrorPages, Flow, HookPoint, Plan, Sections, Wait};
+use super::{Admission, BackgroundJob, Flow, HookPoint, Plan, Sections, Wait};
 use crate::exchange::{
     BodyUse, Error, ErrorKind, Exchange, HttpError, Limit, Limits, ResponseBody, Stage, Stream, check_parameters,
 };
@@ -57,7 +57,6 @@ pub struct Application {
     /// Which plan a path gets.
     sections: Sections,
     plans: Vec<Plan>,
-    error_pages: ErrorPages,
     background: Vec<BackgroundJob>,
 }
 
@@ -71,12 +70,11 @@ impl Application {
         root: Arc<dyn Publish>,
         sections: Sections,
         plans: Vec<Plan>,
-        error_pages: ErrorPages,
         background: Vec<BackgroundJob>,
     ) -> Self {
         watch_panics();
         let shape = root.describe();
-        Self { root: Root { node: root, shape }, sections, plans, error_pages, background }
+        Self { root: Root { node: root, shape }, sections, plans, background }
     }
 
     /// The plans, one for each path section, the root's first.
@@ -96,7 +94,7 @@ impl Application {
     }
 
     fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
-        Funnel { plan: self.plan(exchange), pages: &self.error_pages }
+        Funnel { plan: self.plan(exchange) }
     }
 
     /// Everything before the body: routing, the plan, the first three hook points.

@@ -6,7 +6,7 @@
 use super::*;
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError, Redirect, Request, Stream};
 use crate::http::HeadLimits;
-use crate::lifecycle::{Application, ErrorPages, HookPoint, Hooks, Plan, Sections, Tool};
+use crate::lifecycle::{Application, HookPoint, Hooks, Plan, Sections, Tool};
 use crate::testing::{Client, TestResponse};
 use crate::{StatusCode, handlers};
 use parking_lot::Mutex;
@@ -78,8 +78,7 @@ impl Site {
             "get" => Ok(session.get("value").unwrap_or_default()),
             name => page(name, session),
         }));
-        let application =
-            Application::new(Arc::new(pages), Sections::default(), vec![plan], ErrorPages::default(), Vec::new());
+        let application = Application::new(Arc::new(pages), Sections::default(), vec![plan], Vec::new());
         Self { client: Client::of_service(Arc::new(application)), store, sessions }
     }
 
