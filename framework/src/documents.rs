@@ -29,3 +29,8 @@ documents! {
 documents! {
     compression: "docs/guide/compression.md";
 }
+
+#[cfg(feature = "templates")]
+documents! {
+    templates: "docs/guide/templates.md";
+}

@@ -121,6 +121,7 @@
 //! | [`StaticDir`], [`StaticFile`] | files, with conditions, ranges and a cache of small ones |
 //! | [`Caching`] | keeps responses; of many requests for the same page one runs the handler |
 //! | `tools::Gzip` | compressed responses, streams too; needs the cargo feature `gzip` |
+//! | `tools::Templates` | pages in Jinja's language that share the handler's session; needs the cargo feature `templates` |
 //! | [`TrailingSlash`](tools::TrailingSlash) | one address for each page; on everywhere |
 //!
 //! # Tools of your own

@@ -237,6 +237,9 @@ impl IntoResponse for Response {
         }
         response.set_status(self.status());
         response.set_body(self.take_body());
+        if let Some(deferred) = self.take_deferred() {
+            response.defer(|exchange| deferred.make(exchange));
+        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
-use super::ResponseBody;
+use super::{Error, Exchange, ResponseBody};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// What the client will be answered.
@@ -12,6 +12,7 @@ pub struct Response {
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: ResponseBody,
     spare: Vec<u8>,
+    deferred: Option<Deferred>,
 }
 
 impl Response {
@@ -102,6 +103,42 @@ impl Response {
         self
     }
 
+    /// Lets `make` write the response when the handler has returned, with the whole exchange at hand: for values that handlers return and
+    /// that need more than themselves, as a template that shows the session.
+    ///
+    /// It runs once, before the hooks at `before_finalize`, so whatever the handler held is still held. What was deferred before is
+    /// forgotten, and so it is when an error takes the response's place.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// /// Says what was asked for.
+    /// struct Echo;
+    ///
+    /// impl IntoResponse for Echo {
+    ///     fn into_response(self, response: &mut Response) -> kirsch::Result {
+    ///         response.defer(|exchange| {
+    ///             let path = exchange.request.path().to_owned();
+    ///             exchange.response.default_content_type("text/plain; charset=utf-8").set_body(path);
+    ///             Ok(())
+    ///         });
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Tree::new().default(|_| Echo)));
+    /// client.get("/a/b").send().assert_text("/a/b");
+    /// ```
+    pub fn defer(&mut self, make: impl FnOnce(&mut Exchange) -> Result<(), Error> + Send + 'static) -> &mut Self {
+        self.deferred = Some(Deferred(Box::new(make)));
+        self
+    }
+
+    /// Takes out what [`defer`](Self::defer) left.
+    pub(crate) fn take_deferred(&mut self) -> Option<Deferred> {
+        self.deferred.take()
+    }
+
     /// Makes this a 304: the content goes, and the fields that describe it. What a cache needs to go on using its copy stays
     /// (`ETag`, `Last-Modified`, `Cache-Control`, `Vary`). See [`Request::precondition`](super::Request::precondition).
     pub fn set_not_modified(&mut self) -> &mut Self {
@@ -129,6 +166,7 @@ impl Response {
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
         self.headers.clear();
+        self.deferred = None;
         self.recycle();
     }
 
@@ -141,5 +179,22 @@ impl Response {
         {
             self.spare = buffer;
         }
+    }
+}
+
+type Make = dyn FnOnce(&mut Exchange) -> Result<(), Error> + Send;
+
+/// A response that is still to be made.
+pub(crate) struct Deferred(Box<Make>);
+
+impl Deferred {
+    pub(crate) fn make(self, exchange: &mut Exchange) -> Result<(), Error> {
+        (self.0)(exchange)
+    }
+}
+
+impl std::fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deferred")
     }
 }

@@ -109,6 +109,21 @@ impl Funnel<'_> {
             logs::error_in(exchange, "the error page", &failure);
         }
         adopt(&mut exchange.response, response);
+        if let Err(failure) = make_deferred(exchange) {
+            logs::error_in(exchange, "the error page", &failure);
+            forget_content(&mut exchange.response);
+            let mut built_in = Response::new();
+            ErrorPage {
+                status: error.status,
+                message,
+                request_id: exchange.request.id(),
+                details,
+                request: &exchange.request,
+                values: &exchange.values,
+            }
+            .write_built_in(&mut built_in);
+            adopt(&mut exchange.response, built_in);
+        }
         let response = &mut exchange.response;
         for (name, _) in &error.headers {
             response.remove_header(name);
@@ -136,6 +151,15 @@ pub(super) fn write_overloaded(response: &mut Response) {
     response.set_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.set_body("503 Service Unavailable\n\nThe server is busy at the moment. Please try again shortly.\n");
+}
+
+/// Makes the response that a handler or an error page has deferred, if it has.
+#[inline]
+pub(super) fn make_deferred(exchange: &mut Exchange) -> Result<(), Error> {
+    match exchange.response.take_deferred() {
+        None => Ok(()),
+        Some(deferred) => guarded(|| deferred.make(exchange)),
+    }
 }
 
 /// Puts `answer` in place of the response. Fields that were set before and that the answer does not name stay, cookies in any case.
@@ -169,6 +193,7 @@ fn forget_content(response: &mut Response) {
         response.remove_header(name);
     }
     drop(response.take_body());
+    drop(response.take_deferred());
 }
 
 fn write_redirect(redirect: Redirect, exchange: &mut Exchange) -> Result<(), Error> {

@@ -32,7 +32,7 @@
 //! begins again with the routing.
 
 use super::conditions;
-use super::funnel::{Funnel, adopt, write_overloaded};
+use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
 use super::guarded::{guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, Flow, HookPoint, Plan, Sections, Wait};
@@ -298,7 +298,7 @@ impl Application {
         let funnel = self.funnel(exchange);
         exchange.course.parked = None;
         exchange.course.pending = None;
-        if let Err(error) = result {
+        if let Err(error) = result.and_then(|()| make_deferred(exchange)) {
             funnel.settle(exchange, error);
         }
         self.before_finalize(exchange);
@@ -331,6 +331,10 @@ impl Application {
 
     /// Last checks of the response; from here on it is only sent.
     fn finalize(&self, exchange: &mut Exchange) {
+        // An answer of a late hook may be deferred, too.
+        if let Err(error) = make_deferred(exchange) {
+            self.funnel(exchange).settle(exchange, error);
+        }
         let status = exchange.response.status();
         if !(200..600).contains(&status.as_u16()) {
             let problem = format!("{status} cannot be the status of a response: it must be 200 to 599");

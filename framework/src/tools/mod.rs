@@ -5,10 +5,14 @@ mod caching;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod static_files;
+#[cfg(feature = "templates")]
+mod templates;
 mod trailing_slash;
 
 pub use caching::{Caching, CachingStatistics};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 pub use static_files::{File, StaticDir, StaticFile, Symlinks, serve_download, serve_file};
+#[cfg(feature = "templates")]
+pub use templates::{Templates, View};
 pub use trailing_slash::TrailingSlash;

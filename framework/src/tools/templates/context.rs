@@ -1,0 +1,119 @@
+//! What a template sees besides its data: `session`, `request`, `login`.
+//!
+//! The engine wants values that live on their own and may go to any thread; a session belongs to its exchange. So the session is lent: taken
+//! out of the exchange while the template is rendered, and put back afterwards. A value that a template has passed on to some place outside
+//! finds nothing there later.
+
+use crate::exchange::{Exchange, Login};
+use crate::sessions::Session;
+use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value, from_args};
+use minijinja::{Error, ErrorKind, State};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Renders with the whole context and gives the session back to the exchange, whatever came of it.
+pub(super) fn with_context<R>(data: Value, exchange: &mut Exchange, render: impl FnOnce(Value) -> R) -> R {
+    let session = exchange.values.remove::<Session>().map(|session| Arc::new(LentSession(Mutex::new(Some(session)))));
+    let request = &exchange.request;
+    let seen_request = Value::from_pairs([
+        ("path", Value::from(request.path())),
+        ("method", Value::from(request.method().as_str())),
+        ("query", request.query().map_or(Value::UNDEFINED, Value::from)),
+        ("origin", Value::from(request.origin().to_string())),
+        ("id", Value::from(request.id().to_string())),
+    ]);
+    let context = Context {
+        data,
+        session: session.clone().map_or(Value::UNDEFINED, Value::from_dyn_object),
+        request: seen_request,
+        login: Login::of(exchange).map_or_else(|| Value::from(()), |login| Value::from(login.name())),
+    };
+    let result = render(Value::from_object(context));
+    if let Some(session) = session.and_then(|lent| lent.0.lock().take()) {
+        exchange.values.insert(session);
+    }
+    result
+}
+
+/// The names of a template: those of its data first.
+#[derive(Debug)]
+struct Context {
+    data: Value,
+    session: Value,
+    request: Value,
+    login: Value,
+}
+
+impl Object for Context {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let own = self.data.get_item(key).ok().filter(|value| !value.is_undefined());
+        own.or_else(|| match key.as_str()? {
+            "session" => Some(self.session.clone()),
+            "request" => Some(self.request.clone()),
+            "login" => Some(self.login.clone()),
+            _ => None,
+        })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let own = self.data.try_iter().map(Vec::from_iter).unwrap_or_default();
+        Enumerator::Values(own.into_iter().chain(["session", "request", "login"].map(Value::from)).collect())
+    }
+}
+
+/// The session while a template has it.
+struct LentSession(Mutex<Option<Session>>);
+
+impl LentSession {
+    fn ask<R>(&self, ask: impl FnOnce(&Session) -> R) -> Option<R> {
+        self.0.lock().as_ref().map(ask)
+    }
+}
+
+impl Object for LentSession {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        self.ask(|session| session.get::<serde_json::Value>(key))?.map(|value| Value::from(Serde(value)))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let keys = self.ask(Session::keys).unwrap_or_default();
+        Enumerator::Values(keys.into_iter().map(Value::from).collect())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, arguments: &[Value]) -> Result<Value, Error> {
+        match method {
+            "get" => {
+                let (key, default): (&str, Option<Value>) = from_args(arguments)?;
+                let value = self.get_value(&Value::from(key));
+                Ok(value.or(default).unwrap_or_else(|| Value::from(())))
+            }
+            "set" => {
+                let (key, value): (&str, Value) = from_args(arguments)?;
+                match self.ask(|session| session.try_set(key, &value)) {
+                    None | Some(Ok(())) => Ok(Value::from("")),
+                    Some(Err(error)) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
+                }
+            }
+            _ => Err(Error::new(
+                ErrorKind::UnknownMethod,
+                format!("the session has no method `{method}` in templates; there are `get` and `set`"),
+            )),
+        }
+    }
+}
+
+/// Nothing of the visitor's is shown in messages.
+impl std::fmt::Debug for LentSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the session")
+    }
+}

@@ -1,0 +1,21 @@
+//! Templates: pages written in Jinja's language, by the engine minijinja.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `tool` | [`Templates`], the tool: where templates come from, and the engine with all of them |
+//! | `view` | [`View`], what handlers return: a template's name and its data |
+//! | `context` | what a template sees besides its data: the session, the request, who is logged in |
+//!
+//! A view is rendered after its handler has returned, as part of the same request: the session that a template shows or changes is the
+//! very one that the handler had, with the lock that it had (A42). Rendering needs nothing but hooks, values and
+//! [`Response::defer`](crate::Response::defer).
+
+mod context;
+mod tool;
+mod view;
+
+pub use tool::Templates;
+pub use view::View;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! What views promise: one session for handler and template, escaping, errors that name their place.
+
+use super::{Templates, View};
+use crate::testing::Client;
+use crate::{App, Error, Session, Sessions, StatusCode, Tree, handlers};
+use serde_json::json;
+
+struct Pages;
+
+#[handlers]
+impl Pages {
+    #[expose]
+    fn handler_first(&self, session: &Session) -> View {
+        session.update("count", |count: &mut u64| *count += 1);
+        View::new("count.html", ())
+    }
+
+    #[expose]
+    fn template_first(&self) -> View {
+        View::new("count.html", ())
+    }
+
+    #[expose]
+    fn twice(&self, session: &Session) -> crate::Result<View> {
+        session.acquire_lock()?;
+        Ok(View::new("outer.html", json!({"name": "outer"})))
+    }
+
+    #[expose]
+    fn released(&self, session: &Session) -> View {
+        session.release_lock();
+        View::new("count.html", ())
+    }
+
+    #[expose]
+    fn typo(&self) -> (StatusCode, View) {
+        (StatusCode::CREATED, View::new("typo.html", json!({"name": "x"})))
+    }
+
+    #[expose]
+    fn missing(&self) -> View {
+        View::new("nowhere.html", ())
+    }
+
+    #[expose]
+    fn shown(&self, name: &str) -> View {
+        View::new("shown.html", json!({"name": name}))
+    }
+
+    #[expose]
+    fn own_session(&self) -> View {
+        View::new("own.txt", json!({"session": "mine"}))
+    }
+}
+
+fn templates() -> Templates {
+    Templates::embedded([
+        ("count.html", "{{ session.set('count', session.get('count', 0) + 1) }}{{ session.count }}"),
+        ("outer.html", "{% include 'count.html' %} {{ name }} {{ 'count' in session }}"),
+        ("typo.html", "<p>\n{{ nmae }}"),
+        ("shown.html", "{{ name }} {{ request.path }} {{ login or 'nobody' }}"),
+        ("own.txt", "{{ session }} {{ request.method }}"),
+        ("error.html", "{{ status }} for {{ request.path }}"),
+    ])
+}
+
+fn client(app: App) -> Client {
+    Client::in_process(app.tool("/", templates()).tool("/", Sessions::in_memory()))
+}
+
+#[test]
+fn a42_handler_and_template_use_one_session_whoever_opens_it_first() {
+    let client = client(App::new(Pages));
+    for (path, expected) in
+        [("/handler_first", "2"), ("/template_first", "3"), ("/twice", "4 outer True"), ("/handler_first", "6")]
+    {
+        client.get(path).send().assert_status(200).assert_text(expected);
+    }
+}
+
+#[test]
+fn what_a_template_sets_needs_the_lock_as_in_a_handler() {
+    let client = client(App::new(Pages).settings("/", |settings| settings.show_tracebacks = true));
+    client.get("/handler_first").send().assert_text("2");
+    let response = client.get("/released").send();
+    response.assert_status(500).assert_contains("the session is not locked any more").assert_contains("count.html:1");
+    client.get("/template_first").send().assert_text("3");
+}
+
+#[test]
+fn an_undefined_name_is_an_error_with_template_and_line() {
+    let client = client(App::new(Pages).settings("/", |settings| settings.show_tracebacks = true));
+    client.get("/typo").send().assert_status(500).assert_contains("typo.html:2");
+    client.get("/missing").send().assert_status(500).assert_contains("nowhere.html");
+}
+
+#[test]
+fn what_is_shown_is_escaped_and_names_are_there() {
+    let client = client(App::new(Pages));
+    client.get("/shown?name=<script>").send().assert_text("&lt;script&gt; &#x2f;shown nobody");
+    client
+        .get("/own_session")
+        .send()
+        .assert_text("mine GET")
+        .assert_header("content-type", "text/plain; charset=utf-8");
+}
+
+#[test]
+fn an_error_page_may_be_a_view_and_one_that_fails_is_replaced() {
+    let app = || App::new(Pages);
+    let good = app()
+        .error_page(StatusCode::NOT_FOUND, |page| View::new("error.html", json!({"status": page.status.as_u16()})));
+    client(good).get("/x").send().assert_status(404).assert_text("404 for &#x2f;x");
+    let bad = app().error_page(StatusCode::NOT_FOUND, |_| View::new("typo.html", ()));
+    client(bad).get("/x").send().assert_status(404).assert_contains("There is no page at this address");
+}
+
+#[test]
+fn a_view_without_the_tool_says_what_to_add() {
+    let app = App::new(Tree::new().index(|_| View::new("a.html", ())))
+        .settings("/", |settings| settings.show_tracebacks = true);
+    Client::in_process(app).get("/").send().assert_status(500).assert_contains("add .tool(");
+}
+
+#[test]
+fn a_template_that_cannot_be_parsed_stops_the_start() {
+    let problem = |templates| App::new(Tree::new()).tool("/", templates).build().unwrap_err().to_string();
+    let spoiled = problem(Templates::embedded([("a.html", "ok"), ("b.html", "\n{% if %}")]));
+    assert!(spoiled.contains("b.html:2"), "{spoiled}");
+    let nowhere = problem(Templates::new("/nowhere/at/all"));
+    assert!(nowhere.contains("does the folder exist?"), "{nowhere}");
+}
+
+#[test]
+fn a_changed_template_is_read_again_while_developing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page.html");
+    std::fs::write(&path, "one").unwrap();
+    let app = || App::new(Tree::new().index(|_| View::new("page.html", ())));
+    let developing = Client::in_process(app().tool("/", Templates::new(folder.path()).reload(true)));
+    let serving = Client::in_process(app().tool("/", Templates::new(folder.path()).reload(false)));
+    developing.get("/").send().assert_text("one");
+    std::fs::write(&path, "another").unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    developing.get("/").send().assert_text("another");
+    serving.get("/").send().assert_text("one");
+}
+
+#[test]
+fn a_template_that_fails_rolls_the_session_back() {
+    struct Failing;
+    #[handlers]
+    impl Failing {
+        #[expose]
+        fn index(&self, session: &Session) -> Result<View, Error> {
+            session.set("count", 7);
+            Ok(View::new("typo.html", ()))
+        }
+        #[expose]
+        fn count(&self) -> View {
+            View::new("count.html", ())
+        }
+    }
+    let client = client(App::new(Failing));
+    client.get("/count").send().assert_text("1");
+    client.get("/").send().assert_status(500);
+    client.get("/count").send().assert_text("2");
+}

@@ -1,0 +1,209 @@
+//! The tool: where templates come from, and the engine that has read all of them.
+//!
+//! All templates are read at start: one that cannot be parsed stops the start with its name and line. While developing they are read
+//! again when they change, without a restart.
+
+use super::context::with_context;
+use crate::exchange::{Error, Exchange};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use minijinja::{Environment, UndefinedBehavior, Value, path_loader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+type Customise = dyn Fn(&mut Environment<'static>) + Send + Sync;
+
+/// Lets handlers return a [`View`](super::View) on a path and below it.
+///
+/// ```no_run
+/// use kirsch::{prelude::*, tools::Templates};
+///
+/// # struct Site;
+/// # #[handlers] impl Site {}
+/// # fn main() -> kirsch::Result {
+/// App::new(Site)
+///     .tool("/", Templates::new("templates").environment(|environment| {
+///         environment.add_filter("euro", |cents: i64| format!("{}.{:02} €", cents / 100, cents % 100));
+///     }))
+///     .serve("127.0.0.1:8080")
+/// # }
+/// ```
+///
+/// What goes into `.html` and `.xml` templates is escaped. Templates that include or extend others name them from the folder on.
+///
+/// Settings: `folder`, where the templates are; `reload`, whether changed templates are read again (default: only in programs that were
+/// built without optimisation, `cargo run`).
+#[derive(Clone)]
+pub struct Templates {
+    source: Source,
+    reload: bool,
+    customise: Vec<Arc<Customise>>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Folder(PathBuf),
+    Embedded(Arc<[(String, String)]>),
+}
+
+impl Templates {
+    /// The templates in `folder`, relative to the working directory, and in the folders below it.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self::from_source(Source::Folder(folder.into()))
+    }
+
+    /// Templates that are part of the program, as names and texts: `[("page.html", include_str!("page.html"))]`.
+    #[must_use]
+    pub fn embedded<N: Into<String>, T: Into<String>>(templates: impl IntoIterator<Item = (N, T)>) -> Self {
+        let templates = templates.into_iter().map(|(name, text)| (name.into(), text.into()));
+        Self::from_source(Source::Embedded(templates.collect()))
+    }
+
+    /// Whether changed templates are read again (`reload`).
+    #[must_use]
+    pub fn reload(mut self, reload: bool) -> Self {
+        self.reload = reload;
+        self
+    }
+
+    /// Changes the engine: filters, functions, globals, another syntax. May be called several times.
+    #[must_use]
+    pub fn environment(mut self, change: impl Fn(&mut Environment<'static>) + Send + Sync + 'static) -> Self {
+        self.customise.push(Arc::new(change));
+        self
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self { source, reload: cfg!(debug_assertions), customise: Vec::new() }
+    }
+
+    /// An engine that has read every template.
+    fn engine(&self) -> Result<Engine, SettingError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.set_auto_reload(self.reload);
+        environment.set_debug(self.reload);
+        self.customise.iter().for_each(|change| change(&mut environment));
+        match &self.source {
+            Source::Folder(folder) => {
+                environment.set_loader(path_loader(folder));
+                for name in names_below(folder)? {
+                    environment.get_template(&name).map_err(|error| spoiled(&error))?;
+                }
+            }
+            Source::Embedded(templates) => {
+                for (name, text) in &**templates {
+                    let added = environment.add_template_owned(name.clone(), text.clone());
+                    added.map_err(|error| spoiled(&error))?;
+                }
+            }
+        }
+        Ok(Engine { environment })
+    }
+}
+
+impl Tool for Templates {
+    fn name(&self) -> &'static str {
+        "templates"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let engine = match self.engine() {
+            Ok(engine) => Arc::new(engine),
+            Err(error) => return hooks.refuse(error),
+        };
+        let lend = move |exchange: &mut Exchange| {
+            exchange.values.insert(Arc::clone(&engine));
+        };
+        // Before all that may answer with a view.
+        hooks.at(HookPoint::OnStartResource, lend).priority(0);
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut reader = SettingReader::new(settings);
+        let mut folder = String::new();
+        reader.text("folder", &mut folder)?;
+        reader.flag("reload", &mut tool.reload)?;
+        reader.finish()?;
+        if !folder.is_empty() {
+            tool.source = Source::Folder(folder.into());
+        }
+        Ok(Box::new(tool))
+    }
+}
+
+impl std::fmt::Debug for Templates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Templates").field("source", &self.source).field("reload", &self.reload).finish_non_exhaustive()
+    }
+}
+
+/// The engine of one section.
+pub(super) struct Engine {
+    environment: Environment<'static>,
+}
+
+impl Engine {
+    pub(super) fn render(&self, name: &str, data: Value, exchange: &mut Exchange) -> Result<String, Error> {
+        let template = self.environment.get_template(name).map_err(|cause| failed(name, cause))?;
+        let rendered = with_context(data, exchange, |context| template.render(context));
+        rendered.map_err(|cause| failed(name, cause).into())
+    }
+}
+
+/// A template could not be rendered.
+#[derive(Debug)]
+struct RenderError {
+    name: String,
+    cause: minijinja::Error,
+}
+
+fn failed(name: &str, cause: minijinja::Error) -> RenderError {
+    RenderError { name: name.to_owned(), cause }
+}
+
+/// The engine's own words name template and line.
+impl std::fmt::Display for RenderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the template {:?} could not be rendered: {}", self.name, self.cause)
+    }
+}
+
+impl std::error::Error for RenderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.cause)
+    }
+}
+
+fn spoiled(error: &minijinja::Error) -> SettingError {
+    SettingError::new("folder", format!("has a template that cannot be read: {error}"))
+}
+
+/// The names of all templates, in no order. Hidden files and what is no text are not templates.
+fn names_below(folder: &Path) -> Result<Vec<String>, SettingError> {
+    let (mut names, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(below) = folders.pop() {
+        let place = folder.join(&below);
+        let refused = |error| {
+            SettingError::new(
+                "folder",
+                format!("cannot be read at {}: {error}; does the folder exist?", place.display()),
+            )
+        };
+        for entry in place.read_dir().map_err(refused)? {
+            let entry = entry.map_err(refused)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let path = below.join(&name);
+            if name.starts_with('.') {
+                continue;
+            }
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else if std::fs::read_to_string(entry.path()).is_ok() {
+                names.extend(path.to_str().map(str::to_owned));
+            }
+        }
+    }
+    Ok(names)
+}
