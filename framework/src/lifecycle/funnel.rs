@@ -70,22 +70,26 @@ impl Funnel<'_> {
         }
     }
 
+    /// What the page is made from.
+    fn page<'p>(&self, exchange: &'p Exchange, error: &'p HttpError, details: Option<&'p str>) -> ErrorPage<'p> {
+        ErrorPage {
+            status: error.status,
+            message: if error.message.is_empty() { usual_message(error.status) } else { &error.message },
+            request_id: exchange.request.id(),
+            details,
+            request: &exchange.request,
+            values: &exchange.values,
+            error,
+            wanted: self.plan.settings.errors,
+        }
+    }
+
     /// Writes the error page, the application's own if there is one.
     pub(super) fn error_page(&self, exchange: &mut Exchange, error: HttpError, details: Option<&str>) {
         logs::answered_with_error(exchange, &error);
         forget_content(&mut exchange.response);
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
-        let message = if error.message.is_empty() { usual_message(error.status) } else { &*error.message };
-        let page = ErrorPage {
-            status: error.status,
-            message,
-            request_id: exchange.request.id(),
-            details,
-            request: &exchange.request,
-            values: &exchange.values,
-            error: &error,
-            wanted: self.plan.settings.errors,
-        };
+        let page = self.page(exchange, &error, details);
         // A page of its own is written into a fresh response, so that half of a failed one leaves nothing behind.
         let mut response = Response::new();
         response.set_status(error.status);
@@ -112,16 +116,7 @@ impl Funnel<'_> {
         if let Err(failure) = make_deferred(exchange) {
             logs::error_in(exchange, "the error page", &failure);
             forget_content(&mut exchange.response);
-            let mut built_in = Response::new();
-            ErrorPage {
-                status: error.status,
-                message,
-                request_id: exchange.request.id(),
-                details,
-                request: &exchange.request,
-                values: &exchange.values,
-            }
-            .write_built_in(&mut built_in);
+            let built_in = self.page(exchange, &error, details).built_in();
             adopt(&mut exchange.response, built_in);
         }
         let response = &mut exchange.response;
