@@ -5,8 +5,10 @@
 
 pub mod chunks;
 pub mod command_line;
+pub mod components;
 pub mod page1_page2;
 pub mod quadruple;
+pub mod shared_session;
 pub mod song_counter;
 pub mod static_site;
 pub mod testbed;

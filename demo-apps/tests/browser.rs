@@ -55,6 +55,28 @@ fn the_pages_of_the_demos_work_in_a_browser() {
         (env!("CARGO_BIN_EXE_chunks"), "--pause=0", "/#/chunks", ["s: Chunk 0", "Chunk 9"]),
         (env!("CARGO_BIN_EXE_quadruple"), "--seconds=0", "/#5", ["4 × 5 = 20 after", "asked         1\n"]),
         (env!("CARGO_BIN_EXE_upload"), "--threads=2", "/", ["nothing yet", "<progress"]),
+        (
+            env!("CARGO_BIN_EXE_components"),
+            "--milliseconds=50",
+            "/#implicit",
+            ["at most 1 at the same time", "<rect class=\"waiting\""],
+        ),
+        // Six connections to a host: the other two parts are queued in the browser.
+        (
+            env!("CARGO_BIN_EXE_components"),
+            "--milliseconds=500",
+            "/#view",
+            ["at most 6 at the same time", "<rect class=\"queued\""],
+        ),
+        (env!("CARGO_BIN_EXE_components"), "--milliseconds=500", "/#forget", ["at most 6 ", "<rect class=\"running\""]),
+        (env!("CARGO_BIN_EXE_components"), "--milliseconds=500", "/#lazy", ["at most 6 ", "<rect class=\"running\""]),
+        (
+            env!("CARGO_BIN_EXE_components"),
+            "--milliseconds=500",
+            "/#database",
+            ["at most 6 ", "<rect class=\"running\""],
+        ),
+        (env!("CARGO_BIN_EXE_shared-session"), "--threads=2", "/everybody", ["part 3", "has seen 1 of"]),
         (env!("CARGO_BIN_EXE_static-site"), "--threads=2", "/assets/", [">cherry.svg</a>", ">site.css</a>"]),
     ] {
         let (_program, address) = start(path, &[arguments]);

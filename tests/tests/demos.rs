@@ -1,9 +1,10 @@
 //! The demo applications do what the README says of them.
 
-use demo_apps::{chunks, page1_page2, quadruple, song_counter, testbed, upload};
+use demo_apps::{chunks, components, page1_page2, quadruple, shared_session, song_counter, testbed, upload};
 use integration_tests::both;
 use kirsch::{
     Method,
+    sessions::MemoryStore,
     testing::{Client, FormData},
 };
 use std::{
@@ -227,7 +228,14 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 
 #[test]
 fn every_page_fits_narrow_windows_and_dark_mode_and_has_an_icon() {
-    for app in [page1_page2(), chunks(), upload::app(None), quadruple::app(Duration::ZERO)] {
+    for app in [
+        page1_page2(),
+        chunks(),
+        upload::app(None),
+        quadruple::app(Duration::ZERO),
+        components(),
+        shared_session::app(),
+    ] {
         let page = Client::in_process(app).get("/").header("Accept", BROWSER).send();
         page.assert_status(200).assert_contains("width=device-width").assert_contains("color-scheme: light dark");
         // Without one, browsers ask for /favicon.ico and complain.
@@ -262,4 +270,58 @@ fn a_form_without_a_file_is_refused() {
             client.post("/receive").form_data(form).send().assert_status(400).assert_contains("no file was chosen");
         },
     );
+}
+
+// A42: with mod_python a page and its template that both opened the session waited for each other until the server gave up.
+#[test]
+fn a42_handler_template_and_its_parts_may_all_open_the_session() {
+    both(shared_session::app, |client| {
+        client.get("/").send().assert_contains("no session yet").assert_no_header("set-cookie");
+        for (path, who) in [
+            ("/handler-first", "<li>the handler</li>\n<li>the template</li>\n</ol>"),
+            ("/template-first", "<ol>\n<li>the template</li>\n</ol>"),
+            ("/everybody", "<li>the handler, again</li>\n<li>the template</li>\n<li>part 1</li>"),
+        ] {
+            client.get(path).send().assert_status(200).assert_contains(who);
+        }
+        client.get("/").send().assert_contains("has seen 3 of these pages");
+    });
+}
+
+fn components() -> kirsch::App {
+    components::app(Duration::from_millis(100), MemoryStore::new())
+}
+
+/// When four parts of a variant, asked for at once with one session, began and ended.
+fn parts(variant: &str) -> Vec<(f64, f64)> {
+    let client = Client::over_socket(components());
+    client.get("/").send().assert_status(200);
+    if variant == "database" {
+        client.get("/database/begin").send().assert_text("ready");
+    }
+    let cookies = ["session_id", "database_session"].map(|name| client.cookie(name).map(|id| format!("{name}={id}")));
+    let cookies = cookies.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    thread::scope(|scope| {
+        let asked = [1, 2, 3, 4].map(|number| {
+            let (client, cookies) = (client.new_browser(), &cookies);
+            scope.spawn(move || client.get(&format!("/{variant}/part/{number}")).header("Cookie", cookies).send())
+        });
+        let parts = asked.map(|part| part.join().expect("an answer").json::<serde_json::Value>());
+        parts.iter().map(|part| (part["began"].as_f64().unwrap(), part["ended"].as_f64().unwrap())).collect()
+    })
+}
+
+// A14, A19, A40: parts of one page, loaded at once, with one session.
+#[test]
+fn a14_parts_run_one_by_one_with_the_lock_and_side_by_side_without() {
+    for (variant, side_by_side) in
+        [("implicit", false), ("forget", true), ("view", true), ("lazy", true), ("database", true)]
+    {
+        let parts = parts(variant);
+        let overlap = parts
+            .iter()
+            .enumerate()
+            .any(|(index, one)| parts.iter().skip(index + 1).any(|other| one.0 < other.1 && other.0 < one.1));
+        assert_eq!(overlap, side_by_side, "{variant}: {parts:?}");
+    }
 }

@@ -1,0 +1,23 @@
+//! Run with `cargo run --release --bin components`, then open <http://127.0.0.1:8080/> in a browser.
+
+use demo_apps::{
+    command_line::{CommandLine, NumberOption},
+    components,
+};
+use kirsch::sessions::MemoryStore;
+use std::{process::ExitCode, time::Duration};
+
+const MILLISECONDS: NumberOption =
+    NumberOption { name: "--milliseconds", meaning: "how long a part takes", default: 3000, most: 86_400_000 };
+
+fn main() -> ExitCode {
+    let command_line = CommandLine {
+        program: "components",
+        about: "A page of eight parts that a browser loads at once, in five variants of using the session.",
+        numbers: &[MILLISECONDS],
+        folder: None,
+    };
+    demo_apps::run(&command_line, |options| {
+        components::app(Duration::from_millis(options.numbers[0]), MemoryStore::new())
+    })
+}
