@@ -117,11 +117,11 @@ fn an_error_page_that_panics_falls_back_to_the_built_in_one() {
 }
 
 fn json(answer: &TestResponse) -> serde_json::Value {
-    serde_json::from_str(answer.text()).unwrap()
+    serde_json::from_str(answer.text()).expect("JSON")
 }
 
 fn refusal(app: App) -> String {
-    app.build().map(drop).unwrap_err().to_string()
+    app.build().map(drop).expect_err("a wrong set-up").to_string()
 }
 
 // J5b: whoever asks for it gets problem details, and so does everybody where the path says so.
@@ -216,7 +216,7 @@ fn a_section_that_says_another_form_has_no_pages_of_another_form() {
 fn a_template_is_filled_in_and_escaped() {
     let app = || {
         pages().error_pages("/", |pages| {
-            pages.default_template("<style>p{a:b}</style>{status} {title}: {message} {{status}}")
+            pages.default_template("<style>p{a:b}</style>{status} {title}: {message} {{status}}");
         })
     };
     both(app, |client| {

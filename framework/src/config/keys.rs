@@ -177,6 +177,12 @@ pub(crate) const PATH_KEYS: &[Key<PathSettings>] = &[
         show: |settings| settings.show_tracebacks.to_string(),
     },
     Key {
+        name: "debug_page",
+        what: "errors show everything about the request to browsers on this machine; for development only",
+        set: |settings, value| put(&mut settings.debug_page, flag(value)),
+        show: |settings| settings.debug_page.to_string(),
+    },
+    Key {
         name: "errors",
         what: "the form of the built-in error pages: auto is as the client accepts; else html, json, problem or text",
         set: |settings, value| put(&mut settings.errors, error_form(value)),

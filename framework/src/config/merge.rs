@@ -307,6 +307,10 @@ impl Merged {
                 };
                 plan.add(&attached[index].1);
             }
+            if plan.settings.debug_page {
+                let settings = PATH_KEYS.iter().map(|key| (key.name, (key.show)(&plan.settings)));
+                plan.prepare_debug_page(settings.collect());
+            }
             merged.sections.insert(path.segments(), merged.plans.len());
             merged.plans.push(plan);
             merged.paths.push(path);

@@ -199,6 +199,7 @@ impl App {
         }
         let addresses = if in_file { vec![self.server.address] } else { resolved(&address)? };
         let application = self.assemble(&files)?;
+        warn_of_debug_pages(&application, &addresses);
         for key in SERVER_KEYS {
             log::debug!(target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));
         }
@@ -255,6 +256,19 @@ fn log_effective(merged: &Merged) {
         for key in PATH_KEYS {
             log::debug!(target: "kirsch::config", "[{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
         }
+    }
+}
+
+/// Says loudly that pages for developers are on.
+fn warn_of_debug_pages(application: &Application, addresses: &[SocketAddr]) {
+    let Some(plan) = application.plans().iter().find(|plan| plan.settings().debug_page) else { return };
+    let section = plan.section();
+    match addresses.iter().find(|address| !address.ip().is_loopback()) {
+        Some(address) => log::error!(
+            target: "kirsch::engine",
+            "`debug_page` is on at {section:?} while the server listens on {address}, which others can reach: switch it off. It is only shown to this machine"
+        ),
+        None => log::warn!(target: "kirsch::engine", "`debug_page` is on at {section:?}: for development only"),
     }
 }
 

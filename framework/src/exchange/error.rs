@@ -5,12 +5,20 @@ use super::body_reader::NotUtf8;
 use super::problem::ProblemMembers;
 use crate::http::{MultipartError, Refusal};
 use ::http::{HeaderName, HeaderValue, StatusCode};
+use std::panic::Location;
 
 /// Why a handler or a hook did not end in an ordinary response.
 ///
 /// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause. Only the
 /// `std::io::Error` of a request body that breaks a rule of HTTP, or a limit, is answered with the status of that rule.
-pub struct Error(Box<ErrorKind>);
+///
+/// The log also tells the [place](Self::place) of the `?`.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    place: Option<&'static Location<'static>>,
+}
 
 /// The kinds of [`Error`].
 #[derive(Debug)]
@@ -48,20 +56,36 @@ impl Error {
     }
 
     /// A failure that only its message describes: 500, the message in the log.
+    #[track_caller]
     pub fn unexpected(message: impl Into<String>) -> Self {
-        ErrorKind::Unexpected(message.into().into()).into()
+        Self::at(ErrorKind::Unexpected(message.into().into()), Location::caller())
     }
 
     /// What kind of error it is.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
-        &self.0
+        &self.0.kind
+    }
+
+    /// Where in the program a failure became this error: the place of the `?` in a function that returns [`kirsch::Result`](crate::Result), or of
+    /// [`unexpected`](Self::unexpected). Only for unexpected errors, and not when the framework has converted it, as for a handler that returns
+    /// `Result<_, std::io::Error>`.
+    ///
+    /// ```
+    /// fn read() -> kirsch::Result<String> {
+    ///     Ok(std::fs::read_to_string("/no/such/file")?)
+    /// }
+    /// assert!(read().unwrap_err().place().is_some_and(|place| place.line() > 0));
+    /// ```
+    #[must_use]
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.0.place
     }
 
     /// The kind, owned.
     #[must_use]
     pub fn into_kind(self) -> ErrorKind {
-        *self.0
+        self.0.kind
     }
 }
 
@@ -70,11 +94,30 @@ impl Error {
     pub(crate) fn is_clients_fault(&self) -> bool {
         matches!(self.kind(), ErrorKind::Http(error) if error.status.is_client_error())
     }
+
+    /// The path of an internal redirect, or the error that it is instead.
+    pub(crate) fn into_internal_redirect(self) -> Result<String, Self> {
+        match self.0.kind {
+            ErrorKind::InternalRedirect(path) => Ok(path),
+            _ => Err(self),
+        }
+    }
+
+    /// An error that knows its place, if that is in the program itself.
+    fn at(kind: ErrorKind, place: &'static Location<'static>) -> Self {
+        let is_ours = place.file().starts_with(self_path()) || place.file().starts_with("/rustc/");
+        Self(Box::new(Inner { kind, place: (!is_ours).then_some(place) }))
+    }
+}
+
+/// Where the files of this crate are, as places in it say.
+fn self_path() -> &'static str {
+    file!().strip_suffix("exchange/error.rs").unwrap_or(file!())
 }
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self(Box::new(kind))
+        Self(Box::new(Inner { kind, place: None }))
     }
 }
 
@@ -97,10 +140,11 @@ impl From<Response> for Error {
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    #[track_caller]
     fn from(error: E) -> Self {
         match clients_fault(&error) {
             Some(fault) => fault.into(),
-            None => ErrorKind::Unexpected(Box::new(error)).into(),
+            None => Self::at(ErrorKind::Unexpected(Box::new(error)), Location::caller()),
         }
     }
 }
@@ -125,7 +169,7 @@ fn clients_fault(error: &(dyn std::error::Error + 'static)) -> Option<HttpError>
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &*self.0 {
+        match self.kind() {
             ErrorKind::Http(error) => write!(f, "{}: {}", error.status, error.message),
             ErrorKind::Redirect(redirect) => write!(f, "{} to {}", redirect.status, redirect.location),
             ErrorKind::InternalRedirect(path) => write!(f, "internal redirect to {path}"),

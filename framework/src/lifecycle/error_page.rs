@@ -2,6 +2,7 @@
 //!
 //! The application's own pages are in `error_pages.rs`. When a page is made, and what becomes of a page that fails, is decided in `funnel.rs`.
 
+use super::debug_page::Report;
 use crate::exchange::{HttpError, Request, RequestId, Response, Values};
 use crate::http::best_media_type;
 use ::http::{HeaderValue, StatusCode, header};
@@ -26,6 +27,7 @@ pub struct ErrorPage<'a> {
     pub request: &'a Request,
     /// What tools keep for this request.
     pub values: &'a Values,
+    pub(super) report: Option<&'a Report>,
     pub(super) error: &'a HttpError,
     /// The setting `errors` of the path.
     pub(super) wanted: ErrorForm,
@@ -98,11 +100,18 @@ impl ErrorPage<'_> {
 
     pub(super) fn write_built_in(&self, response: &mut Response) {
         let form = self.form();
-        let content = match form {
-            ErrorForm::Html => self.html(),
-            ErrorForm::Json => self.json(),
-            ErrorForm::Problem => self.problem(),
-            ErrorForm::Text | ErrorForm::Auto => self.text(),
+        let content = match (form, self.report) {
+            (ErrorForm::Html, Some(report)) => {
+                // The page needs its own style and nothing else, whatever it shows.
+                let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+                response.set_header(header::CONTENT_SECURITY_POLICY, policy);
+                report.html(self)
+            }
+            (ErrorForm::Html, None) => self.html(),
+            (ErrorForm::Json, _) => self.json(),
+            (ErrorForm::Problem, _) => self.problem(),
+            (ErrorForm::Text | ErrorForm::Auto, Some(report)) => report.text(self),
+            (ErrorForm::Text | ErrorForm::Auto, None) => self.text(),
         };
         response.set_status(self.status);
         response.set_header(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));

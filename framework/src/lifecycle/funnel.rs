@@ -11,22 +11,29 @@
 //! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have set before the
 //! failure stay (CORS, security, cookies), except those that describe the content which is now gone.
 
+use super::debug_page::{self, Report};
 use super::error_page::usual_message;
 use super::guarded::guarded;
 use super::hook::run_point;
 use super::{ErrorPage, HookPoint, Plan};
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError, IntoResponse, Redirect, Response};
 use crate::logs;
+use crate::publish::NodeRef;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// The funnel for one request.
 pub(super) struct Funnel<'a> {
     pub(super) plan: &'a Plan,
+    /// The shape of the tree, for the debug page.
+    pub(super) root: &'a NodeRef,
 }
 
 impl Funnel<'_> {
     /// Makes the response that stands for `error`.
     pub(super) fn settle(&self, exchange: &mut Exchange, error: Error) {
+        if matches!(error.kind(), ErrorKind::Unexpected(_)) {
+            return self.unexpected(exchange, &error);
+        }
         match error.into_kind() {
             ErrorKind::Http(error) if !(error.status.is_client_error() || error.status.is_server_error()) => {
                 self.unexpected(
@@ -61,9 +68,8 @@ impl Funnel<'_> {
             }
         };
         if !answered {
-            let details = self.plan.settings.show_tracebacks.then(|| logs::causes(error));
-            let error = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, String::new());
-            self.error_page(exchange, error, details.as_deref());
+            let page = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+            self.error_page(exchange, page, Some(error));
         }
         if let Err(error) = run_point(self.plan.hooks(HookPoint::AfterErrorResponse), exchange) {
             logs::error_in(exchange, "after_error_response", &error);
@@ -71,7 +77,13 @@ impl Funnel<'_> {
     }
 
     /// What the page is made from.
-    fn page<'p>(&self, exchange: &'p Exchange, error: &'p HttpError, details: Option<&'p str>) -> ErrorPage<'p> {
+    fn page<'p>(
+        &self,
+        exchange: &'p Exchange,
+        error: &'p HttpError,
+        details: Option<&'p str>,
+        report: Option<&'p Report>,
+    ) -> ErrorPage<'p> {
         ErrorPage {
             status: error.status,
             message: if error.message.is_empty() { usual_message(error.status) } else { &error.message },
@@ -79,23 +91,45 @@ impl Funnel<'_> {
             details,
             request: &exchange.request,
             values: &exchange.values,
+            report,
             error,
             wanted: self.plan.settings.errors,
         }
     }
 
-    /// Writes the error page, the application's own if there is one.
-    pub(super) fn error_page(&self, exchange: &mut Exchange, error: HttpError, details: Option<&str>) {
+    /// What the debug page shows about an error with this status, where it is on and may be shown.
+    #[cold]
+    fn report(&self, exchange: &mut Exchange, status: StatusCode, cause: Option<&Error>) -> Option<Report> {
+        if !self.plan.settings.debug_page || !debug_page::is_shown_to(&exchange.request) {
+            return None;
+        }
+        match cause {
+            Some(error) => Some(Report::of_failure(self.plan, self.root, exchange, error)),
+            None if matches!(status.as_u16(), 404 | 405) && self.plan.error_pages.find(status).is_none() => {
+                Some(Report::of_routes(self.plan, self.root, exchange))
+            }
+            None => None,
+        }
+    }
+
+    /// Writes the error page, the application's own if there is one. `cause` is the unexpected error behind it.
+    pub(super) fn error_page(&self, exchange: &mut Exchange, error: HttpError, cause: Option<&Error>) {
         logs::answered_with_error(exchange, &error);
         forget_content(&mut exchange.response);
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
-        let page = self.page(exchange, &error, details);
+        let report = self.report(exchange, error.status, cause);
+        let tells_cause = self.plan.settings.show_tracebacks || report.is_some();
+        let details = cause.filter(|_| tells_cause).map(logs::causes);
+        let (details, report) = (details.as_deref(), report.as_ref());
+        let page = self.page(exchange, &error, details, report);
         // A page of its own is written into a fresh response, so that half of a failed one leaves nothing behind.
         let mut response = Response::new();
         response.set_status(error.status);
-        let own = self.plan.error_pages.find(error.status).map(|own| guarded(|| own.write(&page, &mut response)));
+        let own = self.plan.error_pages.find(error.status).filter(|_| report.is_none());
+        let own = own.map(|own| guarded(|| own.write(&page, &mut response)));
         let failure = match own {
             Some(Ok(true)) => None,
+            Some(Err(failure)) if matches!(failure.kind(), ErrorKind::Unexpected(_)) => Some(failure),
             Some(Err(failure)) => match failure.into_kind() {
                 // An error page may send the client elsewhere, to a login form for example.
                 ErrorKind::Redirect(redirect) => redirect.into_response(&mut response).err(),
@@ -116,7 +150,7 @@ impl Funnel<'_> {
         if let Err(failure) = make_deferred(exchange) {
             logs::error_in(exchange, "the error page", &failure);
             forget_content(&mut exchange.response);
-            let built_in = self.page(exchange, &error, details).built_in();
+            let built_in = self.page(exchange, &error, details, report).built_in();
             adopt(&mut exchange.response, built_in);
         }
         let response = &mut exchange.response;

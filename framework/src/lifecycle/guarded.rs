@@ -5,9 +5,11 @@
 //! live on. (A program built with `panic = "abort"` ends instead; that is its choice.)
 
 use crate::exchange::Error;
+use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs a piece of the application's code; a panic is returned as an unexpected error that tells message and place.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
@@ -17,8 +19,9 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
         Err(payload) => {
             let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
-            let place = LAST_PANIC.with(RefCell::take);
-            Err(Panicked { message: message.unwrap_or_else(|| "a value that is no text".to_owned()), place }.into())
+            let (place, backtrace) = LAST_PANIC.with(RefCell::take).unzip();
+            let message = message.unwrap_or_else(|| "a value that is no text".to_owned());
+            Err(Panicked { message, place: place.flatten(), backtrace: backtrace.flatten() }.into())
         }
     }
 }
@@ -36,11 +39,20 @@ pub(crate) fn watch_panics() {
     });
 }
 
+/// Lets panics be caught with their backtrace, which the debug page shows. Taking one costs milliseconds.
+pub(super) fn capture_backtraces() {
+    CAPTURE_BACKTRACES.store(true, Ordering::Relaxed);
+}
+
+static CAPTURE_BACKTRACES: AtomicBool = AtomicBool::new(false);
+
 /// A panic that was caught.
 #[derive(Debug)]
 pub(crate) struct Panicked {
-    message: String,
-    place: Option<String>,
+    pub(super) message: String,
+    /// As `file:line:column`.
+    pub(super) place: Option<String>,
+    pub(super) backtrace: Option<Backtrace>,
 }
 
 impl std::fmt::Display for Panicked {
@@ -55,15 +67,18 @@ impl std::fmt::Display for Panicked {
 
 impl std::error::Error for Panicked {}
 
+type PlaceAndBacktrace = (Option<String>, Option<Backtrace>);
+
 thread_local! {
     /// Where the last panic of this thread came from, until it is caught.
-    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LAST_PANIC: RefCell<Option<PlaceAndBacktrace>> = const { RefCell::new(None) };
 }
 
 fn remember(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
+    let backtrace = CAPTURE_BACKTRACES.load(Ordering::Relaxed).then(Backtrace::force_capture);
     // The thread may be ending, its locals gone; then nobody will ask.
-    let _ = LAST_PANIC.try_with(|last| last.replace(place));
+    let _ = LAST_PANIC.try_with(|last| last.replace(Some((place, backtrace))));
 }
 
 #[cfg(test)]

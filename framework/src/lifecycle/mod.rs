@@ -9,6 +9,7 @@
 mod admission;
 mod background;
 mod conditions;
+mod debug_page;
 mod error_page;
 mod error_pages;
 mod error_template;

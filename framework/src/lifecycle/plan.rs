@@ -1,5 +1,6 @@
 //! The plan: everything that was decided at start about one path section.
 
+use super::debug_page::DebugNotes;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
 use crate::exchange::{Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Plan {
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,
+    /// What the debug page shows of the plan, where it is on.
+    pub(crate) debug: Option<Box<DebugNotes>>,
     /// The limits among the settings, each with the section that set it.
     pub(crate) limits: Arc<Limits>,
 }
@@ -98,6 +101,9 @@ pub struct PathSettings {
     pub body_memory: u64,
     /// `show_tracebacks`: error pages tell the cause (default off; for development only).
     pub show_tracebacks: bool,
+    /// `debug_page`: unexpected errors show their cause, the handler, parameters, hooks and plan, and 404 the routes near the path, to
+    /// browsers on this machine (default off; for development only).
+    pub debug_page: bool,
     /// `errors`: the form of the built-in error page (default [`Auto`](ErrorForm::Auto): as the client accepts).
     pub errors: ErrorForm,
     /// `strict_params`: unknown query and form fields are refused (default off).
@@ -113,6 +119,7 @@ impl Default for PathSettings {
             max_parts: MAX_PARTS,
             body_memory: 256 << 10,
             show_tracebacks: false,
+            debug_page: false,
             errors: ErrorForm::Auto,
             strict_params: false,
         }

@@ -33,11 +33,11 @@
 
 use super::conditions;
 use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
-use super::guarded::{guarded, watch_panics};
+use super::guarded::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, Flow, HookPoint, Plan, Sections, Wait};
 use crate::exchange::{
-    BodyUse, Error, ErrorKind, Exchange, HttpError, Limit, Limits, ResponseBody, Stage, Stream, check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, ResponseBody, Stage, Stream, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
@@ -73,6 +73,9 @@ impl Application {
         background: Vec<BackgroundJob>,
     ) -> Self {
         watch_panics();
+        if plans.iter().any(|plan| plan.settings.debug_page) {
+            capture_backtraces();
+        }
         let shape = root.describe();
         Self { root: Root { node: root, shape }, sections, plans, background }
     }
@@ -94,7 +97,7 @@ impl Application {
     }
 
     fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
-        Funnel { plan: self.plan(exchange) }
+        Funnel { plan: self.plan(exchange), root: &self.root.shape }
     }
 
     /// Everything before the body: routing, the plan, the first three hook points.
@@ -392,12 +395,12 @@ impl Service for Application {
             let result = match self.advance(exchange, wakers) {
                 Ok(Advance::Parked(deadline)) => return Progress::Park { deadline },
                 Ok(Advance::Ended) => Ok(()),
-                Err(error) => match error.into_kind() {
-                    ErrorKind::InternalRedirect(target) => match self.redirect_internally(exchange, &target) {
+                Err(error) => match error.into_internal_redirect() {
+                    Ok(target) => match self.redirect_internally(exchange, &target) {
                         Ok(()) => continue,
                         Err(error) => Err(error),
                     },
-                    kind => Err(kind.into()),
+                    Err(error) => Err(error),
                 },
             };
             self.finish(exchange, result);

@@ -290,7 +290,7 @@ pub(crate) fn suggestion(name: &str, known: &[&str]) -> String {
 }
 
 /// How many letters must be changed, added or left out to get from one word to the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
+pub(crate) fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (line, letter) in from.chars().enumerate() {

@@ -49,9 +49,12 @@ pub(crate) fn answer_ignored(exchange: &Exchange, hook: &Hook) {
     log::warn!(target: ERROR, "request {}: the answer of {hook:?} comes too late", exchange.request.id());
 }
 
-/// The error with all its causes, in one text.
+/// The error with its place and all its causes, in one text.
 pub(crate) fn causes(error: &Error) -> String {
     let mut text = error.to_string();
+    if let Some(place) = error.place() {
+        let _ = write!(text, ", at {place}");
+    }
     if let ErrorKind::Unexpected(error) = error.kind() {
         let mut cause = error.source();
         while let Some(error) = cause {

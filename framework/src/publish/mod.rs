@@ -19,6 +19,7 @@ pub use call::child_arguments;
 pub use call::{Call, Child};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
 pub use resolve::{Resolution, resolve};
+pub(crate) use routes::route_of;
 pub use routes::{Route, routes};
 pub use tree::{PageCall, Tree};
 

@@ -1,8 +1,8 @@
 //! The list of everything that a tree publishes, for people and for checks at start.
 
 use super::resolve::is_http_method;
-use super::{ChildStep, Node, NodeKind};
-use crate::exchange::{ArgumentInfo, Handler, MethodSet, Source};
+use super::{ChildStep, Node, NodeKind, NodeRef};
+use crate::exchange::{ArgumentInfo, Handler, MethodSet, Source, Step, Trail};
 
 /// Deepest level that is listed; trees whose types contain themselves have no end.
 const MAX_DEPTH: usize = 32;
@@ -55,13 +55,7 @@ fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec
     }
     above.push(node);
     for handler in node.handlers.iter().filter(|handler| !handler.name.is_empty()) {
-        let by_method = node.kind == NodeKind::Resource && is_http_method(&handler.name);
-        let role = match &*handler.name {
-            "index" => Some(format!("{path}/")),
-            "default" => Some(with_arguments(path, &handler.arguments)),
-            _ if by_method => Some(with_arguments(path, &handler.arguments)),
-            _ => None,
-        };
+        let role = path_by_role(path, node, handler);
         let names = std::iter::once(&*handler.name).filter(|_| role.is_none()).chain(handler.aliases.iter().copied());
         let named = names.map(|name| with_arguments(&format!("{path}/{name}"), &handler.arguments)).collect::<Vec<_>>();
         for path in role.into_iter().chain(named) {
@@ -72,6 +66,43 @@ fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec
         collect(&child.below(), &child_path(path, child), above, list);
     }
     above.pop();
+}
+
+/// The route that a trail has taken from `root`; `None` when it passes a node that only its value knows, or ends before a handler.
+pub(crate) fn route_of(root: &NodeRef, trail: &Trail) -> Option<Route> {
+    let mut node = root.clone();
+    let mut path = String::new();
+    for step in trail.steps() {
+        match *step {
+            Step::Child { index, .. } => {
+                let below = {
+                    let child = node.children.get(usize::from(index))?;
+                    path = child_path(&path, child);
+                    child.below()
+                };
+                node = below;
+            }
+            Step::Handler { index, .. } => {
+                let handler = node.handlers.get(usize::from(index))?;
+                let named = || with_arguments(&format!("{path}/{}", handler.name), &handler.arguments);
+                let path = path_by_role(&path, &node, handler).unwrap_or_else(named);
+                return Some(route(path, &node, handler));
+            }
+            Step::Late { .. } => return None,
+        }
+    }
+    None
+}
+
+/// The path of a handler whose name is not in it: `index`, `default`, the methods of a resource.
+fn path_by_role(path: &str, node: &Node, handler: &Handler) -> Option<String> {
+    let by_method = node.kind == NodeKind::Resource && is_http_method(&handler.name);
+    match &*handler.name {
+        "index" => Some(format!("{path}/")),
+        "default" => Some(with_arguments(path, &handler.arguments)),
+        _ if by_method => Some(with_arguments(path, &handler.arguments)),
+        _ => None,
+    }
 }
 
 fn route(path: String, node: &Node, handler: &Handler) -> Route {

@@ -1,0 +1,252 @@
+//! The debug page: what a developer wants to know about a failure, in the browser.
+//!
+//! It is on where the setting `debug_page` says so, and then shown only to requests from this machine ([`is_shown_to`]); everybody else gets the usual page.
+//! Where it is off nothing of it runs: the hooks of a plan are wrapped while the plan is built ([`trace`]), and a report is put together when
+//! an error page is made. It shows an unexpected error or a panic with everything around it, and for 404 and 405 without a page of the
+//! application's own the routes near the path.
+//!
+//! Here is what is gathered; `html.rs` and `text.rs` write it, `secrets.rs` masks, `source.rs` reads backtraces and places.
+
+mod html;
+mod secrets;
+mod source;
+mod text;
+mod trace;
+
+use super::guarded::Panicked;
+use super::setting::distance;
+use super::{ErrorPage, Plan, same_segment};
+use crate::exchange::{Error, ErrorKind, Exchange, Request};
+use crate::publish::{NodeRef, Route, route_of, routes};
+use secrets::masked;
+use source::{Frame, Place};
+use std::net::IpAddr;
+use trace::{HookRun, Trace};
+
+/// What the page shows of a plan that the plan does not keep itself.
+#[derive(Debug)]
+pub(crate) struct DebugNotes {
+    /// The settings as they would be written in a file.
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Plan {
+    /// Lets the hooks be watched, and notes what will be shown. The last step of building a plan.
+    pub(crate) fn prepare_debug_page(&mut self, settings: Vec<(&'static str, String)>) {
+        self.debug = Some(Box::new(DebugNotes { settings }));
+        trace::watch(&mut self.hooks);
+    }
+}
+
+/// Whether the page may be shown: to this machine only. A proxy on this machine speaks for others, so its fields count as strange; so does a host
+/// that is no name of this machine, as a page of a stranger has that lets its name lead here (DNS rebinding).
+pub(super) fn is_shown_to(request: &Request) -> bool {
+    const OF_PROXIES: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+    request.connection().peer.ip().to_canonical().is_loopback()
+        && names_this_machine(request.host())
+        && request.forwarded().is_none()
+        && !request.headers().any(|(name, _)| OF_PROXIES.iter().any(|field| name.eq_ignore_ascii_case(field)))
+}
+
+fn names_this_machine(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let host = host.to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Everything on one page.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// The section that has the page on.
+    section: String,
+    request_line: String,
+    fields: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
+    /// The handler: `Pages::read`, and the pattern of its path.
+    handler: Option<HandlerNote>,
+    tools: String,
+    settings: Vec<(&'static str, String)>,
+    about: About,
+}
+
+#[derive(Debug)]
+struct HandlerNote {
+    name: String,
+    /// `GET, HEAD /read/{name}`, where it is known.
+    route: Option<String>,
+    arguments: String,
+}
+
+/// What the page is about.
+#[derive(Debug)]
+enum About {
+    Failure(Failure),
+    Routes {
+        /// What has been found at the path.
+        found: String,
+        /// Those like the path, the most similar first.
+        near: Vec<Route>,
+        all: Vec<Route>,
+    },
+}
+
+#[derive(Debug)]
+struct Failure {
+    /// The error and its causes, from the outside in.
+    causes: Vec<String>,
+    /// What has failed, as `the hook of `auth` at BeforeHandler`.
+    place: String,
+    source: Option<Place>,
+    backtrace: Vec<Frame>,
+    hooks: Vec<HookRun>,
+}
+
+impl Report {
+    /// About an unexpected error.
+    pub(super) fn of_failure(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, error: &Error) -> Self {
+        // What has failed may have come before anybody asked for them.
+        exchange.request.decode_parameters();
+        let mut causes = vec![error.to_string()];
+        let mut panic = None;
+        if let ErrorKind::Unexpected(error) = error.kind() {
+            panic = error.downcast_ref::<Panicked>();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                causes.push(error.to_string());
+                cause = error.source();
+            }
+        }
+        if let Some(panic) = panic {
+            causes[0] = format!("panicked: {}", panic.message);
+        }
+        let source = match panic {
+            Some(panic) => panic.place.as_deref().and_then(Place::parse),
+            None => error.place().map(Place::of),
+        };
+        let backtrace = panic.and_then(|panic| panic.backtrace.as_ref()).map(source::frames).unwrap_or_default();
+        let trace = exchange.values.get::<Trace>();
+        let place = trace.map_or_else(|| "before any hook".to_owned(), Trace::failed_place);
+        let hooks = trace.map(|trace| trace.runs.clone()).unwrap_or_default();
+        Self::new(plan, root, exchange, About::Failure(Failure { causes, place, source, backtrace, hooks }))
+    }
+
+    /// About a path that leads nowhere, or does not answer the method.
+    pub(super) fn of_routes(plan: &Plan, root: &NodeRef, exchange: &mut Exchange) -> Self {
+        exchange.request.decode_parameters();
+        let all = routes(root);
+        let near = near(&all, &exchange.request.segments().collect::<Vec<_>>());
+        let has_run = exchange.values.get::<Trace>().is_some_and(Trace::handler_has_run);
+        let found = match (exchange.trail.handler(), has_run) {
+            (Some(_), true) => {
+                "A handler was found and has given this answer itself, as it does with None and Error::not_found()."
+            }
+            (Some(_), false) => "A handler was found, but a tool has given this answer before it was called.",
+            (None, _) => "No handler answers this method at this path.",
+        };
+        Self::new(plan, root, exchange, About::Routes { found: found.to_owned(), near, all })
+    }
+
+    fn new(plan: &Plan, root: &NodeRef, exchange: &Exchange, about: About) -> Self {
+        let request = &exchange.request;
+        let query = if request.query().is_some() { "?…" } else { "" };
+        let version = request.version();
+        let fields = request
+            .headers()
+            .map(|(name, value)| (name.to_owned(), secrets::masked_field(name, &String::from_utf8_lossy(value))));
+        let parameters = request.all_parameters().map(|(name, value)| (name.to_owned(), masked(name, value)));
+        let handler = exchange.trail.handler().map(|handler| {
+            let route = route_of(root, &exchange.trail);
+            let arguments: Vec<_> = handler.arguments.iter().map(|argument| argument.name).collect();
+            HandlerNote {
+                name: route.as_ref().map_or_else(
+                    || handler.name.to_string(),
+                    |route| format!("{}::{}", route.type_name, route.handler),
+                ),
+                route: route.map(|route| format!("{} {}", route.methods.allow(), route.path)),
+                arguments: arguments.join(", "),
+            }
+        });
+        Self {
+            section: plan.section.clone(),
+            request_line: format!("{} {}{query} {version:?}", request.method(), request.path()),
+            fields: fields.collect(),
+            parameters: parameters.take(MOST_PARAMETERS).collect(),
+            handler,
+            tools: plan.tools.join(", "),
+            settings: plan.debug.as_ref().map(|notes| notes.settings.clone()).unwrap_or_default(),
+            about,
+        }
+    }
+
+    pub(super) fn html(&self, page: &ErrorPage<'_>) -> String {
+        html::write(self, page)
+    }
+
+    pub(super) fn text(&self, page: &ErrorPage<'_>) -> String {
+        text::write(self, page)
+    }
+}
+
+const MOST_PARAMETERS: usize = 200;
+/// Most routes that are called near.
+const MOST_NEAR: usize = 12;
+
+/// The routes that begin as the path does or are spelled like it, the best first.
+fn near(all: &[Route], segments: &[&str]) -> Vec<Route> {
+    let likeness = |route: &Route| {
+        let mut likeness = 0;
+        let pattern = route.path.split('/').filter(|part| !part.is_empty());
+        for (part, segment) in pattern.zip(segments) {
+            likeness += match part {
+                _ if part.starts_with('{') => 2,
+                _ if same_segment(part, segment) => 4,
+                _ if distance(part, segment) <= (segment.len() / 3).max(1) => 3,
+                _ => break,
+            };
+        }
+        likeness
+    };
+    let mut near: Vec<_> =
+        all.iter().map(|route| (likeness(route), route)).filter(|(likeness, _)| *likeness > 0).collect();
+    near.sort_by_key(|(likeness, route)| {
+        (std::cmp::Reverse(*likeness), route.path.matches('/').count().abs_diff(segments.len()))
+    });
+    near.into_iter().take(MOST_NEAR).map(|(_, route)| route.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tree;
+    use crate::publish::Publish;
+
+    #[test]
+    fn only_names_of_this_machine_are_its_names() {
+        for host in
+            ["localhost", "LocalHost:8080", "app.localhost:1", "127.0.0.1", "127.8.0.1:80", "[::1]", "[::1]:8080"]
+        {
+            assert!(names_this_machine(host), "{host}");
+        }
+        for host in ["", "example.org", "localhost.example.org", "10.0.0.1", "notlocalhost", "[::2]:80", "0.0.0.0"] {
+            assert!(!names_this_machine(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn routes_near_a_path_are_like_it_the_most_similar_first() {
+        let user = Tree::new().page("orders", |_| "").page("profile", |_| "");
+        let tree = Tree::new().child("user", user).page("users", |_| "").page("about", |_| "");
+        let near = |path: &str| {
+            let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+            near(&routes(&tree.describe()), &segments).into_iter().map(|route| route.path).collect::<Vec<_>>()
+        };
+        assert_eq!(near("/user/order")[0], "/user/orders");
+        assert_eq!(near("/abuot"), Vec::<String>::new());
+        assert_eq!(near("/abot"), ["/about"]);
+        assert!(near("/user").contains(&"/users".to_owned()));
+    }
+}

@@ -1,0 +1,88 @@
+//! What a page for developers does not show either: it ends up in screenshots and bug reports.
+
+const MASK: &str = "••••••";
+
+/// Parts of names whose values are secret. What is asked too much is masked too much.
+const SECRET_PARTS: [&str; 17] = [
+    "passw",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "authori",
+    "authenticat",
+    "cookie",
+    "session",
+    "csrf",
+    "xsrf",
+    "credential",
+    "api_key",
+    "apikey",
+    "private",
+    "signature",
+    "otp",
+];
+/// Whole names of the kind.
+const SECRET_NAMES: [&str; 5] = ["auth", "key", "pin", "sid", "code"];
+
+/// Longest value that is shown whole, in characters.
+const LONGEST: usize = 500;
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    SECRET_NAMES.contains(&name.as_str()) || SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// The value of a parameter as it is shown.
+pub(super) fn masked(name: &str, value: &str) -> String {
+    if is_secret(name) { MASK.to_owned() } else { shortened(value) }
+}
+
+/// The value of a field as it is shown. The queries of addresses in it are left out: they hold parameters.
+pub(super) fn masked_field(name: &str, value: &str) -> String {
+    match value.split_once('?') {
+        _ if is_secret(name) => MASK.to_owned(),
+        Some((address, _)) if address.contains("://") || address.starts_with('/') => {
+            format!("{}?…", shortened(address))
+        }
+        _ => shortened(value),
+    }
+}
+
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}… ({} bytes)", &value[..end], value.len()),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sounds_like_a_secret_is_masked() {
+        for name in [
+            "password",
+            "new_passwd",
+            "Authorization",
+            "X-Api-Key",
+            "Cookie",
+            "csrf-token",
+            "sessionid",
+            "pin",
+            "X-Auth-Token",
+        ] {
+            assert_eq!(masked_field(name, "hunter2"), MASK, "{name}");
+        }
+        for name in ["name", "author", "shipping", "keyword", "Accept", "zip_code"] {
+            assert_eq!(masked(name, "shown"), "shown", "{name}");
+        }
+        assert_eq!(masked_field("Referer", "http://localhost/reset?token=hunter2"), "http://localhost/reset?…");
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        assert_eq!(masked("a", &"ä".repeat(600)), format!("{}… (1200 bytes)", "ä".repeat(500)));
+    }
+}

@@ -1,0 +1,112 @@
+//! Which hooks ran, for how long, and how they ended: noted by wrappers around the hooks of plans that have the debug page on.
+
+use crate::exchange::{Error, Exchange};
+use crate::lifecycle::{Flow, Hook, HookPoint};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What has run of one request, in the order of its beginning.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    pub(super) runs: Vec<HookRun>,
+}
+
+/// One hook, or the handler.
+#[derive(Clone, Debug)]
+pub(super) struct HookRun {
+    /// The tool; `None` is the handler.
+    pub(super) tool: Option<&'static str>,
+    pub(super) point: HookPoint,
+    pub(super) priority: u8,
+    pub(super) outcome: Outcome,
+    began: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It has not returned: a panic, or the handler whose error is looked at.
+    Unfinished,
+    Done(Duration),
+    Answered(Duration),
+    Failed(Duration),
+}
+
+impl HookRun {
+    /// As `the hook of `sessions` at BeforeHandler`.
+    pub(super) fn name(&self) -> String {
+        match self.tool {
+            Some(tool) => format!("the hook of `{tool}` at {:?}", self.point),
+            None => "the handler".to_owned(),
+        }
+    }
+}
+
+impl Trace {
+    /// What has failed first, in words.
+    pub(super) fn failed_place(&self) -> String {
+        let failed = |run: &&HookRun| matches!(run.outcome, Outcome::Unfinished | Outcome::Failed(_));
+        match self.runs.iter().find(failed) {
+            Some(run) => run.name(),
+            // Whatever is no hook and comes before the handler: an admission, or the reading of a form.
+            None => "between the hooks: an admission, or the reading of the request".to_owned(),
+        }
+    }
+
+    pub(super) fn handler_has_run(&self) -> bool {
+        self.runs.iter().any(|run| run.tool.is_none())
+    }
+
+    fn begin(&mut self, tool: Option<&'static str>, point: HookPoint, priority: u8) -> usize {
+        self.runs.push(HookRun { tool, point, priority, outcome: Outcome::Unfinished, began: Instant::now() });
+        self.runs.len() - 1
+    }
+
+    fn end(&mut self, index: usize, result: &Result<Flow, Error>) {
+        if let Some(run) = self.runs.get_mut(index) {
+            let lasted = run.began.elapsed();
+            run.outcome = match result {
+                Ok(Flow::Continue) => Outcome::Done(lasted),
+                Ok(Flow::Answer(_)) => Outcome::Answered(lasted),
+                Err(_) => Outcome::Failed(lasted),
+            };
+        }
+    }
+}
+
+/// Wraps all hooks, and puts one before and one after the handler.
+pub(super) fn watch(hooks: &mut [Vec<Hook>; HookPoint::COUNT]) {
+    for hook in hooks.iter_mut().flatten() {
+        let Hook { tool, point, priority, run, .. } = hook.clone();
+        hook.run = Arc::new(move |exchange| {
+            let index = trace(exchange).begin(Some(tool), point, priority);
+            let result = run(exchange);
+            trace(exchange).end(index, &result);
+            result
+        });
+    }
+    let before = marker(HookPoint::BeforeHandler, u8::MAX, |trace| {
+        trace.begin(None, HookPoint::BeforeHandler, u8::MAX);
+    });
+    hooks[HookPoint::BeforeHandler as usize].push(before);
+    let after = marker(HookPoint::BeforeFinalize, 0, |trace| {
+        if let Some(index) = trace.runs.iter().position(|run| run.tool.is_none()) {
+            trace.end(index, &Ok(Flow::Continue));
+        }
+    });
+    hooks[HookPoint::BeforeFinalize as usize].insert(0, after);
+}
+
+fn marker(point: HookPoint, priority: u8, mark: impl Fn(&mut Trace) + Send + Sync + 'static) -> Hook {
+    let run = move |exchange: &mut Exchange| {
+        mark(trace(exchange));
+        Ok(Flow::Continue)
+    };
+    Hook { tool: "debug_page", point, priority, always: false, run: Arc::new(run) }
+}
+
+fn trace(exchange: &mut Exchange) -> &mut Trace {
+    if exchange.values.get::<Trace>().is_none() {
+        exchange.values.insert(Trace::default());
+    }
+    exchange.values.get_mut().expect("it was just put there")
+}

@@ -1,0 +1,174 @@
+//! The debug page: everything for the developer on this machine, nothing for anybody else.
+
+use integration_tests::both;
+use kirsch::prelude::*;
+use kirsch::testing::{Client, RequestBuilder};
+use std::fmt;
+
+struct Shop;
+
+#[derive(Debug)]
+struct Broken(std::num::ParseIntError);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the price of <cherries> is broken")
+    }
+}
+
+impl std::error::Error for Broken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[handlers]
+impl Shop {
+    #[expose]
+    fn price(&self, fruit: String, password: Option<String>) -> kirsch::Result<String> {
+        let _ = password;
+        let price: u32 = "many".parse().map_err(Broken)?;
+        Ok(format!("{fruit}: {price}"))
+    }
+
+    #[expose]
+    fn panic(&self) -> &'static str {
+        inner_step()
+    }
+
+    #[expose]
+    fn sold_out(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+#[inline(never)]
+fn inner_step() -> &'static str {
+    panic!("no luck")
+}
+
+struct Marker;
+
+impl Tool for Marker {
+    fn name(&self) -> &'static str {
+        "marker"
+    }
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.at(HookPoint::OnStartResource, |_| {}).priority(7);
+        hooks.at(HookPoint::BeforeHandler, |exchange| match exchange.request.query() {
+            Some("hook") => Err(Error::unexpected("the marker is lost")),
+            _ => Ok(()),
+        });
+    }
+}
+
+fn shop() -> App {
+    App::new(Shop).tool("/", Marker).settings("/", |settings| settings.debug_page = true)
+}
+
+fn browser(client: &Client, target: &str) -> RequestBuilder {
+    client.get(target).header("Accept", "text/html")
+}
+
+#[test]
+fn a_failure_shows_its_causes_its_place_and_its_handler() {
+    both(shop, |client| {
+        let page = browser(client, "/price/cherries").send();
+        page.assert_status(500).assert_header("content-type", "text/html; charset=utf-8");
+        page.assert_contains("<h1>the price of &lt;cherries&gt; is broken</h1>").assert_lacks("<cherries>");
+        page.assert_contains("caused by: invalid digit found in string");
+        page.assert_contains("<code>tests/tests/debug_page.rs:").assert_contains("parse().map_err(Broken)?;");
+        page.assert_contains("Shop::price")
+            .assert_contains("/price/{fruit}/{password?}")
+            .assert_contains("Failed in the handler.");
+    });
+}
+
+#[test]
+fn secrets_are_masked_wherever_they_came() {
+    both(shop, |client| {
+        let page = browser(client, "/price?fruit=plums&password=hunter2&x=%3Cscript%3E");
+        let page = page.header("Authorization", "Basic hunter2").header("Cookie", "session_id=hunter2").send();
+        page.assert_contains("plums").assert_contains("••••••").assert_lacks("hunter2");
+        page.assert_contains("&lt;script&gt;").assert_lacks("<script");
+    });
+}
+
+#[test]
+fn the_hooks_that_ran_and_the_plan_are_listed() {
+    both(shop, |client| {
+        let page = browser(client, "/price/plums").send();
+        page.assert_contains("<td>OnStartResource, 7</td><th scope=\"row\">marker</th>");
+        page.assert_contains("<tr class=\"failed\"><td></td><th scope=\"row\">the handler</th>");
+        page.assert_contains("trailing_slash, marker").assert_contains("max_body").assert_contains("100 MiB");
+        let page = browser(client, "/price/plums?hook").send();
+        page.assert_contains("the marker is lost").assert_lacks("the handler</th>");
+        page.assert_contains("Failed in the hook of <code>marker</code> at BeforeHandler.");
+    });
+}
+
+#[test]
+fn a_panic_shows_its_place_and_a_short_backtrace() {
+    both(shop, |client| {
+        let page = browser(client, "/panic").send();
+        page.assert_status(500).assert_contains("panicked: no luck").assert_contains("panic!(&quot;no luck&quot;)");
+        page.assert_contains("debug_page::inner_step").assert_lacks("catch_unwind").assert_lacks("rust_begin_unwind");
+    });
+}
+
+#[test]
+fn a_path_that_leads_nowhere_lists_the_routes_near_it() {
+    both(shop, |client| {
+        let page = browser(client, "/prise/plums").send();
+        page.assert_status(404).assert_contains("Routes near this path").assert_contains("/price/{fruit}/{password?}");
+        browser(client, "/sold_out").send().assert_status(404).assert_contains("has given this answer itself");
+        let page = client.put("/panic").header("Accept", "text/html").send();
+        page.assert_status(405)
+            .assert_contains("This page answers GET, HEAD, OPTIONS, POST only.")
+            .assert_contains("Shop::panic");
+    });
+}
+
+#[test]
+fn a_terminal_gets_it_as_text() {
+    both(shop, |client| {
+        let page = client.get("/price/plums").send();
+        page.assert_header("content-type", "text/plain; charset=utf-8").assert_contains("caused by: invalid digit");
+        page.assert_contains("handler      Shop::price").assert_contains("at           tests/tests/debug_page.rs:");
+        client.get("/prise").send().assert_contains("Routes near it:\n  GET, HEAD, OPTIONS, POST /price/{fruit}");
+    });
+}
+
+// I9: only this machine sees it, and a proxy on this machine speaks for others.
+#[test]
+fn i9_strangers_get_the_usual_page() {
+    both(shop, |client| {
+        for (name, value) in [("X-Forwarded-For", "127.0.0.1"), ("Forwarded", "for=1.2.3.4"), ("Via", "1.1 proxy")] {
+            let page = browser(client, "/price/plums").header(name, value).send();
+            page.assert_status(500).assert_lacks("invalid digit").assert_lacks("Shop").assert_lacks("marker");
+        }
+    });
+    let client = Client::over_socket(shop());
+    let rebound = client.raw().send(b"GET /price/plums HTTP/1.1\r\nHost: evil.example\r\n\r\n").read_response();
+    rebound.assert_status(500).assert_lacks("invalid digit");
+}
+
+#[test]
+fn it_is_off_unless_it_is_on_for_the_path() {
+    let app = || shop().settings("/price", |settings| settings.debug_page = false);
+    both(app, |client| {
+        browser(client, "/price/plums").send().assert_status(500).assert_lacks("invalid digit").assert_lacks("marker");
+        browser(client, "/panic").send().assert_contains("no luck");
+    });
+}
+
+#[test]
+fn pages_of_the_applications_own_stay_for_404_and_give_way_to_a_failure() {
+    both(
+        || shop().default_error_page(|_| "ours"),
+        |client| {
+            browser(client, "/nowhere").send().assert_text("ours");
+            browser(client, "/panic").send().assert_contains("no luck");
+        },
+    );
+}
