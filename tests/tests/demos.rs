@@ -292,6 +292,10 @@ fn components() -> kirsch::App {
     components::app(Duration::from_millis(100), MemoryStore::new())
 }
 
+fn time(part: &serde_json::Value, name: &str) -> f64 {
+    part[name].as_f64().expect("a number")
+}
+
 /// When four parts of a variant, asked for at once with one session, began and ended.
 fn parts(variant: &str) -> Vec<(f64, f64)> {
     let client = Client::over_socket(components());
@@ -307,7 +311,7 @@ fn parts(variant: &str) -> Vec<(f64, f64)> {
             scope.spawn(move || client.get(&format!("/{variant}/part/{number}")).header("Cookie", cookies).send())
         });
         let parts = asked.map(|part| part.join().expect("an answer").json::<serde_json::Value>());
-        parts.iter().map(|part| (part["began"].as_f64().unwrap(), part["ended"].as_f64().unwrap())).collect()
+        parts.iter().map(|part| (time(part, "began"), time(part, "ended"))).collect()
     })
 }
 
