@@ -1,10 +1,10 @@
 dofile(debug.getinfo(1, "S").source:sub(2):match(".*/") .. "report.lua")
 
--- Each argument is a cookie; request after request takes the next one. The texts are made beforehand and the answers are not looked at,
--- so that the load stays as fast as it is with one fixed request.
+-- The argument names a file with a cookie in each line; request after request takes the next one. The texts are made beforehand and the
+-- answers are not looked at, so that the load stays as fast as it is with one fixed request.
 local texts, turn = {}, 0
 init = function(arguments)
-  for _, cookie in ipairs(arguments) do
+  for cookie in io.lines(arguments[1]) do
     texts[#texts + 1] = wrk.format("GET", nil, { Cookie = cookie })
   end
 end

@@ -7,6 +7,7 @@ is right with one request at a time on each connection. With several it is not (
 pipelined cases have no percentiles.
 """
 import contextlib
+import http.client
 import re
 import select
 import tempfile
@@ -34,6 +35,8 @@ class Measured:
     user: float = 0.0
     system: float = 0.0
     memory: int = 0
+    # Changes that were answered with success and are not there; at least so many. None where nothing is counted.
+    lost: int | None = None
 
     @property
     def cpu(self):
@@ -89,10 +92,11 @@ def number(pattern, text):
 
 @dataclass
 class Around:
-    """The extra words for the load, and connections that have to stay open and silent until it has ended."""
+    """The extra words for the load, connections that have to stay open and silent until it has ended, and how to count what was lost."""
 
     words: list = field(default_factory=list)
     held: list = field(default_factory=list)
+    count_lost: object = None
 
     def lost(self):
         """How many of them have ended, or have something to read."""
@@ -137,16 +141,35 @@ def idle(connections):
 
 
 def sessions(count, path):
-    """The words are the cookies of so many new sessions."""
+    """The load gets the cookies of so many new sessions, in a file. Of a single one, what was counted is compared with what was answered."""
     @contextlib.contextmanager
     def setting(target):
-        cookies = []
-        with target.connect() as peer:
-            for _ in range(count):
-                peer.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
-                found = re.search(rb"(?i)\r\nset-cookie: ([^;\r]+)", peer.recv(4096))
-                if not found:
-                    raise Problem(f"gives no session cookie at {path}")
-                cookies.append(found[1].decode())
-        yield Around(words=cookies)
+        with tempfile.NamedTemporaryFile("w") as file:
+            cookies = list(_new_sessions(target, count, path))
+            file.write("\n".join(cookies))
+            file.flush()
+
+            def count_lost(answered):
+                # What was under way when the load ended may still be counted, which hides as many that were lost, at most one for each connection.
+                time.sleep(0.3)
+                connection = http.client.HTTPConnection(*target.address, timeout=5)
+                with contextlib.closing(connection):
+                    connection.request("GET", path, headers={"Cookie": cookies[0]})
+                    counted = int(connection.getresponse().read()) - 1
+                return max(0, answered + 1 - counted)
+
+            yield Around(words=[file.name], count_lost=count_lost if count == 1 else None)
     return setting
+
+
+def _new_sessions(target, count, path):
+    connection = http.client.HTTPConnection(*target.address, timeout=5)
+    with contextlib.closing(connection):
+        for _ in range(count):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            answer.read()
+            cookie = answer.getheader("Set-Cookie")
+            if not cookie:
+                raise Problem(f"gives no session cookie at {path}")
+            yield cookie.split(";")[0]

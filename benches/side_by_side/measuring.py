@@ -72,6 +72,8 @@ def measure(case, name, seconds, servers):
                 measured.user, measured.system = (part / measured.requests * 1e6 for part in (user, system))
                 measured.memory = processes.resident(target.pid)
                 lost = around.lost()
+                if around.count_lost:
+                    measured.lost = around.count_lost(measured.requests - measured.errors)
             if lost > len(around.held) / 10:
                 raise Problem(f"lost {lost} of {len(around.held)} connections that the load goes on beside")
             measured.errors += lost

@@ -3,7 +3,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from .cases import IDLE
-from .servers import NAMES
+from .servers import NAMES, SESSIONS
 
 
 @dataclass
@@ -81,7 +81,7 @@ def _hello(results):
 
 
 def _connections(results):
-    peers = [name for name in NAMES if name not in ("kirsch", "nginx")]
+    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS)]
     for count in (1, 64):
         case = f"new-connection-{count}"
         best = _best(results, case, peers, "rate", max) or "the best peer"
@@ -103,6 +103,14 @@ def _pages(results):
     hello, counter = (("session-counter", "kirsch", label) for label in ("hello world", "counter"))
     yield _ratio(results, "session counter, implicit lock: req/s against hello world", "at least", 0.8, "rate", counter, hello)
     yield _ratio(results, "session counter, implicit lock: requests per CPU second against hello world", "at least", 0.8, "cpu", hello, counter)
+    ours, theirs = (("session-stores", name, "10,000 sessions") for name in ("kirsch-redis", "actix-session-redis"))
+    yield _ratio(results, "session counter in Redis, 10,000 sessions: req/s against actix-session", "at least", 1.0, "rate", ours, theirs)
+    rounds = results.rounds("session-stores", "kirsch-memory", "one session").values()
+    yield Goal("one session in memory, 64 clients: from one answer to the next, handler and all", "at most", 20, [1e6 / one.rate for one in rounds], " us")
+    for name in SESSIONS:
+        lost = [one.lost for one in results.rounds("session-stores", name, "one session").values()]
+        if lost and name.startswith("kirsch"):
+            yield Goal(f"one session, 64 clients, {name}: lost updates", "at most", 0, lost)
     cached, hello = (("cached", "kirsch", label) for label in ("cached", "hello world"))
     yield _ratio(results, "page from the cache: CPU per request against hello world", "at most", 1.3, "cpu", cached, hello)
 

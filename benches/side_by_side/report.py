@@ -44,9 +44,11 @@ def cold_table(found):
 def case_table(case, names, results):
     several = len(case.variants) > 1
     base = case.variants[0].label if several else case.base
+    counts = any(one.lost is not None for name in names for variant in case.variants for one in results.rounds(case.name, name, variant.label).values())
     lines = [f"### {case.name}", "", f"{case.note.rstrip('.')}.", "",
-             f"| server | req/s | x {base} | CPU us/request | x {base} | user | system | p50 ms | p99 ms | p99.9 ms | memory MiB | errors |",
-             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+             f"| server | req/s | x {base} | CPU us/request | x {base} | user | system | p50 ms | p99 ms | p99.9 ms | memory MiB | errors |"
+             + (" lost updates |" if counts else ""),
+             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|" + ("---:|" if counts else "")]
     problems = []
     for name in names:
         problems += [f"* {name} {text}" for text in dict.fromkeys(results.problems.get((case.name, name), []))]
@@ -62,6 +64,8 @@ def case_table(case, names, results):
             cells += [_median(results, own, key, "{:.2f}") for key in ("user", "system")]
             cells += [_median(results, own, key, "{:.3f}") for key in ("p50", "p99", "p999")]
             cells += [f"{results.median(case.name, name, 'memory', variant.label) / 1024:.1f}", f"{sum(one.errors for one in rounds.values())}"]
+            lost = [one.lost for one in rounds.values() if one.lost is not None]
+            cells += ([f"{sum(lost):,} of {sum(one.requests for one in rounds.values()):,}" if lost else "-"] if counts else [])
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines + ([""] + problems if problems else [])) + "\n"
 

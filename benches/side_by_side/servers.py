@@ -15,12 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
+from .engines import Engines, Missing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = ROOT / "benches" / "peers"
+# Kirsch and its peers with sessions: server and the store behind it.
+SESSIONS = [
+    "kirsch-memory", "kirsch-file", "kirsch-sqlite", "kirsch-postgres", "kirsch-redis", "kirsch-memcached", "actix-session-redis", "cherrypy-ram",
+    "cherrypy-file",
+]
 # In the order of the tables. nginx serves files only.
 NAMES = [
-    "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
+    "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx", *SESSIONS,
 ]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
@@ -48,12 +54,13 @@ class Target:
 
 
 class Servers:
-    """The built servers; a context, for the folder that holds the files to serve and what nginx writes."""
+    """The built servers; a context, for the folder that holds the files to serve and what nginx writes, and for the engines behind them."""
 
     def __init__(self, names):
         self.names, self.problems = names, {}
 
     def __enter__(self):
+        self.engines = Engines()
         self.scratch = tempfile.TemporaryDirectory(prefix="kirsch-compare-")
         self.folder = Path(self.scratch.name)
         self.files = self.folder / "files"
@@ -63,39 +70,44 @@ class Servers:
         return self
 
     def __exit__(self, *_):
+        self.engines.__exit__()
         self.scratch.cleanup()
 
     def build(self):
-        if "kirsch" in self.names:
-            self._cargo("kirsch", ["--bin", "testbed"], ROOT)
+        ours = [name for name in self.names if family(name) == "kirsch"]
+        if ours:
+            self._cargo(ours, ["--bin", "testbed"], ROOT)
         # One by one, so that each has the features that it asks for, not also those of the others.
         for name in self.names:
-            if name not in ("kirsch", "cherrypy", "nginx"):
-                self._cargo(name, ["-p", package(name)], PEERS)
-        if "cherrypy" in self.names:
-            self._cherrypy()
+            if family(name) not in ("kirsch", "cherrypy", "nginx"):
+                self._cargo([name], ["-p", package(name)], PEERS)
+        snakes = [name for name in self.names if family(name) == "cherrypy"]
+        if snakes:
+            self._cherrypy(snakes)
         if "nginx" in self.names and not shutil.which("nginx"):
             self.problems["nginx"] = "is missing; on Debian: apt-get install nginx-light"
 
-    def _cargo(self, name, arguments, folder):
+    def _cargo(self, names, arguments, folder):
         command = ["cargo", "build", "--release", *arguments]
-        say(f"building {name}: {' '.join(command)}")
+        say(f"building {names[0]}: {' '.join(command)}")
         finished = processes.run(command, timeout=3600, cwd=folder)
         if finished.returncode:
             print(finished.stderr, file=sys.stderr)
-            self.problems[name] = f"was not built: {processes.last_line(finished.stderr)}"
+            self._complain(names, f"was not built: {processes.last_line(finished.stderr)}")
 
-    def _cherrypy(self):
+    def _complain(self, names, problem):
+        self.problems.update(dict.fromkeys(names, problem))
+
+    def _cherrypy(self, names):
         environment = target_folder(PEERS) / "cherrypy"
         python = environment / "bin" / "python"
         if processes.run([sys.executable, "-m", "venv", environment]).returncode:
-            self.problems["cherrypy"] = "has no virtual environment; on Debian: apt-get install python3-venv"
+            self._complain(names, "has no virtual environment; on Debian: apt-get install python3-venv")
         elif processes.run([python, "-c", "import cherrypy"]).returncode:
             say("installing CherryPy from PyPI")
             finished = processes.run([python, "-m", "pip", "install", "--quiet", "cherrypy"], timeout=600)
             if finished.returncode:
-                self.problems["cherrypy"] = (f"was not installed ({processes.last_line(finished.stderr)}); "
-                                             f"with a network: {python} -m pip install cherrypy")
+                self._complain(names, f"was not installed ({processes.last_line(finished.stderr)}); with a network: {python} -m pip install cherrypy")
 
     def command(self, name, port, files):
         """`files`: whether the server has to serve them."""
@@ -107,7 +119,22 @@ class Servers:
             config = self.folder / f"nginx-{port}.conf"
             config.write_text(nginx_config(self.folder, self.files, port))
             return ["nginx", "-p", self.folder, "-c", config, "-e", self.folder / "nginx.log"]
+        if name in SESSIONS:
+            return self._with_sessions(*name.rsplit("-", 1), port)
         return [target_folder(PEERS) / "release" / package(name), port] + ([self.files] if files else [])
+
+    def _with_sessions(self, server, store, port):
+        fresh = Path(tempfile.mkdtemp(prefix=f"{store}-", dir=self.folder))
+        places = {"file": f"file:{fresh}", "sqlite": f"sqlite:{fresh}/sessions.sqlite", "memory": "memory"}
+        if server == "cherrypy":
+            return [target_folder(PEERS) / "cherrypy/bin/python", PEERS / "cherrypy/sessions.py", port, store, fresh]
+        try:
+            place = places.get(store) or self.engines.address(store)
+        except Missing as missing:
+            raise Problem(str(missing)) from missing
+        if server == "kirsch":
+            return [target_folder(ROOT) / "release/testbed", "--port", port, "--sessions", place]
+        return [target_folder(PEERS) / "release" / package(server), port, place]
 
     @contextlib.contextmanager
     def running(self, name, *, pinned, seconds, path):
@@ -131,8 +158,13 @@ class Servers:
                 server.wait()
 
 
+def family(name):
+    """The program behind a name: all with sessions in the same server are one program."""
+    return name.rsplit("-", 1)[0] if name in SESSIONS else name
+
+
 def package(name):
-    return "peer-" + name.replace("_", "-")
+    return "peer-" + family(name).replace("_", "-")
 
 
 _target_folders = {}
