@@ -23,6 +23,8 @@ documents! {
     testing: "docs/guide/testing.md";
     uploads: "docs/guide/uploads.md";
     deployment: "docs/guide/deployment.md";
+    tools: "docs/reference/tools.md";
+    header_tools: "docs/reference/header-tools.md";
 }
 
 #[cfg(feature = "gzip")]

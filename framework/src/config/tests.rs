@@ -45,7 +45,7 @@ fn build(app: App) -> Result<Application, String> {
 /// The tools of a section without the default ones, and the priority that tells the marker's settings.
 fn tools(application: &Application, section: &str) -> (Vec<&'static str>, Option<u8>) {
     let plan = application.plans().iter().find(|plan| plan.section() == section).unwrap();
-    let own = plan.tools().iter().copied().filter(|name| *name != "trailing_slash");
+    let own = plan.tools().iter().copied().filter(|name| !["trailing_slash", "secure_headers"].contains(name));
     (own.collect(), plan.hooks(HookPoint::BeforeHandler).first().map(|hook| hook.priority))
 }
 
@@ -106,7 +106,7 @@ fn spellings_of_one_path_are_one_section() {
 fn a_default_tool_can_be_replaced_and_switched_off() {
     build(app().tool("/", crate::tools::TrailingSlash::default())).unwrap();
     let application = build(app().tool_off("/", "trailing_slash")).unwrap();
-    assert_eq!(application.plans()[0].tools(), [""; 0]);
+    assert_eq!(application.plans()[0].tools(), ["secure_headers"]);
 }
 
 /// J9, B10: each message says where, what, and what would be right.
@@ -144,7 +144,7 @@ fn wrong_sections_are_refused_with_place_and_remedy() {
         ),
         (
             "[\"/\"]\ngzip.on = true",
-            "the configuration: [\"/\"]: `gzip` is not a setting or a tool; there are: max_body, max_form, max_json, max_parts, body_memory, show_tracebacks, debug_page, errors, strict_params, error_pages, trailing_slash, marker, low (a tool must be switched on in code first, with `.tool(\"/\", …)`)",
+            "the configuration: [\"/\"]: `gzip` is not a setting or a tool; there are: max_body, max_form, max_json, max_parts, body_memory, show_tracebacks, debug_page, errors, strict_params, error_pages, trailing_slash, secure_headers, marker, low (a tool must be switched on in code first, with `.tool(\"/\", …)`)",
         ),
         (
             "[\"/\"]\nlow.on = true",
@@ -209,8 +209,11 @@ fn the_effective_configuration_is_logged() {
     let records = crate::logs::capture::records("kirsch::config", || {
         build(app().tool("/", MARKER).config_str("[\"/admin\"]\nmax_body = \"1 MiB\"")).unwrap();
     });
-    for line in ["[\"/\"] tools: trailing_slash, marker", "[\"/\"] max_body = 100 MiB", "[\"/admin\"] max_body = 1 MiB"]
-    {
+    for line in [
+        "[\"/\"] tools: trailing_slash, secure_headers, marker",
+        "[\"/\"] max_body = 100 MiB",
+        "[\"/admin\"] max_body = 1 MiB",
+    ] {
         assert!(records.contains(&format!("DEBUG kirsch::config {line}")), "{line}: {records:?}");
     }
 }

@@ -12,7 +12,7 @@ use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{Application, ErrorPage, ErrorPages, PathSettings, Tool};
 use crate::publish::{Publish, Route, routes};
 use crate::server::ServerSettings;
-use crate::tools::TrailingSlash;
+use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -52,11 +52,14 @@ enum Source {
 }
 
 impl App {
-    /// An application that publishes `root` at `/`. The tool [`TrailingSlash`] is on.
+    /// An application that publishes `root` at `/`. The tools [`TrailingSlash`] and [`SecureHeaders`] are on.
     pub fn new(root: impl Publish + 'static) -> Self {
         Self {
             root: Arc::new(root),
-            code: vec![("/".to_owned(), Change::Default(Arc::new(TrailingSlash::default())))],
+            code: vec![
+                ("/".to_owned(), Change::Default(Arc::new(TrailingSlash::default()))),
+                ("/".to_owned(), Change::Default(Arc::new(SecureHeaders::default()))),
+            ],
             configuration: Vec::new(),
             server: ServerSettings::default(),
             on_start: Vec::new(),

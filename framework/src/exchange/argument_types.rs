@@ -64,6 +64,7 @@ impl Cookies {
     /// Reads the `Cookie` fields of a request.
     #[must_use]
     pub fn of(request: &Request) -> Self {
+        request.note_reading("cookie");
         Self(request.head.cookies().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 

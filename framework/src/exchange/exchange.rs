@@ -1,7 +1,7 @@
 //! The exchange: everything of one request as one value.
 
 use super::course::Course;
-use super::{BodyUse, HttpError, Request, RequestBody, Response, Trail, Values};
+use super::{BodyUse, Error, HttpError, Request, RequestBody, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
 ///
@@ -32,6 +32,34 @@ impl Exchange {
     #[must_use]
     pub fn failed(&self) -> bool {
         self.course.failed
+    }
+
+    /// Why the path leads to no handler, if it does not: the error (404, 405, the answer to OPTIONS) that is answered at the handler's turn,
+    /// unless a tool answers before. Known from `on_start_resource` on.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// struct NotFoundIsGone;
+    ///
+    /// impl Tool for NotFoundIsGone {
+    ///     fn name(&self) -> &'static str { "not_found_is_gone" }
+    ///
+    ///     fn attach(&self, hooks: &mut Hooks) {
+    ///         hooks.at(HookPoint::OnStartResource, |exchange| match exchange.route_error() {
+    ///             Some(_) => Err(Error::new(StatusCode::GONE, "This site has moved.")),
+    ///             None => Ok(()),
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Tree::new().index(|_| "here")).tool("/", NotFoundIsGone));
+    /// client.get("/").send().assert_status(200);
+    /// client.get("/elsewhere").send().assert_status(410);
+    /// ```
+    #[must_use]
+    pub fn route_error(&self) -> Option<&Error> {
+        self.course.pending.as_ref()
     }
 
     /// Reads the multipart form in the body, if there is one and the handler is known and wants it.

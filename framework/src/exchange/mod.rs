@@ -22,6 +22,7 @@ mod multipart_reader;
 mod origin;
 mod parameter;
 mod problem;
+mod reading;
 mod request;
 mod response;
 mod response_body;

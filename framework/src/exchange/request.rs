@@ -2,6 +2,7 @@
 
 use super::limits::{Limit, Limits};
 use super::multipart_form::MultipartForm;
+use super::reading::Reading;
 use super::{ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
     Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments, is_multipart,
@@ -30,6 +31,8 @@ pub struct Request {
     pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
     forwarded: Option<Box<Forwarded>>,
+    /// Which fields have been read, where somebody wants to know.
+    pub(super) reading: Option<Box<Reading>>,
 }
 
 /// Where an internal redirect has sent the request.
@@ -78,11 +81,13 @@ impl Request {
     /// The first field of that name, in any case, when its value is UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
+        self.note_reading(name);
         self.head.header(name)
     }
 
     /// All fields in the order received.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.note_reading_all();
         self.head.headers()
     }
 
@@ -93,10 +98,18 @@ impl Request {
         self
     }
 
+    /// Takes all fields of that name out, as if the client had not sent them: for tools that translate requests. Framing, host and the
+    /// life of the connection were read before and stay.
+    pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
+        self.head.remove_header(name);
+        self
+    }
+
     /// Which of the `offered` content codings the client likes best, `None` for the content as it is: [`best_coding`] of the
     /// Accept-Encoding fields. Who answers differently by it says so with [`Response::add_vary`](super::Response::add_vary).
     #[must_use]
     pub fn best_coding(&self, offered: &[Coding]) -> Option<Coding> {
+        self.note_reading("accept-encoding");
         best_coding(self.head.headers_named("accept-encoding"), offered)
     }
 
@@ -239,7 +252,7 @@ impl Request {
     /// 415 for a body in a content coding (RFC 9110, section 15.5.16): taken as it came it would be noise to whoever reads it, or be kept
     /// as if it were the content.
     pub(crate) fn coded(&self) -> Option<HttpError> {
-        let fields = self.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+        let fields = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
         let mut codings = fields.flat_map(|(_, value)| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
         let coding = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))?;
         let coding = String::from_utf8_lossy(coding);
@@ -267,7 +280,7 @@ impl Request {
 
     /// The content type; after an internal redirect there is no content any more.
     fn content_type(&self) -> Option<&str> {
-        self.header("content-type").filter(|_| self.redirected.is_none())
+        self.head.header("content-type").filter(|_| self.redirected.is_none())
     }
 
     fn media_type(&self) -> &str {
@@ -284,8 +297,8 @@ impl Request {
         self.uploads.iter().filter(move |upload| upload.field() == field)
     }
 
-    /// The fields that hold files.
-    pub(crate) fn upload_names(&self) -> impl Iterator<Item = &str> {
+    /// The names of the form fields that hold files, one for each file, in their order.
+    pub fn upload_names(&self) -> impl Iterator<Item = &str> {
         self.uploads.iter().map(Upload::field)
     }
 
@@ -335,6 +348,7 @@ impl Request {
         self.received = None;
         self.redirected = None;
         self.forwarded = None;
+        self.reading = None;
     }
 
     /// Decodes the path into segments.
@@ -357,8 +371,10 @@ impl Request {
         self.uploads = Vec::new();
     }
 
-    /// Decodes the query, and the form when the body is an urlencoded one and in memory. Called once, before the first argument.
-    pub(crate) fn decode_parameters(&mut self) {
+    /// Decodes the query, and the form when the body is an urlencoded one and in memory, for [`parameters`](Self::parameters) to tell. Done
+    /// before the first argument is made; hooks that look at parameters call it before, from `before_handler` on, when the body is
+    /// there. A second call does nothing.
+    pub fn decode_parameters(&mut self) {
         if self.parameters.decoded {
             return;
         }

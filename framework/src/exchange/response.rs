@@ -58,6 +58,23 @@ impl Response {
         self
     }
 
+    /// Sets a field unless one of that name is there: what a tool says where the handler has said nothing.
+    ///
+    /// ```
+    /// use kirsch::{HeaderValue, Response, header};
+    ///
+    /// let mut response = Response::new();
+    /// response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    /// response.default_header(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+    /// assert_eq!(response.header(&header::CACHE_CONTROL).unwrap(), "no-store");
+    /// ```
+    pub fn default_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
+        if self.header(&name).is_none() {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
     /// Removes all fields of that name.
     pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
         self.headers.retain(|(key, _)| key != name);

@@ -163,12 +163,19 @@ impl FieldTable {
 
     /// Puts one field in place of all fields of that name. Its name and value are appended to `bytes`.
     pub(super) fn set(&mut self, bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-        self.entries.retain(|entry| !entry.name.of(bytes).eq_ignore_ascii_case(name));
+        self.remove(bytes, name);
         let start = bytes.len();
         bytes.extend_from_slice(name);
         bytes.extend_from_slice(value);
         let middle = start + name.len();
-        self.entries.push(Entry { name: Span::new(start, middle), value: Span::new(middle, bytes.len()) });
+        let entry = Entry { name: Span::new(start, middle), value: Span::new(middle, bytes.len()) };
+        self.entries.push(entry);
+        self.index(KnownName::recognise(name), self.entries.len() - 1);
+    }
+
+    /// Takes all fields of that name out.
+    pub(super) fn remove(&mut self, bytes: &[u8], name: &[u8]) {
+        self.entries.retain(|entry| !entry.name.of(bytes).eq_ignore_ascii_case(name));
         // Entries behind those that are gone have moved.
         (self.known, self.repeated) = ([0; KnownName::COUNT], 0);
         for index in 0..self.entries.len() {

@@ -211,6 +211,12 @@ impl RequestHead {
         self.fields.set(&mut self.bytes, name.as_str().as_bytes(), value.as_bytes());
     }
 
+    /// Takes all fields of that name out, for whoever reads them later. What the server has read from them already stays, as with
+    /// [`set_header`](Self::set_header).
+    pub fn remove_header(&mut self, name: &HeaderName) {
+        self.fields.remove(&self.bytes, name.as_str().as_bytes());
+    }
+
     /// The cookies of all Cookie fields, as [`cookies`](super::cookies) reads them.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         // The index spares requests without cookies the search.

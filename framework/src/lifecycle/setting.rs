@@ -143,6 +143,24 @@ impl<'t> SettingReader<'t> {
         Ok(())
     }
 
+    /// A table of durations, each with its unit: each key in it sets, or adds, one entry.
+    ///
+    /// # Errors
+    /// As [`duration`](Self::duration).
+    pub fn durations(&mut self, key: &'static str, into: &mut BTreeMap<String, Duration>) -> Result<(), SettingError> {
+        let mut said = BTreeMap::new();
+        self.read(key, &mut said, |value| {
+            let table = value.as_table().ok_or_else(|| wrong(value, "a table of durations, as { a = \"5m\" }"))?;
+            let entry = |(name, value)| match duration(value) {
+                Ok(duration) => Ok((String::clone(name), duration)),
+                Err(problem) => Err(format!("has a {name:?} that {problem}")),
+            };
+            table.iter().map(entry).collect()
+        })?;
+        into.extend(said);
+        Ok(())
+    }
+
     /// One of several words.
     ///
     /// # Errors

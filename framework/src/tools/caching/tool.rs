@@ -2,9 +2,9 @@
 
 use super::cache::{Cache, Limits};
 use super::settings::{LIMITS, Settings};
-use super::visit::{CachingAdmission, ask, keep, leave};
+use super::visit::{CachingAdmission, ask, is_visited, keep, leave};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingTable, Tool};
-use crate::{Method, StatusCode};
+use crate::{Exchange, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -189,6 +189,13 @@ impl Caching {
     /// Removes everything. Returns how many responses went.
     pub fn clear(&self) -> usize {
         self.shared.cache.invalidate_all(|_| true)
+    }
+
+    /// Whether a cache waits for the response of this request: then it must come whole to `before_finalize` 95, whatever part of it this
+    /// client needs. For tools that would leave out content which the client has already.
+    #[must_use]
+    pub fn wants(exchange: &Exchange) -> bool {
+        is_visited(exchange)
     }
 
     /// Counters and gauges of this moment.

@@ -232,6 +232,11 @@ fn draft(exchange: &Exchange, settings: &Settings) -> Option<Draft> {
     Some(Draft::of(response, Variant::of(request, &names), terms))
 }
 
+/// Whether the request has anything to do with the cache still.
+pub(super) fn is_visited(exchange: &Exchange) -> bool {
+    exchange.values.get::<Visit>().is_some()
+}
+
 /// Gives up what the request has of the cache.
 pub(super) fn leave(exchange: &mut Exchange) {
     exchange.values.remove::<Visit>();

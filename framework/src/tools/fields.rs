@@ -1,0 +1,20 @@
+//! Names and values of fields as settings have them: texts, checked at start.
+
+use crate::{HeaderName, HeaderValue};
+
+/// A field value, or what is wrong with the text: control characters, a line break among them, would begin another field (RFC 9110, section 5.5).
+pub(super) fn value(text: &str) -> Result<HeaderValue, String> {
+    let problem = || {
+        format!(
+            "is {text:?}, which cannot be the value of a field: it must be text in one line, without control characters"
+        )
+    };
+    HeaderValue::from_str(text.trim()).map_err(|_| problem())
+}
+
+/// A field name, or what is wrong with the text.
+pub(super) fn name(text: &str) -> Result<HeaderName, String> {
+    let problem =
+        || format!("has {text:?}, which cannot be the name of a field: write letters, digits and `-`, as \"X-Name\"");
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| problem())
+}

@@ -1,0 +1,173 @@
+//! Fields for all responses of a path: `ResponseHeaders`, named after CherryPy's tool.
+//!
+//! The hook runs at `on_start_resource`, before the handler, which may change what it finds; and always, so that error pages and the answers of other tools have the fields,
+//! too. Fields that describe content, and `Cache-Control`, leave with the content when an error page takes its place.
+
+use super::fields;
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::{Exchange, HeaderName, HeaderValue, header};
+use std::collections::BTreeMap;
+
+/// Sets fields of all responses of a path and below it, before the handler runs.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::ResponseHeaders};
+///
+/// let fields = ResponseHeaders::new().set("X-Robots-Tag", "noindex").set("Content-Language", "en");
+/// let client = Client::in_process(App::new(Tree::new().index(|_| "hidden")).tool("/", fields));
+/// client.get("/").send().assert_header("x-robots-tag", "noindex");
+/// client.get("/nowhere").send().assert_status(404).assert_header("x-robots-tag", "noindex");
+/// ```
+///
+/// A handler that sets a field of the same name replaces it, and may remove it. `Content-Type` set here is what handlers' texts are sent as, unless they
+/// say otherwise. A name or value that cannot be in a field stops the start.
+///
+/// In a file: `response_headers.headers = { X-Robots-Tag = "noindex" }`; sections below add to it. CherryPy's `response_headers`.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHeaders {
+    fields: Vec<(String, String)>,
+}
+
+impl ResponseHeaders {
+    /// No field yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a field (`headers`), in place of what was said here about it before.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        self.fields.push((name, value));
+        self
+    }
+
+    fn prepare(&self) -> Result<Vec<(HeaderName, HeaderValue)>, SettingError> {
+        let refused = |problem| SettingError::new("headers", problem);
+        let prepare = |(name, value): &(String, String)| {
+            let parsed = fields::name(name).map_err(refused)?;
+            if SERVERS.contains(&parsed) {
+                return Err(refused(format!("has `{name}`, which the server writes itself: leave it out")));
+            }
+            let value = fields::value(value).map_err(|problem| refused(format!("has a `{name}` that {problem}")))?;
+            Ok((parsed, value))
+        };
+        self.fields.iter().map(prepare).collect()
+    }
+}
+
+/// What is the server's to say.
+const SERVERS: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::DATE,
+    HeaderName::from_static("keep-alive"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+impl Tool for ResponseHeaders {
+    fn name(&self) -> &'static str {
+        "response_headers"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let fields = match self.prepare() {
+            Ok(fields) => fields,
+            Err(error) => return hooks.refuse(error),
+        };
+        let run = move |exchange: &mut Exchange| {
+            for (name, value) in &fields {
+                exchange.response.set_header(name.clone(), value.clone());
+            }
+        };
+        hooks.at(HookPoint::OnStartResource, run).always();
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut said = BTreeMap::new();
+        let mut reader = SettingReader::new(settings);
+        reader.text_table("headers", &mut said)?;
+        reader.finish()?;
+        let tool = said.into_iter().fold(self.clone(), |tool, (name, value)| tool.set(name, value));
+        tool.prepare()?;
+        Ok(Box::new(tool))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Client;
+    use crate::{App, Error, StatusCode, Tree};
+
+    fn app() -> App {
+        let tree = Tree::new()
+            .index(|_| "page")
+            .page("own", |page| {
+                page.response().set_header(HeaderName::from_static("x-a"), HeaderValue::from_static("own"));
+                "own"
+            })
+            .page("panics", |_| -> &'static str { panic!("on purpose") });
+        App::new(tree)
+    }
+
+    #[test]
+    fn all_responses_have_the_fields_whoever_answers() {
+        struct Shut;
+        impl Tool for Shut {
+            fn name(&self) -> &'static str {
+                "shut"
+            }
+            fn attach(&self, hooks: &mut Hooks) {
+                let shut = |_: &mut Exchange| Err::<(), _>(Error::new(StatusCode::FORBIDDEN, ""));
+                hooks.at(HookPoint::OnStartResource, shut).priority(0);
+            }
+        }
+        let client = Client::in_process(app().tool("/", ResponseHeaders::new().set("X-A", "1")).tool("/shut", Shut));
+        for (path, status) in [("/", 200), ("/nowhere", 404), ("/panics", 500), ("/shut", 403), ("/own/", 301)] {
+            client.get(path).send().assert_status(status).assert_header("x-a", "1");
+        }
+        client.get("/own").send().assert_header("x-a", "own");
+    }
+
+    #[test]
+    fn a_content_type_is_the_one_of_texts_and_not_of_error_pages() {
+        let client = Client::in_process(app().tool("/", ResponseHeaders::new().set("content-type", "text/plain")));
+        client.get("/").send().assert_header("content-type", "text/plain");
+        client
+            .get("/nowhere")
+            .header("accept", "text/html")
+            .send()
+            .assert_header("content-type", "text/html; charset=utf-8");
+    }
+
+    #[test]
+    fn sections_of_a_file_add_to_the_fields() {
+        let text = "[\"/\"]\nresponse_headers.headers = { X-A = \"2\" }\n[\"/own\"]\nresponse_headers.headers = { X-B = \"3\" }";
+        let client = Client::in_process(app().tool("/", ResponseHeaders::new().set("x-a", "1")).config_str(text));
+        client.get("/").send().assert_header("x-a", "2").assert_no_header("x-b");
+        client.get("/own").send().assert_header("x-b", "3");
+    }
+
+    #[test]
+    fn i7_what_cannot_be_a_field_stops_the_start() {
+        let table = [
+            (
+                "X-A",
+                "a\r\nSet-Cookie: b=c",
+                "`headers` has a `X-A` that is \"a\\r\\nSet-Cookie: b=c\", which cannot be",
+            ),
+            ("X A", "a", "`headers` has \"X A\", which cannot be the name of a field"),
+            ("Content-Length", "5", "`headers` has `Content-Length`, which the server writes itself"),
+        ];
+        for (name, value, problem) in table {
+            let error = app().tool("/", ResponseHeaders::new().set(name, value)).build().unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}

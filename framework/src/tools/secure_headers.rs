@@ -1,0 +1,553 @@
+//! The fields that tell browsers to be careful: `SecureHeaders`, on for every application.
+//!
+//! | hook point | priority | what |
+//! |---|---|---|
+//! | `before_finalize` | 97, always | adds the fields that the response does not have |
+//! | `on_start_resource` | 0 | only if the policy has a nonce: puts it where handlers find it |
+//! | `before_finalize` | 76 | only if the policy has a nonce: keeps pages that use it out of caches |
+//!
+//! So late and always: whatever made the response (handler, static files, cache, error page) has spoken, and what it has said stays.
+//! What caches keep is without these fields; a hit gets them anew. The hook is on the path of every plain page: values are made at
+//! start, the usual ones are constants, and nothing is allocated.
+
+mod content_security_policy;
+
+pub use self::content_security_policy::CspNonce;
+use self::content_security_policy::Policy;
+use super::fields;
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::{Exchange, HeaderName, HeaderValue, Request, Response, header};
+use std::time::Duration;
+
+/// Adds the fields that protect users in browsers, where a response does not have them itself. On for every application.
+///
+/// | field | unless set | why |
+/// |---|---|---|
+/// | `X-Content-Type-Options` | `nosniff` | an upload that is served as text is not taken for a script |
+/// | `X-Frame-Options` | `SAMEORIGIN` | no other site shows the page in a frame and steals clicks |
+/// | `Referrer-Policy` | `strict-origin-when-cross-origin` | other sites do not learn paths and queries |
+/// | `Cross-Origin-Opener-Policy` | `same-origin`, on secure origins only | no other site holds a handle to the window |
+/// | `Strict-Transport-Security` | off; on secure origins only | browsers never come by `http://` again |
+/// | `Content-Security-Policy`, `Permissions-Policy`, `Cross-Origin-Resource-Policy` | off | they depend on the site |
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client};
+///
+/// struct Pages;
+///
+/// #[handlers]
+/// impl Pages {
+///     #[expose]
+///     fn index(&self) -> &'static str { "safe" }
+/// }
+///
+/// let page = Client::in_process(App::new(Pages)).get("/").send();
+/// page.assert_header("x-content-type-options", "nosniff").assert_header("x-frame-options", "SAMEORIGIN");
+/// ```
+///
+/// What the handler has set wins: a page that says `X-Frame-Options` itself keeps its own, an error page too. To change a section, switch the tool on again
+/// there, or write its settings into a file (`secure_headers.frame_options = "deny"`); `App::tool_off("/widget", "secure_headers")` leaves all away.
+/// Only responses to requests that the server refuses before it knows a path, such as a broken head, go without (they say `nosniff`, and have no active content).
+///
+/// # Content-Security-Policy
+///
+/// The strongest of them, and the only one that must fit the pages. `{nonce}` in it stands for random digits, new for each request; a handler takes
+/// them as [`&CspNonce`](CspNonce):
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::{CspNonce, SecureHeaders}};
+///
+/// struct Pages;
+///
+/// #[handlers]
+/// impl Pages {
+///     #[expose]
+///     fn index(&self, nonce: &CspNonce) -> String {
+///         format!("<script nonce=\"{nonce}\">alert('mine')</script>")
+///     }
+/// }
+///
+/// let secure = SecureHeaders::new().content_security_policy("script-src 'nonce-{nonce}'; object-src 'none'; base-uri 'none'");
+/// let page = Client::in_process(App::new(Pages).tool("/", secure)).get("/").send();
+/// let policy = page.header("content-security-policy").unwrap();
+/// let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+/// page.assert_contains(&format!("nonce=\"{nonce}\""));
+/// ```
+///
+/// After the OWASP Secure Headers Project. What it advises against (`X-XSS-Protection`, `Expect-CT`, `Public-Key-Pins`) is not sent. CherryPy has no such tool.
+#[derive(Clone, Debug)]
+pub struct SecureHeaders {
+    nosniff: bool,
+    frame_options: FrameOptions,
+    referrer_policy: String,
+    opener_policy: String,
+    resource_policy: String,
+    permissions_policy: String,
+    content_security_policy: String,
+    csp_report_only: bool,
+    hsts: Duration,
+    hsts_subdomains: bool,
+    hsts_preload: bool,
+}
+
+/// Which pages may show a page in a frame (`X-Frame-Options`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameOptions {
+    /// Nobody.
+    Deny,
+    /// Pages of the same origin.
+    SameOrigin,
+    /// Anybody: the field is not sent.
+    Anywhere,
+}
+
+impl Default for SecureHeaders {
+    fn default() -> Self {
+        Self {
+            nosniff: true,
+            frame_options: FrameOptions::SameOrigin,
+            referrer_policy: "strict-origin-when-cross-origin".to_owned(),
+            opener_policy: "same-origin".to_owned(),
+            resource_policy: OFF.to_owned(),
+            permissions_policy: OFF.to_owned(),
+            content_security_policy: OFF.to_owned(),
+            csp_report_only: false,
+            hsts: Duration::ZERO,
+            hsts_subdomains: false,
+            hsts_preload: false,
+        }
+    }
+}
+
+/// The text that leaves a field away.
+const OFF: &str = "off";
+
+impl SecureHeaders {
+    /// The fields that are on unless said otherwise.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether to say `X-Content-Type-Options: nosniff` (`nosniff`, default true).
+    #[must_use]
+    pub fn nosniff(mut self, is_said: bool) -> Self {
+        self.nosniff = is_said;
+        self
+    }
+
+    /// Who may show the pages in a frame (`frame_options`: `"sameorigin"`, `"deny"`, `"off"`; default same origin). Browsers that find
+    /// `frame-ancestors` in a policy obey that instead.
+    #[must_use]
+    pub fn frame_options(mut self, options: FrameOptions) -> Self {
+        self.frame_options = options;
+        self
+    }
+
+    /// What links and subresources tell about the page they are on (`referrer_policy`, default `strict-origin-when-cross-origin`; `"off"` leaves it
+    /// to the browser).
+    #[must_use]
+    pub fn referrer_policy(mut self, policy: impl Into<String>) -> Self {
+        self.referrer_policy = policy.into();
+        self
+    }
+
+    /// Whether other sites keep a handle to a window (`opener_policy`, default `same-origin`, or `"off"`). A site that logs in with a pop-up
+    /// window of another site says `same-origin-allow-popups`. Sent on secure origins only: browsers ignore it elsewhere.
+    #[must_use]
+    pub fn opener_policy(mut self, policy: impl Into<String>) -> Self {
+        self.opener_policy = policy.into();
+        self
+    }
+
+    /// Which sites may use the responses as pictures, scripts and so on (`resource_policy`: `same-origin`, `same-site`, `cross-origin`; default
+    /// off, since pictures are often meant to be shown elsewhere).
+    #[must_use]
+    pub fn resource_policy(mut self, policy: impl Into<String>) -> Self {
+        self.resource_policy = policy.into();
+        self
+    }
+
+    /// What pages and their frames may use (`permissions_policy`, default off), as `camera=(), geolocation=(self)`.
+    #[must_use]
+    pub fn permissions_policy(mut self, policy: impl Into<String>) -> Self {
+        self.permissions_policy = policy.into();
+        self
+    }
+
+    /// From where pages may load scripts, styles and the rest (`content_security_policy`, default off). `'nonce-{nonce}'` in it makes a
+    /// [`CspNonce`] for each request.
+    #[must_use]
+    pub fn content_security_policy(mut self, policy: impl Into<String>) -> Self {
+        self.content_security_policy = policy.into();
+        self
+    }
+
+    /// Whether the policy is only watched: browsers report what it would forbid, and forbid nothing (`csp_report_only`, default false).
+    #[must_use]
+    pub fn csp_report_only(mut self, is_watched: bool) -> Self {
+        self.csp_report_only = is_watched;
+        self
+    }
+
+    /// For how long browsers shall come by `https://` only (`hsts`, default zero: nothing is said). Switch it on once all of the site works that way:
+    /// it cannot be taken back before the time is over. Sent on secure origins only (RFC 6797, section 7.2).
+    #[must_use]
+    pub fn hsts(mut self, time: Duration) -> Self {
+        self.hsts = time;
+        self
+    }
+
+    /// Whether that holds for all hosts below this one, too (`hsts_subdomains`, default false).
+    #[must_use]
+    pub fn hsts_subdomains(mut self, are_meant: bool) -> Self {
+        self.hsts_subdomains = are_meant;
+        self
+    }
+
+    /// Whether the site wants to be in the list that browsers come with (`hsts_preload`, default false). Needs
+    /// [`hsts_subdomains`](Self::hsts_subdomains) and a year at least.
+    #[must_use]
+    pub fn hsts_preload(mut self, is_wanted: bool) -> Self {
+        self.hsts_preload = is_wanted;
+        self
+    }
+
+    /// The fields of these settings.
+    ///
+    /// # Errors
+    /// Names the setting that will not do.
+    fn prepare(&self) -> Result<Prepared, SettingError> {
+        let mut prepared = Prepared::default();
+        let Prepared { always, secure, policy } = &mut prepared;
+        if self.nosniff {
+            always.push((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+        }
+        match self.frame_options {
+            FrameOptions::Deny => always.push((header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))),
+            FrameOptions::SameOrigin => always.push((header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"))),
+            FrameOptions::Anywhere => {}
+        }
+        let text = one_of("referrer_policy", &self.referrer_policy, &REFERRER_POLICIES)?;
+        always.extend(text.map(|value| (header::REFERRER_POLICY, value)));
+        let text = one_of("resource_policy", &self.resource_policy, &RESOURCE_POLICIES)?;
+        always.extend(text.map(|value| (HeaderName::from_static("cross-origin-resource-policy"), value)));
+        if is_on(&self.permissions_policy) {
+            let value = checked("permissions_policy", &self.permissions_policy)?;
+            always.push((HeaderName::from_static("permissions-policy"), value));
+        }
+        let text = one_of("opener_policy", &self.opener_policy, &OPENER_POLICIES)?;
+        secure.extend(text.map(|value| (HeaderName::from_static("cross-origin-opener-policy"), value)));
+        secure.extend(self.transport_security()?.map(|value| (header::STRICT_TRANSPORT_SECURITY, value)));
+        if is_on(&self.content_security_policy) {
+            let name = match self.csp_report_only {
+                true => header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
+                false => header::CONTENT_SECURITY_POLICY,
+            };
+            let refused = |problem| SettingError::new("content_security_policy", problem);
+            let made = Policy::new(name.clone(), &self.content_security_policy).map_err(refused)?;
+            match made.constant() {
+                Some(value) => always.push((name, value)),
+                None => *policy = Some(made),
+            }
+        }
+        Ok(prepared)
+    }
+
+    fn transport_security(&self) -> Result<Option<HeaderValue>, SettingError> {
+        const YEAR: u64 = 365 * 24 * 3600;
+        let seconds = self.hsts.as_secs();
+        if self.hsts_preload && (!self.hsts_subdomains || seconds < YEAR) {
+            let problem =
+                "needs `hsts_subdomains` and an `hsts` of \"365d\" or more: browsers' lists take no other site";
+            return Err(SettingError::new("hsts_preload", problem));
+        }
+        if seconds == 0 {
+            return Ok(None);
+        }
+        let subdomains = if self.hsts_subdomains { "; includeSubDomains" } else { "" };
+        let preload = if self.hsts_preload { "; preload" } else { "" };
+        checked("hsts", &format!("max-age={seconds}{subdomains}{preload}")).map(Some)
+    }
+}
+
+const REFERRER_POLICIES: [&str; 8] = [
+    "strict-origin-when-cross-origin",
+    "no-referrer",
+    "same-origin",
+    "strict-origin",
+    "origin",
+    "origin-when-cross-origin",
+    "no-referrer-when-downgrade",
+    "unsafe-url",
+];
+
+const OPENER_POLICIES: [&str; 4] = ["same-origin", "same-origin-allow-popups", "noopener-allow-popups", "unsafe-none"];
+
+const RESOURCE_POLICIES: [&str; 3] = ["same-origin", "same-site", "cross-origin"];
+
+fn is_on(text: &str) -> bool {
+    !text.is_empty() && text != OFF
+}
+
+/// The constant of a known word, `None` for `"off"`.
+fn one_of(key: &str, text: &str, known: &[&'static str]) -> Result<Option<HeaderValue>, SettingError> {
+    if !is_on(text) {
+        return Ok(None);
+    }
+    match known.iter().find(|word| **word == text) {
+        Some(word) => Ok(Some(HeaderValue::from_static(word))),
+        None => {
+            let words: Vec<_> = known.iter().map(|word| format!("\"{word}\"")).collect();
+            Err(SettingError::new(key, format!("is {text:?}; it must be \"off\" or one of {}", words.join(", "))))
+        }
+    }
+}
+
+fn checked(key: &str, text: &str) -> Result<HeaderValue, SettingError> {
+    fields::value(text).map_err(|problem| SettingError::new(key, problem))
+}
+
+/// The fields, ready to be added.
+#[derive(Debug, Default)]
+struct Prepared {
+    always: Vec<(HeaderName, HeaderValue)>,
+    /// Where the client came over TLS.
+    secure: Vec<(HeaderName, HeaderValue)>,
+    /// A policy that is made anew for each request.
+    policy: Option<Policy>,
+}
+
+impl Prepared {
+    fn add_to(&self, exchange: &mut Exchange) {
+        let Exchange { request, response, values, .. } = exchange;
+        add(response, &self.always);
+        if is_secure(request) {
+            add(response, &self.secure);
+        }
+        if let Some(policy) = &self.policy {
+            let (name, value) = policy.for_nonce(values.get());
+            response.default_header(name, value);
+        }
+    }
+}
+
+fn add(response: &mut Response, fields: &[(HeaderName, HeaderValue)]) {
+    for (name, value) in fields {
+        if response.header(name).is_none() {
+            response.add_header(name.clone(), value.clone());
+        }
+    }
+}
+
+/// As the origin says, without making one.
+fn is_secure(request: &Request) -> bool {
+    match request.forwarded() {
+        None => request.connection().secure,
+        Some(_) => request.origin().is_secure(),
+    }
+}
+
+impl Tool for SecureHeaders {
+    fn name(&self) -> &'static str {
+        "secure_headers"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let prepared = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(error) => return hooks.refuse(error),
+        };
+        if prepared.policy.is_some() {
+            hooks.at(HookPoint::OnStartResource, CspNonce::offer).priority(0);
+            hooks.at(HookPoint::BeforeFinalize, CspNonce::keep_from_caches).priority(76);
+        }
+        hooks.at(HookPoint::BeforeFinalize, move |exchange| prepared.add_to(exchange)).priority(97).always();
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        const FRAMES: [(&str, FrameOptions); 3] =
+            [("sameorigin", FrameOptions::SameOrigin), ("deny", FrameOptions::Deny), (OFF, FrameOptions::Anywhere)];
+        let mut tool = self.clone();
+        let mut reader = SettingReader::new(settings);
+        reader.flag("nosniff", &mut tool.nosniff)?;
+        reader.choice("frame_options", &FRAMES, &mut tool.frame_options)?;
+        reader.text("referrer_policy", &mut tool.referrer_policy)?;
+        reader.text("opener_policy", &mut tool.opener_policy)?;
+        reader.text("resource_policy", &mut tool.resource_policy)?;
+        reader.text("permissions_policy", &mut tool.permissions_policy)?;
+        reader.text("content_security_policy", &mut tool.content_security_policy)?;
+        reader.flag("csp_report_only", &mut tool.csp_report_only)?;
+        reader.duration("hsts", &mut tool.hsts)?;
+        reader.flag("hsts_subdomains", &mut tool.hsts_subdomains)?;
+        reader.flag("hsts_preload", &mut tool.hsts_preload)?;
+        reader.finish()?;
+        tool.prepare()?;
+        Ok(Box::new(tool))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Forwarded;
+    use crate::testing::{Client, TestResponse};
+    use crate::{App, Caching, Result, StaticDir, Tree};
+
+    /// A client that came over TLS, as a proxy says.
+    struct OverTls;
+
+    impl Tool for OverTls {
+        fn name(&self) -> &'static str {
+            "over_tls"
+        }
+
+        fn attach(&self, hooks: &mut Hooks) {
+            hooks.at(HookPoint::BeforeRouting, |exchange| {
+                exchange.request.set_forwarded(Forwarded { is_secure: Some(true), ..Forwarded::default() });
+            });
+        }
+    }
+
+    fn app() -> App {
+        let tree = Tree::new()
+            .index(|_| "page")
+            .page("panics", |_| -> &'static str { panic!("on purpose") })
+            .page("own", |page| {
+                page.response().set_header(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+                "own"
+            })
+            .page("nonce", |page| -> Result<String> {
+                let nonce: &CspNonce = page.argument()?;
+                Ok(format!("<script nonce=\"{nonce}\">"))
+            });
+        App::new(tree)
+    }
+
+    fn secure_fields(response: &TestResponse) -> Vec<String> {
+        let is_ours = |name: &str| {
+            !["date", "content-type", "content-length", "cache-control"].contains(&&*name.to_ascii_lowercase())
+        };
+        response.headers().filter(|(name, _)| is_ours(name)).map(|(name, value)| format!("{name}: {value}")).collect()
+    }
+
+    const USUAL: [&str; 3] = [
+        "x-content-type-options: nosniff",
+        "x-frame-options: SAMEORIGIN",
+        "referrer-policy: strict-origin-when-cross-origin",
+    ];
+
+    #[test]
+    fn i13_the_fields_are_there_without_being_asked_for_on_error_pages_too() {
+        let client = Client::in_process(app());
+        for (path, status) in [("/", 200), ("/nowhere", 404), ("/panics", 500)] {
+            let page = client.get(path).send();
+            let mut fields = secure_fields(page.assert_status(status));
+            fields.sort();
+            let mut usual = USUAL.map(str::to_owned);
+            usual.sort();
+            assert_eq!(fields, usual, "{path}");
+        }
+    }
+
+    #[test]
+    fn i13_static_files_and_cached_pages_have_them_once() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a.txt"), "text").unwrap();
+        let client =
+            Client::in_process(app().tool("/files", StaticDir::new(directory.path())).tool("/", Caching::new()));
+        client.get("/").send();
+        client.get("/").send().assert_header("age", "0");
+        for path in ["/", "/files/a.txt"] {
+            let page = client.get(path).send();
+            for field in USUAL {
+                assert_eq!(secure_fields(&page).iter().filter(|said| *said == field).count(), 1, "{path} {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_handler_said_wins_and_a_section_may_go_without() {
+        let client = Client::in_process(app().tool_off("/panics", "secure_headers"));
+        client.get("/own").send().assert_header("x-frame-options", "DENY");
+        client.get("/panics").send().assert_no_header("x-frame-options");
+    }
+
+    #[test]
+    fn hsts_and_the_opener_policy_are_for_secure_origins() {
+        let day = || SecureHeaders::new().hsts(Duration::from_secs(86400)).hsts_subdomains(true);
+        let plain = Client::in_process(app().tool("/", day())).get("/").send();
+        plain.assert_no_header("strict-transport-security").assert_no_header("cross-origin-opener-policy");
+        let secure = Client::in_process(app().tool("/", day()).tool("/", OverTls)).get("/").send();
+        secure.assert_header("strict-transport-security", "max-age=86400; includeSubDomains");
+        secure.assert_header("cross-origin-opener-policy", "same-origin");
+        let unasked = Client::in_process(app().tool("/", OverTls)).get("/").send();
+        unasked.assert_no_header("strict-transport-security");
+    }
+
+    #[test]
+    fn the_settings_of_a_file_are_laid_over() {
+        let text = "[\"/\"]\nsecure_headers.frame_options = \"off\"\nsecure_headers.referrer_policy = \"no-referrer\"\n\
+                    secure_headers.permissions_policy = \"camera=()\"\nsecure_headers.content_security_policy = \"default-src 'self'\"\n\
+                    secure_headers.csp_report_only = true\n[\"/own\"]\nsecure_headers.nosniff = false";
+        let client = Client::in_process(app().config_str(text));
+        let page = client.get("/").send();
+        page.assert_no_header("x-frame-options").assert_header("referrer-policy", "no-referrer");
+        page.assert_header("permissions-policy", "camera=()").assert_no_header("content-security-policy");
+        page.assert_header("content-security-policy-report-only", "default-src 'self'");
+        client
+            .get("/own")
+            .send()
+            .assert_no_header("x-content-type-options")
+            .assert_header("permissions-policy", "camera=()");
+    }
+
+    #[test]
+    fn a_nonce_is_new_for_each_request_and_where_none_is_used_none_is_allowed() {
+        let policy = "script-src 'nonce-{nonce}' 'self'; object-src 'none'";
+        let client = Client::in_process(app().tool("/", SecureHeaders::new().content_security_policy(policy)));
+        let nonces = [(); 2].map(|()| {
+            let page = client.get("/nonce").send();
+            let nonce = page.text().split('"').nth(1).unwrap().to_owned();
+            assert_eq!(nonce.len(), 32);
+            page.assert_header("content-security-policy", &policy.replace("{nonce}", &nonce));
+            nonce
+        });
+        assert_ne!(nonces[0], nonces[1]);
+        client.get("/").send().assert_header("content-security-policy", "script-src 'self'; object-src 'none'");
+    }
+
+    #[test]
+    fn a_page_with_a_nonce_is_in_no_cache_and_a_page_without_is() {
+        let secure = SecureHeaders::new().content_security_policy("script-src 'nonce-{nonce}'");
+        let client = Client::in_process(app().tool("/", secure).tool("/", Caching::new()));
+        let first = client.get("/nonce").send();
+        first.assert_header("cache-control", "private, no-cache");
+        assert_ne!(client.get("/nonce").send().text(), first.text());
+        client.get("/").send();
+        client.get("/").send().assert_header("age", "0").assert_header("content-security-policy", "script-src 'none'");
+    }
+
+    #[test]
+    fn what_browsers_would_not_understand_stops_the_start() {
+        let table = [
+            (
+                SecureHeaders::new().referrer_policy("never"),
+                "`referrer_policy` is \"never\"; it must be \"off\" or one of",
+            ),
+            (SecureHeaders::new().opener_policy("x"), "`opener_policy` is \"x\""),
+            (
+                SecureHeaders::new().permissions_policy("a\r\nb"),
+                "`permissions_policy` is \"a\\r\\nb\", which cannot be",
+            ),
+            (SecureHeaders::new().hsts_preload(true), "`hsts_preload` needs `hsts_subdomains`"),
+            (SecureHeaders::new().content_security_policy("script-src {nonce}"), "write 'nonce-{nonce}'"),
+        ];
+        for (tool, problem) in table {
+            let error = app().tool("/", tool).build().unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        let error = app().config_str("[\"/\"]\nsecure_headers.hst = \"1d\"").build().unwrap_err().to_string();
+        assert!(error.contains("did you mean `hsts`?"), "{error}");
+    }
+}
