@@ -12,6 +12,7 @@ macro_rules! documents {
 documents! {
     readme: "README.md";
     getting_started: "docs/guide/getting-started.md";
+    tutorial: "docs/guide/tutorial.md";
     publishing: "docs/guide/publishing.md";
     sessions: "docs/guide/sessions.md";
     streaming: "docs/guide/streaming.md";
@@ -19,6 +20,7 @@ documents! {
     static_files: "docs/guide/static-files.md";
     caching: "docs/guide/caching.md";
     errors: "docs/guide/errors.md";
+    errors_reference: "docs/reference/errors.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";
     uploads: "docs/guide/uploads.md";

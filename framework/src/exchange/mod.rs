@@ -10,6 +10,7 @@ mod body_reader;
 mod client_watch;
 mod course;
 mod error;
+mod escape;
 #[expect(clippy::module_inception, reason = "the room is named after its central value")]
 mod exchange;
 mod form_values;
@@ -41,6 +42,7 @@ pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;
 pub(crate) use course::Stage;
 pub use error::{Error, ErrorKind, HttpError, Redirect};
+pub use escape::{Escaped, escape};
 pub use exchange::Exchange;
 pub use handler::{Handler, HandlerRef, MethodSet};
 pub use into_response::{Html, IntoResponse, Text};

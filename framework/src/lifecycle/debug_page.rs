@@ -18,6 +18,7 @@ use super::setting::distance;
 use super::{ErrorPage, Plan, same_segment};
 use crate::exchange::{Error, ErrorKind, Exchange, Request};
 use crate::publish::{NodeRef, Route, route_of, routes};
+use ::http::StatusCode;
 use secrets::masked;
 use source::{Frame, Place};
 use std::net::IpAddr;
@@ -108,6 +109,9 @@ struct Failure {
 impl Report {
     /// About an unexpected error.
     pub(super) fn of_failure(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, error: &Error) -> Self {
+        let trace = exchange.values.get::<Trace>();
+        let place = trace.map_or_else(|| "before any hook".to_owned(), Trace::failed_place);
+        let hooks = trace.map(Trace::runs_until_now).unwrap_or_default();
         // What has failed may have come before anybody asked for them.
         exchange.request.decode_parameters();
         let mut causes = vec![error.to_string()];
@@ -128,14 +132,11 @@ impl Report {
             None => error.place().map(Place::of),
         };
         let backtrace = panic.and_then(|panic| panic.backtrace.as_ref()).map(source::frames).unwrap_or_default();
-        let trace = exchange.values.get::<Trace>();
-        let place = trace.map_or_else(|| "before any hook".to_owned(), Trace::failed_place);
-        let hooks = trace.map(|trace| trace.runs.clone()).unwrap_or_default();
         Self::new(plan, root, exchange, About::Failure(Failure { causes, place, source, backtrace, hooks }))
     }
 
     /// About a path that leads nowhere, or does not answer the method.
-    pub(super) fn of_routes(plan: &Plan, root: &NodeRef, exchange: &mut Exchange) -> Self {
+    pub(super) fn of_routes(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, status: StatusCode) -> Self {
         exchange.request.decode_parameters();
         let all = routes(root);
         let near = near(&all, &exchange.request.segments().collect::<Vec<_>>());
@@ -145,7 +146,8 @@ impl Report {
                 "A handler was found and has given this answer itself, as it does with None and Error::not_found()."
             }
             (Some(_), false) => "A handler was found, but a tool has given this answer before it was called.",
-            (None, _) => "No handler answers this method at this path.",
+            (None, _) if status == StatusCode::METHOD_NOT_ALLOWED => "The path is right; it answers other methods.",
+            (None, _) => "No handler is at this path.",
         };
         Self::new(plan, root, exchange, About::Routes { found: found.to_owned(), near, all })
     }
@@ -204,7 +206,7 @@ fn near(all: &[Route], segments: &[&str]) -> Vec<Route> {
             likeness += match part {
                 _ if part.starts_with('{') => 2,
                 _ if same_segment(part, segment) => 4,
-                _ if distance(part, segment) <= (segment.len() / 3).max(1) => 3,
+                _ if distance(part, segment) <= (segment.len() / 2).min(3) => 3,
                 _ => break,
             };
         }
@@ -245,8 +247,8 @@ mod tests {
             near(&routes(&tree.describe()), &segments).into_iter().map(|route| route.path).collect::<Vec<_>>()
         };
         assert_eq!(near("/user/order")[0], "/user/orders");
-        assert_eq!(near("/abuot"), Vec::<String>::new());
-        assert_eq!(near("/abot"), ["/about"]);
+        assert_eq!(near("/price"), Vec::<String>::new());
+        assert_eq!(near("/abuot"), ["/about"]);
         assert!(near("/user").contains(&"/users".to_owned()));
     }
 }

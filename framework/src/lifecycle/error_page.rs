@@ -3,7 +3,7 @@
 //! The application's own pages are in `error_pages.rs`. When a page is made, and what becomes of a page that fails, is decided in `funnel.rs`.
 
 use super::debug_page::Report;
-use crate::exchange::{HttpError, Request, RequestId, Response, Values};
+use crate::exchange::{Escaped, HttpError, Request, RequestId, Response, Values};
 use crate::http::best_media_type;
 use ::http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
@@ -302,25 +302,6 @@ impl std::fmt::Display for ErrorForm {
     }
 }
 
-/// Text with HTML's special characters replaced, for content and for attributes in quotes.
-pub(super) struct Escaped<'t>(pub(super) &'t str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,13 +345,5 @@ mod tests {
         for (seconds, words) in table {
             assert_eq!(in_words(Duration::from_secs(seconds)), words);
         }
-    }
-
-    #[test]
-    fn what_goes_into_html_is_escaped() {
-        assert_eq!(
-            Escaped("<a href='x'>\"&\"</a>").to_string(),
-            "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/a&gt;"
-        );
     }
 }

@@ -6,7 +6,7 @@
 //! within `<script>` or `<style>`.
 
 use super::ErrorPage;
-use super::error_page::Escaped;
+use crate::exchange::Escaped;
 use ::http::HeaderValue;
 use std::fmt::Write;
 

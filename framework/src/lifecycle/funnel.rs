@@ -106,7 +106,7 @@ impl Funnel<'_> {
         match cause {
             Some(error) => Some(Report::of_failure(self.plan, self.root, exchange, error)),
             None if matches!(status.as_u16(), 404 | 405) && self.plan.error_pages.find(status).is_none() => {
-                Some(Report::of_routes(self.plan, self.root, exchange))
+                Some(Report::of_routes(self.plan, self.root, exchange, status))
             }
             None => None,
         }

@@ -2,8 +2,9 @@
 
 use super::trace::{HookRun, Outcome};
 use super::{About, Failure, Report};
+use crate::exchange::Escaped;
 use crate::lifecycle::ErrorPage;
-use crate::lifecycle::error_page::{Escaped, HTML_START};
+use crate::lifecycle::error_page::HTML_START;
 use crate::publish::Route;
 use std::fmt::{Display, Result, Write};
 use std::time::Duration;
@@ -42,10 +43,11 @@ fn write_page(report: &Report, page: &ErrorPage<'_>, html: &mut String) -> Resul
         hooks(&failure.hooks, html)?;
         backtrace(failure, html)?;
     }
+    table("Plan", [("section", &*report.section), ("tools", &*report.tools)].into_iter(), html)?;
+    html.push_str("<details><summary>Settings of this path</summary>\n");
+    table("", report.settings.iter().map(|(name, value)| (*name, &**value)), html)?;
+    html.push_str("</details>\n");
     table("Request", report.fields.iter().map(|(name, value)| (&**name, &**value)), html)?;
-    let plan = [("section", &*report.section), ("tools", &*report.tools)];
-    let settings = report.settings.iter().map(|(name, value)| (*name, &**value));
-    table("Plan", plan.into_iter().chain(settings), html)?;
     writeln!(
         html,
         "<footer>Request {}. Shown because <code>debug_page</code> is on at <code>{}</code> and the request came from this machine; others get the \
@@ -69,7 +71,7 @@ fn write_failure(failure: &Failure, html: &mut String) -> Result {
         html.push_str("<pre>");
         for (number, line) in &source.excerpt {
             let (open, close) = if *number == source.line { ("<mark>", "</mark>") } else { ("", "") };
-            writeln!(html, "{open}<i>{number:>5}</i> {}{close}", Escaped(line))?;
+            writeln!(html, "{open}<i>{number}</i>{}{close}", Escaped(line))?;
         }
         html.push_str("</pre>\n");
     }
@@ -82,7 +84,11 @@ fn table<'t>(title: &str, rows: impl Iterator<Item = (&'t str, &'t str)>, html: 
     if rows.peek().is_none() {
         return Ok(());
     }
-    writeln!(html, "<section>\n<h2>{title}</h2>\n<table>")?;
+    html.push_str("<section>\n");
+    if !title.is_empty() {
+        writeln!(html, "<h2>{title}</h2>")?;
+    }
+    html.push_str("<table>\n");
     for (name, value) in rows {
         writeln!(html, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", Escaped(name), Escaped(value))?;
     }
@@ -99,11 +105,17 @@ fn routes(title: &str, routes: &[Route], html: &mut String) -> Result {
         writeln!(html, "<h2>{title}</h2>")?;
     }
     html.push_str("<table class=\"routes\">\n");
-    for Route { path, methods, handler, type_name } in routes {
+    for route in routes {
+        let Route { path, methods, handler, type_name } = route;
         let methods = if handler.is_empty() { "anything".to_owned() } else { methods.allow() };
         let handler = if handler.is_empty() { type_name.clone() } else { format!("{type_name}::{handler}") };
         let (path, methods, handler) = (Escaped(path), Escaped(&methods), Escaped(&handler));
-        writeln!(html, "<tr><th scope=\"row\">{path}</th><td>{methods}</td><td>{handler}</td></tr>")?;
+        // What needs no arguments can be tried.
+        let (open, close) = match route.path.contains('{') || !methods.0.contains("GET") {
+            true => (String::new(), ""),
+            false => (format!("<a href=\"{path}\">"), "</a>"),
+        };
+        writeln!(html, "<tr><th scope=\"row\">{open}{path}{close}</th><td>{methods}</td><td>{handler}</td></tr>")?;
     }
     html.push_str("</table>\n</section>\n");
     Ok(())
@@ -116,7 +128,7 @@ fn hooks(runs: &[HookRun], html: &mut String) -> Result {
     html.push_str("<section>\n<h2>What ran</h2>\n<table class=\"hooks\">\n");
     for run in runs {
         let (class, outcome) = match run.outcome {
-            Outcome::Unfinished => (" class=\"failed\"", "failed".to_owned()),
+            Outcome::Unfinished => ("", String::new()),
             Outcome::Failed(lasted) => (" class=\"failed\"", format!("failed after {}", Lasted(lasted))),
             Outcome::Answered(lasted) => ("", format!("answered after {}", Lasted(lasted))),
             Outcome::Done(lasted) => ("", Lasted(lasted).to_string()),
@@ -193,14 +205,15 @@ section{margin:0 0 1.75rem}\
 .cause{margin:.2rem 0;padding-left:.9rem;border-left:3px solid var(--line)}\
 code,pre,td,th,small{font-family:ui-monospace,monospace;font-size:.85rem}\
 pre{overflow:auto;margin:0;padding:.75rem 0;background:var(--soft);border:1px solid var(--line);border-radius:.4rem;line-height:1.45}\
-pre i{display:inline-block;width:4.5ch;text-align:right;opacity:.5;font-style:normal;user-select:none}\
+pre i{display:inline-block;width:5ch;margin-right:1.5ch;text-align:right;opacity:.5;font-style:normal;user-select:none}\
 pre mark{display:inline-block;min-width:100%;background:var(--mark);color:inherit}\
 table{border-collapse:collapse;width:100%}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
 th{width:11rem}.routes th{width:45%}.hooks td:first-child{width:16rem;opacity:.75}.hooks td:last-child{text-align:right;padding-right:0}\
 .failed{color:var(--red)}.failed th{font-weight:700}\
 ol{margin:0;padding-left:1.5rem}li{margin-bottom:.3rem}small{opacity:.7}\
-summary{cursor:pointer;margin-bottom:.75rem}\
+a{color:inherit}\
+summary{cursor:pointer;margin-bottom:.75rem}details{margin:-.75rem 0 1.75rem}details section{margin:0}\
 footer{font-size:.8rem;opacity:.7;border-top:1px solid var(--line);padding-top:.75rem}\
 @media(max-width:36rem){\
 table,tbody,tr,th,td{display:block;width:auto!important;border:0;padding:0;text-align:left!important}\

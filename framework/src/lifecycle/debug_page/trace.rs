@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// What has run of one request, in the order of its beginning.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
-    pub(super) runs: Vec<HookRun>,
+    runs: Vec<HookRun>,
 }
 
 /// One hook, or the handler.
@@ -24,7 +24,7 @@ pub(super) struct HookRun {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It has not returned: a panic, or the handler whose error is looked at.
+    /// It has not returned.
     Unfinished,
     Done(Duration),
     Answered(Duration),
@@ -50,6 +50,15 @@ impl Trace {
             // Whatever is no hook and comes before the handler: an admission, or the reading of a form.
             None => "between the hooks: an admission, or the reading of the request".to_owned(),
         }
+    }
+
+    /// What has run; what has not returned has failed, by a panic or with the error that is looked at.
+    pub(super) fn runs_until_now(&self) -> Vec<HookRun> {
+        let ended = |run: &HookRun| match run.outcome {
+            Outcome::Unfinished => HookRun { outcome: Outcome::Failed(run.began.elapsed()), ..run.clone() },
+            _ => run.clone(),
+        };
+        self.runs.iter().map(ended).collect()
     }
 
     pub(super) fn handler_has_run(&self) -> bool {

@@ -1,0 +1,38 @@
+//! Lesson 6: the default method. It answers what no other method is named after.
+//!
+//! `/lorenzo` is no page here, so `default` gets it, as an argument. Names go before `default`: `/about` stays the page `about`. As
+//! everywhere only as many pieces of the path are taken as the signature has; `/lorenzo/x` is 404.
+
+use kirsch::prelude::*;
+
+struct Users;
+
+#[handlers]
+impl Users {
+    #[expose]
+    fn index(&self) -> Html<&'static str> {
+        Html(
+            r#"<a href="./remi">Remi</a>, <a href="./hendrik">Hendrik</a>, <a href="./lorenzo">Lorenzo</a>, <a href="about">about</a>"#,
+        )
+    }
+
+    #[expose]
+    fn about(&self) -> &'static str {
+        "Three people who wrote a web server."
+    }
+
+    #[expose]
+    fn default(&self, user: &str) -> Html<String> {
+        let text = match user {
+            "remi" => "Remi Delon, CherryPy lead developer".to_owned(),
+            "hendrik" => "Hendrik Mans, CherryPy co-developer &amp; crazy German".to_owned(),
+            "lorenzo" => "Lorenzo Lamas, famous actor and singer!".to_owned(),
+            other => format!("Unknown user {}. :-(", escape(other)),
+        };
+        Html(format!(r#"{text} (<a href="./">back</a>)"#))
+    }
+}
+
+fn main() -> kirsch::Result {
+    tutorial::serve(App::new(Users))
+}

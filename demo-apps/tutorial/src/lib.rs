@@ -1,0 +1,25 @@
+//! What the ten programs of the tutorial share: where they serve, and that they say so. The lessons are in `bin/`, each a file of its own,
+//! in the order of `docs/guide/tutorial.md`.
+
+use kirsch::prelude::*;
+use std::io::Write;
+
+/// Serves `app` at `http://127.0.0.1:8080/` until Ctrl+C: `app.serve("127.0.0.1:8080")` with a line that says so. Another port goes behind
+/// the name of the program: `cargo run -p tutorial --bin t01-hello 8081`.
+///
+/// # Errors
+/// What [`App::serve`] refuses, and a port that is none.
+pub fn serve(app: App) -> kirsch::Result {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let port: u16 = match std::env::args().nth(1) {
+        None => 8080,
+        Some(text) => text.parse().map_err(|_| Error::unexpected(format!("{text:?} is not a port: 0 to 65535")))?,
+    };
+    let announce = |address| {
+        let mut out = std::io::stdout().lock();
+        // Whoever closed our standard output does not want to read it.
+        let _ = writeln!(out, "Serving on http://{address}").and_then(|()| out.flush());
+        Ok(())
+    };
+    app.on_start(announce).serve(("127.0.0.1", port))
+}
