@@ -294,3 +294,14 @@ fn wrong_error_pages_are_refused_at_start_with_place_and_remedy() {
     let code = refusal(pages().error_pages("/shop", |pages| pages.template(StatusCode::OK, "")));
     assert_eq!(code, "the application: the error pages at `/shop`: 200 is not the status of an error: 400 to 599");
 }
+
+// The built-in page has a style of its own and no script.
+#[test]
+fn the_built_in_page_has_a_policy_that_lets_it_be_seen_and_do_nothing() {
+    let strict = tools::SecureHeaders::new().content_security_policy("default-src 'self'");
+    let client = Client::in_process(pages().tool("/", strict));
+    let policy = client.get("/nowhere").header("Accept", "text/html").send();
+    let policy = policy.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; "), "{policy}");
+    client.get("/nowhere").send().assert_header("content-security-policy", "default-src 'self'");
+}

@@ -101,12 +101,7 @@ impl ErrorPage<'_> {
     pub(super) fn write_built_in(&self, response: &mut Response) {
         let form = self.form();
         let content = match (form, self.report) {
-            (ErrorForm::Html, Some(report)) => {
-                // The page needs its own style and nothing else, whatever it shows.
-                let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
-                response.set_header(header::CONTENT_SECURITY_POLICY, policy);
-                report.html(self)
-            }
+            (ErrorForm::Html, Some(report)) => report.html(self),
             (ErrorForm::Html, None) => self.html(),
             (ErrorForm::Json, _) => self.json(),
             (ErrorForm::Problem, _) => self.problem(),
@@ -115,6 +110,9 @@ impl ErrorPage<'_> {
         };
         response.set_status(self.status);
         response.set_header(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        if form == ErrorForm::Html {
+            response.set_header(header::CONTENT_SECURITY_POLICY, POLICY);
+        }
         response.set_body(content);
     }
 
@@ -185,6 +183,11 @@ impl ErrorPage<'_> {
         page
     }
 }
+
+/// A built-in page needs its own style and nothing else, whatever it shows; the site's policy may forbid even that.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+);
 
 /// How every built-in page begins.
 pub(super) const HTML_START: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
