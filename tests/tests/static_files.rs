@@ -376,8 +376,7 @@ fn f5_compressed_siblings_have_their_own_tags_and_are_never_older() {
 #[test]
 fn e9_f5_files_that_are_compressed_on_the_way_have_validators_and_ranges_that_fit() {
     let place = Place::new().file("long.txt", "0123456789".repeat(1000));
-    let client =
-        Client::over_socket(App::new(Tree::new()).tool("/", kirsch::tools::Gzip::new()).tool("/static", place.dir()));
+    let client = Client::over_socket(App::new(Tree::new()).tool("/", tools::Gzip::new()).tool("/static", place.dir()));
     settle(&client, "/static/long.txt");
     let ask = |name: &str, value: &str| {
         client.get("/static/long.txt").header("accept-encoding", "gzip").header(name, value).send()
