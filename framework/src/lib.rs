@@ -158,9 +158,10 @@
 //!
 //! # Errors
 //!
-//! Any error becomes a response with `?`. [`Error::new`] chooses status and message; what is not an HTTP error is a 500 whose cause is in
-//! the log and not on the page. [`App::error_page`] replaces the page of a status, whoever met the error: your handler, the
-//! router, the parser.
+//! Any error becomes a response with `?`. [`Error::new`] chooses status and message, a [`Problem`] tells programs more; what is not an HTTP error is
+//! a 500 whose cause is in the log and not on the page. [`App::error_page`] replaces the page of a status, [`App::error_pages`] those of a part
+//! of the site, whoever met the error: your handler, the router, the parser. While you develop, the setting `debug_page` shows the cause, the
+//! source around it, the parameters and what ran in your browser.
 //!
 //! # Files
 //!

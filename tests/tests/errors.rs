@@ -305,3 +305,24 @@ fn the_built_in_page_has_a_policy_that_lets_it_be_seen_and_do_nothing() {
     assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; "), "{policy}");
     client.get("/nowhere").send().assert_header("content-security-policy", "default-src 'self'");
 }
+
+// J7: whatever the application's code does while its error is told.
+#[test]
+fn j7_an_error_that_panics_when_it_is_told_is_500_and_the_worker_lives() {
+    #[derive(Debug)]
+    struct Untold;
+    impl std::fmt::Display for Untold {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("not a word")
+        }
+    }
+    impl std::error::Error for Untold {}
+    for debug_page in [false, true] {
+        let tree = || Tree::new().index(|_| Err::<(), _>(Error::from(Untold))).page("ok", |_| "fine");
+        let app = move || App::new(tree()).threads(1).settings("/", move |settings| settings.debug_page = debug_page);
+        both(app, |client| {
+            client.get("/").send().assert_status(500);
+            client.get("/ok").send().assert_text("fine");
+        });
+    }
+}

@@ -256,6 +256,7 @@ fn log_effective(merged: &Merged) {
     for plan in &merged.plans {
         let section = plan.section();
         log::debug!(target: "kirsch::config", "[{section:?}] tools: {}", plan.tools().join(", "));
+        log::debug!(target: "kirsch::config", "[{section:?}] error pages: {:?}", plan.error_pages);
         for key in PATH_KEYS {
             log::debug!(target: "kirsch::config", "[{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
         }

@@ -17,6 +17,7 @@ use super::guarded::Panicked;
 use super::setting::distance;
 use super::{ErrorPage, Plan, same_segment};
 use crate::exchange::{Error, ErrorKind, Exchange, Request};
+use crate::logs;
 use crate::publish::{NodeRef, Route, route_of, routes};
 use ::http::StatusCode;
 use secrets::masked;
@@ -114,16 +115,11 @@ impl Report {
         let hooks = trace.map(Trace::runs_until_now).unwrap_or_default();
         // What has failed may have come before anybody asked for them.
         exchange.request.decode_parameters();
-        let mut causes = vec![error.to_string()];
-        let mut panic = None;
-        if let ErrorKind::Unexpected(error) = error.kind() {
-            panic = error.downcast_ref::<Panicked>();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                causes.push(error.to_string());
-                cause = error.source();
-            }
-        }
+        let mut causes = logs::chain(error);
+        let panic = match error.kind() {
+            ErrorKind::Unexpected(error) => error.downcast_ref::<Panicked>(),
+            _ => None,
+        };
         if let Some(panic) = panic {
             causes[0] = format!("panicked: {}", panic.message);
         }

@@ -14,7 +14,7 @@ mod clock;
 pub(crate) use access::access;
 
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError};
-use crate::lifecycle::Hook;
+use crate::lifecycle::{Hook, guarded};
 use std::fmt::Write;
 
 /// The target of access records.
@@ -51,16 +51,29 @@ pub(crate) fn answer_ignored(exchange: &Exchange, hook: &Hook) {
 
 /// The error with its place and all its causes, in one text.
 pub(crate) fn causes(error: &Error) -> String {
-    let mut text = error.to_string();
+    let mut chain = chain(error).into_iter();
+    let mut text = chain.next().unwrap_or_default();
     if let Some(place) = error.place() {
         let _ = write!(text, ", at {place}");
     }
-    if let ErrorKind::Unexpected(error) = error.kind() {
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = write!(text, "\ncaused by: {error}");
-            cause = error.source();
-        }
+    for cause in chain {
+        let _ = write!(text, "\ncaused by: {cause}");
     }
     text
+}
+
+/// The error and its causes, from the outside in. How they tell themselves is the application's code.
+pub(crate) fn chain(error: &Error) -> Vec<String> {
+    let told = guarded(|| {
+        let mut chain = vec![error.to_string()];
+        if let ErrorKind::Unexpected(error) = error.kind() {
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                chain.push(error.to_string());
+                cause = error.source();
+            }
+        }
+        Ok(chain)
+    });
+    told.unwrap_or_else(|failure| vec![format!("an error that cannot be told: {failure}")])
 }

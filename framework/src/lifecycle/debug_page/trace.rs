@@ -47,8 +47,9 @@ impl Trace {
         let failed = |run: &&HookRun| matches!(run.outcome, Outcome::Unfinished | Outcome::Failed(_));
         match self.runs.iter().find(failed) {
             Some(run) => run.name(),
-            // Whatever is no hook and comes before the handler: an admission, or the reading of a form.
-            None => "between the hooks: an admission, or the reading of the request".to_owned(),
+            None if self.handler_has_run() => "what was made of the handler's answer".to_owned(),
+            // Whatever is no hook and comes before the handler.
+            None => "an admission, or the reading of the request".to_owned(),
         }
     }
 
