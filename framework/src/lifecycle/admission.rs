@@ -24,7 +24,8 @@ pub trait Admit: Send + Sync {
 pub enum Admission {
     /// Go on.
     Go,
-    /// Wait for this. The request holds no thread meanwhile.
+    /// Wait for this. The request holds no thread meanwhile. It is asked at once whether it is [`ready`](Wait::ready), so that what
+    /// happened while it was made is not missed.
     Park(Box<dyn Wait>),
 }
 

@@ -1,10 +1,15 @@
-//! Waiting for the session's lock without a thread.
+//! Waiting for the session's lock without a thread, in two phases: for the lock within this process, then for the one between processes.
+//!
+//! One deadline holds for both together. A request in the second phase has the local lock, so it alone competes with other processes; those
+//! behind it in this process wait in the first.
 
-use super::lock_table::{LockStatus, Waiter};
+use super::hold::{Asked, Contender};
+use super::lock_table::{LockGuard, LockStatus, Waiter};
 use super::{Moment, Session};
-use crate::exchange::{Error, Exchange};
+use crate::exchange::{Error, Exchange, HttpError};
 use crate::lifecycle::{Admission, Admit, Wait};
 use crate::server::Wakers;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Lets a request to its handler when it has the lock that the handler needs.
@@ -17,20 +22,26 @@ impl Admit for LockAdmission {
         let Some(id) = session.lock_for_handler(&exchange.trail) else { return Ok(Admission::Go) };
         let (locks, claim) = (&session.shared().locks, session.claim());
         let now = Moment::now();
-        if let Some(guard) = locks.try_acquire(id, claim, now.monotonic) {
-            session.enter(guard, now)?;
-            return Ok(Admission::Go);
-        }
-        let mut waiter = locks.enqueue(id, claim, wakers.waker());
-        // Between the two calls it may have become free; then nobody would wake.
-        if let Some(guard) = waiter.poll() {
-            session.enter(guard, now)?;
-            return Ok(Admission::Go);
-        }
+        let phase = match locks.try_acquire(id, claim, now.monotonic) {
+            Some(guard) => Phase::first(session, guard, now, wakers)?,
+            None => {
+                let mut waiter = locks.enqueue(id, claim, wakers.waker());
+                // Between the two calls it may have become free; then nobody would wake.
+                match waiter.poll() {
+                    Some(guard) => Phase::first(session, guard, now, wakers)?,
+                    None => Phase::Local(waiter),
+                }
+            }
+        };
+        let behind = match &phase {
+            Phase::Over => return Ok(Admission::Go),
+            Phase::Local(waiter) => waiter.holder(),
+            Phase::Shared(_) => None,
+        };
         session.shared().count_wait();
-        let behind = waiter.holder();
         Ok(Admission::Park(Box::new(LockWait {
-            waiter,
+            phase,
+            waker: wakers.waker(),
             started: now.monotonic,
             deadline: session.lock_deadline(now),
             behind,
@@ -38,12 +49,60 @@ impl Admit for LockAdmission {
     }
 }
 
-/// A request's place in the queue for its session's lock.
+/// Where a request stands on its way to the lock.
+enum Phase {
+    /// Waits for the lock in this process.
+    Local(Waiter),
+    /// Has that, and waits for the one between processes.
+    Shared(Contender),
+    /// Has it, or has given up.
+    Over,
+}
+
+impl Phase {
+    /// At admission. What is parked is asked at once whether it is ready, so that one question here is enough.
+    fn first(session: &Session, guard: LockGuard, now: Moment, wakers: &dyn Wakers) -> Result<Self, HttpError> {
+        let contender = match session.contend(guard) {
+            Ok(contender) => contender,
+            Err(hold) => return session.enter(hold, None, now).map(|()| Self::Over),
+        };
+        match session.answered(contender.ask())? {
+            Asked::Won(hold, record) => session.enter(hold, record, now).map(|()| Self::Over),
+            Asked::Taken(mut contender) => {
+                session.answered(contender.watch(wakers.waker()))?;
+                Ok(Self::Shared(contender))
+            }
+        }
+    }
+
+    /// The local lock is there: goes on to the shared one, if there is one.
+    fn of(session: &Session, guard: LockGuard, now: Moment, waker: impl FnOnce() -> Waker) -> Result<Self, HttpError> {
+        match session.contend(guard) {
+            Ok(contender) => Self::after(session, contender, now, waker),
+            Err(hold) => session.enter(hold, None, now).map(|()| Self::Over),
+        }
+    }
+
+    fn after(
+        session: &Session,
+        contender: Contender,
+        now: Moment,
+        waker: impl FnOnce() -> Waker,
+    ) -> Result<Self, HttpError> {
+        match session.answered(contender.ask_or_watch(waker))? {
+            Asked::Won(hold, record) => session.enter(hold, record, now).map(|()| Self::Over),
+            Asked::Taken(contender) => Ok(Self::Shared(contender)),
+        }
+    }
+}
+
+/// A request's place on the way to its session's lock.
 struct LockWait {
-    waiter: Waiter,
+    phase: Phase,
+    waker: Waker,
     started: Instant,
     deadline: Instant,
-    /// Who had the lock when the wait began.
+    /// Who in this process had the lock when the wait began.
     behind: Option<LockStatus>,
 }
 
@@ -53,9 +112,10 @@ impl LockWait {
 
     fn tell_if_long(&self, session: &Session) {
         let waited = self.started.elapsed();
+        session.shared().count_waited(waited);
         if waited >= Self::LONG {
             let (path, request) = (session.claim().path(), session.claim().request());
-            let behind = self.behind.as_ref().map_or("", |behind| behind.path.as_str());
+            let behind = self.behind.as_ref().map_or("another process", |behind| behind.path.as_str());
             log::warn!(
                 target: "kirsch::sessions",
                 "{path} (request {request}) waited {waited:.1?} for its session, at first behind {behind}; \
@@ -67,12 +127,22 @@ impl LockWait {
 
 impl Wait for LockWait {
     fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
-        let Some(guard) = self.waiter.poll() else { return Ok(false) };
-        if let Some(session) = Session::of(exchange) {
+        let Some(session) = Session::of(exchange) else { return Ok(true) };
+        let now = Moment::now();
+        let waker = || self.waker.clone();
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Local(mut waiter) => match waiter.poll() {
+                Some(guard) => Phase::of(session, guard, now, waker)?,
+                None => Phase::Local(waiter),
+            },
+            Phase::Shared(contender) => Phase::after(session, contender, now, waker)?,
+            Phase::Over => Phase::Over,
+        };
+        let is_over = matches!(self.phase, Phase::Over);
+        if is_over {
             self.tell_if_long(session);
-            session.enter(guard, Moment::now())?;
         }
-        Ok(true)
+        Ok(is_over)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -80,10 +150,14 @@ impl Wait for LockWait {
     }
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
-        let holder = self.waiter.holder();
-        match Session::of(exchange) {
-            Some(session) => Err(session.gave_up(holder.as_ref()).into()),
-            None => Err(Error::unexpected("the session of a waiting request is gone")),
-        }
+        let Some(session) = Session::of(exchange) else {
+            return Err(Error::unexpected("the session of a waiting request is gone"));
+        };
+        session.shared().count_waited(self.started.elapsed());
+        Err(match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
+            Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
+            Phase::Over => session.gave_up(None).into(),
+        })
     }
 }

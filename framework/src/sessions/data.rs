@@ -16,6 +16,8 @@ pub struct Data(Option<Arc<Vec<Entry>>>);
 struct Entry {
     key: Arc<str>,
     value: Arc<Value>,
+    /// Bytes of both as JSON.
+    size: usize,
 }
 
 impl Data {
@@ -35,8 +37,15 @@ impl Data {
     pub fn insert(&mut self, key: &str, value: Value) {
         match self.entries().iter().position(|entry| &*entry.key == key) {
             Some(index) if *self.entries()[index].value == value => {}
-            Some(index) => self.entries_mut()[index].value = Arc::new(value),
-            None => self.entries_mut().push(Entry { key: Arc::from(key), value: Arc::new(value) }),
+            Some(index) => {
+                let entry = &mut self.entries_mut()[index];
+                entry.size = text_len(key) + value_len(&value);
+                entry.value = Arc::new(value);
+            }
+            None => {
+                let size = text_len(key) + value_len(&value);
+                self.entries_mut().push(Entry { key: Arc::from(key), value: Arc::new(value), size });
+            }
         }
     }
 
@@ -63,6 +72,22 @@ impl Data {
         self.entries().is_empty()
     }
 
+    /// How many bytes the content has, written as JSON in the [form](super::wire) of stores. Counted when values were set, not now.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let entries: usize = self.entries().iter().map(|entry| entry.size).sum();
+        // The byte of the form, the braces, a colon for each name, a comma between them.
+        entries + 3 + (2 * self.len()).saturating_sub(1)
+    }
+
+    /// The names whose values have the most bytes, largest first.
+    pub(super) fn largest(&self, count: usize) -> Vec<(&str, usize)> {
+        let mut all: Vec<_> = self.entries().iter().map(|entry| (&*entry.key, entry.size)).collect();
+        all.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        all.truncate(count);
+        all
+    }
+
     /// Whether the two are copies of each other and neither was changed since.
     pub(super) fn is_unchanged_copy_of(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -79,6 +104,38 @@ impl Data {
     fn entries_mut(&mut self) -> &mut Vec<Entry> {
         Arc::make_mut(self.0.get_or_insert_default())
     }
+}
+
+/// How many bytes a value has as JSON, without writing it.
+fn value_len(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => digits(number),
+            (None, Some(number)) => 1 + digits(number.unsigned_abs()),
+            _ => number.to_string().len(),
+        },
+        Value::String(text) => text_len(text),
+        Value::Array(values) => values.iter().map(|value| value_len(value) + 1).sum::<usize>().max(1) + 1,
+        Value::Object(values) => {
+            values.iter().map(|(key, value)| text_len(key) + value_len(value) + 2).sum::<usize>().max(1) + 1
+        }
+    }
+}
+
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// With quotes, and what JSON puts before some characters.
+fn text_len(text: &str) -> usize {
+    let more = |byte: &u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.len() + text.as_bytes().iter().map(more).sum::<usize>() + 2
 }
 
 impl PartialEq for Data {
@@ -157,6 +214,25 @@ mod tests {
         data.insert("list", serde_json::json!([1, "two", null]));
         let text = serde_json::to_string(&data).expect("JSON");
         assert_eq!(serde_json::from_str::<Data>(&text).expect("a session"), data);
+    }
+
+    #[test]
+    fn the_size_is_that_of_what_is_written() {
+        let mut data = Data::new();
+        let written = |data: &Data| crate::sessions::wire::encode(data, usize::MAX).expect("JSON").len();
+        assert_eq!(data.encoded_len(), written(&data));
+        let values = serde_json::json!([
+            null, true, false, 0, 9, 10, u64::MAX, -1, i64::MIN, 1.5, -0.1, 1e300, "", "ä\u{1f352}\0\"\n\u{7f}\\\u{8}\u{c}\r\t/",
+            [], [1], [1, [2, 3]], {}, {"a": {"b\n": []}, "c": 1},
+        ]);
+        for (index, value) in values.as_array().expect("a list").iter().enumerate() {
+            data.insert(&format!("key\u{1}{index}"), value.clone());
+            assert_eq!(data.encoded_len(), written(&data), "{value}");
+        }
+        data.insert("key\u{1}0", "longer".into());
+        data.remove("key\u{1}3");
+        assert_eq!(data.encoded_len(), written(&data));
+        assert_eq!(data.largest(1)[0].0, "key\u{1}13");
     }
 
     #[test]

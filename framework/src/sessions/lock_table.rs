@@ -71,8 +71,7 @@ impl LockTable {
         if let Some(guard) = self.try_acquire(id, claim, Instant::now()) {
             return Ok(guard);
         }
-        let waker = Waker::from(Arc::new(Unpark(primitive::current())));
-        let mut waiter = self.enqueue_blocked(id, claim, waker);
+        let mut waiter = self.enqueue_blocked(id, claim, Unpark::waker());
         loop {
             if let Some(guard) = waiter.poll() {
                 return Ok(guard);
@@ -363,7 +362,15 @@ struct Place {
     is_blocked: bool,
 }
 
-struct Unpark(primitive::Thread);
+/// Wakes a thread that waits with `park_timeout`.
+pub(super) struct Unpark(primitive::Thread);
+
+impl Unpark {
+    /// Wakes this thread.
+    pub(super) fn waker() -> Waker {
+        Waker::from(Arc::new(Self(primitive::current())))
+    }
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

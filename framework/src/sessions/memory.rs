@@ -8,6 +8,7 @@
 
 use super::id::IdHasher;
 use super::{Commit, Data, Moment, Record, SessionId, Store, StoreError, Terms, Version};
+use crate::lifecycle::{SettingError, SettingReader};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -47,6 +48,12 @@ impl MemoryStore {
             capacity: AtomicUsize::new(sessions.max(1)),
             evicted: AtomicU64::new(0),
         }
+    }
+
+    /// Sets the most sessions to keep, at least one. If there are more, those used longest ago go at once.
+    pub fn set_capacity(&self, sessions: usize) {
+        self.capacity.store(sessions.max(1), Ordering::Relaxed);
+        self.evict_above_capacity();
     }
 
     fn shard(&self, id: &SessionId) -> &Mutex<Entries> {
@@ -199,10 +206,18 @@ impl Store for MemoryStore {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    fn set_capacity(&self, sessions: usize) -> bool {
-        self.capacity.store(sessions.max(1), Ordering::Relaxed);
-        self.evict_above_capacity();
-        true
+    /// `capacity`: the most sessions to keep.
+    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        let before = self.capacity.load(Ordering::Relaxed);
+        let mut capacity = before;
+        settings.count("capacity", &mut capacity)?;
+        if capacity == 0 {
+            return Err(SettingError::new("capacity", "must be at least 1"));
+        }
+        if capacity != before {
+            self.set_capacity(capacity);
+        }
+        Ok(())
     }
 }
 
@@ -387,7 +402,7 @@ mod tests {
         for _ in 0..10 {
             add(&store, Moment::now());
         }
-        assert!(store.set_capacity(4));
+        store.set_capacity(4);
         assert_eq!((store.count().expect("memory"), store.evicted()), (Some(4), 6));
     }
 

@@ -6,7 +6,9 @@
 //! | `settings`, `cookie` | how sessions behave on a path; the one place that reads and renders the cookie |
 //! | `session`, `view` | [`Session`] and [`SessionView`], what handlers see |
 //! | `admission` | waiting for the lock without a thread |
-//! | `lock_table` | who holds which lock, who waits, in which order |
+//! | `lock_table` | who holds which lock in this process, who waits, in which order |
+//! | `hold`, `keeper` | a lock while a request has it, that between processes included; the thread that keeps leases from lapsing |
+//! | `health` | what the log hears of a store that fails |
 //! | `store`, `shared_lock`, `wire` | what a store is; the lock between processes; how a session is written down |
 //! | `memory`, `conformance` | the store in memory, what every store must pass |
 //! | `data`, `id` | the content of a session; its name |
@@ -19,7 +21,10 @@ mod admission;
 pub mod conformance;
 mod cookie;
 mod data;
+mod health;
+mod hold;
 mod id;
+mod keeper;
 mod lock_table;
 mod memory;
 mod session;
@@ -30,6 +35,8 @@ mod tool;
 mod view;
 pub mod wire;
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 

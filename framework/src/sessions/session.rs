@@ -14,13 +14,15 @@
 
 mod saving;
 
-use super::lock_table::{Claim, LockGuard, LockStatus};
+use super::hold::{Asked, Contender, Hold};
+use super::lock_table::{Claim, LockGuard, LockStatus, Unpark};
 use super::settings::Settings;
 use super::tool::Shared;
-use super::{Data, LockMode, Moment, SessionId, SessionView, Version};
+use super::{Data, LockMode, Moment, Record, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request, Step, Trail};
+use crate::primitive;
 use ::http::StatusCode;
-use saving::{roll_back, try_again};
+use saving::{changed_elsewhere, roll_back, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -81,7 +83,7 @@ struct State {
 enum Lock {
     Wanted,
     /// `None`: there is no record, so there is nothing to lock.
-    Held(#[expect(dead_code, reason = "kept until it is dropped")] Option<LockGuard>),
+    Held(Option<Hold>),
     Open,
 }
 
@@ -184,9 +186,11 @@ impl Session {
     /// panic of a handler it becomes a 500. [`try_set`](Self::try_set) returns an error instead.
     #[track_caller]
     pub fn set(&self, key: &str, value: impl Serialize) {
-        if let Err(error) = self.try_set(key, value) {
-            panic!("`set({key:?}, ...)`: {error}");
-        }
+        let value = match serde_json::to_value(value) {
+            Ok(value) => value,
+            Err(error) => panic!("`set({key:?}, ...)`: {error}"),
+        };
+        self.must_change("set", |data| data.insert(key, value));
     }
 
     /// Sets a value, or says why not.
@@ -208,9 +212,7 @@ impl Session {
         T: Serialize + DeserializeOwned + Default,
     {
         // First the lock, then the value: what is read before may be old.
-        if let Err(error) = self.change(|_| ()) {
-            panic!("`update({key:?}, ...)`: {error}");
-        }
+        self.must_change("update", |_| ());
         let mut value = self.get(key).unwrap_or_default();
         let result = change(&mut value);
         self.set(key, value);
@@ -380,12 +382,28 @@ impl Session {
         now.later(self.settings.lock_timeout).monotonic
     }
 
-    /// The lock is this request's: reads the record anew. If there is none (any more), there is nothing to lock.
-    pub(super) fn enter(&self, guard: LockGuard, now: Moment) -> Result<(), HttpError> {
-        let id = *guard.id();
+    /// The lock within this process is there: on to the one between processes, or, where the store has none, that was all.
+    pub(super) fn contend(&self, guard: LockGuard) -> Result<Contender, Hold> {
+        match self.shared.store.shared_lock() {
+            Some(_) => Ok(Contender::new(&self.shared, &self.claim, self.settings.lock_lease, guard)),
+            None => Err(Hold::local(guard)),
+        }
+    }
+
+    /// The lock is this request's: reads the record anew, unless it came along with the lock. If there is none (any more), there is
+    /// nothing to lock.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one says whether it came along, the inner one whether there is one"
+    )]
+    pub(super) fn enter(&self, hold: Hold, record: Option<Option<Record>>, now: Moment) -> Result<(), HttpError> {
+        let id = *hold.id();
         let state = &mut *self.state.borrow_mut();
-        self.load(state, id, now)?;
-        state.lock = Lock::Held(state.stored.is_some().then_some(guard));
+        match record {
+            Some(record) => self.take(state, id, record, now)?,
+            None => self.load(state, id, now)?,
+        }
+        state.lock = Lock::Held(state.stored.is_some().then_some(hold));
         Ok(())
     }
 
@@ -399,6 +417,17 @@ impl Session {
             }
             None => log::warn!(target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}"),
         }
+        try_again("Another request of your session takes too long. Please try again.")
+    }
+
+    /// The same when the lock between processes was not free in time. Only the other process knows who had it.
+    pub(super) fn gave_up_elsewhere(&self, id: &SessionId) -> HttpError {
+        self.shared.count_lock_timeout();
+        let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
+        log::warn!(
+            target: "kirsch::sessions",
+            "{path} (request {request}) gave up after {limit:?}: session {id} is locked in another process; its `Sessions::locks` says by whom"
+        );
         try_again("Another request of your session takes too long. Please try again.")
     }
 
@@ -451,7 +480,25 @@ impl Session {
         let deadline = self.lock_deadline(Moment::now());
         let guard = self.shared.locks.acquire_blocking(id, &self.claim, deadline);
         let guard = guard.map_err(|timed_out| self.gave_up(timed_out.holder.as_ref()))?;
-        self.enter(guard, Moment::now())
+        match self.contend(guard) {
+            Ok(contender) => self.win_now(contender, deadline),
+            Err(hold) => self.enter(hold, None, Moment::now()),
+        }
+    }
+
+    /// The lock between processes, waited for on this thread.
+    fn win_now(&self, mut contender: Contender, deadline: Instant) -> Result<(), HttpError> {
+        loop {
+            match self.answered(contender.ask_or_watch(Unpark::waker))? {
+                Asked::Won(hold, record) => return self.enter(hold, record, Moment::now()),
+                Asked::Taken(again) => contender = again,
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.gave_up_elsewhere(contender.id()));
+            }
+            primitive::park_timeout(left);
+        }
     }
 
     /// Reads; where that needs a lock or the store and fails, the request ends with that failure, and meanwhile reads nothing.
@@ -463,31 +510,54 @@ impl Session {
         read(&self.state.borrow().data)
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Data) -> R) -> Result<R, Error> {
+    /// Whether this request may write now.
+    fn may_change(&self) -> Result<(), Refused> {
         self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
         if wants_lock {
-            self.lock_now()?;
+            self.lock_now().map_err(Refused::Failed)?;
         }
-        let state = &mut *self.state.borrow_mut();
-        match state.lock {
-            Lock::Held(_) => Ok(change(&mut state.data)),
-            _ if self.settings.lock == LockMode::Explicit => Err(Error::unexpected(
+        match &self.state.borrow().lock {
+            Lock::Held(Some(hold)) if hold.is_lost() => Err(Refused::Failed(changed_elsewhere())),
+            Lock::Held(_) => Ok(()),
+            _ if self.settings.lock == LockMode::Explicit => Err(Refused::Unlocked(
                 "the session is not locked: with `lock = \"explicit\"` call `session.acquire_lock()?` before you write",
             )),
-            _ => Err(Error::unexpected(
+            _ => Err(Refused::Unlocked(
                 "the session is not locked any more: call `session.acquire_lock()?` before you write again",
             )),
         }
     }
 
-    #[track_caller]
-    fn must_change<R>(&self, method: &str, change: impl FnOnce(&mut Data) -> R) -> R {
-        match self.change(change) {
-            Ok(result) => result,
-            Err(error) => panic!("`{method}()`: {error}"),
+    fn change<R>(&self, change: impl FnOnce(&mut Data) -> R) -> Result<R, Error> {
+        match self.may_change() {
+            Ok(()) => Ok(change(&mut self.state.borrow_mut().data)),
+            Err(Refused::Failed(failure)) => Err(failure.into()),
+            Err(Refused::Unlocked(what)) => Err(Error::unexpected(what)),
         }
     }
+
+    /// Where the lock or the store fails, the request ends with that failure; meanwhile what is written goes nowhere.
+    #[track_caller]
+    fn must_change<R>(&self, method: &str, change: impl FnOnce(&mut Data) -> R) -> R {
+        match self.may_change() {
+            Ok(()) => change(&mut self.state.borrow_mut().data),
+            Err(Refused::Failed(failure)) => {
+                let state = &mut *self.state.borrow_mut();
+                state.failure.get_or_insert(failure);
+                change(&mut state.data.clone())
+            }
+            Err(Refused::Unlocked(what)) => panic!("`{method}()`: {what}"),
+        }
+    }
+}
+
+/// Why a request may not write.
+enum Refused {
+    /// The program has not locked the session.
+    Unlocked(&'static str),
+    /// The lock or the store has failed.
+    Failed(HttpError),
 }
 
 impl<'a> Argument<'a> for &'a Session {

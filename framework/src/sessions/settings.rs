@@ -1,5 +1,6 @@
 //! How sessions behave on a path: typed settings, and the same from a configuration file.
 
+use super::Store;
 use super::cookie::{CookieLifetime, CookieSettings, SameSite, Secure};
 use crate::lifecycle::{SettingError, SettingReader};
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub(super) struct Settings {
     pub(super) lock: LockMode,
     pub(super) timeout: Duration,
     pub(super) lock_timeout: Duration,
+    pub(super) lock_lease: Duration,
+    pub(super) max_size: usize,
+    pub(super) probe: bool,
     pub(super) cookie: CookieSettings,
     pub(super) sweep_interval: Option<Duration>,
 }
@@ -38,6 +42,9 @@ impl Default for Settings {
             lock: LockMode::default(),
             timeout: Duration::from_secs(60 * 60),
             lock_timeout: Duration::from_secs(30),
+            lock_lease: Duration::from_secs(10),
+            max_size: 256 * 1024,
+            probe: true,
             cookie: CookieSettings::default(),
             sweep_interval: Some(Duration::from_secs(5 * 60)),
         }
@@ -53,14 +60,20 @@ impl Settings {
                 "must be at least a second: sessions would end before their next request".to_owned(),
             ));
         }
+        if self.lock_lease < SHORTEST_LEASE {
+            return Some(("lock_lease", "must be at least 100ms: it is renewed three times in its length".to_owned()));
+        }
+        if self.max_size == 0 {
+            return Some(("max_size", "must be at least 1 B".to_owned()));
+        }
         if self.sweep_interval.is_some_and(|interval| interval < Duration::from_secs(1)) {
             return Some(("sweep_interval", "must be at least a second, or \"off\"".to_owned()));
         }
         self.cookie.problem()
     }
 
-    /// Lays the keys of a table over the settings. Returns the store's capacity, when the table sets it.
-    pub(super) fn read(&mut self, table: &toml::Table) -> Result<Option<usize>, SettingError> {
+    /// Lays the keys of a table over the settings, and hands the store those that are its own.
+    pub(super) fn read(&mut self, table: &toml::Table, store: &dyn Store) -> Result<(), SettingError> {
         // `secure` and `sweep_interval` have a word beside their usual kind of value; the words are read here, the rest by the reader.
         let mut table = table.clone();
         let mut word = |key: &str, word: &str| {
@@ -80,6 +93,11 @@ impl Settings {
         reader.choice("lock", &modes, &mut self.lock)?;
         reader.duration("timeout", &mut self.timeout)?;
         reader.duration("lock_timeout", &mut self.lock_timeout)?;
+        reader.duration("lock_lease", &mut self.lock_lease)?;
+        let mut max_size = u64::try_from(self.max_size).unwrap_or(u64::MAX);
+        reader.size("max_size", &mut max_size)?;
+        self.max_size = usize::try_from(max_size).unwrap_or(usize::MAX);
+        reader.flag("probe", &mut self.probe)?;
         reader.text("cookie_name", &mut self.cookie.name)?;
         reader.text("cookie_path", &mut self.cookie.path)?;
         let mut domain = self.cookie.domain.take().unwrap_or_default();
@@ -109,28 +127,28 @@ impl Settings {
         } else if table.contains_key("sweep_interval") {
             self.sweep_interval = Some(interval);
         }
-        let mut capacity = 0;
-        reader.count("capacity", &mut capacity)?;
-        reader.finish()?;
         if let Some((key, problem)) = self.problem() {
             return Err(SettingError::new(key, problem));
         }
-        match table.contains_key("capacity") {
-            true if capacity == 0 => Err(SettingError::new("capacity", "must be at least 1")),
-            is_set => Ok(is_set.then_some(capacity)),
-        }
+        store.configure(&mut reader)?;
+        reader.finish()
     }
 }
+
+/// A shorter lease would be lost to the scheduling of threads.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sessions::MemoryStore;
 
-    fn read(text: &str) -> Result<(Settings, Option<usize>), String> {
+    fn read(text: &str) -> Result<Settings, String> {
         let mut settings = Settings::default();
         let table = text.parse().expect("TOML");
-        let capacity = settings.read(&table).map_err(|error| format!("{}: {}", error.key, error.problem))?;
-        Ok((settings, capacity))
+        let read = settings.read(&table, &MemoryStore::new());
+        read.map_err(|error| format!("{}: {}", error.key, error.problem))?;
+        Ok(settings)
     }
 
     #[test]
@@ -139,6 +157,9 @@ mod tests {
             lock = "lazy"
             timeout = "5m"
             lock_timeout = "2s"
+            lock_lease = "5s"
+            max_size = "1 MiB"
+            probe = false
             cookie_name = "sid"
             cookie_path = "/shop"
             cookie_domain = "example.org"
@@ -149,10 +170,11 @@ mod tests {
             sweep_interval = "off"
             capacity = 7
         "#;
-        let (settings, capacity) = read(text).expect("right");
+        let settings = read(text).expect("right");
         assert_eq!((settings.lock, settings.timeout), (LockMode::Lazy, Duration::from_secs(300)));
         assert_eq!((settings.lock_timeout, settings.sweep_interval), (Duration::from_secs(2), None));
-        assert_eq!(capacity, Some(7));
+        assert_eq!((settings.lock_lease, settings.max_size), (Duration::from_secs(5), 1024 * 1024));
+        assert!(!settings.probe);
         let rendered = settings.cookie.take_away(false);
         assert_eq!(rendered, "sid=; Max-Age=0; Path=/shop; Domain=example.org; Secure; SameSite=Strict");
         assert_eq!(settings.cookie.lifetime, CookieLifetime::BrowserSession);
@@ -160,9 +182,8 @@ mod tests {
 
     #[test]
     fn what_is_not_set_stays() {
-        let (settings, capacity) = read("").expect("right");
+        let settings = read("").expect("right");
         assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
-        assert_eq!(capacity, None);
     }
 
     #[test]
@@ -172,6 +193,9 @@ mod tests {
             ("timeout = 5", "timeout: "),
             ("timeout = '0s'", "timeout: must be at least a second"),
             ("lock = 'sometimes'", "lock: "),
+            ("lock_lease = '10ms'", "lock_lease: must be at least 100ms"),
+            ("max_size = 0", "max_size: must be at least 1 B"),
+            ("capasity = 3", "capasity: is not a setting; did you mean `capacity`?"),
             ("secure = 'perhaps'", "secure: "),
             ("same_site = 'none'", "same_site: `none` needs"),
             ("cookie_name = 'a b'", "cookie_name: must be a token"),

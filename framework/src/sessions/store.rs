@@ -82,7 +82,8 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
-    /// Reads the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before [`probe`](Self::probe).
+    /// Reads the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before [`probe`](Self::probe). The
+    /// tool refuses what neither it nor the store has asked the reader for. Paths share the store: if several set a key, the last wins.
     ///
     /// # Errors
     /// Names the key and what is wrong with it.
@@ -96,10 +97,9 @@ pub trait Store: Send + Sync + 'static {
         0
     }
 
-    /// Sets the most records to keep, and says whether the store has such a limit.
-    fn set_capacity(&self, sessions: usize) -> bool {
-        let _ = sessions;
-        false
+    /// How many records were unreadable and have been put aside or deleted.
+    fn quarantined(&self) -> u64 {
+        0
     }
 }
 
@@ -155,8 +155,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).evicted()
     }
 
-    fn set_capacity(&self, sessions: usize) -> bool {
-        (**self).set_capacity(sessions)
+    fn quarantined(&self) -> u64 {
+        (**self).quarantined()
     }
 }
 

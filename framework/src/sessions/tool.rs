@@ -12,11 +12,13 @@
 
 use super::admission::LockAdmission;
 use super::cookie::{CookieLifetime, SameSite, Secure};
+use super::health::Health;
+use super::keeper::Keeper;
 use super::lock_table::{LockStatus, LockTable};
 use super::settings::Settings;
 use super::{LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::{Error, Exchange};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, Tool};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool};
 use ::http::header;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,9 +59,15 @@ impl Sessions {
         let shared = Shared {
             store: Box::new(store),
             locks: LockTable::new(),
+            keeper: Keeper::default(),
+            health: Health::default(),
+            is_probed: AtomicBool::new(false),
             is_swept: AtomicBool::new(false),
             waits: AtomicU64::new(0),
+            longest_wait: AtomicU64::new(0),
             lock_timeouts: AtomicU64::new(0),
+            locks_lost: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared), settings: Arc::default() }
     }
@@ -133,6 +141,26 @@ impl Sessions {
         self.with(|settings| settings.sweep_interval = interval)
     }
 
+    /// How long a lock that processes share is held without a sign of life (`lock_lease`, default 10 s, at least 100 ms). A thread renews it
+    /// for as long as the request runs, so it bounds nothing but the wait for a process that has died.
+    #[must_use]
+    pub fn lock_lease(self, lease: Duration) -> Self {
+        self.with(|settings| settings.lock_lease = lease)
+    }
+
+    /// The most bytes of a session's names and values, written as JSON (`max_size`, default 256 KiB); the same for every store. A
+    /// request that sets more is answered with 500, and its session stays as it was.
+    #[must_use]
+    pub fn max_size(self, bytes: usize) -> Self {
+        self.with(|settings| settings.max_size = bytes)
+    }
+
+    /// Whether the start tries the store, and fails if the store cannot work (`probe`, default true). Without it the first request finds out.
+    #[must_use]
+    pub fn probe(self, probe: bool) -> Self {
+        self.with(|settings| settings.probe = probe)
+    }
+
     /// The most sessions to keep (`capacity`): one more, and the one used longest ago goes. It is the store's, so it holds for all paths.
     ///
     /// # Panics
@@ -140,7 +168,12 @@ impl Sessions {
     #[must_use]
     #[track_caller]
     pub fn capacity(self, sessions: usize) -> Self {
-        assert!(self.shared.store.set_capacity(sessions), "this session store has no capacity to set");
+        let sessions = i64::try_from(sessions).unwrap_or(i64::MAX);
+        let table = toml::Table::from_iter([("capacity".to_owned(), toml::Value::Integer(sessions))]);
+        let mut reader = SettingReader::new(&table);
+        if let Err(error) = self.shared.store.configure(&mut reader).and_then(|()| reader.finish()) {
+            panic!("this session store cannot have that capacity: {error}");
+        }
         self
     }
 
@@ -166,9 +199,15 @@ impl Sessions {
         SessionsStatistics {
             stored: self.shared.store.count().ok().flatten(),
             evicted: self.shared.store.evicted(),
+            quarantined: self.shared.store.quarantined(),
+            store_errors: self.shared.health.failures(),
+            conflicts: self.shared.conflicts.load(Ordering::Relaxed),
             locks_held: self.shared.locks.len(),
             waits: self.shared.waits.load(Ordering::Relaxed),
+            longest_wait: Duration::from_micros(self.shared.longest_wait.load(Ordering::Relaxed)),
             lock_timeouts: self.shared.lock_timeouts.load(Ordering::Relaxed),
+            locks_lost: self.shared.locks_lost.load(Ordering::Relaxed),
+            lease_renewals: self.shared.keeper.renewals(),
         }
     }
 
@@ -192,6 +231,15 @@ impl Tool for Sessions {
         if let Some((key, problem)) = self.settings.problem() {
             return hooks.refuse(SettingError::new(key, problem));
         }
+        if self.settings.probe
+            && !self.shared.is_probed.swap(true, Ordering::Relaxed)
+            && let Err(error) = self.shared.store.probe()
+        {
+            let problem = format!(
+                "found that the session store cannot work: {error}; mend that, or set `sessions.probe = false` to start without it"
+            );
+            return hooks.refuse(SettingError::new("probe", problem));
+        }
         let Self { shared, settings } = self.clone();
         hooks.at(HookPoint::OnStartResource, move |exchange| open(exchange, &shared, &settings)).priority(0);
         match self.settings.lock {
@@ -202,6 +250,7 @@ impl Tool for Sessions {
         hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
         hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();
         if let Some(interval) = self.settings.sweep_interval
+            && !self.shared.store.expires_by_itself()
             && !self.shared.is_swept.swap(true, Ordering::Relaxed)
         {
             let sessions = self.clone();
@@ -215,11 +264,7 @@ impl Tool for Sessions {
 
     fn configure(&self, settings: &toml::Table) -> Result<Box<dyn Tool>, SettingError> {
         let mut configured = self.clone();
-        if let Some(capacity) = Arc::make_mut(&mut configured.settings).read(settings)?
-            && !self.shared.store.set_capacity(capacity)
-        {
-            return Err(SettingError::new("capacity", "cannot be set: this session store has no limit"));
-        }
+        Arc::make_mut(&mut configured.settings).read(settings, &*self.shared.store)?;
         Ok(Box::new(configured))
     }
 }
@@ -238,26 +283,58 @@ pub struct SessionsStatistics {
     pub stored: Option<usize>,
     /// Sessions that had to go before their time because there were too many.
     pub evicted: u64,
-    /// Session locks held now.
+    /// Sessions that the store could not read, and has put aside.
+    pub quarantined: u64,
+    /// How often the store failed.
+    pub store_errors: u64,
+    /// Requests that were not saved because their session had been changed or ended elsewhere, lost locks included.
+    pub conflicts: u64,
+    /// Session locks held now by requests of this process.
     pub locks_held: usize,
     /// Requests that were parked to wait for their session's lock, since the start.
     pub waits: u64,
+    /// The longest that a parked request has waited for it.
+    pub longest_wait: Duration,
     /// Requests that did not get it in time.
     pub lock_timeouts: u64,
+    /// Requests that lost the lock between processes while they ran.
+    pub locks_lost: u64,
+    /// How often such a lock was renewed because a request took long.
+    pub lease_renewals: u64,
 }
 
 /// What all paths of one sessions tool share.
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
     pub(super) locks: Arc<LockTable>,
+    pub(super) keeper: Keeper,
+    pub(super) health: Health,
+    is_probed: AtomicBool,
     is_swept: AtomicBool,
     waits: AtomicU64,
+    /// In microseconds.
+    longest_wait: AtomicU64,
     lock_timeouts: AtomicU64,
+    locks_lost: AtomicU64,
+    conflicts: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn count_wait(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_waited(&self, waited: Duration) {
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.longest_wait.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_lock_lost(&self) {
+        self.locks_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_conflict(&self) {
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_lock_timeout(&self) {

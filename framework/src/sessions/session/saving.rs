@@ -5,7 +5,8 @@
 
 use super::{Fate, Lock, Session, State, Stored};
 use crate::exchange::HttpError;
-use crate::sessions::{Commit, Data, Moment, SessionId, StoreError, Terms, Version};
+use crate::sessions::hold::Hold;
+use crate::sessions::{Commit, Data, Moment, Record, SessionId, StoreError, Terms, Version};
 use ::http::{HeaderValue, StatusCode, header};
 use std::time::{Duration, Instant};
 
@@ -36,12 +37,23 @@ impl Session {
     }
 
     pub(super) fn load(&self, state: &mut State, id: SessionId, now: Moment) -> Result<(), HttpError> {
-        let record = self.shared.store.load(&id, now).map_err(|error| self.store_failed(&error))?;
+        let record = self.answered(self.shared.store.load(&id, now))?;
+        self.take(state, id, record, now)
+    }
+
+    /// This is what the store has.
+    pub(super) fn take(
+        &self,
+        state: &mut State,
+        id: SessionId,
+        record: Option<Record>,
+        now: Moment,
+    ) -> Result<(), HttpError> {
         let mut remaining = record.as_ref().map_or(Duration::ZERO, |record| record.remaining);
         if record.is_some() && remaining < self.settings.timeout / 2 {
             // The life is extended at the end; here so that it does not end before that.
             let terms = Terms { now, ..self.terms(false) };
-            self.shared.store.touch(&id, &terms).map_err(|error| self.store_failed(&error))?;
+            self.answered(self.shared.store.touch(&id, &terms))?;
             remaining = terms.lifetime;
         }
         state.is_loaded = true;
@@ -78,36 +90,60 @@ impl Session {
         if !is_other && state.fate == Fate::Keep {
             return Ok(());
         }
+        let mut hold = match &mut state.lock {
+            Lock::Held(hold) => hold.as_mut(),
+            _ => None,
+        };
+        if hold.as_ref().is_some_and(|hold| hold.is_lost()) {
+            return Err(self.not_kept(NotKept::LockLost));
+        }
+        // What goes under another id, or goes away, carries no fence: the lock is asked for first.
+        if state.fate != Fate::Keep
+            && let Some(hold) = &hold
+            && !self.answered(hold.is_still_held(self.settings.lock_lease))?
+        {
+            return Err(self.not_kept(NotKept::LockLost));
+        }
         let old = if is_other {
             let committed = match &state.stored {
-                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data),
+                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data, hold.take()),
                 _ => self.commit_new(state.fresh_id.take().unwrap_or_else(SessionId::random), &state.data),
             };
             state.is_touched = true;
-            state.stored.replace(committed.map_err(|reason| self.not_kept(reason))?)
+            state.stored.replace(committed.map_err(|reason| self.not_saved(reason, &state.data))?)
         } else {
             state.stored.take()
         };
         let fate = std::mem::replace(&mut state.fate, Fate::Keep);
         if let (Some(old), true) = (&old, fate != Fate::Keep) {
-            self.shared.store.delete(&old.id).map_err(|error| self.store_failed(&error))?;
+            self.answered(self.shared.store.delete(&old.id))?;
         }
         state.is_ended = state.stored.is_none() && fate == Fate::End;
         Ok(())
     }
 
     fn commit_new(&self, id: SessionId, data: &Data) -> Result<Stored, NotKept> {
-        self.commit_record(id, None, data, Duration::ZERO)
+        self.commit_record(id, None, data, Duration::ZERO, self.terms(false))
     }
 
-    fn commit_again(&self, old: &Stored, data: &Data) -> Result<Stored, NotKept> {
-        match self.commit_record(old.id, Some(old.version), data, old.cookie_age) {
+    /// The last that happens under the lock: it gives the shared one back in the same step.
+    fn commit_again(&self, old: &Stored, data: &Data, mut hold: Option<&mut Hold>) -> Result<Stored, NotKept> {
+        let fence = hold.as_ref().and_then(|hold| hold.fence());
+        let terms = || Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
+        if let Some(hold) = &mut hold {
+            hold.ending();
+        }
+        let committed = match self.commit_record(old.id, Some(old.version), data, old.cookie_age, terms()) {
             // Its life ended while this request had it: it was in use, so it goes on.
             Err(NotKept::Conflict) if old.expires <= Instant::now() => {
-                self.commit_record(old.id, None, data, old.cookie_age)
+                self.commit_record(old.id, None, data, old.cookie_age, terms())
             }
             result => result,
+        };
+        if let (Some(hold), Ok(_) | Err(NotKept::LockLost)) = (hold, &committed) {
+            hold.ended();
         }
+        committed
     }
 
     fn commit_record(
@@ -116,15 +152,20 @@ impl Session {
         expected: Option<Version>,
         data: &Data,
         cookie_age: Duration,
+        terms: Terms,
     ) -> Result<Stored, NotKept> {
-        let terms = self.terms(false);
-        match self.shared.store.commit(&id, expected, data, &terms) {
-            Ok(Commit::Committed(version)) => {
+        let size = data.encoded_len();
+        if size > self.settings.max_size {
+            return Err(NotKept::Failed(StoreError::too_large(size, self.settings.max_size)));
+        }
+        match self.shared.store.commit(&id, expected, data, &terms).map_err(NotKept::Failed)? {
+            Commit::Committed(version) => {
+                self.shared.health.worked();
                 let expires = terms.now.later(terms.lifetime).monotonic;
                 Ok(Stored { id, version, data: data.clone(), cookie_age, expires })
             }
-            Ok(Commit::Conflict | Commit::LockLost) => Err(NotKept::Conflict),
-            Err(error) => Err(NotKept::Failed(error)),
+            Commit::Conflict => Err(NotKept::Conflict),
+            Commit::LockLost => Err(NotKept::LockLost),
         }
     }
 
@@ -132,10 +173,9 @@ impl Session {
     fn touch(&self, state: &mut State, is_due: bool) {
         if let Some(stored) = state.stored.as_ref().filter(|_| is_due || !state.is_touched) {
             state.is_touched = true;
-            if let Err(error) = self.shared.store.touch(&stored.id, &self.terms(is_due)) {
-                // The session is as it was, only its life is shorter: no reason to fail the request.
-                log::error!(target: "kirsch::sessions", "the life of session {} was not extended: {error}", stored.id);
-            }
+            // If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
+            let touched = self.shared.store.touch(&stored.id, &self.terms(is_due));
+            self.shared.health.note(&touched, "extending the life of a session");
         }
     }
 
@@ -149,31 +189,70 @@ impl Session {
         Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent, fence: None, unlock: false }
     }
 
-    fn not_kept(&self, reason: NotKept) -> HttpError {
+    /// The same, for a commit: a session that has grown too large is told of with what is in it.
+    fn not_saved(&self, reason: NotKept, data: &Data) -> HttpError {
         match reason {
-            NotKept::Failed(error) => self.store_failed(&error),
-            NotKept::Conflict => {
+            NotKept::Failed(error) if error.is_too_large() => {
                 let (path, request) = (self.claim.path(), self.claim.request());
-                log::warn!(
+                let largest: Vec<_> =
+                    data.largest(3).into_iter().map(|(key, size)| format!("{key:?} ({size} bytes)")).collect();
+                log::error!(
                     target: "kirsch::sessions",
-                    "{path} (request {request}): the session was changed or ended elsewhere meanwhile, nothing of this request was saved"
+                    "{path} (request {request}): {error}; the largest names are {}; nothing of this request was saved. \
+                     The limit is `sessions.max_size`, or the store's own",
+                    largest.join(", ")
                 );
-                let message = "Your session was changed by another request meanwhile. Please try again.";
-                HttpError::new(StatusCode::CONFLICT, message)
+                HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
             }
+            reason => self.not_kept(reason),
         }
     }
 
-    pub(super) fn store_failed(&self, error: &StoreError) -> HttpError {
+    fn not_kept(&self, reason: NotKept) -> HttpError {
         let (path, request) = (self.claim.path(), self.claim.request());
-        log::error!(target: "kirsch::sessions", "{path} (request {request}): {error}");
+        match reason {
+            NotKept::Failed(error) => return self.store_failed(&error),
+            NotKept::Conflict => log::warn!(
+                target: "kirsch::sessions",
+                "{path} (request {request}): the session was changed or ended elsewhere meanwhile, nothing of this request was saved"
+            ),
+            NotKept::LockLost => log::warn!(
+                target: "kirsch::sessions",
+                "{path} (request {request}): the lock of the session was lost while the request ran, since its lease lapsed (the process was \
+                 paused, or could not reach the store in time); others may have changed the session since, nothing of this request was saved"
+            ),
+        }
+        self.shared.count_conflict();
+        changed_elsewhere()
+    }
+
+    /// What the store said, or the answer to the client that it said nothing.
+    pub(in crate::sessions) fn answered<T>(&self, result: Result<T, StoreError>) -> Result<T, HttpError> {
+        match result {
+            Ok(value) => {
+                self.shared.health.worked();
+                Ok(value)
+            }
+            Err(error) => Err(self.store_failed(&error)),
+        }
+    }
+
+    #[cold]
+    fn store_failed(&self, error: &StoreError) -> HttpError {
+        let (path, request) = (self.claim.path(), self.claim.request());
+        self.shared.health.failed(error, format_args!("{path}, request {request}"));
         try_again("Your session is not available at the moment. Please try again.")
     }
 }
 
 enum NotKept {
     Conflict,
+    LockLost,
     Failed(StoreError),
+}
+
+pub(super) fn changed_elsewhere() -> HttpError {
+    HttpError::new(StatusCode::CONFLICT, "Your session was changed by another request meanwhile. Please try again.")
 }
 
 pub(super) fn try_again(message: &str) -> HttpError {

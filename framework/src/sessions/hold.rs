@@ -1,0 +1,171 @@
+//! A session's lock, held by a request: in this process, and between processes where the store is shared.
+//!
+//! ```text
+//! LockGuard ──store of one process──────────────────────────────► Hold
+//!     └──► Contender ──try_lock──► Hold
+//!              │ somebody elsewhere has it: watch, try_lock, wait, try_lock with each wake-up
+//!              └──► given up: the local lock goes to the next
+//! ```
+//!
+//! Everything is given back by being dropped, whatever way the request took: first the shared lock, then the local one, so that who is
+//! next in this process finds the shared lock free. A [`Lease`] that a commit has given back already is told so, and does nothing.
+
+use super::keeper::Kept;
+use super::lock_table::{Claim, LockGuard};
+use super::tool::Shared;
+use super::{Fence, Record, SessionId, SharedLock, StoreError, Watch};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// The lock of one session. Dropping it gives it back.
+#[must_use = "dropping the hold gives the lock back"]
+pub(super) struct Hold {
+    /// Before the guard: fields are dropped in their order.
+    lease: Option<Box<Lease>>,
+    guard: LockGuard,
+}
+
+impl Hold {
+    /// The lock of a session whose store has no other processes.
+    pub(super) fn local(guard: LockGuard) -> Self {
+        Self { lease: None, guard }
+    }
+
+    pub(super) fn id(&self) -> &SessionId {
+        self.guard.id()
+    }
+
+    pub(super) fn fence(&self) -> Option<Fence> {
+        self.lease.as_ref().map(|lease| lease.fence)
+    }
+
+    /// Whether the shared lock is known to be somebody else's by now.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.kept.as_ref().is_some_and(|kept| kept.is_lost()))
+    }
+
+    /// The commit that comes now gives the shared lock back: from here on nobody renews it.
+    pub(super) fn ending(&mut self) {
+        if let Some(lease) = &self.lease {
+            lease.end_renewals();
+        }
+    }
+
+    /// The shared lock is given back, or lost, already.
+    pub(super) fn ended(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.is_over = true;
+        }
+    }
+
+    /// Whether the shared lock is still this one's, as the engine sees it.
+    pub(super) fn is_still_held(&self, length: Duration) -> Result<bool, StoreError> {
+        match &self.lease {
+            Some(lease) => lease.lock()?.renew(&lease.id, lease.fence, length),
+            None => Ok(true),
+        }
+    }
+}
+
+/// The lock between processes, held.
+struct Lease {
+    shared: Arc<Shared>,
+    id: SessionId,
+    fence: Fence,
+    /// What keeps it from lapsing; `None` where locks do not.
+    kept: Option<Arc<Kept>>,
+    is_over: bool,
+}
+
+impl Lease {
+    fn lock(&self) -> Result<&dyn SharedLock, StoreError> {
+        shared_lock(&self.shared)
+    }
+
+    fn end_renewals(&self) {
+        if let Some(kept) = &self.kept {
+            self.shared.keeper.forget(kept);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end_renewals();
+        if self.is_over || self.kept.as_ref().is_some_and(|kept| kept.is_lost()) {
+            return;
+        }
+        let given_back = self.lock().and_then(|lock| lock.unlock(&self.id, self.fence));
+        self.shared.health.note(&given_back, "giving back a session's lock");
+    }
+}
+
+/// A request that has its session's lock in this process and wants the shared one.
+#[must_use = "dropping the contender gives up"]
+pub(super) struct Contender {
+    shared: Arc<Shared>,
+    claim: Claim,
+    length: Duration,
+    /// Before the guard: who is next begins when this interest has ended.
+    watch: Option<Watch>,
+    guard: LockGuard,
+}
+
+/// How asking for the shared lock ended.
+pub(super) enum Asked {
+    /// The lock, and the record, if it came along.
+    Won(Hold, Option<Option<Record>>),
+    /// Somebody in another process has it.
+    Taken(Contender),
+}
+
+impl Contender {
+    pub(super) fn new(shared: &Arc<Shared>, claim: &Claim, length: Duration, guard: LockGuard) -> Self {
+        Self { shared: Arc::clone(shared), claim: claim.clone(), length, watch: None, guard }
+    }
+
+    /// Asks once.
+    pub(super) fn ask(self) -> Result<Asked, StoreError> {
+        let lock = shared_lock(&self.shared)?;
+        let id = *self.guard.id();
+        let Some(grant) = lock.try_lock(&id, self.length)? else { return Ok(Asked::Taken(self)) };
+        let lapses = lock.lapses();
+        // From here on the lock is given back whatever happens.
+        let shared = Arc::clone(&self.shared);
+        let mut lease = Box::new(Lease { shared, id, fence: grant.fence, kept: None, is_over: false });
+        if lapses {
+            let kept = Kept::new(id, grant.fence, &self.claim, self.length);
+            lease.kept = Some(self.shared.keeper.keep(&self.shared, kept)?);
+        }
+        Ok(Asked::Won(Hold { lease: Some(lease), guard: self.guard }, grant.record))
+    }
+
+    /// From now on `waker` is woken when asking is worth it. What happened before that is unseen: ask once more.
+    pub(super) fn watch(&mut self, waker: Waker) -> Result<(), StoreError> {
+        self.watch = Some(shared_lock(&self.shared)?.watch(self.guard.id(), waker)?);
+        Ok(())
+    }
+
+    /// Asks, and if somebody has it has `waker` woken when asking again is worth it. In between nothing happens unseen.
+    pub(super) fn ask_or_watch(self, waker: impl FnOnce() -> Waker) -> Result<Asked, StoreError> {
+        match self.ask()? {
+            Asked::Taken(mut contender) if contender.watch.is_none() => {
+                contender.watch(waker())?;
+                contender.ask()
+            }
+            asked => Ok(asked),
+        }
+    }
+
+    pub(super) fn id(&self) -> &SessionId {
+        self.guard.id()
+    }
+}
+
+fn shared_lock(shared: &Shared) -> Result<&dyn SharedLock, StoreError> {
+    shared
+        .store
+        .shared_lock()
+        .ok_or_else(|| StoreError::new("the store has no shared lock any more", "its `shared_lock`"))
+}
