@@ -13,12 +13,25 @@ pub(crate) struct Course {
     pub(crate) plan: usize,
     /// An unexpected error or a panic has happened.
     pub(crate) failed: bool,
+    /// Whether a failed request may go on with another path.
+    pub(crate) rescue: Rescue,
     /// How many internal redirects this request has made.
     pub(crate) redirects: u8,
     /// What is answered at the handler's turn instead of calling one.
     pub(crate) pending: Option<Error>,
     /// The request's place on a wait list.
     pub(crate) parked: Option<Box<dyn Any + Send>>,
+}
+
+/// Whether a hook of `before_error_response` may send a failed request on to another path: once, while nothing has begun to finish the
+/// response.
+#[derive(Default)]
+pub(crate) enum Rescue {
+    #[default]
+    Impossible,
+    Possible,
+    Wanted(String),
+    Done,
 }
 
 /// The stage that a request is in, between two calls of the server.

@@ -146,6 +146,19 @@ impl MethodSet {
         self.0 & other.0 != 0
     }
 
+    /// The methods that are in both sets.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The methods that are in this set and not in the other; HEAD goes with GET.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        let reads = Self::GET.with(Self::HEAD);
+        Self(self.0 & !(if other.overlaps(reads) { other.with(reads) } else { other }).0)
+    }
+
     /// The value of an `Allow` field for this set: HEAD goes with GET, OPTIONS always.
     #[must_use]
     pub fn allow(self) -> String {

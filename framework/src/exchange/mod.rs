@@ -40,7 +40,7 @@ pub use body_reader::Body;
 pub(crate) use body_reader::BodyError;
 pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;
-pub(crate) use course::Stage;
+pub(crate) use course::{Rescue, Stage};
 pub use error::{Error, ErrorKind, HttpError, Redirect};
 pub use escape::{Escaped, escape};
 pub use exchange::Exchange;

@@ -85,6 +85,12 @@ impl Request {
         self.head.header(name)
     }
 
+    /// The values of all fields of that name, in any case, in the order received.
+    pub fn headers_named<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.note_reading(name);
+        self.head.headers_named(name)
+    }
+
     /// All fields in the order received.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.note_reading_all();

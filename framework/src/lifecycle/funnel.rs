@@ -5,7 +5,7 @@
 //! | an HTTP error, of a hook, a handler, the router, the parser | the error page of its status, with the error's fields (`Allow`, `Retry-After`) |
 //! | a redirect | its status and `Location` |
 //! | an answer | the answer, in place of what was there |
-//! | anything else, a panic too | a log record; `before_error_response`; the page of 500; `after_error_response` |
+//! | anything else, a panic too | a log record; `before_error_response`; the page of 500; `after_error_response`. An internal redirect of the former leads to another page instead, once |
 //! | overload | a fixed text, without running any of the application's code |
 //!
 //! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have set before the
@@ -16,9 +16,11 @@ use super::error_page::usual_message;
 use super::guarded::guarded;
 use super::hook::run_point;
 use super::{ErrorPage, HookPoint, Plan};
-use crate::exchange::{Error, ErrorKind, Exchange, HttpError, IntoResponse, Redirect, Response};
+use crate::exchange::{
+    Error, ErrorKind, Exchange, HttpError, IntoResponse, MethodSet, Redirect, Request, Rescue, Response,
+};
 use crate::logs;
-use crate::publish::NodeRef;
+use crate::publish::{NodeRef, methods};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// The funnel for one request.
@@ -63,7 +65,9 @@ impl Funnel<'_> {
         let answered = match run_point(self.plan.hooks(HookPoint::BeforeErrorResponse), exchange) {
             Ok(answered) => answered,
             Err(error) => {
-                logs::error_in(exchange, "before_error_response", &error);
+                if self.is_rescued(exchange, error) {
+                    return;
+                }
                 false
             }
         };
@@ -73,6 +77,39 @@ impl Funnel<'_> {
         }
         if let Err(error) = run_point(self.plan.hooks(HookPoint::AfterErrorResponse), exchange) {
             logs::error_in(exchange, "after_error_response", &error);
+        }
+    }
+
+    /// Whether the failed request goes on with another path, as a hook has asked with an internal redirect. Any other error of a hook is
+    /// logged.
+    fn is_rescued(&self, exchange: &mut Exchange, error: Error) -> bool {
+        let error = match error.into_internal_redirect() {
+            Ok(target) if matches!(exchange.course.rescue, Rescue::Possible) => {
+                exchange.course.rescue = Rescue::Wanted(target);
+                return true;
+            }
+            Ok(target) => {
+                let problem =
+                    "comes too late: the page of an error has failed itself, or the response was being finished";
+                Error::unexpected(format!("an internal redirect to {target:?} {problem}"))
+            }
+            Err(error) => error,
+        };
+        logs::error_in(exchange, "before_error_response", &error);
+        false
+    }
+
+    /// A 405 names the methods that are answered (RFC 9110, section 15.5.6): where whoever refuses has not, those of the page, without the
+    /// one that was refused.
+    #[cold]
+    fn tell_methods(&self, request: &Request, error: &mut HttpError) {
+        let methods = methods(self.root, request);
+        if methods == MethodSet::NONE || error.headers.iter().any(|(name, _)| *name == header::ALLOW) {
+            return;
+        }
+        let allow = methods.without(MethodSet::of(request.method())).allow();
+        if let Ok(allow) = HeaderValue::try_from(allow) {
+            error.headers.push((header::ALLOW, allow));
         }
     }
 
@@ -113,7 +150,10 @@ impl Funnel<'_> {
     }
 
     /// Writes the error page, the application's own if there is one. `cause` is the unexpected error behind it.
-    pub(super) fn error_page(&self, exchange: &mut Exchange, error: HttpError, cause: Option<&Error>) {
+    pub(super) fn error_page(&self, exchange: &mut Exchange, mut error: HttpError, cause: Option<&Error>) {
+        if error.status == StatusCode::METHOD_NOT_ALLOWED {
+            self.tell_methods(&exchange.request, &mut error);
+        }
         logs::answered_with_error(exchange, &error);
         forget_content(&mut exchange.response);
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);

@@ -29,7 +29,7 @@
 //! hooks see; [`Exchange::failed`] tells them that an unexpected error came before.
 //!
 //! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
-//! begins again with the routing.
+//! begins again with the routing. An unexpected error whose `before_error_response` hooks redirect internally ends its resource in the same way.
 
 use super::conditions;
 use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
@@ -37,7 +37,7 @@ use super::guarded::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, Flow, HookPoint, Plan, Sections, Wait};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, ResponseBody, Stage, Stream, check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
@@ -288,6 +288,8 @@ impl Application {
         }
         self.end_resource(exchange);
         exchange.course.redirects += 1;
+        // The page that the failed request goes on with is one like any other.
+        exchange.course.failed = false;
         exchange.course.parked = None;
         exchange.trail.clear();
         exchange.response.clear();
@@ -296,18 +298,30 @@ impl Application {
         Ok(())
     }
 
-    /// From the handler's result to the final response.
-    fn finish(&self, exchange: &mut Exchange, result: Result<(), Error>) {
+    /// From the handler's result to the final response. `Some` is the path with which a failed request goes on instead.
+    fn finish(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
         let funnel = self.funnel(exchange);
         exchange.course.parked = None;
         exchange.course.pending = None;
         if let Err(error) = result.and_then(|()| make_deferred(exchange)) {
+            if matches!(exchange.course.rescue, Rescue::Impossible) {
+                exchange.course.rescue = Rescue::Possible;
+            }
             funnel.settle(exchange, error);
+            match std::mem::take(&mut exchange.course.rescue) {
+                Rescue::Wanted(target) => {
+                    exchange.course.rescue = Rescue::Done;
+                    return Some(target);
+                }
+                Rescue::Done => exchange.course.rescue = Rescue::Done,
+                Rescue::Impossible | Rescue::Possible => {}
+            }
         }
         self.before_finalize(exchange);
         self.finalize(exchange);
         exchange.course.stage = Stage::Final;
         self.end_resource(exchange);
+        None
     }
 
     /// As [`run_point`], but an error becomes the response at once, so that the `always` hooks that follow see it.
@@ -403,7 +417,12 @@ impl Service for Application {
                     Err(error) => Err(error),
                 },
             };
-            self.finish(exchange, result);
+            if let Some(target) = self.finish(exchange, result)
+                && let Err(error) = self.redirect_internally(exchange, &target)
+            {
+                let again = self.finish(exchange, Err(error));
+                debug_assert!(again.is_none(), "a request is rescued once");
+            }
         }
         Progress::Done
     }
@@ -425,7 +444,9 @@ impl Service for Application {
             exchange.course.stage = Stage::Refused;
             self.funnel(exchange).settle(exchange, error);
         } else {
-            self.finish(exchange, Err(error));
+            // A refusal is an HTTP error: nobody is asked where else to go.
+            let elsewhere = self.finish(exchange, Err(error));
+            debug_assert!(elsewhere.is_none(), "only unexpected errors are sent elsewhere");
         }
     }
 

@@ -18,6 +18,7 @@ mod tree;
 pub use call::child_arguments;
 pub use call::{Call, Child};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
+pub(crate) use resolve::methods;
 pub use resolve::{Resolution, resolve};
 pub(crate) use routes::route_of;
 pub use routes::{Route, routes};

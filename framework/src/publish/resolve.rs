@@ -6,7 +6,6 @@
 
 use super::{Node, NodeKind, NodeRef};
 use crate::exchange::{ArgumentInfo, Handler, MethodSet, Request, Source, Step, Trail};
-use ::http::Method;
 
 /// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
 const MAX_DEPTH: usize = 128;
@@ -30,12 +29,25 @@ pub enum Resolution {
 pub fn resolve(root: &Node, request: &Request, first: usize, trail: &mut Trail) -> Resolution {
     let Ok(end) = u16::try_from(request.segments().len()) else { return Resolution::NotFound };
     let Ok(first) = u16::try_from(first) else { return Resolution::NotFound };
-    let mut walk = Walk { request, trail, end, visits: 0 };
+    let mut walk = Walk { request, method: MethodSet::of(request.method()), trail, end, visits: 0 };
     walk.node(root, first, 0).unwrap_or(Resolution::NotFound)
+}
+
+/// The methods that the page answers which the path of `request` leads to, whatever the method of the request; none where there is no
+/// page, or only its value knows.
+pub(crate) fn methods(root: &Node, request: &Request) -> MethodSet {
+    let Ok(end) = u16::try_from(request.segments().len()) else { return MethodSet::NONE };
+    let mut walk = Walk { request, method: MethodSet::NONE, trail: &mut Trail::default(), end, visits: 0 };
+    match walk.node(root, 0, 0) {
+        Some(Resolution::WrongMethod(methods)) => methods,
+        Some(Resolution::Found | Resolution::NotFound) | None => MethodSet::NONE,
+    }
 }
 
 struct Walk<'w> {
     request: &'w Request,
+    /// The method that is asked for; no handler has none.
+    method: MethodSet,
     trail: &'w mut Trail,
     /// How many segments the path has.
     end: u16,
@@ -144,7 +156,7 @@ impl<'w> Walk<'w> {
 
     /// Chooses among the handlers that fit by the method of the request. HEAD is content with GET.
     fn handler(&mut self, node: &Node, first: u16, fits: impl Fn(&Handler) -> bool) -> Option<Resolution> {
-        let method = MethodSet::of(self.request.method());
+        let method = self.method;
         let mut allowed = MethodSet::NONE;
         let mut chosen = None;
         for (index, handler) in node.handlers.iter().enumerate() {
@@ -155,7 +167,7 @@ impl<'w> Walk<'w> {
                 chosen = Some(index);
                 break;
             }
-            if *self.request.method() == Method::HEAD && handler.methods.contains(MethodSet::GET) {
+            if method == MethodSet::HEAD && handler.methods.contains(MethodSet::GET) {
                 chosen = Some(index);
             }
             allowed = allowed.with(handler.methods);
@@ -245,7 +257,8 @@ mod tests {
         for segments in [30, 200, 20_000] {
             let request = exchange("GET", &"/a".repeat(segments), "", b"").request;
             let end = u16::try_from(segments).expect("few segments");
-            let mut walk = Walk { request: &request, trail: &mut Trail::default(), end, visits: 0 };
+            let mut walk =
+                Walk { request: &request, method: MethodSet::GET, trail: &mut Trail::default(), end, visits: 0 };
             assert_eq!(walk.node(&Maze::node(), 0, 0), None);
             assert!(walk.visits <= MAX_VISITS + 2 * MAX_DEPTH, "{} visits", walk.visits);
             assert!(walk.trail.steps.is_empty());

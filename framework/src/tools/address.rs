@@ -1,7 +1,7 @@
 //! Addresses of this server, written anew from decoded segments.
 
 use crate::Request;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The path and the query of the request, the path with `end` at its end. Of the segments none is empty, so it never starts with `//`, which
 /// would be another host to browsers.
@@ -17,6 +17,44 @@ pub(super) fn address(request: &Request, end: &str) -> String {
         address.push_str(query);
     }
     address
+}
+
+/// Whether `location`, a path of this server or a whole URL, is what the request asks for already: sent there, it would come back.
+pub(super) fn is_here(request: &Request, location: &str) -> bool {
+    let location = location.split('#').next().unwrap_or_default();
+    let local = match location.starts_with('/') {
+        true => location,
+        false => {
+            let origin = request.origin().to_string();
+            match location.split_at_checked(origin.len()) {
+                Some((start, rest)) if start.eq_ignore_ascii_case(&origin) => rest,
+                _ => return false,
+            }
+        }
+    };
+    let (path, query) = local.split_once('?').map_or((local, None), |(path, query)| (path, Some(query)));
+    if !path.is_empty() && !path.starts_with('/') {
+        return false;
+    }
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+    query == request.query() && segments.eq(request.segments())
+}
+
+/// What is wrong with a text that should lead elsewhere: a path, or a URL of `http` or `https`.
+pub(super) fn problem(location: &str) -> Option<String> {
+    let is_path = location.starts_with('/') && !location.starts_with("//") && !location.starts_with("/\\");
+    let is_url = ["http://", "https://"].iter().any(|scheme| {
+        let rest = location.get(scheme.len()..).unwrap_or_default();
+        location[..location.len() - rest.len()].eq_ignore_ascii_case(scheme)
+            && !rest.is_empty()
+            && !rest.starts_with('/')
+    });
+    if location.chars().any(char::is_control) {
+        return Some(format!("is {location:?}, which has control characters: they would begin another field"));
+    }
+    let expected = "it must be a path that begins with one `/`, or a URL of `http://` or `https://`";
+    (!is_path && !is_url).then(|| format!("is {location:?}; {expected}"))
 }
 
 /// What must be encoded in a path segment (RFC 3986, section 3.3: all but `pchar`).

@@ -1,12 +1,20 @@
 //! Tools that come with the framework: one file each, nothing but hooks and admission through the public interface.
 
+mod accept;
 mod address;
+mod allow;
+mod autovary;
 mod caching;
+mod err_redirect;
 mod etags;
 mod expires;
 mod fields;
 #[cfg(feature = "gzip")]
 mod gzip;
+mod ignore_headers;
+mod params;
+mod redirect;
+mod referer;
 mod response_headers;
 mod secure_headers;
 mod static_files;
@@ -14,11 +22,19 @@ mod static_files;
 mod templates;
 mod trailing_slash;
 
+pub use accept::{Accept, Accepted};
+pub use allow::Allow;
+pub use autovary::Autovary;
 pub use caching::{Caching, CachingStatistics};
+pub use err_redirect::ErrRedirect;
 pub use etags::Etags;
 pub use expires::Expires;
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
+pub use ignore_headers::IgnoreHeaders;
+pub use params::{ParamRule, Params};
+pub use redirect::RedirectTo;
+pub use referer::Referer;
 pub use response_headers::ResponseHeaders;
 pub use secure_headers::{CspNonce, FrameOptions, SecureHeaders};
 pub use static_files::{File, StaticDir, StaticFile, Symlinks, serve_download, serve_file};

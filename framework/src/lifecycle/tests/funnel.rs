@@ -1,7 +1,7 @@
 //! The funnel: each source of errors, each form of the page, and pages that fail themselves.
 
 use super::*;
-use crate::exchange::{Error, HttpError};
+use crate::exchange::{Error, HttpError, MethodSet};
 use crate::lifecycle::{ErrorPage, HookPoint, Hooks, Tool};
 use crate::{HeaderValue, Redirect, Response, StatusCode, Stream, Tree, header};
 use std::error::Error as _;
@@ -315,4 +315,14 @@ fn causes_are_logged_to_the_root() {
     assert!(inner.source().is_none());
     let outer = std::io::Error::other(std::io::Error::other(inner));
     assert!(crate::logs::causes(&outer.into()).contains("invalid digit"));
+}
+
+/// RFC 9110, section 15.5.6.
+#[test]
+fn a_405_names_the_methods_of_the_page_but_for_the_one_it_refuses() {
+    let refuse = |_: &mut crate::publish::PageCall<'_>| StatusCode::METHOD_NOT_ALLOWED;
+    let app = || App::new(Tree::new().page_for(MethodSet::GET.with(MethodSet::PUT), "song", refuse));
+    assert!(ask(app(), "PUT /song").head.contains("allow: GET, HEAD, OPTIONS\n"));
+    assert!(ask(app(), "GET /song").head.contains("allow: OPTIONS, PUT\n"));
+    assert!(ask(app(), "DELETE /song").head.contains("allow: GET, HEAD, OPTIONS, PUT\n"));
 }

@@ -1,0 +1,227 @@
+//! Sections that have moved: `RedirectTo`, CherryPy's tool `redirect`.
+//!
+//! The hook runs at `on_start_resource` 50: what is sent elsewhere neither uploads its body nor waits for a session. A request that is
+//! where it would be sent goes on, so a section may lead to a page within it, and a host to itself with another scheme.
+
+use super::address::{SEGMENT, is_here, problem};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::{Error, Exchange, Redirect, Request, StatusCode};
+use percent_encoding::utf8_percent_encode;
+
+/// Sends all requests of a path and below it elsewhere.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::RedirectTo};
+///
+/// let tree = Tree::new().page("new", |_| "here").page("old", |_| "").page("blog", |_| "");
+/// let app = App::new(tree)
+///     .tool("/old", RedirectTo::internal("/new"))
+///     .tool("/blog", RedirectTo::external("https://blog.example/").status(StatusCode::PERMANENT_REDIRECT).keep_path(true));
+/// let client = Client::in_process(app);
+/// client.get("/old").send().assert_text("here");
+/// client.get("/blog/2026/may?page=2").send().assert_status(308).assert_header("location", "https://blog.example/2026/may?page=2");
+/// ```
+///
+/// An internal redirect goes on with another path of this server, as a GET without a body; the client does not learn of it. An external one is answered with a
+/// status and `Location`. A request for the very address that it leads to goes on, so there is no circle of one section; circles of several are ended after ten internal
+/// redirects (500), or by the browser.
+///
+/// In a file: `redirect.url`, `redirect.internal`, `redirect.status`, `redirect.keep_path`. CherryPy's `redirect`, whose pages have text with the address in it; these have none.
+#[derive(Clone, Debug)]
+pub struct RedirectTo {
+    url: String,
+    internal: bool,
+    status: StatusCode,
+    keep_path: bool,
+}
+
+const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+
+impl RedirectTo {
+    /// The client is sent to `url`, a path of this server or a whole URL, with 303 unless set.
+    #[must_use]
+    pub fn external(url: impl Into<String>) -> Self {
+        Self { url: url.into(), internal: false, status: StatusCode::SEE_OTHER, keep_path: false }
+    }
+
+    /// The request goes on with `path`, and perhaps a query, of this server (`internal = true`).
+    #[must_use]
+    pub fn internal(path: impl Into<String>) -> Self {
+        Self { internal: true, ..Self::external(path) }
+    }
+
+    /// The status of an external one (`status`, default 303): 301 and 308 are for ever, and browsers keep them; 307 and 308 repeat a POST as one.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Whether what the request has of a path below the section, and its query, is added (`keep_path`, default false): for a part of the site that has moved
+    /// as a whole.
+    #[must_use]
+    pub fn keep_path(mut self, is_kept: bool) -> Self {
+        self.keep_path = is_kept;
+        self
+    }
+
+    fn problem(&self) -> Option<SettingError> {
+        if let Some(problem) = problem(&self.url) {
+            return Some(SettingError::new("url", problem));
+        }
+        if self.internal && !self.url.starts_with('/') {
+            let problem =
+                format!("is {:?}; an internal redirect leads to a path of this server: begin with `/`", self.url);
+            return Some(SettingError::new("url", problem));
+        }
+        if self.keep_path && self.url.contains(['?', '#']) {
+            let problem = format!("is {:?}; with `keep_path` it cannot have a query or a `#`", self.url);
+            return Some(SettingError::new("url", problem));
+        }
+        let is_known = STATUSES.contains(&self.status.as_u16());
+        (!is_known).then(|| {
+            SettingError::new("status", format!("is {}; it must be one of {STATUSES:?}", self.status.as_u16()))
+        })
+    }
+
+    /// Where the request is sent. Its own segments are encoded anew, and come behind a `/`: they cannot name another host.
+    fn target(&self, request: &Request, above: usize) -> String {
+        if !self.keep_path {
+            return self.url.clone();
+        }
+        let mut url = self.url.trim_end_matches('/').to_owned();
+        for segment in request.segments().skip(above) {
+            url.push('/');
+            url.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        if request.path().ends_with('/') || url.is_empty() {
+            url.push('/');
+        }
+        if let Some(query) = request.query() {
+            url.push('?');
+            url.push_str(query);
+        }
+        url
+    }
+}
+
+impl Tool for RedirectTo {
+    fn name(&self) -> &'static str {
+        "redirect"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        if let Some(error) = self.problem() {
+            return hooks.refuse(error);
+        }
+        let above = hooks.section().split('/').filter(|segment| !segment.is_empty()).count();
+        let tool = self.clone();
+        hooks.at(HookPoint::OnStartResource, move |exchange: &mut Exchange| {
+            let target = tool.target(&exchange.request, above);
+            match is_here(&exchange.request, &target) {
+                true => Ok(()),
+                false if tool.internal => Err(Error::internal_redirect(target)),
+                false => Err(Redirect { status: tool.status, location: target }.into()),
+            }
+        });
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut status = usize::from(tool.status.as_u16());
+        let mut reader = SettingReader::new(settings);
+        reader.text("url", &mut tool.url)?;
+        reader.flag("internal", &mut tool.internal)?;
+        reader.count("status", &mut status)?;
+        reader.flag("keep_path", &mut tool.keep_path)?;
+        reader.finish()?;
+        let known = STATUSES.iter().find(|known| usize::from(**known) == status);
+        let code = known.and_then(|known| StatusCode::from_u16(*known).ok());
+        tool.status =
+            code.ok_or_else(|| SettingError::new("status", format!("is {status}; it must be one of {STATUSES:?}")))?;
+        match tool.problem() {
+            Some(error) => Err(error),
+            None => Ok(Box::new(tool)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Client;
+    use crate::{App, Tree};
+
+    fn app() -> App {
+        let tree = Tree::new()
+            .index(|_| "root")
+            .page("old/{rest*}", |_| "old")
+            .page("new/{rest*}", |page| format!("new {:?}", page.request().query()));
+        App::new(tree)
+    }
+
+    fn location(client: &Client, path: &str) -> String {
+        client.get(path).send().header("location").unwrap_or("nowhere").to_owned()
+    }
+
+    #[test]
+    fn an_internal_redirect_is_not_seen_and_an_external_one_has_its_status() {
+        let client = Client::in_process(app().tool("/old", RedirectTo::internal("/new?a=1")));
+        client.get("/old").send().assert_status(200).assert_text("new Some(\"a=1\")");
+        let client = Client::in_process(app().tool("/old", RedirectTo::external("/new")));
+        client.get("/old/x").send().assert_status(303).assert_header("location", "/new");
+    }
+
+    #[test]
+    fn nobody_is_sent_to_where_it_is() {
+        let client = Client::in_process(app().tool("/", RedirectTo::external("/new?a=1")));
+        client.get("/new?a=1").send().assert_status(200);
+        assert_eq!(location(&client, "/new"), "/new?a=1");
+        let client = Client::in_process(app().tool("/", RedirectTo::internal("/new")));
+        client.get("/old").send().assert_text("new None");
+        let own = RedirectTo::external("http://localhost").keep_path(true);
+        let client = Client::in_process(app().tool("/", own));
+        client.get("/new").header("host", "localhost").send().assert_status(200);
+        client.get("/").header("host", "localhost").send().assert_status(200);
+        let elsewhere = client.get("/new?b").header("host", "a.example").send();
+        elsewhere.assert_header("location", "http://localhost/new?b");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_path_never_names_another_host() {
+        let client = Client::in_process(app().tool("/old", RedirectTo::external("/").keep_path(true)));
+        for (path, expected) in [
+            ("/old//evil.example/", "/evil.example/"),
+            ("/old/%2Fevil.example", "/%2Fevil.example"),
+            ("/old/%5Cevil", "/%5Cevil"),
+            ("/old", "/"),
+            ("/old/%0D%0Aa?b=%0D", "/%0D%0Aa?b=%0D"),
+        ] {
+            assert_eq!(location(&client, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn i7_i8_a_target_that_would_be_another_field_or_a_script_stops_the_start() {
+        for url in ["/a\r\nSet-Cookie: b=c", "javascript:alert(1)", "//evil.example", "", "a", "http://", "https:///a"]
+        {
+            let error = app().tool("/old", RedirectTo::external(url)).build().unwrap_err().to_string();
+            assert!(error.contains("`url` is"), "{error}");
+        }
+        let error = app().tool("/old", RedirectTo::internal("https://a/")).build().unwrap_err().to_string();
+        assert!(error.contains("begin with `/`"), "{error}");
+        let client = Client::in_process(app().tool("/old", RedirectTo::external("/<script>")));
+        client.get("/old").send().assert_text("");
+    }
+
+    #[test]
+    fn the_settings_of_a_file_are_laid_over() {
+        let moved = || app().tool("/old", RedirectTo::external("/new"));
+        let client = Client::in_process(
+            moved().config_str("[\"/old\"]\nredirect.url = \"https://a.example\"\nredirect.status = 308"),
+        );
+        client.get("/old").send().assert_status(308).assert_header("location", "https://a.example");
+        let error = moved().config_str("[\"/old\"]\nredirect.status = 200").build().unwrap_err().to_string();
+        assert!(error.contains("`redirect.status` is 200; it must be one of [301, 302, 303, 307, 308]"), "{error}");
+    }
+}
