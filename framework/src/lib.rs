@@ -197,8 +197,8 @@ pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use engine::App;
 pub use exchange::{
     Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, FileBody, Form, Html, IntoResponse, Json,
-    Login, Multipart, Parameter, Params, Problem, Query, Redirect, Request, Response, ResponseBody, Segments, Stream,
-    Text, Upload, escape,
+    Login, Multipart, Parameter, Params, Problem, Query, Redirect, Request, Response, ResponseBody, Segments,
+    SetCookie, Stream, Text, Upload, escape,
 };
 pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
@@ -214,7 +214,7 @@ pub mod prelude {
     pub use crate::{
         App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
         IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish, Query, Redirect, Request,
-        Response, Segments, Session, SessionView, Sessions, StaticDir, StaticFile, StatusCode, Stream, Text, Tool,
-        Tree, Upload, child, escape, expose, handlers, resource, tools,
+        Response, Segments, Session, SessionView, Sessions, SetCookie, StaticDir, StaticFile, StatusCode, Stream, Text,
+        Tool, Tree, Upload, child, escape, expose, handlers, resource, tools,
     };
 }

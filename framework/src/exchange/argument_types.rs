@@ -57,6 +57,7 @@ impl Segments {
 pub struct Bytes(pub Vec<u8>);
 
 /// The cookies of the request, read leniently: what is no `name=value` is passed over, quotes around a value are removed.
+/// A response sets them with [`Response::set_cookie`](super::Response::set_cookie).
 #[derive(Clone, Debug)]
 pub struct Cookies(Vec<(String, String)>);
 

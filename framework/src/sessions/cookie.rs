@@ -5,6 +5,7 @@
 
 use super::SessionId;
 use crate::exchange::Request;
+pub use crate::exchange::SameSite;
 use ::http::HeaderValue;
 use std::time::Duration;
 
@@ -18,18 +19,6 @@ pub enum CookieLifetime {
     BrowserSession,
     /// This long.
     For(Duration),
-}
-
-/// Which requests from other sites bring the cookie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SameSite {
-    /// Following a link does, a form or a script of another site does not.
-    #[default]
-    Lax,
-    /// None.
-    Strict,
-    /// All. Browsers ask for [`Secure::Always`] with it.
-    None,
 }
 
 /// Whether the browser is told to send the cookie over encrypted connections only.
