@@ -21,13 +21,13 @@ documents! {
     caching: "docs/guide/caching.md";
     errors: "docs/guide/errors.md";
     errors_reference: "docs/reference/errors.md";
-    coming_from_cherrypy: "docs/reference/coming-from-cherrypy.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";
     uploads: "docs/guide/uploads.md";
     deployment: "docs/guide/deployment.md";
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";
+    session_stores: "docs/reference/session-stores.md";
 }
 
 #[cfg(feature = "gzip")]

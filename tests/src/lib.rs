@@ -3,6 +3,7 @@
 //! A test that makes a claim about the application runs over both transports with [`both`]; one about connections runs over a
 //! socket. Handlers meet tests at a [`Gate`] or a channel, never by sleeping.
 
+pub mod engines;
 mod held;
 pub mod pages;
 pub mod program;

@@ -11,6 +11,7 @@
 //! | `health` | what the log hears of a store that fails |
 //! | `store`, `shared_lock`, `wire` | what a store is; the lock between processes; how a session is written down |
 //! | `memory`, `conformance` | the store in memory, what every store must pass |
+//! | `stores` | the stores outside of this process, each behind its cargo feature |
 //! | `data`, `id` | the content of a session; its name |
 //!
 //! Two things are kept apart that are often mixed up. The **lock table** says who may change a session now; it knows only requests and
@@ -31,6 +32,8 @@ mod session;
 mod settings;
 mod shared_lock;
 mod store;
+#[cfg(feature = "stores")]
+mod stores;
 mod tool;
 mod view;
 pub mod wire;
@@ -49,5 +52,9 @@ pub use session::Session;
 pub use settings::LockMode;
 pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
 pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
+#[cfg(feature = "memcached")]
+pub use stores::memcached::MemcachedStore;
+#[cfg(feature = "redis")]
+pub use stores::redis::RedisStore;
 pub use tool::{Sessions, SessionsStatistics};
 pub use view::SessionView;

@@ -1,0 +1,8 @@
+//! Stores outside of this process. Each is behind the cargo feature of its name, and brings `Sessions::name(…)` with it.
+
+#[cfg(feature = "memcached")]
+pub(super) mod memcached;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod pool;
+#[cfg(feature = "redis")]
+pub(super) mod redis;

@@ -1,0 +1,127 @@
+//! Connections to Redis: at most so many, made when they are needed, kept for the next, each with deadlines.
+//!
+//! A kept connection may have died since its last use: the server was restarted, or closed it. One that turns out to be dead takes all other
+//! kept ones with it, and what was asked is asked once more on a new connection. That is safe, since everything that stores ask may be
+//! asked twice. A failure of a new connection, and an answer that did not come in time, are final: there is no second deadline.
+
+use super::address::Address;
+use crate::sessions::StoreError;
+use crate::sessions::stores::pool::{Full, Lease, Pool};
+use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
+use std::time::Duration;
+
+/// One connection.
+pub(super) enum Link {
+    One(Box<::redis::Connection>),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(Box<::redis::cluster::ClusterConnection>),
+}
+
+impl Link {
+    pub(super) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        let connection: &mut dyn ConnectionLike = match self {
+            Self::One(connection) => &mut **connection,
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(connection) => &mut **connection,
+        };
+        let value = connection.req_command(command)?.extract_error()?;
+        Ok(T::from_redis_value(value)?)
+    }
+}
+
+pub(super) struct Links {
+    address: Address,
+    most: usize,
+    connect_timeout: Duration,
+    operation_timeout: Duration,
+    pool: Pool<Link>,
+}
+
+impl Links {
+    pub(super) fn new(address: Address, most: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
+        Self { address, most, connect_timeout, operation_timeout, pool: Pool::new(most, connect_timeout) }
+    }
+
+    /// The address without credentials.
+    pub(super) fn place(&self) -> &str {
+        self.address.shown()
+    }
+
+    /// Asks something, twice if the kept connection was dead. Errors are those of a store.
+    pub(super) fn call<T>(&self, mut ask: impl FnMut(&mut Link) -> RedisResult<T>) -> Result<T, StoreError> {
+        let mut lease = self.pool.lease().map_err(|Full| self.full())?;
+        let was_idle = lease.link.is_some();
+        match self.ask(&mut lease, &mut ask) {
+            Err(error) if was_idle && self.is_of_old(&error) => {
+                drop(lease);
+                self.pool.close_idle();
+                self.ask(&mut self.pool.place().map_err(|Full| self.full())?, &mut ask)
+            }
+            result => result,
+        }
+        .map_err(|error| self.explain(&error))
+    }
+
+    pub(super) fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
+        self.address.connect_to_listen(self.connect_timeout, self.operation_timeout)
+    }
+
+    /// Whether the failure is of a connection that had its time, and a new one may succeed.
+    fn is_of_old(&self, error: &RedisError) -> bool {
+        error.is_connection_dropped() || (is_demoted(error) && self.address.fails_over())
+    }
+
+    /// A connection on which something went wrong is not kept: an answer may still be under way.
+    fn ask<T>(&self, lease: &mut Lease<'_, Link>, ask: &mut impl FnMut(&mut Link) -> RedisResult<T>) -> RedisResult<T> {
+        let mut link = match lease.link.take() {
+            Some(link) => link,
+            None => self.address.connect(self.connect_timeout, self.operation_timeout)?,
+        };
+        let result = ask(&mut link);
+        let is_answer = |error: &RedisError| error.code().is_some() && !is_demoted(error);
+        if result.as_ref().err().is_none_or(is_answer) {
+            lease.link = Some(link);
+        }
+        result
+    }
+
+    fn full(&self) -> StoreError {
+        let what = "no connection of the pool became free in time; raise `sessions.pool`";
+        StoreError::new(what, format!("{}, {} connections in use", self.place(), self.most))
+    }
+
+    /// What the operator reads.
+    pub(super) fn explain(&self, error: &RedisError) -> StoreError {
+        let what = match error.kind() {
+            _ if error.is_timeout() => "Redis did not answer in time",
+            _ if error.is_connection_refusal() => "Redis cannot be reached",
+            ErrorKind::Io => "the connection to Redis failed",
+            ErrorKind::AuthenticationFailed => "Redis refuses the user or the password in `sessions.url`",
+            ErrorKind::MasterNameNotFoundBySentinel | ErrorKind::EmptySentinelList => "there is no Redis primary",
+            ErrorKind::Server(ServerErrorKind::BusyLoading) => "Redis has started and still loads its data",
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+                "this Redis is a read-only replica; name its primary in `sessions.url`, or Sentinels"
+            }
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::CrossSlot) => {
+                "this Redis is a node of a Cluster; write redis+cluster:// in `sessions.url`"
+            }
+            ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown) => {
+                "the Redis Cluster is down"
+            }
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                "the Redis user lacks permissions; it needs +@hash +@string +@set +@keyspace +@scripting +@pubsub on the keys and channels of `sessions.prefix`"
+            }
+            _ => match error.code() {
+                Some("NOAUTH" | "WRONGPASS") => "Redis refuses the user or the password in `sessions.url`",
+                Some("OOM") => "the memory of Redis is full (maxmemory)",
+                Some("MISCONF") => "Redis refuses writes, since it cannot save to its disk",
+                _ => "Redis failed",
+            },
+        };
+        StoreError::new(what, self.place()).because(error.clone())
+    }
+}
+
+fn is_demoted(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}

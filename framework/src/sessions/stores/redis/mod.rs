@@ -1,0 +1,493 @@
+//! Sessions in Redis or Valkey: one server, a primary that Sentinels name, or a Cluster.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod` | [`RedisStore`] and its settings; the store and its lock in terms of scripts |
+//! | `address` | the forms of `sessions.url`; connecting |
+//! | `link` | connections, their number and their deadlines; one retry where a kept connection turned out to be dead |
+//! | `scripts` | what the server does in one step |
+//! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
+//!
+//! A session is a hash `{key}` with the fields `v` (version), `e` (end of life), `c` (when the cookie was sent) and `d` (content). Beside it,
+//! with the same hash tag and so on the same node of a Cluster: `{key}:lock` (the fence, with the lease as its life), `{key}:wait` (the stores that wait for
+//! the lock) and `{key}:turn` (who had the lock just now and lets others go first).
+//!
+//! A request costs two round trips: one script takes the lock and returns the record, one checks the fence, commits, gives
+//! the lock back and wakes who waits. Every script may be sent twice: a version and a fence are drawn by the caller, so that the second
+//! run finds what the first one did.
+
+mod address;
+mod link;
+
+mod scripts;
+mod wakeups;
+
+use super::super::{
+    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
+    Watch, wire,
+};
+use crate::lifecycle::{SettingError, SettingReader};
+use address::Address;
+use link::Links;
+use parking_lot::Mutex;
+use scripts::Keys;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
+use wakeups::Wakeups;
+
+impl Sessions {
+    /// Sessions that are kept in Redis or Valkey, shared by all processes that use the same server and prefix (feature `redis`).
+    ///
+    /// ```no_run
+    /// use kirsch::prelude::*;
+    ///
+    /// # struct Shop;
+    /// # #[handlers]
+    /// # impl Shop {}
+    /// App::new(Shop).tool("/", Sessions::redis("redis://127.0.0.1:6379")).serve("127.0.0.1:8080")?;
+    /// # Ok::<_, kirsch::Error>(())
+    /// ```
+    ///
+    /// The forms of the address, and the other settings, are those of [`RedisStore`].
+    #[must_use]
+    pub fn redis(url: impl Into<String>) -> Self {
+        Self::new(RedisStore::new(url))
+    }
+}
+
+/// Keeps sessions in Redis or Valkey (4.0 and above; 7.0 is tested).
+///
+/// ```
+/// use kirsch::{Sessions, sessions::RedisStore};
+/// use std::time::Duration;
+///
+/// let store = RedisStore::new("redis://shop:secret@127.0.0.1:6379/2")
+///     .pool(32)
+///     .operation_timeout(Duration::from_millis(500))
+///     .prefix("shop:session:");
+/// let sessions = Sessions::new(store);
+/// ```
+///
+/// | setting | in the file | default | what |
+/// |---|---|---|---|
+/// | [`new`](Self::new) | `sessions.url` | | `redis://[user:password@]host[:6379][/database]`; `redis+unix:///path`; `redis+sentinel://[user:password@]host[:26379],host/name[/database]`; with feature `redis-cluster` `redis+cluster://[user:password@]host,host`. `valkey` does for `redis` in each |
+/// | [`pool`](Self::pool) | `sessions.pool` | 16 | the most connections of this process, beside one that listens while requests wait |
+/// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection, and for a free place in the pool |
+/// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
+/// | [`prefix`](Self::prefix) | `sessions.prefix` | `kirsch:session:` | how the keys begin; two programs on one database need two |
+///
+/// Redis ends sessions by itself, so nothing is swept, and nothing is counted. What Redis loses, at a restart without `appendonly` or to an
+/// eviction policy `allkeys-*`, is lost; the start logs a warning about such a policy. The lock of a session is a lease: it outlives a killed process
+/// by at most that. Machines that share a store need clocks that agree to the second (NTP).
+///
+/// While Redis is away, starts, or refuses writes, requests that need a session are answered with 503 and the log says why; connections
+/// come back by themselves. Credentials in the address appear in no log and no error.
+pub struct RedisStore {
+    settings: Mutex<Settings>,
+    engine: OnceLock<Result<Arc<Engine>, String>>,
+    quarantined: AtomicU64,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Settings {
+    url: String,
+    pool: usize,
+    connect_timeout: Duration,
+    operation_timeout: Duration,
+    prefix: String,
+}
+
+impl RedisStore {
+    /// A store at this address. Nothing is connected before the start; an address that is none stops it.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        let settings = Settings {
+            url: url.into(),
+            pool: 16,
+            connect_timeout: Duration::from_secs(2),
+            operation_timeout: Duration::from_secs(2),
+            prefix: "kirsch:session:".to_owned(),
+        };
+        Self { settings: Mutex::new(settings), engine: OnceLock::new(), quarantined: AtomicU64::new(0) }
+    }
+
+    /// The most connections of this process (`pool`, default 16). More workers than that wait for one another, each for a round trip.
+    #[must_use]
+    pub fn pool(self, connections: usize) -> Self {
+        self.with(|settings| settings.pool = connections)
+    }
+
+    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`, default 2 s).
+    #[must_use]
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.connect_timeout = timeout)
+    }
+
+    /// How long the server may take to answer (`operation_timeout`, default 2 s).
+    #[must_use]
+    pub fn operation_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.operation_timeout = timeout)
+    }
+
+    /// How the names of all keys and channels begin (`prefix`, default `kirsch:session:`).
+    #[must_use]
+    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+        self.with(|settings| settings.prefix = prefix.into())
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings.lock());
+        self
+    }
+
+    fn engine(&self) -> Result<&Arc<Engine>, StoreError> {
+        let made = self.engine.get_or_init(|| {
+            let settings = self.settings.lock().clone();
+            settings.problem().map_or(Ok(()), |(key, problem)| Err(format!("sessions.{key}: {problem}")))?;
+            Engine::new(settings).map(Arc::new)
+        });
+        made.as_ref().map_err(|problem| StoreError::new("the settings of the Redis store are wrong", problem))
+    }
+
+    /// The record of these fields. One that cannot be read is put aside, so that the visitor can begin anew (A24).
+    fn record(&self, id: &SessionId, fields: &Fields, now: Moment) -> Result<Option<Record>, StoreError> {
+        let engine = self.engine()?;
+        let now = now.unix_millis();
+        let [Some(version), ends, cookie_sent, content] = fields.as_slice() else { return Ok(None) };
+        let numbers = (number(version), ends.as_deref().and_then(number), cookie_sent.as_deref().and_then(number));
+        let problem = match (numbers, content) {
+            ((_, Some(ends), _), _) if ends <= now => return Ok(None),
+            ((Some(version), Some(ends), Some(cookie_sent)), Some(content)) => match wire::decode(content) {
+                Ok(data) => {
+                    return Ok(Some(Record {
+                        data,
+                        version: Version(version),
+                        remaining: Duration::from_millis(ends - now),
+                        cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
+                    }));
+                }
+                Err(problem) => problem.to_string(),
+            },
+            _ => "a session cannot be read: it lacks fields".to_owned(),
+        };
+        let keys = engine.keys(id);
+        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {}:unreadable)", keys.record);
+        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        let mut aside = scripts::SET_ASIDE.of(&keys);
+        aside.arg(version.as_slice());
+        engine.run::<()>(&scripts::SET_ASIDE, &aside)?;
+        Ok(None)
+    }
+}
+
+/// What Redis takes as one value. The tool's own limit is far below.
+const LARGEST: usize = 512 << 20;
+
+/// What `HMGET` returns for `v`, `e`, `c`, `d`.
+type Fields = Vec<Option<Vec<u8>>>;
+
+impl Settings {
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        if self.pool == 0 {
+            return Some(("pool", "must be at least 1"));
+        }
+        if self.connect_timeout.is_zero() {
+            return Some(("connect_timeout", "must be more than nothing"));
+        }
+        if self.operation_timeout.is_zero() {
+            return Some(("operation_timeout", "must be more than nothing"));
+        }
+        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"{}*?[]\\".contains(&byte);
+        if self.prefix.is_empty() || self.prefix.len() > 100 || !self.prefix.bytes().all(is_fine) {
+            return Some(("prefix", "must be 1 to 100 visible ASCII characters without {}*?[]\\"));
+        }
+        None
+    }
+}
+
+/// What is there once the settings are final.
+struct Engine {
+    settings: Settings,
+    links: Links,
+    wakeups: Wakeups,
+}
+
+impl Engine {
+    fn new(settings: Settings) -> Result<Self, String> {
+        let address = Address::parse(&settings.url).map_err(|problem| format!("sessions.url: {problem}"))?;
+        let links = Links::new(address, settings.pool, settings.connect_timeout, settings.operation_timeout);
+        let wakeups = Wakeups::new(&settings.prefix);
+        Ok(Self { settings, links, wakeups })
+    }
+
+    fn keys(&self, id: &SessionId) -> Keys {
+        Keys::new(&self.settings.prefix, id.storage_key())
+    }
+
+    fn run<T: ::redis::FromRedisValue>(&self, script: &scripts::Script, call: &::redis::Cmd) -> Result<T, StoreError> {
+        self.links.call(|link| script.run(call, link))
+    }
+}
+
+impl Store for RedisStore {
+    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        let engine = self.engine()?;
+        let mut command = ::redis::cmd("HMGET");
+        command.arg(&engine.keys(id).record).arg(&["v", "e", "c", "d"]);
+        let fields: Fields = engine.links.call(|link| link.query(&command))?;
+        self.record(id, &fields, now)
+    }
+
+    fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Commit, StoreError> {
+        let engine = self.engine()?;
+        let content = wire::encode(data, LARGEST)?;
+        // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+        let version = Fence::random().0;
+        let now = terms.now.unix_millis();
+        let ends = terms.now.later(terms.lifetime).unix_millis();
+        let keys = engine.keys(id);
+        let mut call = scripts::COMMIT.of(&keys);
+        call.arg(now)
+            .arg(or_empty(expected.map(|version| version.0)))
+            .arg(version)
+            .arg(ends)
+            .arg(ends.saturating_sub(now).max(1))
+            .arg(u64::from(terms.cookie_sent))
+            .arg(or_empty(terms.fence.map(|fence| fence.0)))
+            .arg(u64::from(terms.unlock && terms.fence.is_some()));
+        engine.wakeups.name_yourself(&mut call, &keys);
+        call.arg(content.as_slice());
+        match engine.run(&scripts::COMMIT, &call)? {
+            0 => Ok(Commit::Committed(Version(version))),
+            1 => Ok(Commit::Conflict),
+            _ => Ok(Commit::LockLost),
+        }
+    }
+
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+        let engine = self.engine()?;
+        let now = terms.now.unix_millis();
+        let ends = terms.now.later(terms.lifetime).unix_millis();
+        let mut call = scripts::TOUCH.of(&engine.keys(id));
+        call.arg(now).arg(ends).arg(ends.saturating_sub(now).max(1)).arg(u64::from(terms.cookie_sent));
+        engine.run(&scripts::TOUCH, &call)
+    }
+
+    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+        let engine = self.engine()?;
+        let mut command = ::redis::cmd("DEL");
+        command.arg(&engine.keys(id).record);
+        engine.links.call(|link| link.query(&command))
+    }
+
+    /// Nothing: Redis ends records by itself.
+    fn sweep(&self, _: Moment) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    /// Not known: counting would read the name of every key in the database.
+    fn count(&self) -> Result<Option<usize>, StoreError> {
+        Ok(None)
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        let engine = self.engine()?;
+        let (id, now) = (SessionId::random(), Moment::now());
+        let grant = self.try_lock(&id, Duration::from_secs(10))?;
+        let fence = grant.map(|grant| grant.fence);
+        let terms = Terms { now, lifetime: Duration::from_secs(10), cookie_sent: true, fence, unlock: true };
+        let mut data = Data::new();
+        data.insert("probe", true.into());
+        let committed = self.commit(&id, None, &data, &terms)?;
+        let loaded = self.load(&id, now)?;
+        self.delete(&id)?;
+        if !matches!(committed, Commit::Committed(_)) || loaded.is_none_or(|record| record.data != data) {
+            let what = "Redis did not keep what was written to it for a test; is it about to evict everything?";
+            return Err(StoreError::new(what, engine.links.place()));
+        }
+        engine.warn_of_evictions();
+        Ok(())
+    }
+
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        Some(self)
+    }
+
+    fn expires_by_itself(&self) -> bool {
+        true
+    }
+
+    /// Each was put aside, as `{key}:unreadable`, until its life ends.
+    fn quarantined(&self) -> u64 {
+        self.quarantined.load(Ordering::Relaxed)
+    }
+
+    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        let mut settings = self.settings.lock().clone();
+        reader.text("url", &mut settings.url)?;
+        reader.count("pool", &mut settings.pool)?;
+        reader.duration("connect_timeout", &mut settings.connect_timeout)?;
+        reader.duration("operation_timeout", &mut settings.operation_timeout)?;
+        reader.text("prefix", &mut settings.prefix)?;
+        if let Some((key, problem)) = settings.problem() {
+            return Err(SettingError::new(key, problem));
+        }
+        Address::parse(&settings.url).map_err(|problem| SettingError::new("url", problem))?;
+        let mut current = self.settings.lock();
+        if *current != settings && self.engine.get().is_some() {
+            return Err(SettingError::new(
+                "url",
+                "the store is in use already; set it where the sessions are switched on",
+            ));
+        }
+        *current = settings;
+        Ok(())
+    }
+}
+
+impl SharedLock for RedisStore {
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
+        let engine = self.engine()?;
+        let (fence, keys) = (Fence::random(), engine.keys(id));
+        let is_watched = engine.wakeups.is_watched(&keys);
+        let mut call = scripts::LOCK.of(&keys);
+        call.arg(fence.0).arg(millis(lease)).arg(u64::from(is_watched));
+        engine.wakeups.name_yourself(&mut call, &keys);
+        let (is_granted, left, fields): (bool, i64, Fields) = engine.run(&scripts::LOCK, &call)?;
+        if !is_granted {
+            if is_watched {
+                engine.wakeups.lapses_in(engine, &keys, left);
+            }
+            return Ok(None);
+        }
+        Ok(Some(Grant { fence, record: Some(self.record(id, &fields, Moment::now())?) }))
+    }
+
+    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
+        let engine = self.engine()?;
+        let keys = engine.keys(id);
+        let watch = engine.wakeups.watch(engine, id, &keys, waker);
+        let left = engine.register(&keys)?;
+        engine.wakeups.lapses_in(engine, &keys, left);
+        Ok(watch)
+    }
+
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
+        let engine = self.engine()?;
+        let mut call = scripts::RENEW.of(&engine.keys(id));
+        call.arg(fence.0).arg(millis(lease));
+        engine.run(&scripts::RENEW, &call)
+    }
+
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+        let engine = self.engine()?;
+        let keys = engine.keys(id);
+        let mut call = scripts::UNLOCK.of(&keys);
+        call.arg(fence.0);
+        engine.wakeups.name_yourself(&mut call, &keys);
+        engine.run(&scripts::UNLOCK, &call)
+    }
+}
+
+impl Engine {
+    /// Says that this store waits for the lock. Returns in how many milliseconds it may be free; negative: now.
+    fn register(&self, keys: &Keys) -> Result<i64, StoreError> {
+        let mut call = scripts::WATCH.of(keys);
+        self.wakeups.name_yourself(&mut call, keys);
+        self.run(&scripts::WATCH, &call)
+    }
+
+    /// A server that evicts whatever it likes loses sessions when its memory is full. Who may not ask is not told.
+    fn warn_of_evictions(&self) {
+        let mut command = ::redis::cmd("INFO");
+        command.arg("memory");
+        let Ok(::redis::Value::BulkString(text)) = self.links.call(|link| link.query(&command)) else { return };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let policy = text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        if let Some(policy) = policy.filter(|policy| policy.starts_with("allkeys")) {
+            log::warn!(
+                target: "kirsch::sessions",
+                "{} has maxmemory-policy {policy}: when its memory is full it drops sessions and locks that are in use; \
+                 noeviction answers 503 instead",
+                self.links.place()
+            );
+        }
+    }
+}
+
+/// Shows no credentials.
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let engine = self.engine.get().and_then(|made| made.as_ref().ok());
+        let place = engine.map_or("not connected yet", |engine| engine.links.place());
+        f.debug_struct("RedisStore").field("place", &place).finish_non_exhaustive()
+    }
+}
+
+/// At least one: an engine takes nothing for no life at all.
+fn millis(duration: Duration) -> u64 {
+    const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
+    u64::try_from(duration.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
+}
+
+/// No number is the empty text: an argument cannot be left out.
+fn or_empty(number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| number.to_string())
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configure(store: &RedisStore, text: &str) -> Result<(), String> {
+        let table = text.parse().expect("TOML");
+        let mut reader = SettingReader::new(&table);
+        store.configure(&mut reader).and_then(|()| reader.finish()).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn the_file_sets_what_the_program_can_set() {
+        let store = RedisStore::new("redis://127.0.0.1:1");
+        let text =
+            "url = 'redis://10.0.0.1'\npool = 3\nconnect_timeout = '1s'\noperation_timeout = '250ms'\nprefix = 's:'";
+        configure(&store, text).expect("right");
+        let settings = store.settings.lock().clone();
+        assert_eq!((settings.url.as_str(), settings.pool, settings.prefix.as_str()), ("redis://10.0.0.1", 3, "s:"));
+        assert_eq!(settings.operation_timeout, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn wrong_settings_name_their_key() {
+        for (text, start) in [
+            ("pool = 0", "`pool` must be at least 1"),
+            ("connect_timeout = '0s'", "`connect_timeout` must be"),
+            ("operation_timeout = 2", "`operation_timeout` "),
+            ("prefix = 'a{b}'", "`prefix` must be 1 to 100"),
+            ("url = 'http://127.0.0.1'", "`url` "),
+            ("pol = 2", "`pol` is not a setting; did you mean `pool`?"),
+        ] {
+            let problem = configure(&RedisStore::new("redis://127.0.0.1"), text).expect_err(text);
+            assert!(problem.starts_with(start), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_address_stops_the_start_and_shows_no_password() {
+        let store = RedisStore::new("redis://ann:secret@");
+        let problem = store.probe().expect_err("no host").to_string();
+        assert!(problem.contains("sessions.url"), "{problem}");
+        assert!(!problem.contains("secret") && !format!("{store:?}").contains("secret"), "{problem}");
+    }
+}

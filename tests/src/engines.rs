@@ -1,0 +1,138 @@
+//! Engines for the tests of session stores: real servers of Debian's packages, each on a port of its own and in a folder that goes with it.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A server that runs while this lives, on 127.0.0.1.
+#[derive(Debug)]
+pub struct Engine {
+    command: Vec<String>,
+    child: Option<Child>,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Engine {
+    /// A Redis that keeps nothing on disk, with more arguments (`["--requirepass", "secret"]`).
+    ///
+    /// # Panics
+    /// If it is not installed or does not start; so for all of them.
+    #[must_use]
+    pub fn redis(arguments: &[&str]) -> Self {
+        let port = free_port();
+        let start = format!("redis-server --port {port} --bind 127.0.0.1 --save {{}} --appendonly no");
+        Self::start(port, &start, arguments)
+    }
+
+    /// A memcached.
+    #[must_use]
+    pub fn memcached(arguments: &[&str]) -> Self {
+        let port = free_port();
+        Self::start(port, &format!("memcached --listen=127.0.0.1 --port={port} --udp-port=0 --user=nobody"), arguments)
+    }
+
+    /// A server that is to listen on `port`: `{}` among the words of `start` is an empty argument, `{folder}` is its folder.
+    #[must_use]
+    pub fn start(port: u16, start: &str, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), port, start, arguments)
+    }
+
+    /// The same with a file of that name and content in its folder.
+    #[must_use]
+    pub fn start_with_file(port: u16, start: &str, name: &str, content: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join(name), content).expect("a file");
+        Self::start_in(folder, port, start, &[])
+    }
+
+    fn start_in(folder: TempDir, port: u16, start: &str, arguments: &[&str]) -> Self {
+        let path = folder.path().display().to_string();
+        let words = start.split_whitespace().chain(arguments.iter().copied());
+        let command = words.map(|word| if word == "{}" { String::new() } else { word.replace("{folder}", &path) });
+        let mut engine = Self { command: command.collect(), child: None, port, folder };
+        engine.resume();
+        engine
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Ends it at once, as a power cut would. [`resume`](Self::resume) brings it back at the same address.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again and waits until it listens.
+    ///
+    /// # Panics
+    /// If it does not within 20 s.
+    pub fn resume(&mut self) {
+        let (program, arguments) = self.command.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments.iter().map(OsStr::new)).current_dir(self.folder.path());
+        let log = std::fs::File::create(self.folder.path().join("log")).expect("a log");
+        command.stdin(Stdio::null()).stderr(log.try_clone().expect("a log")).stdout(log);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; `bash check` installs it"));
+        let child = self.child.insert(child);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            let ended = child.try_wait().expect("a child");
+            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(ended.is_none() && Instant::now() < deadline, "{program} did not start: {}", log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Lets it answer nobody, without closing a connection, until it is [`thaw`](Self::thaw)ed.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("a running engine");
+        kill_process(Pid::from_child(child), signal).expect("a running engine");
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A port that nobody listens on now.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}

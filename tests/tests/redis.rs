@@ -1,0 +1,277 @@
+//! Sessions in Redis: the rules of every store, and what is particular about this one. Each test starts the servers that it needs.
+
+use integration_tests::engines::{Engine, free_port};
+use kirsch::sessions::{Commit, Data, Moment, RedisStore, SessionId, Store, StoreError, Terms, conformance};
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+fn store(engine: &Engine) -> RedisStore {
+    RedisStore::new(format!("redis://{}", engine.address())).prefix(format!("{}:", SessionId::random()))
+}
+
+fn data(number: u64) -> Data {
+    let mut data = Data::new();
+    data.insert("number", number.into());
+    data
+}
+
+fn terms() -> Terms {
+    let now = Moment::now();
+    Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence: None, unlock: false }
+}
+
+/// What a client of Redis's own says.
+fn cli(port: u16, words: &[&str]) -> String {
+    let mut command = std::process::Command::new("redis-cli");
+    let output = command.args(["-p", &port.to_string()]).args(words).output().expect("redis-cli");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn redis_conforms() {
+    let engine = Engine::redis(&[]);
+    conformance::check(|| store(&engine));
+}
+
+#[test]
+fn redis_is_shared() {
+    let engine = Engine::redis(&[]);
+    let prefix = format!("{}:", SessionId::random());
+    conformance::check_shared(|| store(&engine).prefix(prefix.clone()));
+}
+
+#[test]
+fn several_processes_share_redis() {
+    // Those that the test starts are told where it is.
+    let engine = std::env::var_os("KIRSCH_CONFORMANCE_ROLE").is_none().then(|| Engine::redis(&[]));
+    let url = engine.as_ref().map_or_else(String::new, |engine| format!("redis://{}", engine.address()));
+    conformance::processes("several_processes_share_redis", &url, |url| RedisStore::new(url));
+}
+
+#[test]
+fn a24_a_spoiled_record_is_in_nobodys_way() {
+    let engine = Engine::redis(&[]);
+    let prefix = format!("{}:", SessionId::random());
+    let spoil = |_: &RedisStore, id: &SessionId| {
+        let key = format!("{prefix}{{{}}}", id.storage_key());
+        assert_eq!(cli(engine.port(), &["hset", &key, "d", "spoiled"]), "0");
+    };
+    conformance::check_spoiled(|| store(&engine).prefix(prefix.clone()), spoil);
+}
+
+#[test]
+fn without_redis_requests_end_in_time_and_come_back_by_themselves() {
+    let engine = RefCell::new(Engine::redis(&[]));
+    let open = || store(&engine.borrow()).connect_timeout(Duration::from_millis(500));
+    conformance::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
+}
+
+#[test]
+fn a_restart_costs_nothing_but_the_moment() {
+    let mut engine = Engine::redis(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (store, id) = (store(&engine), SessionId::random());
+    let version = kept(store.commit(&id, None, &data(1), &terms()));
+    engine.stop();
+    let problem = store.load(&id, Moment::now()).expect_err("gone").to_string();
+    assert!(problem.contains("cannot be reached") && problem.contains(&engine.address()), "{problem}");
+    engine.resume();
+    // The connections and the scripts are gone too; who asks does not notice.
+    let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
+    assert!(store.load(&id, Moment::now()).expect("back").is_some());
+}
+
+#[test]
+fn a_server_that_forgot_the_scripts_is_told_again() {
+    let engine = Engine::redis(&[]);
+    let (store, id) = (store(&engine), SessionId::random());
+    let version = kept(store.commit(&id, None, &data(1), &terms()));
+    cli(engine.port(), &["script", "flush"]);
+    let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_waited_for_once() {
+    let engine = Engine::redis(&[]);
+    let (store, id) = (store(&engine).operation_timeout(Duration::from_millis(200)), SessionId::random());
+    let version = kept(store.commit(&id, None, &data(1), &terms()));
+    engine.freeze();
+    let problem = store.load(&id, Moment::now()).expect_err("frozen").to_string();
+    assert!(problem.contains("did not answer in time"), "{problem}");
+    engine.thaw();
+    // The late answer to what was asked is not taken for one to this.
+    let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
+    assert_eq!(number(&store, &id), 2);
+}
+
+#[test]
+fn a_full_pool_is_waited_for_and_named() {
+    let engine = Engine::redis(&[]);
+    let store = store(&engine).pool(1).connect_timeout(Duration::from_millis(100));
+    let id = SessionId::random();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| drop(store.load(&id, Moment::now()).expect("in turn"))));
+        }
+    });
+    assert_eq!(cli(engine.port(), &["client", "list"]).matches("user=default").count(), 2, "one, and who asks");
+    engine.freeze();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| store.load(&id, Moment::now()).expect_err("frozen").to_string());
+        let second = scope.spawn(|| store.load(&id, Moment::now()).expect_err("frozen").to_string());
+        let problems = [first, second].map(|thread| thread.join().expect("no panic"));
+        assert!(problems.iter().any(|problem| problem.contains("raise `sessions.pool`")), "{problems:?}");
+    });
+    engine.thaw();
+}
+
+#[test]
+fn a_user_with_the_permissions_named_is_enough_and_a_wrong_password_is_not_shown() {
+    let engine = Engine::redis(&[]);
+    let permissions = ["~s:*", "&s:*", "+@hash", "+@string", "+@set", "+@keyspace", "+@scripting", "+@pubsub"];
+    let words = [&["acl", "setuser", "ann", "on", ">s%cret"][..], &permissions].concat();
+    assert_eq!(cli(engine.port(), &words), "OK");
+    let open = |password: &str| RedisStore::new(format!("redis://ann:{password}@{}", engine.address())).prefix("s:");
+    open("s%25cret").probe().expect("enough");
+    let problem = open("wr0ng").probe().expect_err("wrong").to_string();
+    assert!(problem.contains("password in `sessions.url`") && !problem.contains("wr0ng"), "{problem}");
+    let stranger = open("s%25cret").prefix("other:").probe().expect_err("other keys").to_string();
+    assert!(stranger.contains("permissions") && !stranger.contains("cret"), "{stranger}");
+}
+
+#[test]
+fn a_replica_is_refused_with_what_to_do() {
+    let engine = Engine::redis(&[]);
+    let replica = Engine::redis(&["--replicaof", "127.0.0.1", &engine.port().to_string()]);
+    let problem = store(&replica).probe().expect_err("read-only").to_string();
+    assert!(problem.contains("read-only replica; name its primary"), "{problem}");
+}
+
+#[test]
+fn a31_the_engine_sees_no_id_and_everything_it_keeps_ends() {
+    let engine = Engine::redis(&[]);
+    let (store, id) = (store(&engine), SessionId::random());
+    let lock = store.shared_lock().expect("shared");
+    let grant = lock.try_lock(&id, Duration::from_secs(60)).expect("redis").expect("free");
+    let watch = lock.watch(&id, std::task::Waker::noop().clone()).expect("redis");
+    let _ = kept(store.commit(&id, None, &data(1), &terms()));
+    let keys = cli(engine.port(), &["keys", "*"]);
+    assert_eq!(keys.lines().count(), 3, "{keys}");
+    for key in keys.lines() {
+        assert!(!key.contains(&id.reveal()) && key.contains(&format!("{{{}}}", id.storage_key())), "{key}");
+        let life: i64 = cli(engine.port(), &["pttl", key]).parse().expect("milliseconds");
+        assert!(life > 0, "{key} ends by itself");
+    }
+    drop(watch);
+    lock.unlock(&id, grant.fence).expect("redis");
+    assert_eq!(cli(engine.port(), &["keys", "*:wait"]), "", "who waits is forgotten with each time");
+}
+
+#[test]
+fn a_commit_that_is_sent_twice_is_kept_once() {
+    let engine = Engine::redis(&[]);
+    let (store, id) = (store(&engine), SessionId::random());
+    let version = kept(store.commit(&id, None, &data(1), &terms()));
+    // All kept connections die between two requests, whatever they were asked last.
+    cli(engine.port(), &["client", "kill", "type", "normal", "skipme", "yes"]);
+    let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
+    assert_eq!(number(&store, &id), 2);
+}
+
+#[test]
+fn others_go_first_when_a_lock_is_given_back() {
+    let engine = Engine::redis(&[]);
+    let prefix = format!("{}:", SessionId::random());
+    let open = || RedisStore::new(format!("redis://{}", engine.address())).prefix(prefix.clone());
+    let (here, there, id) = (open(), open(), SessionId::random());
+    let (here, there) = (here.shared_lock().expect("shared"), there.shared_lock().expect("shared"));
+    let lease = Duration::from_secs(60);
+    let grant = here.try_lock(&id, lease).expect("redis").expect("free");
+    let watch = there.watch(&id, std::task::Waker::noop().clone()).expect("redis");
+    here.unlock(&id, grant.fence).expect("redis");
+    // Within 20 ms; a slow machine may need a few tries to be so quick.
+    let is_polite = here.try_lock(&id, lease).expect("redis").is_none();
+    if is_polite {
+        let grant = there.try_lock(&id, lease).expect("redis").expect("it is their turn");
+        there.unlock(&id, grant.fence).expect("redis");
+    }
+    drop(watch);
+}
+
+#[test]
+fn sentinels_name_the_primary_before_and_after_it_fails() {
+    let mut primary = Engine::redis(&[]);
+    let follow = primary.port().to_string();
+    let replica = Engine::redis(&["--replicaof", "127.0.0.1", &follow]);
+    let port = free_port();
+    let start = format!("redis-server {{folder}}/sentinel.conf --sentinel --port {port} --bind 127.0.0.1");
+    let lines = format!(
+        "sentinel monitor shop 127.0.0.1 {follow} 1\nsentinel down-after-milliseconds shop 300\n\
+         sentinel failover-timeout shop 2000\n"
+    );
+    let sentinel = Engine::start_with_file(port, &start, "sentinel.conf", &lines);
+    let url = format!("redis+sentinel://127.0.0.1:1,{}/shop", sentinel.address());
+    let store = RedisStore::new(&url).connect_timeout(Duration::from_secs(1));
+    store.probe().expect("the first sentinel is not there, the second knows");
+    let id = SessionId::random();
+    let _ = kept(store.commit(&id, None, &data(1), &terms()));
+    wait_until("the sentinel knows the replica", || {
+        cli(port, &["sentinel", "replicas", "shop"]).contains(&replica.port().to_string())
+            && cli(replica.port(), &["info", "replication"]).contains("master_link_status:up")
+    });
+    primary.stop();
+    wait_until("the replica has taken over", || store.touch(&id, &terms()).is_ok());
+    assert_eq!(number(&store, &id), 1);
+    let problem = RedisStore::new(format!("redis+sentinel://{}/other", sentinel.address())).probe();
+    assert!(problem.expect_err("no such name").to_string().contains("there is no Redis primary"));
+}
+
+#[test]
+fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
+    let nodes: Vec<_> = (0..3)
+        .map(|_| {
+            let bus = free_port().to_string();
+            Engine::redis(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-config-file", "nodes.conf"])
+        })
+        .collect();
+    let addresses: Vec<_> = nodes.iter().map(Engine::address).collect();
+    let mut create = vec!["--cluster", "create"];
+    create.extend(addresses.iter().map(String::as_str));
+    create.push("--cluster-yes");
+    cli(nodes[0].port(), &create);
+    let is_up = |node: &Engine| cli(node.port(), &["cluster", "info"]).contains("cluster_state:ok");
+    wait_until("the cluster is up", || nodes.iter().all(is_up));
+    let single = RedisStore::new(format!("redis://{}", addresses[0]));
+    let problem = (0..20).find_map(|_| single.probe().err()).expect("most keys are elsewhere").to_string();
+    assert!(problem.contains("redis+cluster://"), "{problem}");
+    let prefix = format!("{}:", SessionId::random());
+    let open = || RedisStore::new(format!("redis+cluster://{}", addresses.join(","))).prefix(prefix.clone());
+    open().probe().expect("a cluster");
+    let store = open();
+    for _ in 0..30 {
+        let _ = kept(store.commit(&SessionId::random(), None, &data(1), &terms()));
+    }
+    assert!(nodes.iter().all(|node| cli(node.port(), &["dbsize"]) != "0"), "the sessions are spread");
+    conformance::check_shared(open);
+}
+
+fn kept(result: Result<Commit, StoreError>) -> kirsch::sessions::Version {
+    match result {
+        Ok(Commit::Committed(version)) => version,
+        other => panic!("not kept: {other:?}"),
+    }
+}
+
+fn number(store: &RedisStore, id: &SessionId) -> u64 {
+    let record = store.load(id, Moment::now()).expect("redis").expect("a record");
+    record.data.get("number").and_then(|value| value.as_u64()).expect("a number")
+}
+
+/// Waits for what other programs do at their own pace.
+#[track_caller]
+fn wait_until(what: &str, happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !happened() {
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
