@@ -195,4 +195,17 @@ mod tests {
             );
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_template_or_is_refused(text in "([a-z{}_ ä\\n]|\\{(status|title|message|request_id)\\}){0,40}") {
+            if let Ok(shown) = texts(&text) {
+                // What is no placeholder is there as it was, and nothing else is.
+                let back = shown.replace("<Status>", "{status}").replace("<Title>", "{title}");
+                let back = back.replace("<Message>", "{message}").replace("<RequestId>", "{request_id}");
+                let plain = |text: &str| text.replace(['{', '}'], "");
+                proptest::prop_assert_eq!(plain(&back), plain(&text));
+            }
+        }
+    }
 }

@@ -152,4 +152,11 @@ mod tests {
         let shown: Vec<_> = frames.iter().map(|frame| (&*frame.function, frame.place.as_deref())).collect();
         assert_eq!(shown, [("shop::Pages::broken", Some("src/main.rs:12:9")),]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_can_be_read_as_a_backtrace(text in "( {0,3}[0-9]{1,2}: (std::panicking::x|core::panicking::y|lifecycle::guarded::guarded|catch_unwind|a::b)\\n| at (./x|/rustc/y)\\n|[a-z:0-9]*\\n){0,12}") {
+            proptest::prop_assert!(short(&text).len() <= MOST_FRAMES);
+        }
+    }
 }
