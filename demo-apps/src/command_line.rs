@@ -1,6 +1,4 @@
-//! The command line of the demo programs: `--port` and `--threads`, and what a program adds: numbers, and a folder.
-
-use std::path::PathBuf;
+//! The command line of the demo programs: `--port` and `--threads`, and what a program adds: numbers, and a folder or another text.
 
 /// What a program says about itself, and which options it takes.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +9,8 @@ pub struct CommandLine {
     pub about: &'static str,
     /// Options with a number that only this program has.
     pub numbers: &'static [NumberOption],
-    /// The option with a folder, if the program has one.
-    pub folder: Option<FolderOption>,
+    /// The option with a text, if the program has one.
+    pub text: Option<TextOption>,
 }
 
 /// An option with a number behind it.
@@ -36,11 +34,13 @@ impl NumberOption {
     }
 }
 
-/// An option with a folder behind it.
+/// An option with a text behind it.
 #[derive(Clone, Copy, Debug)]
-pub struct FolderOption {
+pub struct TextOption {
     /// As it is written: `--static`.
     pub name: &'static str,
+    /// What the text is, for the help: `DIR`.
+    pub value: &'static str,
     /// What it means.
     pub meaning: &'static str,
 }
@@ -54,13 +54,13 @@ pub struct Options {
     pub threads: usize,
     /// The values of [`CommandLine::numbers`], in their order.
     pub numbers: Vec<u64>,
-    /// The value of [`CommandLine::folder`], if it was given.
-    pub folder: Option<PathBuf>,
+    /// The value of [`CommandLine::text`], if it was given.
+    pub text: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, numbers: Vec::new(), folder: None }
+        Self { port: 8080, threads: 10, numbers: Vec::new(), text: None }
     }
 }
 
@@ -97,8 +97,8 @@ impl CommandLine {
                 options.threads = number(name, &value()?, 1, 10_000)?;
             } else if let Some(index) = self.numbers.iter().position(|option| option.name == name) {
                 options.numbers[index] = number(name, &value()?, 0, self.numbers[index].most)?;
-            } else if self.folder.is_some_and(|option| option.name == name) {
-                options.folder = Some(value()?.into());
+            } else if self.text.is_some_and(|option| option.name == name) {
+                options.text = Some(value()?);
             } else {
                 return Err(format!("the argument {argument:?} is not known"));
             }
@@ -118,8 +118,9 @@ impl CommandLine {
         lines.extend(numbers.map(|NumberOption { name, meaning, default, .. }| {
             (format!("{name} N"), format!("{meaning} (default {default})"))
         }));
-        let folder = self.folder.iter();
-        lines.extend(folder.map(|FolderOption { name, meaning }| (format!("{name} DIR"), (*meaning).to_owned())));
+        let text = self.text.iter();
+        lines
+            .extend(text.map(|TextOption { name, value, meaning }| (format!("{name} {value}"), (*meaning).to_owned())));
         lines.push(("--help".to_owned(), "print this".to_owned()));
         let width = lines.iter().map(|(option, _)| option.len()).max().unwrap_or(0);
         let lines: String = lines.iter().map(|(option, meaning)| format!("  {option:width$}  {meaning}\n")).collect();
@@ -144,13 +145,13 @@ where
 mod tests {
     use super::*;
 
-    const PLAIN: CommandLine = CommandLine { program: "demo", about: "A demo.", numbers: &[], folder: None };
+    const PLAIN: CommandLine = CommandLine { program: "demo", about: "A demo.", numbers: &[], text: None };
     const RICH: CommandLine = CommandLine {
         numbers: &[
             NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 },
             NumberOption::seconds("how long", 3),
         ],
-        folder: Some(FolderOption { name: "--static", meaning: "serve it" }),
+        text: Some(TextOption { name: "--static", value: "DIR", meaning: "serve it" }),
         ..PLAIN
     };
 
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn options_are_only_known_to_the_program_that_has_them() {
         assert_eq!(parse(PLAIN, "--seconds 1"), Err("the argument \"--seconds\" is not known".to_owned()));
-        let expected = Options { numbers: vec![5, 3], folder: Some("a".into()), ..Options::default() };
+        let expected = Options { numbers: vec![5, 3], text: Some("a".into()), ..Options::default() };
         assert_eq!(parse(RICH, "--cups 5 --static a"), Ok(Parsed::Run(expected)));
     }
 

@@ -4,6 +4,7 @@
 //! they serve, and how their pages look. The applications are in the library so that tests can run them without a process.
 
 pub mod chunks;
+pub mod cluster;
 pub mod command_line;
 pub mod components;
 pub mod page1_page2;
@@ -23,20 +24,31 @@ use std::{io::Write, process::ExitCode};
 /// The exit code is 0 after a graceful stop, 1 when the application cannot start, 2 for a wrong command line.
 #[must_use]
 pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> ExitCode {
+    try_run(command_line, |options| Ok(app(options)))
+}
+
+/// The same for an application that some values of the options do not fit; what is wrong is said like a wrong command line.
+#[must_use]
+pub fn try_run(command_line: &CommandLine, app: impl FnOnce(&Options) -> Result<App, String>) -> ExitCode {
     // The access log is at `info`; a benchmark measures the server, not the terminal.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let refuse = |problem: &str| {
+        eprintln!("{}: {problem}\n\n{}", command_line.program, command_line.help());
+        ExitCode::from(2)
+    };
     let options = match command_line.parse(std::env::args().skip(1)) {
         Ok(Parsed::Run(options)) => options,
         Ok(Parsed::Help) => {
             say(&command_line.help());
             return ExitCode::SUCCESS;
         }
-        Err(problem) => {
-            eprintln!("{}: {problem}\n\n{}", command_line.program, command_line.help());
-            return ExitCode::from(2);
-        }
+        Err(problem) => return refuse(&problem),
     };
-    match serve(app(&options), &options) {
+    let app = match app(&options) {
+        Ok(app) => app,
+        Err(problem) => return refuse(&problem),
+    };
+    match serve(app, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: {error}", command_line.program);

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         program: "song-counter",
         about: "Counts how often each song was played.",
         numbers: &[],
-        folder: None,
+        text: None,
     };
     demo_apps::run(&command_line, |_| song_counter::app())
 }

@@ -2,7 +2,7 @@
 //! `curl -T FILE http://127.0.0.1:8080/receive/` or `curl -F file=@FILE http://127.0.0.1:8080/receive`.
 
 use demo_apps::{
-    command_line::{CommandLine, FolderOption},
+    command_line::{CommandLine, TextOption},
     upload,
 };
 use std::process::ExitCode;
@@ -12,10 +12,11 @@ fn main() -> ExitCode {
         program: "upload",
         about: "Receives files of any size and shows how far they have come.",
         numbers: &[],
-        folder: Some(FolderOption {
+        text: Some(TextOption {
             name: "--directory",
+            value: "DIR",
             meaning: "keep the files there; without it they are only counted",
         }),
     };
-    demo_apps::run(&command_line, |options| upload::app(options.folder.clone()))
+    demo_apps::run(&command_line, |options| upload::app(options.text.clone().map(Into::into)))
 }

@@ -1,0 +1,93 @@
+//! A counter in the session, made to run several times beside itself: each instance keeps the sessions in the same store.
+//!
+//! The script `cluster/run` starts three of them behind nginx, and kills and restarts what it can while browsers count.
+
+use kirsch::prelude::*;
+use serde_json::json;
+use std::{thread, time::Duration};
+
+/// The application, with its sessions in `store`: `redis://…`, `memcached://host,host` or `memory`. A lock outlives its killed holder by `lease`.
+///
+/// # Errors
+/// When `store` is none of these.
+pub fn app(store: &str, lease: Duration) -> Result<App, String> {
+    let sessions = sessions(store)?.lock_lease(lease).lock_timeout(Duration::from_secs(10));
+    let root = Cluster { sessions: sessions.clone(), count: Count };
+    Ok(App::new(root).tool("/", sessions))
+}
+
+fn sessions(store: &str) -> Result<Sessions, String> {
+    match store.split_once("://") {
+        Some(("memcached", servers)) => Ok(Sessions::memcached(servers.split(','))),
+        Some((scheme, _)) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Ok(Sessions::redis(store)),
+        None if store == "memory" => Ok(Sessions::in_memory()),
+        _ => Err(format!("{store:?} is no store: write redis://…, memcached://host,host or memory")),
+    }
+}
+
+struct Cluster {
+    sessions: Sessions,
+    count: Count,
+}
+
+#[handlers]
+impl Cluster {
+    #[child]
+    fn count(&self) -> &Count {
+        &self.count
+    }
+
+    #[expose]
+    fn index(&self, session: SessionView) -> Html<String> {
+        let count = session.get::<u64>("count").unwrap_or_default();
+        let instance = std::process::id();
+        Html(format!(
+            "<!DOCTYPE html><title>Cluster</title><p>{count} so far, says process {instance}.\
+             <form method=post action=count><button>One more</button></form>"
+        ))
+    }
+
+    /// How many locks requests hold in this instance.
+    #[expose]
+    fn locks(&self) -> String {
+        self.sessions.locks().len().to_string()
+    }
+}
+
+struct Count;
+
+#[resource]
+impl Count {
+    fn get(&self, session: SessionView) -> Json<serde_json::Value> {
+        Json(json!({"count": session.get::<u64>("count").unwrap_or_default(), "instance": std::process::id()}))
+    }
+
+    /// Counts, and keeps the lock for so many more milliseconds.
+    fn post(&self, hold: Option<u64>, session: &Session) -> Json<serde_json::Value> {
+        let count = session.get::<u64>("count").unwrap_or_default() + 1;
+        session.set("count", count);
+        thread::sleep(Duration::from_millis(hold.unwrap_or_default().min(10_000)));
+        Json(json!({"count": count, "instance": std::process::id()}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kirsch::testing::Client;
+
+    #[test]
+    fn each_post_counts_one_more_and_a_get_none() {
+        let client = Client::in_process(app("memory", Duration::from_secs(2)).expect("a store"));
+        client.post("/count").send().assert_status(200);
+        client.post("/count?hold=1").send().assert_status(200);
+        assert!(client.get("/count").send().text().contains(r#""count":2"#));
+        assert_eq!(client.new_browser().get("/locks").send().text(), "0");
+    }
+
+    #[test]
+    fn what_is_no_store_is_named() {
+        let problem = app("mongo://x", Duration::from_secs(2)).expect_err("no store");
+        assert!(problem.contains("mongo://x") && problem.contains("redis://"), "{problem}");
+    }
+}
