@@ -21,6 +21,7 @@ documents! {
     caching: "docs/guide/caching.md";
     errors: "docs/guide/errors.md";
     errors_reference: "docs/reference/errors.md";
+    coming_from_cherrypy: "docs/reference/coming-from-cherrypy.md";
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";
     uploads: "docs/guide/uploads.md";

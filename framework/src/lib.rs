@@ -123,6 +123,7 @@
 //! | `tools::Gzip` | compressed responses, streams too; needs the cargo feature `gzip` |
 //! | `tools::Templates` | pages in Jinja's language that share the handler's session; needs the cargo feature `templates` |
 //! | [`TrailingSlash`](tools::TrailingSlash) | one address for each page; on everywhere |
+//! | [`SecureHeaders`](tools::SecureHeaders) | the fields that protect users in browsers; on everywhere |
 //!
 //! # Tools of your own
 //!

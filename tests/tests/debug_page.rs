@@ -91,6 +91,9 @@ fn secrets_are_masked_wherever_they_came() {
         let page = page.header("Authorization", "Basic hunter2").header("Cookie", "session_id=hunter2").send();
         page.assert_contains("plums").assert_contains("••••••").assert_lacks("hunter2");
         page.assert_contains("&lt;script&gt;").assert_lacks("<script");
+        let page = browser(client, "/price/plums/hunter2").send();
+        page.assert_contains("GET /price/plums/•••••• HTTP/1.1").assert_lacks("hunter2");
+        page.assert_contains("<th scope=\"row\">fruit</th><td>plums</td>");
     });
 }
 

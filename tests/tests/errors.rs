@@ -326,3 +326,35 @@ fn j7_an_error_that_panics_when_it_is_told_is_500_and_the_worker_lives() {
         });
     }
 }
+
+#[test]
+fn hooks_know_the_failure_until_the_end_of_the_request() {
+    struct Watch(std::sync::mpsc::Sender<String>);
+    impl Tool for Watch {
+        fn name(&self) -> &'static str {
+            "watch"
+        }
+        fn attach(&self, hooks: &mut Hooks) {
+            for point in [HookPoint::BeforeErrorResponse, HookPoint::AfterErrorResponse, HookPoint::OnEndRequest] {
+                let sender = self.0.clone();
+                hooks.at(point, move |exchange| {
+                    let failure = exchange.failure().map(ToString::to_string);
+                    let _ = sender.send(format!("{point:?} {}", failure.unwrap_or_default()));
+                });
+            }
+        }
+    }
+    let (sender, seen) = std::sync::mpsc::channel();
+    let client = Client::over_socket(pages().tool("/", Watch(sender)));
+    client.get("/unexpected").send().assert_status(500);
+    let seen: Vec<_> = (0..3).map(|_| seen.recv().expect("three hooks run")).collect();
+    let digit = "invalid digit found in string";
+    assert_eq!(
+        seen,
+        [
+            format!("BeforeErrorResponse {digit}"),
+            format!("AfterErrorResponse {digit}"),
+            format!("OnEndRequest {digit}")
+        ]
+    );
+}

@@ -13,6 +13,8 @@ pub(crate) struct Course {
     pub(crate) plan: usize,
     /// An unexpected error or a panic has happened.
     pub(crate) failed: bool,
+    /// The unexpected error that the last error page was about.
+    pub(crate) failure: Option<Error>,
     /// Whether a failed request may go on with another path.
     pub(crate) rescue: Rescue,
     /// How many internal redirects this request has made.

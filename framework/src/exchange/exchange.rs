@@ -62,6 +62,42 @@ impl Exchange {
         self.course.pending.as_ref()
     }
 
+    /// The unexpected error that has ended this request: for tools that report failures elsewhere. Known from `before_error_response` on, until the end
+    /// of the request, also when a hook has answered in place of the error page.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// struct Report(Arc<Mutex<Vec<String>>>);
+    ///
+    /// impl Tool for Report {
+    ///     fn name(&self) -> &'static str { "report" }
+    ///
+    ///     fn attach(&self, hooks: &mut Hooks) {
+    ///         let reports = self.0.clone();
+    ///         hooks.at(HookPoint::BeforeErrorResponse, move |exchange| {
+    ///             if let Some(failure) = exchange.failure() {
+    ///                 reports.lock().unwrap().push(format!("{}: {failure}", exchange.request.path()));
+    ///             }
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// let reports = Arc::new(Mutex::new(Vec::new()));
+    /// let tree = Tree::new().page("broken", |_| Err::<(), _>(Error::unexpected("out of cherries")));
+    /// let client = Client::in_process(App::new(tree).tool("/", Report(reports.clone())));
+    /// client.get("/broken").send().assert_status(500).assert_lacks("cherries");
+    /// assert_eq!(*reports.lock().unwrap(), ["/broken: out of cherries"]);
+    /// ```
+    ///
+    /// CherryPy's `sys.exc_info()` in such a hook. [`ErrorKind::Unexpected`](super::ErrorKind::Unexpected) has the error itself, with its causes, and
+    /// [`Error::place`](super::Error::place) where it was made.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Error> {
+        self.course.failure.as_ref()
+    }
+
     /// Reads the multipart form in the body, if there is one and the handler is known and wants it.
     pub(crate) fn read_form(&mut self) -> Result<(), HttpError> {
         if matches!(self.request.body, RequestBody::None) {

@@ -75,6 +75,19 @@ impl Response {
         self
     }
 
+    /// The same for several fields, whose names differ.
+    pub fn default_headers(&mut self, fields: &[(HeaderName, HeaderValue)]) -> &mut Self {
+        // Those that are added here need not be compared with each other.
+        let before = self.headers.len();
+        self.headers.reserve(fields.len());
+        for field in fields {
+            if !self.headers[..before].iter().any(|(name, _)| *name == field.0) {
+                self.headers.push(field.clone());
+            }
+        }
+        self
+    }
+
     /// Removes all fields of that name.
     pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
         self.headers.retain(|(key, _)| key != name);

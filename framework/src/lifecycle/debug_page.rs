@@ -18,7 +18,7 @@ use super::setting::distance;
 use super::{ErrorPage, Plan, same_segment};
 use crate::exchange::{Error, ErrorKind, Exchange, Request};
 use crate::logs;
-use crate::publish::{NodeRef, Route, route_of, routes};
+use crate::publish::{NodeRef, Route, named_segments, route_of, routes};
 use ::http::StatusCode;
 use secrets::masked;
 use source::{Frame, Place};
@@ -155,7 +155,10 @@ impl Report {
         let fields = request
             .headers()
             .map(|(name, value)| (name.to_owned(), secrets::masked_field(name, &String::from_utf8_lossy(value))));
-        let parameters = request.all_parameters().map(|(name, value)| (name.to_owned(), masked(name, value)));
+        let in_path = named_segments(root, &exchange.trail, request.segments().len());
+        let of_path = in_path.iter().map(|(name, index)| (name.clone(), masked(name, request.segment(*index))));
+        let others = request.all_parameters().map(|(name, value)| (name.to_owned(), masked(name, value)));
+        let parameters = of_path.chain(others);
         let handler = exchange.trail.handler().map(|handler| {
             let route = route_of(root, &exchange.trail);
             let arguments: Vec<_> = handler.arguments.iter().map(|argument| argument.name).collect();
@@ -170,7 +173,7 @@ impl Report {
         });
         Self {
             section: plan.section.clone(),
-            request_line: format!("{} {}{query} {version:?}", request.method(), request.path()),
+            request_line: format!("{} {}{query} {version:?}", request.method(), masked_path(request, &in_path)),
             fields: fields.collect(),
             parameters: parameters.take(MOST_PARAMETERS).collect(),
             handler,
@@ -187,6 +190,19 @@ impl Report {
     pub(super) fn text(&self, page: &ErrorPage<'_>) -> String {
         text::write(self, page)
     }
+}
+
+/// The path as it was sent, unless it holds a secret: then by its decoded segments, the secret ones masked.
+fn masked_path(request: &Request, named: &[(String, usize)]) -> String {
+    let is_secret = |index: usize| named.iter().any(|(name, of)| *of == index && secrets::is_secret(name));
+    if !named.iter().any(|(_, index)| is_secret(*index)) {
+        return request.path().to_owned();
+    }
+    let shown = request.segments().enumerate().map(|(index, segment)| {
+        let segment = if is_secret(index) { secrets::MASK } else { segment };
+        format!("/{segment}")
+    });
+    shown.collect()
 }
 
 const MOST_PARAMETERS: usize = 200;

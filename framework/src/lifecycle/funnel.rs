@@ -34,34 +34,32 @@ impl Funnel<'_> {
     /// Makes the response that stands for `error`.
     pub(super) fn settle(&self, exchange: &mut Exchange, error: Error) {
         if matches!(error.kind(), ErrorKind::Unexpected(_)) {
-            return self.unexpected(exchange, &error);
+            return self.unexpected(exchange, error);
         }
         match error.into_kind() {
             ErrorKind::Http(error) if !(error.status.is_client_error() || error.status.is_server_error()) => {
-                self.unexpected(
-                    exchange,
-                    &Error::unexpected(format!("{} is not the status of an error", error.status)),
-                );
+                self.unexpected(exchange, Error::unexpected(format!("{} is not the status of an error", error.status)));
             }
             ErrorKind::Http(error) => self.error_page(exchange, error, None),
             ErrorKind::Redirect(redirect) => {
                 if let Err(error) = write_redirect(redirect, exchange) {
-                    self.unexpected(exchange, &error);
+                    self.unexpected(exchange, error);
                 }
             }
             ErrorKind::Answer(answer) => adopt(&mut exchange.response, answer),
             ErrorKind::InternalRedirect(path) => {
                 let problem =
                     format!("an internal redirect to {path:?} came after the handler's turn, which is too late");
-                self.unexpected(exchange, &Error::unexpected(problem));
+                self.unexpected(exchange, Error::unexpected(problem));
             }
-            ErrorKind::Unexpected(cause) => self.unexpected(exchange, &ErrorKind::Unexpected(cause).into()),
+            ErrorKind::Unexpected(cause) => self.unexpected(exchange, ErrorKind::Unexpected(cause).into()),
         }
     }
 
-    fn unexpected(&self, exchange: &mut Exchange, error: &Error) {
+    fn unexpected(&self, exchange: &mut Exchange, error: Error) {
         exchange.course.failed = true;
-        logs::error(exchange, &logs::causes(error));
+        logs::error(exchange, &logs::causes(&error));
+        exchange.course.failure = Some(error);
         let answered = match run_point(self.plan.hooks(HookPoint::BeforeErrorResponse), exchange) {
             Ok(answered) => answered,
             Err(error) => {
@@ -73,7 +71,9 @@ impl Funnel<'_> {
         };
         if !answered {
             let page = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, String::new());
-            self.error_page(exchange, page, Some(error));
+            let failure = exchange.course.failure.take();
+            self.error_page(exchange, page, failure.as_ref());
+            exchange.course.failure = failure;
         }
         if let Err(error) = run_point(self.plan.hooks(HookPoint::AfterErrorResponse), exchange) {
             logs::error_in(exchange, "after_error_response", &error);

@@ -20,8 +20,8 @@ pub use call::{Call, Child};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
 pub(crate) use resolve::methods;
 pub use resolve::{Resolution, resolve};
-pub(crate) use routes::route_of;
 pub use routes::{Route, routes};
+pub(crate) use routes::{named_segments, route_of};
 pub use tree::{PageCall, Tree};
 
 use crate::exchange::Error;

@@ -94,6 +94,32 @@ pub(crate) fn route_of(root: &NodeRef, trail: &Trail) -> Option<Route> {
     None
 }
 
+/// Which segments of a path have become arguments by name, along a trail: the name, and the index of the segment.
+pub(crate) fn named_segments(root: &NodeRef, trail: &Trail, segments: usize) -> Vec<(String, usize)> {
+    let mut node = root.clone();
+    let mut named = Vec::new();
+    let mut take = |arguments: &[ArgumentInfo], segments: std::ops::Range<usize>| {
+        let arguments = arguments.iter().filter(|argument| matches!(argument.source, Source::Named { .. }));
+        named.extend(arguments.zip(segments).map(|(argument, index)| (argument.name.to_owned(), index)));
+    };
+    for step in trail.steps() {
+        match *step {
+            Step::Child { index, first, count } => {
+                let Some(child) = node.children.get(usize::from(index)) else { break };
+                take(&child.arguments, usize::from(first)..usize::from(first + count));
+                let below = child.below();
+                node = below;
+            }
+            Step::Handler { index, first } => {
+                let Some(handler) = node.handlers.get(usize::from(index)) else { break };
+                take(&handler.arguments, usize::from(first)..segments);
+            }
+            Step::Late { .. } => break,
+        }
+    }
+    named
+}
+
 /// The path of a handler whose name is not in it: `index`, `default`, the methods of a resource.
 fn path_by_role(path: &str, node: &Node, handler: &Handler) -> Option<String> {
     let by_method = node.kind == NodeKind::Resource && is_http_method(&handler.name);

@@ -3,7 +3,7 @@
 //! One deadline holds for both together. A request in the second phase has the local lock, so it alone competes with other processes; those
 //! behind it in this process wait in the first.
 
-use super::hold::{Asked, Contender};
+use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, LockStatus, Waiter};
 use super::{Moment, Session};
 use crate::exchange::{Error, Exchange, HttpError};
@@ -23,6 +23,10 @@ impl Admit for LockAdmission {
         let (locks, claim) = (&session.shared().locks, session.claim());
         let now = Moment::now();
         let phase = match locks.try_acquire(id, claim, now.monotonic) {
+            Some(guard) if session.is_alone() => {
+                session.enter(Hold::local(guard), None, now)?;
+                return Ok(Admission::Go);
+            }
             Some(guard) => Phase::first(session, guard, now, wakers)?,
             None => {
                 let mut waiter = locks.enqueue(id, claim, wakers.waker());
@@ -54,7 +58,7 @@ enum Phase {
     /// Waits for the lock in this process.
     Local(Waiter),
     /// Has that, and waits for the one between processes.
-    Shared(Contender),
+    Shared(Box<Contender>),
     /// Has it, or has given up.
     Over,
 }
@@ -62,11 +66,10 @@ enum Phase {
 impl Phase {
     /// At admission. What is parked is asked at once whether it is ready, so that one question here is enough.
     fn first(session: &Session, guard: LockGuard, now: Moment, wakers: &dyn Wakers) -> Result<Self, HttpError> {
-        let contender = match session.contend(guard) {
-            Ok(contender) => contender,
-            Err(hold) => return session.enter(hold, None, now).map(|()| Self::Over),
-        };
-        match session.answered(contender.ask())? {
+        if session.is_alone() {
+            return session.enter(Hold::local(guard), None, now).map(|()| Self::Over);
+        }
+        match session.answered(session.contend(guard).ask())? {
             Asked::Won(hold, record) => session.enter(hold, record, now).map(|()| Self::Over),
             Asked::Taken(mut contender) => {
                 session.answered(contender.watch(wakers.waker()))?;
@@ -76,16 +79,21 @@ impl Phase {
     }
 
     /// The local lock is there: goes on to the shared one, if there is one.
-    fn of(session: &Session, guard: LockGuard, now: Moment, waker: impl FnOnce() -> Waker) -> Result<Self, HttpError> {
-        match session.contend(guard) {
-            Ok(contender) => Self::after(session, contender, now, waker),
-            Err(hold) => session.enter(hold, None, now).map(|()| Self::Over),
+    fn second(
+        session: &Session,
+        guard: LockGuard,
+        now: Moment,
+        waker: impl FnOnce() -> Waker,
+    ) -> Result<Self, HttpError> {
+        if session.is_alone() {
+            return session.enter(Hold::local(guard), None, now).map(|()| Self::Over);
         }
+        Self::again(session, session.contend(guard), now, waker)
     }
 
-    fn after(
+    fn again(
         session: &Session,
-        contender: Contender,
+        contender: Box<Contender>,
         now: Moment,
         waker: impl FnOnce() -> Waker,
     ) -> Result<Self, HttpError> {
@@ -132,10 +140,10 @@ impl Wait for LockWait {
         let waker = || self.waker.clone();
         self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Local(mut waiter) => match waiter.poll() {
-                Some(guard) => Phase::of(session, guard, now, waker)?,
+                Some(guard) => Phase::second(session, guard, now, waker)?,
                 None => Phase::Local(waiter),
             },
-            Phase::Shared(contender) => Phase::after(session, contender, now, waker)?,
+            Phase::Shared(contender) => Phase::again(session, contender, now, waker)?,
             Phase::Over => Phase::Over,
         };
         let is_over = matches!(self.phase, Phase::Over);

@@ -117,16 +117,16 @@ pub(super) enum Asked {
     /// The lock, and the record, if it came along.
     Won(Hold, Option<Option<Record>>),
     /// Somebody in another process has it.
-    Taken(Contender),
+    Taken(Box<Contender>),
 }
 
 impl Contender {
-    pub(super) fn new(shared: &Arc<Shared>, claim: &Claim, length: Duration, guard: LockGuard) -> Self {
-        Self { shared: Arc::clone(shared), claim: claim.clone(), length, watch: None, guard }
+    pub(super) fn new(shared: &Arc<Shared>, claim: &Claim, length: Duration, guard: LockGuard) -> Box<Self> {
+        Box::new(Self { shared: Arc::clone(shared), claim: claim.clone(), length, watch: None, guard })
     }
 
     /// Asks once.
-    pub(super) fn ask(self) -> Result<Asked, StoreError> {
+    pub(super) fn ask(self: Box<Self>) -> Result<Asked, StoreError> {
         let lock = shared_lock(&self.shared)?;
         let id = *self.guard.id();
         let Some(grant) = lock.try_lock(&id, self.length)? else { return Ok(Asked::Taken(self)) };
@@ -148,7 +148,7 @@ impl Contender {
     }
 
     /// Asks, and if somebody has it has `waker` woken when asking again is worth it. In between nothing happens unseen.
-    pub(super) fn ask_or_watch(self, waker: impl FnOnce() -> Waker) -> Result<Asked, StoreError> {
+    pub(super) fn ask_or_watch(self: Box<Self>, waker: impl FnOnce() -> Waker) -> Result<Asked, StoreError> {
         match self.ask()? {
             Asked::Taken(mut contender) if contender.watch.is_none() => {
                 contender.watch(waker())?;

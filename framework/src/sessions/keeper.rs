@@ -127,6 +127,11 @@ impl Keeper {
         drop(gone);
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.inner.leases.lock().due.len()
+    }
+
     pub(super) fn renewals(&self) -> u64 {
         self.inner.renewals.load(Ordering::Relaxed)
     }

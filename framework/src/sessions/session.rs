@@ -382,12 +382,14 @@ impl Session {
         now.later(self.settings.lock_timeout).monotonic
     }
 
-    /// The lock within this process is there: on to the one between processes, or, where the store has none, that was all.
-    pub(super) fn contend(&self, guard: LockGuard) -> Result<Contender, Hold> {
-        match self.shared.store.shared_lock() {
-            Some(_) => Ok(Contender::new(&self.shared, &self.claim, self.settings.lock_lease, guard)),
-            None => Err(Hold::local(guard)),
-        }
+    /// Whether no other process has a part in the store, so that the lock within this one is all there is.
+    pub(super) fn is_alone(&self) -> bool {
+        self.shared.store.shared_lock().is_none()
+    }
+
+    /// The lock within this process is there: on to the one between processes.
+    pub(super) fn contend(&self, guard: LockGuard) -> Box<Contender> {
+        Contender::new(&self.shared, &self.claim, self.settings.lock_lease, guard)
     }
 
     /// The lock is this request's: reads the record anew, unless it came along with the lock. If there is none (any more), there is
@@ -480,14 +482,14 @@ impl Session {
         let deadline = self.lock_deadline(Moment::now());
         let guard = self.shared.locks.acquire_blocking(id, &self.claim, deadline);
         let guard = guard.map_err(|timed_out| self.gave_up(timed_out.holder.as_ref()))?;
-        match self.contend(guard) {
-            Ok(contender) => self.win_now(contender, deadline),
-            Err(hold) => self.enter(hold, None, Moment::now()),
+        if self.is_alone() {
+            return self.enter(Hold::local(guard), None, Moment::now());
         }
+        self.win_now(self.contend(guard), deadline)
     }
 
     /// The lock between processes, waited for on this thread.
-    fn win_now(&self, mut contender: Contender, deadline: Instant) -> Result<(), HttpError> {
+    fn win_now(&self, mut contender: Box<Contender>, deadline: Instant) -> Result<(), HttpError> {
         loop {
             match self.answered(contender.ask_or_watch(Unpark::waker))? {
                 Asked::Won(hold, record) => return self.enter(hold, record, Moment::now()),

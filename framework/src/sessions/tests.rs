@@ -116,6 +116,7 @@ struct Probe {
     ahead: Mutex<Duration>,
     is_dead: AtomicBool,
     ends_at_once: AtomicBool,
+    expires_by_itself: AtomicBool,
     commits: AtomicUsize,
     loads: AtomicUsize,
 }
@@ -181,6 +182,10 @@ impl Store for Probe {
 
     fn count(&self) -> Result<Option<usize>, StoreError> {
         self.inner.count()
+    }
+
+    fn expires_by_itself(&self) -> bool {
+        self.expires_by_itself.load(Ordering::SeqCst)
     }
 }
 
@@ -565,7 +570,44 @@ fn a23_a26_one_sweep_job_for_one_store_or_none() {
     assert_eq!(hooks.background.len(), 1);
     let mut hooks = Hooks::default();
     Sessions::in_memory().sweep_interval(None).attach(&mut hooks);
+    let expiring = Probe::default();
+    expiring.expires_by_itself.store(true, Ordering::SeqCst);
+    Sessions::new(expiring).attach(&mut hooks);
     assert_eq!(hooks.background.len(), 0);
+}
+
+#[test]
+fn a_session_that_grows_too_large_is_an_error_of_the_program_and_stays_as_it_was() {
+    let site = Site::new(
+        |sessions| sessions.max_size(300),
+        |name, session| {
+            session.set("basket", "x".repeat(if name == "fits" { 270 } else { 280 }));
+            if name == "release" {
+                session.release_lock();
+            }
+            Ok(String::new())
+        },
+    );
+    site.get("set").assert_status(200);
+    for name in ["large", "release"] {
+        let records = crate::logs::capture::records("kirsch::sessions", || {
+            site.get(name).assert_status(500).assert_lacks("300");
+        });
+        let is_told =
+            |line: &str| line.contains("the most is 300") && line.contains("\"basket\" (290 bytes), \"value\"");
+        assert!(matches!(&*records, [line] if is_told(line)), "{records:?}");
+        assert_eq!(site.value(), "old");
+        site.assert_no_lock();
+    }
+    site.get("fits").assert_status(200);
+    assert_eq!(site.sessions.statistics().store_errors, 0, "the store has not failed");
+}
+
+#[test]
+fn a_capacity_is_for_stores_that_have_one() {
+    assert_eq!(Sessions::in_memory().capacity(1).statistics().stored, Some(0));
+    let refused = std::panic::catch_unwind(|| Sessions::new(Probe::default()).capacity(1));
+    assert!(refused.is_err());
 }
 
 #[test]

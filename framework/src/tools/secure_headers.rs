@@ -16,7 +16,7 @@ pub use self::content_security_policy::CspNonce;
 use self::content_security_policy::Policy;
 use super::fields;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
-use crate::{Exchange, HeaderName, HeaderValue, Request, Response, header};
+use crate::{Exchange, HeaderName, HeaderValue, Request, header};
 use std::time::Duration;
 
 /// Adds the fields that protect users in browsers, where a response does not have them itself. On for every application.
@@ -321,21 +321,13 @@ struct Prepared {
 impl Prepared {
     fn add_to(&self, exchange: &mut Exchange) {
         let Exchange { request, response, values, .. } = exchange;
-        add(response, &self.always);
+        response.default_headers(&self.always);
         if is_secure(request) {
-            add(response, &self.secure);
+            response.default_headers(&self.secure);
         }
         if let Some(policy) = &self.policy {
             let (name, value) = policy.for_nonce(values.get());
             response.default_header(name, value);
-        }
-    }
-}
-
-fn add(response: &mut Response, fields: &[(HeaderName, HeaderValue)]) {
-    for (name, value) in fields {
-        if response.header(name).is_none() {
-            response.add_header(name.clone(), value.clone());
         }
     }
 }

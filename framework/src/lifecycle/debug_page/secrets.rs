@@ -1,6 +1,7 @@
 //! What a page for developers does not show either: it ends up in screenshots and bug reports.
 
-const MASK: &str = "••••••";
+/// Stands for a secret.
+pub(super) const MASK: &str = "••••••";
 
 /// Parts of names whose values are secret. What is asked too much is masked too much.
 const SECRET_PARTS: [&str; 17] = [
@@ -28,7 +29,7 @@ const SECRET_NAMES: [&str; 5] = ["auth", "key", "pin", "sid", "code"];
 /// Longest value that is shown whole, in characters.
 const LONGEST: usize = 500;
 
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     SECRET_NAMES.contains(&name.as_str()) || SECRET_PARTS.iter().any(|part| name.contains(part))
 }

@@ -49,9 +49,7 @@ pub(in crate::sessions) struct Engine {
     is_dead: AtomicBool,
     was_dead: AtomicBool,
     quarantined: AtomicU64,
-    pub(in crate::sessions) renewals: AtomicU64,
-    pub(in crate::sessions) unlocks: AtomicU64,
-    pub(in crate::sessions) loads: AtomicU64,
+    asked: AtomicU64,
 }
 
 struct Lease {
@@ -81,6 +79,7 @@ impl Reference {
     }
 
     fn reach(&self) -> Result<&Engine, StoreError> {
+        self.engine.asked.fetch_add(1, Ordering::SeqCst);
         let stays_dead = self.has(Mistake::StaysDead) && self.engine.was_dead.load(Ordering::SeqCst);
         match self.engine.is_dead.load(Ordering::SeqCst) || stays_dead {
             true => Err(StoreError::new("the engine is gone", "reference")),
@@ -136,6 +135,15 @@ impl Engine {
         self.locks.lock().contains_key(id)
     }
 
+    /// How many calls came to it: each is a round trip of a real one.
+    pub(in crate::sessions) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    pub(in crate::sessions) fn watched(&self) -> usize {
+        self.watchers.watched().len()
+    }
+
     fn holds(locks: &HashMap<SessionId, Lease>, id: &SessionId, fence: Fence) -> bool {
         locks.get(id).is_some_and(|lease| lease.fence == fence && lease.until > Instant::now())
     }
@@ -144,7 +152,6 @@ impl Engine {
 impl Store for Reference {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
         let engine = self.reach()?;
-        engine.loads.fetch_add(1, Ordering::SeqCst);
         if engine.spoiled.lock().contains(id) {
             if self.has(Mistake::FailsAtSpoiledRecords) {
                 return Err(StoreError::new("a record cannot be read", "reference"));
@@ -271,7 +278,6 @@ impl SharedLock for Reference {
 
     fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
         let engine = self.reach()?;
-        engine.renewals.fetch_add(1, Ordering::SeqCst);
         let mut locks = engine.locks.lock();
         let key = self.key(id);
         if !Engine::holds(&locks, &key, fence) {
@@ -283,7 +289,6 @@ impl SharedLock for Reference {
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
         let engine = self.reach()?;
-        engine.unlocks.fetch_add(1, Ordering::SeqCst);
         let mut locks = engine.locks.lock();
         let key = self.key(id);
         if !Engine::holds(&locks, &key, fence) && !self.has(Mistake::UnlocksForAnybody) {

@@ -4,15 +4,15 @@ use super::super::fields;
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
 use crate::http::ResponseDirectives;
 use crate::{Exchange, HeaderName, HeaderValue, StatusCode, header};
-use std::cell::OnceCell;
+use std::sync::{Arc, OnceLock};
 
 /// The random digits of this request that stand for `{nonce}` in [`content_security_policy`](super::SecureHeaders::content_security_policy): what a page
 /// writes into `<script nonce="...">`.
 ///
-/// As an argument it is `nonce: &CspNonce`. Error pages and hooks find it in the exchange's values. A page that has looked at it is never the same twice: it is kept by
+/// As an argument it is `nonce: &CspNonce`, in templates `csp_nonce`. Error pages and hooks find it in the exchange's values. A page that has looked at it is never the same twice: it is kept by
 /// no cache and has no validators. Where nothing has looked at it, the policy goes out without it, and allows no script by it.
-#[derive(Debug, Default)]
-pub struct CspNonce(OnceCell<String>);
+#[derive(Clone, Debug, Default)]
+pub struct CspNonce(Arc<OnceLock<String>>);
 
 impl CspNonce {
     /// The nonce of this request, if the policy of its path has one.

@@ -1,4 +1,4 @@
-//! What a template sees besides its data: `session`, `request`, `login`.
+//! What a template sees besides its data: `session`, `request`, `login`, `csp_nonce`.
 //!
 //! The engine wants values that live on their own and may go to any thread; a session belongs to its exchange. So the session is lent: taken
 //! out of the exchange while the template is rendered, and put back afterwards. A value that a template has passed on to some place outside
@@ -6,6 +6,7 @@
 
 use crate::exchange::{Exchange, Login};
 use crate::sessions::Session;
+use crate::tools::CspNonce;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value, from_args};
 use minijinja::{Error, ErrorKind, State};
 use parking_lot::Mutex;
@@ -27,6 +28,7 @@ pub(super) fn with_context<R>(data: Value, exchange: &mut Exchange, render: impl
         session: session.clone().map_or(Value::UNDEFINED, Value::from_dyn_object),
         request: seen_request,
         login: Login::of(exchange).map_or_else(|| Value::from(()), |login| Value::from(login.name())),
+        csp_nonce: CspNonce::of(exchange).cloned(),
     };
     let result = render(Value::from_object(context));
     if let Some(session) = session.and_then(|lent| lent.0.lock().take()) {
@@ -42,6 +44,8 @@ struct Context {
     session: Value,
     request: Value,
     login: Value,
+    /// Made when the template first asks for it: a page that does not has no nonce.
+    csp_nonce: Option<CspNonce>,
 }
 
 impl Object for Context {
@@ -55,13 +59,16 @@ impl Object for Context {
             "session" => Some(self.session.clone()),
             "request" => Some(self.request.clone()),
             "login" => Some(self.login.clone()),
+            "csp_nonce" => self.csp_nonce.as_ref().map(|nonce| Value::from(nonce.as_str())),
             _ => None,
         })
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let own = self.data.try_iter().map(Vec::from_iter).unwrap_or_default();
-        Enumerator::Values(own.into_iter().chain(["session", "request", "login"].map(Value::from)).collect())
+        Enumerator::Values(
+            own.into_iter().chain(["session", "request", "login", "csp_nonce"].map(Value::from)).collect(),
+        )
     }
 }
 

@@ -106,6 +106,17 @@ fn what_is_shown_is_escaped_and_names_are_there() {
 }
 
 #[test]
+fn a_template_finds_the_nonce_of_the_policy() {
+    let secure = crate::tools::SecureHeaders::new().content_security_policy("script-src 'nonce-{nonce}'");
+    let tree = Tree::new().index(|_| View::new("nonce.html", ())).page("other", |_| "other");
+    let templates = Templates::embedded([("nonce.html", "{{ csp_nonce }}")]);
+    let client = Client::in_process(App::new(tree).tool("/", templates).tool("/", secure));
+    let page = client.get("/").send();
+    page.assert_header("content-security-policy", &format!("script-src 'nonce-{}'", page.text()));
+    client.get("/other").send().assert_header("content-security-policy", "script-src 'none'");
+}
+
+#[test]
 fn an_error_page_may_be_a_view_and_one_that_fails_is_replaced() {
     let app = || App::new(Pages);
     let good = app()

@@ -1,0 +1,154 @@
+//! The header tools together, over sockets: what browsers get, in whatever order the tools were switched on.
+
+use kirsch::prelude::*;
+use kirsch::testing::{Client, TestResponse};
+use kirsch::tools::{Autovary, Etags, Expires, Gzip, RedirectTo, ResponseHeaders};
+use std::time::Duration;
+
+struct Pages;
+
+#[handlers]
+impl Pages {
+    #[expose]
+    fn index(&self) -> String {
+        "All work and no play makes Jack a dull boy.\n".repeat(100)
+    }
+
+    #[expose]
+    fn greeting(&self, request: &Request) -> String {
+        let language = request.header("accept-language").unwrap_or("none");
+        format!("{language} {}", "hello ".repeat(400))
+    }
+
+    #[expose]
+    fn mine(&self, session: &Session) -> String {
+        session.update("visits", |visits: &mut u64| {
+            *visits += 1;
+            format!("{visits} {}", "visits ".repeat(400))
+        })
+    }
+
+    #[expose]
+    fn broken(&self) -> &'static str {
+        panic!("on purpose")
+    }
+}
+
+fn site() -> App {
+    App::new(Pages).tool("/", Sessions::in_memory())
+}
+
+type Add = fn(App) -> App;
+
+const TOOLS: [Add; 6] = [
+    |app| app.tool("/", Caching::new()),
+    |app| app.tool("/", Gzip::new()),
+    |app| app.tool("/", Expires::after(Duration::from_secs(60))),
+    |app| app.tool("/", Etags::new()),
+    |app| app.tool("/", Sessions::in_memory()),
+    |app| app.tool("/", Autovary::new()),
+];
+
+/// The tools in two orders: what comes of a request must not depend on it.
+fn clients() -> impl Iterator<Item = Client> {
+    let forwards = TOOLS.iter().fold(App::new(Pages), |app, add| add(app));
+    let backwards = TOOLS.iter().rev().fold(App::new(Pages), |app, add| add(app));
+    [forwards, backwards].into_iter().map(Client::over_socket)
+}
+
+fn field(response: &TestResponse, name: &str) -> String {
+    response.header(name).unwrap_or("nothing").to_owned()
+}
+
+#[test]
+fn i13_what_a_plain_page_says() {
+    let page = Client::over_socket(site()).get("/").send();
+    let names: Vec<_> = page.headers().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let expected =
+        ["date", "content-type", "x-content-type-options", "x-frame-options", "referrer-policy", "content-length"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn i13_error_pages_of_every_kind_have_the_fields() {
+    let client = Client::over_socket(site().settings("/", |settings| settings.max_body = 1));
+    let responses = [
+        client.get("/broken").send(),
+        client.get("/nowhere").send(),
+        client.delete("/").send(),
+        client.get("/%zz").send(),
+        client.post("/greeting").form(&[("too", "large")]).send(),
+    ];
+    for response in responses {
+        assert!(response.status().is_client_error() || response.status().is_server_error());
+        response.assert_header("x-frame-options", "SAMEORIGIN").assert_header("x-content-type-options", "nosniff");
+    }
+}
+
+#[test]
+fn f5_tags_compression_and_cache_fit_together_in_any_order() {
+    for client in clients() {
+        let plain = client.get("/").send();
+        let packed = client.get("/").header("accept-encoding", "gzip").send();
+        let (tag, packed_tag) = (field(&plain, "etag"), field(&packed, "etag"));
+        assert_eq!(packed_tag, format!("\"{}-gzip\"", tag.trim_matches('"')));
+        // From the cache, both, and each with its own tag.
+        let again = client.get("/").header("accept-encoding", "gzip").send();
+        assert_eq!((field(&again, "etag"), field(&again, "content-encoding")), (packed_tag.clone(), "gzip".to_owned()));
+        assert_ne!(field(&again, "age"), "nothing");
+        assert_eq!(again.bytes(), packed.bytes());
+        for (coding, tag) in [("gzip", &packed_tag), ("identity", &tag)] {
+            let known = client.get("/").header("accept-encoding", coding).header("if-none-match", tag).send();
+            known.assert_status(304).assert_header("etag", tag).assert_header("cache-control", "max-age=60");
+            known.assert_header("vary", "Accept-Encoding");
+        }
+        let one_of_another = client.get("/").header("if-none-match", &packed_tag).send();
+        one_of_another.assert_status(200);
+    }
+}
+
+#[test]
+fn f3_what_was_read_keeps_responses_apart() {
+    for client in clients() {
+        for language in ["de", "en", "de", "en"] {
+            let page = client.get("/greeting").header("accept-language", language).send();
+            assert!(page.text().starts_with(language));
+            page.assert_header("vary", "Accept-Encoding, Accept-Language");
+        }
+    }
+}
+
+#[test]
+fn a_page_of_one_person_is_private_and_in_no_cache() {
+    for client in clients() {
+        for visit in ["1 ", "2 ", "3 "] {
+            let page = client.get("/mine").send();
+            assert!(page.text().starts_with(visit));
+            page.assert_header("cache-control", "private, max-age=60").assert_no_header("age");
+            assert!(field(&page, "vary").contains("Cookie"));
+        }
+    }
+}
+
+/// What Python decodes out of a word as in mail is not decoded here, and a host is a host.
+#[test]
+fn i6_a_host_with_a_line_break_in_it_is_refused() {
+    let app = site().tool("/", RedirectTo::external("https://a.example").keep_path(true));
+    let client = Client::over_socket(app);
+    for host in ["=?utf-8?q?a=0D=0ASet-Cookie:_b=3Dc?=", "a\tb", "a b", "a/b", "a\\b", "<a>"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let mut raw = client.raw();
+        raw.send(request.as_bytes());
+        let answer = raw.read_response();
+        answer.assert_status(400).assert_no_header("set-cookie").assert_no_header("location");
+    }
+}
+
+#[test]
+fn i7_i8_what_a_request_brings_into_location_stays_in_it() {
+    let app = site().tool("/", RedirectTo::external("https://a.example").keep_path(true));
+    let client = Client::over_socket(app.tool("/greeting", ResponseHeaders::new().set("X-A", "1")));
+    let answer = client.get("/%0D%0ASet-Cookie:%20b=c/%3Cscript%3E?%0D%0Ax").send();
+    answer.assert_status(303).assert_text("").assert_no_header("set-cookie");
+    answer.assert_header("location", "https://a.example/%0D%0ASet-Cookie:%20b=c/%3Cscript%3E?%0D%0Ax");
+}
