@@ -107,10 +107,17 @@ impl CookieSettings {
         request.head.headers_named("cookie").find_map(|field| find_id(field, &self.name))
     }
 
-    /// The field that gives the client its id.
-    pub(super) fn give(&self, id: &SessionId, timeout: Duration, is_encrypted: bool) -> HeaderValue {
+    /// All values of that name that the request brings.
+    #[cfg(feature = "cookie")]
+    pub(super) fn values(&self, request: &Request) -> Vec<Vec<u8>> {
+        let fields = request.head.headers_named("cookie");
+        fields.flat_map(|field| values(field, &self.name).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
+    }
+
+    /// The field that gives the client this value: its id, or the whole session.
+    pub(super) fn give(&self, value: &str, timeout: Duration, is_encrypted: bool) -> HeaderValue {
         let lifetime = self.lifetime(timeout).map(|lifetime| lifetime.as_secs());
-        self.render(&id.reveal(), lifetime, is_encrypted)
+        self.render(value, lifetime, is_encrypted)
     }
 
     /// The field that takes the cookie away.
@@ -144,20 +151,24 @@ impl CookieSettings {
     }
 }
 
-/// The first cookie of that name in a `Cookie` field whose value is an id. Values may stand in quotes.
+/// The first cookie of that name in a `Cookie` field whose value is an id.
 fn find_id(field: &[u8], name: &str) -> Option<SessionId> {
+    values(field, name).find_map(SessionId::parse)
+}
+
+/// The values of the cookies of that name in a `Cookie` field. They may stand in quotes.
+fn values<'f>(field: &'f [u8], name: &str) -> impl Iterator<Item = &'f [u8]> {
     let mut left = Some(field);
-    std::iter::from_fn(|| {
+    std::iter::from_fn(move || {
         let rest = left?;
         let end = memchr::memchr(b';', rest);
         left = end.map(|end| &rest[end + 1..]);
         Some(&rest[..end.unwrap_or(rest.len())])
     })
-    .find_map(|pair| {
+    .filter_map(move |pair| {
         let value =
             pair.trim_ascii().strip_prefix(name.as_bytes())?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
-        let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        SessionId::parse(unquoted)
+        Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
     })
 }
 
@@ -194,16 +205,16 @@ mod tests {
     fn a32_the_defaults_are_httponly_and_lax_and_secure_when_encrypted() {
         let cookie = CookieSettings::default();
         let plain = format!("session_id={TEXT}; Max-Age=3600; Path=/; HttpOnly; SameSite=Lax");
-        assert_eq!(cookie.give(&id(), HOUR, false), plain);
+        assert_eq!(cookie.give(TEXT, HOUR, false), plain);
         let encrypted = format!("session_id={TEXT}; Max-Age=3600; Path=/; Secure; HttpOnly; SameSite=Lax");
-        assert_eq!(cookie.give(&id(), HOUR, true), encrypted);
+        assert_eq!(cookie.give(TEXT, HOUR, true), encrypted);
     }
 
     #[test]
     fn a33_the_lifetime_is_max_age_or_nothing() {
         let max_age = |lifetime| {
             let cookie = CookieSettings { lifetime, ..CookieSettings::default() };
-            let field = cookie.give(&id(), HOUR, false);
+            let field = cookie.give(TEXT, HOUR, false);
             let text = field.to_str().expect("ASCII").to_owned();
             text.split("; ").find_map(|part| part.strip_prefix("Max-Age=").map(str::to_owned))
         };
@@ -225,7 +236,7 @@ mod tests {
         };
         assert_eq!(cookie.problem(), None);
         let flags = "Path=/shop; Domain=example.org; Secure; SameSite=None";
-        assert_eq!(cookie.give(&id(), HOUR, false), format!("sid={TEXT}; {flags}"));
+        assert_eq!(cookie.give(TEXT, HOUR, false), format!("sid={TEXT}; {flags}"));
         assert_eq!(cookie.take_away(false), format!("sid=; Max-Age=0; {flags}"));
     }
 

@@ -58,6 +58,12 @@ impl SessionId {
         &self.0
     }
 
+    /// The id of these bytes, which a cookie of ours had in it.
+    #[cfg(feature = "cookie")]
+    pub(super) fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// The name under which a store outside of this process keeps the session: SHA-256 of the id, 64 hexadecimal digits. So whoever
     /// can read the store (a backup, a log of queries) does not become the visitors in it, and no id is ever part of a path (A31).
     #[cfg(feature = "stores")]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tool` | [`Sessions`], the tool: its hooks, its settings, its job |
 //! | `settings`, `cookie` | how sessions behave on a path; the one place that reads and renders the cookie |
+//! | `cookie_seal` | sessions that are in the cookie itself (feature `cookie`) |
 //! | `session`, `view` | [`Session`] and [`SessionView`], what handlers see |
 //! | `admission` | waiting for the lock without a thread |
 //! | `lock_table` | who holds which lock in this process, who waits, in which order |
@@ -21,6 +22,8 @@
 mod admission;
 pub mod conformance;
 mod cookie;
+#[cfg(feature = "cookie")]
+mod cookie_seal;
 mod data;
 mod health;
 mod hold;
@@ -38,12 +41,16 @@ mod tool;
 mod view;
 pub mod wire;
 
+#[cfg(all(test, feature = "cookie"))]
+mod cookie_tests;
 #[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
 mod tests;
 
 pub use cookie::{CookieLifetime, SameSite, Secure};
+#[cfg(feature = "cookie")]
+pub use cookie_seal::CookieSeal;
 pub use data::Data;
 pub use id::SessionId;
 pub use lock_table::LockStatus;

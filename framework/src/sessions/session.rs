@@ -13,6 +13,8 @@
 //! going back costs nothing.
 
 mod saving;
+#[cfg(feature = "cookie")]
+mod sealed;
 
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{Claim, LockGuard, LockStatus, Unpark};
@@ -62,6 +64,9 @@ struct State {
     lock: Lock,
     /// The id that the client has.
     client: Option<SessionId>,
+    /// For sessions that are in their cookies.
+    #[cfg(feature = "cookie")]
+    brought: Option<Box<sealed::Brought>>,
     is_loaded: bool,
     is_missing: bool,
     /// What the store has.
@@ -312,11 +317,19 @@ impl Session {
 /// For the tool.
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
-        let client = settings.cookie.read(request);
+        #[cfg(feature = "cookie")]
+        let brought = shared.seal.is_some().then(|| sealed::Brought::new(settings.cookie.values(request)));
+        #[cfg(feature = "cookie")]
+        let (is_sealed, is_empty) = brought.as_ref().map_or((false, true), |brought| (true, brought.is_empty()));
+        #[cfg(not(feature = "cookie"))]
+        let (is_sealed, is_empty) = (false, true);
+        let client = if is_sealed { None } else { settings.cookie.read(request) };
         let state = State {
             lock: initial_lock(settings.lock),
             client,
-            is_loaded: client.is_none(),
+            #[cfg(feature = "cookie")]
+            brought,
+            is_loaded: client.is_none() && is_empty,
             is_missing: false,
             stored: None,
             data: Data::new(),
@@ -353,6 +366,10 @@ impl Session {
 
     /// The lock that the handler needs before it may run, if it has to be waited for.
     pub(super) fn lock_for_handler(&self, trail: &Trail) -> Option<SessionId> {
+        #[cfg(feature = "cookie")]
+        if self.shared.seal.is_some() {
+            return None;
+        }
         let is_needed = match self.settings.lock {
             LockMode::Explicit => false,
             LockMode::Lazy => trail.locks_session(),
@@ -451,6 +468,10 @@ impl Session {
     /// Reads the record without its lock, if nothing was read yet.
     fn look(&self) -> Result<(), HttpError> {
         let state = &mut *self.state.borrow_mut();
+        #[cfg(feature = "cookie")]
+        if let Some(seal) = &self.shared.seal {
+            return self.open_cookie(state, seal, Moment::now());
+        }
         match (state.is_loaded, state.client) {
             (false, Some(id)) => self.load(state, id, Moment::now()),
             _ => Ok(()),
@@ -468,6 +489,13 @@ impl Session {
         let id = {
             let state = &mut *self.state.borrow_mut();
             if matches!(state.lock, Lock::Held(_)) {
+                return Ok(());
+            }
+            // What the client has in its hands cannot be locked.
+            #[cfg(feature = "cookie")]
+            if let Some(seal) = &self.shared.seal {
+                self.open_cookie(state, seal, Moment::now())?;
+                state.lock = Lock::Held(None);
                 return Ok(());
             }
             match record_id(state) {

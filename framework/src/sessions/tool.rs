@@ -12,6 +12,8 @@
 
 use super::admission::LockAdmission;
 use super::cookie::{CookieLifetime, SameSite, Secure};
+#[cfg(feature = "cookie")]
+use super::cookie_seal::Seal;
 use super::health::Health;
 use super::keeper::Keeper;
 use super::lock_table::{LockStatus, LockTable};
@@ -56,19 +58,40 @@ impl Sessions {
     /// Sessions that are kept in `store`.
     #[must_use]
     pub fn new(store: impl Store) -> Self {
-        let shared = Shared {
-            store: Box::new(store),
-            locks: LockTable::new(),
-            keeper: Keeper::default(),
-            health: Health::default(),
-            is_probed: AtomicBool::new(false),
-            is_swept: AtomicBool::new(false),
-            waits: AtomicU64::new(0),
-            longest_wait: AtomicU64::new(0),
-            lock_timeouts: AtomicU64::new(0),
-            locks_lost: AtomicU64::new(0),
-            conflicts: AtomicU64::new(0),
-        };
+        Self::of(Shared::new(Box::new(store)))
+    }
+
+    /// Sessions that are in their cookies, encrypted or signed: for small ones, where no server should keep anything.
+    ///
+    /// ```
+    /// use kirsch::sessions::{CookieSeal, MemoryStore};
+    /// use kirsch::Sessions;
+    ///
+    /// # let secret = "PHa3fI5XWqdyRCJNFVYh9IyTm0yvbS1u1kp4CoZQk6o=";
+    /// let alone = Sessions::cookie(secret);
+    /// let paired = Sessions::cookie(CookieSeal::encrypted(secret).paired_with(MemoryStore::new()));
+    /// ```
+    ///
+    /// In a configuration file: `sessions.secret`, `sessions.old_secrets` (a list), `sessions.protection` (`"encrypted"`, `"signed"`). A secret
+    /// of fewer than 32 bytes stops the start.
+    ///
+    /// Know what a cookie cannot do:
+    /// * **There is no lock**, in any lock mode: two requests at the same time begin with the same content, and the cookie that the browser gets last
+    ///   wins. What the other one has set is lost, and nobody notices, unless the seal is
+    ///   [paired with a store](super::CookieSeal::paired_with), which keeps a version for each session: then the second is refused with 409.
+    /// * **An old cookie can be sent again** until its life has ended (`timeout` after it was made), also after a logout: whoever has
+    ///   copied it is back in. Paired with a store, an ended session is over for everybody; an old cookie of a living one can still be read with.
+    /// * **It is small**: 4096 bytes with name and attributes, of which about 2900 are left for names and values. More is a 500 that tells the
+    ///   log what is largest.
+    /// * Every request brings it along, and a session lives between half of `timeout` and all of it after its last use.
+    #[cfg(feature = "cookie")]
+    #[must_use]
+    pub fn cookie(seal: impl Into<super::CookieSeal>) -> Self {
+        let (seal, versions) = seal.into().into_parts();
+        Self::of(Shared { seal: Some(seal), ..Shared::new(Box::new(versions)) })
+    }
+
+    fn of(shared: Shared) -> Self {
         Self { shared: Arc::new(shared), settings: Arc::default() }
     }
 
@@ -231,6 +254,10 @@ impl Tool for Sessions {
         if let Some((key, problem)) = self.settings.problem() {
             return hooks.refuse(SettingError::new(key, problem));
         }
+        #[cfg(feature = "cookie")]
+        if let Some(problem) = self.shared.seal.as_ref().and_then(|seal| seal.problem()) {
+            return hooks.refuse(problem);
+        }
         if self.settings.probe
             && !self.shared.is_probed.swap(true, Ordering::Relaxed)
             && let Err(error) = self.shared.store.probe()
@@ -306,6 +333,9 @@ pub struct SessionsStatistics {
 /// What all paths of one sessions tool share.
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
+    /// For sessions that are in their cookies.
+    #[cfg(feature = "cookie")]
+    pub(super) seal: Option<Arc<Seal>>,
     pub(super) locks: Arc<LockTable>,
     pub(super) keeper: Keeper,
     pub(super) health: Health,
@@ -320,6 +350,24 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    fn new(store: Box<dyn Store>) -> Self {
+        Self {
+            store,
+            #[cfg(feature = "cookie")]
+            seal: None,
+            locks: LockTable::new(),
+            keeper: Keeper::default(),
+            health: Health::default(),
+            is_probed: AtomicBool::new(false),
+            is_swept: AtomicBool::new(false),
+            waits: AtomicU64::new(0),
+            longest_wait: AtomicU64::new(0),
+            lock_timeouts: AtomicU64::new(0),
+            locks_lost: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
+        }
+    }
+
     pub(super) fn count_wait(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
     }

@@ -20,6 +20,14 @@ impl Session {
             Some(failure) if is_success => ended.and(Err(failure)),
             _ => ended,
         }?;
+        #[cfg(feature = "cookie")]
+        if let Some(seal) = &self.shared.seal {
+            let field = self.renew_cookie(state, seal, is_success);
+            if is_success && field.is_some() {
+                self.touch(state, false);
+            }
+            return Ok(field);
+        }
         let is_due = self.is_cookie_due(state);
         if is_success {
             self.touch(state, is_due);
@@ -27,7 +35,7 @@ impl Session {
         let cookie = &self.settings.cookie;
         match &state.stored {
             Some(stored) if state.client != Some(stored.id) || (is_due && is_success) => {
-                let field = cookie.give(&stored.id, self.settings.timeout, self.is_encrypted);
+                let field = cookie.give(&stored.id.reveal(), self.settings.timeout, self.is_encrypted);
                 state.client = Some(stored.id);
                 Ok(Some(field))
             }
@@ -157,6 +165,10 @@ impl Session {
         let size = data.encoded_len();
         if size > self.settings.max_size {
             return Err(NotKept::Failed(StoreError::too_large(size, self.settings.max_size)));
+        }
+        #[cfg(feature = "cookie")]
+        if let Some(seal) = &self.shared.seal {
+            self.fits_cookie(seal, data).map_err(NotKept::Failed)?;
         }
         match self.shared.store.commit(&id, expected, data, &terms).map_err(NotKept::Failed)? {
             Commit::Committed(version) => {

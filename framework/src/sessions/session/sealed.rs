@@ -1,0 +1,78 @@
+//! A session whose content is in its cookie: opened at its first use, given back when it has changed.
+
+use super::{Session, State};
+use crate::exchange::HttpError;
+use crate::sessions::cookie_seal::Seal;
+use crate::sessions::{Data, Moment, SessionId, StoreError, Version};
+use ::http::HeaderValue;
+
+/// What the client has brought.
+pub(super) struct Brought {
+    /// The values of the cookie, until they are opened: of several of the name the first that is ours counts.
+    values: Vec<Vec<u8>>,
+    /// The session and its version that the client has.
+    has: Option<(SessionId, Version)>,
+}
+
+impl Brought {
+    pub(super) fn new(values: Vec<Vec<u8>>) -> Box<Self> {
+        Box::new(Self { values, has: None })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+impl Session {
+    /// Opens what the client has brought, if that was not done yet.
+    pub(super) fn open_cookie(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
+        let values = match &mut state.brought {
+            Some(brought) if !state.is_loaded => std::mem::take(&mut brought.values),
+            _ => return Ok(()),
+        };
+        let name = &self.settings.cookie.name;
+        let Some(opened) = values.iter().find_map(|value| seal.open(name, value, now)) else {
+            (state.is_loaded, state.is_missing) = (true, !values.is_empty());
+            return Ok(());
+        };
+        let id = opened.id;
+        // A session that was ended is over, whoever has its cookie. One that has changed since is read as it was, and not written.
+        let is_ended = seal.is_paired() && self.answered(self.shared.store.load(&id, now))?.is_none();
+        let version = opened.record.version;
+        self.take(state, id, (!is_ended).then_some(opened.record), now)?;
+        state.client = Some(id);
+        if let Some(brought) = &mut state.brought {
+            brought.has = Some((id, version));
+        }
+        Ok(())
+    }
+
+    /// Whether the content fits into a cookie.
+    pub(super) fn fits_cookie(&self, seal: &Seal, data: &Data) -> Result<(), StoreError> {
+        let attributes = self.settings.cookie.give("", self.settings.timeout, self.is_encrypted).len();
+        let size = attributes + seal.len(data.encoded_len());
+        if size > Seal::MOST { Err(StoreError::too_large(size, Seal::MOST)) } else { Ok(()) }
+    }
+
+    /// The cookie, if the client's is not the one that it should have.
+    pub(super) fn renew_cookie(&self, state: &mut State, seal: &Seal, is_success: bool) -> Option<HeaderValue> {
+        let (cookie, timeout) = (&self.settings.cookie, self.settings.timeout);
+        let brought = state.brought.as_mut()?;
+        let Some(stored) = &state.stored else {
+            let has_ended = state.is_ended && brought.has.take().is_some();
+            return has_ended.then(|| cookie.take_away(self.is_encrypted));
+        };
+        // The life of the session is that in its cookie: it has to be sent again before that ends, whatever the browser does with it.
+        let is_due = is_success && stored.cookie_age > timeout / 2;
+        let should_have = Some((stored.id, stored.version));
+        if brought.has == should_have && !is_due {
+            return None;
+        }
+        brought.has = should_have;
+        state.client = Some(stored.id);
+        let life = (Moment::now(), timeout);
+        let value = seal.seal(&cookie.name, &stored.id, stored.version, &stored.data, life);
+        Some(cookie.give(&value, timeout, self.is_encrypted))
+    }
+}
