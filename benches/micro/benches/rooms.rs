@@ -54,7 +54,7 @@ mod http {
             let fields = fields.iter().map(|(name, value)| (name, value));
             let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
             let framing = ResponseFraming::Length(13);
-            write_response_head(&mut out, StatusCode::OK, date, black_box(fields), framing, Persistence::Implied);
+            write_response_head(&mut out, StatusCode::OK, date, black_box(fields), b"", framing, Persistence::Implied);
             out.len()
         });
     }

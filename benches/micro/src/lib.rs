@@ -83,7 +83,8 @@ impl Line {
         output.clear();
         // The time of day stands still: what it costs is the system's, not the framework's.
         let date = dates.render(784_111_777);
-        write_response_head(output, response.status(), date, response.headers(), framing, Persistence::Implied);
+        let (headers, ready) = response.fields_to_send();
+        write_response_head(output, response.status(), date, headers, ready, framing, Persistence::Implied);
         output.extend_from_slice(content);
         let delivery =
             Delivery { body_bytes: content.len() as u64, complete: true, received: exchange.request.received() };

@@ -1,6 +1,6 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
-use super::{Error, Exchange, ResponseBody};
+use super::{Error, Exchange, ReadyFields, ResponseBody};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// What the client will be answered.
@@ -10,6 +10,8 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 pub struct Response {
     pub(crate) status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Further fields; none of them has a name that is among `headers`, unless it was added later.
+    ready: Option<ReadyFields>,
     pub(crate) body: ResponseBody,
     spare: Vec<u8>,
     deferred: Option<Deferred>,
@@ -37,12 +39,35 @@ impl Response {
     /// The first field of that name.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        let own = self.headers.iter().find(|(key, _)| key == name);
+        own.or_else(|| self.ready?.fields().iter().find(|(key, _)| key == name)).map(|(_, value)| value)
+    }
+
+    /// The same for a name that no ready field has.
+    pub(crate) fn own_header(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// All fields in the order they were added.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.headers.iter().map(|(name, value)| (name, value))
+        let ready = self.ready.map_or(&[][..], ReadyFields::fields);
+        self.headers.iter().chain(ready).map(|(name, value)| (name, value))
+    }
+
+    pub(super) fn parts(&self) -> (&[(HeaderName, HeaderValue)], Option<ReadyFields>) {
+        (&self.headers, self.ready)
+    }
+
+    pub(super) fn set_ready(&mut self, fields: ReadyFields) {
+        self.ready = Some(fields);
+    }
+
+    /// Makes the ready fields ones like others, before one of them is changed.
+    #[cold]
+    fn unready(&mut self) {
+        if let Some(ready) = self.ready.take() {
+            self.headers.extend_from_slice(ready.fields());
+        }
     }
 
     /// Sets a field in place of all fields of that name.
@@ -75,21 +100,11 @@ impl Response {
         self
     }
 
-    /// The same for several fields, whose names differ.
-    pub fn default_headers(&mut self, fields: &[(HeaderName, HeaderValue)]) -> &mut Self {
-        // Those that are added here need not be compared with each other.
-        let before = self.headers.len();
-        self.headers.reserve(fields.len());
-        for field in fields {
-            if !self.headers[..before].iter().any(|(name, _)| *name == field.0) {
-                self.headers.push(field.clone());
-            }
-        }
-        self
-    }
-
     /// Removes all fields of that name.
     pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
+        if self.ready.is_some_and(|ready| ready.has(name)) {
+            self.unready();
+        }
         self.headers.retain(|(key, _)| key != name);
         self
     }
@@ -181,6 +196,7 @@ impl Response {
             header::CONTENT_RANGE,
             header::CONTENT_TYPE,
         ];
+        self.unready();
         self.headers.retain(|(name, _)| !OF_THE_CONTENT.contains(name));
         self.recycle();
         self.set_status(StatusCode::NOT_MODIFIED)
@@ -196,6 +212,7 @@ impl Response {
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
         self.headers.clear();
+        self.ready = None;
         self.deferred = None;
         self.recycle();
     }

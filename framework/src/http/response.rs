@@ -59,12 +59,13 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Appends a whole response head to `out`: status line, `Date`, the fields, framing, persistence, blank line.
 ///
 /// Fields named Content-Length, Transfer-Encoding, Connection, Date and Keep-Alive in `headers` are left out, since
-/// they are the server's to say. [`ResponseFraming::Close`] always says `Connection: close`.
+/// they are the server's to say. `ready` are further fields that have been written out before, each with its CRLF. [`ResponseFraming::Close`] always says `Connection: close`.
 pub fn write_response_head<'a>(
     out: &mut Vec<u8>,
     status: StatusCode,
     date: &[u8; 29],
     headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    ready: &[u8],
     framing: ResponseFraming,
     persistence: Persistence,
 ) {
@@ -73,13 +74,9 @@ pub fn write_response_head<'a>(
     out.extend_from_slice(date);
     out.extend_from_slice(b"\r\n");
     for (name, value) in headers.filter(|(name, _)| !is_the_servers(name)) {
-        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-        out.reserve(name.len() + value.len() + 4);
-        out.extend_from_slice(name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
+        write_field(out, name, value);
     }
+    out.extend_from_slice(ready);
     match framing {
         ResponseFraming::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");
@@ -96,7 +93,18 @@ pub fn write_response_head<'a>(
     });
 }
 
-fn is_the_servers(name: &HeaderName) -> bool {
+/// Appends the line of one field.
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether only the server writes this field.
+pub(crate) fn is_the_servers(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH
         || *name == TRANSFER_ENCODING
         || *name == CONNECTION
@@ -211,7 +219,7 @@ mod tests {
         let mut out = Vec::new();
         let status = StatusCode::from_u16(status).expect("a status");
         let fields = fields.iter().map(|(name, value)| (name, value));
-        write_response_head(&mut out, status, DATE_TEXT, fields, framing, persistence);
+        write_response_head(&mut out, status, DATE_TEXT, fields, b"", framing, persistence);
         String::from_utf8(out).expect("ASCII")
     }
 

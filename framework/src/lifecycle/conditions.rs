@@ -21,9 +21,9 @@ pub(super) fn apply(exchange: &mut Exchange) -> Result<(), Error> {
     if response.status() != StatusCode::OK || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());
     }
-    let accepts_ranges = response.header(&header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
-    let etag = response.header(&header::ETAG);
-    let last_modified = response.header(&header::LAST_MODIFIED);
+    let accepts_ranges = response.own_header(&header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
+    let etag = response.own_header(&header::ETAG);
+    let last_modified = response.own_header(&header::LAST_MODIFIED);
     if !(accepts_ranges || etag.is_some() || last_modified.is_some()) || !request.head.is_conditional() {
         return Ok(());
     }

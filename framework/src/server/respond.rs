@@ -69,11 +69,13 @@ impl HttpConnection {
             _ => Persistence::Implied,
         };
         let date = *work.date();
+        let (headers, ready) = exchange.response.fields_to_send();
         write_response_head(
             &mut work.output.bytes,
             exchange.response.status,
             &date,
-            exchange.response.headers(),
+            headers,
+            ready,
             framing,
             persistence,
         );

@@ -147,7 +147,8 @@ impl InProcess {
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut dates = DateCache::new();
         let date = dates.render(seconds);
-        write_response_head(&mut self.pending, response.status(), date, response.headers(), self.framing, persistence);
+        let (headers, ready) = response.fields_to_send();
+        write_response_head(&mut self.pending, response.status(), date, headers, ready, self.framing, persistence);
         let body = self.exchange.response.take_body();
         if to_head || matches!(self.framing, ResponseFraming::None | ResponseFraming::Length(0)) {
             return self.end(true);

@@ -7,14 +7,15 @@
 //! | `before_finalize` | 76 | only if the policy has a nonce: keeps pages that use it out of caches |
 //!
 //! So late and always: whatever made the response (handler, static files, cache, error page) has spoken, and what it has said stays.
-//! What caches keep is without these fields; a hit gets them anew. The hook is on the path of every plain page: values are made at
-//! start, the usual ones are constants, and nothing is allocated.
+//! What caches keep is without these fields; a hit gets them anew. The hook is on the path of every plain page: the fields are written
+//! out at start, and a response that has none of them itself gets them as one piece.
 
 mod content_security_policy;
 
 pub use self::content_security_policy::CspNonce;
 use self::content_security_policy::Policy;
 use super::fields;
+use crate::exchange::ReadyFields;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Exchange, HeaderName, HeaderValue, Request, header};
 use std::time::Duration;
@@ -308,7 +309,7 @@ fn checked(key: &str, text: &str) -> Result<HeaderValue, SettingError> {
     fields::value(text).map_err(|problem| SettingError::new(key, problem))
 }
 
-/// The fields, ready to be added.
+/// The fields, checked.
 #[derive(Debug, Default)]
 struct Prepared {
     always: Vec<(HeaderName, HeaderValue)>,
@@ -319,12 +320,28 @@ struct Prepared {
 }
 
 impl Prepared {
+    fn ready(self) -> Ready {
+        let Self { always, secure, policy } = self;
+        Ready {
+            plain: ReadyFields::new(always.clone()),
+            secure: ReadyFields::new(always.into_iter().chain(secure)),
+            policy,
+        }
+    }
+}
+
+/// The same, written out for each kind of origin.
+#[derive(Debug)]
+struct Ready {
+    plain: ReadyFields,
+    secure: ReadyFields,
+    policy: Option<Policy>,
+}
+
+impl Ready {
     fn add_to(&self, exchange: &mut Exchange) {
         let Exchange { request, response, values, .. } = exchange;
-        response.default_headers(&self.always);
-        if is_secure(request) {
-            response.default_headers(&self.secure);
-        }
+        response.default_fields(if is_secure(request) { self.secure } else { self.plain });
         if let Some(policy) = &self.policy {
             let (name, value) = policy.for_nonce(values.get());
             response.default_header(name, value);
@@ -354,7 +371,8 @@ impl Tool for SecureHeaders {
             hooks.at(HookPoint::OnStartResource, CspNonce::offer).priority(0);
             hooks.at(HookPoint::BeforeFinalize, CspNonce::keep_from_caches).priority(76);
         }
-        hooks.at(HookPoint::BeforeFinalize, move |exchange| prepared.add_to(exchange)).priority(97).always();
+        let ready = prepared.ready();
+        hooks.at(HookPoint::BeforeFinalize, move |exchange| ready.add_to(exchange)).priority(97).always();
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
