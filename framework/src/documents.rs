@@ -28,6 +28,7 @@ documents! {
     deployment: "docs/guide/deployment.md";
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";
+    security: "docs/reference/security.md";
     session_stores: "docs/reference/session-stores.md";
 }
 

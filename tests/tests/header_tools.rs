@@ -152,3 +152,32 @@ fn i7_i8_what_a_request_brings_into_location_stays_in_it() {
     answer.assert_status(303).assert_text("").assert_no_header("set-cookie");
     answer.assert_header("location", "https://a.example/%0D%0ASet-Cookie:%20b=c/%3Cscript%3E?%0D%0Ax");
 }
+
+/// A page that is told apart by a policy and a nonce, with everything on that could keep it.
+#[test]
+fn a_nonce_is_sent_once_whatever_keeps_pages() {
+    use kirsch::tools::{CspNonce, SecureHeaders};
+    struct Scripted;
+    #[handlers]
+    impl Scripted {
+        #[expose]
+        fn index(&self, nonce: &CspNonce, response: &mut Response) -> String {
+            let (name, value) = (kirsch::header::CACHE_CONTROL, kirsch::HeaderValue::from_static("public, max-age=60"));
+            response.set_header(name, value);
+            response.set_header(kirsch::header::ETAG, kirsch::HeaderValue::from_static("\"v1\""));
+            format!("<script nonce=\"{nonce}\"></script>{}", "text ".repeat(400))
+        }
+    }
+    let secure = SecureHeaders::new().content_security_policy("script-src 'nonce-{nonce}'");
+    let alone = || App::new(Scripted).tool("/", secure.clone()).tool("/", Etags::new()).tool("/", Gzip::new());
+    for app in [alone(), alone().tool("/", Caching::new())] {
+        let client = Client::over_socket(app);
+        let policies = ["*", "\"v1\"", "\"v1-gzip\""].map(|tag| {
+            let page = client.get("/").header("accept-encoding", "gzip").header("if-none-match", tag).send();
+            page.assert_status(200).assert_no_header("etag").assert_no_header("age");
+            page.assert_header("cache-control", "private, no-cache");
+            field(&page, "content-security-policy")
+        });
+        assert!(policies[0] != policies[1] && policies[1] != policies[2] && policies[0] != policies[2]);
+    }
+}

@@ -14,6 +14,7 @@
 use crate::exchange::ResponseBody;
 use crate::http::{EntityTag, Precondition, ResponseDirectives, Validators};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::tools::CspNonce;
 use crate::{Caching, Exchange, HeaderValue, Method, Response, StatusCode, header};
 use twox_hash::XxHash3_128;
 
@@ -79,9 +80,13 @@ impl Etags {
     }
 
     fn tag(&self, exchange: &mut Exchange) {
-        let Exchange { request, response, .. } = exchange;
+        let Exchange { request, response, values, .. } = exchange;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         if !reads || response.status() != StatusCode::OK {
+            return;
+        }
+        // With 304 the old page would get the policy of the new one.
+        if values.get::<CspNonce>().is_some_and(CspNonce::is_used) {
             return;
         }
         if self.autotags && response.header(&header::ETAG).is_none() {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `before_finalize` | 97, always | adds the fields that the response does not have |
 //! | `on_start_resource` | 0 | only if the policy has a nonce: puts it where handlers find it |
-//! | `before_finalize` | 76 | only if the policy has a nonce: keeps pages that use it out of caches |
+//! | `before_finalize` | 74 | only if the policy has a nonce: keeps pages that use it out of caches; before conditions are looked at (75) |
 //!
 //! So late and always: whatever made the response (handler, static files, cache, error page) has spoken, and what it has said stays.
 //! What caches keep is without these fields; a hit gets them anew. The hook is on the path of every plain page: the fields are written
@@ -369,7 +369,7 @@ impl Tool for SecureHeaders {
         };
         if prepared.policy.is_some() {
             hooks.at(HookPoint::OnStartResource, CspNonce::offer).priority(0);
-            hooks.at(HookPoint::BeforeFinalize, CspNonce::keep_from_caches).priority(76);
+            hooks.at(HookPoint::BeforeFinalize, CspNonce::keep_from_caches).priority(74);
         }
         let ready = prepared.ready();
         hooks.at(HookPoint::BeforeFinalize, move |exchange| ready.add_to(exchange)).priority(97).always();

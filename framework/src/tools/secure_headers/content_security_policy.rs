@@ -34,6 +34,12 @@ impl CspNonce {
         })
     }
 
+    /// Whether anything has looked at it: then the page has it, and is good for this one answer.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     /// Puts one where handlers find it.
     pub(super) fn offer(exchange: &mut Exchange) {
         exchange.values.insert(Self::default());
@@ -41,7 +47,7 @@ impl CspNonce {
 
     /// Who has the page gets neither the page of another nor, with 304, the policy of another.
     pub(super) fn keep_from_caches(exchange: &mut Exchange) {
-        if Self::of(exchange).is_none_or(|nonce| nonce.0.get().is_none()) {
+        if !Self::of(exchange).is_some_and(Self::is_used) {
             return;
         }
         let response = &mut exchange.response;
