@@ -2,8 +2,11 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -124,6 +127,67 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// The way to an engine, on which an answer can be lost: the engine has done what it was asked, and nobody hears of it.
+#[derive(Debug)]
+pub struct Wire {
+    address: String,
+    loses: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// A way to `engine`, through a port of its own.
+    ///
+    /// # Panics
+    /// If there is no port.
+    #[must_use]
+    pub fn to(engine: &Engine) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let (loses, there) = (Arc::new(AtomicBool::new(false)), engine.address());
+        let flag = loses.clone();
+        std::thread::spawn(move || {
+            for here in listener.incoming().flatten() {
+                let (flag, there) = (flag.clone(), TcpStream::connect(&there));
+                std::thread::spawn(move || there.and_then(|there| carry(here, there, &flag)));
+            }
+        });
+        Self { address, loses }
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The next answer is lost, and its connection with it.
+    pub fn lose_an_answer(&self) {
+        self.loses.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether an answer is still to be lost.
+    #[must_use]
+    pub fn is_about_to_lose(&self) -> bool {
+        self.loses.load(Ordering::SeqCst)
+    }
+}
+
+fn carry(mut here: TcpStream, mut there: TcpStream, loses: &AtomicBool) -> io::Result<()> {
+    let (mut questions, mut engine) = (here.try_clone()?, there.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut questions, &mut engine);
+        let _ = engine.shutdown(std::net::Shutdown::Both);
+    });
+    let mut answer = [0; 65_536];
+    loop {
+        let length = there.read(&mut answer)?;
+        if length == 0 || loses.swap(false, Ordering::SeqCst) {
+            return here.shutdown(std::net::Shutdown::Both);
+        }
+        here.write_all(&answer[..length])?;
     }
 }
 

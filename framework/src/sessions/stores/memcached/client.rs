@@ -7,7 +7,7 @@
 //! writes are conditional, and what they write can be told from what others write.
 
 use crate::sessions::StoreError;
-use crate::sessions::stores::pool::{Full, Lease, Pool};
+use crate::sessions::stores::pool::{Doubt, Full, Lease, Pool, StillSilent};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -78,11 +78,16 @@ pub(super) struct Client {
 struct Server {
     name: String,
     pool: Pool<Connection>,
+    doubt: Doubt,
 }
 
 impl Client {
     pub(super) fn new(names: &[String], most: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
-        let server = |name: &String| Server { name: name.clone(), pool: Pool::new(most, connect_timeout) };
+        let server = |name: &String| Server {
+            name: name.clone(),
+            pool: Pool::new(most, connect_timeout),
+            doubt: Doubt::default(),
+        };
         Self { servers: names.iter().map(server).collect(), most, connect_timeout, operation_timeout }
     }
 
@@ -138,6 +143,10 @@ impl Client {
             let what = "no connection of the pool became free in time; raise `sessions.pool`";
             StoreError::new(what, format!("memcached {}, {} connections in use", server.name, self.most))
         };
+        let _turn = server.doubt.enter().map_err(|StillSilent| {
+            let what = "memcached did not answer in time; until it does, one request at a time asks it";
+            StoreError::new(what, format!("memcached {}", server.name))
+        })?;
         let mut lease = server.pool.lease().map_err(full)?;
         let was_idle = lease.link.is_some();
         let mut was_repeated = false;
@@ -150,6 +159,7 @@ impl Client {
             }
             result => result,
         };
+        server.doubt.learn(result.as_ref().is_err_and(is_silence));
         result.map(|answer| (answer, was_repeated)).map_err(|error| explain(server, error))
     }
 
@@ -176,9 +186,13 @@ fn is_of_old(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
 }
 
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
 fn explain(server: &Server, error: io::Error) -> StoreError {
     let what = match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "memcached did not answer in time",
+        _ if is_silence(&error) => "memcached did not answer in time",
         io::ErrorKind::ConnectionRefused => "memcached cannot be reached",
         io::ErrorKind::OutOfMemory => "the memory of memcached is full",
         _ => "memcached failed",

@@ -6,7 +6,7 @@
 
 use super::address::Address;
 use crate::sessions::StoreError;
-use crate::sessions::stores::pool::{Full, Lease, Pool};
+use crate::sessions::stores::pool::{Doubt, Full, Lease, Pool, StillSilent};
 use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 use std::time::Duration;
 
@@ -35,11 +35,13 @@ pub(super) struct Links {
     connect_timeout: Duration,
     operation_timeout: Duration,
     pool: Pool<Link>,
+    doubt: Doubt,
 }
 
 impl Links {
     pub(super) fn new(address: Address, most: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
-        Self { address, most, connect_timeout, operation_timeout, pool: Pool::new(most, connect_timeout) }
+        let pool = Pool::new(most, connect_timeout);
+        Self { address, most, connect_timeout, operation_timeout, pool, doubt: Doubt::default() }
     }
 
     /// The address without credentials.
@@ -49,17 +51,21 @@ impl Links {
 
     /// Asks something, twice if the kept connection was dead. Errors are those of a store.
     pub(super) fn call<T>(&self, mut ask: impl FnMut(&mut Link) -> RedisResult<T>) -> Result<T, StoreError> {
+        let _turn = self.doubt.enter().map_err(|StillSilent| {
+            StoreError::new("Redis did not answer in time; until it does, one request at a time asks it", self.place())
+        })?;
         let mut lease = self.pool.lease().map_err(|Full| self.full())?;
         let was_idle = lease.link.is_some();
-        match self.ask(&mut lease, &mut ask) {
+        let result = match self.ask(&mut lease, &mut ask) {
             Err(error) if was_idle && self.is_of_old(&error) => {
                 drop(lease);
                 self.pool.close_idle();
                 self.ask(&mut self.pool.place().map_err(|Full| self.full())?, &mut ask)
             }
             result => result,
-        }
-        .map_err(|error| self.explain(&error))
+        };
+        self.doubt.learn(result.as_ref().is_err_and(RedisError::is_timeout));
+        result.map_err(|error| self.explain(&error))
     }
 
     pub(super) fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
