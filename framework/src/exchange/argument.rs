@@ -33,8 +33,8 @@ use std::ops::Range;
     note = "by name, from the path, the query or a form: `i64`, `f64`, `bool`, `char`, `String`, `&str`, `Option<T>`, `Vec<T>`, \
             or your own enum or newtype with `#[derive(Parameter)]`",
     note = "by name, a file of a form: `Upload`, `Option<Upload>`, `Vec<Upload>`",
-    note = "by type: `&Session`, `SessionView`, `&Login`, `&Request`, `&mut Response`, `Json<T>`, `Form<T>`, `Query<T>`, `Params`, \
-            `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`"
+    note = "by type: `&Session`, `SessionView`, `&Login`, `&Accepted`, `&CspNonce`, `&Request`, `&mut Response`, `Json<T>`, \
+            `Form<T>`, `Query<T>`, `Params`, `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`"
 )]
 pub trait Argument<'a>: Sized {
     /// What is known about the argument before a request comes; `name` is filled in by the macro.
