@@ -2,27 +2,19 @@
 //!
 //! The script `cluster/run` starts three of them behind nginx, and kills and restarts what it can while browsers count.
 
+use crate::session_store;
 use kirsch::prelude::*;
 use serde_json::json;
 use std::{thread, time::Duration};
 
-/// The application, with its sessions in `store`: `redis://…`, `memcached://host,host` or `memory`. A lock outlives its killed holder by `lease`.
+/// The application, with its sessions in `store`, as [`session_store`](crate::session_store) names it. A lock outlives its killed holder by `lease`.
 ///
 /// # Errors
-/// When `store` is none of these.
+/// When `store` is none.
 pub fn app(store: &str, lease: Duration) -> Result<App, String> {
-    let sessions = sessions(store)?.lock_lease(lease).lock_timeout(Duration::from_secs(10));
+    let sessions = session_store::sessions(store)?.lock_lease(lease).lock_timeout(Duration::from_secs(10));
     let root = Cluster { sessions: sessions.clone(), count: Count };
     Ok(App::new(root).tool("/", sessions))
-}
-
-fn sessions(store: &str) -> Result<Sessions, String> {
-    match store.split_once("://") {
-        Some(("memcached", servers)) => Ok(Sessions::memcached(servers.split(','))),
-        Some((scheme, _)) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Ok(Sessions::redis(store)),
-        None if store == "memory" => Ok(Sessions::in_memory()),
-        _ => Err(format!("{store:?} is no store: write redis://…, memcached://host,host or memory")),
-    }
 }
 
 struct Cluster {
@@ -83,11 +75,5 @@ mod tests {
         client.post("/count?hold=1").send().assert_status(200);
         assert!(client.get("/count").send().text().contains(r#""count":2"#));
         assert_eq!(client.new_browser().get("/locks").send().text(), "0");
-    }
-
-    #[test]
-    fn what_is_no_store_is_named() {
-        let problem = app("mongo://x", Duration::from_secs(2)).expect_err("no store");
-        assert!(problem.contains("mongo://x") && problem.contains("redis://"), "{problem}");
     }
 }

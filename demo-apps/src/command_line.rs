@@ -1,4 +1,4 @@
-//! The command line of the demo programs: `--port` and `--threads`, and what a program adds: numbers, and a folder or another text.
+//! The command line of the demo programs: `--port` and `--threads`, and what a program adds: numbers and texts.
 
 /// What a program says about itself, and which options it takes.
 #[derive(Clone, Copy, Debug)]
@@ -9,8 +9,8 @@ pub struct CommandLine {
     pub about: &'static str,
     /// Options with a number that only this program has.
     pub numbers: &'static [NumberOption],
-    /// The option with a text, if the program has one.
-    pub text: Option<TextOption>,
+    /// Options with a text that only this program has.
+    pub texts: &'static [TextOption],
 }
 
 /// An option with a number behind it.
@@ -54,13 +54,13 @@ pub struct Options {
     pub threads: usize,
     /// The values of [`CommandLine::numbers`], in their order.
     pub numbers: Vec<u64>,
-    /// The value of [`CommandLine::text`], if it was given.
-    pub text: Option<String>,
+    /// The values of [`CommandLine::texts`], in their order, where they were given.
+    pub texts: Vec<Option<String>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, numbers: Vec::new(), text: None }
+        Self { port: 8080, threads: 10, numbers: Vec::new(), texts: Vec::new() }
     }
 }
 
@@ -80,7 +80,7 @@ impl CommandLine {
     /// Names the argument that is wrong and what would be right.
     pub fn parse(&self, arguments: impl IntoIterator<Item = String>) -> Result<Parsed, String> {
         let numbers = self.numbers.iter().map(|option| option.default).collect();
-        let mut options = Options { numbers, ..Options::default() };
+        let mut options = Options { numbers, texts: vec![None; self.texts.len()], ..Options::default() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, attached) = match argument.split_once('=') {
@@ -97,8 +97,8 @@ impl CommandLine {
                 options.threads = number(name, &value()?, 1, 10_000)?;
             } else if let Some(index) = self.numbers.iter().position(|option| option.name == name) {
                 options.numbers[index] = number(name, &value()?, 0, self.numbers[index].most)?;
-            } else if self.text.is_some_and(|option| option.name == name) {
-                options.text = Some(value()?);
+            } else if let Some(index) = self.texts.iter().position(|option| option.name == name) {
+                options.texts[index] = Some(value()?);
             } else {
                 return Err(format!("the argument {argument:?} is not known"));
             }
@@ -118,9 +118,10 @@ impl CommandLine {
         lines.extend(numbers.map(|NumberOption { name, meaning, default, .. }| {
             (format!("{name} N"), format!("{meaning} (default {default})"))
         }));
-        let text = self.text.iter();
-        lines
-            .extend(text.map(|TextOption { name, value, meaning }| (format!("{name} {value}"), (*meaning).to_owned())));
+        let texts = self.texts.iter();
+        lines.extend(
+            texts.map(|TextOption { name, value, meaning }| (format!("{name} {value}"), (*meaning).to_owned())),
+        );
         lines.push(("--help".to_owned(), "print this".to_owned()));
         let width = lines.iter().map(|(option, _)| option.len()).max().unwrap_or(0);
         let lines: String = lines.iter().map(|(option, meaning)| format!("  {option:width$}  {meaning}\n")).collect();
@@ -145,13 +146,13 @@ where
 mod tests {
     use super::*;
 
-    const PLAIN: CommandLine = CommandLine { program: "demo", about: "A demo.", numbers: &[], text: None };
+    const PLAIN: CommandLine = CommandLine { program: "demo", about: "A demo.", numbers: &[], texts: &[] };
     const RICH: CommandLine = CommandLine {
         numbers: &[
             NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 },
             NumberOption::seconds("how long", 3),
         ],
-        text: Some(TextOption { name: "--static", value: "DIR", meaning: "serve it" }),
+        texts: &[TextOption { name: "--static", value: "DIR", meaning: "serve it" }],
         ..PLAIN
     };
 
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn options_are_only_known_to_the_program_that_has_them() {
         assert_eq!(parse(PLAIN, "--seconds 1"), Err("the argument \"--seconds\" is not known".to_owned()));
-        let expected = Options { numbers: vec![5, 3], text: Some("a".into()), ..Options::default() };
+        let expected = Options { numbers: vec![5, 3], texts: vec![Some("a".to_owned())], ..Options::default() };
         assert_eq!(parse(RICH, "--cups 5 --static a"), Ok(Parsed::Run(expected)));
     }
 

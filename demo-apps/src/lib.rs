@@ -9,6 +9,7 @@ pub mod command_line;
 pub mod components;
 pub mod page1_page2;
 pub mod quadruple;
+pub mod session_store;
 pub mod shared_session;
 pub mod song_counter;
 pub mod static_site;

@@ -7,18 +7,18 @@ use std::{fmt::Write, path::Path, thread, time::Duration};
 /// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
 const LARGEST: usize = 1 << 30;
 
-/// The application. Its sessions are on for the pages that count; the two paths share them. One page is cached.
+/// The application, with its sessions in memory.
 pub fn app() -> App {
-    let sessions = Sessions::in_memory();
-    let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
-    counting.tool("/cached", Caching::new())
+    app_with(None, Sessions::in_memory())
 }
 
-/// The application with the files of a folder at `/static`.
-pub fn app_with(folder: Option<&Path>) -> App {
+/// The application with the files of a folder at `/static`. The sessions are on for the pages that count; the two paths share them. One page is cached.
+pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
+    let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
+    let app = counting.tool("/cached", Caching::new());
     match folder {
-        Some(folder) => app().tool("/static", StaticDir::new(folder).listing(true)),
-        None => app(),
+        Some(folder) => app.tool("/static", StaticDir::new(folder).listing(true)),
+        None => app,
     }
 }
 

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         program: "chunks",
         about: "Serves a response that is made while it is sent, chunk by chunk.",
         numbers: &[CHUNKS, PAUSE],
-        text: None,
+        texts: &[],
     };
     demo_apps::run(&command_line, |options| chunks::app(options.numbers[0], Duration::from_millis(options.numbers[1])))
 }

@@ -3,6 +3,7 @@
 use demo_apps::{
     cluster,
     command_line::{CommandLine, NumberOption, TextOption},
+    session_store,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -18,14 +19,10 @@ fn main() -> ExitCode {
         program: "cluster-counter",
         about: "Counts in the session, which several instances share.",
         numbers: &[LEASE],
-        text: Some(TextOption {
-            name: "--store",
-            value: "URL",
-            meaning: "where sessions are kept: redis://…, memcached://host,host or memory (default memory)",
-        }),
+        texts: &[TextOption { name: "--store", value: "PLACE", meaning: session_store::MEANING }],
     };
     demo_apps::try_run(&command_line, |options| {
-        let store = options.text.as_deref().unwrap_or("memory");
+        let store = options.texts[0].as_deref().unwrap_or("memory");
         cluster::app(store, Duration::from_millis(options.numbers[0]))
     })
 }

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         program: "components",
         about: "A page of eight parts that a browser loads at once, in five variants of using the session.",
         numbers: &[MILLISECONDS],
-        text: None,
+        texts: &[],
     };
     demo_apps::run(&command_line, |options| {
         components::app(Duration::from_millis(options.numbers[0]), MemoryStore::new())

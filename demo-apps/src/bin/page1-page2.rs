@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         program: "page1-page2",
         about: "Shows how one page of a session waits for another: page2 for the sleeping page1.",
         numbers: &[SECONDS],
-        text: None,
+        texts: &[],
     };
     demo_apps::run(&command_line, |options| page1_page2::app(Duration::from_secs(options.numbers[0])))
 }

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         program: "quadruple",
         about: "Asks a slow service once, however many want the answer, and keeps it.",
         numbers: &[SECONDS],
-        text: None,
+        texts: &[],
     };
     demo_apps::run(&command_line, |options| quadruple::app(Duration::from_secs(options.numbers[0])))
 }

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         program: "shared-session",
         about: "Shows that a handler and its template may both open the session, in any order.",
         numbers: &[],
-        text: None,
+        texts: &[],
     };
     demo_apps::run(&command_line, |_| shared_session::app())
 }

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         program: "song-counter",
         about: "Counts how often each song was played.",
         numbers: &[],
-        text: None,
+        texts: &[],
     };
     demo_apps::run(&command_line, |_| song_counter::app())
 }

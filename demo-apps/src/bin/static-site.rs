@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         program: "static-site",
         about: "A small site out of files, with a recording to seek in.",
         numbers: &[],
-        text: None,
+        texts: &[],
     };
     match static_site::app() {
         Ok(app) => demo_apps::run(&command_line, |_| app),

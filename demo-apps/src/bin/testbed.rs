@@ -2,7 +2,7 @@
 
 use demo_apps::{
     command_line::{CommandLine, TextOption},
-    testbed,
+    session_store, testbed,
 };
 use std::{path::Path, process::ExitCode};
 
@@ -11,7 +11,13 @@ fn main() -> ExitCode {
         program: "testbed",
         about: "One page for each thing that a prober of the server may want.",
         numbers: &[],
-        text: Some(TextOption { name: "--static", value: "DIR", meaning: "serve this folder at /static" }),
+        texts: &[
+            TextOption { name: "--static", value: "DIR", meaning: "serve this folder at /static" },
+            TextOption { name: "--sessions", value: "PLACE", meaning: session_store::MEANING },
+        ],
     };
-    demo_apps::run(&command_line, |options| testbed::app_with(options.text.as_deref().map(Path::new)))
+    demo_apps::try_run(&command_line, |options| {
+        let sessions = session_store::sessions(options.texts[1].as_deref().unwrap_or("memory"))?;
+        Ok(testbed::app_with(options.texts[0].as_deref().map(Path::new), sessions))
+    })
 }

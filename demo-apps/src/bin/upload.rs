@@ -12,11 +12,11 @@ fn main() -> ExitCode {
         program: "upload",
         about: "Receives files of any size and shows how far they have come.",
         numbers: &[],
-        text: Some(TextOption {
+        texts: &[TextOption {
             name: "--directory",
             value: "DIR",
             meaning: "keep the files there; without it they are only counted",
-        }),
+        }],
     };
-    demo_apps::run(&command_line, |options| upload::app(options.text.clone().map(Into::into)))
+    demo_apps::run(&command_line, |options| upload::app(options.texts[0].clone().map(Into::into)))
 }

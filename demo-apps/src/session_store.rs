@@ -1,0 +1,33 @@
+//! The option of programs whose sessions may be kept in one place or another.
+
+use kirsch::Sessions;
+
+/// What the option means, for the help.
+pub const MEANING: &str = "where sessions are kept: memory, redis://host, memcached://host,host (default memory)";
+
+/// Sessions that are kept in this place.
+///
+/// # Errors
+/// When it is none that this program knows.
+pub fn sessions(place: &str) -> Result<Sessions, String> {
+    match place.split_once("://") {
+        None if place == "memory" => Ok(Sessions::in_memory()),
+        Some(("memcached", servers)) => Ok(Sessions::memcached(servers.split(','))),
+        Some((scheme, _)) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Ok(Sessions::redis(place)),
+        _ => Err(format!("{place:?} is no place for sessions; write memory, redis://host or memcached://host,host")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_store_is_named() {
+        let problem = sessions("mongo://x").err().map(|problem| problem.contains("mongo://x"));
+        assert_eq!(problem, Some(true));
+        for place in ["memory", "redis://127.0.0.1", "redis+sentinel://one,two/name", "memcached://one,two:1"] {
+            assert!(sessions(place).is_ok(), "{place}");
+        }
+    }
+}
