@@ -131,6 +131,9 @@ impl Contender {
         let id = *self.guard.id();
         let Some(grant) = lock.try_lock(&id, self.length)? else { return Ok(Asked::Taken(self)) };
         let lapses = lock.lapses();
+        if self.watch.is_some() {
+            self.guard.is_elsewhere(false);
+        }
         // From here on the lock is given back whatever happens.
         let shared = Arc::clone(&self.shared);
         let mut lease = Box::new(Lease { shared, id, fence: grant.fence, kept: None, is_over: false });
@@ -144,6 +147,7 @@ impl Contender {
     /// From now on `waker` is woken when asking is worth it. What happened before that is unseen: ask once more.
     pub(super) fn watch(&mut self, waker: Waker) -> Result<(), StoreError> {
         self.watch = Some(shared_lock(&self.shared)?.watch(self.guard.id(), waker)?);
+        self.guard.is_elsewhere(true);
         Ok(())
     }
 

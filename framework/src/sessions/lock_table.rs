@@ -95,7 +95,7 @@ impl LockTable {
                 match record.offered.take() {
                     Some(offered) if !offered.is_blocked => {
                         record.queue.push_front(offered);
-                        record.holder = Holder { ticket, claim: claim.clone(), since: now };
+                        record.holder = Holder::new(ticket, claim.clone(), now);
                     }
                     offered => {
                         record.offered = offered;
@@ -142,7 +142,7 @@ impl LockTable {
         let declined = record.offered.take();
         let waker = match record.queue.pop_front() {
             Some(next) => {
-                record.holder = Holder { ticket: next.ticket, claim: next.claim.clone(), since: Instant::now() };
+                record.holder = Holder::new(next.ticket, next.claim.clone(), Instant::now());
                 let waker = next.waker.clone();
                 record.offered = Some(next);
                 Some(waker)
@@ -172,6 +172,14 @@ pub(super) struct LockGuard {
 impl LockGuard {
     pub(super) fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    /// Says whether the lock between processes is somebody else's, so that who looks for the holder looks there.
+    pub(super) fn is_elsewhere(&self, is_elsewhere: bool) {
+        let mut shard = self.table.shard(&self.id).lock();
+        if let Some(record) = shard.records.get_mut(&self.id) {
+            record.holder.is_elsewhere = is_elsewhere;
+        }
     }
 }
 
@@ -288,11 +296,19 @@ pub struct LockStatus {
     pub held_for: Duration,
     /// How many requests wait behind it.
     pub waiting: usize,
+    /// Whether a request of another process has the lock: this one is the next of its process, and has waited for it so long.
+    pub elsewhere: bool,
 }
 
 impl std::fmt::Display for LockStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { session, request, path, held_for, waiting } = self;
+        let Self { session, request, path, held_for, waiting, elsewhere } = self;
+        if *elsewhere {
+            return write!(
+                f,
+                "session {session} is locked in another process; {path} (request {request}) has waited for it for {held_for:.1?}, {waiting} more waiting"
+            );
+        }
         write!(f, "session {session} is locked by {path} (request {request}) for {held_for:.1?}, {waiting} waiting")
     }
 }
@@ -314,7 +330,7 @@ impl Locks {
         match self.records.entry(id) {
             std::collections::hash_map::Entry::Occupied(_) => None,
             std::collections::hash_map::Entry::Vacant(place) => {
-                let holder = Holder { ticket, claim: claim.clone(), since: now };
+                let holder = Holder::new(ticket, claim.clone(), now);
                 place.insert(LockRecord { holder, offered: None, queue: VecDeque::new() });
                 Some(ticket)
             }
@@ -343,6 +359,7 @@ impl LockRecord {
             path: self.holder.claim.path().to_owned(),
             held_for: self.holder.since.elapsed(),
             waiting: self.queue.len(),
+            elsewhere: self.holder.is_elsewhere,
         }
     }
 }
@@ -352,6 +369,14 @@ struct Holder {
     ticket: u64,
     claim: Claim,
     since: Instant,
+    /// He waits for the lock between processes.
+    is_elsewhere: bool,
+}
+
+impl Holder {
+    fn new(ticket: u64, claim: Claim, since: Instant) -> Self {
+        Self { ticket, claim, since, is_elsewhere: false }
+    }
 }
 
 #[derive(Debug)]

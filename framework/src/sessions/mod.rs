@@ -27,6 +27,8 @@ mod cookie_seal;
 mod data;
 mod health;
 mod hold;
+#[cfg(all(test, shuttle))]
+mod hold_model;
 mod id;
 mod keeper;
 mod lock_table;

@@ -124,6 +124,9 @@ fn a13_who_waits_for_another_process_holds_no_worker_and_is_woken() {
         let waiting = [0, 1].map(|_| scope.spawn(|| pair.here.get("/with/get").send().text().to_owned()));
         wait_until(|| pair.sessions.statistics().waits == 2);
         pair.here.new_browser().get("/plain").send().assert_text("plain");
+        let locks = pair.sessions.locks();
+        assert!(matches!(&*locks, [lock] if lock.elsewhere && lock.waiting == 1), "{locks:?}");
+        assert!(locks[0].to_string().contains("is locked in another process; /with/get (request"), "{}", locks[0]);
         pair.give_back(fence);
         for request in waiting {
             assert_eq!(request.join().expect("no failure"), "old");

@@ -73,6 +73,7 @@ pub(super) fn check<S: Store>(make_store: &impl Fn() -> S) {
         a_login_gives_another_id_and_a_logout_ends_the_session,
         no_client_chooses_its_id,
         parallel_requests_lose_nothing,
+        parallel_first_requests_get_a_session_each,
     ];
     for rule in rules {
         rule(&site(make_store(), |sessions| sessions));
@@ -128,6 +129,15 @@ fn parallel_requests_lose_nothing(visitor: &Client) {
     });
     let total = (THREADS * ROUNDS + 1).to_string();
     assert_eq!(visitor.get("/counted").send().text(), total, "parallel requests lose nothing (A13, A15, A39)");
+}
+
+fn parallel_first_requests_get_a_session_each(visitor: &Client) {
+    let first = |number: usize| {
+        let browser = visitor.new_browser();
+        browser.get(&format!("/set?value={number}")).send().assert_status(200);
+        assert_eq!(browser.get("/get").send().text(), number.to_string(), "each first request has a session (A41)");
+    };
+    std::thread::scope(|scope| (0..8).for_each(|number| drop(scope.spawn(move || first(number)))));
 }
 
 pub(super) fn check_shared<S: Store>(make_store: &impl Fn() -> S) {

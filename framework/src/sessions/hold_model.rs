@@ -1,0 +1,274 @@
+//! The way to a lock that processes share, under shuttle: the local lock, then the shared one, and both given back, at every moment. `bash
+//! check models` runs it.
+//!
+//! Two tools on one engine stand for two processes. The lock tables, the contenders and the holds are the real ones; the engine is as
+//! small as one can be. Checked are: never two holders in all, nobody lost (a lost wake-up is a deadlock, which shuttle reports), and nothing
+//! left in the end: no local lock, no shared one, no watch.
+
+use super::hold::{Asked, Contender, Hold};
+use super::lock_table::{Claim, LockGuard, Unpark};
+use super::tool::{Sessions, Shared};
+use super::*;
+use crate::exchange::RequestId;
+use crate::primitive::{self, Mutex};
+use shuttle::rand::Rng;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::sync::Condvar;
+use shuttle::sync::atomic::{AtomicUsize, Ordering};
+use shuttle::{Runner, thread};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// A mistake of those who use the lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// After the watch nobody asks again.
+    WatchesAndWaits,
+    /// A hold is not given back.
+    ForgottenHold,
+    /// Somebody goes in with the local lock alone.
+    LocalAlone,
+}
+
+/// The lock of one session, between two processes.
+#[derive(Default)]
+struct Engine {
+    holder: Mutex<Option<Fence>>,
+    last: AtomicUsize,
+    watchers: Watchers,
+}
+
+struct Process(Arc<Engine>);
+
+impl SharedLock for Process {
+    fn try_lock(&self, _: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
+        let mut holder = self.0.holder.lock();
+        if holder.is_some() {
+            return Ok(None);
+        }
+        let fence = Fence(self.0.last.fetch_add(1, Ordering::SeqCst) as u64);
+        *holder = Some(fence);
+        Ok(Some(Grant { fence, record: None }))
+    }
+
+    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
+        // The engine is far: others come in between.
+        thread::yield_now();
+        let watch = self.0.watchers.add(id, waker);
+        thread::yield_now();
+        Ok(watch)
+    }
+
+    fn renew(&self, _: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
+        Ok(*self.0.holder.lock() == Some(fence))
+    }
+
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+        let mut holder = self.0.holder.lock();
+        assert_eq!(*holder, Some(fence), "who gives back has it");
+        *holder = None;
+        drop(holder);
+        thread::yield_now();
+        self.0.watchers.wake(id);
+        Ok(())
+    }
+
+    fn lapses(&self) -> bool {
+        false
+    }
+}
+
+/// No records: only the lock matters here.
+impl Store for Process {
+    fn load(&self, _: &SessionId, _: Moment) -> Result<Option<Record>, StoreError> {
+        Ok(None)
+    }
+
+    fn commit(&self, _: &SessionId, _: Option<Version>, _: &Data, _: &Terms) -> Result<Commit, StoreError> {
+        Ok(Commit::Conflict)
+    }
+
+    fn touch(&self, _: &SessionId, _: &Terms) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn delete(&self, _: &SessionId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn sweep(&self, _: Moment) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    fn count(&self) -> Result<Option<usize>, StoreError> {
+        Ok(None)
+    }
+
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        Some(self)
+    }
+}
+
+/// Where a parked request of the model waits: it is run again after each wake-up.
+#[derive(Default)]
+struct Parking {
+    woken: shuttle::sync::Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Wake for Parking {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock().expect("no panic in the model") = true;
+        self.bell.notify_one();
+    }
+}
+
+impl Parking {
+    fn wait(&self) {
+        let mut woken = self.woken.lock().expect("no panic in the model");
+        while !*woken {
+            woken = self.bell.wait(woken).expect("no panic in the model");
+        }
+        *woken = false;
+    }
+}
+
+struct Stage {
+    engine: Arc<Engine>,
+    processes: [Arc<Shared>; 2],
+    id: SessionId,
+    inside: AtomicUsize,
+    fault: Fault,
+}
+
+impl Stage {
+    fn new(fault: Fault) -> Arc<Self> {
+        let engine = Arc::new(Engine::default());
+        let processes = [0, 1].map(|_| Arc::clone(Sessions::new(Process(engine.clone())).shared()));
+        Arc::new(Self { engine, processes, id: SessionId::random(), inside: AtomicUsize::new(0), fault })
+    }
+
+    fn enter(&self, hold: Hold) {
+        assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two holders");
+        thread::yield_now();
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        if self.fault == Fault::ForgottenHold {
+            std::mem::forget(hold);
+        }
+    }
+
+    fn contend(&self, process: usize, guard: LockGuard) -> Box<Contender> {
+        Contender::new(&self.processes[process], &claim(), Duration::from_secs(1), guard)
+    }
+
+    /// What the admission does: one look for each wake-up, in whichever phase. Gives up after so many looks.
+    fn park(&self, process: usize, patience: Option<usize>) {
+        let parking = Arc::new(Parking::default());
+        let waker = || Waker::from(parking.clone());
+        let mut waiter = Some(self.processes[process].locks.enqueue(self.id, &claim(), waker()));
+        let mut contender = None;
+        for looks in 0.. {
+            if let Some(guard) = waiter.as_mut().and_then(|waiter| waiter.poll()) {
+                waiter = None;
+                if self.fault == Fault::LocalAlone {
+                    return self.enter(Hold::local(guard));
+                }
+                contender = Some(self.contend(process, guard));
+            }
+            if let Some(asking) = contender.take() {
+                match self.ask(asking, waker) {
+                    Asked::Won(hold, _) => return self.enter(hold),
+                    Asked::Taken(again) => contender = Some(again),
+                }
+            }
+            match patience {
+                Some(most) if looks == most => return,
+                // It may give up at any moment, woken or not.
+                Some(_) => thread::yield_now(),
+                None => parking.wait(),
+            }
+        }
+    }
+
+    fn ask(&self, contender: Box<Contender>, waker: impl Fn() -> Waker) -> Asked {
+        if self.fault == Fault::WatchesAndWaits {
+            return match contender.ask().expect("alive") {
+                Asked::Taken(mut contender) => {
+                    contender.watch(waker()).expect("alive");
+                    Asked::Taken(contender)
+                }
+                won => won,
+            };
+        }
+        contender.ask_or_watch(waker).expect("alive")
+    }
+
+    /// What `acquire_lock` within a handler does.
+    fn block(&self, process: usize) {
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let guard = self.processes[process].locks.acquire_blocking(self.id, &claim(), deadline).expect("no deadline");
+        let mut contender = self.contend(process, guard);
+        loop {
+            match contender.ask_or_watch(Unpark::waker).expect("alive") {
+                Asked::Won(hold, _) => return self.enter(hold),
+                Asked::Taken(again) => contender = again,
+            }
+            primitive::park_timeout(Duration::from_secs(3600));
+        }
+    }
+}
+
+fn claim() -> Claim {
+    Claim::new(RequestId::next(), "/")
+}
+
+/// In each process one parks; in one of them one blocks, in the other one gives up at a random moment.
+fn everybody(fault: Fault) {
+    const THREADS: usize = 4;
+    let schedules = 5_000 * primitive::effort();
+    let model = move || {
+        let stage = Stage::new(fault);
+        let threads = (0..THREADS).map(|number| {
+            let stage = stage.clone();
+            thread::spawn(move || match number {
+                0 | 1 => stage.park(number, None),
+                2 => stage.block(0),
+                _ => stage.park(1, Some(shuttle::rand::thread_rng().gen_range(0..4))),
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        for thread in threads {
+            thread.join().expect("no panic in the model");
+        }
+        assert!(stage.processes.iter().all(|process| process.locks.len() == 0), "a local lock is left");
+        assert_eq!(*stage.engine.holder.lock(), None, "a shared lock is left");
+        assert!(stage.engine.watchers.watched().is_empty(), "a watch is left");
+    };
+    Runner::new(RandomScheduler::new_from_seed(7, schedules), shuttle::Config::new()).run(model);
+    Runner::new(PctScheduler::new_from_seed(7, 3, schedules), shuttle::Config::new()).run(model);
+}
+
+#[test]
+fn there_is_one_holder_in_all_processes_and_nobody_is_lost() {
+    everybody(Fault::None);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn found_a_watch_after_which_nobody_asks() {
+    everybody(Fault::WatchesAndWaits);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn found_a_hold_that_is_not_given_back() {
+    everybody(Fault::ForgottenHold);
+}
+
+#[test]
+#[should_panic(expected = "two holders")]
+fn found_one_who_goes_in_with_the_local_lock_alone() {
+    everybody(Fault::LocalAlone);
+}
