@@ -138,6 +138,37 @@ fn a_user_with_the_permissions_named_is_enough_and_a_wrong_password_is_not_shown
     assert!(stranger.contains("permissions") && !stranger.contains("cret"), "{stranger}");
 }
 
+/// Who trusts the server's certificate is a process of its own, since that is said in the environment.
+#[test]
+fn through_tls_only_a_trusted_server_is_spoken_to() {
+    const TRUSTING: &str = "TESTED_REDIS_THROUGH_TLS";
+    if let Ok(url) = std::env::var(TRUSTING) {
+        RedisStore::new(&url).probe().expect("its certificate is trusted");
+        return conformance::check_shared(|| RedisStore::new(&url));
+    }
+    let certificate = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| certificate.path().join(name).display().to_string();
+    let (key, cert) = (place("key.pem"), place("cert.pem"));
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
+    openssl.args(["-keyout", &key, "-out", &cert, "-subj", "/CN=localhost"]);
+    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    assert!(openssl.output().expect("openssl").status.success(), "a certificate");
+    let port = free_port();
+    let start = format!(
+        "redis-server --port 0 --tls-port {port} --bind 127.0.0.1 --save {{}} --tls-auth-clients no \
+         --tls-cert-file {cert} --tls-key-file {key} --tls-ca-cert-file {cert}"
+    );
+    let engine = Engine::start(port, &start, &[]);
+    let url = format!("rediss://{}", engine.address());
+    let problem = RedisStore::new(&url).probe().expect_err("nobody knows its certificate").to_string();
+    assert!(problem.contains("certificate"), "{problem}");
+    let mut trusting = std::process::Command::new(std::env::current_exe().expect("this test"));
+    trusting.args(["--exact", "through_tls_only_a_trusted_server_is_spoken_to"]);
+    let output = trusting.env("SSL_CERT_FILE", &cert).env(TRUSTING, &url).output().expect("this test");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn a_replica_is_refused_with_what_to_do() {
     let engine = Engine::redis(&[]);

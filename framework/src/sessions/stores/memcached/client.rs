@@ -1,7 +1,8 @@
 //! The servers, which one has which session, their connections, and what of memcached's protocol (its meta commands) stores need.
 //!
-//! A client of our own: the crates that exist spread keys by the remainder of a division, so that the loss of one server moves nearly all sessions,
-//! and have no deadline for an answer. What is needed here is three commands.
+//! A client of our own: the synchronous crate that exists (memcache 0.21) spreads keys by the remainder of a division, so that the loss of one server moves
+//! nearly all sessions; it cannot delete on condition, so that giving a lock back would be a race; and it sends one request at a time. What is
+//! needed here is three commands.
 //!
 //! As with all stores, a kept connection may have died since its last use, and then what was asked is asked once more on a new one. Callers bear that:
 //! writes are conditional, and what they write can be told from what others write.

@@ -18,14 +18,18 @@ enum Servers {
     Cluster(Vec<ConnectionInfo>),
 }
 
-const FORMS: &str = "redis://host:6379/0, redis+unix:///path, redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379";
+const FORMS: &str = "redis://host:6379/0, rediss://host:6380/0, redis+unix:///path, redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379";
 
 impl Address {
     /// Reads an address. Problems never show it, since there may be a password in it.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("must be an address as {FORMS}"))?;
         match scheme {
+            #[cfg(not(feature = "redis-tls"))]
+            "rediss" | "valkeys" => Err("TLS needs kirsch's cargo feature `redis-tls`".to_owned()),
             "redis" | "valkey" | "rediss" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
+                #[cfg(feature = "redis-tls")]
+                choose_cryptography();
                 let info = info(url, "")?;
                 let database = info.redis_settings().db();
                 let shown = format!("redis {}, database {database}", info.addr());
@@ -92,6 +96,15 @@ impl Address {
     /// Whether another server may answer at this address from one moment to the next.
     pub(super) fn fails_over(&self) -> bool {
         !matches!(self.servers, Servers::One(_))
+    }
+}
+
+/// Unless the program has chosen already: with two in it, none would be chosen by itself, and connecting would panic.
+#[cfg(feature = "redis-tls")]
+fn choose_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Fails if somebody else was quicker, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 

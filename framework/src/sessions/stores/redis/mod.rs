@@ -72,7 +72,7 @@ impl Sessions {
 ///
 /// | setting | in the file | default | what |
 /// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.url` | | `redis://[user:password@]host[:6379][/database]`; `redis+unix:///path`; `redis+sentinel://[user:password@]host[:26379],host/name[/database]`; with feature `redis-cluster` `redis+cluster://[user:password@]host,host`. `valkey` does for `redis` in each |
+/// | [`new`](Self::new) | `sessions.url` | | `redis://[user:password@]host[:6379][/database]`; with feature `redis-tls` `rediss://…`; `redis+unix:///path`; `redis+sentinel://[user:password@]host[:26379],host/name[/database]`; with feature `redis-cluster` `redis+cluster://[user:password@]host,host`. `valkey` does for `redis` in each |
 /// | [`pool`](Self::pool) | `sessions.pool` | 16 | the most connections of this process, beside one that listens while requests wait |
 /// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection, and for a free place in the pool |
 /// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
