@@ -25,8 +25,9 @@ impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("must be an address as {FORMS}"))?;
         match scheme {
-            #[cfg(not(feature = "redis-tls"))]
-            "rediss" | "valkeys" => Err("TLS needs kirsch's cargo feature `redis-tls`".to_owned()),
+            "rediss" | "valkeys" if !cfg!(feature = "redis-tls") => {
+                Err("TLS needs kirsch's cargo feature `redis-tls`".to_owned())
+            }
             "redis" | "valkey" | "rediss" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
                 #[cfg(feature = "redis-tls")]
                 choose_cryptography();
