@@ -16,8 +16,14 @@ pub struct Data(Option<Arc<Vec<Entry>>>);
 struct Entry {
     key: Arc<str>,
     value: Arc<Value>,
-    /// Bytes of both as JSON.
-    size: usize,
+    /// Bytes as JSON: of the name, and of the value.
+    sizes: [usize; 2],
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        self.sizes[0] + self.sizes[1]
+    }
 }
 
 impl Data {
@@ -39,12 +45,12 @@ impl Data {
             Some(index) if *self.entries()[index].value == value => {}
             Some(index) => {
                 let entry = &mut self.entries_mut()[index];
-                entry.size = text_len(key) + value_len(&value);
+                entry.sizes[1] = value_len(&value);
                 entry.value = Arc::new(value);
             }
             None => {
-                let size = text_len(key) + value_len(&value);
-                self.entries_mut().push(Entry { key: Arc::from(key), value: Arc::new(value), size });
+                let sizes = [text_len(key), value_len(&value)];
+                self.entries_mut().push(Entry { key: Arc::from(key), value: Arc::new(value), sizes });
             }
         }
     }
@@ -75,14 +81,14 @@ impl Data {
     /// How many bytes the content has, written as JSON in the [form](super::wire) of stores. Counted when values were set, not now.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let entries: usize = self.entries().iter().map(|entry| entry.size).sum();
+        let entries: usize = self.entries().iter().map(Entry::size).sum();
         // The byte of the form, the braces, a colon for each name, a comma between them.
         entries + 3 + (2 * self.len()).saturating_sub(1)
     }
 
     /// The names whose values have the most bytes, largest first.
     pub(super) fn largest(&self, count: usize) -> Vec<(&str, usize)> {
-        let mut all: Vec<_> = self.entries().iter().map(|entry| (&*entry.key, entry.size)).collect();
+        let mut all: Vec<_> = self.entries().iter().map(|entry| (&*entry.key, entry.size())).collect();
         all.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         all.truncate(count);
         all
@@ -111,10 +117,11 @@ fn value_len(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(true) => 4,
         Value::Bool(false) => 5,
-        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => digits(number),
-            (None, Some(number)) => 1 + digits(number.unsigned_abs()),
-            _ => number.to_string().len(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => digits(number),
+            None => {
+                number.as_i64().map_or_else(|| number.to_string().len(), |number| 1 + digits(number.unsigned_abs()))
+            }
         },
         Value::String(text) => text_len(text),
         Value::Array(values) => values.iter().map(|value| value_len(value) + 1).sum::<usize>().max(1) + 1,

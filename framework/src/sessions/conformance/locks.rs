@@ -236,16 +236,28 @@ fn a_renewal_keeps_the_lock<S: Store>(here: &S, there: &S) {
     if !shared(here).lapses() {
         return;
     }
-    let (id, version) = record(here, 1);
-    let fence = lock(here, &id, SHORT).fence;
-    let end = Instant::now() + 3 * SHORT;
-    while Instant::now() < end {
-        std::thread::sleep(SHORT / 4);
-        assert!(shared(here).renew(&id, fence, SHORT).expect("renew"), "a lease that is renewed in time lasts");
-        assert!(try_lock(there, &id, SHORT).is_none(), "a lease that is renewed in time keeps others out");
-    }
-    let _ = committed(here.commit(&id, Some(version), &data(2), &fenced(fence, true)));
-    assert!(is_free(there, &id), "a commit gives a renewed lock back");
+    // A machine that stands still for most of a lease proves nothing: then once more.
+    let is_proven = (0..10).any(|_| {
+        let (id, version) = record(here, 1);
+        let fence = lock(here, &id, SHORT).fence;
+        let end = Instant::now() + 3 * SHORT;
+        let mut renewed = Instant::now();
+        while renewed < end {
+            std::thread::sleep(SHORT / 4);
+            let is_renewed = shared(here).renew(&id, fence, SHORT).expect("renew");
+            let is_kept = try_lock(there, &id, SHORT).is_none();
+            if renewed.elapsed() > SHORT * 3 / 4 {
+                return false;
+            }
+            assert!(is_renewed, "a lease that is renewed in time lasts");
+            assert!(is_kept, "a lease that is renewed in time keeps others out");
+            renewed = Instant::now();
+        }
+        let _ = committed(here.commit(&id, Some(version), &data(2), &fenced(fence, true)));
+        assert!(is_free(there, &id), "a commit gives a renewed lock back");
+        true
+    });
+    assert!(is_proven, "the machine stood still each time, or the engine needs most of {SHORT:?} for an answer");
 }
 
 fn a_lease_that_lapses_ends_the_hold<S: Store>(here: &S, there: &S) {

@@ -12,12 +12,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const ROLE: &str = "KIRSCH_CONFORMANCE_ROLE";
 const MARK: &str = "kirsch conformance: ";
 const THREADS: usize = 4;
 const ROUNDS: u64 = 25;
+/// A lease that is renewed, on a machine that may be busy.
+const KEPT: Duration = Duration::from_secs(3);
 
 /// Checks what two processes do with one session, from a plain `#[test]` whose full name is `test`, as `cargo test -- --list` shows it. `open`
 /// opens the engine at `place`, here and in the processes that the check starts.
@@ -70,7 +72,7 @@ fn the_lock_of_a_killed_process_comes_free<S: Store>(test: &str, place: &str, st
     let mut other = Other::start(test, place, "hold", &id);
     other.expect("held");
     if shared(store).lapses() {
-        std::thread::sleep(SHORT * 2);
+        std::thread::sleep(KEPT + SHORT);
     }
     assert!(try_lock(store, &id, LONG).is_none(), "a process that renews its lock holds it");
     std::thread::scope(|scope| {
@@ -146,13 +148,13 @@ fn play<S: Store>(role: &str, store: S, id: &SessionId) {
             say("done");
         }
         "hold" => {
-            let grant = lock(&store, id, SHORT);
+            let grant = lock(&store, id, KEPT);
             say("held");
             // Until it is killed.
             let end = Instant::now() + PATIENCE;
             while Instant::now() < end {
                 std::thread::sleep(SHORT / 4);
-                assert!(shared(&store).renew(id, grant.fence, SHORT).expect("renew"), "a renewed lease lasts");
+                assert!(shared(&store).renew(id, grant.fence, KEPT).expect("renew"), "a renewed lease lasts");
             }
             unlock(&store, id, grant.fence);
         }

@@ -50,6 +50,7 @@ impl Session {
     }
 
     /// This is what the store has.
+    #[inline]
     pub(super) fn take(
         &self,
         state: &mut State,
@@ -102,15 +103,14 @@ impl Session {
             Lock::Held(hold) => hold.as_mut(),
             _ => None,
         };
-        if hold.as_ref().is_some_and(|hold| hold.is_lost()) {
-            return Err(self.not_kept(NotKept::LockLost));
-        }
-        // What goes under another id, or goes away, carries no fence: the lock is asked for first.
-        if state.fate != Fate::Keep
-            && let Some(hold) = &hold
-            && !self.answered(hold.is_still_held(self.settings.lock_lease))?
+        if let Some(hold) = &hold
+            && hold.fence().is_some()
         {
-            return Err(self.not_kept(NotKept::LockLost));
+            // What goes under another id, or goes away, carries no fence: the lock is asked for first.
+            let must_ask = state.fate != Fate::Keep;
+            if hold.is_lost() || (must_ask && !self.answered(hold.is_still_held(self.settings.lock_lease))?) {
+                return Err(self.not_kept(NotKept::LockLost));
+            }
         }
         let old = if is_other {
             let committed = match &state.stored {
