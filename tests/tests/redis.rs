@@ -127,11 +127,15 @@ fn a_full_pool_is_waited_for_and_named() {
 #[test]
 fn a_user_with_the_permissions_named_is_enough_and_a_wrong_password_is_not_shown() {
     let engine = Engine::redis(&[]);
-    let permissions = ["~s:*", "&s:*", "+@hash", "+@string", "+@set", "+@keyspace", "+@scripting", "+@pubsub"];
-    let words = [&["acl", "setuser", "ann", "on", ">s%cret"][..], &permissions].concat();
+    // As the reference says.
+    let page = include_str!("../../docs/reference/session-stores.md").split("ACL user: `").nth(1).expect("a list");
+    let list = page.split('`').next().expect("a list").replace("kirsch:session:", "s:");
+    let permissions: Vec<&str> = list.split_whitespace().collect();
+    let words = [&["acl", "setuser", "ann", "on", ">s%cret"][..], &permissions[..]].concat();
     assert_eq!(cli(engine.port(), &words), "OK");
     let open = |password: &str| RedisStore::new(format!("redis://ann:{password}@{}", engine.address())).prefix("s:");
     open("s%25cret").probe().expect("enough");
+    conformance::check_shared(|| open("s%25cret"));
     let problem = open("wr0ng").probe().expect_err("wrong").to_string();
     assert!(problem.contains("password in `sessions.url`") && !problem.contains("wr0ng"), "{problem}");
     let stranger = open("s%25cret").prefix("other:").probe().expect_err("other keys").to_string();

@@ -94,6 +94,10 @@ impl Address {
         }
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        !matches!(self.servers, Servers::One(_) | Servers::Sentinels(..))
+    }
+
     /// Whether another server may answer at this address from one moment to the next.
     pub(super) fn fails_over(&self) -> bool {
         !matches!(self.servers, Servers::One(_))

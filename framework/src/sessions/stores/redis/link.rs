@@ -51,7 +51,9 @@ impl Links {
 
     /// Asks something, twice if the kept connection was dead. Errors are those of a store.
     pub(super) fn call<T>(&self, mut ask: impl FnMut(&mut Link) -> RedisResult<T>) -> Result<T, StoreError> {
-        let _turn = self.doubt.enter().map_err(|StillSilent| {
+        // Among the servers of a Cluster one may be silent and the others not.
+        let turn = if self.address.is_cluster() { Ok(None) } else { self.doubt.enter() };
+        let _turn = turn.map_err(|StillSilent| {
             StoreError::new("Redis did not answer in time; until it does, one request at a time asks it", self.place())
         })?;
         let mut lease = self.pool.lease().map_err(|Full| self.full())?;
@@ -115,7 +117,7 @@ impl Links {
                 "the Redis Cluster is down"
             }
             ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                "the Redis user lacks permissions; it needs +@hash +@string +@set +@keyspace +@scripting +@pubsub on the keys and channels of `sessions.prefix`"
+                "the Redis user lacks permissions; docs/reference/session-stores.md lists those that sessions need"
             }
             _ => match error.code() {
                 Some("NOAUTH" | "WRONGPASS") => "Redis refuses the user or the password in `sessions.url`",

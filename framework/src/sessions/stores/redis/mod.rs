@@ -57,7 +57,7 @@ impl Sessions {
     }
 }
 
-/// Keeps sessions in Redis or Valkey (4.0 and above; 7.0 is tested).
+/// Keeps sessions in Redis or Valkey (Redis 5 and above; 7.0 is tested).
 ///
 /// ```
 /// use kirsch::{Sessions, sessions::RedisStore};
