@@ -1,0 +1,284 @@
+//! What trusted proxies say about a request: `Proxy`, named after CherryPy's tool.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | this one | [`Proxy`], the tool: whom to trust, which fields to believe |
+//! | `networks` | networks of addresses, as `10.0.0.0/8` |
+//! | `chain` | the two ways of saying it, `X-Forwarded-*` and `Forwarded`, read from the right |
+//!
+//! | hook point | priority | what |
+//! |---|---|---|
+//! | `before_routing` | 0 | notes what a trusted peer says, takes out what another one says |
+//!
+//! Anybody can send these fields. Each proxy adds what it knows *behind* what has come, so the last entry is by the peer itself, the one before
+//! it by whom the last entry names, and so on: what is read goes from the right, and only as far as trusted proxies have written it.
+
+mod chain;
+mod networks;
+
+use self::chain::{Said, forwarded_fields, x_forwarded_fields};
+use self::networks::Networks;
+use super::fields;
+use crate::exchange::Forwarded;
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::{Exchange, HeaderName, Request};
+
+/// Believes what the proxies in front of the server say: the client's address, scheme and host. Only at `/`.
+///
+/// Without it a program behind a proxy sees the proxy: its address in the access log and in rate limits, `http://` in links although the
+/// client came by `https://`. With it [`Request::remote`], [`Request::origin`], redirects, cookies' `Secure` and the log are the client's.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::Proxy};
+///
+/// struct Pages;
+///
+/// #[handlers]
+/// impl Pages {
+///     #[expose]
+///     fn index(&self, request: &Request) -> String {
+///         format!("{} at {}", request.remote(), request.origin())
+///     }
+/// }
+///
+/// let client = Client::over_socket(App::new(Pages).tool("/", Proxy::trusting(["loopback"])));
+/// let asked = client.get("/").header("host", "shop.example");
+/// let asked = asked.header("x-forwarded-for", "203.0.113.7").header("x-forwarded-proto", "https");
+/// asked.send().assert_text("203.0.113.7 at https://shop.example");
+/// ```
+///
+/// # Whom to trust
+///
+/// Nobody but who is named (`trusted`): networks as `10.0.0.0/8` or `2001:db8::/32`, single addresses, and the words `loopback` (this machine) and
+/// `private` (the networks that are not on the internet). Of a peer that is not among them, every one of these fields is taken out of the
+/// request before anything else sees it.
+///
+/// # What to believe
+///
+/// A proxy passes on what it does not know, so a field that *your* proxy does not set is the client's. Believed are `X-Forwarded-For` and
+/// `X-Forwarded-Proto`, unless said otherwise; make sure that your proxy sets both, and name others only if it sets them too:
+///
+/// | setting | field unless set | what |
+/// |---|---|---|
+/// | `remote` | `X-Forwarded-For` | the client's address |
+/// | `scheme` | `X-Forwarded-Proto` | `https`, `on`, `1` or `true` say TLS (`Front-End-Https: on`, `X-Forwarded-Ssl: on`) |
+/// | `host` | none | `X-Forwarded-Host`: the host, where the proxy does not pass `Host` on |
+/// | `port` | none | `X-Forwarded-Port`: the port of that host |
+/// | `prefix` | none | `X-Forwarded-Prefix`: the path below which the proxy has put this server |
+/// | `forwarded` | `false` | believe `Forwarded` (RFC 7239) and none of the above |
+///
+/// What is malformed is as if it were not said; in the chain of addresses it ends the walk, so that it never becomes an address. CherryPy's
+/// `proxy` believes everybody, and the leftmost entry.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    trusted: Vec<String>,
+    remote: String,
+    scheme: String,
+    host: String,
+    port: String,
+    prefix: String,
+    forwarded: bool,
+}
+
+impl Proxy {
+    /// Trusts the proxies in these networks (`trusted`).
+    #[must_use]
+    pub fn trusting<T: Into<String>>(networks: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            trusted: networks.into_iter().map(Into::into).collect(),
+            remote: "X-Forwarded-For".to_owned(),
+            scheme: "X-Forwarded-Proto".to_owned(),
+            host: String::new(),
+            port: String::new(),
+            prefix: String::new(),
+            forwarded: false,
+        }
+    }
+
+    /// The field with the addresses (`remote`); empty for none.
+    #[must_use]
+    pub fn remote(mut self, field: impl Into<String>) -> Self {
+        self.remote = field.into();
+        self
+    }
+
+    /// The field with the scheme (`scheme`); empty for none.
+    #[must_use]
+    pub fn scheme(mut self, field: impl Into<String>) -> Self {
+        self.scheme = field.into();
+        self
+    }
+
+    /// The field with the host (`host`); empty for none.
+    #[must_use]
+    pub fn host(mut self, field: impl Into<String>) -> Self {
+        self.host = field.into();
+        self
+    }
+
+    /// The field with the port (`port`); empty for none.
+    #[must_use]
+    pub fn port(mut self, field: impl Into<String>) -> Self {
+        self.port = field.into();
+        self
+    }
+
+    /// The field with the path in front of this server's (`prefix`); empty for none.
+    #[must_use]
+    pub fn prefix(mut self, field: impl Into<String>) -> Self {
+        self.prefix = field.into();
+        self
+    }
+
+    /// Whether to believe `Forwarded` (RFC 7239), and then nothing else (`forwarded`).
+    #[must_use]
+    pub fn forwarded(mut self, is_believed: bool) -> Self {
+        self.forwarded = is_believed;
+        self
+    }
+
+    fn prepare(&self) -> Result<Prepared, SettingError> {
+        let trusted = Networks::parse(&self.trusted).map_err(|problem| SettingError::new("trusted", problem))?;
+        let field = |key: &str, text: &str| match text {
+            "" => Ok(None),
+            text => fields::name(text).map(Some).map_err(|problem| SettingError::new(key, problem)),
+        };
+        let believed = Fields {
+            remote: field("remote", &self.remote)?,
+            scheme: field("scheme", &self.scheme)?,
+            host: field("host", &self.host)?,
+            port: field("port", &self.port)?,
+            prefix: field("prefix", &self.prefix)?,
+        };
+        let own = [&believed.remote, &believed.scheme, &believed.host, &believed.port, &believed.prefix];
+        let removed = own.into_iter().flatten().cloned().chain(USUAL.map(HeaderName::from_static)).collect();
+        Ok(Prepared { trusted, believed, is_rfc_7239: self.forwarded, removed })
+    }
+}
+
+/// What nobody may say who is not trusted, whatever is believed of those who are.
+const USUAL: [&str; 8] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-ssl",
+    "x-real-ip",
+];
+
+/// The names of the fields that are believed.
+struct Fields {
+    remote: Option<HeaderName>,
+    scheme: Option<HeaderName>,
+    host: Option<HeaderName>,
+    port: Option<HeaderName>,
+    prefix: Option<HeaderName>,
+}
+
+/// The settings, ready to be compared with.
+struct Prepared {
+    trusted: Networks,
+    believed: Fields,
+    is_rfc_7239: bool,
+    removed: Vec<HeaderName>,
+}
+
+impl Prepared {
+    fn look(&self, request: &mut Request) {
+        let peer = request.connection().peer.ip();
+        if !self.trusted.contain(peer) {
+            for name in &self.removed {
+                if request.header(name.as_str()).is_some() {
+                    request.remove_header(name);
+                }
+            }
+            return;
+        }
+        let is_trusted = |address| self.trusted.contain(address);
+        let said = if self.is_rfc_7239 {
+            forwarded_fields(&joined(request, "forwarded"), peer, is_trusted)
+        } else {
+            let values = |name: &Option<HeaderName>| name.as_ref().map(|name| joined(request, name.as_str()));
+            let Fields { remote, scheme, host, port, prefix } = &self.believed;
+            x_forwarded_fields(
+                &values(remote).unwrap_or_default(),
+                &values(scheme).unwrap_or_default(),
+                &values(host).unwrap_or_default(),
+                &values(port).unwrap_or_default(),
+                &values(prefix).unwrap_or_default(),
+                peer,
+                is_trusted,
+            )
+        };
+        let Said { remote, is_secure, authority, port, prefix } = said;
+        let authority = match port {
+            Some(port) => Some(with_port(authority.as_deref().unwrap_or_else(|| request.host()), port)),
+            None => authority,
+        };
+        request.set_forwarded(Forwarded { is_secure, authority, remote, prefix });
+    }
+}
+
+/// All fields of a name are one list (RFC 9110, section 5.3). What is no text says nothing.
+fn joined(request: &Request, name: &str) -> String {
+    let mut list = String::new();
+    for value in request.headers_named(name) {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(str::from_utf8(value).unwrap_or_default());
+    }
+    list
+}
+
+fn with_port(authority: &str, port: u16) -> String {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    format!("{host}:{port}")
+}
+
+impl Tool for Proxy {
+    fn name(&self) -> &'static str {
+        "proxy"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        if !hooks.section().trim_matches('/').is_empty() {
+            let problem = format!(
+                "is set at {:?}, but who the client is must be known before its path is looked at: switch the tool on at \"/\"",
+                hooks.section()
+            );
+            return hooks.refuse(SettingError::new("on", problem));
+        }
+        match self.prepare() {
+            Ok(prepared) => {
+                hooks
+                    .at(HookPoint::BeforeRouting, move |exchange: &mut Exchange| prepared.look(&mut exchange.request))
+                    .priority(0);
+            }
+            Err(error) => hooks.refuse(error),
+        }
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut reader = SettingReader::new(settings);
+        reader.texts("trusted", &mut tool.trusted)?;
+        reader.text("remote", &mut tool.remote)?;
+        reader.text("scheme", &mut tool.scheme)?;
+        reader.text("host", &mut tool.host)?;
+        reader.text("port", &mut tool.port)?;
+        reader.text("prefix", &mut tool.prefix)?;
+        reader.flag("forwarded", &mut tool.forwarded)?;
+        reader.finish()?;
+        tool.prepare()?;
+        Ok(Box::new(tool))
+    }
+}
+
+#[cfg(test)]
+mod tests;
