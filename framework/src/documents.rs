@@ -10,6 +10,7 @@ macro_rules! documents {
 }
 
 documents! {
+    security_tools: "docs/reference/security-tools.md";
     readme: "README.md";
     getting_started: "docs/guide/getting-started.md";
     tutorial: "docs/guide/tutorial.md";

@@ -1,7 +1,7 @@
 //! The exchange: everything of one request as one value.
 
 use super::course::Course;
-use super::{BodyUse, Error, HttpError, Request, RequestBody, Response, Trail, Values};
+use super::{BodyUse, Error, Handler, HttpError, Request, RequestBody, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
 ///
@@ -98,13 +98,16 @@ impl Exchange {
         self.course.failure.as_ref()
     }
 
-    /// Reads the multipart form in the body, if there is one and the handler is known and wants it.
-    pub(crate) fn read_form(&mut self) -> Result<(), HttpError> {
+    /// Reads the multipart form in the body, if there is one and the handler is known and wants it, or `a_tool_asks` for it.
+    pub(crate) fn read_form(&mut self, a_tool_asks: bool) -> Result<(), HttpError> {
         if matches!(self.request.body, RequestBody::None) {
             return Ok(());
         }
         const OF_A_FORM: [BodyUse; 4] = [BodyUse::Form, BodyUse::Fields, BodyUse::Files, BodyUse::Any];
-        if self.trail.handler().is_some_and(|handler| handler.uses_body(&OF_A_FORM)) {
+        // A stream is read by its handler alone.
+        let is_wanted =
+            |handler: &Handler| handler.uses_body(&OF_A_FORM) || a_tool_asks && handler.body_use() != BodyUse::Stream;
+        if self.trail.handler().is_some_and(is_wanted) {
             self.request.read_multipart()?;
         }
         Ok(())

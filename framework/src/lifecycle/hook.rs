@@ -130,6 +130,7 @@ pub struct Hooks {
     pub(crate) hooks: Vec<Hook>,
     /// Asked before the body is read.
     pub(crate) early_admissions: Vec<Arc<dyn Admit>>,
+    pub(crate) reads_forms: bool,
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     pub(crate) background: Vec<BackgroundJob>,
@@ -169,6 +170,12 @@ impl Hooks {
     /// that others wait for.
     pub fn admission(&mut self, admit: impl Admit + 'static) {
         self.admissions.push(Arc::new(admit));
+    }
+
+    /// Lets forms be read for this tool, though the handler takes nothing out of them: from `before_handler` on their fields are among the
+    /// parameters ([`Request::parameters`](crate::Request::parameters)). Handlers that read their body as a stream keep it to themselves.
+    pub fn reads_forms(&mut self) {
+        self.reads_forms = true;
     }
 
     /// Adds an admission that is asked before the body is read: a request that waits has sent no more than its head, and

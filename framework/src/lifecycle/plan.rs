@@ -16,6 +16,8 @@ pub struct Plan {
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     /// How many of them are asked before the body.
     pub(crate) early_admissions: usize,
+    /// A tool looks into forms, whatever the handlers take.
+    pub(crate) reads_forms: bool,
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,
@@ -57,6 +59,7 @@ impl Plan {
             let index = hooks.partition_point(|earlier| earlier.priority <= hook.priority);
             hooks.insert(index, hook.clone());
         }
+        self.reads_forms |= attached.reads_forms;
         for admission in &attached.early_admissions {
             let index = place(&self.admissions[..self.early_admissions], admission);
             self.admissions.insert(index, admission.clone());

@@ -168,19 +168,22 @@ impl Application {
         // Behind a node that is resolved late anything may be wanted.
         let handler = exchange.trail.handler();
         let uses = |ways: &[BodyUse]| handler.is_none_or(|handler| handler.uses_body(ways));
+        let tool_reads_form = plan.reads_forms && request.has_form();
         let spooled = plan.settings.body_memory;
         // Most bytes, and how many of them in memory.
         let (limit, memory) = match handler.map_or(BodyUse::Any, |handler| handler.body_use()) {
-            BodyUse::None => return BodyPlan::Discard,
+            BodyUse::None if !tool_reads_form => return BodyPlan::Discard,
             BodyUse::Stream => (max_body, None),
             _ if request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => (max_body, Some(spooled)),
             // Parameters are found in memory only, whatever else takes the body.
-            _ if request.has_form() && uses(&[BodyUse::Form, BodyUse::Fields, BodyUse::Any]) => {
+            _ if tool_reads_form || request.has_form() && uses(&[BodyUse::Form, BodyUse::Fields, BodyUse::Any]) => {
                 (smaller(max_form, max_body), Some(max_form.most))
             }
             BodyUse::Json if request.has_json() => (smaller(max_json, max_body), Some(max_json.most)),
             // Nothing that the page reads: it says so, or goes without.
-            BodyUse::Form | BodyUse::Fields | BodyUse::Files | BodyUse::Json => return BodyPlan::Discard,
+            BodyUse::None | BodyUse::Form | BodyUse::Fields | BodyUse::Files | BodyUse::Json => {
+                return BodyPlan::Discard;
+            }
             BodyUse::Whole | BodyUse::Any => (max_body, Some(spooled)),
         };
         let refusal = match framing {
@@ -206,7 +209,7 @@ impl Application {
     fn advance(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Advance, Error> {
         if let Stage::Admission(next) = exchange.course.stage {
             // Before any wait, so that nothing is held while a large form is looked through.
-            exchange.read_form()?;
+            exchange.read_form(self.plan(exchange).reads_forms)?;
             let all = self.plan(exchange).admissions.len();
             if next < all
                 && let Some(deadline) = self.admit(all, exchange, wakers)?

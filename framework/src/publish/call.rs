@@ -77,7 +77,7 @@ impl<'x> Call<'x> {
         }
         // Only now is known whether the handler wants the form.
         self.exchange.request.body = self.body.take();
-        let read = self.exchange.read_form();
+        let read = self.exchange.read_form(false);
         self.body = self.exchange.request.body.take();
         Ok(read?)
     }

@@ -26,7 +26,7 @@ pub(crate) fn answer(root: &dyn Publish, exchange: &mut Exchange) -> String {
         Resolution::NotFound => return "404".to_owned(),
         Resolution::WrongMethod(allowed) => return format!("405 {}", allowed.allow()),
     }
-    let called = exchange.read_form().map_err(Error::from).and_then(|()| root.call(&mut Call::new(exchange)));
+    let called = exchange.read_form(false).map_err(Error::from).and_then(|()| root.call(&mut Call::new(exchange)));
     match called {
         Ok(()) => String::from_utf8_lossy(exchange.response.body().as_bytes().expect("no stream")).into_owned(),
         Err(error) => describe(&error),

@@ -2,7 +2,7 @@
 //!
 //! The hook runs at `before_request_body` 50: before files (90) and the cache (95) answer, and before a body is uploaded.
 
-use crate::exchange::Origin;
+use super::origins::{origin_of, origin_setting};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Request, StatusCode};
 use regex_lite::Regex;
@@ -113,11 +113,7 @@ impl Referer {
                 format!("is {}; it must be that of an error, 400 to 599", self.status.as_u16()),
             ));
         }
-        let parse = |text: &String| match origin_of(text) {
-            // Nothing behind the authority, or a slash.
-            Some((origin, "" | "/")) => Ok(origin),
-            _ => Err(SettingError::new("origins", format!("has {text:?}; write origins, as \"https://a.example\""))),
-        };
+        let parse = |text: &String| origin_setting(text).map_err(|problem| SettingError::new("origins", problem));
         let origins = self.origins.iter().map(parse).collect::<Result<_, _>>()?;
         let pattern = match self.pattern.is_empty() {
             true => None,
@@ -153,23 +149,6 @@ impl Prepared {
             || origin.as_ref().is_some_and(|origin| self.origins.contains(origin))
             || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(referer))
     }
-}
-
-/// The origin of a URL in lower case, and what comes behind it; `None` for what has none, and for a name and password in it, which no browser sends.
-fn origin_of(url: &str) -> Option<(String, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let is_secure = match scheme {
-        scheme if scheme.eq_ignore_ascii_case("https") => true,
-        scheme if scheme.eq_ignore_ascii_case("http") => false,
-        _ => return None,
-    };
-    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    let (authority, behind) = rest.split_at(end);
-    if authority.is_empty() || authority.contains('@') {
-        return None;
-    }
-    let authority = authority.to_ascii_lowercase();
-    Some((Origin::new(is_secure, &authority).to_string(), behind))
 }
 
 impl Tool for Referer {

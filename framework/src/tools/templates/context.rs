@@ -1,4 +1,4 @@
-//! What a template sees besides its data: `session`, `request`, `login`, `csp_nonce`.
+//! What a template sees besides its data: `session`, `request`, `login`, `csp_nonce`, `csrf_token`.
 //!
 //! The engine wants values that live on their own and may go to any thread; a session belongs to its exchange. So the session is lent: taken
 //! out of the exchange while the template is rendered, and put back afterwards. A value that a template has passed on to some place outside
@@ -6,7 +6,7 @@
 
 use crate::exchange::{Exchange, Login};
 use crate::sessions::Session;
-use crate::tools::CspNonce;
+use crate::tools::{CspNonce, CsrfToken};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value, from_args};
 use minijinja::{Error, ErrorKind, State};
 use parking_lot::Mutex;
@@ -29,6 +29,7 @@ pub(super) fn with_context<R>(data: Value, exchange: &mut Exchange, render: impl
         request: seen_request,
         login: Login::of(exchange).map_or_else(|| Value::from(()), |login| Value::from(login.name())),
         csp_nonce: CspNonce::of(exchange).cloned(),
+        csrf_token: CsrfToken::of(exchange).cloned(),
     };
     let result = render(Value::from_object(context));
     if let Some(session) = session.and_then(|lent| lent.0.lock().take()) {
@@ -46,6 +47,8 @@ struct Context {
     login: Value,
     /// Made when the template first asks for it: a page that does not has no nonce.
     csp_nonce: Option<CspNonce>,
+    /// The same.
+    csrf_token: Option<CsrfToken>,
 }
 
 impl Object for Context {
@@ -60,6 +63,7 @@ impl Object for Context {
             "request" => Some(self.request.clone()),
             "login" => Some(self.login.clone()),
             "csp_nonce" => self.csp_nonce.as_ref().map(|nonce| Value::from(nonce.as_str())),
+            "csrf_token" => self.csrf_token.as_ref().map(|token| Value::from(token.as_str())),
             _ => None,
         })
     }
@@ -67,7 +71,9 @@ impl Object for Context {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let own = self.data.try_iter().map(Vec::from_iter).unwrap_or_default();
         Enumerator::Values(
-            own.into_iter().chain(["session", "request", "login", "csp_nonce"].map(Value::from)).collect(),
+            own.into_iter()
+                .chain(["session", "request", "login", "csp_nonce", "csrf_token"].map(Value::from))
+                .collect(),
         )
     }
 }

@@ -106,6 +106,16 @@ fn what_is_shown_is_escaped_and_names_are_there() {
 }
 
 #[test]
+fn a_template_finds_the_token_for_its_form() {
+    let templates = Templates::embedded([("form.html", "{{ csrf_token }}")]);
+    let tree = Tree::new().index(|_| View::new("form.html", ())).page("save", |_| "saved");
+    let client =
+        Client::in_process(App::new(tree).tool("/", templates).tool("/", crate::tools::Csrf::new().tokens(true)));
+    let token = client.get("/").send().text().to_owned();
+    client.post("/save").form(&[("csrf_token", &token)]).send().assert_text("saved");
+}
+
+#[test]
 fn a_template_finds_the_nonce_of_the_policy() {
     let secure = crate::tools::SecureHeaders::new().content_security_policy("script-src 'nonce-{nonce}'");
     let tree = Tree::new().index(|_| View::new("nonce.html", ())).page("other", |_| "other");

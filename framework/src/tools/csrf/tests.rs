@@ -1,0 +1,146 @@
+//! What the tool promises: by origin, by token.
+
+use super::{Csrf, CsrfToken};
+use crate::testing::{Client, FormData};
+use crate::tools::Proxy;
+use crate::{App, Caching, Method, Tree, handlers};
+
+struct Bank;
+
+#[handlers]
+impl Bank {
+    #[expose]
+    fn index(&self, token: &CsrfToken) -> String {
+        token.to_string()
+    }
+
+    #[expose]
+    fn plain(&self) -> &'static str {
+        "plain"
+    }
+
+    #[expose(post, put, delete)]
+    fn transfer(&self) -> &'static str {
+        "done"
+    }
+}
+
+fn client(tool: Csrf) -> Client {
+    Client::in_process(App::new(Bank).tool("/", tool))
+}
+
+#[track_caller]
+fn check(client: &Client, fields: &[(&str, &str)], status: u16) {
+    let request = client.post("/transfer").header("host", "bank.example");
+    let request = fields.iter().fold(request, |request, (name, value)| request.header(name, value));
+    request.send().assert_status(status);
+}
+
+#[test]
+fn where_a_request_comes_from_decides_by_the_first_field_that_is_there() {
+    let client = client(Csrf::new().origins(["https://friend.example"]));
+    for (fields, status) in [
+        (&[("sec-fetch-site", "same-origin")][..], 200),
+        (&[("sec-fetch-site", "none")], 200),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "http://bank.example")], 403),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "https://friend.example")], 200),
+        (&[("origin", "http://bank.example")], 200),
+        (&[("origin", "https://bank.example")], 200),
+        (&[("origin", "http://BANK.example:80")], 200),
+        (&[("origin", "http://bank.example:8080")], 403),
+        (&[("origin", "http://bank.example.evil.example")], 403),
+        (&[("origin", "http://bank.example@evil.example")], 403),
+        (&[("origin", "null"), ("referer", "http://bank.example/")], 403),
+        (&[("origin", "")], 403),
+        (&[("referer", "http://bank.example/form?a=b")], 200),
+        (&[("referer", "https://friend.example/")], 200),
+        (&[("referer", "http://evil.example/?http://bank.example/")], 403),
+        (&[], 200),
+    ] {
+        check(&client, fields, status);
+    }
+}
+
+#[test]
+fn safe_methods_come_through_whoever_asks() {
+    let client = client(Csrf::new().tokens(true));
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        let response = client.request(method, "/plain").header("sec-fetch-site", "cross-site").send();
+        assert!(response.status().is_success());
+    }
+    for method in [Method::PUT, Method::DELETE] {
+        client.request(method, "/transfer").header("sec-fetch-site", "cross-site").send().assert_status(403);
+    }
+}
+
+#[test]
+fn i3_behind_a_proxy_the_origin_is_its_clients() {
+    let app = App::new(Bank).tool("/", Proxy::trusting(["loopback"]).host("X-Forwarded-Host")).tool("/", Csrf::new());
+    let client = Client::over_socket(app);
+    let ask = |origin| {
+        let asked = client.post("/transfer").header("x-forwarded-proto", "https");
+        asked.header("x-forwarded-host", "bank.example").header("origin", origin).send()
+    };
+    ask("https://bank.example").assert_status(200);
+    ask("http://bank.example").assert_status(403);
+}
+
+#[test]
+fn a_token_is_good_for_its_browser_and_in_every_disguise() {
+    let client = client(Csrf::new().tokens(true));
+    let token = || client.get("/").send().text().to_owned();
+    let (one, other) = (token(), token());
+    assert_ne!(one, other);
+    for token in [&one, &other] {
+        client.post("/transfer").form(&[("csrf_token", token)]).send().assert_text("done");
+        client.post("/transfer").header("x-csrf-token", token).send().assert_text("done");
+    }
+    client.new_browser().post("/transfer").form(&[("csrf_token", &one)]).send().assert_status(403);
+    for wrong in ["", "0", &"0".repeat(64), &one.replace(&one[..1], "x"), &format!("{one}00")] {
+        client.post("/transfer").form(&[("csrf_token", wrong)]).send().assert_status(403);
+    }
+}
+
+#[test]
+fn a_token_is_found_in_forms_with_files_too() {
+    let client = client(Csrf::new().tokens(true));
+    let token = client.get("/").send().text().to_owned();
+    let form = |token: &str| FormData::new().field("csrf_token", token).file("file", "a.txt", "text/plain", b"1");
+    client.post("/transfer").form_data(form(&token)).send().assert_text("done");
+    client.post("/transfer").form_data(form("0")).send().assert_status(403);
+}
+
+#[test]
+fn nobody_without_the_cookie_has_a_token() {
+    let client = client(Csrf::new().tokens(true));
+    // A mask that is its own disguise stands for the secret of zeros, which no browser has.
+    client.post("/transfer").header("x-csrf-token", "ab".repeat(32)).send().assert_status(403);
+}
+
+#[test]
+fn a27_a_page_that_does_not_look_at_the_token_gets_no_cookie() {
+    let client = client(Csrf::new().tokens(true));
+    client.get("/plain").send().assert_no_header("set-cookie").assert_no_header("cache-control");
+    let page = client.get("/").send();
+    page.assert_header("cache-control", "private, no-cache");
+    assert!(page.header("set-cookie").is_some_and(|cookie| cookie.ends_with("; HttpOnly; SameSite=Lax")));
+    client.get("/").send().assert_no_header("set-cookie");
+}
+
+#[test]
+fn a_page_with_a_token_is_in_no_shared_cache() {
+    let client = Client::in_process(App::new(Bank).tool("/", Csrf::new()).tool("/", Caching::new()));
+    let first = client.get("/").send().text().to_owned();
+    assert_ne!(client.new_browser().get("/").send().text(), first);
+}
+
+#[test]
+fn a_path_may_be_left_out_and_a_wrong_set_up_stops_the_start() {
+    let app = App::new(Tree::new().page("hook", |_| "heard")).tool("/", Csrf::new()).tool_off("/hook", "csrf");
+    Client::in_process(app).post("/hook").header("origin", "https://other.example").send().assert_text("heard");
+    let problem = |tool| App::new(Tree::new()).tool("/", tool).build().unwrap_err().to_string();
+    assert!(problem(Csrf::new().origins(["bank.example"])).contains("write origins"));
+    assert!(problem(Csrf::new().header("X CSRF")).contains("cannot be the name of a field"));
+    assert!(App::new(Bank).build().unwrap_err().to_string().contains("needs the tool `csrf`"));
+}
