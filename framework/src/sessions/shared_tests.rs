@@ -231,6 +231,38 @@ fn a16_acquire_lock_waits_for_another_process_on_its_worker() {
 }
 
 #[test]
+fn a4_acquire_lock_gives_up_at_the_deadline_too() {
+    let pair = Arc::new(OnceLock::<Pair>::new());
+    let own = Arc::clone(&pair);
+    let made = Pair::new(impatient, move |_, session, _| {
+        session.release_lock();
+        let pair = own.get().expect("a pair");
+        let fence = pair.hold();
+        let gave_up = session.acquire_lock();
+        pair.give_back(fence);
+        gave_up.map(|()| String::new())
+    });
+    let pair = pair.get_or_init(|| made);
+    pair.here.get("/with/acquire").send().assert_status(503).assert_header("retry-after", "1");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a1_a_client_that_vanishes_while_it_waits_for_another_process_leaves_the_queue() {
+    let pair = Pair::with(Client::over_socket, as_is, no_page);
+    let fence = pair.hold();
+    let mut connection = pair.here.raw();
+    let cookie = pair.here.cookie("session_id").expect("a session");
+    connection.send(format!("GET /with/get HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n"));
+    wait_until(|| pair.sessions.statistics().waits == 1);
+    connection.reset();
+    wait_until(|| pair.sessions.statistics().locks_held == 0);
+    assert_eq!(pair.engine.watched(), 0);
+    pair.give_back(fence);
+    pair.assert_nothing_left();
+}
+
+#[test]
 fn a38_a_lock_is_kept_for_as_long_as_the_request_runs() {
     let pair = Pair::new(short_leases, |_, session, tools| {
         let began = Instant::now();
@@ -259,7 +291,9 @@ fn a38_who_has_lost_the_lock_saves_nothing_and_is_told_so() {
             pair.here.get(&format!("/with/{name}")).send().assert_status(409).assert_no_header("set-cookie");
         });
         assert!(matches!(&*records, [line] if line.contains("the lock of the session was lost")), "{records:?}");
-        assert_eq!((pair.value().as_str(), pair.sessions.statistics().conflicts), ("old", conflicts));
+        let statistics = pair.sessions.statistics();
+        assert_eq!((pair.value().as_str(), statistics.conflicts), ("old", conflicts));
+        assert_eq!(statistics.locks_lost, conflicts);
     }
     pair.assert_nothing_left();
 }

@@ -3,7 +3,7 @@
 //! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of requests or
 //! cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. A store that several processes
 //! share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store must pass
-//! [`conformance::check`](super::conformance::check).
+//! [`conformance::check`](super::conformance::check), and the other parts of [`conformance`](super::conformance) that it has something for.
 
 use super::{Data, Fence, SessionId, SharedLock};
 use crate::lifecycle::{SettingError, SettingReader};
@@ -18,7 +18,7 @@ pub trait Store: Send + Sync + 'static {
     /// What is kept under this id, if it is there and alive.
     ///
     /// # Errors
-    /// When the store cannot say; an unreadable record is `Ok(None)` after a log line.
+    /// When the store cannot say. An unreadable record is `Ok(None)`, after a log line, and counted in [`quarantined`](Self::quarantined).
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError>;
 
     /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
@@ -257,7 +257,7 @@ impl StoreError {
         Self { what, place: place.into(), cause: None, is_too_large: false }
     }
 
-    /// The session is larger than the store keeps.
+    /// The session is larger than the store keeps. `sessions.max_size` has been checked by then: this is for engines with limits of their own.
     #[must_use]
     pub fn too_large(bytes: usize, limit: usize) -> Self {
         let place =

@@ -13,7 +13,7 @@ use super::{Data, StoreError};
 /// The form that is written.
 const FORM: u8 = 1;
 
-/// Writes the content down, at most `limit` bytes.
+/// Writes the content down, at most `limit` bytes: what the engine can keep. The program's own limit, `sessions.max_size`, has been checked by then.
 ///
 /// # Errors
 /// When it is larger.

@@ -107,8 +107,12 @@ impl Session {
             && hold.fence().is_some()
         {
             // What goes under another id, or goes away, carries no fence: the lock is asked for first.
-            let must_ask = state.fate != Fate::Keep;
-            if hold.is_lost() || (must_ask && !self.answered(hold.is_still_held(self.settings.lock_lease))?) {
+            let must_ask = state.fate != Fate::Keep && !hold.is_lost();
+            let is_refused = must_ask && !self.answered(hold.is_still_held(self.settings.lock_lease))?;
+            if is_refused {
+                self.shared.count_lock_lost();
+            }
+            if is_refused || hold.is_lost() {
                 return Err(self.not_kept(NotKept::LockLost));
             }
         }
@@ -177,7 +181,10 @@ impl Session {
                 Ok(Stored { id, version, data: data.clone(), cookie_age, expires })
             }
             Commit::Conflict => Err(NotKept::Conflict),
-            Commit::LockLost => Err(NotKept::LockLost),
+            Commit::LockLost => {
+                self.shared.count_lock_lost();
+                Err(NotKept::LockLost)
+            }
         }
     }
 
