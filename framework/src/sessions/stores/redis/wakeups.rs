@@ -84,18 +84,7 @@ impl Wakeups {
 
     /// The lock that is in the way ends in so many milliseconds, if it is not renewed; negative: it may be free now.
     pub(super) fn lapses_in(&self, engine: &Engine, keys: &Keys, millis: i64) {
-        let wait = u64::try_from(millis).map_or(ROUND, |left| Duration::from_millis(left + 1).min(ROUND));
-        let lapses = Instant::now() + wait;
-        let mut state = self.state.lock();
-        let Some(watched) = state.watched.get_mut(&keys.name) else { return };
-        // Answers overtake each other: the earliest moment counts, since looking in vain does no harm.
-        watched.lapses = watched.lapses.min(lapses);
-        let is_too_late = state.looks_at.is_some_and(|looks_at| looks_at > lapses);
-        if is_too_late {
-            state.looks_at = Some(lapses);
-        }
-        drop(state);
-        if is_too_late {
+        if self.looks_too_late(keys, millis) {
             // The listener sleeps in a read; a message without a name lets it look again. If it is lost, it looks at its time.
             let mut command = ::redis::cmd("PUBLISH");
             command.arg(self.channel()).arg("");
@@ -103,6 +92,21 @@ impl Wakeups {
                 log::debug!(target: "kirsch::sessions", "{error}");
             }
         }
+    }
+
+    /// Notes when to look after that lease. Whether the listener means to look only later.
+    fn looks_too_late(&self, keys: &Keys, millis: i64) -> bool {
+        let wait = u64::try_from(millis).map_or(ROUND, |left| Duration::from_millis(left + 1).min(ROUND));
+        let lapses = Instant::now() + wait;
+        let mut state = self.state.lock();
+        let Some(watched) = state.watched.get_mut(&keys.name) else { return false };
+        // Answers overtake each other: the earliest moment counts, since looking in vain does no harm.
+        watched.lapses = watched.lapses.min(lapses);
+        let is_too_late = state.looks_at.is_some_and(|looks_at| looks_at > lapses);
+        if is_too_late {
+            state.looks_at = Some(lapses);
+        }
+        is_too_late
     }
 
     fn channel(&self) -> String {
@@ -212,7 +216,10 @@ impl Listener {
             return;
         }
         match engine.register(&keys) {
-            Ok(left) if left > 0 => engine.wakeups.lapses_in(engine, &keys, left),
+            // This is the listener itself: it looks at the time that it finds noted.
+            Ok(left) if left > 0 => {
+                engine.wakeups.looks_too_late(&keys, left);
+            }
             Ok(_) => engine.wakeups.watchers.wake(id),
             Err(error) => log::debug!(target: "kirsch::sessions", "{error}"),
         }
