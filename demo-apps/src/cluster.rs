@@ -3,7 +3,7 @@
 //! The script `cluster/run` starts three of them behind nginx, and kills and restarts what it can while browsers count.
 
 use crate::session_store;
-use kirsch::prelude::*;
+use kirsch::{prelude::*, sessions::LockStatus};
 use serde_json::json;
 use std::{thread, time::Duration};
 
@@ -39,10 +39,11 @@ impl Cluster {
         ))
     }
 
-    /// How many locks requests hold in this instance.
+    /// How many locks requests have held in this instance for longer than counting takes.
     #[expose]
     fn locks(&self) -> String {
-        self.sessions.locks().len().to_string()
+        let is_long = |lock: &LockStatus| lock.held_for > Duration::from_millis(100);
+        self.sessions.locks().iter().filter(|lock| is_long(lock)).count().to_string()
     }
 }
 
