@@ -43,3 +43,8 @@ documents! {
 documents! {
     templates: "docs/guide/templates.md";
 }
+
+#[cfg(feature = "passwords")]
+documents! {
+    authentication: "docs/reference/authentication.md";
+}

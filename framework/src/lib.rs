@@ -186,12 +186,16 @@ pub mod exchange;
 pub mod http;
 pub mod lifecycle;
 pub mod logs;
+#[cfg(feature = "passwords")]
+pub mod passwords;
 mod primitive;
 pub mod publish;
 pub mod server;
 pub mod sessions;
 pub mod testing;
 pub mod tools;
+#[cfg(feature = "passwords")]
+mod watched_file;
 
 pub use ::bytes;
 pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};

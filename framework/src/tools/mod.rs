@@ -3,6 +3,10 @@
 mod accept;
 mod address;
 mod allow;
+#[cfg(feature = "auth")]
+mod auth_basic;
+#[cfg(feature = "auth")]
+mod authorization;
 mod autovary;
 mod caching;
 mod cors;
@@ -28,6 +32,10 @@ mod trailing_slash;
 
 pub use accept::{Accept, Accepted};
 pub use allow::Allow;
+#[cfg(feature = "auth")]
+pub use auth_basic::AuthBasic;
+#[cfg(feature = "auth")]
+pub use authorization::Verdict;
 pub use autovary::Autovary;
 pub use caching::{Caching, CachingStatistics};
 pub use cors::Cors;

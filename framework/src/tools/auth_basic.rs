@@ -1,0 +1,319 @@
+//! Name and password with each request (RFC 7617): `AuthBasic`, named after CherryPy's tool.
+//!
+//! The hook runs at `before_request_body` 20: before anything else of a tool answers, before a body is uploaded, and long before a session is locked. A
+//! request that comes through has a [`Login`].
+//!
+//! What is not there is 401, with the realm; so is another scheme. What cannot be read at all is 400.
+
+use super::authorization::{Authorization, Verdict, quoted};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::{Error, Exchange, HeaderValue, Login, StatusCode, exchange::HttpError, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+#[cfg(feature = "passwords")]
+use std::path::PathBuf;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// Asks for a name and a password, and lets nobody in who has not got both. Needs the cargo feature `auth`.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::AuthBasic};
+///
+/// let staff = AuthBasic::new("Staff", |name, password| name == "anna" && password == "correct horse");
+/// let tree = Tree::new().index(|_| "open to all").page("staff", |call| call.argument::<&Login>().map(|login| format!("Hello, {login}")));
+/// let client = Client::in_process(App::new(tree).tool("/staff", staff));
+/// let refused = client.get("/staff").send();
+/// refused.assert_status(401).assert_header("www-authenticate", "Basic realm=\"Staff\", charset=\"UTF-8\"");
+/// // anna:correct horse
+/// client.get("/staff").header("Authorization", "Basic YW5uYTpjb3JyZWN0IGhvcnNl").send().assert_text("Hello, anna");
+/// ```
+///
+/// Who is who says a function, a few [`users`](Self::users) in the program, or an htpasswd file (`AuthBasic::file`, with the feature `passwords`).
+/// Handlers get the name as `&Login`, the access log has it, too.
+///
+/// The password comes with each request, and can be read by who is in between: use it over TLS only. There is no way to log out; for people, there
+/// is `SessionAuth`.
+///
+/// In a file: `auth_basic.realm`, `auth_basic.file`. CherryPy's `auth_basic`.
+#[derive(Clone)]
+pub struct AuthBasic {
+    realm: String,
+    source: Source,
+}
+
+type Checker = dyn Fn(&str, &str) -> Result<bool, Error> + Send + Sync;
+
+#[derive(Clone)]
+enum Source {
+    Function(Arc<Checker>),
+    #[cfg(feature = "passwords")]
+    File(PathBuf),
+}
+
+impl AuthBasic {
+    /// Asks for the `realm`, and `check` with the name and the password, which come from the client, whether they are right.
+    ///
+    /// `check` returns a `bool`, or a `Result` of one: a database that cannot be asked is no wrong password. It should compare hashes, as
+    /// `kirsch::passwords::verify` does, and take as long for names that it does not know.
+    #[must_use]
+    pub fn new<F, V>(realm: impl Into<String>, check: F) -> Self
+    where
+        F: Fn(&str, &str) -> V + Send + Sync + 'static,
+        V: Verdict,
+    {
+        let check = move |name: &str, password: &str| check(name, password).into_verdict();
+        Self { realm: realm.into(), source: Source::Function(Arc::new(check)) }
+    }
+
+    /// Lets these names in, each with its password.
+    ///
+    /// ```
+    /// use kirsch::tools::AuthBasic;
+    ///
+    /// let staff = AuthBasic::users("Staff", [("anna", "correct horse"), ("ben", "battery staple")]);
+    /// ```
+    #[must_use]
+    pub fn users<N, P>(realm: impl Into<String>, users: impl IntoIterator<Item = (N, P)>) -> Self
+    where
+        N: Into<String>,
+        P: AsRef<str>,
+    {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).expect("the operating system has a random source");
+        // Codes of one length, whatever the passwords: the time to compare them says nothing.
+        let code = move |password: &str| -> [u8; 32] {
+            let mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key may have any length");
+            mac.chain_update(password).finalize().into_bytes().into()
+        };
+        let codes: BTreeMap<String, [u8; 32]> =
+            users.into_iter().map(|(name, password)| (name.into(), code(password.as_ref()))).collect();
+        Self::new(realm, move |name, password| {
+            let known = codes.get(name);
+            let is_equal = bool::from(known.unwrap_or(&[0; 32]).ct_eq(&code(password)));
+            known.is_some() && is_equal
+        })
+    }
+
+    /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). It is read at start, and again when it
+    /// has changed. Needs the cargo feature `passwords`.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client, tools::AuthBasic};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("members");
+    /// # std::fs::write(&path, format!("anna:{}\n", kirsch::passwords::hash("correct horse")))?;
+    /// let app = App::new(Tree::new().index(|_| "members")).tool("/", AuthBasic::file("Members", &path));
+    /// Client::in_process(app).get("/").send().assert_status(401);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[cfg(feature = "passwords")]
+    #[must_use]
+    pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { realm: realm.into(), source: Source::File(path.into()) }
+    }
+
+    fn challenge(&self) -> Result<HeaderValue, SettingError> {
+        let realm = quoted(&self.realm).map_err(|problem| SettingError::new("realm", problem))?;
+        let challenge = HeaderValue::try_from(format!("Basic realm={realm}, charset=\"UTF-8\""));
+        Ok(challenge.expect("a quoted text of visible characters is a field value"))
+    }
+
+    fn checker(&self) -> Result<Arc<Checker>, SettingError> {
+        match &self.source {
+            Source::Function(check) => Ok(check.clone()),
+            #[cfg(feature = "passwords")]
+            Source::File(path) => {
+                let file = crate::passwords::PasswordFile::open(path);
+                let file = file.map_err(|error| SettingError::new("file", format!("cannot be used: {error}")))?;
+                Ok(Arc::new(move |name, password| Ok(file.verify(name, password))))
+            }
+        }
+    }
+}
+
+/// The name and the password of credentials as Basic has them; `None` for what nobody is called: other encodings than UTF-8, control characters.
+fn name_and_password(token: &str) -> Result<Option<(String, String)>, Error> {
+    let malformed = |what: &str| {
+        Error::new(
+            StatusCode::BAD_REQUEST,
+            format!("The credentials in the field `Authorization` are malformed: {what}."),
+        )
+    };
+    let bytes = STANDARD.decode(token).map_err(|_| malformed("they are not Base64"))?;
+    if !bytes.contains(&b':') {
+        return Err(malformed("there is no colon between name and password"));
+    }
+    let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
+    if text.chars().any(char::is_control) {
+        return Ok(None);
+    }
+    Ok(text.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned())))
+}
+
+fn authenticate(exchange: &mut Exchange, challenge: &HeaderValue, check: &Checker) -> Result<(), Error> {
+    let token = match Authorization::of(&exchange.request)? {
+        Some(Authorization { scheme, rest }) if scheme.eq_ignore_ascii_case("basic") => Some(rest),
+        _ => None,
+    };
+    if let Some((name, password)) = token.map(name_and_password).transpose()?.flatten()
+        && check(&name, &password)?
+    {
+        exchange.values.insert(Login::new(name));
+        return Ok(());
+    }
+    // Nobody's, whoever an earlier resource of this request let in.
+    exchange.values.remove::<Login>();
+    Err(HttpError::new(StatusCode::UNAUTHORIZED, "").with_header(header::WWW_AUTHENTICATE, challenge.clone()).into())
+}
+
+impl Tool for AuthBasic {
+    fn name(&self) -> &'static str {
+        "auth_basic"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let (challenge, check) = match self.challenge().and_then(|challenge| Ok((challenge, self.checker()?))) {
+            Ok(prepared) => prepared,
+            Err(error) => return hooks.refuse(error),
+        };
+        let authenticate = move |exchange: &mut Exchange| authenticate(exchange, &challenge, &*check);
+        hooks.at(HookPoint::BeforeRequestBody, authenticate).priority(20);
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut file = String::new();
+        let mut reader = SettingReader::new(settings);
+        reader.text("realm", &mut tool.realm)?;
+        reader.text("file", &mut file)?;
+        reader.finish()?;
+        if settings.contains_key("file") {
+            #[cfg(feature = "passwords")]
+            {
+                tool.source = Source::File(file.into());
+            }
+            #[cfg(not(feature = "passwords"))]
+            return Err(SettingError::new("file", "needs the cargo feature `passwords` of kirsch"));
+        }
+        tool.challenge()?;
+        Ok(Box::new(tool))
+    }
+}
+
+impl std::fmt::Debug for AuthBasic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthBasic").field("realm", &self.realm).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Client;
+    use crate::{App, Tree};
+
+    fn app(tool: AuthBasic) -> App {
+        let tree = Tree::new().index(|call| call.argument::<&Login>().map(|login| login.name().to_owned()));
+        App::new(tree).tool("/", tool)
+    }
+
+    fn client() -> Client {
+        Client::in_process(app(AuthBasic::users("a \"b\"", [("anna", "secret"), ("jürgen", "paß:wort"), ("", "")])))
+    }
+
+    fn basic(credentials: impl AsRef<[u8]>) -> String {
+        format!("Basic {}", STANDARD.encode(credentials))
+    }
+
+    #[test]
+    fn i11_unknown_schemes_are_401_and_what_cannot_be_read_is_400() {
+        let client = client();
+        let table = [
+            ("Bearer abc".to_owned(), 401),
+            ("Digest username=\"anna\"".to_owned(), 401),
+            ("Basicx YW5uYTpzZWNyZXQ=".to_owned(), 401),
+            ("YW5uYTpzZWNyZXQ=".to_owned(), 401),
+            ("".to_owned(), 401),
+            ("Basic".to_owned(), 400),
+            ("Basic !!!".to_owned(), 400),
+            ("Basic YW5uYTpzZWNyZXQ".to_owned(), 400),
+            ("Basic YW5uYTpzZWNyZXQ= x".to_owned(), 400),
+            (basic("annasecret"), 400),
+            (basic("anna:wrong"), 401),
+            (basic("anna:"), 401),
+            (basic("ben:secret"), 401),
+            (basic("anna:secret\n"), 401),
+            (basic(b"anna:\xFF"), 401),
+            (basic("anna:secret"), 200),
+            (basic("anna:secret").replace("Basic", "bASIC "), 200),
+        ];
+        for (field, status) in table {
+            let response = client.get("/").header("authorization", &field).send();
+            assert_eq!(response.status().as_u16(), status, "{field}");
+            let challenge = "Basic realm=\"a \\\"b\\\"\", charset=\"UTF-8\"";
+            assert_eq!(response.header("www-authenticate"), (status == 401).then_some(challenge), "{field}");
+        }
+    }
+
+    #[test]
+    fn names_and_passwords_are_utf_8_and_a_password_may_have_colons() {
+        client().get("/").header("authorization", basic("jürgen:paß:wort")).send().assert_text("jürgen");
+        client().get("/").header("authorization", basic(b"j\xFCrgen:pa\xDF:wort")).send().assert_status(401);
+    }
+
+    #[test]
+    fn credentials_come_once() {
+        let (one, two) = (basic("anna:secret"), basic("ben:secret"));
+        client().get("/").header("authorization", one).header("authorization", two).send().assert_status(400);
+    }
+
+    #[test]
+    fn what_is_behind_it_cannot_be_told_from_what_is_not() {
+        let client = client();
+        client.get("/nowhere").send().assert_status(401);
+        client.delete("/").send().assert_status(401);
+        client.get("/nowhere").header("authorization", basic("anna:secret")).send().assert_status(404);
+    }
+
+    #[test]
+    fn a_check_that_fails_is_no_wrong_password() {
+        let tool =
+            AuthBasic::new("a", |_, _| Err::<bool, _>(Error::new(StatusCode::SERVICE_UNAVAILABLE, "No database.")));
+        Client::in_process(app(tool)).get("/").header("authorization", basic("a:b")).send().assert_status(503);
+    }
+
+    #[test]
+    fn wrong_settings_stop_the_start() {
+        for (realm, problem) in [("a\nb", "`realm` has a character"), ("ü", "`realm` has a character")] {
+            let error = app(AuthBasic::users(realm, [("a", "b")])).build().unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        let text = "[\"/\"]\nauth_basic.relm = \"a\"";
+        let error = app(AuthBasic::users("a", [("a", "b")])).config_str(text).build().unwrap_err().to_string();
+        assert!(error.contains("did you mean `realm`?"), "{error}");
+    }
+
+    #[cfg(feature = "passwords")]
+    #[test]
+    fn a_file_of_passwords_is_named_in_the_configuration_and_must_be_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("members");
+        let app = || {
+            let text = format!("[\"/\"]\nauth_basic.file = {path:?}");
+            app(AuthBasic::users("a", [("anna", "old")])).config_str(text)
+        };
+        assert!(app().build().unwrap_err().to_string().contains("members: No such file"));
+        std::fs::write(&path, "anna:secret\n").unwrap();
+        let error = app().build().unwrap_err().to_string();
+        assert!(error.contains("`file` cannot be used") && error.contains("line 1, of \"anna\""), "{error}");
+        std::fs::write(&path, format!("anna:{}\n", bcrypt::hash("secret", 4).unwrap())).unwrap();
+        let client = Client::in_process(app());
+        client.get("/").header("authorization", basic("anna:secret")).send().assert_text("anna");
+        client.get("/").header("authorization", basic("anna:old")).send().assert_status(401);
+    }
+}

@@ -1,0 +1,167 @@
+//! A file of settings that is read at start, and read again when it has changed, but never half of it.
+//!
+//! Who asks for the content looks at the file first (one `stat`). A file that has changed is taken once it has been still for a second, or since the
+//! last look: editors and `htpasswd` write in place, and what they have not finished must lock nobody out. It is taken only if it can be read and
+//! understood; otherwise the log says once what is wrong, and the content of before goes on. Nobody waits: while one request
+//! reads, the others use what is there.
+
+use parking_lot::{Mutex, RwLock};
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How a text becomes the content, or a sentence that says why not.
+type Parse<T> = fn(&str) -> Result<T, String>;
+
+pub(crate) struct WatchedFile<T> {
+    path: PathBuf,
+    parse: Parse<T>,
+    content: RwLock<Arc<T>>,
+    /// Held for a `stat` by one request at a time; the others do not wait for it.
+    watch: Mutex<Watch>,
+}
+
+struct Watch {
+    /// Of the content.
+    taken: Stamp,
+    /// Of what was refused, so that it is told once.
+    refused: Option<Stamp>,
+    /// What was found changed, and when.
+    seen: Option<(Stamp, Instant)>,
+}
+
+/// What changes when a file changes: length, inode, and the times of content and inode in nanoseconds. Nothing of a file that is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stamp(Option<[i64; 6]>);
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let (length, inode) = (metadata.size().cast_signed(), metadata.ino().cast_signed());
+        let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+        Self(Some([length, inode, times[0], times[1], times[2], times[3]]))
+    }
+}
+
+/// For how long a file must have been still to be whole.
+const STILL: Duration = Duration::from_secs(1);
+
+impl<T> WatchedFile<T> {
+    /// Reads the file for the first time.
+    pub(crate) fn open(path: &Path, parse: Parse<T>) -> Result<Self, String> {
+        let (stamp, content) = read(path, parse)?;
+        Ok(Self {
+            path: path.to_owned(),
+            parse,
+            content: RwLock::new(Arc::new(content)),
+            watch: Mutex::new(Watch { taken: stamp, refused: None, seen: None }),
+        })
+    }
+
+    pub(crate) fn content(&self) -> Arc<T> {
+        if let Some(mut watch) = self.watch.try_lock() {
+            self.look(&mut watch);
+        }
+        self.content.read().clone()
+    }
+
+    fn look(&self, watch: &mut Watch) {
+        let metadata = std::fs::metadata(&self.path);
+        let stamp = metadata.as_ref().map(Stamp::of).unwrap_or_default();
+        if stamp == watch.taken || watch.refused == Some(stamp) {
+            return;
+        }
+        let is_old = metadata.is_ok_and(|metadata| is_old(&metadata));
+        let is_still = watch.seen.is_some_and(|(seen, when)| seen == stamp && when.elapsed() >= STILL);
+        if !is_old && !is_still {
+            if watch.seen.is_none_or(|(seen, _)| seen != stamp) {
+                watch.seen = Some((stamp, Instant::now()));
+            }
+            return;
+        }
+        match read(&self.path, self.parse) {
+            // Changed again meanwhile: the next look sees to it.
+            Ok((read, _)) if read != stamp => {}
+            Ok((_, content)) => {
+                *self.content.write() = Arc::new(content);
+                *watch = Watch { taken: stamp, refused: None, seen: None };
+                log::info!(target: "kirsch::tools", "{} was read again", self.path.display());
+            }
+            Err(problem) => {
+                log::error!(target: "kirsch::tools", "{problem}; what it said before goes on");
+                watch.refused = Some(stamp);
+            }
+        }
+    }
+}
+
+fn is_old(metadata: &Metadata) -> bool {
+    let age = metadata.modified().ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+    age.is_some_and(|age| age >= STILL)
+}
+
+/// The content, with the stamp that it had before and after it was read; anything else is an error.
+fn read<T>(path: &Path, parse: Parse<T>) -> Result<(Stamp, T), String> {
+    let said = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
+    let mut file = File::open(path).map_err(|error| said(&error))?;
+    let stamp = |file: &File| file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(|error| said(&error));
+    let before = stamp(&file)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| said(&error))?;
+    if stamp(&file)? != before {
+        return Err(said(&"changed while it was read"));
+    }
+    Ok((before, parse(&text).map_err(|problem| said(&problem))?))
+}
+
+impl<T> std::fmt::Debug for WatchedFile<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WatchedFile").field(&self.path).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn parse(text: &str) -> Result<String, String> {
+        if text.contains("bad") { Err("line 1 is bad".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    fn write(path: &Path, text: &str, age: u64) {
+        let mut file = File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_read_again_when_it_has_changed_and_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, "one", 10);
+        let file = WatchedFile::open(&path, parse).unwrap();
+        assert_eq!(*file.content(), "one");
+        write(&path, "tw", 0);
+        assert_eq!(*file.content(), "one", "somebody may be writing it");
+        write(&path, "two", 5);
+        assert_eq!(*file.content(), "two");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_leaves_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, "one", 10);
+        let file = WatchedFile::open(&path, parse).unwrap();
+        write(&path, "bad", 5);
+        assert_eq!(*file.content(), "one");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(*file.content(), "one");
+        write(&path, "three", 5);
+        assert_eq!(*file.content(), "three");
+        assert!(WatchedFile::open(&folder.path().join("none"), parse).unwrap_err().contains("none: No such file"));
+    }
+}
