@@ -194,7 +194,7 @@ pub mod server;
 pub mod sessions;
 pub mod testing;
 pub mod tools;
-#[cfg(feature = "passwords")]
+#[cfg(feature = "auth")]
 mod watched_file;
 
 pub use ::bytes;

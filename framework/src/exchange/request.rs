@@ -66,6 +66,18 @@ impl Request {
         self.redirected.as_ref().map_or_else(|| self.head.query(), |to| to.query.as_deref())
     }
 
+    /// The target of the request line as the client sent it, `/path?query` in most requests, whatever an internal redirect has changed.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.head.target()
+    }
+
+    /// The method of the request line as the client sent it, whatever an internal redirect has changed.
+    #[must_use]
+    pub fn sent_method(&self) -> &Method {
+        self.head.method()
+    }
+
     /// `HTTP/1.0` or `HTTP/1.1`.
     #[must_use]
     pub fn version(&self) -> Version {

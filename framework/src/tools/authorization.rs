@@ -1,14 +1,15 @@
 //! What the authentication tools share: the field `Authorization`, quoted texts, and what functions say about passwords.
 
+use super::auth_digest::Ha1;
 use crate::{Error, Request, StatusCode};
 
-/// What a function that checks passwords may return: a `bool`, or a `Result` of one.
-pub trait Verdict {
-    /// Whether they are right, or the error for the funnel.
+/// What a function that knows who is who may return: a `bool` (or what else the tool asks for), or a `Result` of it.
+pub trait Verdict<T = bool> {
+    /// The verdict, or the error for the funnel.
     ///
     /// # Errors
     /// The function's own.
-    fn into_verdict(self) -> Result<bool, Error>;
+    fn into_verdict(self) -> Result<T, Error>;
 }
 
 impl Verdict for bool {
@@ -17,8 +18,14 @@ impl Verdict for bool {
     }
 }
 
-impl<E: Into<Error>> Verdict for Result<bool, E> {
-    fn into_verdict(self) -> Result<bool, Error> {
+impl Verdict<Option<Ha1>> for Option<Ha1> {
+    fn into_verdict(self) -> Result<Option<Ha1>, Error> {
+        Ok(self)
+    }
+}
+
+impl<T, E: Into<Error>> Verdict<T> for Result<T, E> {
+    fn into_verdict(self) -> Result<T, Error> {
         self.map_err(Into::into)
     }
 }

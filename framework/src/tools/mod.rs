@@ -6,6 +6,8 @@ mod allow;
 #[cfg(feature = "auth")]
 mod auth_basic;
 #[cfg(feature = "auth")]
+mod auth_digest;
+#[cfg(feature = "auth")]
 mod authorization;
 mod autovary;
 mod caching;
@@ -34,6 +36,8 @@ pub use accept::{Accept, Accepted};
 pub use allow::Allow;
 #[cfg(feature = "auth")]
 pub use auth_basic::AuthBasic;
+#[cfg(feature = "auth")]
+pub use auth_digest::{AuthDigest, DigestAlgorithm, Ha1};
 #[cfg(feature = "auth")]
 pub use authorization::Verdict;
 pub use autovary::Autovary;

@@ -1,0 +1,347 @@
+//! Proof of a password with each request, without the password (RFC 7616): `AuthDigest`, named after CherryPy's tool.
+//!
+//! The hook runs at `before_request_body` 20, as that of `AuthBasic`. In this order, for the price of each: the credentials are read (400), the realm, the
+//! algorithm and the nonce are looked at (401), the target is compared (400), the response is computed and compared (401), and
+//! at last the count of the nonce is used up (401, with `stale=true` if the nonce has only expired).
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `credentials.rs` | what the client says |
+//! | `ha1.rs` | the algorithms, HA1, htdigest files |
+//! | `nonces.rs` | nonces and their counts |
+
+mod credentials;
+mod ha1;
+mod nonces;
+
+pub use ha1::{DigestAlgorithm, Ha1};
+
+use super::authorization::{Authorization, Verdict, quoted};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::watched_file::WatchedFile;
+use crate::{Error, Exchange, HeaderValue, Login, Request, StatusCode, exchange::HttpError, header};
+use credentials::Credentials;
+use ha1::Htdigest;
+use nonces::{Count, Nonces};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+/// Asks for a proof that the client knows a password, without the password itself. Needs the cargo feature `auth`.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::AuthDigest};
+///
+/// let staff = AuthDigest::users("Staff", [("anna", "correct horse")]);
+/// let app = App::new(Tree::new().index(|call| call.argument::<&Login>().map(|login| format!("Hello, {login}")))).tool("/", staff);
+/// let refused = Client::in_process(app).get("/").send();
+/// refused.assert_status(401);
+/// assert!(refused.header("www-authenticate").unwrap().starts_with("Digest realm=\"Staff\", qop=\"auth\", algorithm=SHA-256, nonce="));
+/// ```
+///
+/// SHA-256 is offered first, then MD5, for clients that know nothing else. A proof holds for one request: nonces cannot be made up, each of their counts is
+/// good once, and method and target are part of it; the body is not. What digest authentication does not do: keep anything
+/// secret, or tell the client that the server is the right one. That does TLS, and with it [`AuthBasic`](super::AuthBasic) is as good, whose
+/// passwords can be stored as slow hashes. Take this for clients that know nothing else, and where TLS cannot be.
+///
+/// Who is who says a function, a few [`users`](Self::users) in the program, or an htdigest [`file`](Self::file).
+///
+/// In a file: `auth_digest.realm`, `file`, `algorithms`, `nonce_lifetime`. CherryPy's `auth_digest`.
+#[derive(Clone)]
+pub struct AuthDigest {
+    realm: String,
+    source: Source,
+    algorithms: Vec<String>,
+    nonce_lifetime: Duration,
+    /// Of all sections.
+    nonces: Arc<Nonces>,
+}
+
+type Finder = dyn Fn(&str, &str, DigestAlgorithm) -> Result<Option<Ha1>, Error> + Send + Sync;
+
+#[derive(Clone)]
+enum Source {
+    Function(Arc<Finder>),
+    File(PathBuf),
+}
+
+impl AuthDigest {
+    /// Asks for the `realm`. `find` gets a name, the realm and an algorithm, and returns the [`Ha1`] of that name, `None` if there is none; or a `Result` of
+    /// that.
+    ///
+    /// ```
+    /// use kirsch::tools::{AuthDigest, DigestAlgorithm, Ha1};
+    ///
+    /// let staff = AuthDigest::new("Staff", |name, realm, algorithm| match (name, algorithm) {
+    ///     ("anna", DigestAlgorithm::Md5) => Ha1::from_hex("5f4dcc3b5aa765d61d8327deb882cf99"),
+    ///     _ => None,
+    /// });
+    /// // Nobody has a hash of the other.
+    /// let staff = staff.algorithms([DigestAlgorithm::Md5]);
+    /// ```
+    #[must_use]
+    pub fn new<F, V>(realm: impl Into<String>, find: F) -> Self
+    where
+        F: Fn(&str, &str, DigestAlgorithm) -> V + Send + Sync + 'static,
+        V: Verdict<Option<Ha1>>,
+    {
+        let find = move |name: &str, realm: &str, algorithm| find(name, realm, algorithm).into_verdict();
+        Self::with(realm.into(), Source::Function(Arc::new(find)))
+    }
+
+    /// Lets these names in, each with its password.
+    #[must_use]
+    pub fn users<N, P>(realm: impl Into<String>, users: impl IntoIterator<Item = (N, P)>) -> Self
+    where
+        N: Into<String>,
+        P: Into<String>,
+    {
+        let users: BTreeMap<String, String> =
+            users.into_iter().map(|(name, password)| (name.into(), password.into())).collect();
+        Self::new(realm, move |name, realm, algorithm| {
+            users.get(name).map(|password| Ha1::new(algorithm, name, realm, password))
+        })
+    }
+
+    /// Lets in who is in an htdigest file (`file`), lines of `name:realm:hash` as `htdigest` writes them. Hashes are MD5 or SHA-256 ones; offered is what everybody of
+    /// the realm has. It is read at start, and again when it has changed and has been still for a second.
+    #[must_use]
+    pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self::with(realm.into(), Source::File(path.into()))
+    }
+
+    fn with(realm: String, source: Source) -> Self {
+        let algorithms =
+            [DigestAlgorithm::Sha256, DigestAlgorithm::Md5].map(|algorithm| algorithm.name().to_owned()).into();
+        let nonces = Arc::new(Nonces::new());
+        Self { realm, source, algorithms, nonce_lifetime: Duration::from_secs(5 * 60), nonces }
+    }
+
+    /// Offers these, in this order (`algorithms`); `SHA-256` and `MD5` unless set.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = DigestAlgorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().map(|algorithm| algorithm.name().to_owned()).collect();
+        self
+    }
+
+    /// For how long a nonce is good (`nonce_lifetime`): 5 minutes unless set. Then the client gets another, and its user notices nothing.
+    #[must_use]
+    pub fn nonce_lifetime(mut self, lifetime: Duration) -> Self {
+        self.nonce_lifetime = lifetime;
+        self
+    }
+
+    fn prepare(&self) -> Result<Prepared, SettingError> {
+        let quoted_realm = quoted(&self.realm).map_err(|problem| SettingError::new("realm", problem))?;
+        let named = |name: &String| {
+            DigestAlgorithm::named(name).ok_or_else(|| {
+                SettingError::new("algorithms", format!("has {name:?}; there are \"SHA-256\" and \"MD5\""))
+            })
+        };
+        let algorithms = self.algorithms.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        if algorithms.is_empty() {
+            return Err(SettingError::new("algorithms", "is empty: nobody could log in"));
+        }
+        if self.nonce_lifetime.is_zero() {
+            return Err(SettingError::new("nonce_lifetime", "is zero: nobody could log in"));
+        }
+        let (realm, lifetime, nonces) = (self.realm.clone(), self.nonce_lifetime, self.nonces.clone());
+        Ok(Prepared { realm, quoted_realm, algorithms, lifetime, nonces, known: Known::Nobody })
+    }
+
+    fn open(&self, prepared: Prepared) -> Result<Prepared, SettingError> {
+        let known = match &self.source {
+            Source::Function(find) => Known::Function(find.clone()),
+            Source::File(path) => {
+                let refused = |problem: String| SettingError::new("file", format!("cannot be used: {problem}"));
+                let file = WatchedFile::open(path, Htdigest::parse).map_err(refused)?;
+                if let Some(problem) = file.content().problem(&self.realm) {
+                    return Err(refused(format!("{} {problem}", path.display())));
+                }
+                Known::File(Box::new(file))
+            }
+        };
+        let prepared = Prepared { known, ..prepared };
+        if prepared.offered().is_empty() {
+            let problem = format!("are {:?}, and the file has other hashes", self.algorithms);
+            return Err(SettingError::new("algorithms", problem));
+        }
+        Ok(prepared)
+    }
+}
+
+/// The settings, ready to be used.
+struct Prepared {
+    realm: String,
+    quoted_realm: String,
+    algorithms: Vec<DigestAlgorithm>,
+    lifetime: Duration,
+    nonces: Arc<Nonces>,
+    known: Known,
+}
+
+enum Known {
+    Nobody,
+    Function(Arc<Finder>),
+    File(Box<WatchedFile<Htdigest>>),
+}
+
+/// Who has proven his password in this request already: an internal redirect must not take the count for a replayed one.
+struct Proven {
+    nonces: Arc<Nonces>,
+    realm: String,
+    login: Login,
+}
+
+/// Why a client is asked (again).
+enum Asked {
+    Again,
+    /// All was right, but the nonce is too old.
+    Stale,
+}
+
+impl Prepared {
+    /// The algorithms with which one can log in now.
+    fn offered(&self) -> Vec<DigestAlgorithm> {
+        match &self.known {
+            Known::File(file) => {
+                let content = file.content();
+                let common = content.common(&self.realm);
+                self.algorithms.iter().copied().filter(|algorithm| common.contains(algorithm)).collect()
+            }
+            Known::Function(_) | Known::Nobody => self.algorithms.clone(),
+        }
+    }
+
+    fn find(&self, name: &str, algorithm: DigestAlgorithm) -> Result<Option<Ha1>, Error> {
+        match &self.known {
+            Known::Nobody => Ok(None),
+            Known::Function(find) => find(name, &self.realm, algorithm),
+            Known::File(file) => Ok(file.content().find(name, &self.realm, algorithm)),
+        }
+    }
+
+    fn authenticate(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        if let Some(proven) = exchange.values.get::<Proven>()
+            && Arc::ptr_eq(&proven.nonces, &self.nonces)
+            && proven.realm == self.realm
+        {
+            let login = proven.login.clone();
+            exchange.values.insert(login);
+            return Ok(());
+        }
+        exchange.values.remove::<Login>();
+        match self.check(&exchange.request)? {
+            Ok(login) => {
+                let (nonces, realm) = (self.nonces.clone(), self.realm.clone());
+                exchange.values.insert(Proven { nonces, realm, login: login.clone() });
+                exchange.values.insert(login);
+                Ok(())
+            }
+            Err(asked) => Err(self.challenge(&asked)),
+        }
+    }
+
+    fn check(&self, request: &Request) -> Result<Result<Login, Asked>, Error> {
+        let said = match Authorization::of(request)? {
+            Some(Authorization { scheme, rest }) if scheme.eq_ignore_ascii_case("digest") => rest,
+            _ => return Ok(Err(Asked::Again)),
+        };
+        let said = Credentials::parse(said).map_err(|problem| {
+            let message = format!("The credentials in the field `Authorization` are malformed: {problem}.");
+            Error::new(StatusCode::BAD_REQUEST, message)
+        })?;
+        // Without a name, it is the oldest one.
+        let algorithm = if said.algorithm.is_empty() { "MD5" } else { &said.algorithm };
+        let algorithm = DigestAlgorithm::named(algorithm).filter(|algorithm| self.algorithms.contains(algorithm));
+        let (Some(algorithm), true) = (algorithm, said.realm == self.realm) else { return Ok(Err(Asked::Again)) };
+        let Some(nonce) = self.nonces.read(&said.nonce, &self.realm) else { return Ok(Err(Asked::Again)) };
+        if !is_target(&said.uri, request) {
+            let message = "The credentials in the field `Authorization` are for another address than this one.";
+            return Err(Error::new(StatusCode::BAD_REQUEST, message));
+        }
+        let known = self.find(&said.username, algorithm)?.filter(|ha1| ha1.algorithm() == algorithm);
+        let ha1 = known.clone().unwrap_or_else(|| Ha1::new(algorithm, &said.username, &self.realm, ""));
+        let ha2 = algorithm.hash(&[request.sent_method().as_str(), &said.uri]);
+        let expected = algorithm.hash(&[&ha1.0, &said.nonce, &said.nc, &said.cnonce, &said.qop, &ha2]);
+        let is_right = bool::from(expected.as_bytes().ct_eq(said.response.to_ascii_lowercase().as_bytes()));
+        if !is_right || known.is_none() {
+            return Ok(Err(Asked::Again));
+        }
+        Ok(match self.nonces.count(nonce, said.count, self.lifetime) {
+            Count::Fresh => Ok(Login::new(said.username)),
+            Count::Expired => Err(Asked::Stale),
+            Count::Replayed => Err(Asked::Again),
+        })
+    }
+
+    fn challenge(&self, asked: &Asked) -> Error {
+        let mut error = HttpError::new(StatusCode::UNAUTHORIZED, "");
+        let stale = if matches!(asked, Asked::Stale) { ", stale=true" } else { "" };
+        for algorithm in self.offered() {
+            let (realm, algorithm, nonce) = (&self.quoted_realm, algorithm.name(), self.nonces.issue(&self.realm));
+            let value = format!(
+                "Digest realm={realm}, qop=\"auth\", algorithm={algorithm}, nonce=\"{nonce}\", charset=\"UTF-8\"{stale}"
+            );
+            let value = HeaderValue::try_from(value).expect("visible characters are a field value");
+            error = error.with_header(header::WWW_AUTHENTICATE, value);
+        }
+        error.into()
+    }
+}
+
+/// Whether credentials for `uri` are for this request: its target as the client sent it, before proxies that take a prefix away.
+fn is_target(uri: &str, request: &Request) -> bool {
+    let target = request.target();
+    if uri == target {
+        return true;
+    }
+    let prefix = request.forwarded().and_then(|forwarded| forwarded.prefix.as_deref());
+    prefix.is_some_and(|prefix| uri.strip_prefix(prefix) == Some(target))
+}
+
+impl Tool for AuthDigest {
+    fn name(&self) -> &'static str {
+        "auth_digest"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        match self.prepare().and_then(|prepared| self.open(prepared)) {
+            Ok(prepared) => {
+                let authenticate = move |exchange: &mut Exchange| prepared.authenticate(exchange);
+                hooks.at(HookPoint::BeforeRequestBody, authenticate).priority(20);
+            }
+            Err(error) => hooks.refuse(error),
+        }
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut file = String::new();
+        let mut reader = SettingReader::new(settings);
+        reader.text("realm", &mut tool.realm)?;
+        reader.text("file", &mut file)?;
+        reader.texts("algorithms", &mut tool.algorithms)?;
+        reader.duration("nonce_lifetime", &mut tool.nonce_lifetime)?;
+        reader.finish()?;
+        if settings.contains_key("file") {
+            tool.source = Source::File(file.into());
+        }
+        tool.prepare()?;
+        Ok(Box::new(tool))
+    }
+}
+
+impl std::fmt::Debug for AuthDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { realm, algorithms, nonce_lifetime, .. } = self;
+        let mut shown = f.debug_struct("AuthDigest");
+        shown.field("realm", realm).field("algorithms", algorithms).field("nonce_lifetime", nonce_lifetime);
+        shown.finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Who is let in, and who is not: as clients that others have written see it, over a socket, and as a browser does.
+
+use kirsch::passwords;
+use kirsch::tools::{AuthBasic, AuthDigest, DigestAlgorithm};
+use kirsch::{prelude::*, testing::Client};
+use std::process::{Command, Stdio};
+
+struct Hello;
+
+#[handlers]
+impl Hello {
+    #[expose]
+    fn index(&self, login: Option<&Login>, q: Option<String>) -> String {
+        format!("{} {}", login.map_or("nobody", Login::name), q.unwrap_or_default())
+    }
+
+    #[expose]
+    fn upload(&self, login: &Login, body: Bytes) -> String {
+        format!("{} bytes of {login}", body.0.len())
+    }
+}
+
+/// What curl prints for these arguments, the last of which is a path of the server: content and status of each response.
+#[track_caller]
+fn curl(client: &Client, arguments: &[&str]) -> String {
+    let address = client.address().expect("it has a socket");
+    let (paths, options): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|argument| argument.starts_with('/'));
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--write-out", " %{http_code}\n"]);
+    command.args(options).args(paths.iter().map(|path| format!("http://{address}{path}"))).stdin(Stdio::null());
+    let output = command.output().expect("this test needs the program `curl`; install it with `apt-get install curl`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("texts")
+}
+
+#[test]
+fn curl_logs_in_with_a_name_and_a_password_of_an_htpasswd_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("members");
+    // `htpasswd -nbB anna secret`
+    let bcrypt = "$2y$05$u045hG1jpraCACBWg5cb.e81yv0y3Q6xwojRRN66RzdPXlMLJNd0i";
+    std::fs::write(&file, format!("anna:{bcrypt}\njürgen:{}\n", passwords::hash("paß:wort"))).expect("a file");
+    let client = Client::over_socket(App::new(Hello).tool("/", AuthBasic::file("Members", &file)));
+    assert_eq!(curl(&client, &["--basic", "--user", "anna:secret", "/"]), "anna  200\n");
+    assert_eq!(curl(&client, &["--user", "jürgen:paß:wort", "/?q=x"]), "jürgen x 200\n");
+    assert_eq!(curl(&client, &["--anyauth", "--user", "anna:secret", "/"]), "anna  200\n");
+    for wrong in ["anna:paß:wort", "ben:secret", "anna:", ":"] {
+        assert!(curl(&client, &["--user", wrong, "/"]).ends_with(" 401\n"), "{wrong}");
+    }
+    assert!(curl(&client, &["--digest", "--user", "anna:secret", "/"]).ends_with(" 401\n"));
+}
+
+#[test]
+fn i10_curl_proves_its_password_with_both_algorithms() {
+    let users = [("anna", "secret"), ("a\"\\ü", "p:w")];
+    for algorithms in
+        [&[DigestAlgorithm::Sha256, DigestAlgorithm::Md5][..], &[DigestAlgorithm::Sha256], &[DigestAlgorithm::Md5]]
+    {
+        let tool = AuthDigest::users("All \"staff\"", users).algorithms(algorithms.iter().copied());
+        let client = Client::over_socket(App::new(Hello).tool("/", tool));
+        // Over one connection, with one nonce, counted.
+        let pages = curl(&client, &["--digest", "--user", "anna:secret", "/", "/?q=a%20b", "/upload", "/"]);
+        assert_eq!(pages, "anna  200\nanna a b 200\n0 bytes of anna 200\nanna  200\n");
+        let sent = curl(&client, &["--digest", "--user", "anna:secret", "--data", "12345", "/upload"]);
+        assert_eq!(sent, "5 bytes of anna 200\n");
+        assert_eq!(curl(&client, &["--digest", "--user", "a\"\\ü:p:w", "/"]), "a\"\\ü  200\n");
+        for wrong in ["anna:Secret", "ben:secret", "anna:"] {
+            assert!(curl(&client, &["--digest", "--user", wrong, "/"]).ends_with(" 401\n"), "{wrong}");
+        }
+        assert!(curl(&client, &["--basic", "--user", "anna:secret", "/"]).ends_with(" 401\n"));
+    }
+}
+
+#[test]
+fn nobody_uploads_who_is_not_let_in() {
+    let tool = AuthBasic::users("Staff", [("anna", "secret")]);
+    let client = Client::over_socket(App::new(Hello).tool("/", tool));
+    let mut connection = client.raw();
+    connection.send("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
+    connection.read_response().assert_status(401);
+}
