@@ -68,6 +68,8 @@ pub use session::Session;
 pub use settings::LockMode;
 pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
 pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
+#[cfg(feature = "file")]
+pub use stores::file::FileStore;
 #[cfg(feature = "memcached")]
 pub use stores::memcached::MemcachedStore;
 #[cfg(feature = "redis")]

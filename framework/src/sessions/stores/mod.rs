@@ -1,8 +1,12 @@
 //! Stores outside of this process. Each is behind the cargo feature of its name, and brings `Sessions::name(…)` with it.
 
+#[cfg(feature = "file")]
+pub(super) mod file;
 #[cfg(feature = "memcached")]
 pub(super) mod memcached;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod pool;
+#[cfg(feature = "file")]
+mod range_lock;
 #[cfg(feature = "redis")]
 pub(super) mod redis;

@@ -1,0 +1,458 @@
+//! Sessions in a folder: a file for each, for the processes of one machine.
+//!
+//! ```text
+//! folder/locks                         one byte for each session that is locked: range_lock.rs
+//! folder/3f/9a/1c07…                   a record; the name is the hash of the id (A31), in two levels of folders (A34)
+//! folder/3f/9a/1c07….unreadable        a record that could not be read, put aside (A24)
+//! folder/3f/9a/.tmp-…                  a record that is being written
+//! ```
+//!
+//! A record is a head of 32 bytes (`kirsch\\0` and the form, version, end of life, when the cookie was sent) and the content as `wire` writes it. It is
+//! written beside its place and renamed to it, so readers see the old one or the new one and need no lock (A37), and a full disk leaves the old one.
+
+use super::super::{
+    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
+    Watch, wire,
+};
+use super::range_lock::RangeLocks;
+use crate::lifecycle::{SettingError, SettingReader};
+use parking_lot::Mutex;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
+
+impl Sessions {
+    /// Sessions that are kept as files in `folder`, shared by the processes of this machine (feature `file`).
+    ///
+    /// ```no_run
+    /// use kirsch::prelude::*;
+    ///
+    /// # struct Shop;
+    /// # #[handlers]
+    /// # impl Shop {}
+    /// App::new(Shop).tool("/", Sessions::file("/var/lib/shop/sessions")).serve("127.0.0.1:8080")?;
+    /// # Ok::<_, kirsch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn file(folder: impl Into<PathBuf>) -> Self {
+        Self::new(FileStore::new(folder))
+    }
+}
+
+/// Keeps sessions as files in a folder.
+///
+/// ```
+/// use kirsch::{Sessions, sessions::FileStore};
+///
+/// let sessions = Sessions::new(FileStore::new("/var/lib/shop/sessions").sync(true));
+/// ```
+///
+/// | setting | in the file | default | what |
+/// |---|---|---|---|
+/// | [`new`](Self::new) | `sessions.folder` | | the folder; it is made at the start, for this user alone |
+/// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a record is on the disk before the client has its answer, so that it outlives a power failure |
+///
+/// Sessions outlive the program. A lock ends with the process that holds it, however that ends; a process that is stopped (`SIGSTOP`) keeps its locks. The folder
+/// must be on a file system of this machine: locks over NFS are another matter. CherryPy's `FileSession`.
+pub struct FileStore {
+    settings: Mutex<Settings>,
+    folder: OnceLock<Folder>,
+    quarantined: AtomicU64,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Settings {
+    folder: PathBuf,
+    sync: bool,
+}
+
+/// What is there once the settings are final.
+struct Folder {
+    path: PathBuf,
+    sync: bool,
+    locks: RangeLocks,
+}
+
+impl FileStore {
+    /// A store in this folder.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let settings = Settings { folder: folder.into(), sync: false };
+        Self { settings: Mutex::new(settings), folder: OnceLock::new(), quarantined: AtomicU64::new(0) }
+    }
+
+    /// Whether a record is on the disk before the client has its answer (`sync`).
+    #[must_use]
+    pub fn sync(self, sync: bool) -> Self {
+        self.settings.lock().sync = sync;
+        self
+    }
+
+    fn folder(&self) -> &Folder {
+        self.folder.get_or_init(|| {
+            let Settings { folder, sync } = self.settings.lock().clone();
+            Folder { locks: RangeLocks::new(folder.join("locks")), path: folder, sync }
+        })
+    }
+
+    /// The record of this name, ended or not. One that cannot be read is put aside.
+    fn read(&self, id: &SessionId) -> Result<Option<(Head, Data)>, StoreError> {
+        let folder = self.folder();
+        let path = folder.path_of(id);
+        let Some(bytes) = folder.read_file(&path)? else { return Ok(None) };
+        let problem = match (Head::read(&bytes), bytes.get(Head::BYTES..)) {
+            (Some(head), Some(content)) => match wire::decode(content) {
+                Ok(data) => return Ok(Some((head, data))),
+                Err(problem) => problem.to_string(),
+            },
+            _ => "a session cannot be read: its file does not begin as one".to_owned(),
+        };
+        let aside = path.with_extension("unreadable");
+        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {})", aside.display());
+        match fs::rename(&path, &aside) {
+            Ok(()) => drop(self.quarantined.fetch_add(1, Ordering::Relaxed)),
+            // Somebody else was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("cannot put aside a session that cannot be read", &path, error)),
+        }
+        Ok(None)
+    }
+
+    /// The record, if it is alive.
+    fn alive(&self, id: &SessionId, now: u64) -> Result<Option<(Head, Data)>, StoreError> {
+        Ok(self.read(id)?.filter(|(head, _)| head.ends > now))
+    }
+}
+
+/// What stands before the content of a record.
+#[derive(Clone, Copy)]
+struct Head {
+    version: u64,
+    ends: u64,
+    cookie_sent: u64,
+}
+
+impl Head {
+    const BYTES: usize = 32;
+    const MARK: [u8; 8] = *b"kirsch\0\x01";
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        (bytes.get(..8)? == Self::MARK).then_some(Self {
+            version: number(8)?,
+            ends: number(16)?,
+            cookie_sent: number(24)?,
+        })
+    }
+
+    fn bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let numbers = [u64::from_le_bytes(Self::MARK), self.version, self.ends, self.cookie_sent];
+        bytes.chunks_exact_mut(8).zip(numbers).for_each(|(place, number)| place.copy_from_slice(&number.to_le_bytes()));
+        bytes
+    }
+}
+
+impl Folder {
+    fn path_of(&self, id: &SessionId) -> PathBuf {
+        let name = id.storage_key();
+        self.path.join(&name[..2]).join(&name[2..4]).join(&name[4..])
+    }
+
+    /// `None` if there is no such file in a folder that is there; a folder that is away is an error.
+    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.locks.path().exists() => Ok(None),
+            Err(error) => Err(failed("cannot read a session", path, error)),
+        }
+    }
+
+    /// Puts a record in the place of the one before.
+    fn write(&self, path: &Path, head: &Head, content: &[u8]) -> Result<(), StoreError> {
+        let (Some(leaf), Some(branch)) = (path.parent(), path.parent().and_then(Path::parent)) else {
+            return Err(StoreError::new("a session has no place", path.display().to_string()));
+        };
+        let temporary = leaf.join(format!(".tmp-{:016x}", Fence::random().0));
+        let write = || -> io::Result<()> {
+            let mut file = match private(&temporary) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    for folder in [branch, leaf] {
+                        match DirBuilder::new().mode(0o700).create(folder) {
+                            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                            _ => {}
+                        }
+                    }
+                    private(&temporary)?
+                }
+                opened => opened?,
+            };
+            file.write_all(&head.bytes())?;
+            file.write_all(content)?;
+            if self.sync {
+                file.sync_data()?;
+            }
+            fs::rename(&temporary, path)?;
+            if self.sync { File::open(leaf)?.sync_all() } else { Ok(()) }
+        };
+        write().map_err(|error| {
+            // What was there before is still there; half of the new one is of no use.
+            let _ = fs::remove_file(&temporary);
+            failed("cannot write a session", path, error)
+        })
+    }
+
+    /// The files of all records, and whatever else is in the leaves.
+    fn files(&self) -> Result<impl Iterator<Item = PathBuf>, StoreError> {
+        let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let top = fs::read_dir(&self.path)
+            .map_err(|error| failed("cannot read the folder of the sessions", &self.path, error))?;
+        let branches = top.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+        Ok(branches.flat_map(entries).flat_map(entries))
+    }
+}
+
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn failed(what: &'static str, path: &Path, error: io::Error) -> StoreError {
+    StoreError::new(what, path.display().to_string()).because(error)
+}
+
+impl Store for FileStore {
+    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        let now = now.unix_millis();
+        Ok(self.alive(id, now)?.map(|(head, data)| Record {
+            data,
+            version: Version(head.version),
+            remaining: Duration::from_millis(head.ends - now),
+            cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
+        }))
+    }
+
+    fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Commit, StoreError> {
+        let folder = self.folder();
+        let content = wire::encode(data, usize::MAX)?;
+        let now = terms.now.unix_millis();
+        let commit = folder.locks.exclusively(id, || {
+            if terms.fence.is_some_and(|fence| !folder.locks.is_held(id, fence)) {
+                return Ok(Commit::LockLost);
+            }
+            let before = self.alive(id, now)?.map(|(head, _)| head);
+            if before.map(|head| Version(head.version)) != expected {
+                return Ok(Commit::Conflict);
+            }
+            let head = Head {
+                // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+                version: Fence::random().0,
+                ends: terms.now.later(terms.lifetime).unix_millis(),
+                cookie_sent: before.filter(|_| !terms.cookie_sent).map_or(now, |head| head.cookie_sent),
+            };
+            folder.write(&folder.path_of(id), &head, &content)?;
+            Ok(Commit::Committed(Version(head.version)))
+        })?;
+        if let (Commit::Committed(_), true, Some(fence)) = (commit, terms.unlock, terms.fence) {
+            folder.locks.unlock(id, fence)?;
+        }
+        Ok(commit)
+    }
+
+    /// Skipped while less than a sixteenth of the life has passed: the extension would cost a whole file.
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+        let (folder, now) = (self.folder(), terms.now.unix_millis());
+        let ends = terms.now.later(terms.lifetime).unix_millis();
+        let is_due = |head: &Head| terms.cookie_sent || ends.saturating_sub(head.ends) > ends.saturating_sub(now) / 16;
+        if !self.alive(id, now)?.is_some_and(|(head, _)| is_due(&head)) {
+            return Ok(());
+        }
+        folder.locks.exclusively(id, || {
+            let Some((head, data)) = self.alive(id, now)? else { return Ok(()) };
+            let cookie_sent = if terms.cookie_sent { now } else { head.cookie_sent };
+            folder.write(&folder.path_of(id), &Head { ends, cookie_sent, ..head }, &wire::encode(&data, usize::MAX)?)
+        })
+    }
+
+    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+        let folder = self.folder();
+        folder.locks.exclusively(id, || remove(&folder.path_of(id)).map(drop))
+    }
+
+    /// Removes what has ended, what was put aside a month ago, and what is left of programs that were killed while they wrote.
+    fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
+        const ASIDE: Duration = Duration::from_secs(30 * 24 * 3600);
+        const HALF_WRITTEN: Duration = Duration::from_secs(3600);
+        let mut swept = 0;
+        for path in self.folder().files()? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let kept = match name {
+                name if name.starts_with(".tmp-") => Some(HALF_WRITTEN),
+                name if name.ends_with(".unreadable") => Some(ASIDE),
+                _ => None,
+            };
+            let removed = match kept {
+                Some(kept) => is_older(&path, kept, now.calendar) && remove(&path)?,
+                None => has_ended(&path, now.unix_millis()) && self.remove_ended(&path, now)?,
+            };
+            swept += usize::from(removed && kept.is_none());
+        }
+        Ok(swept)
+    }
+
+    fn count(&self) -> Result<Option<usize>, StoreError> {
+        let is_record = |path: &PathBuf| {
+            path.extension().is_none() && !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+        };
+        Ok(Some(self.folder().files()?.filter(is_record).count()))
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        let folder = self.folder();
+        let advice = |what: &'static str| {
+            move |error: io::Error| {
+                let place = format!(
+                    "{}: give this user the right to write there, or name another folder",
+                    folder.path.display()
+                );
+                StoreError::new(what, place).because(error)
+            }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder.path)
+            .map_err(advice("cannot make the folder for the sessions"))?;
+        let (id, now) = (SessionId::random(), Moment::now());
+        let Some(fence) = folder.locks.try_lock(&id)? else {
+            return Err(StoreError::new(
+                "a session that nobody has is locked",
+                folder.locks.path().display().to_string(),
+            ));
+        };
+        let terms =
+            Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence: Some(fence), unlock: true };
+        let mut data = Data::new();
+        data.insert("probe", true.into());
+        let _ = self.commit(&id, None, &data, &terms)?;
+        let loaded = self.load(&id, now)?;
+        self.delete(&id)?;
+        match loaded {
+            Some(record) if record.data == data => Ok(()),
+            _ => Err(StoreError::new("what was written for a test was not there", folder.path.display().to_string())),
+        }
+    }
+
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        Some(self)
+    }
+
+    /// Each was put aside, with the ending `.unreadable`.
+    fn quarantined(&self) -> u64 {
+        self.quarantined.load(Ordering::Relaxed)
+    }
+
+    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        let mut settings = self.settings.lock().clone();
+        let mut folder = settings.folder.display().to_string();
+        reader.text("folder", &mut folder)?;
+        reader.flag("sync", &mut settings.sync)?;
+        if folder != settings.folder.display().to_string() {
+            settings.folder = folder.into();
+        }
+        let mut current = self.settings.lock();
+        if *current != settings && self.folder.get().is_some() {
+            return Err(SettingError::new(
+                "folder",
+                "the store is in use already; set it where the sessions are switched on",
+            ));
+        }
+        *current = settings;
+        Ok(())
+    }
+}
+
+impl FileStore {
+    /// Removes a record that has ended, unless somebody has revived its place meanwhile.
+    fn remove_ended(&self, path: &Path, now: Moment) -> Result<bool, StoreError> {
+        // Its stripe is that of its id, which the name does not tell; a rename and a look are as good as the lock.
+        let aside = path.with_extension("ended");
+        match fs::rename(path, &aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(failed("cannot remove a session that has ended", path, error)),
+        }
+        if has_ended(&aside, now.unix_millis()) {
+            return remove(&aside);
+        }
+        // Somebody wrote a new one in between; unless there is a newer one yet, it goes back.
+        let _ = fs::hard_link(&aside, path);
+        remove(&aside).map(|_| false)
+    }
+}
+
+impl SharedLock for FileStore {
+    fn try_lock(&self, id: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
+        let Some(fence) = self.folder().locks.try_lock(id)? else { return Ok(None) };
+        Ok(Some(Grant { fence, record: None }))
+    }
+
+    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
+        self.folder().locks.watch(id, waker)
+    }
+
+    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
+        Ok(self.folder().locks.is_held(id, fence))
+    }
+
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+        self.folder().locks.unlock(id, fence)
+    }
+
+    /// The kernel drops the locks of a process that has ended.
+    fn lapses(&self) -> bool {
+        false
+    }
+}
+
+/// Whether there was something to remove.
+fn remove(path: &Path) -> Result<bool, StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && path.parent().is_some_and(|leaf| leaf.is_dir() || !leaf.exists()) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(failed("cannot remove a session", path, error)),
+    }
+}
+
+/// One whose head cannot be read has not ended: it is put aside when somebody asks for it.
+fn has_ended(path: &Path, now: u64) -> bool {
+    let mut head = [0; Head::BYTES];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && Head::read(&head).is_some_and(|head| head.ends <= now)
+}
+
+fn is_older(path: &Path, age: Duration, now: SystemTime) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|passed| passed > age))
+}
+
+impl std::fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileStore").field("folder", &self.settings.lock().folder).finish_non_exhaustive()
+    }
+}
