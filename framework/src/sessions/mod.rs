@@ -74,5 +74,7 @@ pub use stores::file::FileStore;
 pub use stores::memcached::MemcachedStore;
 #[cfg(feature = "redis")]
 pub use stores::redis::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use stores::sqlite::SqliteStore;
 pub use tool::{Sessions, SessionsStatistics};
 pub use view::SessionView;

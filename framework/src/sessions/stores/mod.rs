@@ -4,9 +4,11 @@
 pub(super) mod file;
 #[cfg(feature = "memcached")]
 pub(super) mod memcached;
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(any(feature = "redis", feature = "memcached", feature = "sqlite"))]
 mod pool;
-#[cfg(feature = "file")]
+#[cfg(any(feature = "file", feature = "sqlite"))]
 mod range_lock;
 #[cfg(feature = "redis")]
 pub(super) mod redis;
+#[cfg(feature = "sqlite")]
+pub(super) mod sqlite;

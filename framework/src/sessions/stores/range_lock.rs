@@ -78,6 +78,12 @@ impl RangeLocks {
         }
     }
 
+    /// Whether the file was there once.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn was_used(&self) -> bool {
+        self.shared.state.lock().file.is_some()
+    }
+
     pub(super) fn is_held(&self, id: &SessionId, fence: Fence) -> bool {
         self.shared.state.lock().held.get(id) == Some(&fence)
     }

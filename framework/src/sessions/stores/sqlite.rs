@@ -1,0 +1,419 @@
+//! Sessions in an SQLite database, for the processes of one machine: the store for "must survive a restart".
+//!
+//! One table, one row for a session, under the hash of its id. A commit is one statement that compares the version, so that nobody can lose
+//! an update even without the lock. The database is in WAL mode: readers never wait for the writer.
+//!
+//! Locks are not in the database: a row cannot know that its process has died. They are bytes of a file beside it, `<path>-locks`; see `range_lock.rs`.
+
+use super::super::{
+    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
+    Watch, wire,
+};
+use super::pool::Pool;
+use super::range_lock::RangeLocks;
+use crate::lifecycle::{SettingError, SettingReader};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+impl Sessions {
+    /// Sessions that are kept in the SQLite database at `path`, shared by the processes of this machine (feature `sqlite`).
+    ///
+    /// ```no_run
+    /// use kirsch::prelude::*;
+    ///
+    /// # struct Shop;
+    /// # #[handlers]
+    /// # impl Shop {}
+    /// App::new(Shop).tool("/", Sessions::sqlite("/var/lib/shop/sessions.sqlite")).serve("127.0.0.1:8080")?;
+    /// # Ok::<_, kirsch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self::new(SqliteStore::new(path))
+    }
+}
+
+/// Keeps sessions in an SQLite database.
+///
+/// ```
+/// use kirsch::{Sessions, sessions::SqliteStore};
+///
+/// let sessions = Sessions::new(SqliteStore::new("/var/lib/shop/sessions.sqlite").sync(true));
+/// ```
+///
+/// | setting | in the file | default | what |
+/// |---|---|---|---|
+/// | [`new`](Self::new) | `sessions.path` | | the database; it is made at the start. Beside it are `-wal`, `-shm` and `-locks` |
+/// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a commit is on the disk before the client has its answer; without, a power failure may cost the last moments, and nothing else |
+/// | [`pool`](Self::pool) | `sessions.pool` | 8 | the most connections of this process |
+/// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | how long a statement waits for other writers, and an operation for a connection |
+///
+/// The database is the store's own: it says so in its `user_version`, and another program's is refused. SQLite is built in.
+pub struct SqliteStore {
+    settings: Mutex<Settings>,
+    database: OnceLock<Database>,
+    quarantined: AtomicU64,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Settings {
+    path: PathBuf,
+    sync: bool,
+    pool: usize,
+    operation_timeout: Duration,
+}
+
+/// What is there once the settings are final.
+struct Database {
+    settings: Settings,
+    connections: Pool<Connection>,
+    locks: RangeLocks,
+}
+
+/// The form of the tables.
+const FORM: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS kirsch_session (
+    key         TEXT PRIMARY KEY,
+    version     INTEGER NOT NULL,
+    ends        INTEGER NOT NULL,
+    cookie_sent INTEGER NOT NULL,
+    content     BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS kirsch_session_ends ON kirsch_session (ends);
+CREATE TABLE IF NOT EXISTS kirsch_session_unreadable (key TEXT, found INTEGER, content BLOB);
+PRAGMA user_version = 1;
+";
+
+impl SqliteStore {
+    /// A store in the database at this path.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let settings = Settings { path: path.into(), sync: false, pool: 8, operation_timeout: Duration::from_secs(2) };
+        Self { settings: Mutex::new(settings), database: OnceLock::new(), quarantined: AtomicU64::new(0) }
+    }
+
+    /// Whether a commit is on the disk before the client has its answer (`sync`).
+    #[must_use]
+    pub fn sync(self, sync: bool) -> Self {
+        self.with(|settings| settings.sync = sync)
+    }
+
+    /// The most connections of this process (`pool`).
+    #[must_use]
+    pub fn pool(self, connections: usize) -> Self {
+        self.with(|settings| settings.pool = connections)
+    }
+
+    /// How long a statement waits for other writers, and an operation for a connection (`operation_timeout`).
+    #[must_use]
+    pub fn operation_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.operation_timeout = timeout)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings.lock());
+        self
+    }
+
+    fn database(&self) -> &Database {
+        self.database.get_or_init(|| {
+            let settings = self.settings.lock().clone();
+            let mut beside = settings.path.clone().into_os_string();
+            beside.push("-locks");
+            let connections = Pool::new(settings.pool, settings.operation_timeout);
+            Database { connections, locks: RangeLocks::new(beside.into()), settings }
+        })
+    }
+
+    /// Puts a record aside that nobody can read, so that the visitor can begin anew (A24).
+    fn put_aside(&self, id: &SessionId, version: i64, problem: &wire::Unreadable) -> Result<(), StoreError> {
+        let database = self.database();
+        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside in kirsch_session_unreadable of {})", database.place());
+        let key = id.storage_key();
+        let moved = database.ask("cannot put aside a session that cannot be read", |connection| {
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let copy = "INSERT INTO kirsch_session_unreadable SELECT key, ends, content FROM kirsch_session WHERE key = ?1 AND version = ?2";
+            transaction.execute(copy, params![key, version])?;
+            let moved = transaction.execute("DELETE FROM kirsch_session WHERE key = ?1 AND version = ?2", params![key, version])?;
+            transaction.commit()?;
+            Ok(moved)
+        })?;
+        self.quarantined.fetch_add(moved as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Database {
+    fn place(&self) -> String {
+        self.settings.path.display().to_string()
+    }
+
+    /// Does something with a connection. One that failed is closed.
+    fn ask<T>(
+        &self,
+        what: &'static str,
+        run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let failed = |error| StoreError::new(what, self.place()).because(error);
+        let mut lease =
+            self.connections.lease().map_err(|_| StoreError::new("all connections are in use", self.place()))?;
+        // A file that was moved away lives on in its connections, and is not the store any more.
+        if !self.settings.path.exists() && self.locks_are_there_no_more(&lease.link) {
+            lease.link = None;
+            return Err(StoreError::new("the database is not there any more", self.place()));
+        }
+        let mut connection = match lease.link.take() {
+            Some(connection) => connection,
+            None => self.open().map_err(failed)?,
+        };
+        let result = run(&mut connection).map_err(failed)?;
+        lease.link = Some(connection);
+        Ok(result)
+    }
+
+    fn locks_are_there_no_more(&self, connection: &Option<Connection>) -> bool {
+        connection.is_some() || self.locks.was_used()
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let connection = Connection::open(&self.settings.path)?;
+        connection.busy_timeout(self.settings.operation_timeout)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", if self.settings.sync { "FULL" } else { "NORMAL" })?;
+        connection.set_prepared_statement_cache_capacity(16);
+        Ok(connection)
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        let (now, key) = (now.unix_millis(), id.storage_key());
+        let row = self.database().ask("cannot read a session", |connection| {
+            let select = "SELECT version, ends, cookie_sent, content FROM kirsch_session WHERE key = ?1";
+            let mut statement = connection.prepare_cached(select)?;
+            let row = |row: &rusqlite::Row<'_>| {
+                let content: rusqlite::types::Value = row.get(3)?;
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, content))
+            };
+            statement.query_row([&key], row).optional()
+        })?;
+        let Some((version, ends, cookie_sent, content)) = row else { return Ok(None) };
+        let (ends, cookie_sent) = (unsigned(ends), unsigned(cookie_sent));
+        if ends <= now {
+            return Ok(None);
+        }
+        let content = match content {
+            rusqlite::types::Value::Blob(bytes) => bytes,
+            rusqlite::types::Value::Text(text) => text.into_bytes(),
+            _ => Vec::new(),
+        };
+        match wire::decode(&content) {
+            Ok(data) => Ok(Some(Record {
+                data,
+                version: Version(unsigned(version)),
+                remaining: Duration::from_millis(ends - now),
+                cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
+            })),
+            Err(problem) => self.put_aside(id, version, &problem).map(|()| None),
+        }
+    }
+
+    fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Commit, StoreError> {
+        let database = self.database();
+        if terms.fence.is_some_and(|fence| !database.locks.is_held(id, fence)) {
+            return Ok(Commit::LockLost);
+        }
+        let content = wire::encode(data, usize::MAX)?;
+        // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+        let (version, key) = (Fence::random().0, id.storage_key());
+        let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
+        let changed = database.ask("cannot write a session", |connection| match expected {
+            Some(expected) => {
+                let update = "UPDATE kirsch_session SET version = ?2, ends = ?3, cookie_sent = CASE WHEN ?4 THEN ?5 ELSE cookie_sent END, \
+                              content = ?6 WHERE key = ?1 AND version = ?7 AND ends > ?5";
+                let values = params![key, signed(version), signed(ends), terms.cookie_sent, signed(now), content, signed(expected.0)];
+                connection.prepare_cached(update)?.execute(values)
+            }
+            None => {
+                let insert = "INSERT INTO kirsch_session (key, version, ends, cookie_sent, content) VALUES (?1, ?2, ?3, ?4, ?5) \
+                              ON CONFLICT (key) DO UPDATE SET version = ?2, ends = ?3, cookie_sent = ?4, content = ?5 WHERE ends <= ?4";
+                let values = params![key, signed(version), signed(ends), signed(now), content];
+                connection.prepare_cached(insert)?.execute(values)
+            }
+        })?;
+        if changed == 0 {
+            return Ok(Commit::Conflict);
+        }
+        if let (true, Some(fence)) = (terms.unlock, terms.fence) {
+            database.locks.unlock(id, fence)?;
+        }
+        Ok(Commit::Committed(Version(version)))
+    }
+
+    /// Skipped while less than a sixteenth of the life has passed: each extension is a write.
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+        let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
+        let key = id.storage_key();
+        let due = ends.saturating_sub(ends.saturating_sub(now) / 16);
+        self.database().ask("cannot extend the life of a session", |connection| {
+            let find = "SELECT 1 FROM kirsch_session WHERE key = ?1 AND ends > ?2 AND (?3 OR ends < ?4)";
+            let values = params![key, signed(now), terms.cookie_sent, signed(due)];
+            if !connection.prepare_cached(find)?.exists(values)? {
+                return Ok(());
+            }
+            let update = "UPDATE kirsch_session SET ends = ?2, cookie_sent = CASE WHEN ?3 THEN ?4 ELSE cookie_sent END \
+                          WHERE key = ?1 AND ends > ?4";
+            let values = params![key, signed(ends), terms.cookie_sent, signed(now)];
+            connection.prepare_cached(update)?.execute(values).map(drop)
+        })
+    }
+
+    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+        let key = id.storage_key();
+        self.database().ask("cannot delete a session", |connection| {
+            connection.prepare_cached("DELETE FROM kirsch_session WHERE key = ?1")?.execute([&key]).map(drop)
+        })
+    }
+
+    /// In batches, so that writers do not wait for all of it.
+    fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
+        const BATCH: usize = 500;
+        const ASIDE: u64 = 30 * 24 * 3600 * 1000;
+        let mut swept = 0;
+        loop {
+            let gone = self.database().ask("cannot remove sessions that have ended", |connection| {
+                let batch = "DELETE FROM kirsch_session WHERE key IN (SELECT key FROM kirsch_session WHERE ends <= ?1 LIMIT 500)";
+                connection.prepare_cached(batch)?.execute([signed(now.unix_millis())])
+            })?;
+            swept += gone;
+            if gone < BATCH {
+                break;
+            }
+        }
+        self.database().ask("cannot remove what was put aside", |connection| {
+            let old = signed(now.unix_millis().saturating_sub(ASIDE));
+            connection.execute("DELETE FROM kirsch_session_unreadable WHERE found <= ?1", [old])
+        })?;
+        Ok(swept)
+    }
+
+    fn count(&self) -> Result<Option<usize>, StoreError> {
+        let count = self.database().ask("cannot count the sessions", |connection| {
+            connection.query_row("SELECT count(*) FROM kirsch_session", [], |row| row.get::<_, i64>(0))
+        })?;
+        Ok(usize::try_from(count).ok())
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        let database = self.database();
+        let form: i64 = database.ask(
+            "cannot use the database for sessions: does its folder exist, and may this user write there?",
+            |connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0)),
+        )?;
+        if form != 0 && form != FORM {
+            let place = format!(
+                "{}: its user_version is {form}, this program's is {FORM}; name another file",
+                database.place()
+            );
+            return Err(StoreError::new("the database is another program's, or a later one's", place));
+        }
+        database.ask("cannot make the tables for the sessions", |connection| connection.execute_batch(TABLES))?;
+        let (id, now) = (SessionId::random(), Moment::now());
+        let fence = database.locks.try_lock(&id)?;
+        let terms = Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence, unlock: true };
+        let mut data = Data::new();
+        data.insert("probe", true.into());
+        let _ = self.commit(&id, None, &data, &terms)?;
+        let loaded = self.load(&id, now)?;
+        self.delete(&id)?;
+        match loaded {
+            Some(record) if record.data == data => Ok(()),
+            _ => Err(StoreError::new("what was written for a test was not there", database.place())),
+        }
+    }
+
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        Some(self)
+    }
+
+    /// Each was put aside, into the table `kirsch_session_unreadable`.
+    fn quarantined(&self) -> u64 {
+        self.quarantined.load(Ordering::Relaxed)
+    }
+
+    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        let mut settings = self.settings.lock().clone();
+        let mut path = settings.path.display().to_string();
+        reader.text("path", &mut path)?;
+        reader.flag("sync", &mut settings.sync)?;
+        reader.count("pool", &mut settings.pool)?;
+        reader.duration("operation_timeout", &mut settings.operation_timeout)?;
+        if settings.pool == 0 {
+            return Err(SettingError::new("pool", "must be at least 1"));
+        }
+        if path != settings.path.display().to_string() {
+            settings.path = path.into();
+        }
+        let mut current = self.settings.lock();
+        if *current != settings && self.database.get().is_some() {
+            return Err(SettingError::new(
+                "path",
+                "the store is in use already; set it where the sessions are switched on",
+            ));
+        }
+        *current = settings;
+        Ok(())
+    }
+}
+
+impl SharedLock for SqliteStore {
+    fn try_lock(&self, id: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
+        let Some(fence) = self.database().locks.try_lock(id)? else { return Ok(None) };
+        Ok(Some(Grant { fence, record: None }))
+    }
+
+    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
+        self.database().locks.watch(id, waker)
+    }
+
+    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
+        Ok(self.database().locks.is_held(id, fence))
+    }
+
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+        self.database().locks.unlock(id, fence)
+    }
+
+    /// The kernel drops the locks of a process that has ended.
+    fn lapses(&self) -> bool {
+        false
+    }
+}
+
+/// SQLite counts in signed numbers; ours never use the highest bit.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.settings.lock().path).finish_non_exhaustive()
+    }
+}
