@@ -3,7 +3,8 @@
 use kirsch::Sessions;
 
 /// What the option means, for the help.
-pub const MEANING: &str = "where sessions are kept: memory, redis://host, memcached://host,host (default memory)";
+pub const MEANING: &str =
+    "where sessions are kept: memory, file:/folder, sqlite:/path, redis://host, memcached://host,host (default memory)";
 
 /// Sessions that are kept in this place.
 ///
@@ -12,9 +13,13 @@ pub const MEANING: &str = "where sessions are kept: memory, redis://host, memcac
 pub fn sessions(place: &str) -> Result<Sessions, String> {
     match place.split_once("://") {
         None if place == "memory" => Ok(Sessions::in_memory()),
+        None if place.starts_with("file:") => Ok(Sessions::file(&place[5..])),
+        None if place.starts_with("sqlite:") => Ok(Sessions::sqlite(&place[7..])),
         Some(("memcached", servers)) => Ok(Sessions::memcached(servers.split(','))),
         Some((scheme, _)) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Ok(Sessions::redis(place)),
-        _ => Err(format!("{place:?} is no place for sessions; write memory, redis://host or memcached://host,host")),
+        _ => Err(format!(
+            "{place:?} is no place for sessions; write memory, file:/folder, sqlite:/path, redis://host or memcached://host,host"
+        )),
     }
 }
 
@@ -26,7 +31,14 @@ mod tests {
     fn what_is_no_store_is_named() {
         let problem = sessions("mongo://x").err().map(|problem| problem.contains("mongo://x"));
         assert_eq!(problem, Some(true));
-        for place in ["memory", "redis://127.0.0.1", "redis+sentinel://one,two/name", "memcached://one,two:1"] {
+        for place in [
+            "memory",
+            "redis://127.0.0.1",
+            "redis+sentinel://one,two/name",
+            "memcached://one,two:1",
+            "file:/tmp/a",
+            "sqlite:/tmp/a.sqlite",
+        ] {
             assert!(sessions(place).is_ok(), "{place}");
         }
     }

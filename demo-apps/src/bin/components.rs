@@ -4,7 +4,7 @@ use demo_apps::{
     command_line::{CommandLine, NumberOption},
     components,
 };
-use kirsch::sessions::MemoryStore;
+use kirsch::sessions::SqliteStore;
 use std::{process::ExitCode, time::Duration};
 
 const MILLISECONDS: NumberOption =
@@ -17,7 +17,16 @@ fn main() -> ExitCode {
         numbers: &[MILLISECONDS],
         texts: &[],
     };
+    // The database goes with the program.
+    let room = match tempfile::tempdir() {
+        Ok(room) => room,
+        Err(error) => {
+            eprintln!("components: there is no room for its database: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     demo_apps::run(&command_line, |options| {
-        components::app(Duration::from_millis(options.numbers[0]), MemoryStore::new())
+        let database = SqliteStore::new(room.path().join("sessions.sqlite"));
+        components::app(Duration::from_millis(options.numbers[0]), database)
     })
 }

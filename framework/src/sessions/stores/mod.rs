@@ -1,5 +1,7 @@
 //! Stores outside of this process. Each is behind the cargo feature of its name, and brings `Sessions::name(…)` with it.
 
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod doubt;
 #[cfg(feature = "file")]
 pub(super) mod file;
 #[cfg(feature = "memcached")]

@@ -1,8 +1,6 @@
-//! Connections that are kept for the next who needs one, at most so many at once; and who may ask while the server does not answer. What a
-//! connection is, the store knows.
+//! Connections that are kept for the next who needs one, at most so many at once. What a connection is, the store knows.
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::sync::atomic::{AtomicBool, Ordering};
+use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 pub(super) struct Pool<L> {
@@ -41,12 +39,14 @@ impl<L> Pool<L> {
     }
 
     /// A place for a new one.
+    #[cfg(any(test, feature = "redis", feature = "memcached"))]
     pub(super) fn place(&self) -> Result<Lease<'_, L>, Full> {
         let mut lease = self.lease()?;
         lease.link = None;
         Ok(lease)
     }
 
+    #[cfg(any(test, feature = "redis", feature = "memcached"))]
     pub(super) fn close_idle(&self) {
         let mut state = self.state.lock();
         let closed = std::mem::take(&mut state.idle);
@@ -88,35 +88,6 @@ impl<L> Drop for Lease<'_, L> {
     }
 }
 
-/// While a server does not answer, one asks it at a time, and the others are told at once: each of them would hold a worker until the deadline, and soon
-/// pages without a session would find none.
-#[derive(Default)]
-pub(super) struct Doubt {
-    is_doubtful: AtomicBool,
-    asking: Mutex<()>,
-}
-
-/// Somebody else is finding out whether the server answers again.
-pub(super) struct StillSilent;
-
-impl Doubt {
-    /// Whether this one may ask. He keeps what he gets until he has his answer.
-    pub(super) fn enter(&self) -> Result<Option<MutexGuard<'_, ()>>, StillSilent> {
-        // A hint: who reads an old value waits for an answer as he would without it.
-        if !self.is_doubtful.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        self.asking.try_lock().map(Some).ok_or(StillSilent)
-    }
-
-    /// What came of it: no answer in time, or some answer.
-    pub(super) fn learn(&self, was_silent: bool) {
-        if self.is_doubtful.load(Ordering::Relaxed) != was_silent {
-            self.is_doubtful.store(was_silent, Ordering::Relaxed);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,18 +113,5 @@ mod tests {
         assert_eq!(pool.place().ok().expect("the place of the old one").link, None);
         pool.close_idle();
         assert!(pool.lease().ok().expect("a place").link.is_none());
-    }
-
-    #[test]
-    fn a_silent_server_is_asked_by_one_at_a_time_until_it_answers() {
-        let doubt = Doubt::default();
-        assert!(doubt.enter().is_ok_and(|turn| turn.is_none()), "no doubt");
-        doubt.learn(true);
-        let turn = doubt.enter().ok().expect("the first");
-        assert!(turn.is_some() && doubt.enter().is_err());
-        drop(turn);
-        assert!(doubt.enter().is_ok(), "the next");
-        doubt.learn(false);
-        assert!(doubt.enter().is_ok_and(|turn| turn.is_none()), "no doubt");
     }
 }

@@ -8,7 +8,8 @@
 //! writes are conditional, and what they write can be told from what others write.
 
 use crate::sessions::StoreError;
-use crate::sessions::stores::pool::{Doubt, Full, Lease, Pool, StillSilent};
+use crate::sessions::stores::doubt::{Doubt, StillSilent};
+use crate::sessions::stores::pool::{Full, Lease, Pool};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

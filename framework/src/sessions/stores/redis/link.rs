@@ -6,7 +6,8 @@
 
 use super::address::Address;
 use crate::sessions::StoreError;
-use crate::sessions::stores::pool::{Doubt, Full, Lease, Pool, StillSilent};
+use crate::sessions::stores::doubt::{Doubt, StillSilent};
+use crate::sessions::stores::pool::{Full, Lease, Pool};
 use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 use std::time::Duration;
 
