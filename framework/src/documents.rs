@@ -30,6 +30,7 @@ documents! {
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";
     security: "docs/reference/security.md";
+    dispatchers: "docs/reference/dispatchers.md";
     sessions_reference: "docs/reference/sessions.md";
     session_stores: "docs/reference/session-stores.md";
 }

@@ -1,7 +1,7 @@
 //! The configuration file: TOML with the section `[global]` and sections named by path.
 
-use super::ConfigError;
 use super::keys::{PATH_KEYS, SERVER_KEYS};
+use super::{AppPlace, ConfigError};
 use crate::lifecycle::setting::suggestion;
 use crate::server::ServerSettings;
 use toml::{Table, Value};
@@ -10,6 +10,8 @@ use toml::{Table, Value};
 #[derive(Debug)]
 pub(crate) struct ConfigurationFile {
     pub(crate) name: String,
+    /// The app whose file it is.
+    pub(crate) place: AppPlace,
     global: Table,
     /// The path as written, and the keys.
     pub(crate) sections: Vec<(String, Table)>,
@@ -29,7 +31,8 @@ impl ConfigurationFile {
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             ConfigError::new(name, format!("line {line}: {}", error.message()))
         })?;
-        let mut file = Self { name: name.to_owned(), global: Table::new(), sections: Vec::new() };
+        let mut file =
+            Self { name: name.to_owned(), place: AppPlace::default(), global: Table::new(), sections: Vec::new() };
         for (key, value) in table {
             match value {
                 Value::Table(global) if key == "global" => file.global = global,
@@ -48,6 +51,16 @@ impl ConfigurationFile {
             }
         }
         Ok(file)
+    }
+
+    /// The same as the file of the app that is there.
+    pub(crate) fn at(self, place: AppPlace) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Whether it says anything about the program as a whole.
+    pub(crate) fn has_global(&self) -> bool {
+        !self.global.is_empty()
     }
 
     /// Whether the file says where to listen.

@@ -2,6 +2,7 @@
 
 use super::{ConfigError, ConfigurationFile, PATH_KEYS};
 use crate::exchange::{Limit, Limits};
+use crate::http::encode_segment;
 use crate::lifecycle::setting::{flag, suggestion};
 use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
 use std::collections::BTreeMap;
@@ -22,20 +23,58 @@ pub(crate) enum Change {
     ErrorPages(Box<dyn Fn(&mut ErrorPages) + Send + Sync>),
 }
 
+/// Where an app is among others: the path that it is mounted at, and how many apps are above it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AppPlace {
+    pub(crate) mount: String,
+    pub(crate) depth: usize,
+}
+
+impl AppPlace {
+    /// The place that this one becomes when its app is mounted at `path` of another.
+    #[must_use]
+    pub(crate) fn below(&self, path: &str) -> Self {
+        Self { mount: joined(path, &self.mount), depth: self.depth + 1 }
+    }
+}
+
+/// `path`, said by an app that is mounted at `mount`. What is no path stays none, to be refused.
+pub(crate) fn joined(mount: &str, path: &str) -> String {
+    match path.trim_start_matches('/') {
+        rest if rest.len() == path.len() && !path.is_empty() => path.to_owned(),
+        "" if mount.is_empty() => path.to_owned(),
+        "" => mount.to_owned(),
+        rest => format!("{}/{rest}", mount.trim_end_matches('/')),
+    }
+}
+
+/// What an app says in code about one of its paths.
+pub(crate) struct Statement {
+    pub(crate) place: AppPlace,
+    /// The path as written, within the app.
+    pub(crate) path: String,
+    pub(crate) change: Change,
+}
+
 /// The path of a section: decoded segments, as the traversal compares them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SectionPath(Vec<String>);
 
 impl SectionPath {
     pub(crate) fn parse(path: &str) -> Result<Self, String> {
+        let segments = Self::decoded(path)?;
+        Ok(Self(segments.into_iter().map(|segment| segment.replace(['-', '.'], "_")).collect()))
+    }
+
+    /// The segments as they are, decoded.
+    pub(crate) fn decoded(path: &str) -> Result<Vec<String>, String> {
         if !path.starts_with('/') {
             return Err(format!("`{path}` is not a path: it must start with `/`"));
         }
-        let segments = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
-            let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
-            decoded.replace(['-', '.'], "_")
-        });
-        Ok(Self(segments.collect()))
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        Ok(segments
+            .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
+            .collect())
     }
 
     pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
@@ -52,24 +91,36 @@ pub(crate) struct Merged {
     pub(crate) background: Vec<BackgroundJob>,
 }
 
-/// Merges what code says, in its order, and what the files say, in theirs.
-pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> Result<Merged, ConfigError> {
+/// Merges what code says, in its order, and what the files say, in theirs. An app that is mounted speaks before the one it is mounted in, which has the last word.
+pub(crate) fn merge(code: &[Statement], files: &[ConfigurationFile], mounts: &[String]) -> Result<Merged, ConfigError> {
+    let mut code: Vec<&Statement> = code.iter().collect();
+    let mut files: Vec<&ConfigurationFile> = files.iter().collect();
+    code.sort_by_key(|statement| std::cmp::Reverse(statement.place.depth));
+    files.sort_by_key(|file| std::cmp::Reverse(file.place.depth));
     // Parents come before their children in this order.
     let mut said: BTreeMap<SectionPath, Said<'_>> = BTreeMap::new();
     said.insert(SectionPath(Vec::new()), Said { written: "/".to_owned(), ..Said::default() });
-    for (written, change) in code {
+    for written in mounts {
         let path = SectionPath::parse(written).map_err(|problem| ConfigError::new("the application", problem))?;
-        said.entry(path).or_insert_with(|| Said::at(written)).changes.push(change);
+        let mount = SectionPath::decoded(written).map_err(|problem| ConfigError::new("the application", problem))?;
+        let mount: String = mount.iter().map(|segment| format!("/{}", encode_segment(segment))).collect();
+        said.entry(path).or_insert_with(|| Said::at(written)).mount = Some(mount.into());
+    }
+    for Statement { place, path, change } in &code {
+        let written = joined(&place.mount, path);
+        let path = SectionPath::parse(&written).map_err(|problem| ConfigError::new("the application", problem))?;
+        said.entry(path).or_insert_with(|| Said::at(&written)).changes.push((place.depth, change));
     }
     for file in files {
-        for (written, table) in &file.sections {
-            let path = SectionPath::parse(written).map_err(|problem| ConfigError::new(&*file.name, problem))?;
-            said.entry(path).or_insert_with(|| Said::at(written)).files.push((file, table));
+        for (in_file, table) in &file.sections {
+            let written = joined(&file.place.mount, in_file);
+            let path = SectionPath::parse(&written).map_err(|problem| ConfigError::new(&*file.name, problem))?;
+            said.entry(path).or_insert_with(|| Said::at(&written)).files.push((file, in_file, table));
         }
     }
     let known_tools: Vec<&str> = code
         .iter()
-        .filter_map(|(_, change)| match change {
+        .filter_map(|statement| match &statement.change {
             Change::Default(tool) | Change::On(tool) => Some(tool.name()),
             Change::Off(_) | Change::Settings(_) | Change::ErrorPages(_) => None,
         })
@@ -81,12 +132,15 @@ pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> R
         let mut draft = parent.map(|(_, draft)| draft.clone()).unwrap_or_default();
         draft.written = said.written;
         let inherited = (draft.settings.errors, std::mem::take(&mut draft.error_pages));
-        for change in said.changes {
-            draft.apply(change)?;
+        if said.mount.is_some() {
+            draft.mount = said.mount;
+        }
+        for (app, change) in said.changes {
+            draft.apply(change, app)?;
         }
         draft.check_error_pages().map_err(|problem| ConfigError::new("the application", problem))?;
-        for (file, table) in said.files {
-            let place = format!("{}: [\"{}\"]", file.name, draft.written);
+        for (file, in_file, table) in said.files {
+            let place = format!("{}: [\"{in_file}\"]", file.name);
             draft
                 .apply_table(table, &known_tools)
                 .and_then(|()| draft.check_error_pages())
@@ -101,8 +155,12 @@ pub(crate) fn merge(code: &[(String, Change)], files: &[ConfigurationFile]) -> R
 #[derive(Default)]
 struct Said<'a> {
     written: String,
-    changes: Vec<&'a Change>,
-    files: Vec<(&'a ConfigurationFile, &'a Table)>,
+    /// The path of the app that is mounted here, encoded.
+    mount: Option<Arc<str>>,
+    /// Each with the depth of the app that says it.
+    changes: Vec<(usize, &'a Change)>,
+    /// Each with the path as the file has it.
+    files: Vec<(&'a ConfigurationFile, &'a str, &'a Table)>,
 }
 
 impl Said<'_> {
@@ -118,6 +176,8 @@ struct Draft {
     tools: Vec<DraftTool>,
     settings: PathSettings,
     error_pages: ErrorPages,
+    /// Where the app is mounted that the section belongs to.
+    mount: Option<Arc<str>>,
     /// The section that set each of the limits.
     limits_set_by: [Option<String>; LIMITS.len()],
 }
@@ -139,16 +199,16 @@ const LIMITS: [NamedLimit; 4] = [
 struct DraftTool {
     tool: Arc<dyn Tool>,
     on: bool,
-    /// The section whose code switched it on; `None` while it is a default.
-    set_by: Option<String>,
+    /// The section whose code switched it on, and the depth of the app; `None` while it is a default.
+    set_by: Option<(String, usize)>,
 }
 
 impl Draft {
-    fn apply(&mut self, change: &Change) -> Result<(), ConfigError> {
+    fn apply(&mut self, change: &Change, app: usize) -> Result<(), ConfigError> {
         match change {
             Change::Default(tool) => self.tools.push(DraftTool { tool: tool.clone(), on: true, set_by: None }),
             Change::On(tool) => {
-                let on = DraftTool { tool: tool.clone(), on: true, set_by: Some(self.written.clone()) };
+                let on = DraftTool { tool: tool.clone(), on: true, set_by: Some((self.written.clone(), app)) };
                 match self.find(tool.name()) {
                     Some(earlier) if earlier.set_by == on.set_by => {
                         let problem =
@@ -277,6 +337,7 @@ impl Merged {
             let mut plan = Plan {
                 limits: Arc::new(draft.limits()),
                 section: draft.written,
+                mount: draft.mount,
                 settings: draft.settings,
                 error_pages: draft.error_pages,
                 ..Plan::default()
@@ -288,7 +349,7 @@ impl Merged {
                 let index = match known {
                     Some(index) => index,
                     None => {
-                        let section = set_by.unwrap_or_else(|| "/".to_owned());
+                        let section = set_by.map_or_else(|| "/".to_owned(), |(section, _)| section);
                         let mut hooks = Hooks { tool: tool.name(), section, ..Hooks::default() };
                         tool.attach(&mut hooks);
                         if let Some(error) = hooks.refusal {

@@ -7,10 +7,13 @@ use super::Running;
 use super::checks;
 use super::signals::Signals;
 use crate::Result;
-use crate::config::{Change, ConfigurationFile, Merged, PATH_KEYS, SERVER_KEYS, merge};
+use crate::config::{
+    AppPlace, Change, ConfigError, ConfigurationFile, Merged, PATH_KEYS, SERVER_KEYS, SectionPath, Statement, joined,
+    merge,
+};
 use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{Application, ErrorPage, ErrorPages, PathSettings, Tool};
-use crate::publish::{Publish, Route, routes};
+use crate::publish::{Mount, Publish, Route, graft, routes};
 use crate::server::ServerSettings;
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
@@ -38,8 +41,10 @@ pub(super) type StopFunction = Box<dyn FnOnce() -> Result + Send>;
 #[must_use = "an application does nothing until it is served, started or built"]
 pub struct App {
     root: Arc<dyn Publish>,
-    code: Vec<(String, Change)>,
-    configuration: Vec<Source>,
+    /// The apps below, with their paths as written.
+    mounts: Vec<(String, Arc<dyn Publish>)>,
+    code: Vec<Statement>,
+    configuration: Vec<(AppPlace, Source)>,
     server: ServerSettings,
     on_start: Vec<StartFunction>,
     on_stop: Vec<StopFunction>,
@@ -54,17 +59,51 @@ enum Source {
 impl App {
     /// An application that publishes `root` at `/`. The tools [`TrailingSlash`] and [`SecureHeaders`] are on.
     pub fn new(root: impl Publish + 'static) -> Self {
-        Self {
+        let app = Self {
             root: Arc::new(root),
-            code: vec![
-                ("/".to_owned(), Change::Default(Arc::new(TrailingSlash::default()))),
-                ("/".to_owned(), Change::Default(Arc::new(SecureHeaders::default()))),
-            ],
+            mounts: Vec::new(),
+            code: Vec::new(),
             configuration: Vec::new(),
             server: ServerSettings::default(),
             on_start: Vec::new(),
             on_stop: Vec::new(),
-        }
+        };
+        app.change("/", Change::Default(Arc::new(TrailingSlash::default())))
+            .change("/", Change::Default(Arc::new(SecureHeaders::default())))
+    }
+
+    /// Puts another app at a path of this one, as CherryPy's `tree.mount`: its tree, and below the path all that it says about paths
+    /// of its own (tools, settings, error pages, configuration files).
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// fn blog() -> App {
+    ///     App::new(Tree::new().index(|_| "articles").page("new", |_| "")).settings("/new", |settings| settings.max_body = 1 << 20)
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Tree::new().index(|_| "home")).mount("/our/blog", blog()));
+    /// client.get("/").send().assert_text("home");
+    /// client.get("/our/blog/").send().assert_text("articles");
+    /// ```
+    ///
+    /// The app below inherits what is on at the path above, as every path does, and changes it for itself. Where both speak about the
+    /// same path, this app has the last word. What both add to [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) runs in the order in which it was
+    /// added, what this app gets from the other at this call. Server settings of the app below do not count, nor does `[global]` in its files.
+    ///
+    /// The path has one or more segments; slashes at its ends and double ones mean nothing. It wins over `default` pages and over children
+    /// that take the segment as a value. Links within the app: [`Request::url`](crate::Request::url).
+    ///
+    /// Building the application fails when two apps are at one path, and when this app has a page or child of that name.
+    pub fn mount(mut self, path: &str, app: Self) -> Self {
+        self.mounts.push((path.to_owned(), app.root));
+        self.mounts.extend(app.mounts.into_iter().map(|(below, root)| (joined(path, &below), root)));
+        let own = app.code.into_iter().filter(|statement| !matches!(statement.change, Change::Default(_)));
+        self.code.extend(own.map(|said| Statement { place: said.place.below(path), ..said }));
+        self.configuration.extend(app.configuration.into_iter().map(|(place, source)| (place.below(path), source)));
+        self.on_start.extend(app.on_start);
+        self.on_stop.extend(app.on_stop);
+        self
     }
 
     /// Switches a tool on for `path` and everything below it. Further down it may be switched on again with other settings.
@@ -96,13 +135,13 @@ impl App {
     /// Lays a TOML file over what code says; see [`config`](crate::config). It is read when the application is built. Of several files
     /// the later ones win.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.configuration.push(Source::File(path.into()));
+        self.configuration.push((AppPlace::default(), Source::File(path.into())));
         self
     }
 
     /// The same with the text of a file.
     pub fn config_str(mut self, text: impl Into<String>) -> Self {
-        self.configuration.push(Source::Text(text.into()));
+        self.configuration.push((AppPlace::default(), Source::Text(text.into())));
         self
     }
 
@@ -175,7 +214,9 @@ impl App {
     /// ```
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
-        routes(&self.root.describe())
+        // What is in the way of a mount is told when the application is built.
+        let tree = self.tree().unwrap_or_else(|_| self.root.clone());
+        routes(&tree.describe())
     }
 
     /// Makes what the server calls, without starting anything: for tests, and for servers of one's own.
@@ -196,8 +237,8 @@ impl App {
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails.
     pub fn start(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
         let files = self.read_configuration()?;
-        let in_file = files.iter().any(ConfigurationFile::sets_address);
-        for file in &files {
+        let in_file = files.iter().any(|file| file.place.depth == 0 && file.sets_address());
+        for file in files.iter().filter(|file| file.place.depth == 0) {
             file.apply_global(&mut self.server)?;
         }
         let addresses = if in_file { vec![self.server.address] } else { resolved(&address)? };
@@ -220,14 +261,32 @@ impl App {
     }
 
     fn change(mut self, path: &str, change: Change) -> Self {
-        self.code.push((path.to_owned(), change));
+        self.code.push(Statement { place: AppPlace::default(), path: path.to_owned(), change });
         self
     }
 
+    /// The tree with the apps that are mounted in it.
+    fn tree(&self) -> std::result::Result<Arc<dyn Publish>, ConfigError> {
+        let refused = |problem| ConfigError::new("the application", problem);
+        let mounts = self.mounts.iter().map(|(path, root)| {
+            let segments = SectionPath::decoded(path).map_err(refused)?;
+            match segments.iter().any(|segment| segment == "default") {
+                true => Err(refused(format!(
+                    "an app cannot be mounted at {path:?}: `default` is not the name of a path segment"
+                ))),
+                false => Ok(Mount { written: path.clone(), segments, root: root.clone() }),
+            }
+        });
+        graft(&self.root, &mounts.collect::<std::result::Result<Vec<_>, _>>()?).map_err(refused)
+    }
+
     fn read_configuration(&mut self) -> Result<Vec<ConfigurationFile>> {
-        let files = self.configuration.drain(..).map(|source| match source {
-            Source::File(path) => ConfigurationFile::read(&path),
-            Source::Text(text) => ConfigurationFile::parse("the configuration", &text),
+        let files = self.configuration.drain(..).map(|(place, source)| {
+            let file = match source {
+                Source::File(path) => ConfigurationFile::read(&path),
+                Source::Text(text) => ConfigurationFile::parse("the configuration", &text),
+            };
+            file.map(|file| file.at(place))
         });
         Ok(files.collect::<std::result::Result<_, _>>()?)
     }
@@ -237,9 +296,15 @@ impl App {
         let mut server = self.server.clone();
         for file in files {
             file.apply_global(&mut server)?;
+            if file.place.depth > 0 && file.has_global() {
+                let (name, mount) = (&file.name, &file.place.mount);
+                log::warn!(target: "kirsch::config", "{name}: [global] does not count: its app is mounted at {mount:?}, and the outermost app says it");
+            }
         }
-        let merged = merge(&self.code, files)?;
-        let tree = self.root.describe();
+        let root = self.tree()?;
+        let mounts: Vec<_> = self.mounts.iter().map(|(path, _)| path.clone()).collect();
+        let merged = merge(&self.code, files, &mounts)?;
+        let tree = root.describe();
         checks::required_tools(&tree, &merged)?;
         checks::one_reader_of_the_body(&tree)?;
         for section in checks::sections_without_answer(&tree, &merged) {
@@ -247,7 +312,7 @@ impl App {
         }
         log_effective(&merged);
         let Merged { sections, plans, background, .. } = merged;
-        Ok(Application::new(self.root.clone(), sections, plans, background))
+        Ok(Application::new(root, sections, plans, background))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Request {
     pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
     forwarded: Option<Box<Forwarded>>,
+    /// Where the app is mounted that the path belongs to.
+    pub(crate) mount: Option<Arc<str>>,
     /// Which fields have been read, where somebody wants to know.
     pub(super) reading: Option<Box<Reading>>,
 }
@@ -218,6 +220,13 @@ impl Request {
         self
     }
 
+    /// Where the app is mounted that the path belongs to ([`App::mount`](crate::App::mount)): `/our/blog`, percent-encoded; empty for the
+    /// outermost app. CherryPy's `request.script_name`.
+    #[must_use]
+    pub fn mount(&self) -> &str {
+        self.mount.as_deref().unwrap_or_default()
+    }
+
     /// The number of this request in logs and on error pages.
     #[must_use]
     pub fn id(&self) -> RequestId {
@@ -366,6 +375,7 @@ impl Request {
         self.received = None;
         self.redirected = None;
         self.forwarded = None;
+        self.mount = None;
         self.reading = None;
     }
 

@@ -43,7 +43,7 @@ pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
-pub use path::decode_segments;
+pub use path::{decode_segments, encode_segment};
 pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};

@@ -5,7 +5,7 @@
 
 use super::Refusal;
 use super::scan;
-use percent_encoding::percent_decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// Splits `path` at `/`, drops empty segments and percent-decodes the rest; `ranges` gets the start and end of each
 /// segment in `text`, to the end of which they are written. `%2F` stays inside its segment, `+` stays a plus. The path `*` of OPTIONS
@@ -76,6 +76,37 @@ fn check_percent_encoding(segment: &[u8]) -> Result<(), Refusal> {
 fn offset(position: usize) -> u32 {
     u32::try_from(position).expect("paths are far below 4 GiB")
 }
+
+/// Percent-encodes one segment of a path, in pieces; a `/` in it becomes `%2F`.
+///
+/// ```
+/// use kirsch::http::encode_segment;
+///
+/// assert_eq!(encode_segment("rock & roll/live").to_string(), "rock%20&%20roll%2Flive");
+/// ```
+pub fn encode_segment(segment: &str) -> impl Iterator<Item = &str> + std::fmt::Display {
+    utf8_percent_encode(segment, SEGMENT)
+}
+
+/// What must be encoded in a path segment (RFC 3986, section 3.3: all but `pchar`).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Plan {
     pub(crate) section: String,
+    /// Where the app is mounted that the section belongs to, percent-encoded; `None` for the outermost.
+    pub(crate) mount: Option<Arc<str>>,
     pub(crate) tools: Vec<&'static str>,
     pub(crate) answers: bool,
     pub(crate) hooks: [Vec<Hook>; HookPoint::COUNT],

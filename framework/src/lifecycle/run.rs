@@ -141,6 +141,7 @@ impl Application {
         }
         request.decode_path().map_err(|refusal| refused(&refusal))?;
         exchange.course.plan = self.sections.find(request.segments());
+        request.mount.clone_from(&self.plans[exchange.course.plan].mount);
         match resolve(&self.root.shape, request, 0, &mut exchange.trail) {
             Resolution::Found => Ok(()),
             Resolution::NotFound => Err(Error::not_found()),

@@ -17,6 +17,8 @@ pub struct Call<'x> {
     /// The request's body, apart from the request so that one argument can take it while others look at the request.
     body: RequestBody,
     position: usize,
+    /// How many children of the described node are none of the value's own: see [`step_into`](Self::step_into).
+    foreign: u16,
 }
 
 impl<'x> Call<'x> {
@@ -28,7 +30,7 @@ impl<'x> Call<'x> {
             exchange.request.decode_parameters();
         }
         let body = exchange.request.body.take();
-        Self { exchange, body, position: 0 }
+        Self { exchange, body, position: 0, foreign: 0 }
     }
 
     /// The next step of the trail.
@@ -38,7 +40,29 @@ impl<'x> Call<'x> {
     pub fn step(&mut self) -> Step {
         let step = *self.exchange.trail.steps.get(self.position).expect("a trail ends with a handler");
         self.position += 1;
-        step
+        match step {
+            Step::Child { index, first, count } => {
+                let index = index - std::mem::take(&mut self.foreign);
+                Step::Child { index, first, count }
+            }
+            step => step,
+        }
+    }
+
+    /// For a node that describes `foreign` children before those of a value of its own: goes down to one of them if the trail does, and
+    /// tells which. Otherwise the next step is the value's, as it has described itself.
+    pub(crate) fn step_into(&mut self, foreign: usize) -> Option<usize> {
+        match self.exchange.trail.steps.get(self.position) {
+            Some(Step::Child { index, .. }) if usize::from(*index) < foreign => {
+                self.position += 1;
+                Some(usize::from(*index))
+            }
+            Some(Step::Child { .. }) => {
+                self.foreign = u16::try_from(foreign).expect("the index of a child behind them is one");
+                None
+            }
+            Some(_) | None => None,
+        }
     }
 
     /// The arguments for a child that gets `count` path segments from `first` on, and the response. Values by name come from

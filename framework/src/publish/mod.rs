@@ -5,6 +5,7 @@
 //! follows the trail through the values.
 
 mod call;
+mod graft;
 mod node;
 #[cfg(test)]
 pub(crate) mod probe;
@@ -17,6 +18,7 @@ mod tree;
 #[doc(hidden)]
 pub use call::child_arguments;
 pub use call::{Call, Child};
+pub(crate) use graft::{Mount, graft};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
 pub(crate) use resolve::methods;
 pub use resolve::{Resolution, resolve};

@@ -182,7 +182,7 @@ impl<'w> Walk<'w> {
 }
 
 /// Whether a handler answers for its name; in a resource the HTTP methods do not.
-fn is_page(node: &Node, handler: &Handler) -> bool {
+pub(super) fn is_page(node: &Node, handler: &Handler) -> bool {
     node.kind == NodeKind::Pages || !is_http_method(&handler.name)
 }
 
@@ -191,14 +191,14 @@ pub(super) fn is_http_method(name: &str) -> bool {
 }
 
 /// `index` and `default` are roles: only their aliases are names in a path.
-fn has_name(handler: &Handler, segment: &str) -> bool {
+pub(super) fn has_name(handler: &Handler, segment: &str) -> bool {
     let by_role = matches!(&*handler.name, "index" | "default");
     (!by_role && matches_name(&handler.name, segment))
         || handler.aliases.iter().any(|alias| matches_name(alias, segment))
 }
 
 /// A `-` or `.` in the path also matches a `_` in the name.
-fn matches_name(name: &str, segment: &str) -> bool {
+pub(super) fn matches_name(name: &str, segment: &str) -> bool {
     name.len() == segment.len()
         && name
             .bytes()
@@ -206,7 +206,7 @@ fn matches_name(name: &str, segment: &str) -> bool {
             .all(|(wanted, given)| wanted == given || (wanted == b'_' && matches!(given, b'-' | b'.')))
 }
 
-fn has_room(handler: &Handler, segments: usize) -> bool {
+pub(super) fn has_room(handler: &Handler, segments: usize) -> bool {
     handler.segment_capacity().is_none_or(|capacity| capacity >= segments)
 }
 

@@ -1,7 +1,8 @@
 //! Addresses of this server, written anew from decoded segments.
 
 use crate::Request;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use crate::http::encode_segment;
+use percent_encoding::percent_decode_str;
 
 /// The path and the query of the request, the path with `end` at its end. Of the segments none is empty, so it never starts with `//`, which
 /// would be another host to browsers.
@@ -9,7 +10,7 @@ pub(super) fn address(request: &Request, end: &str) -> String {
     let mut address = String::new();
     for segment in request.segments() {
         address.push('/');
-        address.extend(utf8_percent_encode(segment, SEGMENT));
+        address.extend(encode_segment(segment));
     }
     address.push_str(end);
     if let Some(query) = request.query() {
@@ -56,23 +57,3 @@ pub(super) fn problem(location: &str) -> Option<String> {
     let expected = "it must be a path that begins with one `/`, or a URL of `http://` or `https://`";
     (!is_path && !is_url).then(|| format!("is {location:?}; {expected}"))
 }
-
-/// What must be encoded in a path segment (RFC 3986, section 3.3: all but `pchar`).
-pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');

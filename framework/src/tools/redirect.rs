@@ -3,10 +3,10 @@
 //! The hook runs at `on_start_resource` 50: what is sent elsewhere neither uploads its body nor waits for a session. A request that is
 //! where it would be sent goes on, so a section may lead to a page within it, and a host to itself with another scheme.
 
-use super::address::{SEGMENT, is_here, problem};
+use super::address::{is_here, problem};
+use crate::http::encode_segment;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Redirect, Request, StatusCode};
-use percent_encoding::utf8_percent_encode;
 
 /// Sends all requests of a path and below it elsewhere.
 ///
@@ -92,7 +92,7 @@ impl RedirectTo {
         let mut url = self.url.trim_end_matches('/').to_owned();
         for segment in request.segments().skip(above) {
             url.push('/');
-            url.extend(utf8_percent_encode(segment, SEGMENT));
+            url.extend(encode_segment(segment));
         }
         if request.path().ends_with('/') || url.is_empty() {
             url.push('/');

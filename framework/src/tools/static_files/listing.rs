@@ -1,11 +1,10 @@
 //! The page that lists a folder: names, sizes, dates. Every name is escaped twice, as an address and as text: names are what visitors
 //! upload.
 
-use super::super::address::SEGMENT;
 use super::directory::{Directory, Identity};
 use super::file::is_visible;
 use crate::exchange::Error;
-use percent_encoding::utf8_percent_encode;
+use crate::http::encode_segment;
 use rustix::fs::{Dir, FileType, OFlags};
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -70,7 +69,7 @@ fn page(title: &str, entries: &[Listed], has_parent: bool, more: bool) -> String
     }
     for entry in entries {
         let slash = if entry.is_file() { "" } else { "/" };
-        let address = utf8_percent_encode(&entry.name, SEGMENT);
+        let address = encode_segment(&entry.name);
         let size = if entry.is_file() { shown_size(entry.identity.length) } else { String::new() };
         let name = escaped(&entry.name);
         let date = shown_date(&entry.identity);

@@ -1,0 +1,159 @@
+//! Apps below apps: one tree of several roots, each at its own path.
+//!
+//! A [`Graft`] is the node at a place where trees meet. Its description is that of the tree which is there itself, with the trees
+//! mounted below it as its first children: a mount is a name, and comes before whatever else would take its segments. What would come
+//! before a mount, or be hidden by it, is found here and refused, so that no page disappears silently.
+
+use super::resolve::{has_name, has_room, is_page, matches_name};
+use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, Publish};
+use crate::exchange::{Error, Source};
+use crate::lifecycle::same_segment;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A tree and the path that it belongs below.
+#[derive(Clone)]
+pub(crate) struct Mount {
+    /// The path as it was written.
+    pub(crate) written: String,
+    /// Its segments, decoded.
+    pub(crate) segments: Vec<String>,
+    pub(crate) root: Arc<dyn Publish>,
+}
+
+/// Puts the mounts into the tree of `root`.
+///
+/// # Errors
+/// What two trees both want, in a sentence.
+pub(crate) fn graft(root: &Arc<dyn Publish>, mounts: &[Mount]) -> Result<Arc<dyn Publish>, String> {
+    if mounts.is_empty() {
+        return Ok(root.clone());
+    }
+    let mut top = Place { own: Some(("/", root)), below: Vec::new() };
+    for mount in mounts {
+        let mut place = &mut top;
+        for segment in &mount.segments {
+            let found = place.below.iter().position(|(name, _)| same_segment(name, segment));
+            let index = found.unwrap_or_else(|| {
+                place.below.push((segment, Place { own: None, below: Vec::new() }));
+                place.below.len() - 1
+            });
+            place = &mut place.below[index].1;
+        }
+        let written = &mount.written;
+        match place.own {
+            Some(("/", _)) => {
+                return Err(format!(
+                    "an app is mounted at {written:?}, where the application itself is: give it a path of its own"
+                ));
+            }
+            Some((other, _)) => {
+                return Err(format!(
+                    "two apps are mounted at one path, {other:?} and {written:?}: give one of them another path"
+                ));
+            }
+            None => place.own = Some((written, &mount.root)),
+        }
+    }
+    top.check(&mut Vec::new())?;
+    Ok(Arc::new(top.grown()))
+}
+
+/// A place of the tree while it is put together.
+struct Place<'m> {
+    /// The path as it was written and the tree that is mounted here, if one is.
+    own: Option<(&'m str, &'m Arc<dyn Publish>)>,
+    below: Vec<(&'m str, Place<'m>)>,
+}
+
+impl Place<'_> {
+    /// Refuses mounts that trees above them are in the way of. `above` are the paths and trees above, with the segments from there.
+    fn check<'m>(&'m self, above: &mut Vec<(&'m str, NodeRef, Vec<&'m str>)>) -> Result<(), String> {
+        if let Some((written, root)) = self.own {
+            for (at, tree, segments) in above.iter() {
+                if let Some(obstacle) = obstacle(tree, segments) {
+                    return Err(format!(
+                        "an app is mounted at {written:?}, but {obstacle} in the tree at {at:?}: give one of them another path"
+                    ));
+                }
+            }
+            above.push((written, root.describe(), Vec::new()));
+        }
+        for (name, place) in &self.below {
+            above.iter_mut().for_each(|(_, _, segments)| segments.push(name));
+            place.check(above)?;
+            above.iter_mut().for_each(|(_, _, segments)| {
+                segments.pop();
+            });
+        }
+        above.truncate(above.len() - usize::from(self.own.is_some()));
+        Ok(())
+    }
+
+    fn grown(&self) -> Graft {
+        let below: Vec<_> = self.below.iter().map(|(name, place)| ((*name).to_owned(), place.grown())).collect();
+        let mut node = match self.own {
+            Some((_, root)) => Node::clone(&root.describe()),
+            None => Node { type_name: Cow::Borrowed("App::mount"), kind: NodeKind::Pages, ..Node::LATE.clone() },
+        };
+        let mounts = below.iter().map(|(name, graft)| ChildStep {
+            name: Cow::Owned(name.clone()),
+            arguments: Cow::Borrowed(&[]),
+            node: ChildNode::Shared(graft.node.clone()),
+        });
+        node.children = mounts.chain(node.children.iter().cloned()).collect();
+        let below = below.into_iter().map(|(_, graft)| graft).collect();
+        Graft { own: self.own.map(|(_, root)| root.clone()), below, node: Arc::new(node) }
+    }
+}
+
+/// What of a tree is where something is to be mounted: a page or a child of that name, or a page that takes the segments.
+fn obstacle(node: &Node, segments: &[&str]) -> Option<String> {
+    if node.kind == NodeKind::Late {
+        return Some(format!("only the value knows what `{}` publishes", node.type_name));
+    }
+    let [first, rest @ ..] = segments else { return None };
+    let page = node
+        .handlers
+        .iter()
+        .find(|handler| is_page(node, handler) && has_name(handler, first) && has_room(handler, rest.len()));
+    if let Some(page) = page {
+        return Some(format!("the page `{}::{}` answers there", node.type_name, page.name));
+    }
+    node.children.iter().filter(|child| child.name != "default" && matches_name(&child.name, first)).find_map(|child| {
+        if rest.is_empty() {
+            return Some(format!("the child `{}::{}` is there", node.type_name, child.name));
+        }
+        let takes_segments =
+            child.arguments.iter().any(|argument| matches!(argument.source, Source::Named { .. } | Source::Segments));
+        let below = child.below();
+        // Names go before values: a mount is met before a child's arguments, and before what only a value knows.
+        let is_known = !takes_segments && below.kind != NodeKind::Late;
+        is_known.then(|| obstacle(&below, rest)).flatten()
+    })
+}
+
+/// A place where trees meet.
+struct Graft {
+    own: Option<Arc<dyn Publish>>,
+    below: Vec<Graft>,
+    node: Arc<Node>,
+}
+
+impl Publish for Graft {
+    fn node() -> NodeRef {
+        NodeRef::Static(Node::LATE)
+    }
+
+    fn describe(&self) -> NodeRef {
+        NodeRef::Shared(Arc::clone(&self.node))
+    }
+
+    fn call(&self, call: &mut Call<'_>) -> Result<(), Error> {
+        match (call.step_into(self.below.len()), &self.own) {
+            (Some(index), _) => self.below[index].call(call),
+            (None, Some(own)) => own.call(call),
+            (None, None) => Err(call.misled()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Apps below apps, links, hosts, patterns, dispatchers of one's own: which handler gets a request, and what is its address.
+
+use integration_tests::both;
+use kirsch::{prelude::*, testing::Client};
+use std::sync::{Arc, Mutex};
+
+struct Pages(&'static str);
+
+#[handlers]
+impl Pages {
+    #[expose]
+    fn index(&self) -> &'static str {
+        self.0
+    }
+
+    #[expose]
+    fn page(&self, a: Option<String>) -> String {
+        format!("{} page {}", self.0, a.unwrap_or_default())
+    }
+
+    #[expose]
+    fn echo(&self, body: Bytes) -> String {
+        format!("{} bytes", body.0.len())
+    }
+}
+
+fn blog() -> App {
+    App::new(Pages("blog"))
+}
+
+fn refusal(app: App) -> String {
+    app.build().unwrap_err().to_string()
+}
+
+#[test]
+fn j3b_a_mount_is_the_same_with_every_way_to_write_its_slashes() {
+    for mount in ["/our/blog", "/our/blog/", "//our//blog//", "/our%2Fblog/.."] {
+        let limit = |settings: &mut kirsch::lifecycle::PathSettings| settings.max_body = 3;
+        let app = App::new(Pages("home")).mount(mount, blog().settings("/echo", limit).tool("/", tools::Etags::new()));
+        let client = Client::in_process(app);
+        if mount.ends_with("..") {
+            client.get("/our%2Fblog/%2E./page").send().assert_text("blog page ");
+            continue;
+        }
+        for path in ["/our/blog/", "//our/blog/", "/our//blog//", "/%6Fur/blog/"] {
+            assert!(client.get(path).send().assert_text("blog").header("etag").is_some());
+        }
+        client.get("/our/blog").send().assert_status(301).assert_header("location", "/our/blog/");
+        client.get("/our/blog/page/").send().assert_status(301).assert_header("location", "/our/blog/page");
+        for path in ["/our/blog/page/7", "//our//blog//page//7"] {
+            client.get(path).send().assert_text("blog page 7");
+        }
+        client.post("/our/blog/echo").body("four").send().assert_status(413);
+        client.post("/echo").body("four").send().assert_text("4 bytes");
+        client.get("/our").send().assert_status(404);
+        client.get("/our/blogs").send().assert_status(404);
+        client.get("/").send().assert_text("home");
+    }
+}
+
+#[test]
+fn an_app_below_inherits_and_has_the_last_word_nowhere_but_in_itself() {
+    let not_found =
+        |text: &'static str| move |pages: &mut kirsch::lifecycle::ErrorPages| pages.set_default(move |_| text);
+    let inner = || {
+        blog()
+            .error_pages("/page", not_found("inner"))
+            .tool_off("/", "secure_headers")
+            .config_str("[\"/echo\"]\nmax_body = 2")
+    };
+    let outer = |app: App| App::new(Pages("home")).error_pages("/", not_found("outer")).mount("/blog", app);
+    let client = Client::in_process(outer(inner()));
+    client.get("/blog/x/y").send().assert_status(404).assert_text("outer");
+    client.get("/blog/page/x/y").send().assert_status(404).assert_text("inner");
+    client.get("/blog/").send().assert_no_header("x-content-type-options");
+    client.get("/").send().assert_header("x-content-type-options", "nosniff");
+    client.post("/blog/echo").body("abc").send().assert_status(413);
+    let client = Client::in_process(outer(inner()).config_str("[\"/blog/echo\"]\nmax_body = 3"));
+    client.post("/blog/echo").body("abc").send().assert_text("3 bytes");
+    let twice = blog().tool("/", tools::Etags::new());
+    let client = Client::in_process(App::new(Pages("home")).tool("/blog", tools::Etags::new()).mount("/blog", twice));
+    assert!(client.get("/blog/").send().header("etag").is_some());
+}
+
+#[test]
+fn apps_below_apps_below_apps() {
+    let archive = App::new(Pages("archive")).mount("old", App::new(Tree::new()));
+    assert!(refusal(blog().mount("/archive", archive)).contains("`old` is not a path: it must start with `/`"));
+    let archive = App::new(Pages("archive")).mount("/old", App::new(Pages("old")));
+    let app = App::new(Tree::new().default(|_| "default"))
+        .mount("/b/c", App::new(Pages("c")))
+        .mount("/b", blog().mount("/archive", archive));
+    let routes: Vec<_> = app.routes().into_iter().map(|route| route.path).collect();
+    assert!(routes.contains(&"/b/archive/old/page/{a?}".to_owned()), "{routes:?}");
+    let client = Client::in_process(app);
+    for (path, text) in [
+        ("/b/page", "blog page "),
+        ("/b/archive/", "archive"),
+        ("/b/archive/old/page/x", "old page x"),
+        ("/b/c/", "c"),
+        ("/x", "default"),
+    ] {
+        client.get(path).send().assert_text(text);
+    }
+    client.get("/b/nothing").send().assert_text("default");
+}
+
+#[test]
+fn what_two_apps_want_is_refused_at_start() {
+    struct Root;
+    #[handlers]
+    impl Root {
+        #[expose]
+        fn shop(&self, _a: Option<i64>) -> &'static str {
+            ""
+        }
+        #[child]
+        fn blog(&self) -> Pages {
+            Pages("")
+        }
+        #[child]
+        fn user(&self, _id: i64) -> Pages {
+            Pages("user")
+        }
+    }
+    let at = |path: &str| App::new(Root).mount(path, App::new(Pages("mounted")));
+    let table = [
+        ("/shop", "an app is mounted at \"/shop\", but the page `Root::shop` answers there in the tree at \"/\""),
+        ("/shop/x", "the page `Root::shop` answers there"),
+        ("/blog", "the child `Root::blog` is there"),
+        ("/user", "the child `Root::user` is there"),
+        ("/blog/page/", "the page `Pages::page` answers there"),
+        ("/", "an app is mounted at \"/\", where the application itself is"),
+        ("", "it must start with `/`"),
+        ("shop", "`shop` is not a path: it must start with `/`"),
+        ("/x/default", "`default` is not the name of a path segment"),
+    ];
+    for (path, sentence) in table {
+        let refused = refusal(at(path));
+        assert!(refused.contains(sentence), "{path}: {refused}");
+    }
+    let client = Client::in_process(at("/blog/other").mount("/user/me", blog()).mount("/shop/1/2", blog()));
+    client.get("/blog/other/").send().assert_text("mounted");
+    client.get("/user/me/").send().assert_text("blog");
+    client.get("/user/7/").send().assert_text("user");
+    client.get("/shop/1/2/").send().assert_text("blog");
+    let twins = at("/my-app").mount("//my_app/", blog());
+    assert!(refusal(twins).contains("two apps are mounted at one path, \"/my-app\" and \"//my_app/\""));
+    let hidden = at("/a").mount("/a/page", blog());
+    assert!(refusal(hidden).contains("but the page `Pages::page` answers there in the tree at \"/a\""));
+}
+
+#[test]
+fn what_is_checked_at_start_is_checked_below_a_mount() {
+    struct Needs;
+    #[handlers]
+    impl Needs {
+        #[expose]
+        fn index(&self, _session: &Session) -> &'static str {
+            "has"
+        }
+    }
+    let sessions = Sessions::in_memory;
+    assert!(refusal(App::new(Tree::new()).mount("/a/b", App::new(Needs))).contains("Needs::index at /a/b"));
+    for app in [
+        App::new(Tree::new()).tool("/", sessions()).mount("/a/b", App::new(Needs)),
+        App::new(Tree::new()).mount("/a/b", App::new(Needs).tool("/", sessions())),
+    ] {
+        Client::in_process(app).get("/a/b/").send().assert_text("has");
+    }
+    let proxy = App::new(Needs).tool("/", tools::Proxy::trusting(["loopback"]));
+    let refused = refusal(App::new(Tree::new()).mount("/a", proxy));
+    assert!(refused.contains("switch the tool on at \"/\""), "{refused}");
+    let file = App::new(Tree::new()).config_str("[\"/x\"]\nmax_bodi = 1");
+    let refused = refusal(App::new(Tree::new()).mount("/a", file));
+    assert!(refused.contains("the configuration: [\"/x\"]: `max_bodi` is not a setting"), "{refused}");
+}
+
+#[test]
+fn what_an_app_below_does_at_start_and_stop_is_done_in_order() {
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let note = |word: &'static str| {
+        let done = done.clone();
+        move || done.lock().unwrap().push(word)
+    };
+    let with = |app: App, start: &'static str, stop: &'static str| {
+        let (start, stop) = (note(start), note(stop));
+        app.on_start(move |_| Ok(start())).on_stop(move || Ok(stop()))
+    };
+    let app = with(App::new(Tree::new()), "up 1", "down 1").mount("/a", with(blog(), "up 2", "down 2"));
+    let running = with(app, "up 3", "down 3").start("127.0.0.1:0").unwrap();
+    assert!(running.stop(std::time::Duration::from_secs(5)).unfinished.is_empty());
+    assert_eq!(*done.lock().unwrap(), ["up 1", "up 2", "up 3", "down 3", "down 2", "down 1"]);
+}
+
+#[test]
+fn an_app_below_answers_over_a_socket_too() {
+    both(
+        || App::new(Tree::new()).mount("/blog", blog()),
+        |client| {
+            client.get("/blog/page/7").send().assert_text("blog page 7");
+        },
+    );
+}
