@@ -202,3 +202,45 @@ fn an_app_below_answers_over_a_socket_too() {
         },
     );
 }
+
+/// A proxy on this machine, and what it says about a request.
+fn behind_a_proxy(app: App) -> Client {
+    Client::in_process(
+        app.tool("/", tools::Proxy::trusting(["loopback"]).host("X-Forwarded-Host").prefix("X-Forwarded-Prefix")),
+    )
+}
+
+#[test]
+fn links_and_redirects_of_tools_know_the_prefix_and_the_mount() {
+    let blog = Tree::new()
+        .page("link", |page| page.request().url("/page/ä").query("a", "b c").to_string())
+        .child("dir", Tree::new().index(|_| "dir"))
+        .page("new", |_| "new")
+        .page("old", |_| "")
+        .page("older", |_| "")
+        .page("broken", |_| -> &'static str { panic!("on purpose") });
+    let blog = App::new(blog)
+        .tool("/old", tools::RedirectTo::external("/new"))
+        .tool("/older", tools::RedirectTo::internal("/new"))
+        .tool("/broken", tools::ErrRedirect::external("/new"));
+    let client = behind_a_proxy(App::new(Tree::new()).mount("/our/blog", blog));
+    let ask = |path: &str| {
+        let request = client.get(path).header("X-Forwarded-Host", "shop.example").header("X-Forwarded-Proto", "https");
+        request.header("X-Forwarded-For", "1.2.3.4").header("X-Forwarded-Prefix", "/front").send()
+    };
+    ask("/our/blog/link").assert_text("https://shop.example/front/our/blog/page/%C3%A4?a=b%20c");
+    client.get("/our/blog/link").send().assert_text("http://localhost/our/blog/page/%C3%A4?a=b%20c");
+    ask("/our/blog/dir").assert_status(301).assert_header("location", "/front/our/blog/dir/");
+    ask("/our/blog/new/").assert_status(301).assert_header("location", "/front/our/blog/new");
+    ask("/our/blog/old").assert_status(303).assert_header("location", "/front/our/blog/new");
+    ask("/our/blog/older").assert_text("new");
+    ask("/our/blog/broken").assert_status(303).assert_header("location", "/front/our/blog/new");
+}
+
+#[test]
+fn a_tool_that_the_outer_app_has_on_leads_to_the_outer_apps_paths() {
+    let inner =
+        App::new(Tree::new().page("broken", |_| -> &'static str { panic!("on purpose") }).page("sorry", |_| "inner"));
+    let outer = App::new(Tree::new().page("sorry", |_| "outer")).tool("/", tools::ErrRedirect::internal("/sorry"));
+    Client::in_process(outer.mount("/a", inner)).get("/a/broken").send().assert_status(500).assert_text("outer");
+}

@@ -24,7 +24,7 @@ pub(crate) enum Change {
 }
 
 /// Where an app is among others: the path that it is mounted at, and how many apps are above it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AppPlace {
     pub(crate) mount: String,
     pub(crate) depth: usize,
@@ -46,6 +46,12 @@ pub(crate) fn joined(mount: &str, path: &str) -> String {
         "" => mount.to_owned(),
         rest => format!("{}/{rest}", mount.trim_end_matches('/')),
     }
+}
+
+/// A mount's path as it stands in addresses, without a slash at its end; slashes that mean nothing are left out.
+fn encoded(mount: &str) -> String {
+    let segments = SectionPath::decoded(mount).unwrap_or_default();
+    segments.iter().map(|segment| format!("/{}", encode_segment(segment))).collect()
 }
 
 /// What an app says in code about one of its paths.
@@ -102,14 +108,12 @@ pub(crate) fn merge(code: &[Statement], files: &[ConfigurationFile], mounts: &[S
     said.insert(SectionPath(Vec::new()), Said { written: "/".to_owned(), ..Said::default() });
     for written in mounts {
         let path = SectionPath::parse(written).map_err(|problem| ConfigError::new("the application", problem))?;
-        let mount = SectionPath::decoded(written).map_err(|problem| ConfigError::new("the application", problem))?;
-        let mount: String = mount.iter().map(|segment| format!("/{}", encode_segment(segment))).collect();
-        said.entry(path).or_insert_with(|| Said::at(written)).mount = Some(mount.into());
+        said.entry(path).or_insert_with(|| Said::at(written)).mount = Some(encoded(written).into());
     }
     for Statement { place, path, change } in &code {
         let written = joined(&place.mount, path);
         let path = SectionPath::parse(&written).map_err(|problem| ConfigError::new("the application", problem))?;
-        said.entry(path).or_insert_with(|| Said::at(&written)).changes.push((place.depth, change));
+        said.entry(path).or_insert_with(|| Said::at(&written)).changes.push((place, change));
     }
     for file in files {
         for (in_file, table) in &file.sections {
@@ -157,8 +161,8 @@ struct Said<'a> {
     written: String,
     /// The path of the app that is mounted here, encoded.
     mount: Option<Arc<str>>,
-    /// Each with the depth of the app that says it.
-    changes: Vec<(usize, &'a Change)>,
+    /// Each with the app that says it.
+    changes: Vec<(&'a AppPlace, &'a Change)>,
     /// Each with the path as the file has it.
     files: Vec<(&'a ConfigurationFile, &'a str, &'a Table)>,
 }
@@ -199,16 +203,16 @@ const LIMITS: [NamedLimit; 4] = [
 struct DraftTool {
     tool: Arc<dyn Tool>,
     on: bool,
-    /// The section whose code switched it on, and the depth of the app; `None` while it is a default.
-    set_by: Option<(String, usize)>,
+    /// The section whose code switched it on, and the app; `None` while it is a default.
+    set_by: Option<(String, AppPlace)>,
 }
 
 impl Draft {
-    fn apply(&mut self, change: &Change, app: usize) -> Result<(), ConfigError> {
+    fn apply(&mut self, change: &Change, app: &AppPlace) -> Result<(), ConfigError> {
         match change {
             Change::Default(tool) => self.tools.push(DraftTool { tool: tool.clone(), on: true, set_by: None }),
             Change::On(tool) => {
-                let on = DraftTool { tool: tool.clone(), on: true, set_by: Some((self.written.clone(), app)) };
+                let on = DraftTool { tool: tool.clone(), on: true, set_by: Some((self.written.clone(), app.clone())) };
                 match self.find(tool.name()) {
                     Some(earlier) if earlier.set_by == on.set_by => {
                         let problem =
@@ -349,8 +353,9 @@ impl Merged {
                 let index = match known {
                     Some(index) => index,
                     None => {
-                        let section = set_by.map_or_else(|| "/".to_owned(), |(section, _)| section);
-                        let mut hooks = Hooks { tool: tool.name(), section, ..Hooks::default() };
+                        let (section, app) = set_by.unwrap_or_else(|| ("/".to_owned(), AppPlace::default()));
+                        let mut hooks =
+                            Hooks { tool: tool.name(), section, mount: encoded(&app.mount).into(), ..Hooks::default() };
                         tool.attach(&mut hooks);
                         if let Some(error) = hooks.refusal {
                             let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);

@@ -89,6 +89,12 @@ impl Request {
         Origin::new(is_secure, authority.unwrap_or_else(|| self.host()))
     }
 
+    /// The path below which a trusted proxy has put this server: `/front`; empty for none.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.forwarded().and_then(|forwarded| forwarded.prefix.as_deref()).unwrap_or_default()
+    }
+
     /// The client's address, right behind a trusted proxy.
     #[must_use]
     pub fn remote(&self) -> IpAddr {

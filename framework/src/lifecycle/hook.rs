@@ -125,6 +125,7 @@ pub struct Hooks {
     pub(crate) tool: &'static str,
     /// Where the tool was switched on, as written.
     pub(crate) section: String,
+    pub(crate) mount: Arc<str>,
     /// Why the tool cannot be used as it was set up.
     pub(crate) refusal: Option<SettingError>,
     pub(crate) hooks: Vec<Hook>,
@@ -158,6 +159,13 @@ impl Hooks {
     #[must_use]
     pub fn section(&self) -> &str {
         &self.section
+    }
+
+    /// Where the app is mounted that has switched the tool on ([`App::mount`](crate::App::mount)): `/our/blog`, percent-encoded; empty for the
+    /// outermost. It belongs before the paths that the tool's settings name.
+    #[must_use]
+    pub fn mount(&self) -> &str {
+        &self.mount
     }
 
     /// Refuses the set-up: the application does not start, and the message says where the tool was switched on. For what

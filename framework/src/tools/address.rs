@@ -4,10 +4,10 @@ use crate::Request;
 use crate::http::encode_segment;
 use percent_encoding::percent_decode_str;
 
-/// The path and the query of the request, the path with `end` at its end. Of the segments none is empty, so it never starts with `//`, which
+/// The path and the query of the request as the client sees them, the path with `end` at its end. Of the segments none is empty, so it never starts with `//`, which
 /// would be another host to browsers.
 pub(super) fn address(request: &Request, end: &str) -> String {
-    let mut address = String::new();
+    let mut address = request.prefix().to_owned();
     for segment in request.segments() {
         address.push('/');
         address.extend(encode_segment(segment));
@@ -20,6 +20,17 @@ pub(super) fn address(request: &Request, end: &str) -> String {
     address
 }
 
+/// `location`, a path of this server or a whole URL, as the client must ask for it.
+pub(super) fn to_client(request: &Request, location: String) -> String {
+    let prefix = request.prefix();
+    if location.starts_with('/') && !prefix.is_empty() { format!("{prefix}{location}") } else { location }
+}
+
+/// `location` as an app says it that is mounted at `mount`: its paths are below.
+pub(super) fn from_mount(mount: &str, location: &str) -> String {
+    if location.starts_with('/') { format!("{mount}{location}") } else { location.to_owned() }
+}
+
 /// Whether `location`, a path of this server or a whole URL, is what the request asks for already: sent there, it would come back.
 pub(super) fn is_here(request: &Request, location: &str) -> bool {
     let location = location.split('#').next().unwrap_or_default();
@@ -28,7 +39,11 @@ pub(super) fn is_here(request: &Request, location: &str) -> bool {
         false => {
             let origin = request.origin().to_string();
             match location.split_at_checked(origin.len()) {
-                Some((start, rest)) if start.eq_ignore_ascii_case(&origin) => rest,
+                Some((start, rest)) if start.eq_ignore_ascii_case(&origin) => match rest.strip_prefix(request.prefix())
+                {
+                    Some(local) => local,
+                    None => return false,
+                },
                 _ => return false,
             }
         }

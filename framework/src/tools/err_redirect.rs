@@ -7,7 +7,7 @@
 //!
 //! Only unexpected errors and panics come here; 404 and its kin have error pages. A request that fails again gets the ordinary error page.
 
-use super::address::{is_here, problem};
+use super::address::{from_mount, is_here, problem, to_client};
 use crate::exchange::IntoResponse;
 use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Redirect, Response, StatusCode};
@@ -24,6 +24,8 @@ use crate::{Error, Exchange, Redirect, Response, StatusCode};
 ///
 /// Internal: the page is made in the same request and sent with status 500, where the tool is on for it, too, as below `/`. What the failed page has changed in the session is
 /// rolled back before. External: the client is sent there with 303. The cause is in the log in either case.
+///
+/// Paths are those of the app that switches the tool on, wherever it is mounted.
 ///
 /// Never in a circle: a page that fails on the way, or is the very one that failed, gets the ordinary error page.
 ///
@@ -67,7 +69,7 @@ impl ErrRedirect {
             return Err(Error::internal_redirect(self.url.clone()));
         }
         let mut answer = Response::new();
-        Redirect::to(self.url.clone()).into_response(&mut answer)?;
+        Redirect::to(to_client(&exchange.request, self.url.clone())).into_response(&mut answer)?;
         Ok(Flow::Answer(answer))
     }
 }
@@ -81,7 +83,7 @@ impl Tool for ErrRedirect {
         if let Some(error) = self.problem() {
             return hooks.refuse(error);
         }
-        let tool = self.clone();
+        let tool = Self { url: from_mount(hooks.mount(), &self.url), ..self.clone() };
         hooks.at(HookPoint::BeforeErrorResponse, move |exchange| tool.lead_away(exchange));
         if self.internal {
             hooks.at(HookPoint::BeforeFinalize, |exchange| {

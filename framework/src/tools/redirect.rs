@@ -3,7 +3,7 @@
 //! The hook runs at `on_start_resource` 50: what is sent elsewhere neither uploads its body nor waits for a session. A request that is
 //! where it would be sent goes on, so a section may lead to a page within it, and a host to itself with another scheme.
 
-use super::address::{is_here, problem};
+use super::address::{from_mount, is_here, problem, to_client};
 use crate::http::encode_segment;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Redirect, Request, StatusCode};
@@ -22,7 +22,7 @@ use crate::{Error, Exchange, Redirect, Request, StatusCode};
 /// client.get("/blog/2026/may?page=2").send().assert_status(308).assert_header("location", "https://blog.example/2026/may?page=2");
 /// ```
 ///
-/// An internal redirect goes on with another path of this server, as a GET without a body; the client does not learn of it. An external one is answered with a
+/// Paths are those of the app that switches the tool on, wherever it is mounted. An internal redirect goes on with another path of this server, as a GET without a body; the client does not learn of it. An external one is answered with a
 /// status and `Location`. A request for the very address that it leads to goes on, so there is no circle of one section; circles of several are ended after ten internal
 /// redirects (500), or by the browser.
 ///
@@ -115,13 +115,16 @@ impl Tool for RedirectTo {
             return hooks.refuse(error);
         }
         let above = hooks.section().split('/').filter(|segment| !segment.is_empty()).count();
-        let tool = self.clone();
+        let tool = Self { url: from_mount(hooks.mount(), &self.url), ..self.clone() };
         hooks.at(HookPoint::OnStartResource, move |exchange: &mut Exchange| {
             let target = tool.target(&exchange.request, above);
             match is_here(&exchange.request, &target) {
                 true => Ok(()),
                 false if tool.internal => Err(Error::internal_redirect(target)),
-                false => Err(Redirect { status: tool.status, location: target }.into()),
+                false => {
+                    let location = to_client(&exchange.request, target);
+                    Err(Redirect { status: tool.status, location }.into())
+                }
             }
         });
     }
