@@ -1,7 +1,7 @@
 //! Who is let in, and who is not: as clients that others have written see it, over a socket, and as a browser does.
 
 use kirsch::passwords;
-use kirsch::tools::{AuthBasic, AuthDigest, DigestAlgorithm};
+use kirsch::tools::{AuthBasic, AuthDigest, DigestAlgorithm, SessionAuth};
 use kirsch::{prelude::*, testing::Client};
 use std::process::{Command, Stdio};
 
@@ -20,11 +20,10 @@ impl Hello {
     }
 }
 
-/// What curl prints for these arguments, the last of which is a path of the server: content and status of each response.
+/// What curl prints for these pages: content and status of each response.
 #[track_caller]
-fn curl(client: &Client, arguments: &[&str]) -> String {
+fn curl(client: &Client, options: &[&str], paths: &[&str]) -> String {
     let address = client.address().expect("it has a socket");
-    let (paths, options): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|argument| argument.starts_with('/'));
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--write-out", " %{http_code}\n"]);
     command.args(options).args(paths.iter().map(|path| format!("http://{address}{path}"))).stdin(Stdio::null());
@@ -41,13 +40,13 @@ fn curl_logs_in_with_a_name_and_a_password_of_an_htpasswd_file() {
     let bcrypt = "$2y$05$u045hG1jpraCACBWg5cb.e81yv0y3Q6xwojRRN66RzdPXlMLJNd0i";
     std::fs::write(&file, format!("anna:{bcrypt}\njürgen:{}\n", passwords::hash("paß:wort"))).expect("a file");
     let client = Client::over_socket(App::new(Hello).tool("/", AuthBasic::file("Members", &file)));
-    assert_eq!(curl(&client, &["--basic", "--user", "anna:secret", "/"]), "anna  200\n");
-    assert_eq!(curl(&client, &["--user", "jürgen:paß:wort", "/?q=x"]), "jürgen x 200\n");
-    assert_eq!(curl(&client, &["--anyauth", "--user", "anna:secret", "/"]), "anna  200\n");
+    assert_eq!(curl(&client, &["--basic", "--user", "anna:secret"], &["/"]), "anna  200\n");
+    assert_eq!(curl(&client, &["--user", "jürgen:paß:wort"], &["/?q=x"]), "jürgen x 200\n");
+    assert_eq!(curl(&client, &["--anyauth", "--user", "anna:secret"], &["/"]), "anna  200\n");
     for wrong in ["anna:paß:wort", "ben:secret", "anna:", ":"] {
-        assert!(curl(&client, &["--user", wrong, "/"]).ends_with(" 401\n"), "{wrong}");
+        assert!(curl(&client, &["--user", wrong], &["/"]).ends_with(" 401\n"), "{wrong}");
     }
-    assert!(curl(&client, &["--digest", "--user", "anna:secret", "/"]).ends_with(" 401\n"));
+    assert!(curl(&client, &["--digest", "--user", "anna:secret"], &["/"]).ends_with(" 401\n"));
 }
 
 #[test]
@@ -59,15 +58,15 @@ fn i10_curl_proves_its_password_with_both_algorithms() {
         let tool = AuthDigest::users("All \"staff\"", users).algorithms(algorithms.iter().copied());
         let client = Client::over_socket(App::new(Hello).tool("/", tool));
         // Over one connection, with one nonce, counted.
-        let pages = curl(&client, &["--digest", "--user", "anna:secret", "/", "/?q=a%20b", "/upload", "/"]);
+        let pages = curl(&client, &["--digest", "--user", "anna:secret"], &["/", "/?q=a%20b", "/upload", "/"]);
         assert_eq!(pages, "anna  200\nanna a b 200\n0 bytes of anna 200\nanna  200\n");
-        let sent = curl(&client, &["--digest", "--user", "anna:secret", "--data", "12345", "/upload"]);
+        let sent = curl(&client, &["--digest", "--user", "anna:secret", "--data", "12345"], &["/upload"]);
         assert_eq!(sent, "5 bytes of anna 200\n");
-        assert_eq!(curl(&client, &["--digest", "--user", "a\"\\ü:p:w", "/"]), "a\"\\ü  200\n");
+        assert_eq!(curl(&client, &["--digest", "--user", "a\"\\ü:p:w"], &["/"]), "a\"\\ü  200\n");
         for wrong in ["anna:Secret", "ben:secret", "anna:"] {
-            assert!(curl(&client, &["--digest", "--user", wrong, "/"]).ends_with(" 401\n"), "{wrong}");
+            assert!(curl(&client, &["--digest", "--user", wrong], &["/"]).ends_with(" 401\n"), "{wrong}");
         }
-        assert!(curl(&client, &["--basic", "--user", "anna:secret", "/"]).ends_with(" 401\n"));
+        assert!(curl(&client, &["--basic", "--user", "anna:secret"], &["/"]).ends_with(" 401\n"));
     }
 }
 
@@ -78,4 +77,40 @@ fn nobody_uploads_who_is_not_let_in() {
     let mut connection = client.raw();
     connection.send("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
     connection.read_response().assert_status(401);
+}
+
+#[test]
+fn i12_curl_logs_in_with_the_form_and_stays_logged_in() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("members");
+    std::fs::write(&file, format!("anna:{}\n", passwords::hash("secret"))).expect("a file");
+    let app = App::new(Hello).tool("/", Sessions::in_memory()).tool("/", SessionAuth::file(&file));
+    let client = Client::over_socket(app);
+    let jar = folder.path().join("jar");
+    let jar = jar.to_str().expect("a path of text");
+    let curl = |options: &[&str], paths: &[&str]| {
+        let common = ["--cookie", jar, "--cookie-jar", jar, "--location", "--header", "Accept: text/html"];
+        curl(&client, &[&common, options].concat(), paths)
+    };
+    let page = curl(&[], &["/?q=wanted"]);
+    let token = page.split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+    let (wrong, right) = (
+        format!("token={token}&name=anna&password=x&next=/"),
+        format!("token={token}&name=anna&password=secret&next=/?q=wanted"),
+    );
+    assert!(curl(&["--data", &wrong], &["/login"]).ends_with(" 401\n"));
+    assert_eq!(curl(&["--data", &right], &["/login"]), "anna wanted 200\n");
+    assert_eq!(curl(&[], &["/?q=again"]), "anna again 200\n");
+    assert!(curl(&["--data", ""], &["/logout"]).contains("name=\"password\""));
+    assert!(curl(&[], &["/"]).contains("name=\"password\""));
+}
+
+#[test]
+fn a_login_form_that_is_too_large_is_refused() {
+    let app = App::new(Hello).tool("/", Sessions::in_memory()).tool("/", SessionAuth::new(|_, _| true));
+    let client = Client::over_socket(app.config_str("[\"/\"]\nmax_form = 1000"));
+    client.post("/login").form(&[("name", &"a".repeat(1000))]).send().assert_status(413);
+    client.post("/login").body("{}").header("content-type", "application/json").send().assert_status(403);
+    let parts = kirsch::testing::FormData::new().field("name", "anna").file("password", "a.txt", "text/plain", "x");
+    client.post("/login").form_data(parts).send().assert_status(403);
 }

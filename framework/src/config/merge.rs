@@ -331,6 +331,14 @@ impl DraftTool {
     }
 }
 
+/// The code that switches a tool on.
+pub(crate) fn how_to_add(tool: &str) -> String {
+    match tool {
+        "sessions" => ".tool(\"/\", Sessions::in_memory())".to_owned(),
+        tool => format!("the tool `{tool}` with .tool(\"/\", …)"),
+    }
+}
+
 impl Merged {
     fn new(drafts: Vec<(SectionPath, Draft)>) -> Result<Self, ConfigError> {
         let mut merged =
@@ -346,6 +354,7 @@ impl Merged {
                 error_pages: draft.error_pages,
                 ..Plan::default()
             };
+            let mut needed = Vec::new();
             for DraftTool { tool, set_by, .. } in draft.tools.into_iter().filter(|tool| tool.on) {
                 plan.tools.push(tool.name());
                 plan.answers |= tool.answers();
@@ -372,6 +381,13 @@ impl Merged {
                     }
                 };
                 plan.add(&attached[index].1);
+                needed.extend(attached[index].1.needed.iter().map(|needs| (attached[index].1.tool, *needs)));
+            }
+            if let Some((tool, missing)) = needed.into_iter().find(|(_, needs)| !plan.tools.contains(needs)) {
+                let place = format!("the tool `{tool}` at `{}`", plan.section);
+                let problem =
+                    format!("it needs the tool `{missing}`, which is not on there: add {}", how_to_add(missing));
+                return Err(ConfigError::new(place, problem));
             }
             if plan.settings.debug_page {
                 let settings = PATH_KEYS.iter().map(|key| (key.name, (key.show)(&plan.settings)));

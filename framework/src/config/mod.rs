@@ -28,7 +28,7 @@ mod merge;
 pub(crate) use file::ConfigurationFile;
 pub use keys::{KeyDescription, keys};
 pub(crate) use keys::{PATH_KEYS, SERVER_KEYS};
-pub(crate) use merge::{AppPlace, Change, Merged, SectionPath, Statement, joined, merge};
+pub(crate) use merge::{AppPlace, Change, Merged, SectionPath, Statement, how_to_add, joined, merge};
 
 /// Why a configuration was refused: where, what, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]

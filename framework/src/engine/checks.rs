@@ -1,7 +1,7 @@
 //! What is checked at start against the tree: that handlers have the tools they need and do not read the body twice, and that path
 //! sections lead somewhere.
 
-use crate::config::{ConfigError, Merged};
+use crate::config::{ConfigError, Merged, how_to_add};
 use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
 use crate::lifecycle::same_segment;
 use crate::publish::{Node, NodeKind};
@@ -20,10 +20,7 @@ pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigE
             (!plan.tools.contains(&tool)).then_some((argument.name, tool))
         });
         let Some((argument, tool)) = missing else { return Ok(()) };
-        let fix = match tool {
-            "sessions" => ".tool(\"/\", Sessions::in_memory())".to_owned(),
-            tool => format!("the tool `{tool}` with .tool(\"/\", …)"),
-        };
+        let fix = how_to_add(tool);
         let place = format!("{}::{name} at /{}", node.type_name, path.join("/"));
         let problem = format!("its argument `{argument}` needs the tool `{tool}`, which is not on there: add {fix}");
         Err(ConfigError::new(place, problem))

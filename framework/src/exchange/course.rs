@@ -19,6 +19,8 @@ pub(crate) struct Course {
     pub(crate) rescue: Rescue,
     /// How many internal redirects this request has made.
     pub(crate) redirects: u8,
+    /// A tool answers in place of the page, and wants the form in the body.
+    pub(crate) expects_form: bool,
     /// What is answered at the handler's turn instead of calling one.
     pub(crate) pending: Option<Error>,
     /// The request's place on a wait list.

@@ -62,6 +62,45 @@ impl Exchange {
         self.course.pending.as_ref()
     }
 
+    /// Has the form in the body read for a tool that answers in place of the page, whatever the page would do with a body, also where there is no page.
+    /// For hooks before the body; at `before_handler` the tool finds the fields with [`Request::form_fields`] and answers. `max_form` is the limit.
+    /// Where all forms of a section are to be read, there is [`Hooks::reads_forms`](crate::Hooks::reads_forms).
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// struct Guestbook;
+    ///
+    /// impl Tool for Guestbook {
+    ///     fn name(&self) -> &'static str { "guestbook" }
+    ///
+    ///     fn answers(&self) -> bool { true }
+    ///
+    ///     fn attach(&self, hooks: &mut Hooks) {
+    ///         hooks.at(HookPoint::BeforeRequestBody, |exchange| {
+    ///             if exchange.request.path() == "/sign" {
+    ///                 exchange.expect_form();
+    ///             }
+    ///         });
+    ///         hooks.at(HookPoint::BeforeHandler, |exchange| {
+    ///             if exchange.request.path() != "/sign" {
+    ///                 return Flow::Continue;
+    ///             }
+    ///             exchange.request.decode_parameters();
+    ///             let mut response = Response::new();
+    ///             response.set_body(format!("{} fields", exchange.request.form_fields().count()));
+    ///             Flow::Answer(response)
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Tree::new()).tool("/", Guestbook));
+    /// client.post("/sign").form(&[("name", "anna"), ("text", "Hello")]).send().assert_text("2 fields");
+    /// ```
+    pub fn expect_form(&mut self) {
+        self.course.expects_form = true;
+    }
+
     /// The unexpected error that has ended this request: for tools that report failures elsewhere. Known from `before_error_response` on, until the end
     /// of the request, also when a hook has answered in place of the error page.
     ///
@@ -107,7 +146,7 @@ impl Exchange {
         // A stream is read by its handler alone.
         let is_wanted =
             |handler: &Handler| handler.uses_body(&OF_A_FORM) || a_tool_asks && handler.body_use() != BodyUse::Stream;
-        if self.trail.handler().is_some_and(is_wanted) {
+        if self.course.expects_form || self.trail.handler().is_some_and(is_wanted) {
             self.request.read_multipart()?;
         }
         Ok(())

@@ -314,8 +314,8 @@ impl Request {
         self.content_type().unwrap_or_default().split(';').next().unwrap_or_default().trim()
     }
 
-    /// The texts of the form, in their order.
-    pub(crate) fn form_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The texts of the form, in their order, without what is in the query.
+    pub fn form_fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter().skip(self.parameters.in_query)
     }
 

@@ -135,6 +135,8 @@ pub struct Hooks {
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     pub(crate) background: Vec<BackgroundJob>,
+    /// Tools that must be on wherever this one is.
+    pub(crate) needed: Vec<&'static str>,
 }
 
 impl Hooks {
@@ -172,6 +174,11 @@ impl Hooks {
     /// only the tool can find out, as that a folder does not exist.
     pub fn refuse(&mut self, error: SettingError) {
         self.refusal.get_or_insert(error);
+    }
+
+    /// Refuses the set-up, unless the tool of that name is on wherever this one is: for tools that use what another one provides, as the session.
+    pub fn needs(&mut self, tool: &'static str) {
+        self.needed.push(tool);
     }
 
     /// Adds an admission: the place to make requests wait. It is asked when the body was read, so that a slow upload holds nothing

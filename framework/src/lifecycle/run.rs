@@ -159,7 +159,10 @@ impl Application {
     /// What becomes of the body, from what is known of the handler. Too large is known here, before a byte of it is read.
     fn body_plan(&self, exchange: &mut Exchange) -> BodyPlan {
         let framing = exchange.request.head.framing();
-        let is_open = matches!(exchange.course.stage, Stage::Admission(_)) && exchange.course.pending.is_none();
+        // A tool that answers in place of the page.
+        let expects_form = exchange.course.expects_form;
+        let is_open =
+            matches!(exchange.course.stage, Stage::Admission(_)) && (exchange.course.pending.is_none() || expects_form);
         if !is_open || matches!(framing, Framing::None | Framing::Length(0)) {
             return BodyPlan::Discard;
         }
@@ -169,13 +172,20 @@ impl Application {
         // Behind a node that is resolved late anything may be wanted.
         let handler = exchange.trail.handler();
         let uses = |ways: &[BodyUse]| handler.is_none_or(|handler| handler.uses_body(ways));
-        let tool_reads_form = plan.reads_forms && request.has_form();
+        let tool_reads_form = (plan.reads_forms || expects_form) && request.has_form();
+        let body_use = match handler {
+            _ if expects_form => BodyUse::None,
+            Some(handler) => handler.body_use(),
+            None => BodyUse::Any,
+        };
         let spooled = plan.settings.body_memory;
         // Most bytes, and how many of them in memory.
-        let (limit, memory) = match handler.map_or(BodyUse::Any, |handler| handler.body_use()) {
+        let (limit, memory) = match body_use {
             BodyUse::None if !tool_reads_form => return BodyPlan::Discard,
             BodyUse::Stream => (max_body, None),
-            _ if request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => (max_body, Some(spooled)),
+            _ if !expects_form && request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => {
+                (max_body, Some(spooled))
+            }
             // Parameters are found in memory only, whatever else takes the body.
             _ if tool_reads_form || request.has_form() && uses(&[BodyUse::Form, BodyUse::Fields, BodyUse::Any]) => {
                 (smaller(max_form, max_body), Some(max_form.most))
@@ -294,6 +304,7 @@ impl Application {
         exchange.course.redirects += 1;
         // The page that the failed request goes on with is one like any other.
         exchange.course.failed = false;
+        exchange.course.expects_form = false;
         exchange.course.parked = None;
         exchange.trail.clear();
         exchange.response.clear();

@@ -2,7 +2,7 @@
 
 use super::Data;
 use super::session::{Session, from_value, tool_is_off};
-use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
+use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError};
 use serde::de::DeserializeOwned;
 
 /// A snapshot of the session: it waits for nobody, in any lock mode, and cannot be written.
@@ -31,6 +31,15 @@ pub struct SessionView {
 impl SessionView {
     pub(super) fn new(data: Data) -> Self {
         Self { data }
+    }
+
+    /// The snapshot of the request's session, `None` where the tool [`Sessions`](super::Sessions) is off. For hooks and whoever else has the exchange; the
+    /// request's lock is neither waited for nor taken.
+    ///
+    /// # Errors
+    /// 503 when the store cannot be reached.
+    pub fn of(exchange: &Exchange) -> Result<Option<Self>, Error> {
+        Ok(Session::of(exchange).map(Session::view).transpose()?)
     }
 
     /// The value of that name, if it is there and is a `T`.

@@ -5,18 +5,13 @@
 //!
 //! What is not there is 401, with the realm; so is another scheme. What cannot be read at all is 400.
 
-use super::authorization::{Authorization, Verdict, quoted};
+use super::authorization::{Authorization, Checker, Passwords, Verdict, quoted};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, HeaderValue, Login, StatusCode, exchange::HttpError, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use std::collections::BTreeMap;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
-use std::sync::Arc;
-use subtle::ConstantTimeEq;
 
 /// Asks for a name and a password, and lets nobody in who has not got both. Needs the cargo feature `auth`.
 ///
@@ -42,16 +37,7 @@ use subtle::ConstantTimeEq;
 #[derive(Clone)]
 pub struct AuthBasic {
     realm: String,
-    source: Source,
-}
-
-type Checker = dyn Fn(&str, &str) -> Result<bool, Error> + Send + Sync;
-
-#[derive(Clone)]
-enum Source {
-    Function(Arc<Checker>),
-    #[cfg(feature = "passwords")]
-    File(PathBuf),
+    passwords: Passwords,
 }
 
 impl AuthBasic {
@@ -65,8 +51,7 @@ impl AuthBasic {
         F: Fn(&str, &str) -> V + Send + Sync + 'static,
         V: Verdict,
     {
-        let check = move |name: &str, password: &str| check(name, password).into_verdict();
-        Self { realm: realm.into(), source: Source::Function(Arc::new(check)) }
+        Self { realm: realm.into(), passwords: Passwords::function(check) }
     }
 
     /// Lets these names in, each with its password.
@@ -82,20 +67,7 @@ impl AuthBasic {
         N: Into<String>,
         P: AsRef<str>,
     {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).expect("the operating system has a random source");
-        // Codes of one length, whatever the passwords: the time to compare them says nothing.
-        let code = move |password: &str| -> [u8; 32] {
-            let mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key may have any length");
-            mac.chain_update(password).finalize().into_bytes().into()
-        };
-        let codes: BTreeMap<String, [u8; 32]> =
-            users.into_iter().map(|(name, password)| (name.into(), code(password.as_ref()))).collect();
-        Self::new(realm, move |name, password| {
-            let known = codes.get(name);
-            let is_equal = bool::from(known.unwrap_or(&[0; 32]).ct_eq(&code(password)));
-            known.is_some() && is_equal
-        })
+        Self { realm: realm.into(), passwords: Passwords::users(users) }
     }
 
     /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). It is read at start, and again when it
@@ -114,25 +86,13 @@ impl AuthBasic {
     #[cfg(feature = "passwords")]
     #[must_use]
     pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self { realm: realm.into(), source: Source::File(path.into()) }
+        Self { realm: realm.into(), passwords: Passwords::File(path.into()) }
     }
 
     fn challenge(&self) -> Result<HeaderValue, SettingError> {
         let realm = quoted(&self.realm).map_err(|problem| SettingError::new("realm", problem))?;
         let challenge = HeaderValue::try_from(format!("Basic realm={realm}, charset=\"UTF-8\""));
         Ok(challenge.expect("a quoted text of visible characters is a field value"))
-    }
-
-    fn checker(&self) -> Result<Arc<Checker>, SettingError> {
-        match &self.source {
-            Source::Function(check) => Ok(check.clone()),
-            #[cfg(feature = "passwords")]
-            Source::File(path) => {
-                let file = crate::passwords::PasswordFile::open(path);
-                let file = file.map_err(|error| SettingError::new("file", format!("cannot be used: {error}")))?;
-                Ok(Arc::new(move |name, password| Ok(file.verify(name, password))))
-            }
-        }
     }
 }
 
@@ -177,7 +137,7 @@ impl Tool for AuthBasic {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        let (challenge, check) = match self.challenge().and_then(|challenge| Ok((challenge, self.checker()?))) {
+        let (challenge, check) = match self.challenge().and_then(|challenge| Ok((challenge, self.passwords.open()?))) {
             Ok(prepared) => prepared,
             Err(error) => return hooks.refuse(error),
         };
@@ -187,19 +147,10 @@ impl Tool for AuthBasic {
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         let mut tool = self.clone();
-        let mut file = String::new();
         let mut reader = SettingReader::new(settings);
         reader.text("realm", &mut tool.realm)?;
-        reader.text("file", &mut file)?;
+        tool.passwords.read(&mut reader)?;
         reader.finish()?;
-        if settings.contains_key("file") {
-            #[cfg(feature = "passwords")]
-            {
-                tool.source = Source::File(file.into());
-            }
-            #[cfg(not(feature = "passwords"))]
-            return Err(SettingError::new("file", "needs the cargo feature `passwords` of kirsch"));
-        }
         tool.challenge()?;
         Ok(Box::new(tool))
     }

@@ -1,7 +1,15 @@
 //! What the authentication tools share: the field `Authorization`, quoted texts, and what functions say about passwords.
 
 use super::auth_digest::Ha1;
+use crate::lifecycle::{SettingError, SettingReader};
 use crate::{Error, Request, StatusCode};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+#[cfg(feature = "passwords")]
+use std::path::PathBuf;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
 
 /// What a function that knows who is who may return: a `bool` (or what else the tool asks for), or a `Result` of it.
 pub trait Verdict<T = bool> {
@@ -27,6 +35,68 @@ impl Verdict<Option<Ha1>> for Option<Ha1> {
 impl<T, E: Into<Error>> Verdict<T> for Result<T, E> {
     fn into_verdict(self) -> Result<T, Error> {
         self.map_err(Into::into)
+    }
+}
+
+pub(super) type Checker = dyn Fn(&str, &str) -> Result<bool, Error> + Send + Sync;
+
+/// Who knows which password is whose.
+#[derive(Clone)]
+pub(super) enum Passwords {
+    Function(Arc<Checker>),
+    #[cfg(feature = "passwords")]
+    File(PathBuf),
+}
+
+impl Passwords {
+    pub(super) fn function<V: Verdict>(check: impl Fn(&str, &str) -> V + Send + Sync + 'static) -> Self {
+        Self::Function(Arc::new(move |name, password| check(name, password).into_verdict()))
+    }
+
+    pub(super) fn users<N: Into<String>, P: AsRef<str>>(users: impl IntoIterator<Item = (N, P)>) -> Self {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).expect("the operating system has a random source");
+        // Codes of one length, whatever the passwords: the time to compare them says nothing.
+        let code = move |password: &str| -> [u8; 32] {
+            let mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key may have any length");
+            mac.chain_update(password).finalize().into_bytes().into()
+        };
+        let codes: BTreeMap<String, [u8; 32]> =
+            users.into_iter().map(|(name, password)| (name.into(), code(password.as_ref()))).collect();
+        Self::function(move |name, password| {
+            let known = codes.get(name);
+            let is_equal = bool::from(known.unwrap_or(&[0; 32]).ct_eq(&code(password)));
+            known.is_some() && is_equal
+        })
+    }
+
+    /// Reads the file, if it is one.
+    pub(super) fn open(&self) -> Result<Arc<Checker>, SettingError> {
+        match self {
+            Self::Function(check) => Ok(check.clone()),
+            #[cfg(feature = "passwords")]
+            Self::File(path) => {
+                let file = crate::passwords::PasswordFile::open(path);
+                let file = file.map_err(|error| SettingError::new("file", format!("cannot be used: {error}")))?;
+                Ok(Arc::new(move |name, password| Ok(file.verify(name, password))))
+            }
+        }
+    }
+
+    /// The key `file`.
+    pub(super) fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        let mut file = String::new();
+        reader.text("file", &mut file)?;
+        if file.is_empty() {
+            return Ok(());
+        }
+        #[cfg(feature = "passwords")]
+        {
+            *self = Self::File(file.into());
+            Ok(())
+        }
+        #[cfg(not(feature = "passwords"))]
+        Err(SettingError::new("file", "needs the cargo feature `passwords` of kirsch"))
     }
 }
 

@@ -27,6 +27,8 @@ mod redirect;
 mod referer;
 mod response_headers;
 mod secure_headers;
+#[cfg(feature = "auth")]
+mod session_auth;
 mod static_files;
 #[cfg(feature = "templates")]
 mod templates;
@@ -56,6 +58,8 @@ pub use redirect::RedirectTo;
 pub use referer::Referer;
 pub use response_headers::ResponseHeaders;
 pub use secure_headers::{CspNonce, FrameOptions, SecureHeaders};
+#[cfg(feature = "auth")]
+pub use session_auth::{LoginForm, SessionAuth};
 pub use static_files::{File, StaticDir, StaticFile, Symlinks, serve_download, serve_file};
 #[cfg(feature = "templates")]
 pub use templates::{Templates, View};
