@@ -244,3 +244,88 @@ fn a_tool_that_the_outer_app_has_on_leads_to_the_outer_apps_paths() {
     let outer = App::new(Tree::new().page("sorry", |_| "outer")).tool("/", tools::ErrRedirect::internal("/sorry"));
     Client::in_process(outer.mount("/a", inner)).get("/a/broken").send().assert_status(500).assert_text("outer");
 }
+
+fn ask(client: &Client, host: &str, path: &str) -> kirsch::testing::TestResponse {
+    client.get(path).header("host", host).send()
+}
+
+#[test]
+fn d24_each_host_has_its_app_and_the_others_the_outermost() {
+    let app = || {
+        let shop = App::new(Pages("shop")).tool("/", tools::Etags::new()).mount("/blog", blog());
+        let page = |pages: &mut kirsch::lifecycle::ErrorPages| pages.set_default(|_| "shop's page");
+        let shop = shop.error_pages("/", page).settings("/echo", |settings| settings.max_body = 3);
+        App::new(Pages("home"))
+            .virtual_hosts(["shop.example", "shop.test:81"], shop)
+            .virtual_host("*.example", App::new(Pages("any")))
+            .error_pages("/", |pages| pages.set_default(|_| "home's page"))
+    };
+    both(app, |client| {
+        let table = [
+            ("shop.example", "shop"),
+            ("Shop.Example:8080", "shop"),
+            ("shop.test", "home"),
+            ("shop.test:81", "shop"),
+            ("www.shop.example", "any"),
+            ("example", "home"),
+            ("127.0.0.1", "home"),
+        ];
+        for (host, text) in table {
+            ask(client, host, "/").assert_text(text);
+        }
+        assert!(ask(client, "shop.example", "/").header("etag").is_some());
+        assert!(ask(client, "a.example", "/").header("etag").is_none());
+        ask(client, "shop.example", "/blog/page/1").assert_text("blog page 1");
+        ask(client, "a.example", "/blog/page/1").assert_status(404);
+        ask(client, "shop.example", "/x").assert_status(404).assert_text("shop's page");
+        ask(client, "shop.example", "/%zz").assert_status(400).assert_text("shop's page");
+        ask(client, "nobody", "/x").assert_status(404).assert_text("home's page");
+        client.post("/echo").header("host", "shop.example").body("four").send().assert_status(413);
+        client.post("/echo").header("host", "a.example").body("four").send().assert_text("4 bytes");
+    });
+}
+
+#[test]
+fn d24_only_a_trusted_proxy_says_another_host() {
+    let app = || App::new(Pages("home")).virtual_host("shop.example", App::new(Pages("shop")));
+    let forwarded = |client: &Client| client.get("/").header("X-Forwarded-Host", "shop.example").send();
+    forwarded(&Client::in_process(app())).assert_text("home");
+    forwarded(&behind_a_proxy(app())).assert_text("shop");
+}
+
+#[test]
+fn hosts_that_are_not_named_are_421() {
+    let app = || App::new(Pages("home")).hosts(["home.example", "*.home.example"]).virtual_host("shop.example", blog());
+    let client = Client::in_process(app());
+    ask(&client, "home.example", "/").assert_text("home");
+    ask(&client, "www.home.example:81", "/").assert_text("home");
+    ask(&client, "shop.example", "/").assert_text("blog");
+    ask(&client, "<i>.example", "/").assert_status(400);
+    let refused = ask(&client, "evil.example", "/");
+    refused.assert_status(421).assert_contains("evil.example").assert_header("x-content-type-options", "nosniff");
+}
+
+#[test]
+fn wrong_hosts_are_refused_at_start_and_routes_name_theirs() {
+    let home = || App::new(Pages("home"));
+    let twins = home().virtual_host("a.example", blog()).virtual_host("A.example", blog());
+    assert!(refusal(twins).contains("two apps are there for the host \"A.example\""));
+    assert!(refusal(home().virtual_host("http://a", blog())).contains("is not a host"));
+    assert!(refusal(home().virtual_hosts([], blog())).contains("for no host at all"));
+    let nested = home().virtual_host("a", blog().virtual_host("b", blog()));
+    assert!(refusal(nested).contains("only the outermost app can have them"));
+    assert!(refusal(home().mount("/a", blog().hosts(["b"]))).contains("only the outermost app can have them"));
+    let early = refusal(home().virtual_host("a", blog().tool("/", tools::Proxy::trusting(["loopback"]))));
+    assert!(early.contains("a: the tool `proxy` at `/`: it works before the host is looked at"), "{early}");
+    let wrong = refusal(home().virtual_host("a", blog().config_str("[\"/\"]\nmax_bodi = 1")));
+    assert!(wrong.starts_with("a: the configuration: [\"/\"]: `max_bodi`"), "{wrong}");
+    let routes: Vec<_> = home().virtual_host("a.example", blog()).routes().iter().map(ToString::to_string).collect();
+    assert!(routes.contains(&"GET, HEAD, OPTIONS, POST a.example/page/{a?} (Pages::page)".to_owned()), "{routes:?}");
+}
+
+#[test]
+fn an_internal_redirect_stays_with_its_host() {
+    let shop = App::new(Pages("shop")).tool("/page", tools::RedirectTo::internal("/"));
+    let client = Client::in_process(App::new(Pages("home")).virtual_host("shop.example", shop));
+    ask(&client, "shop.example", "/page").assert_text("shop");
+}

@@ -97,8 +97,13 @@ pub(crate) struct Merged {
     pub(crate) background: Vec<BackgroundJob>,
 }
 
-/// Merges what code says, in its order, and what the files say, in theirs. An app that is mounted speaks before the one it is mounted in, which has the last word.
-pub(crate) fn merge(code: &[Statement], files: &[ConfigurationFile], mounts: &[String]) -> Result<Merged, ConfigError> {
+/// Merges what the code of one tree says, in its order, and what the files say, in theirs. An app that is mounted speaks before the one it is mounted in, which has the last word.
+pub(crate) fn merge(
+    code: &[Statement],
+    files: &[ConfigurationFile],
+    mounts: &[String],
+    host: Option<&str>,
+) -> Result<Merged, ConfigError> {
     let mut code: Vec<&Statement> = code.iter().collect();
     let mut files: Vec<&ConfigurationFile> = files.iter().collect();
     code.sort_by_key(|statement| std::cmp::Reverse(statement.place.depth));
@@ -153,7 +158,7 @@ pub(crate) fn merge(code: &[Statement], files: &[ConfigurationFile], mounts: &[S
         draft.inherit_error_pages(inherited);
         drafts.push((path, draft));
     }
-    Merged::new(drafts)
+    Merged::new(drafts, host)
 }
 
 #[derive(Default)]
@@ -340,7 +345,7 @@ pub(crate) fn how_to_add(tool: &str) -> String {
 }
 
 impl Merged {
-    fn new(drafts: Vec<(SectionPath, Draft)>) -> Result<Self, ConfigError> {
+    fn new(drafts: Vec<(SectionPath, Draft)>, host: Option<&str>) -> Result<Self, ConfigError> {
         let mut merged =
             Self { sections: Sections::default(), plans: Vec::new(), paths: Vec::new(), background: Vec::new() };
         // A tool that several sections share attaches once.
@@ -370,9 +375,15 @@ impl Merged {
                             let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);
                             return Err(ConfigError::new(place, error.to_string()));
                         }
-                        if !path.0.is_empty() && hooks.hooks.iter().any(|hook| hook.point == HookPoint::BeforeRouting) {
+                        let is_early = hooks.hooks.iter().any(|hook| hook.point == HookPoint::BeforeRouting);
+                        let problem = match host {
+                            None => "it works before the path is looked at, so it can only be on at `/`",
+                            Some(_) => {
+                                "it works before the host is looked at: switch it on at `/` of the app that has the virtual hosts"
+                            }
+                        };
+                        if is_early && (host.is_some() || !path.0.is_empty()) {
                             let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);
-                            let problem = "it works before the path is looked at, so it can only be on at `/`";
                             return Err(ConfigError::new(place, problem));
                         }
                         merged.background.append(&mut hooks.background);

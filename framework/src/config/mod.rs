@@ -43,6 +43,14 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// The same, found in the app of that host.
+    #[must_use]
+    pub(crate) fn of_host(self, host: &str) -> Self {
+        Self { place: format!("{host}: {}", self.place), ..self }
+    }
+}
+
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.place, self.problem)

@@ -12,7 +12,7 @@ use crate::config::{
     merge,
 };
 use crate::exchange::{Error, IntoResponse};
-use crate::lifecycle::{Application, ErrorPage, ErrorPages, PathSettings, Tool};
+use crate::lifecycle::{Application, ErrorPage, ErrorPages, Hosts, PathSettings, Tool};
 use crate::publish::{Mount, Publish, Route, graft, routes};
 use crate::server::ServerSettings;
 use crate::tools::{SecureHeaders, TrailingSlash};
@@ -45,7 +45,13 @@ pub struct App {
     mounts: Vec<(String, Arc<dyn Publish>)>,
     code: Vec<Statement>,
     configuration: Vec<(AppPlace, Source)>,
+    /// The apps of other hosts, with their names as written.
+    virtual_hosts: Vec<(Vec<String>, Self)>,
+    /// The hosts that this app answers for, if not for all.
+    hosts: Option<Vec<String>>,
     server: ServerSettings,
+    /// What was said and cannot be, to be told at start.
+    refusals: Vec<String>,
     on_start: Vec<StartFunction>,
     on_stop: Vec<StopFunction>,
 }
@@ -64,7 +70,10 @@ impl App {
             mounts: Vec::new(),
             code: Vec::new(),
             configuration: Vec::new(),
+            virtual_hosts: Vec::new(),
+            hosts: None,
             server: ServerSettings::default(),
+            refusals: Vec::new(),
             on_start: Vec::new(),
             on_stop: Vec::new(),
         };
@@ -96,6 +105,12 @@ impl App {
     ///
     /// Building the application fails when two apps are at one path, and when this app has a page or child of that name.
     pub fn mount(mut self, path: &str, app: Self) -> Self {
+        if app.hosts.is_some() || !app.virtual_hosts.is_empty() {
+            self.refusals.push(format!(
+                "the app mounted at {path:?} has hosts of its own: only the outermost app can have them"
+            ));
+        }
+        self.refusals.extend(app.refusals);
         self.mounts.push((path.to_owned(), app.root));
         self.mounts.extend(app.mounts.into_iter().map(|(below, root)| (joined(path, &below), root)));
         let own = app.code.into_iter().filter(|statement| !matches!(statement.change, Change::Default(_)));
@@ -103,6 +118,49 @@ impl App {
         self.configuration.extend(app.configuration.into_iter().map(|(place, source)| (place.below(path), source)));
         self.on_start.extend(app.on_start);
         self.on_stop.extend(app.on_stop);
+        self
+    }
+
+    /// Lets another app answer for a host: CherryPy's `VirtualHost`. See [`virtual_hosts`](Self::virtual_hosts).
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// let shop = App::new(Tree::new().index(|_| "shop"));
+    /// let app = App::new(Tree::new().index(|_| "anything else")).virtual_host("shop.example", shop);
+    /// let client = Client::in_process(app);
+    /// client.get("/").header("host", "shop.example").send().assert_text("shop");
+    /// client.get("/").header("host", "www.shop.example").send().assert_text("anything else");
+    /// ```
+    pub fn virtual_host(self, host: &str, app: Self) -> Self {
+        self.virtual_hosts([host], app)
+    }
+
+    /// Lets another app answer for several hosts: `shop.example`, `*.shop.example` for everything below it, `shop.example:8443` where the port matters.
+    ///
+    /// A whole name comes before `*`, a longer name behind the `*` before a shorter one. Upper and lower case are the same. The host is that of
+    /// [`Request::origin`](crate::Request::origin): the client's, or what a trusted proxy says that the client has asked for (the tool `proxy`,
+    /// which must then be on at `/` of this app).
+    ///
+    /// The app of a host is one of its own: it inherits no tools and no settings, and has its own error pages. What is added to
+    /// [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) runs with the others. This app keeps what comes before a host is known: the
+    /// server, `[global]`, tools that work before routing, answers to requests that cannot be read.
+    ///
+    /// This app answers for all other hosts, unless [`hosts`](Self::hosts) names those that it answers for.
+    pub fn virtual_hosts<'h>(mut self, hosts: impl IntoIterator<Item = &'h str>, mut app: Self) -> Self {
+        self.on_start.append(&mut app.on_start);
+        self.on_stop.append(&mut app.on_stop);
+        self.virtual_hosts.push((hosts.into_iter().map(str::to_owned).collect(), app));
+        self
+    }
+
+    /// The hosts that this app answers for, written as for [`virtual_hosts`](Self::virtual_hosts). Who asks for any other gets 421 (Misdirected
+    /// Request). Without it the app answers for every host that has no other app.
+    ///
+    /// It is worth it where links are made from the host of the request: nobody can make the application write the name of a host that is not
+    /// its own.
+    pub fn hosts<'h>(mut self, hosts: impl IntoIterator<Item = &'h str>) -> Self {
+        self.hosts.get_or_insert_default().extend(hosts.into_iter().map(str::to_owned));
         self
     }
 
@@ -214,9 +272,12 @@ impl App {
     /// ```
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
-        // What is in the way of a mount is told when the application is built.
-        let tree = self.tree().unwrap_or_else(|_| self.root.clone());
-        routes(&tree.describe())
+        let mut list = self.routes_of_tree();
+        for (hosts, app) in &self.virtual_hosts {
+            let host = Some(hosts.join(" "));
+            list.extend(app.routes_of_tree().into_iter().map(|route| Route { host: host.clone(), ..route }));
+        }
+        list
     }
 
     /// Makes what the server calls, without starting anything: for tests, and for servers of one's own.
@@ -291,39 +352,84 @@ impl App {
         Ok(files.collect::<std::result::Result<_, _>>()?)
     }
 
+    fn routes_of_tree(&self) -> Vec<Route> {
+        // What is in the way of a mount is told when the application is built.
+        let tree = self.tree().unwrap_or_else(|_| self.root.clone());
+        routes(&tree.describe())
+    }
+
     fn assemble(&mut self, files: &[ConfigurationFile]) -> Result<Application> {
         // What is wrong in [global] is found by build as well as by start.
         let mut server = self.server.clone();
         for file in files {
             file.apply_global(&mut server)?;
-            if file.place.depth > 0 && file.has_global() {
-                let (name, mount) = (&file.name, &file.place.mount);
-                log::warn!(target: "kirsch::config", "{name}: [global] does not count: its app is mounted at {mount:?}, and the outermost app says it");
+        }
+        let (root, Merged { sections, plans, background, .. }) = self.merged(files, None)?;
+        let mut application = Application::new(root, sections, plans, background);
+        let refused = |problem| ConfigError::new("the application", problem);
+        let mut table = Hosts::default();
+        if let Some(hosts) = &self.hosts {
+            table.be_strict();
+            hosts.iter().try_for_each(|host| table.add(host, 0)).map_err(refused)?;
+        }
+        for (index, (hosts, app)) in self.virtual_hosts.iter_mut().enumerate() {
+            let name = hosts.join(" ");
+            if app.hosts.is_some() || !app.virtual_hosts.is_empty() {
+                let problem = "has hosts of its own: only the outermost app can have them";
+                return Err(refused(format!("the app of the host {name:?} {problem}")).into());
             }
+            if hosts.is_empty() {
+                return Err(refused("an app is there for no host at all: name one".to_owned()).into());
+            }
+            hosts.iter().try_for_each(|host| table.add(host, index + 1)).map_err(refused)?;
+            let files = app.read_configuration()?;
+            for file in &files {
+                file.apply_global(&mut server.clone())?;
+            }
+            let merged = app.merged(&files, Some(&name)).map_err(|error| error.of_host(&name))?;
+            let (root, Merged { sections, plans, background, .. }) = merged;
+            application.add_tree(root, sections, plans, background);
+        }
+        application.set_hosts(table);
+        Ok(application)
+    }
+
+    /// The tree of this app with its plans, checked; `host` is where another app is the outermost.
+    fn merged(
+        &self,
+        files: &[ConfigurationFile],
+        host: Option<&str>,
+    ) -> std::result::Result<(Arc<dyn Publish>, Merged), ConfigError> {
+        if let Some(problem) = self.refusals.first() {
+            return Err(ConfigError::new("the application", problem));
+        }
+        for file in files.iter().filter(|file| (file.place.depth > 0 || host.is_some()) && file.has_global()) {
+            let name = &file.name;
+            log::warn!(target: "kirsch::config", "{name}: [global] does not count: its app is not the outermost, which says it");
         }
         let root = self.tree()?;
         let mounts: Vec<_> = self.mounts.iter().map(|(path, _)| path.clone()).collect();
-        let merged = merge(&self.code, files, &mounts)?;
+        let merged = merge(&self.code, files, &mounts, host)?;
         let tree = root.describe();
         checks::required_tools(&tree, &merged)?;
         checks::one_reader_of_the_body(&tree)?;
+        let at_host = host.unwrap_or_default();
         for section in checks::sections_without_answer(&tree, &merged) {
-            log::warn!(target: "kirsch::config", "nothing answers at or below {section:?}: is the path right?");
+            log::warn!(target: "kirsch::config", "nothing answers at or below {at_host}{section:?}: is the path right?");
         }
-        log_effective(&merged);
-        let Merged { sections, plans, background, .. } = merged;
-        Ok(Application::new(root, sections, plans, background))
+        log_effective(&merged, at_host);
+        Ok((root, merged))
     }
 }
 
 /// Writes down what is in force, one line for each key.
-fn log_effective(merged: &Merged) {
+fn log_effective(merged: &Merged, host: &str) {
     for plan in &merged.plans {
         let section = plan.section();
-        log::debug!(target: "kirsch::config", "[{section:?}] tools: {}", plan.tools().join(", "));
-        log::debug!(target: "kirsch::config", "[{section:?}] error pages: {:?}", plan.error_pages);
+        log::debug!(target: "kirsch::config", "[{host}{section:?}] tools: {}", plan.tools().join(", "));
+        log::debug!(target: "kirsch::config", "[{host}{section:?}] error pages: {:?}", plan.error_pages);
         for key in PATH_KEYS {
-            log::debug!(target: "kirsch::config", "[{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
+            log::debug!(target: "kirsch::config", "[{host}{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
         }
     }
 }

@@ -11,6 +11,8 @@ pub(crate) struct Course {
     pub(crate) stage: Stage,
     /// Which of the application's plans the path got.
     pub(crate) plan: usize,
+    /// Which of the application's trees answers for the host.
+    pub(crate) tree: usize,
     /// An unexpected error or a panic has happened.
     pub(crate) failed: bool,
     /// The unexpected error that the last error page was about.

@@ -35,7 +35,7 @@ use super::conditions;
 use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
 use super::guarded::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
-use super::{Admission, BackgroundJob, Flow, HookPoint, Plan, Sections, Wait};
+use super::{Admission, BackgroundJob, Flow, HookPoint, Hosts, Plan, Sections, Wait};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, check_parameters,
 };
@@ -53,9 +53,11 @@ const MOST_REDIRECTS: u8 = 10;
 /// A published tree with its plans: what the server calls. Made by [`App::build`](crate::App::build).
 #[derive(Debug)]
 pub struct Application {
-    root: Root,
-    /// Which plan a path gets.
-    sections: Sections,
+    /// The trees; the first is that of the outermost app.
+    trees: Vec<Root>,
+    /// Which of them answers for a host.
+    hosts: Hosts,
+    /// Those of all trees, one tree's after another's.
     plans: Vec<Plan>,
     background: Vec<BackgroundJob>,
 }
@@ -63,6 +65,9 @@ pub struct Application {
 struct Root {
     node: Arc<dyn Publish>,
     shape: NodeRef,
+    /// Which plan a path gets, counted from the tree's first.
+    sections: Sections,
+    first_plan: usize,
 }
 
 impl Application {
@@ -72,15 +77,35 @@ impl Application {
         plans: Vec<Plan>,
         background: Vec<BackgroundJob>,
     ) -> Self {
+        let mut application =
+            Self { trees: Vec::new(), hosts: Hosts::default(), plans: Vec::new(), background: Vec::new() };
+        application.add_tree(root, sections, plans, background);
+        application
+    }
+
+    /// Adds a tree with its plans. What it answers for is said by [`set_hosts`](Self::set_hosts).
+    pub(crate) fn add_tree(
+        &mut self,
+        root: Arc<dyn Publish>,
+        sections: Sections,
+        plans: Vec<Plan>,
+        background: Vec<BackgroundJob>,
+    ) {
         watch_panics();
         if plans.iter().any(|plan| plan.settings.debug_page) {
             capture_backtraces();
         }
         let shape = root.describe();
-        Self { root: Root { node: root, shape }, sections, plans, background }
+        self.trees.push(Root { node: root, shape, sections, first_plan: self.plans.len() });
+        self.plans.extend(plans);
+        self.background.extend(background);
     }
 
-    /// The plans, one for each path section, the root's first.
+    pub(crate) fn set_hosts(&mut self, hosts: Hosts) {
+        self.hosts = hosts;
+    }
+
+    /// The plans, one for each path section, the root's first; those of virtual hosts follow, in the same way.
     #[must_use]
     pub fn plans(&self) -> &[Plan] {
         &self.plans
@@ -96,8 +121,12 @@ impl Application {
         &self.plans[exchange.course.plan]
     }
 
+    fn tree(&self, exchange: &Exchange) -> &Root {
+        &self.trees[exchange.course.tree]
+    }
+
     fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
-        Funnel { plan: self.plan(exchange), root: &self.root.shape }
+        Funnel { plan: self.plan(exchange), root: &self.tree(exchange).shape }
     }
 
     /// Everything before the body: routing, the plan, the first three hook points.
@@ -139,10 +168,16 @@ impl Application {
             // OPTIONS for the server as a whole (RFC 9110, section 9.3.7): a ping.
             return Err(options(None));
         }
+        if !self.hosts.is_empty() {
+            let origin = request.origin();
+            exchange.course.tree = self.hosts.find(&origin).ok_or_else(|| wrong_host(origin.host()))?;
+        }
+        let tree = &self.trees[exchange.course.tree];
+        exchange.course.plan = tree.first_plan;
         request.decode_path().map_err(|refusal| refused(&refusal))?;
-        exchange.course.plan = self.sections.find(request.segments());
+        exchange.course.plan = tree.first_plan + tree.sections.find(request.segments());
         request.mount.clone_from(&self.plans[exchange.course.plan].mount);
-        match resolve(&self.root.shape, request, 0, &mut exchange.trail) {
+        match resolve(&tree.shape, request, 0, &mut exchange.trail) {
             Resolution::Found => Ok(()),
             Resolution::NotFound => Err(Error::not_found()),
             Resolution::WrongMethod(methods) => {
@@ -248,7 +283,7 @@ impl Application {
                 check_parameters(handler, &exchange.request)?;
             }
         }
-        guarded(|| self.root.node.call(&mut Call::new(exchange)))
+        guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)))
     }
 
     /// Asks the admissions that have not been asked, up to number `end`. `Some` parks the request, with the deadline of its wait.
@@ -484,6 +519,12 @@ impl Service for Application {
 
 fn refused(refusal: &Refusal) -> Error {
     HttpError::new(refusal.status(), refusal.to_string()).into()
+}
+
+/// The answer to who asks for a host that is nobody's here (RFC 9110, section 15.5.20).
+fn wrong_host(host: &str) -> Error {
+    HttpError::new(StatusCode::MISDIRECTED_REQUEST, format!("This server does not answer for the host {host:?}."))
+        .into()
 }
 
 /// The answer to OPTIONS: 204, with the methods that the page answers.

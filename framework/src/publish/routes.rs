@@ -10,6 +10,8 @@ const MAX_DEPTH: usize = 32;
 /// One handler and the paths that lead to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
+    /// The hosts, where it is not for all that the application answers for: `shop.example`.
+    pub host: Option<String>,
     /// The pattern of its paths: `/user/{id}/orders`; `{id?}` may be missing, `{rest*}` is any number of segments.
     pub path: String,
     /// The methods that it answers.
@@ -23,11 +25,12 @@ pub struct Route {
 /// One line: `GET, HEAD, POST /user/{id}/orders (User::orders)`.
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { path, methods, handler, type_name } = self;
+        let Self { host, path, methods, handler, type_name } = self;
+        let host = host.as_deref().unwrap_or_default();
         if handler.is_empty() {
-            return write!(f, "{path} ({type_name})");
+            return write!(f, "{host}{path} ({type_name})");
         }
-        write!(f, "{} {path} ({type_name}::{handler})", methods.allow())
+        write!(f, "{} {host}{path} ({type_name}::{handler})", methods.allow())
     }
 }
 
@@ -43,6 +46,7 @@ pub fn routes(root: &Node) -> Vec<Route> {
 fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec<Route>) {
     if node.kind == NodeKind::Late {
         list.push(Route {
+            host: None,
             path: format!("{path}/{{*}}"),
             methods: MethodSet::NONE,
             handler: String::new(),
@@ -134,6 +138,7 @@ fn path_by_role(path: &str, node: &Node, handler: &Handler) -> Option<String> {
 fn route(path: String, node: &Node, handler: &Handler) -> Route {
     let path = if path.is_empty() { "/".to_owned() } else { path };
     Route {
+        host: None,
         path,
         methods: handler.methods,
         handler: handler.name.clone().into_owned(),

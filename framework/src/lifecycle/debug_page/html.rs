@@ -106,7 +106,7 @@ fn routes(title: &str, routes: &[Route], html: &mut String) -> Result {
     }
     html.push_str("<table class=\"routes\">\n");
     for route in routes {
-        let Route { path, methods, handler, type_name } = route;
+        let Route { path, methods, handler, type_name, .. } = route;
         let methods = if handler.is_empty() { "anything".to_owned() } else { methods.allow() };
         let handler = if handler.is_empty() { type_name.clone() } else { format!("{type_name}::{handler}") };
         let (path, methods, handler) = (Escaped(path), Escaped(&methods), Escaped(&handler));
