@@ -17,7 +17,12 @@ pub struct Engine {
     child: Option<Child>,
     port: u16,
     folder: TempDir,
+    stop_signal: Signal,
 }
+
+/// Debian's numbers of `nobody` and `nogroup`.
+const NOBODY: u32 = 65534;
+const NOGROUP: u32 = 65534;
 
 impl Engine {
     /// A Redis that keeps nothing on disk, with more arguments (`["--requirepass", "secret"]`).
@@ -38,6 +43,36 @@ impl Engine {
         Self::start(port, &format!("memcached --listen=127.0.0.1 --port={port} --udp-port=0 --user=nobody"), arguments)
     }
 
+    /// A PostgreSQL with a database `postgres` for the user `kirsch`. It does not run as root, so there it runs as nobody.
+    #[must_use]
+    pub fn postgres() -> Self {
+        let binaries = std::fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
+        let binaries = binaries.map(|version| version.path().join("bin")).max();
+        let binaries = binaries.expect("PostgreSQL is not installed; `bash check` installs it").display().to_string();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let user = if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOGROUP)).expect("a folder of nobody's");
+            format!("setpriv --reuid={NOBODY} --regid={NOGROUP} --clear-groups ")
+        } else {
+            String::new()
+        };
+        let data = folder.path().join("data").display().to_string();
+        let make =
+            format!("{user}{binaries}/initdb --auth=trust --username=kirsch --no-sync --encoding=UTF8 -D {data}");
+        let mut words = make.split(' ');
+        let mut command = Command::new(words.next().expect("a program"));
+        let made = command.args(words).current_dir(folder.path()).output().expect("initdb");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port();
+        let settings = "-c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off";
+        let mut engine =
+            Self::prepared(folder, port, &format!("{user}{binaries}/postgres -D {data} -p {port} {settings}"), &[]);
+        // Its processes share memory, and must all be gone before it can start again.
+        engine.stop_signal = Signal::QUIT;
+        engine.resume();
+        engine
+    }
+
     /// A server that is to listen on `port`: `{}` among the words of `start` is an empty argument, `{folder}` is its folder.
     #[must_use]
     pub fn start(port: u16, start: &str, arguments: &[&str]) -> Self {
@@ -53,12 +88,16 @@ impl Engine {
     }
 
     fn start_in(folder: TempDir, port: u16, start: &str, arguments: &[&str]) -> Self {
+        let mut engine = Self::prepared(folder, port, start, arguments);
+        engine.resume();
+        engine
+    }
+
+    fn prepared(folder: TempDir, port: u16, start: &str, arguments: &[&str]) -> Self {
         let path = folder.path().display().to_string();
         let words = start.split_whitespace().chain(arguments.iter().copied());
         let command = words.map(|word| if word == "{}" { String::new() } else { word.replace("{folder}", &path) });
-        let mut engine = Self { command: command.collect(), child: None, port, folder };
-        engine.resume();
-        engine
+        Self { command: command.collect(), child: None, port, folder, stop_signal: Signal::KILL }
     }
 
     /// Where it listens.
@@ -82,7 +121,7 @@ impl Engine {
     /// Ends it at once, as a power cut would. [`resume`](Self::resume) brings it back at the same address.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
+            let _ = kill_process(Pid::from_child(&child), self.stop_signal);
             let _ = child.wait();
         }
     }
@@ -100,7 +139,7 @@ impl Engine {
         let child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; `bash check` installs it"));
         let child = self.child.insert(child);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() || !is_ready(self.stop_signal, self.port) {
             let ended = child.try_wait().expect("a child");
             let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(ended.is_none() && Instant::now() < deadline, "{program} did not start: {}", log());
@@ -122,6 +161,12 @@ impl Engine {
         let child = self.child.as_ref().expect("a running engine");
         kill_process(Pid::from_child(child), signal).expect("a running engine");
     }
+}
+
+/// PostgreSQL listens some time before it answers.
+fn is_ready(stop_signal: Signal, port: u16) -> bool {
+    let ready = || Command::new("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
+    stop_signal != Signal::QUIT || ready().is_ok_and(|status| status.success())
 }
 
 impl Drop for Engine {

@@ -72,6 +72,8 @@ pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
 pub use stores::file::FileStore;
 #[cfg(feature = "memcached")]
 pub use stores::memcached::MemcachedStore;
+#[cfg(feature = "postgres")]
+pub use stores::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use stores::redis::RedisStore;
 #[cfg(feature = "sqlite")]

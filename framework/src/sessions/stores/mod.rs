@@ -1,6 +1,6 @@
 //! Stores outside of this process. Each is behind the cargo feature of its name, and brings `Sessions::name(…)` with it.
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod doubt;
 #[cfg(feature = "file")]
 pub(super) mod file;
@@ -8,6 +8,8 @@ pub(super) mod file;
 pub(super) mod memcached;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "sqlite"))]
 mod pool;
+#[cfg(feature = "postgres")]
+pub(super) mod postgres;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod range_lock;
 #[cfg(feature = "redis")]

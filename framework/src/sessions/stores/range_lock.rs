@@ -14,7 +14,7 @@ use super::super::{Fence, SessionId, StoreError, Watch, Watchers};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -27,7 +27,8 @@ use std::time::Duration;
 pub(super) struct RangeLocks {
     path: PathBuf,
     shared: Arc<Shared>,
-    /// Within this process only one thread at a time has a short lock of a stripe; see [`exclusively`](Self::exclusively).
+    /// Within this process only one thread at a time has a short lock of a stripe; see `exclusively`.
+    #[cfg(feature = "file")]
     stripes: Box<[Mutex<()>]>,
 }
 
@@ -46,16 +47,23 @@ struct State {
 }
 
 impl RangeLocks {
+    #[cfg(feature = "file")]
     const STRIPES: usize = 64;
     /// Above the bytes that stand for sessions: those of the short locks.
+    #[cfg(feature = "file")]
     const SHORT: i64 = 1 << 62;
 
     /// Locks in the file at `path`, which is made when it is first needed.
     pub(super) fn new(path: PathBuf) -> Self {
-        let stripes = (0..Self::STRIPES).map(|_| Mutex::default()).collect();
-        Self { path, shared: Arc::default(), stripes }
+        Self {
+            path,
+            shared: Arc::default(),
+            #[cfg(feature = "file")]
+            stripes: (0..Self::STRIPES).map(|_| Mutex::default()).collect(),
+        }
     }
 
+    #[cfg(feature = "file")]
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -120,13 +128,14 @@ impl RangeLocks {
 
     /// Runs a short piece of work on the record of a session while nobody else, in this or another process, does so. For reading,
     /// comparing and writing, never for user code: others wait on their threads.
+    #[cfg(feature = "file")]
     pub(super) fn exclusively<T>(
         &self,
         id: &SessionId,
         work: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let stripe = id.shard(Self::STRIPES);
-        let _within: MutexGuard<'_, ()> = self.stripes[stripe].lock();
+        let _within = self.stripes[stripe].lock();
         let file = self.file(&mut self.shared.state.lock())?;
         let place = Self::SHORT + i64::try_from(stripe).unwrap_or_default();
         let lock = byte(place, libc::F_WRLCK);

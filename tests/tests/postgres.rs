@@ -1,0 +1,123 @@
+//! Sessions in PostgreSQL: the rules of every store, and what is particular about this one. Each test starts the server that it needs.
+
+use integration_tests::engines::Engine;
+use kirsch::sessions::{Commit, Data, Moment, PostgresStore, SessionId, Store, Terms, conformance};
+use std::cell::RefCell;
+use std::process::Command;
+use std::time::Duration;
+
+fn url(engine: &Engine) -> String {
+    format!("postgres://kirsch@{}/postgres", engine.address())
+}
+
+fn opened(url: &str) -> PostgresStore {
+    let store = PostgresStore::new(url);
+    store.probe().expect("a database that can be written");
+    store
+}
+
+fn data(number: u64) -> Data {
+    let mut data = Data::new();
+    data.insert("number", number.into());
+    data
+}
+
+fn terms() -> Terms {
+    Terms { now: Moment::now(), lifetime: Duration::from_secs(60), cookie_sent: true, fence: None, unlock: false }
+}
+
+/// What PostgreSQL's own client says.
+fn psql(engine: &Engine, statement: &str) -> String {
+    let output =
+        Command::new("psql").args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement, &url(engine)]).output();
+    let output = output.expect("psql");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn postgres_conforms() {
+    let engine = Engine::postgres();
+    let number = RefCell::new(0);
+    conformance::check(|| {
+        *number.borrow_mut() += 1;
+        let store = PostgresStore::new(url(&engine)).table(format!("session_{}", number.borrow()));
+        store.probe().expect("a database that can be written");
+        store
+    });
+}
+
+#[test]
+fn postgres_is_shared() {
+    let engine = Engine::postgres();
+    conformance::check_shared(|| opened(&url(&engine)));
+}
+
+#[test]
+fn several_processes_share_postgres() {
+    // Those that the test starts are told where it is.
+    let engine = std::env::var_os("KIRSCH_CONFORMANCE_ROLE").is_none().then(Engine::postgres);
+    let url = engine.as_ref().map_or_else(String::new, url);
+    conformance::processes("several_processes_share_postgres", &url, opened);
+}
+
+#[test]
+fn a24_a_spoiled_record_is_in_nobodys_way() {
+    let engine = Engine::postgres();
+    let spoil = |_: &PostgresStore, id: &SessionId| {
+        let key = id.storage_key();
+        let update = format!("UPDATE kirsch_session SET content = 'spoiled' WHERE key = '{key}'");
+        assert_eq!(psql(&engine, &update), "UPDATE 1");
+    };
+    conformance::check_spoiled(|| opened(&url(&engine)), spoil);
+}
+
+#[test]
+fn without_postgres_requests_end_in_time_and_come_back_by_themselves() {
+    let engine = RefCell::new(Engine::postgres());
+    let open = || opened(&url(&engine.borrow()));
+    conformance::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
+}
+
+#[test]
+fn a38_after_a_crash_of_the_server_nobody_has_a_lock() {
+    let mut engine = Engine::postgres();
+    let (store, id) = (opened(&url(&engine)), SessionId::random());
+    let Ok(Commit::Committed(version)) = store.commit(&id, None, &data(1), &terms()) else { panic!("kept") };
+    let lock = || store.shared_lock().expect("shared").try_lock(&id, Duration::from_secs(60)).expect("a lock");
+    let fence = lock().expect("free").fence;
+    engine.stop();
+    engine.resume();
+    let late = store.commit(&id, Some(version), &data(2), &Terms { fence: Some(fence), unlock: true, ..terms() });
+    assert!(matches!(late, Ok(Commit::LockLost)), "{late:?}");
+    assert!(lock().is_some(), "the lock is free again");
+}
+
+#[test]
+fn a_program_that_may_not_make_tables_says_how_they_are_made() {
+    let engine = Engine::postgres();
+    psql(&engine, "CREATE ROLE guest LOGIN");
+    psql(&engine, "REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    let guest = || PostgresStore::new(format!("postgres://guest@{}/postgres", engine.address()));
+    let problem = guest().probe().expect_err("not allowed").to_string();
+    assert!(problem.contains("PostgresStore::ddl") && problem.contains("permission denied"), "{problem}");
+    psql(&engine, &guest().ddl());
+    psql(&engine, "GRANT ALL ON ALL TABLES IN SCHEMA public TO guest");
+    guest().create_table(false).probe().expect("the tables are there");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_the_password() {
+    let problem = PostgresStore::new("postgres://ann:secret@127.0.0.1:1/x").probe().expect_err("nobody").to_string();
+    assert!(problem.contains("PostgreSQL at 127.0.0.1:1") && problem.contains("refused"), "{problem}");
+    assert!(!problem.contains("secret"), "{problem}");
+}
+
+#[test]
+fn names_are_hashes_and_nobody_listens_who_does_not_wait() {
+    let engine = Engine::postgres();
+    let (store, id) = (opened(&url(&engine)), SessionId::random());
+    let _ = store.commit(&id, None, &data(1), &terms()).expect("kept");
+    assert_eq!(psql(&engine, "SELECT key FROM kirsch_session"), id.storage_key());
+    assert_eq!(psql(&engine, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"), "0");
+}
