@@ -3,8 +3,7 @@
 use kirsch::Sessions;
 
 /// What the option means, for the help.
-pub const MEANING: &str =
-    "where sessions are kept: memory, file:/folder, sqlite:/path, redis://host, memcached://host,host (default memory)";
+pub const MEANING: &str = "where sessions are kept: memory, file:/folder, sqlite:/path, postgres://host/name, redis://host, memcached://host,host (default memory)";
 
 /// Sessions that are kept in this place.
 ///
@@ -15,10 +14,11 @@ pub fn sessions(place: &str) -> Result<Sessions, String> {
         None if place == "memory" => Ok(Sessions::in_memory()),
         None if place.starts_with("file:") => Ok(Sessions::file(&place[5..])),
         None if place.starts_with("sqlite:") => Ok(Sessions::sqlite(&place[7..])),
+        Some(("postgres" | "postgresql", _)) => Ok(Sessions::postgres(place)),
         Some(("memcached", servers)) => Ok(Sessions::memcached(servers.split(','))),
         Some((scheme, _)) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Ok(Sessions::redis(place)),
         _ => Err(format!(
-            "{place:?} is no place for sessions; write memory, file:/folder, sqlite:/path, redis://host or memcached://host,host"
+            "{place:?} is no place for sessions; write memory, file:/folder, sqlite:/path, postgres://host/name, redis://host or memcached://host,host"
         )),
     }
 }
@@ -38,6 +38,7 @@ mod tests {
             "memcached://one,two:1",
             "file:/tmp/a",
             "sqlite:/tmp/a.sqlite",
+            "postgres://one/two",
         ] {
             assert!(sessions(place).is_ok(), "{place}");
         }

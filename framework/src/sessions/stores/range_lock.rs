@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl RangeLocks {
     }
 
     #[cfg(feature = "file")]
-    pub(super) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
