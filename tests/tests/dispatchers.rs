@@ -1,6 +1,8 @@
 //! Apps below apps, links, hosts, patterns, dispatchers of one's own: which handler gets a request, and what is its address.
 
 use integration_tests::both;
+use kirsch::exchange::MethodSet;
+use kirsch::publish::{Dispatcher, PathRest, Way};
 use kirsch::{prelude::*, testing::Client};
 use std::sync::{Arc, Mutex};
 
@@ -328,4 +330,104 @@ fn an_internal_redirect_stays_with_its_host() {
     let shop = App::new(Pages("shop")).tool("/page", tools::RedirectTo::internal("/"));
     let client = Client::in_process(App::new(Pages("home")).virtual_host("shop.example", shop));
     ask(&client, "shop.example", "/page").assert_text("shop");
+}
+
+struct Song;
+
+#[handlers]
+impl Song {
+    #[expose]
+    fn title(&self, language: &str, verse: Option<u8>) -> String {
+        format!("{language} {verse:?}")
+    }
+}
+
+/// `/de/title`, or the language of the field.
+fn by_language() -> Dispatcher {
+    Dispatcher::new(|rest: &mut PathRest<'_>| match rest.segments().next() {
+        Some(language @ ("de" | "en")) => {
+            rest.capture("language", language);
+            Way::child(0).after(1)
+        }
+        Some("panic") => panic!("the dispatcher"),
+        Some("far") => Way::child(7).after(9),
+        Some("only") => Way::page(0).after(1).exactly(false),
+        _ => {
+            let field = rest.request().header("accept-language").unwrap_or("en");
+            rest.capture("language", &field[..2]);
+            Way::child(0)
+        }
+    })
+    .child("{language}", Song)
+    .page(MethodSet::GET, "only", "/only", |_| "got")
+    .page(MethodSet::PUT, "only", "/only", |_| "put")
+}
+
+#[test]
+fn d_25_captures_are_arguments_and_take_no_segment() {
+    let client = Client::in_process(App::new(by_language()));
+    client.get("/de/title").send().assert_text("de None");
+    client.get("/de/title/4?language=fr").send().assert_text("de Some(4)");
+    client.get("/de/title/4/5").send().assert_status(404);
+    client.get("/title").header("Accept-Language", "fr-CH").send().assert_text("fr None");
+    client.get("/far/title").send().assert_status(404);
+}
+
+#[test]
+fn d_25_methods_are_looked_at_as_everywhere() {
+    let client = Client::in_process(App::new(by_language()));
+    client.get("/only").send().assert_text("got");
+    client.put("/only").send().assert_text("put");
+    client.head("/only").send().assert_status(200).assert_text("");
+    client.delete("/only").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS, PUT");
+    client
+        .request(Method::OPTIONS, "/only")
+        .send()
+        .assert_status(204)
+        .assert_header("allow", "GET, HEAD, OPTIONS, PUT");
+    client.get("/only/").send().assert_status(301).assert_header("location", "/only");
+}
+
+#[test]
+fn a_panic_in_a_dispatcher_is_a_500_and_the_next_request_is_answered() {
+    let client = Client::in_process(App::new(by_language()));
+    client.get("/panic").send().assert_status(500);
+    client.get("/de/title").send().assert_text("de None");
+}
+
+#[test]
+fn below_a_typed_node_it_is_resolved_late_and_captures_as_well() {
+    struct Root(Dispatcher);
+
+    #[handlers]
+    impl Root {
+        #[child]
+        fn below(&self) -> &Dispatcher {
+            &self.0
+        }
+    }
+    let client = Client::in_process(App::new(Root(by_language())));
+    client.get("/below/de/title/1").send().assert_text("de Some(1)");
+}
+
+#[test]
+fn apps_are_mounted_over_a_dispatcher_and_before_it() {
+    let client =
+        Client::in_process(App::new(by_language()).mount("/de/blog", blog()).mount("/x", App::new(by_language())));
+    client.get("/de/blog/page/7").send().assert_text("blog page 7");
+    client.get("/de/title").send().assert_text("de None");
+    client.get("/x/de/title").send().assert_text("de None");
+    client.get("/en/title").send().assert_text("en None");
+    client.put("/only").send().assert_text("put");
+    client.get("/x").send().assert_status(404);
+}
+
+#[test]
+fn what_a_dispatcher_leads_to_is_known_before_the_body() {
+    let limit = |settings: &mut kirsch::lifecycle::PathSettings| settings.max_body = 3;
+    let tree = Dispatcher::new(|_: &mut PathRest<'_>| Way::child(0)).child("", Pages("deep"));
+    let client = Client::in_process(App::new(tree).settings("/echo", limit));
+    client.post("/echo").body("four").send().assert_status(413);
+    client.post("/echo").body("two").send().assert_text("3 bytes");
+    client.put("/page").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS, POST");
 }

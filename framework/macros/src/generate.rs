@@ -37,6 +37,7 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
                         kind: ::kirsch::publish::NodeKind::#kind,
                         handlers: ::std::borrow::Cow::Borrowed(&[#(#handlers)*]),
                         children: ::std::borrow::Cow::Borrowed(&[#(#children)*]),
+                        dispatch: ::core::option::Option::None,
                     }
                 })
             }

@@ -4,7 +4,7 @@
 use crate::config::{ConfigError, Merged, how_to_add};
 use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
 use crate::lifecycle::same_segment;
-use crate::publish::{Node, NodeKind};
+use crate::publish::{ChildStep, Node, NodeKind};
 
 /// Deepest level that is looked at: trees whose types contain themselves have no end.
 const DEEPEST: usize = 32;
@@ -61,6 +61,13 @@ fn visit(
     }
     above.push(this);
     for handler in node.handlers.iter() {
+        if node.kind == NodeKind::Dispatched {
+            let depth = path.len();
+            path.extend(pattern_of(handler).map(str::to_owned));
+            visitor(node, &handler.name, &handler.arguments, path)?;
+            path.truncate(depth);
+            continue;
+        }
         let named = node.kind == NodeKind::Pages && !matches!(&*handler.name, "index" | "default" | "");
         path.extend(named.then(|| handler.name.clone().into_owned()));
         visitor(node, &handler.name, &handler.arguments, path)?;
@@ -68,7 +75,11 @@ fn visit(
     }
     for child in node.children.iter() {
         let depth = path.len();
-        path.extend((child.name != "default").then(|| child.name.clone().into_owned()));
+        match &*child.name {
+            "default" => {}
+            pattern if node.kind == NodeKind::Dispatched => path.extend(segments_of(pattern).map(str::to_owned)),
+            name => path.push(name.to_owned()),
+        }
         visitor(node, &child.name, &child.arguments, path)?;
         // Stands for the segments that the child takes; no section has such a name.
         path.extend(child.arguments.iter().map(|argument| format!("{{{}}}", argument.name)));
@@ -87,11 +98,46 @@ pub(super) fn sections_without_answer<'m>(root: &Node, merged: &'m Merged) -> Ve
     idle.map(|(plan, _)| plan.section()).collect()
 }
 
+fn segments_of(pattern: &str) -> impl Iterator<Item = &str> {
+    pattern.split('/').filter(|segment| !segment.is_empty())
+}
+
+fn pattern_of(handler: &Handler) -> impl Iterator<Item = &str> {
+    segments_of(handler.aliases.first().copied().unwrap_or_default())
+}
+
+/// What is left of `segments` behind a pattern; nothing if the pattern is the longer one, `None` if it is another path.
+fn left_over<'s, 'p>(pattern: impl Iterator<Item = &'p str>, mut segments: &'s [&'s str]) -> Option<&'s [&'s str]> {
+    for piece in pattern {
+        let Some((first, rest)) = segments.split_first() else { break };
+        if piece.starts_with("{*") {
+            return Some(&[]);
+        }
+        // Whatever a variable piece takes, it may take this.
+        if !piece.contains('{') && !same_segment(piece, first) {
+            return None;
+        }
+        segments = rest;
+    }
+    Some(segments)
+}
+
 /// Whether a path that starts with these segments may reach a handler.
 fn leads_somewhere(node: &Node, segments: &[&str]) -> bool {
     let [first, rest @ ..] = segments else { return true };
     if node.kind == NodeKind::Late {
         return true;
+    }
+    if node.kind == NodeKind::Dispatched {
+        let by_handler = node.handlers.iter().any(|handler| match left_over(pattern_of(handler), segments) {
+            // A dispatcher that tells no pattern may do anything.
+            Some(left) => left.is_empty() || handler.aliases.is_empty(),
+            None => false,
+        });
+        let by_child = |child: &ChildStep| {
+            left_over(segments_of(&child.name), segments).is_some_and(|left| leads_somewhere(&child.below(), left))
+        };
+        return by_handler || node.children.iter().any(by_child);
     }
     let takes =
         |handler: &Handler, segments: &[&str]| handler.segment_capacity().is_none_or(|most| segments.len() <= most);

@@ -1,6 +1,6 @@
 //! Arguments of handlers: how a value of a handler's signature is taken out of an exchange.
 
-use super::{Handler, HttpError, InvalidParameter, Parameter, Request, RequestBody, Values};
+use super::{Handler, HttpError, InvalidParameter, Parameter, Request, RequestBody, Trail, Values};
 use ::http::StatusCode;
 use std::ops::Range;
 
@@ -140,6 +140,8 @@ pub struct Arguments<'a> {
     pub request: &'a Request,
     /// The values that tools keep.
     pub values: &'a Values,
+    /// How the path led here, and what dispatchers captured on the way.
+    pub trail: &'a Trail,
     /// The body, until an argument takes it.
     pub body: &'a mut RequestBody,
     /// The path segments left for arguments by name; they are taken from the front.
@@ -200,8 +202,15 @@ impl<'a> Arguments<'a> {
         Ok(values)
     }
 
-    /// The text of the argument `name`: the next path segment, else the first value in the query, else in the form.
+    /// The text of the argument `name`: what a dispatcher has captured, else the next path segment, else the first value in the query, else
+    /// in the form.
     fn given(&mut self, name: &str) -> Option<Given<'a>> {
+        let captures = &self.trail.captures;
+        if !captures.is_empty()
+            && let Some(text) = captures.get(name)
+        {
+            return Some(Given { text, in_path: true });
+        }
         if let Some(text) = self.next_segment() {
             return Some(Given { text, in_path: true });
         }

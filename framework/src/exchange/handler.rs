@@ -100,6 +100,8 @@ impl MethodSet {
     pub const DELETE: Self = Self(1 << 5);
     /// OPTIONS.
     pub const OPTIONS: Self = Self(1 << 6);
+    /// Every method, those that no other set can hold too: for handlers that decide about the method themselves.
+    pub const ANY: Self = Self(u16::MAX);
     /// What a page answers unless it says otherwise: GET, HEAD and POST.
     pub const PAGE: Self = Self(Self::GET.0 | Self::HEAD.0 | Self::POST.0);
 

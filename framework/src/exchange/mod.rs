@@ -7,6 +7,7 @@ mod argument;
 mod argument_types;
 mod body;
 mod body_reader;
+mod captures;
 mod client_watch;
 mod course;
 mod error;
@@ -41,6 +42,7 @@ pub use argument_types::{Bytes, Conn, Cookies, Form, Json, Params, Query, Segmen
 pub use body::RequestBody;
 pub use body_reader::Body;
 pub(crate) use body_reader::BodyError;
+pub use captures::Captures;
 pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;
 pub(crate) use course::{Rescue, Stage};

@@ -2,7 +2,7 @@
 //!
 //! `publish/` fills it in before any code of the application runs; the call then follows it step by step.
 
-use super::HandlerRef;
+use super::{Captures, HandlerRef};
 
 /// One step from a node: down to a child, to a handler, or into a node whose shape only its value knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Trail {
     pub(crate) child_locks_session: bool,
     pub(crate) child_views_session: bool,
     pub(crate) child_reads_parameters: bool,
+    pub(crate) is_exact: bool,
+    pub(crate) captures: Captures,
 }
 
 impl Trail {
@@ -52,6 +54,25 @@ impl Trail {
     #[must_use]
     pub fn is_index(&self) -> bool {
         self.is_index
+    }
+
+    /// Whether a dispatcher has said that the path is that of the handler to its end: nothing of it is left for the handler to read, and a
+    /// slash more would be another address of the same page.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// The value of that name that a dispatcher has captured on the way.
+    #[must_use]
+    pub fn captured(&self, name: &str) -> Option<&str> {
+        self.captures.get(name)
+    }
+
+    /// All that dispatchers have captured.
+    #[must_use]
+    pub fn captures(&self) -> &Captures {
+        &self.captures
     }
 
     /// Whether the handler, or a child on the way to it, asks for the session to be locked.
@@ -81,5 +102,9 @@ impl Trail {
         self.child_locks_session = false;
         self.child_views_session = false;
         self.child_reads_parameters = false;
+        self.is_exact = false;
+        if !self.captures.is_empty() {
+            self.captures.truncate(0);
+        }
     }
 }

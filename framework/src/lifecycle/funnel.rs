@@ -103,7 +103,8 @@ impl Funnel<'_> {
     /// one that was refused.
     #[cold]
     fn tell_methods(&self, request: &Request, error: &mut HttpError) {
-        let methods = methods(self.root, request);
+        // A dispatcher of the application may be asked.
+        let methods = guarded(|| Ok(methods(self.root, request))).unwrap_or(MethodSet::NONE);
         if methods == MethodSet::NONE || error.headers.iter().any(|(name, _)| *name == header::ALLOW) {
             return;
         }

@@ -41,7 +41,7 @@ use crate::exchange::{
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
-use crate::publish::{Call, NodeRef, Publish, Resolution, resolve};
+use crate::publish::{Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
 use crate::server::{BodyPlan, Delivery, Progress, Service, Wakers};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
@@ -65,6 +65,8 @@ pub struct Application {
 struct Root {
     node: Arc<dyn Publish>,
     shape: NodeRef,
+    /// Whether code of the application may run while a path is resolved.
+    has_dispatchers: bool,
     /// Which plan a path gets, counted from the tree's first.
     sections: Sections,
     first_plan: usize,
@@ -96,7 +98,8 @@ impl Application {
             capture_backtraces();
         }
         let shape = root.describe();
-        self.trees.push(Root { node: root, shape, sections, first_plan: self.plans.len() });
+        let has_dispatchers = has_dispatchers(&shape);
+        self.trees.push(Root { node: root, shape, has_dispatchers, sections, first_plan: self.plans.len() });
         self.plans.extend(plans);
         self.background.extend(background);
     }
@@ -177,7 +180,9 @@ impl Application {
         request.decode_path().map_err(|refusal| refused(&refusal))?;
         exchange.course.plan = tree.first_plan + tree.sections.find(request.segments());
         request.mount.clone_from(&self.plans[exchange.course.plan].mount);
-        match resolve(&tree.shape, request, 0, &mut exchange.trail) {
+        let mut resolve = || resolve(&tree.shape, request, 0, &mut exchange.trail);
+        let resolution = if tree.has_dispatchers { guarded(|| Ok(resolve()))? } else { resolve() };
+        match resolution {
             Resolution::Found => Ok(()),
             Resolution::NotFound => Err(Error::not_found()),
             Resolution::WrongMethod(methods) => {

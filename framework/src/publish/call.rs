@@ -115,8 +115,8 @@ impl<'x> Call<'x> {
     }
 
     fn split(&mut self, segments: Range<usize>, path_only: bool) -> (Arguments<'_>, &mut Response) {
-        let Exchange { request, response, values, .. } = &mut *self.exchange;
-        (Arguments { request, values, body: &mut self.body, segments, path_only }, response)
+        let Exchange { request, response, values, trail, .. } = &mut *self.exchange;
+        (Arguments { request, values, trail, body: &mut self.body, segments, path_only }, response)
     }
 }
 

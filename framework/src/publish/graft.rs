@@ -5,8 +5,8 @@
 //! before a mount, or be hidden by it, is found here and refused, so that no page disappears silently.
 
 use super::resolve::{has_name, has_room, is_page, matches_name};
-use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, Publish};
-use crate::exchange::{Error, Source};
+use super::{Call, ChildNode, ChildStep, DispatchRef, Node, NodeKind, NodeRef, PathRest, Publish, Way};
+use crate::exchange::{Captures, Error, Source};
 use crate::lifecycle::same_segment;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -90,33 +90,76 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// The paths of the mounts here and below, from the place above.
+    fn paths(above: &[String], (name, place): &(&str, Self)) -> Vec<Vec<String>> {
+        let here: Vec<_> = above.iter().cloned().chain([(*name).to_owned()]).collect();
+        let below = place.below.iter().flat_map(|below| Self::paths(&here, below)).collect::<Vec<_>>();
+        place.own.map(|_| here.clone()).into_iter().chain(below).collect()
+    }
+
     fn grown(&self) -> Graft {
         let below: Vec<_> = self.below.iter().map(|(name, place)| ((*name).to_owned(), place.grown())).collect();
-        let mut node = match self.own {
-            Some((_, root)) => Node::clone(&root.describe()),
-            None => Node { type_name: Cow::Borrowed("App::mount"), kind: NodeKind::Pages, ..Node::LATE.clone() },
+        let mounts = below.iter().map(|(name, graft)| down(name.clone(), graft.node.clone()));
+        let own = self.own.map(|(_, root)| (root.clone(), root.describe()));
+        let node = match &own {
+            None => Node { children: mounts.collect(), kind: NodeKind::Pages, ..nothing() },
+            // Below a node that finds its children in its own way, their numbers must stay: it becomes a child itself, the last one.
+            Some((_, node)) if matches!(node.kind, NodeKind::Late | NodeKind::Dispatched) && !below.is_empty() => {
+                Node {
+                    children: mounts.chain([down(String::new(), Arc::new(Node::clone(node)))]).collect(),
+                    dispatch: Some(DispatchRef::new(mounts_first(
+                        self.below.iter().map(|place| Self::paths(&[], place)).collect(),
+                    ))),
+                    kind: NodeKind::Dispatched,
+                    ..nothing()
+                }
+            }
+            Some((_, node)) => {
+                Node { children: mounts.chain(node.children.iter().cloned()).collect(), ..Node::clone(node) }
+            }
         };
-        let mounts = below.iter().map(|(name, graft)| ChildStep {
-            name: Cow::Owned(name.clone()),
-            arguments: Cow::Borrowed(&[]),
-            node: ChildNode::Shared(graft.node.clone()),
-        });
-        node.children = mounts.chain(node.children.iter().cloned()).collect();
+        let is_apart = node.dispatch.is_some() && !below.is_empty();
         let below = below.into_iter().map(|(_, graft)| graft).collect();
-        Graft { own: self.own.map(|(_, root)| root.clone()), below, node: Arc::new(node) }
+        Graft { own: own.map(|(root, _)| root), is_apart, below, node: Arc::new(node) }
     }
+}
+
+fn nothing() -> Node {
+    Node { type_name: Cow::Borrowed("App::mount"), ..Node::LATE.clone() }
+}
+
+fn down(name: String, node: Arc<Node>) -> ChildStep {
+    ChildStep { name: Cow::Owned(name), arguments: Cow::Borrowed(&[]), node: ChildNode::Shared(node) }
+}
+
+/// To the child in whose mounts the path is, by their paths from here; else to the one behind them all.
+fn mounts_first(paths: Vec<Vec<Vec<String>>>) -> impl Fn(&mut PathRest<'_>) -> Way {
+    move |rest| {
+        let is_below = |path: &Vec<String>| {
+            path.len() <= rest.segments().len()
+                && path.iter().zip(rest.segments()).all(|(name, segment)| matches_name(name, segment))
+        };
+        match paths.iter().position(|paths| paths.iter().any(is_below)) {
+            Some(index) => Way::child(as_index(index)).after(1),
+            None => Way::child(as_index(paths.len())),
+        }
+    }
+}
+
+fn as_index(index: usize) -> u16 {
+    u16::try_from(index).expect("fewer mounts than children of a node")
 }
 
 /// What of a tree is where something is to be mounted: a page or a child of that name, or a page that takes the segments.
 fn obstacle(node: &Node, segments: &[&str]) -> Option<String> {
-    if node.kind == NodeKind::Late {
-        return Some(format!("only the value knows what `{}` publishes", node.type_name));
-    }
     let [first, rest @ ..] = segments else { return None };
-    let page = node
-        .handlers
-        .iter()
-        .find(|handler| is_page(node, handler) && has_name(handler, first) && has_room(handler, rest.len()));
+    // Names go before values: a mount is met before a child's arguments, and before what only a value or a dispatcher knows.
+    if matches!(node.kind, NodeKind::Late | NodeKind::Dispatched) {
+        return None;
+    }
+    let page = node.handlers.iter().find(|handler| {
+        is_page(node, handler) && has_name(handler, first) && has_room(handler, rest.len(), &Captures::default())
+    });
     if let Some(page) = page {
         return Some(format!("the page `{}::{}` answers there", node.type_name, page.name));
     }
@@ -126,16 +169,15 @@ fn obstacle(node: &Node, segments: &[&str]) -> Option<String> {
         }
         let takes_segments =
             child.arguments.iter().any(|argument| matches!(argument.source, Source::Named { .. } | Source::Segments));
-        let below = child.below();
-        // Names go before values: a mount is met before a child's arguments, and before what only a value knows.
-        let is_known = !takes_segments && below.kind != NodeKind::Late;
-        is_known.then(|| obstacle(&below, rest)).flatten()
+        (!takes_segments).then(|| obstacle(&child.below(), rest)).flatten()
     })
 }
 
 /// A place where trees meet.
 struct Graft {
     own: Option<Arc<dyn Publish>>,
+    /// Whether the tree that is here itself is a child of this node, the last one, and not this node.
+    is_apart: bool,
     below: Vec<Graft>,
     node: Arc<Node>,
 }
@@ -150,8 +192,9 @@ impl Publish for Graft {
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<(), Error> {
-        match (call.step_into(self.below.len()), &self.own) {
-            (Some(index), _) => self.below[index].call(call),
+        let step = call.step_into(self.below.len() + usize::from(self.is_apart));
+        match (step.and_then(|index| self.below.get(index)), &self.own) {
+            (Some(below), _) => below.call(call),
             (None, Some(own)) => own.call(call),
             (None, None) => Err(call.misled()),
         }

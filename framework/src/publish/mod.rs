@@ -5,6 +5,7 @@
 //! follows the trail through the values.
 
 mod call;
+mod dispatch;
 mod graft;
 mod node;
 #[cfg(test)]
@@ -18,12 +19,13 @@ mod tree;
 #[doc(hidden)]
 pub use call::child_arguments;
 pub use call::{Call, Child};
+pub use dispatch::{Dispatch, DispatchRef, Dispatcher, PathRest, Way};
 pub(crate) use graft::{Mount, graft};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
 pub(crate) use resolve::methods;
 pub use resolve::{Resolution, resolve};
 pub use routes::{Route, routes};
-pub(crate) use routes::{named_segments, route_of};
+pub(crate) use routes::{has_dispatchers, named_segments, route_of};
 pub use tree::{PageCall, Tree};
 
 use crate::exchange::Error;

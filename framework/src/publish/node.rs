@@ -1,5 +1,6 @@
 //! The shape of a node: handlers and children, as data.
 
+use super::dispatch::DispatchRef;
 use crate::exchange::{ArgumentInfo, HandlerRef};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
@@ -14,6 +15,8 @@ pub struct Node {
     pub handlers: Cow<'static, [HandlerRef]>,
     /// The ways down.
     pub children: Cow<'static, [ChildStep]>,
+    /// Who chooses among them, where the kind is [`Dispatched`](NodeKind::Dispatched).
+    pub dispatch: Option<DispatchRef>,
 }
 
 /// How a node's handlers are found.
@@ -25,6 +28,8 @@ pub enum NodeKind {
     Resource,
     /// Only the value knows: resolve when it is there.
     Late,
+    /// By a [`Dispatch`](super::Dispatch). The names of the children and the first aliases of the handlers are patterns of paths, for lists.
+    Dispatched,
 }
 
 /// A way down: a name, the segments it takes as arguments, and what lies below.
@@ -93,5 +98,6 @@ impl Node {
         kind: NodeKind::Late,
         handlers: Cow::Borrowed(&[]),
         children: Cow::Borrowed(&[]),
+        dispatch: None,
     };
 }

@@ -4,8 +4,8 @@
 //! its HTTP methods). What does not fit is left again, so the deepest match wins. Only names, numbers of segments and HTTP methods
 //! decide, never values; nothing is called and nothing allocated. Two bounds keep a hostile path cheap, whatever the tree.
 
-use super::{Node, NodeKind, NodeRef};
-use crate::exchange::{ArgumentInfo, Handler, MethodSet, Request, Source, Step, Trail};
+use super::{Node, NodeKind, NodeRef, PathRest, Way};
+use crate::exchange::{ArgumentInfo, Captures, Handler, MethodSet, Request, Source, Step, Trail};
 
 /// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
 const MAX_DEPTH: usize = 128;
@@ -29,7 +29,7 @@ pub enum Resolution {
 pub fn resolve(root: &Node, request: &Request, first: usize, trail: &mut Trail) -> Resolution {
     let Ok(end) = u16::try_from(request.segments().len()) else { return Resolution::NotFound };
     let Ok(first) = u16::try_from(first) else { return Resolution::NotFound };
-    let mut walk = Walk { request, method: MethodSet::of(request.method()), trail, end, visits: 0 };
+    let mut walk = Walk { request, method: MethodSet::of(request.method()), is_asked: true, trail, end, visits: 0 };
     walk.node(root, first, 0).unwrap_or(Resolution::NotFound)
 }
 
@@ -37,7 +37,8 @@ pub fn resolve(root: &Node, request: &Request, first: usize, trail: &mut Trail) 
 /// page, or only its value knows.
 pub(crate) fn methods(root: &Node, request: &Request) -> MethodSet {
     let Ok(end) = u16::try_from(request.segments().len()) else { return MethodSet::NONE };
-    let mut walk = Walk { request, method: MethodSet::NONE, trail: &mut Trail::default(), end, visits: 0 };
+    let mut walk =
+        Walk { request, method: MethodSet::NONE, is_asked: false, trail: &mut Trail::default(), end, visits: 0 };
     match walk.node(root, 0, 0) {
         Some(Resolution::WrongMethod(methods)) => methods,
         Some(Resolution::Found | Resolution::NotFound) | None => MethodSet::NONE,
@@ -48,6 +49,8 @@ struct Walk<'w> {
     request: &'w Request,
     /// The method that is asked for; no handler has none.
     method: MethodSet,
+    /// Whether there is a method, perhaps one that no set holds.
+    is_asked: bool,
     trail: &'w mut Trail,
     /// How many segments the path has.
     end: u16,
@@ -61,9 +64,8 @@ impl<'w> Walk<'w> {
         if depth > MAX_DEPTH || self.visits > MAX_VISITS {
             return None;
         }
-        if node.kind == NodeKind::Late {
-            self.trail.steps.push(Step::Late { first: at });
-            return Some(Resolution::Found);
+        if matches!(node.kind, NodeKind::Late | NodeKind::Dispatched) {
+            return self.otherwise(node, at, depth);
         }
         if at == self.end {
             return self.node_itself(node, at);
@@ -71,8 +73,8 @@ impl<'w> Walk<'w> {
         let request: &'w Request = self.request;
         let segment = request.segment(usize::from(at));
         let left = usize::from(self.end - at);
-        let page = self.handler(node, at + 1, |handler| {
-            is_page(node, handler) && has_name(handler, segment) && has_room(handler, left - 1)
+        let page = self.handler(node, at + 1, |handler, captures| {
+            is_page(node, handler) && has_name(handler, segment) && has_room(handler, left - 1, captures)
         });
         if page.is_some() {
             return page;
@@ -92,31 +94,70 @@ impl<'w> Walk<'w> {
             }
         }
         match node.kind {
-            NodeKind::Resource => {
-                self.handler(node, at, |handler| is_http_method(&handler.name) && has_room(handler, left))
-            }
-            _ => self.handler(node, at, |handler| handler.name == "default" && has_room(handler, left)),
+            NodeKind::Resource => self.handler(node, at, |handler, captures| {
+                is_http_method(&handler.name) && has_room(handler, left, captures)
+            }),
+            _ => self
+                .handler(node, at, |handler, captures| handler.name == "default" && has_room(handler, left, captures)),
         }
+    }
+
+    /// Goes on in a node that finds its handlers in a way of its own.
+    #[cold]
+    fn otherwise(&mut self, node: &Node, at: u16, depth: usize) -> Option<Resolution> {
+        let Some(dispatch) = &node.dispatch else {
+            self.trail.steps.push(Step::Late { first: at });
+            return Some(Resolution::Found);
+        };
+        let captured = self.trail.captures.len();
+        let request: &'w Request = self.request;
+        let mut rest = PathRest::new(request, usize::from(at), &mut self.trail.captures);
+        let way = dispatch.dispatch(&mut rest);
+        let found = self.follow(node, way, at, depth);
+        if found.is_none() {
+            self.trail.captures.truncate(captured);
+        }
+        found
+    }
+
+    fn follow(&mut self, node: &Node, way: Way, at: u16, depth: usize) -> Option<Resolution> {
+        let first = at.checked_add(way.taken()).filter(|first| *first <= self.end)?;
+        if let Some(index) = way.handler_index() {
+            let name = &node.handlers.get(usize::from(index))?.name;
+            let found = self.handler(node, first, |handler, _| handler.name == *name);
+            self.trail.is_exact = way.is_exact();
+            self.trail.is_index = way.is_index();
+            return found;
+        }
+        let index = way.child_index()?;
+        let below = node.children.get(usize::from(index))?.below();
+        let length = self.trail.steps.len();
+        self.trail.steps.push(Step::Child { index, first: at, count: way.taken() });
+        let found = self.node(&below, first, depth + 1);
+        if found.is_none() {
+            self.trail.steps.truncate(length);
+        }
+        found
     }
 
     /// The path ends at `node`.
     fn node_itself(&mut self, node: &Node, at: u16) -> Option<Resolution> {
         if node.kind == NodeKind::Resource {
-            return self.handler(node, at, |handler| is_http_method(&handler.name));
+            return self.handler(node, at, |handler, _| is_http_method(&handler.name));
         }
-        let index = self.handler(node, at, |handler| handler.name == "index");
+        let index = self.handler(node, at, |handler, _| handler.name == "index");
         if index.is_some() {
             self.trail.is_index = index == Some(Resolution::Found);
             return index;
         }
-        self.handler(node, at, |handler| handler.name == "default")
+        self.handler(node, at, |handler, _| handler.name == "default")
     }
 
     /// Goes down to a child whose arguments start at segment `first`. An optional one takes a segment that is not a name in the node below,
     /// since names go before values; if that leads nowhere, any other number is tried, the largest first.
     fn child(&mut self, node: &Node, index: usize, first: u16, depth: usize) -> Option<Resolution> {
         let child = &node.children[index];
-        let (least, most) = counts(&child.arguments);
+        let (least, most) = counts(&child.arguments, &self.trail.captures);
         let left = self.end - first;
         // The `default` child matches because it takes the segment.
         let least = if child.name == "default" { least.max(1) } else { least };
@@ -155,15 +196,15 @@ impl<'w> Walk<'w> {
     }
 
     /// Chooses among the handlers that fit by the method of the request. HEAD is content with GET.
-    fn handler(&mut self, node: &Node, first: u16, fits: impl Fn(&Handler) -> bool) -> Option<Resolution> {
+    fn handler(&mut self, node: &Node, first: u16, fits: impl Fn(&Handler, &Captures) -> bool) -> Option<Resolution> {
         let method = self.method;
         let mut allowed = MethodSet::NONE;
         let mut chosen = None;
         for (index, handler) in node.handlers.iter().enumerate() {
-            if !fits(handler) {
+            if !fits(handler, &self.trail.captures) {
                 continue;
             }
-            if handler.methods.contains(method) {
+            if handler.methods.contains(method) || (self.is_asked && handler.methods == MethodSet::ANY) {
                 chosen = Some(index);
                 break;
             }
@@ -206,16 +247,29 @@ pub(super) fn matches_name(name: &str, segment: &str) -> bool {
             .all(|(wanted, given)| wanted == given || (wanted == b'_' && matches!(given, b'-' | b'.')))
 }
 
-pub(super) fn has_room(handler: &Handler, segments: usize) -> bool {
-    handler.segment_capacity().is_none_or(|capacity| capacity >= segments)
+pub(super) fn has_room(handler: &Handler, segments: usize, captures: &Captures) -> bool {
+    handler.segment_capacity().is_none_or(|capacity| {
+        capacity >= segments
+            && (captures.is_empty() || capacity - captured_arguments(&handler.arguments, captures) >= segments)
+    })
+}
+
+/// How many arguments get a value that was captured, and so no segment.
+fn captured_arguments(arguments: &[ArgumentInfo], captures: &Captures) -> usize {
+    arguments.iter().filter(|argument| is_captured(argument, captures)).count()
+}
+
+fn is_captured(argument: &ArgumentInfo, captures: &Captures) -> bool {
+    matches!(argument.source, Source::Named { .. }) && !captures.is_empty() && captures.get(argument.name).is_some()
 }
 
 /// The least and the most segments that a child takes.
-fn counts(arguments: &[ArgumentInfo]) -> (u16, u16) {
+fn counts(arguments: &[ArgumentInfo], captures: &Captures) -> (u16, u16) {
     let mut least = 0;
     let mut most: u16 = 0;
     for argument in arguments {
         match argument.source {
+            Source::Named { .. } if is_captured(argument, captures) => {}
             Source::Named { required } => {
                 most = most.saturating_add(1);
                 if required {
@@ -257,8 +311,14 @@ mod tests {
         for segments in [30, 200, 20_000] {
             let request = exchange("GET", &"/a".repeat(segments), "", b"").request;
             let end = u16::try_from(segments).expect("few segments");
-            let mut walk =
-                Walk { request: &request, method: MethodSet::GET, trail: &mut Trail::default(), end, visits: 0 };
+            let mut walk = Walk {
+                request: &request,
+                method: MethodSet::GET,
+                is_asked: true,
+                trail: &mut Trail::default(),
+                end,
+                visits: 0,
+            };
             assert_eq!(walk.node(&Maze::node(), 0, 0), None);
             assert!(walk.visits <= MAX_VISITS + 2 * MAX_DEPTH, "{} visits", walk.visits);
             assert!(walk.trail.steps.is_empty());

@@ -58,7 +58,12 @@ fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec
         return;
     }
     above.push(node);
+    let is_dispatched = node.kind == NodeKind::Dispatched;
     for handler in node.handlers.iter().filter(|handler| !handler.name.is_empty()) {
+        if is_dispatched {
+            list.push(route(dispatched_path(path, node, handler), node, handler));
+            continue;
+        }
         let role = path_by_role(path, node, handler);
         let names = std::iter::once(&*handler.name).filter(|_| role.is_none()).chain(handler.aliases.iter().copied());
         let named = names.map(|name| with_arguments(&format!("{path}/{name}"), &handler.arguments)).collect::<Vec<_>>();
@@ -66,10 +71,27 @@ fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec
             list.push(route(path, node, handler));
         }
     }
-    for child in node.children.iter().filter(|child| !child.name.is_empty()) {
+    for child in node.children.iter().filter(|child| is_dispatched || !child.name.is_empty()) {
         collect(&child.below(), &child_path(path, child), above, list);
     }
     above.pop();
+}
+
+/// Whether a dispatcher is asked on some way through the tree.
+pub(crate) fn has_dispatchers(root: &Node) -> bool {
+    fn visit(node: &Node, above: &mut Vec<*const Node>) -> bool {
+        if node.dispatch.is_some() || above.len() >= MAX_DEPTH {
+            return true;
+        }
+        if above.contains(&std::ptr::from_ref(node)) {
+            return false;
+        }
+        above.push(node);
+        let found = node.children.iter().any(|child| visit(&child.below(), above));
+        above.pop();
+        found
+    }
+    visit(root, &mut Vec::new())
 }
 
 /// The route that a trail has taken from `root`; `None` when it passes a node that only its value knows, or ends before a handler.
@@ -88,6 +110,9 @@ pub(crate) fn route_of(root: &NodeRef, trail: &Trail) -> Option<Route> {
             }
             Step::Handler { index, .. } => {
                 let handler = node.handlers.get(usize::from(index))?;
+                if node.kind == NodeKind::Dispatched {
+                    return Some(route(dispatched_path(&path, &node, handler), &node, handler));
+                }
                 let named = || with_arguments(&format!("{path}/{}", handler.name), &handler.arguments);
                 let path = path_by_role(&path, &node, handler).unwrap_or_else(named);
                 return Some(route(path, &node, handler));
@@ -124,6 +149,15 @@ pub(crate) fn named_segments(root: &NodeRef, trail: &Trail, segments: usize) -> 
     named
 }
 
+/// The path of a handler that a dispatcher finds: its pattern is its first alias.
+fn dispatched_path(path: &str, node: &Node, handler: &Handler) -> String {
+    debug_assert_eq!(node.kind, NodeKind::Dispatched);
+    match handler.aliases.first() {
+        None | Some(&"") => path.to_owned(),
+        Some(pattern) => format!("{path}/{}", pattern.trim_start_matches('/')),
+    }
+}
+
 /// The path of a handler whose name is not in it: `index`, `default`, the methods of a resource.
 fn path_by_role(path: &str, node: &Node, handler: &Handler) -> Option<String> {
     let by_method = node.kind == NodeKind::Resource && is_http_method(&handler.name);
@@ -148,6 +182,7 @@ fn route(path: String, node: &Node, handler: &Handler) -> Route {
 
 fn child_path(path: &str, child: &ChildStep) -> String {
     match &*child.name {
+        "" => path.to_owned(),
         "default" => with_arguments(path, &child.arguments),
         name => with_arguments(&format!("{path}/{name}"), &child.arguments),
     }

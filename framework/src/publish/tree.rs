@@ -8,7 +8,7 @@ use crate::exchange::{
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-type Closure = dyn Fn(&mut PageCall<'_>) -> Result<(), Error> + Send + Sync;
+pub(super) type Closure = dyn Fn(&mut PageCall<'_>) -> Result<(), Error> + Send + Sync;
 
 /// A node built at run time: pages from closures, children from values.
 ///
@@ -178,6 +178,7 @@ impl Publish for Tree {
                 kind: NodeKind::Pages,
                 handlers: self.pages.iter().map(|(handler, _)| HandlerRef::Shared(Arc::clone(handler))).collect(),
                 children: self.children.iter().map(|(child, _)| child.clone()).collect(),
+                dispatch: None,
             })
         });
         NodeRef::Shared(Arc::clone(node))
@@ -189,7 +190,7 @@ impl Publish for Tree {
             Step::Handler { index, first } => {
                 let Some((handler, closure)) = self.pages.get(usize::from(index)) else { return Err(call.misled()) };
                 let (arguments, response) = call.handler_arguments(first);
-                closure(&mut PageCall { declared: &handler.arguments, arguments, response })
+                closure(&mut PageCall::new(&handler.arguments, arguments, response))
             }
             Step::Child { index, .. } => match self.children.get(usize::from(index)) {
                 Some((_, node)) => node.call(call),
@@ -217,6 +218,10 @@ pub struct PageCall<'c> {
 }
 
 impl<'c> PageCall<'c> {
+    pub(super) fn new(declared: &'c [ArgumentInfo], arguments: Arguments<'c>, response: &'c mut Response) -> Self {
+        Self { declared, arguments, response }
+    }
+
     /// The value of that name: from its segment of the path, if the pattern declares it, then from query and form. `T` is any
     /// type that a handler's argument by name can have: `i64`, `&str`, `Option<T>`, `Vec<T>`, ...
     ///
@@ -278,7 +283,7 @@ fn is_segment(name: &str) -> bool {
 }
 
 /// What a closure asks for is not known before it runs, so its description says the most: any parameter, anything of the body.
-fn from_anywhere(name: &'static str) -> ArgumentInfo {
+pub(super) fn from_anywhere(name: &'static str) -> ArgumentInfo {
     ArgumentInfo { source: Source::Parameters, body: BodyUse::Any, ..ArgumentInfo::TYPED.named(name) }
 }
 

@@ -45,7 +45,7 @@ impl TrailingSlash {
         let slash = match (trail.is_index(), has_slash) {
             // With segments left over the page takes them as arguments, and the path is not the node's own.
             (true, false) if self.missing && count > 0 && first == count => "/",
-            (false, true) if self.extra && is_found_by_name(handler, request, first) => "",
+            (false, true) if self.extra && (trail.is_exact() || is_found_by_name(handler, request, first)) => "",
             _ => return None,
         };
         Some(Redirect::permanent(address(request, slash)))
