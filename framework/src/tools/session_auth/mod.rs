@@ -34,7 +34,7 @@ use crate::{
 };
 use login_form::logout_page;
 use next_page::same_site;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -260,8 +260,10 @@ impl SessionAuth {
         self
     }
 
-    fn prepare(&self, section: &str) -> Result<Prepared, SettingError> {
-        let section: Vec<&str> = section.split('/').filter(|segment| !segment.is_empty()).collect();
+    /// For the section at this path of the server, and for paths of the app that is mounted there.
+    fn prepare(&self, section: &str, mount: &str) -> Result<Prepared, SettingError> {
+        let decoded = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        let section: Vec<String> = section.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect();
         let segments = |key: &'static str, path: &str| {
             let own: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
@@ -269,13 +271,13 @@ impl SessionAuth {
                 let problem = format!("is {path:?}; it must be a path of letters, digits and -._~, as \"login\"");
                 return Err(SettingError::new(key, problem));
             }
-            Ok(section.iter().chain(&own).map(|&segment| segment.to_owned()).collect())
+            let own = own.into_iter().map(str::to_owned);
+            Ok(section.iter().cloned().chain(own).collect::<Vec<String>>())
         };
-        let (login, logout): (Vec<String>, _) = (segments("login", &self.login)?, segments("logout", &self.logout)?);
+        let (login, logout) = (segments("login", &self.login)?, segments("logout", &self.logout)?);
         if login == logout {
             return Err(SettingError::new("logout", "is the same as `login`"));
         }
-        let section = format!("/{}", section.join("/"));
         if !self.home.is_empty() && same_site(&self.home).is_none() {
             let problem = format!("is {:?}; it must be a path of this site, as \"/members/\"", self.home);
             return Err(SettingError::new("home", problem));
@@ -297,21 +299,31 @@ impl SessionAuth {
             "" => self.tokens.clone(),
             secret => Arc::new(Tokens::new(secret.as_bytes())),
         };
-        let login_path = format!("/{}", login.join("/"));
+        let (section, login_path) = (encoded(&section), encoded(&login));
         let challenge = HeaderValue::try_from(format!("Cookie form-action=\"{login_path}\""));
         Ok(Prepared {
             tool: self.clone(),
-            home: if self.home.is_empty() { section.clone() } else { self.home.clone() },
+            home: if self.home.is_empty() { section.clone() } else { format!("{mount}{}", self.home) },
             key: format!("kirsch.login:{section}"),
             login,
             logout,
             login_path,
-            challenge: challenge
-                .map_err(|_| SettingError::new("login", "is under a section whose path is not ASCII"))?,
+            challenge: challenge.expect("an encoded path is a field value"),
             tokens,
             check: None,
         })
     }
+}
+
+/// The path of these segments.
+fn encoded(segments: &[String]) -> String {
+    const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let mut path = String::new();
+    for segment in segments {
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, &PLAIN));
+    }
+    if path.is_empty() { "/".to_owned() } else { path }
 }
 
 /// The settings, ready to be used.
@@ -632,7 +644,7 @@ impl Tool for SessionAuth {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        let prepared = self.prepare(hooks.section()).and_then(|prepared| {
+        let prepared = self.prepare(hooks.section(), hooks.mount()).and_then(|prepared| {
             let check = Some(self.passwords.open()?);
             Ok(Arc::new(Prepared { check, ..prepared }))
         });
@@ -660,7 +672,7 @@ impl Tool for SessionAuth {
         reader.duration("attempts_window", &mut tool.attempts_window)?;
         reader.text("secret", &mut tool.secret)?;
         reader.finish()?;
-        tool.prepare("/")?;
+        tool.prepare("/", "")?;
         Ok(Box::new(tool))
     }
 }

@@ -223,6 +223,38 @@ fn pages_that_are_open_know_who_it_is() {
 }
 
 #[test]
+fn a_mounted_app_has_its_login_below_the_mount() {
+    let who = |call: &mut crate::publish::PageCall<'_>| call.argument::<&Login>().map(|login| login.name().to_owned());
+    let club = App::new(Tree::new().page("für alle", who));
+    let club = club.tool("/", Sessions::in_memory()).tool("/für alle", auth().home("/cart"));
+    let client = Client::in_process(App::new(tree()).mount("/club", club));
+    let login = "/club/f%C3%BCr%20alle/login";
+    let sent = client.get("/club/f%C3%BCr%20alle").header("accept", "text/html").send();
+    let next = "%2Fclub%2Ff%25C3%25BCr%2520alle";
+    sent.assert_status(303).assert_header("location", &format!("{login}?next={next}"));
+    let page = client.get(login).send();
+    let token = page.text().split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = [("token", token), ("name", "anna"), ("password", "secret")];
+    client.post(login).form(&form).send().assert_header("location", "/club/cart");
+    client.get("/club/f%C3%BCr%20alle").send().assert_text("anna");
+}
+
+#[test]
+fn behind_a_proxy_addresses_are_those_that_the_browser_sees() {
+    let proxy = crate::tools::Proxy::trusting(["loopback"]).prefix("X-Forwarded-Prefix");
+    let client = Client::over_socket(app(auth()).tool("/", proxy));
+    let by_proxy = |path| {
+        let request = client.get(path).header("x-forwarded-prefix", "/shop").header("x-forwarded-proto", "https");
+        request.header("accept", "text/html").send()
+    };
+    let sent = by_proxy("/members/page");
+    sent.assert_header("location", "/shop/members/login?next=%2Fshop%2Fmembers%2Fpage");
+    let page = by_proxy("/members/login");
+    page.assert_contains("action=\"/shop/members/login\"");
+    assert!(page.headers().any(|(_, value)| value.starts_with("__Host-login_form=") && value.contains("; Secure")));
+}
+
+#[test]
 fn a_login_for_one_section_is_none_for_another() {
     let staff = SessionAuth::new(|_, _| false);
     let client = Client::in_process(app(auth()).tool("/cart", staff));
