@@ -114,3 +114,22 @@ fn a_login_form_that_is_too_large_is_refused() {
     let parts = kirsch::testing::FormData::new().field("name", "anna").file("password", "a.txt", "text/plain", "x");
     client.post("/login").form_data(parts).send().assert_status(403);
 }
+
+#[test]
+fn a_cache_keeps_no_page_of_somebody() {
+    let app = || App::new(Hello).tool("/", Sessions::in_memory()).tool("/", Caching::default());
+    let basic = Client::in_process(app().tool("/", AuthBasic::users("a", [("anna", "x"), ("ben", "x")])));
+    for (credentials, name) in [("YW5uYTp4", "anna "), ("YmVuOng=", "ben ")] {
+        let page = basic.get("/").header("authorization", format!("Basic {credentials}")).send();
+        page.assert_text(name);
+    }
+    basic.get("/").send().assert_status(401);
+    let anna = Client::in_process(app().tool("/", SessionAuth::new(|_, _| true).required(false)));
+    anna.get("/").send().assert_text("nobody ");
+    let page = anna.get("/login").send();
+    let token = page.text().split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = [("token", token.expect("a token")), ("name", "anna"), ("password", "x")];
+    anna.post("/login").form(&form).send().assert_status(303);
+    anna.get("/").send().assert_text("anna ");
+    anna.new_browser().get("/").send().assert_text("nobody ");
+}
