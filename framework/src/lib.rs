@@ -122,6 +122,7 @@
 //! | [`Caching`] | keeps responses; of many requests for the same page one runs the handler |
 //! | `tools::Gzip` | compressed responses, streams too; needs the cargo feature `gzip` |
 //! | `tools::Templates` | pages in Jinja's language that share the handler's session; needs the cargo feature `templates` |
+//! | `tools::SessionAuth`, `tools::AuthBasic`, `tools::AuthDigest` | who it is: a login page, or credentials with each request; need the cargo feature `auth` |
 //! | [`TrailingSlash`](tools::TrailingSlash) | one address for each page; on everywhere |
 //! | [`SecureHeaders`](tools::SecureHeaders) | the fields that protect users in browsers; on everywhere |
 //!

@@ -355,3 +355,17 @@ fn wrong_set_ups_stop_the_start() {
         assert!(error.contains(problem), "{line}: {error}");
     }
 }
+
+#[cfg(feature = "templates")]
+#[test]
+fn the_page_may_be_a_template() {
+    use crate::tools::{Templates, View};
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("login.html"), "{{ action }} {{ message }} {{ token|length }} {{ name }}")
+        .unwrap();
+    let tool = auth().page(|form| View::new("login.html", form.clone()));
+    let client = Client::in_process(app(tool).tool("/", Templates::new(folder.path())));
+    client.get("/members/login").send().assert_contains("login None 43 ");
+    let refused = client.post("/members/login").header("accept", "text/html").form(&[("name", "<b>")]).send();
+    refused.assert_status(403).assert_contains("open for too long").assert_contains("43 &lt;b&gt;");
+}
