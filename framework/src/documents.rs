@@ -10,6 +10,7 @@ macro_rules! documents {
 }
 
 documents! {
+    logging_and_limits: "docs/reference/logging-and-limits.md";
     security_tools: "docs/reference/security-tools.md";
     readme: "README.md";
     getting_started: "docs/guide/getting-started.md";

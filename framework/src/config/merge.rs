@@ -359,7 +359,7 @@ impl Merged {
                 error_pages: draft.error_pages,
                 ..Plan::default()
             };
-            let mut needed = Vec::new();
+            let (mut needed, mut users) = (Vec::new(), Vec::new());
             for DraftTool { tool, set_by, .. } in draft.tools.into_iter().filter(|tool| tool.on) {
                 plan.tools.push(tool.name());
                 plan.answers |= tool.answers();
@@ -392,6 +392,7 @@ impl Merged {
                     }
                 };
                 plan.add(&attached[index].1);
+                users.push(index);
                 needed.extend(attached[index].1.needed.iter().map(|needs| (attached[index].1.tool, *needs)));
             }
             if let Some((tool, missing)) = needed.into_iter().find(|(_, needs)| !plan.tools.contains(needs)) {
@@ -404,6 +405,7 @@ impl Merged {
                 let settings = PATH_KEYS.iter().map(|key| (key.name, (key.show)(&plan.settings)));
                 plan.prepare_debug_page(settings.collect());
             }
+            users.iter().flat_map(|index| &attached[*index].1.when_complete).for_each(|look| look(&plan));
             merged.sections.insert(path.segments(), merged.plans.len());
             merged.plans.push(plan);
             merged.paths.push(path);

@@ -40,6 +40,15 @@ impl Plan {
     }
 }
 
+/// The program's own steps in a backtrace, each with its place if it is known.
+pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
+    let told = |Frame { function, place }: Frame| match place {
+        Some(place) => format!("{function} at {place}"),
+        None => function,
+    };
+    source::frames(backtrace).into_iter().map(told).collect()
+}
+
 /// Whether the page may be shown: to this machine only. A proxy on this machine speaks for others, so its fields count as strange; so does a host
 /// that is no name of this machine, as a page of a stranger has that lets its name lead here (DNS rebinding).
 pub(super) fn is_shown_to(request: &Request) -> bool {

@@ -4,7 +4,7 @@
 //! request, or behind the application's own locks, whose rules it must keep anyway. The worker, the connection and every other request
 //! live on. (A program built with `panic = "abort"` ends instead; that is its choice.)
 
-use crate::exchange::Error;
+use crate::exchange::{Error, ErrorKind};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -45,6 +45,15 @@ pub(super) fn capture_backtraces() {
 }
 
 static CAPTURE_BACKTRACES: AtomicBool = AtomicBool::new(false);
+
+/// The steps of the program that led to a panic, the innermost first, as `function at file:line:column`; empty for other errors, and unless somebody has asked for
+/// backtraces ([`Hooks::capture_backtraces`](super::Hooks::capture_backtraces)). Steps of libraries are left out.
+#[must_use]
+pub fn backtrace_of(error: &Error) -> Vec<String> {
+    let ErrorKind::Unexpected(cause) = error.kind() else { return Vec::new() };
+    let backtrace = cause.downcast_ref::<Panicked>().and_then(|panicked| panicked.backtrace.as_ref());
+    backtrace.map(super::debug_page::steps).unwrap_or_default()
+}
 
 /// A panic that was caught.
 #[derive(Debug)]

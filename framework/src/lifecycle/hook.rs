@@ -1,8 +1,8 @@
 //! Hooks: pieces of code at the eight hook points.
 
 use super::funnel::adopt;
-use super::guarded::guarded;
-use super::{Admit, BackgroundJob, SettingError};
+use super::guarded::{capture_backtraces, guarded};
+use super::{Admit, BackgroundJob, Plan, SettingError};
 use crate::exchange::{Error, ErrorKind, Exchange, Response};
 use crate::logs;
 use std::sync::Arc;
@@ -112,6 +112,14 @@ impl Hook {
     }
 }
 
+/// As `BeforeFinalize: secure_headers 97 (always)`.
+impl std::fmt::Display for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {} {}", self.point, self.tool, self.priority)?;
+        if self.always { f.write_str(" (always)") } else { Ok(()) }
+    }
+}
+
 impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at {:?}, priority {}", self.tool, self.point, self.priority)?;
@@ -137,7 +145,11 @@ pub struct Hooks {
     pub(crate) background: Vec<BackgroundJob>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
+    /// Who wants to see the plan when all tools have attached.
+    pub(crate) when_complete: Vec<PlanFunction>,
 }
+
+pub(crate) type PlanFunction = Box<dyn Fn(&Plan) + Send + Sync>;
 
 impl Hooks {
     /// Adds a hook.
@@ -179,6 +191,16 @@ impl Hooks {
     /// Refuses the set-up, unless the tool of that name is on wherever this one is: for tools that use what another one provides, as the session.
     pub fn needs(&mut self, tool: &'static str) {
         self.needed.push(tool);
+    }
+
+    /// Shows `look` each plan that the tool is in, at start, when all tools have attached: for tools that tell about others.
+    pub fn when_complete(&mut self, look: impl Fn(&Plan) + Send + Sync + 'static) {
+        self.when_complete.push(Box::new(look));
+    }
+
+    /// Lets panics be caught with their backtrace, for [`backtrace_of`](super::backtrace_of). Taking one costs milliseconds; it holds for the whole process.
+    pub fn capture_backtraces(&mut self) {
+        capture_backtraces();
     }
 
     /// Adds an admission: the place to make requests wait. It is asked when the body was read, so that a slow upload holds nothing

@@ -27,6 +27,7 @@ pub use admission::{Admission, Admit, Wait};
 pub use background::BackgroundJob;
 pub use error_page::{ErrorForm, ErrorPage};
 pub use error_pages::ErrorPages;
+pub use guarded::backtrace_of;
 pub(crate) use guarded::guarded;
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub(crate) use hosts::Hosts;

@@ -54,6 +54,11 @@ impl Plan {
         &self.hooks[point as usize]
     }
 
+    /// All hooks, point by point, each point's in the order in which they run.
+    pub fn all_hooks(&self) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().flatten()
+    }
+
     /// Adds what a tool attached. Hooks and admissions are sorted by priority; ties keep the order in which the tools were switched on.
     pub(crate) fn add(&mut self, attached: &Hooks) {
         for hook in &attached.hooks {

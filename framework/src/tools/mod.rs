@@ -20,9 +20,16 @@ mod fields;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod ignore_headers;
+mod limit;
+mod log_headers;
+mod log_hooks;
+mod log_time;
+mod log_tracebacks;
+mod neighbourhood;
 mod origins;
 mod params;
 mod proxy;
+mod rate_limit;
 mod redirect;
 mod referer;
 mod response_headers;
@@ -32,6 +39,7 @@ mod session_auth;
 mod static_files;
 #[cfg(feature = "templates")]
 mod templates;
+mod timeout;
 mod trailing_slash;
 
 pub use accept::{Accept, Accepted};
@@ -52,8 +60,14 @@ pub use expires::Expires;
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 pub use ignore_headers::IgnoreHeaders;
+pub use limit::{Limit, LimitStatistics};
+pub use log_headers::LogHeaders;
+pub use log_hooks::LogHooks;
+pub use log_time::LogTime;
+pub use log_tracebacks::LogTracebacks;
 pub use params::{ParamRule, Params};
 pub use proxy::Proxy;
+pub use rate_limit::RateLimit;
 pub use redirect::RedirectTo;
 pub use referer::Referer;
 pub use response_headers::ResponseHeaders;
@@ -63,4 +77,8 @@ pub use session_auth::{LoginForm, SessionAuth};
 pub use static_files::{File, StaticDir, StaticFile, Symlinks, serve_download, serve_file};
 #[cfg(feature = "templates")]
 pub use templates::{Templates, View};
+pub use timeout::{Deadline, Timeout};
 pub use trailing_slash::TrailingSlash;
+
+#[cfg(test)]
+mod watching_tests;

@@ -1,0 +1,77 @@
+//! What a request said that the program failed at: `LogHeaders`, named after CherryPy's tool.
+//!
+//! The hook runs at `before_error_response` 50: for unexpected errors and panics only.
+
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::{Exchange, Request};
+use std::fmt::Write;
+
+/// Writes the fields of a request into the error log when the program failed at it, without its secrets.
+///
+/// ```
+/// use kirsch::{prelude::*, tools::LogHeaders};
+///
+/// let app = App::new(Tree::new().index(|_| "")).tool("/", LogHeaders::new().mask(["X-Customer-Token"]));
+/// # app.build()?;
+/// # Ok::<(), kirsch::Error>(())
+/// ```
+///
+/// Values of `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key`, `X-Auth-Token`, `X-CSRF-Token` and of what [`mask`](Self::mask) adds are left out. Whatever a client can write is escaped, so that it
+/// cannot forge a line. Setting: `mask`. CherryPy's `log_headers` logs all of it.
+#[derive(Clone, Debug, Default)]
+pub struct LogHeaders {
+    mask: Vec<String>,
+}
+
+const SECRET: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-csrf-token"];
+
+impl LogHeaders {
+    /// Leaves out the usual secrets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves out the values of these fields, too (`mask`).
+    #[must_use]
+    pub fn mask<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.mask.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    fn told(&self, request: &Request) -> String {
+        let mut text = String::new();
+        for (name, value) in request.headers() {
+            let is_secret = SECRET.into_iter().chain(self.mask.iter().map(String::as_str));
+            if is_secret.into_iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+                let _ = write!(text, "\n  {name}: ({} bytes)", value.len());
+            } else {
+                let _ = write!(text, "\n  {name}: {}", value.escape_ascii());
+            }
+        }
+        text
+    }
+}
+
+impl Tool for LogHeaders {
+    fn name(&self) -> &'static str {
+        "log_headers"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let tool = self.clone();
+        hooks.at(HookPoint::BeforeErrorResponse, move |exchange: &mut Exchange| {
+            let request = &exchange.request;
+            log::error!(target: crate::logs::ERROR, "request {} said:{}", request.id(), tool.told(request));
+        });
+    }
+
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        let mut tool = self.clone();
+        let mut reader = SettingReader::new(settings);
+        reader.texts("mask", &mut tool.mask)?;
+        reader.finish()?;
+        Ok(Box::new(tool))
+    }
+}

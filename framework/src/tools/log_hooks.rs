@@ -1,0 +1,48 @@
+//! Which hooks run in a section: `LogHooks`, named after CherryPy's tool.
+//!
+//! The hook runs at `on_end_request` 100. What it tells is known at start: which hooks there are, in which order.
+
+use crate::Exchange;
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use std::sync::{Arc, OnceLock};
+
+/// Writes the hooks of the section into the log at the start, and with each request, at level debug, which section it was in: for finding out why a tool does not do what
+/// it should.
+///
+/// ```
+/// use kirsch::{prelude::*, tools::LogHooks};
+///
+/// let app = App::new(Tree::new().index(|_| "")).tool("/", LogHooks);
+/// # app.build()?;
+/// # Ok::<(), kirsch::Error>(())
+/// ```
+///
+/// ```text
+/// INFO kirsch::hooks: the hooks of "/":
+///   BeforeFinalize: secure_headers 97 (always)
+///   OnStartResource: trailing_slash 60
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LogHooks;
+
+impl Tool for LogHooks {
+    fn name(&self) -> &'static str {
+        "log_hooks"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let section: Arc<OnceLock<String>> = Arc::default();
+        let known = Arc::clone(&section);
+        hooks.when_complete(move |plan| {
+            let text: String = plan.all_hooks().map(|hook| format!("\n  {hook}")).collect();
+            log::info!(target: "kirsch::hooks", "the hooks of {:?}:{text}", plan.section());
+            let _ = known.set(plan.section().to_owned());
+        });
+        let tell = move |exchange: &mut Exchange| {
+            let (path, request) = (exchange.request.path().escape_debug(), exchange.request.id());
+            let section = section.get().map_or("", String::as_str);
+            log::debug!(target: "kirsch::hooks", "{path} (request {request}) had the hooks of {section:?}, or of a section below without this tool's settings");
+        };
+        hooks.at(HookPoint::OnEndRequest, tell).priority(100);
+    }
+}
