@@ -208,7 +208,7 @@ pub use exchange::{
 };
 pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
-pub use publish::{Publish, Tree};
+pub use publish::{Publish, Routes, Tree};
 pub use sessions::{Session, SessionView, Sessions};
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
 
@@ -220,7 +220,7 @@ pub mod prelude {
     pub use crate::{
         App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
         IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish, Query, Redirect, Request,
-        Response, Segments, Session, SessionView, Sessions, SetCookie, StaticDir, StaticFile, StatusCode, Stream, Text,
-        Tool, Tree, Upload, child, escape, expose, handlers, resource, tools,
+        Response, Routes, Segments, Session, SessionView, Sessions, SetCookie, StaticDir, StaticFile, StatusCode,
+        Stream, Text, Tool, Tree, Upload, child, escape, expose, handlers, resource, tools,
     };
 }

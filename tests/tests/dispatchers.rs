@@ -2,7 +2,7 @@
 
 use integration_tests::both;
 use kirsch::exchange::MethodSet;
-use kirsch::publish::{Dispatcher, PathRest, Way};
+use kirsch::publish::{Abroad, Dispatcher, Foreign, PathRest, Way};
 use kirsch::{prelude::*, testing::Client};
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +31,7 @@ fn blog() -> App {
 }
 
 fn refusal(app: App) -> String {
-    app.build().unwrap_err().to_string()
+    app.build().expect_err("it is refused").to_string()
 }
 
 #[test]
@@ -183,11 +183,14 @@ fn what_an_app_below_does_at_start_and_stop_is_done_in_order() {
     let done = Arc::new(Mutex::new(Vec::new()));
     let note = |word: &'static str| {
         let done = done.clone();
-        move || done.lock().unwrap().push(word)
+        move || {
+            done.lock().unwrap().push(word);
+            Ok(())
+        }
     };
     let with = |app: App, start: &'static str, stop: &'static str| {
         let (start, stop) = (note(start), note(stop));
-        app.on_start(move |_| Ok(start())).on_stop(move || Ok(stop()))
+        app.on_start(move |_| start()).on_stop(stop)
     };
     let app = with(App::new(Tree::new()), "up 1", "down 1").mount("/a", with(blog(), "up 2", "down 2"));
     let running = with(app, "up 3", "down 3").start("127.0.0.1:0").unwrap();
@@ -430,4 +433,186 @@ fn what_a_dispatcher_leads_to_is_known_before_the_body() {
     client.post("/echo").body("four").send().assert_status(413);
     client.post("/echo").body("two").send().assert_text("3 bytes");
     client.put("/page").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS, POST");
+}
+
+fn shop_routes() -> Routes {
+    let routes = Routes::new();
+    let urls = routes.urls();
+    routes
+        .page("/", |_| "front")
+        .page_for(MethodSet::GET, "/user/{id}", |page| -> kirsch::Result<String> {
+            let (id, full): (u32, Option<bool>) = (page.parameter("id")?, page.parameter("full")?);
+            Ok(format!("user {id} {full:?}"))
+        })
+        .page_for(MethodSet::DELETE, "/user/{id}", |_| "gone")
+        .page("/user/me", |_| "me")
+        .page("/user/{id}/orders/{order}", |page| -> kirsch::Result<String> {
+            Ok(format!("{} of {}", page.parameter::<&str>("order")?, page.parameter::<u32>("id")?))
+        })
+        .name("order")
+        .page("/files/{*path}", |page| -> kirsch::Result<String> { Ok(page.parameter("path")?) })
+        .page("/list/", |_| "list")
+        .page("/link", move |page| -> kirsch::Result<String> {
+            let order = urls.url("order", &[("id", &7), ("order", &"a/b")])?;
+            Ok(page.request().url("/").join(&order).query("q", "x y").to_string())
+        })
+}
+
+#[test]
+fn d21_patterns_find_their_pages() {
+    both(
+        || App::new(shop_routes()),
+        |client| {
+            for (path, text) in [
+                ("/", "front"),
+                ("/user/7?full=true&id=9", "user 7 Some(true)"),
+                ("/user/me", "me"),
+                ("//user//7", "user 7 None"),
+                ("/user/7/orders/a%2Fb", "a/b of 7"),
+                ("/files/a/b%2Fc/%C3%A9", "a/b/c/é"),
+                ("/list/", "list"),
+            ] {
+                client.get(path).send().assert_text(text);
+            }
+            client.get("/user/7/").send().assert_status(301).assert_header("location", "/user/7");
+            client.get("/list").send().assert_status(301).assert_header("location", "/list/");
+            for path in [
+                "/user",
+                "/user/",
+                "/user/anna",
+                "/user/7/orders",
+                "/files",
+                "/files/",
+                "/User/7",
+                "/user/7/orders/1/2",
+            ] {
+                client.get(path).send().assert_status(404);
+            }
+        },
+    );
+}
+
+#[test]
+fn j2_an_unknown_path_or_method_of_a_pattern_is_no_error_of_the_server() {
+    let client = Client::in_process(App::new(shop_routes()));
+    client.delete("/user/7").send().assert_text("gone");
+    client.head("/user/7").send().assert_status(200).assert_text("");
+    client.put("/user/7").send().assert_status(405).assert_header("allow", "DELETE, GET, HEAD, OPTIONS");
+    client
+        .request(Method::OPTIONS, "/user/7")
+        .send()
+        .assert_status(204)
+        .assert_header("allow", "DELETE, GET, HEAD, OPTIONS");
+    client.put("/unknown").send().assert_status(404);
+    client.get("/user/99999999999999999999").send().assert_status(404);
+}
+
+#[test]
+fn routes_below_a_mount_are_linked_and_listed() {
+    let app = App::new(Tree::new())
+        .mount("/shop", App::new(shop_routes()).settings("/user", |settings| settings.max_form = 3));
+    let routes: Vec<_> = app.routes().iter().map(ToString::to_string).collect();
+    assert!(
+        routes.contains(&"GET, HEAD, OPTIONS, POST /shop/user/{id}/orders/{order} (Routes::order)".to_owned()),
+        "{routes:?}"
+    );
+    let client = Client::in_process(app);
+    client.get("/shop/link").send().assert_text("http://localhost/shop/user/7/orders/a%2Fb?q=x%20y");
+    client.post("/shop/user/me").form(&[("a", "long")]).send().assert_status(413);
+    let below = Client::in_process(App::new(Tree::new().child("below", shop_routes())));
+    below.get("/below/user/7/orders/1").send().assert_text("1 of 7");
+}
+
+/// Code of others: it knows the crates `http` and `bytes`, and nothing of the framework.
+mod abroad {
+    use bytes::Bytes;
+    use http::{Request, Response, StatusCode};
+
+    pub(super) fn application(request: Request<Bytes>) -> Response<Vec<u8>> {
+        let (parts, body) = request.into_parts();
+        match parts.uri.path() {
+            "/panic" => panic!("abroad"),
+            "/fields" => {
+                let fields =
+                    parts.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap_or("?")));
+                Response::new(fields.collect::<String>().into_bytes())
+            }
+            "/framing" => {
+                let answer = Response::builder().header("content-length", "1").header("transfer-encoding", "chunked");
+                let answer = answer
+                    .header("connection", "close, x-hop")
+                    .header("x-hop", "1")
+                    .header("x-own", "1")
+                    .header("x-own", "2");
+                answer.header("set-cookie", "a=1").body(b"whole".to_vec()).expect("a response")
+            }
+            "/continue" => Response::builder().status(101).body(Vec::new()).expect("a response"),
+            path => {
+                let text = format!("{} {path} {:?} {:?}", parts.method, parts.uri.query(), body);
+                Response::builder().status(StatusCode::ACCEPTED).body(text.into_bytes()).expect("a response")
+            }
+        }
+    }
+}
+
+fn with_foreign() -> App {
+    let tree = Tree::new().child("old", Foreign::new(abroad::application));
+    App::new(tree).settings("/old/small", |settings| settings.max_body = 3)
+}
+
+#[test]
+fn w7_a_foreign_handler_gets_what_is_below_its_place() {
+    both(with_foreign, |client| {
+        let table = [
+            ("/old", "GET / None b\"\""),
+            ("/old/", "GET / None b\"\""),
+            ("//old//a%20b/c%2Fd/?e=%20f&g", "GET /a%20b/c%2Fd/ Some(\"e=%20f&g\") b\"\""),
+        ];
+        for (path, text) in table {
+            client.get(path).send().assert_status(202).assert_text(text);
+        }
+        client.post("/old/x").form(&[("a", "b")]).send().assert_text("POST /x None b\"a=b\"");
+        for method in [Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
+            client.request(method.clone(), "/old/x").send().assert_text(&format!("{method} /x None b\"\""));
+        }
+        client.request(Method::from_bytes(b"PROPFIND").unwrap(), "/old/x").send().assert_text("PROPFIND /x None b\"\"");
+        client.head("/old/x").send().assert_status(202).assert_text("");
+        client.post("/old/small").body("four").send().assert_status(413);
+        client.get("/elsewhere").send().assert_status(404);
+    });
+}
+
+#[test]
+fn w7_fields_pass_both_ways_but_those_of_the_connection() {
+    both(with_foreign, |client| {
+        let request = client.post("/old/fields").header("x-own", "1").header("te", "trailers").body("four");
+        let answer = request.header("connection", "x-secret").header("x-secret", "1").send();
+        answer.assert_contains("x-own: 1\n").assert_contains("content-length: 4\n").assert_contains("host: ");
+        answer.assert_lacks("connection").assert_lacks("te: ").assert_lacks("x-secret");
+        let answer = client.get("/old/framing").send();
+        answer.assert_text("whole").assert_header("set-cookie", "a=1").assert_no_header("x-hop");
+        assert_eq!(answer.headers().filter(|(name, _)| *name == "x-own").count(), 2);
+        answer.assert_header("x-content-type-options", "nosniff");
+    });
+}
+
+#[test]
+fn w7_what_a_foreign_handler_does_wrong_is_a_500_and_the_next_request_is_answered() {
+    both(with_foreign, |client| {
+        client.get("/old/panic").send().assert_status(500).assert_lacks("abroad");
+        client.get("/old/continue").send().assert_status(500);
+        client.get("/old/x").send().assert_status(202);
+    });
+}
+
+#[test]
+fn w7_a_foreign_handler_knows_where_it_is() {
+    let tell = |request: http::Request<bytes::Bytes>| {
+        let abroad = request.extensions().get::<Abroad>().expect("it is always there");
+        http::Response::new(format!("{} {} {} {}", abroad.place, abroad.uri, abroad.remote, abroad.is_secure))
+    };
+    let client =
+        behind_a_proxy(App::new(Tree::new()).mount("/a/b", App::new(Tree::new().child("c", Foreign::new(tell)))));
+    let request = client.get("/a/b/c/d?e").header("X-Forwarded-For", "1.2.3.4").header("X-Forwarded-Proto", "https");
+    request.header("X-Forwarded-Prefix", "/front").send().assert_text("/front/a/b/c /a/b/c/d?e 1.2.3.4 true");
 }

@@ -78,6 +78,16 @@ impl Link<'_> {
         self
     }
 
+    /// Adds a path that is encoded already, as [`RouteUrls::url`](crate::publish::RouteUrls::url) makes it.
+    pub fn join(mut self, path: &str) -> Self {
+        let path = path.trim_start_matches('/');
+        if !self.path.ends_with('/') && (!self.path.is_empty() || self.start != Start::Nothing) {
+            self.path.push('/');
+        }
+        self.path.push_str(path);
+        self
+    }
+
     fn slash(mut self) -> Self {
         if !self.path.ends_with('/') {
             self.path.push('/');

@@ -6,11 +6,14 @@
 
 mod call;
 mod dispatch;
+mod foreign;
 mod graft;
 mod node;
+mod patterns;
 #[cfg(test)]
 pub(crate) mod probe;
 mod resolve;
+mod route_urls;
 mod routes;
 #[cfg(test)]
 mod traversal;
@@ -20,10 +23,13 @@ mod tree;
 pub use call::child_arguments;
 pub use call::{Call, Child};
 pub use dispatch::{Dispatch, DispatchRef, Dispatcher, PathRest, Way};
+pub use foreign::{Abroad, Foreign};
 pub(crate) use graft::{Mount, graft};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
+pub use patterns::Routes;
 pub(crate) use resolve::methods;
 pub use resolve::{Resolution, resolve};
+pub use route_urls::{RouteUrlError, RouteUrls};
 pub use routes::{Route, routes};
 pub(crate) use routes::{has_dispatchers, named_segments, route_of};
 pub use tree::{PageCall, Tree};
