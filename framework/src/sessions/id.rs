@@ -71,8 +71,12 @@ impl SessionId {
     pub fn storage_key(&self) -> String {
         use sha2::{Digest, Sha256};
         let digest = Sha256::digest(self.0);
-        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+        let mut text = String::with_capacity(2 * digest.len());
+        for byte in digest {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        text
     }
 
     /// Picks one of `count` shards. Uses other bytes than the hash does, so that a shard's table is filled evenly.

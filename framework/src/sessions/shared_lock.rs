@@ -10,6 +10,7 @@
 
 use super::{Record, SessionId, StoreError};
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -62,8 +63,21 @@ impl Fence {
     /// When the operating system has no random source.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).expect("the operating system has a random source");
+        const BYTES: usize = 8;
+        thread_local! {
+            // Drawn ahead: nobody gains anything by a fence that he knows, and each call of the system would cost each request.
+            static DRAWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let bytes = DRAWN.with_borrow_mut(|drawn| {
+            if drawn.len() < BYTES {
+                drawn.resize(64 * BYTES, 0);
+                getrandom::fill(drawn).expect("the operating system has a random source");
+            }
+            let mut bytes = [0; BYTES];
+            bytes.copy_from_slice(&drawn[drawn.len() - BYTES..]);
+            drawn.truncate(drawn.len() - BYTES);
+            bytes
+        });
         // Engines count in signed numbers.
         Self(u64::from_le_bytes(bytes) >> 1)
     }

@@ -15,6 +15,12 @@ pub(super) struct Doubt {
 pub(super) struct StillSilent;
 
 impl Doubt {
+    /// Whether the server has not answered lately. A hint.
+    #[cfg(feature = "redis")]
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful.load(Ordering::Relaxed)
+    }
+
     /// Whether this one may ask. He keeps what he gets until he has his answer.
     pub(super) fn enter(&self) -> Result<Option<MutexGuard<'_, ()>>, StillSilent> {
         // A hint: who reads an old value waits for an answer as he would without it.

@@ -3,12 +3,17 @@
 //! A kept connection may have died since its last use: the server was restarted, or closed it. One that turns out to be dead takes all other
 //! kept ones with it, and what was asked is asked once more on a new connection. That is safe, since everything that stores ask may be
 //! asked twice. A failure of a new connection, and an answer that did not come in time, are final: there is no second deadline.
+//!
+//! What is asked often goes in [`Company`]; in a Cluster, where each session has its own server, it does not.
 
 use super::address::Address;
+use super::company::{Answers, Company, Failed};
+use super::request::Request;
+use super::scripts::Script;
 use crate::sessions::StoreError;
 use crate::sessions::stores::doubt::{Doubt, StillSilent};
 use crate::sessions::stores::pool::{Full, Lease, Pool};
-use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
+use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
 use std::time::Duration;
 
 /// One connection.
@@ -20,13 +25,46 @@ pub(super) enum Link {
 
 impl Link {
     pub(super) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
-        let connection: &mut dyn ConnectionLike = match self {
+        let value = self.connection().req_command(command)?.extract_error()?;
+        Ok(T::from_redis_value(value)?)
+    }
+
+    /// The answer to each command of the request. Errors of the server are among them.
+    fn send(&mut self, request: &Request) -> RedisResult<Vec<Value>> {
+        match request.commands {
+            1 => Ok(vec![self.connection().req_packed_command(&request.bytes)?]),
+            commands => self.connection().req_packed_commands(&request.bytes, 0, commands),
+        }
+    }
+
+    fn connection(&mut self) -> &mut dyn ConnectionLike {
+        match self {
             Self::One(connection) => &mut **connection,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(connection) => &mut **connection,
-        };
-        let value = connection.req_command(command)?.extract_error()?;
-        Ok(T::from_redis_value(value)?)
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone)]
+enum Failure {
+    /// The server has not answered in time, and somebody else is finding out whether it does again.
+    Silent,
+    /// No connection of the pool became free in time.
+    Full,
+    Redis(RedisError),
+}
+
+impl Failed for Failure {
+    const ABANDONED: Self = Self::Silent;
+
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Full => false,
+            Self::Redis(error) => error.is_timeout(),
+        }
     }
 }
 
@@ -37,12 +75,14 @@ pub(super) struct Links {
     operation_timeout: Duration,
     pool: Pool<Link>,
     doubt: Doubt,
+    company: Company<Failure>,
 }
 
 impl Links {
     pub(super) fn new(address: Address, most: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
         let pool = Pool::new(most, connect_timeout);
-        Self { address, most, connect_timeout, operation_timeout, pool, doubt: Doubt::default() }
+        let (doubt, company) = (Doubt::default(), Company::new());
+        Self { address, most, connect_timeout, operation_timeout, pool, doubt, company }
     }
 
     /// The address without credentials.
@@ -50,25 +90,85 @@ impl Links {
         self.address.shown()
     }
 
-    /// Asks something, twice if the kept connection was dead. Errors are those of a store.
-    pub(super) fn call<T>(&self, mut ask: impl FnMut(&mut Link) -> RedisResult<T>) -> Result<T, StoreError> {
+    /// Asks something, on a connection for itself. Errors are those of a store.
+    pub(super) fn call<T>(&self, ask: impl FnMut(&mut Link) -> RedisResult<T>) -> Result<T, StoreError> {
+        self.attempt(ask).map_err(|failure| self.describe(failure))
+    }
+
+    /// The answer to each command of the request; errors of the server are among them.
+    pub(super) fn send(&self, request: &Request) -> Result<Vec<Value>, StoreError> {
+        self.go(request).map_err(|failure| self.describe(failure))
+    }
+
+    fn go(&self, request: &Request) -> Answers<Failure> {
+        // Whoever comes while the server is silent is told so, instead of queueing.
+        if self.address.is_cluster() || self.doubt.is_doubtful() {
+            self.travel(request)
+        } else {
+            self.company.send(request, |request| self.travel(request))
+        }
+    }
+
+    /// What a script answers. A server that does not know it is told.
+    pub(super) fn run(&self, script: &Script, call: &Request) -> Result<Value, StoreError> {
+        let answer = match self.one(call) {
+            Err(Failure::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.call(|link| {
+                    let mut load = ::redis::cmd("SCRIPT");
+                    load.arg("LOAD").arg(&script.text);
+                    link.query::<()>(&load)
+                })?;
+                self.one(call)
+            }
+            answer => answer,
+        };
+        answer.map_err(|failure| self.describe(failure))
+    }
+
+    fn one(&self, request: &Request) -> Result<Value, Failure> {
+        let answer = self.go(request)?.pop().ok_or_else(unheard);
+        answer.and_then(Value::extract_error).map_err(Failure::Redis)
+    }
+
+    /// What one of the commands was answered.
+    pub(super) fn value(&self, answer: Option<Value>) -> Result<Value, StoreError> {
+        let answer = answer.ok_or_else(unheard).and_then(Value::extract_error);
+        answer.map_err(|error| self.explain(&error))
+    }
+
+    /// Whether there are several servers, each with some of the sessions.
+    pub(super) fn are_several(&self) -> bool {
+        self.address.is_cluster()
+    }
+
+    fn travel(&self, request: &Request) -> Answers<Failure> {
+        self.attempt(|link| {
+            let answers = link.send(request)?;
+            let is_demoted = |answer: &&Value| matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
+            match answers.iter().find(is_demoted) {
+                Some(answer) if self.address.fails_over() => Err(answer.clone().extract_error().err().unwrap_or_else(unheard)),
+                _ => Ok(answers),
+            }
+        })
+    }
+
+    /// Asks twice if the kept connection was dead.
+    fn attempt<T>(&self, mut ask: impl FnMut(&mut Link) -> RedisResult<T>) -> Result<T, Failure> {
         // Among the servers of a Cluster one may be silent and the others not.
         let turn = if self.address.is_cluster() { Ok(None) } else { self.doubt.enter() };
-        let _turn = turn.map_err(|StillSilent| {
-            StoreError::new("Redis did not answer in time; until it does, one request at a time asks it", self.place())
-        })?;
-        let mut lease = self.pool.lease().map_err(|Full| self.full())?;
+        let _turn = turn.map_err(|StillSilent| Failure::Silent)?;
+        let mut lease = self.pool.lease().map_err(|Full| Failure::Full)?;
         let was_idle = lease.link.is_some();
         let result = match self.ask(&mut lease, &mut ask) {
             Err(error) if was_idle && self.is_of_old(&error) => {
                 drop(lease);
                 self.pool.close_idle();
-                self.ask(&mut self.pool.place().map_err(|Full| self.full())?, &mut ask)
+                self.ask(&mut self.pool.place().map_err(|Full| Failure::Full)?, &mut ask)
             }
             result => result,
         };
         self.doubt.learn(result.as_ref().is_err_and(RedisError::is_timeout));
-        result.map_err(|error| self.explain(&error))
+        result.map_err(Failure::Redis)
     }
 
     pub(super) fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
@@ -94,9 +194,18 @@ impl Links {
         result
     }
 
-    fn full(&self) -> StoreError {
-        let what = "no connection of the pool became free in time; raise `sessions.pool`";
-        StoreError::new(what, format!("{}, {} connections in use", self.place(), self.most))
+    fn describe(&self, failure: Failure) -> StoreError {
+        match failure {
+            Failure::Silent => {
+                let what = "Redis did not answer in time; until it does, one request at a time asks it";
+                StoreError::new(what, self.place())
+            }
+            Failure::Full => {
+                let what = "no connection of the pool became free in time; raise `sessions.pool`";
+                StoreError::new(what, format!("{}, {} connections in use", self.place(), self.most))
+            }
+            Failure::Redis(error) => self.explain(&error),
+        }
     }
 
     /// What the operator reads.
@@ -129,6 +238,11 @@ impl Links {
         };
         StoreError::new(what, self.place()).because(error.clone())
     }
+}
+
+/// The client counts answers; one that is missing would be its mistake.
+fn unheard() -> RedisError {
+    RedisError::from((ErrorKind::UnexpectedReturnType, "an answer is missing"))
 }
 
 fn is_demoted(error: &RedisError) -> bool {

@@ -4,21 +4,24 @@
 //! |---|---|
 //! | `mod` | [`RedisStore`] and its settings; the store and its lock in terms of scripts |
 //! | `address` | the forms of `sessions.url`; connecting |
+//! | `company` | requests that are made while others are under way share the next trip |
 //! | `link` | connections, their number and their deadlines; one retry where a kept connection turned out to be dead |
+//! | `request` | keys, the head of a record, and commands as they are sent |
 //! | `scripts` | what the server does in one step |
 //! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
 //!
-//! A session is a hash `{key}` with the fields `v` (version), `e` (end of life), `c` (when the cookie was sent) and `d` (content). Beside it,
-//! with the same hash tag and so on the same node of a Cluster: `{key}:lock` (the fence, with the lease as its life), `{key}:wait` (the stores that wait for
-//! the lock) and `{key}:turn` (who had the lock just now and lets others go first).
+//! A session is one string `{key}`: a head of fixed width (version, end of life, when the cookie was sent) and the content. Beside it, with the same
+//! hash tag and so on the same node of a Cluster: `{key}:lock` (the fence, with the lease as its life; or `!` and the store that had the lock just
+//! now and lets others go first) and `{key}:wait` (the stores that wait for the lock).
 //!
-//! A request costs two round trips: one script takes the lock and returns the record, one checks the fence, commits, gives
-//! the lock back and wakes who waits. Every script may be sent twice: a version and a fence are drawn by the caller, so that the second
-//! run finds what the first one did.
+//! A request costs two round trips: a pipeline of `SET NX` and `GET` takes the lock and returns the record, a script checks the fence, commits, gives
+//! the lock back and wakes who waits. Where the lock is taken, or was left to others, a script says for how long, and notes who waits. Everything may be
+//! sent twice: a version and a fence are drawn by the caller, so that the second run finds what the first one did.
 
 mod address;
+mod company;
 mod link;
-
+mod request;
 mod scripts;
 mod wakeups;
 
@@ -27,10 +30,11 @@ use super::super::{
     Watch, wire,
 };
 use crate::lifecycle::{SettingError, SettingReader};
+use ::redis::Value;
 use address::Address;
 use link::Links;
 use parking_lot::Mutex;
-use scripts::Keys;
+use request::{Head, Keys, Request, version_text};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -151,42 +155,35 @@ impl RedisStore {
         made.as_ref().map_err(|problem| StoreError::new("the settings of the Redis store are wrong", problem))
     }
 
-    /// The record of these fields. One that cannot be read is put aside, so that the visitor can begin anew (A24).
-    fn record(&self, id: &SessionId, fields: &Fields, now: Moment) -> Result<Option<Record>, StoreError> {
-        let engine = self.engine()?;
+    /// The record of these bytes. One that cannot be read is put aside, so that the visitor can begin anew (A24).
+    fn record(&self, id: &SessionId, keys: &Keys, bytes: &[u8], now: Moment) -> Result<Option<Record>, StoreError> {
         let now = now.unix_millis();
-        let [Some(version), ends, cookie_sent, content] = fields.as_slice() else { return Ok(None) };
-        let numbers = (number(version), ends.as_deref().and_then(number), cookie_sent.as_deref().and_then(number));
-        let problem = match (numbers, content) {
-            ((_, Some(ends), _), _) if ends <= now => return Ok(None),
-            ((Some(version), Some(ends), Some(cookie_sent)), Some(content)) => match wire::decode(content) {
+        let problem = match Head::read(bytes) {
+            Some((head, _)) if head.ends <= now => return Ok(None),
+            Some((head, content)) => match wire::decode(content) {
                 Ok(data) => {
                     return Ok(Some(Record {
                         data,
-                        version: Version(version),
-                        remaining: Duration::from_millis(ends - now),
-                        cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
+                        version: Version(head.version),
+                        remaining: Duration::from_millis(head.ends - now),
+                        cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
                     }));
                 }
                 Err(problem) => problem.to_string(),
             },
-            _ => "a session cannot be read: it lacks fields".to_owned(),
+            None => "a session cannot be read: it does not begin as one".to_owned(),
         };
-        let keys = engine.keys(id);
-        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {}:unreadable)", keys.record);
+        let aside = keys.record_name();
+        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {aside}:unreadable)");
         self.quarantined.fetch_add(1, Ordering::Relaxed);
-        let mut aside = scripts::SET_ASIDE.of(&keys);
-        aside.arg(version.as_slice());
-        engine.run::<()>(&scripts::SET_ASIDE, &aside)?;
+        let head = &bytes[..bytes.len().min(Head::LENGTH)];
+        self.engine()?.links.run(&scripts::SET_ASIDE, &scripts::SET_ASIDE.of(keys, &[head]))?;
         Ok(None)
     }
 }
 
 /// What Redis takes as one value. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
-
-/// What `HMGET` returns for `v`, `e`, `c`, `d`.
-type Fields = Vec<Option<Vec<u8>>>;
 
 impl Settings {
     fn problem(&self) -> Option<(&'static str, &'static str)> {
@@ -223,21 +220,27 @@ impl Engine {
     }
 
     fn keys(&self, id: &SessionId) -> Keys {
-        Keys::new(&self.settings.prefix, id.storage_key())
+        Keys::new(&self.settings.prefix, &id.storage_key())
     }
 
-    fn run<T: ::redis::FromRedisValue>(&self, script: &scripts::Script, call: &::redis::Cmd) -> Result<T, StoreError> {
-        self.links.call(|link| script.run(call, link))
+    /// The answer of a script that says a number.
+    fn number(&self, script: &scripts::Script, call: &Request) -> Result<i64, StoreError> {
+        match self.links.run(script, call)? {
+            Value::Int(number) => Ok(number),
+            _ => Err(StoreError::new("Redis answers something else than the script says", self.links.place())),
+        }
     }
 }
 
 impl Store for RedisStore {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
         let engine = self.engine()?;
-        let mut command = ::redis::cmd("HMGET");
-        command.arg(&engine.keys(id).record).arg(&["v", "e", "c", "d"]);
-        let fields: Fields = engine.links.call(|link| link.query(&command))?;
-        self.record(id, &fields, now)
+        let keys = engine.keys(id);
+        let answer = engine.links.send(&Request::of(&[b"GET", keys.record()]))?.pop();
+        match engine.links.value(answer)? {
+            Value::BulkString(bytes) => self.record(id, &keys, &bytes, now),
+            _ => Ok(None),
+        }
     }
 
     fn commit(
@@ -251,21 +254,23 @@ impl Store for RedisStore {
         let content = wire::encode(data, LARGEST)?;
         // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
         let version = Fence::random().0;
-        let now = terms.now.unix_millis();
-        let ends = terms.now.later(terms.lifetime).unix_millis();
-        let keys = engine.keys(id);
-        let mut call = scripts::COMMIT.of(&keys);
-        call.arg(now)
-            .arg(or_empty(expected.map(|version| version.0)))
-            .arg(version)
-            .arg(ends)
-            .arg(ends.saturating_sub(now).max(1))
-            .arg(u64::from(terms.cookie_sent))
-            .arg(or_empty(terms.fence.map(|fence| fence.0)))
-            .arg(u64::from(terms.unlock && terms.fence.is_some()));
-        engine.wakeups.name_yourself(&mut call, &keys);
-        call.arg(content.as_slice());
-        match engine.run(&scripts::COMMIT, &call)? {
+        let (head, life) = life(version, terms);
+        let expected = expected.map(|version| version_text(version.0));
+        let fence = terms.fence.map(|fence| fence.0.to_string()).unwrap_or_default();
+        let call = scripts::COMMIT.of(
+            &engine.keys(id),
+            &[
+                &head,
+                expected.as_ref().map_or(&[], |text| text),
+                fence.as_bytes(),
+                flag(terms.unlock && terms.fence.is_some()),
+                flag(terms.cookie_sent),
+                life.as_bytes(),
+                engine.wakeups.store().as_bytes(),
+                &content,
+            ],
+        );
+        match engine.number(&scripts::COMMIT, &call)? {
             0 => Ok(Commit::Committed(Version(version))),
             1 => Ok(Commit::Conflict),
             _ => Ok(Commit::LockLost),
@@ -274,17 +279,15 @@ impl Store for RedisStore {
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
         let engine = self.engine()?;
-        let now = terms.now.unix_millis();
-        let ends = terms.now.later(terms.lifetime).unix_millis();
-        let mut call = scripts::TOUCH.of(&engine.keys(id));
-        call.arg(now).arg(ends).arg(ends.saturating_sub(now).max(1)).arg(u64::from(terms.cookie_sent));
-        engine.run(&scripts::TOUCH, &call)
+        let (head, life) = life(0, terms);
+        let call = scripts::TOUCH.of(&engine.keys(id), &[&head, flag(terms.cookie_sent), life.as_bytes()]);
+        engine.links.run(&scripts::TOUCH, &call).map(drop)
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
         let engine = self.engine()?;
         let mut command = ::redis::cmd("DEL");
-        command.arg(&engine.keys(id).record);
+        command.arg(engine.keys(id).record());
         engine.links.call(|link| link.query(&command))
     }
 
@@ -357,18 +360,40 @@ impl SharedLock for RedisStore {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         let engine = self.engine()?;
         let (fence, keys) = (Fence::random(), engine.keys(id));
+        let (text, lease) = (fence.0.to_string(), millis(lease).to_string());
         let is_watched = engine.wakeups.is_watched(&keys);
-        let mut call = scripts::LOCK.of(&keys);
-        call.arg(fence.0).arg(millis(lease)).arg(u64::from(is_watched));
-        engine.wakeups.name_yourself(&mut call, &keys);
-        let (is_granted, left, fields): (bool, i64, Fields) = engine.run(&scripts::LOCK, &call)?;
-        if !is_granted {
-            if is_watched {
-                engine.wakeups.lapses_in(engine, &keys, left);
+        let record = if is_watched || engine.links.are_several() {
+            None
+        } else {
+            // Mostly nobody else has it, and two commands do.
+            let mut both = Request::of(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
+            both.command(&[b"GET", keys.record()], &[]);
+            let mut answers = engine.links.send(&both)?.into_iter();
+            match engine.links.value(answers.next())? {
+                Value::Nil => None,
+                _ => Some(engine.links.value(answers.next())?),
             }
-            return Ok(None);
+        };
+        let record = match record {
+            Some(record) => record,
+            None => {
+                let arguments =
+                    [text.as_bytes(), lease.as_bytes(), flag(is_watched), engine.wakeups.store().as_bytes()];
+                engine.links.run(&scripts::LOCK, &scripts::LOCK.of(&keys, &arguments))?
+            }
+        };
+        match record {
+            Value::Int(left) => {
+                if is_watched {
+                    engine.wakeups.lapses_in(engine, &keys, left);
+                }
+                Ok(None)
+            }
+            Value::BulkString(bytes) => {
+                Ok(Some(Grant { fence, record: Some(self.record(id, &keys, &bytes, Moment::now())?) }))
+            }
+            _ => Ok(Some(Grant { fence, record: Some(None) })),
         }
-        Ok(Some(Grant { fence, record: Some(self.record(id, &fields, Moment::now())?) }))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
@@ -382,34 +407,30 @@ impl SharedLock for RedisStore {
 
     fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
         let engine = self.engine()?;
-        let mut call = scripts::RENEW.of(&engine.keys(id));
-        call.arg(fence.0).arg(millis(lease));
-        engine.run(&scripts::RENEW, &call)
+        let (fence, lease) = (fence.0.to_string(), millis(lease).to_string());
+        let call = scripts::RENEW.of(&engine.keys(id), &[fence.as_bytes(), lease.as_bytes()]);
+        Ok(engine.number(&scripts::RENEW, &call)? == 1)
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
         let engine = self.engine()?;
-        let keys = engine.keys(id);
-        let mut call = scripts::UNLOCK.of(&keys);
-        call.arg(fence.0);
-        engine.wakeups.name_yourself(&mut call, &keys);
-        engine.run(&scripts::UNLOCK, &call)
+        let (fence, store) = (fence.0.to_string(), engine.wakeups.store().as_bytes());
+        let call = scripts::UNLOCK.of(&engine.keys(id), &[fence.as_bytes(), store]);
+        engine.links.run(&scripts::UNLOCK, &call).map(drop)
     }
 }
 
 impl Engine {
     /// Says that this store waits for the lock. Returns in how many milliseconds it may be free; negative: now.
     fn register(&self, keys: &Keys) -> Result<i64, StoreError> {
-        let mut call = scripts::WATCH.of(keys);
-        self.wakeups.name_yourself(&mut call, keys);
-        self.run(&scripts::WATCH, &call)
+        self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.wakeups.store().as_bytes()]))
     }
 
     /// A server that evicts whatever it likes loses sessions when its memory is full. Who may not ask is not told.
     fn warn_of_evictions(&self) {
         let mut command = ::redis::cmd("INFO");
         command.arg("memory");
-        let Ok(::redis::Value::BulkString(text)) = self.links.call(|link| link.query(&command)) else { return };
+        let Ok(Value::BulkString(text)) = self.links.call(|link| link.query(&command)) else { return };
         let text = String::from_utf8_lossy(&text).into_owned();
         let policy = text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
         if let Some(policy) = policy.filter(|policy| policy.starts_with("allkeys")) {
@@ -438,13 +459,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
 }
 
-/// No number is the empty text: an argument cannot be left out.
-fn or_empty(number: Option<u64>) -> String {
-    number.map_or_else(String::new, |number| number.to_string())
+fn flag(is_so: bool) -> &'static [u8] {
+    if is_so { b"1" } else { b"0" }
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+/// The head of a record that lives on under these terms, and for how many milliseconds it does.
+fn life(version: u64, terms: &Terms) -> ([u8; Head::LENGTH], String) {
+    let now = terms.now.unix_millis();
+    let ends = terms.now.later(terms.lifetime).unix_millis();
+    (Head { version, ends, cookie_sent: now }.write(), ends.saturating_sub(now).max(1).to_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! will have lapsed, and wakes who waits for it then. Whenever it was cut off it may have missed something, and wakes everybody.
 
 use super::Engine;
-use super::scripts::Keys;
+use super::request::Keys;
 use crate::sessions::{SessionId, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -52,13 +52,13 @@ impl Wakeups {
         }
     }
 
-    /// The arguments by which a script tells others, and knows who calls.
-    pub(super) fn name_yourself(&self, call: &mut ::redis::Cmd, keys: &Keys) {
-        call.arg(&keys.name).arg(&self.channels).arg(&self.store);
+    /// The name of this store among those that wait, and of its channel behind the prefix of channels.
+    pub(super) fn store(&self) -> &str {
+        &self.store
     }
 
     pub(super) fn is_watched(&self, keys: &Keys) -> bool {
-        self.state.lock().watched.contains_key(&keys.name)
+        self.state.lock().watched.contains_key(keys.name())
     }
 
     /// Adds one who waits, and sees to it that somebody listens.
@@ -66,9 +66,9 @@ impl Wakeups {
         let watch = self.watchers.add(id, waker);
         let mut state = self.state.lock();
         let lapses = Instant::now() + ROUND;
-        let watched = state.watched.entry(keys.name.clone()).or_insert(Watched { id: *id, count: 0, lapses });
+        let watched = state.watched.entry(keys.name().to_owned()).or_insert(Watched { id: *id, count: 0, lapses });
         watched.count += 1;
-        let interest = Interest { state: self.state.clone(), name: keys.name.clone() };
+        let interest = Interest { state: self.state.clone(), name: keys.name().to_owned() };
         if !state.is_listening {
             let listener = Listener { engine: Arc::downgrade(engine), state: self.state.clone() };
             let started =
@@ -99,7 +99,7 @@ impl Wakeups {
         let wait = u64::try_from(millis).map_or(ROUND, |left| Duration::from_millis(left + 1).min(ROUND));
         let lapses = Instant::now() + wait;
         let mut state = self.state.lock();
-        let Some(watched) = state.watched.get_mut(&keys.name) else { return false };
+        let Some(watched) = state.watched.get_mut(keys.name()) else { return false };
         // Answers overtake each other: the earliest moment counts, since looking in vain does no harm.
         watched.lapses = watched.lapses.min(lapses);
         let is_too_late = state.looks_at.is_some_and(|looks_at| looks_at > lapses);
@@ -174,7 +174,7 @@ impl Listener {
         // What was given back before this moment was told to nobody, and that ended the registration.
         let watched: Vec<_> =
             self.state.lock().watched.iter().map(|(name, watched)| (name.clone(), watched.id)).collect();
-        watched.into_iter().for_each(|(name, id)| self.register_again(engine, &id, name));
+        watched.into_iter().for_each(|(name, id)| self.register_again(engine, &id, &name));
         engine.wakeups.watchers.wake_all();
         let (mut last_use, mut last_heard) = (Instant::now(), Instant::now());
         loop {
@@ -199,7 +199,7 @@ impl Listener {
                     let id = self.state.lock().watched.get(&name).map(|watched| watched.id);
                     if let Some(id) = id {
                         engine.wakeups.watchers.wake(&id);
-                        self.register_again(engine, &id, name);
+                        self.register_again(engine, &id, &name);
                     }
                 }
                 Err(error) if error.is_timeout() => {}
@@ -210,7 +210,7 @@ impl Listener {
 
     /// Giving a lock back ends all registrations, so that those of the dead are forgotten. Who is refused once more registers
     /// with that; one who only watches does not, and may have missed the next time.
-    fn register_again(&self, engine: &Engine, id: &SessionId, name: String) {
+    fn register_again(&self, engine: &Engine, id: &SessionId, name: &str) {
         let keys = Keys::new(&engine.settings.prefix, name);
         if !engine.wakeups.is_watched(&keys) {
             return;
