@@ -278,7 +278,7 @@ fn python_gets_an_early_answer_to_its_upload() {
 
 /// Asks by ureq; redirects are not followed, and no status is an error.
 fn by_ureq(agent: &ureq::Agent, method: &str, url: &str) -> (u16, Vec<u8>) {
-    let request = ureq::http::Request::builder().method(method).uri(url);
+    let request = http::Request::builder().method(method).uri(url);
     let response = match method {
         "POST" => agent.run(request.body("sent").expect("a request")),
         _ => agent.run(request.body(()).expect("a request")),

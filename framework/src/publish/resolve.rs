@@ -2,7 +2,8 @@
 //!
 //! Depth first: at each node a page of the segment's name, a child of that name, the `default` child, the `default` page (in a resource:
 //! its HTTP methods). What does not fit is left again, so the deepest match wins. Only names, numbers of segments and HTTP methods
-//! decide, never values; nothing is called and nothing allocated. Two bounds keep a hostile path cheap, whatever the tree.
+//! decide, never values; nothing is called and nothing allocated, unless the tree has a [`Dispatch`](super::Dispatch), which is asked for the way on.
+//! Two bounds keep a hostile path cheap, whatever the tree.
 
 use super::{Node, NodeKind, NodeRef, PathRest, Way};
 use crate::exchange::{ArgumentInfo, Captures, Handler, MethodSet, Request, Source, Step, Trail};
