@@ -159,7 +159,7 @@ fn addresses_may_have_places_of_their_own() {
     let limit = Limit::new(1).queue(0).per_address(true);
     let Site { client, began, end } = {
         let ((began, begun), (end, ended)) = (channel(), channel());
-        let app = App::new(Slow { began: Mutex::new(began), end: Mutex::new(ended) }).tool("/slow", limit.clone());
+        let app = App::new(Slow { began: Mutex::new(began), end: Mutex::new(ended) }).tool("/slow", limit);
         let app = app.tool("/", crate::tools::Proxy::trusting(["loopback"]));
         Site { client: Client::over_socket(app), began: begun, end }
     };
