@@ -37,7 +37,7 @@ use super::guarded::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
 use super::{Admission, BackgroundJob, Flow, HookPoint, Hosts, Plan, Sections, Wait};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, Trail, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
@@ -179,9 +179,14 @@ impl Application {
         exchange.course.plan = tree.first_plan;
         request.decode_path().map_err(|refusal| refused(&refusal))?;
         exchange.course.plan = tree.first_plan + tree.sections.find(request.segments());
-        request.mount.clone_from(&self.plans[exchange.course.plan].mount);
-        let mut resolve = || resolve(&tree.shape, request, 0, &mut exchange.trail);
-        let resolution = if tree.has_dispatchers { guarded(|| Ok(resolve()))? } else { resolve() };
+        let mount = &self.plans[exchange.course.plan].mount;
+        if mount.is_some() || request.mount.is_some() {
+            request.mount.clone_from(mount);
+        }
+        let resolution = match tree.has_dispatchers {
+            true => resolve_guarded(&tree.shape, request, &mut exchange.trail)?,
+            false => resolve(&tree.shape, request, 0, &mut exchange.trail),
+        };
         match resolution {
             Resolution::Found => Ok(()),
             Resolution::NotFound => Err(Error::not_found()),
@@ -524,6 +529,13 @@ impl Service for Application {
 
 fn refused(refusal: &Refusal) -> Error {
     HttpError::new(refusal.status(), refusal.to_string()).into()
+}
+
+/// Where code of the application is asked on the way. Apart, so that a plain page does not pay for it.
+#[cold]
+#[inline(never)]
+fn resolve_guarded(shape: &NodeRef, request: &crate::Request, trail: &mut Trail) -> Result<Resolution, Error> {
+    guarded(|| Ok(resolve(shape, request, 0, trail)))
 }
 
 /// The answer to who asks for a host that is nobody's here (RFC 9110, section 15.5.20).
