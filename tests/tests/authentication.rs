@@ -70,6 +70,49 @@ fn i10_curl_proves_its_password_with_both_algorithms() {
     }
 }
 
+/// Opens the address with name and password, and prints the page, or the status.
+const PYTHON: &str = r"
+import sys, urllib.error, urllib.request as request
+address, name, password, realm = sys.argv[1:]
+known = request.HTTPPasswordMgr()
+known.add_password(realm, address, name, password)
+opener = request.build_opener(request.ProxyHandler({}), request.HTTPDigestAuthHandler(known), request.HTTPBasicAuthHandler(known))
+for path, content in [('/', None), ('/?q=a%20b', None), ('/upload', b'12345')]:
+    try:
+        print(opener.open(address + path, content, timeout=20).read().decode())
+    except urllib.error.HTTPError as error:
+        print(error.code)
+";
+
+/// What Python's urllib prints for the pages.
+#[track_caller]
+fn urllib(client: &Client, name: &str, password: &str, realm: &str) -> String {
+    let address = format!("http://{}", client.address().expect("it has a socket"));
+    let mut command = Command::new("python3");
+    command.args(["-X", "utf8", "-c", PYTHON, &address, name, password, realm]).stdin(Stdio::null());
+    let output =
+        command.output().expect("this test needs the program `python3`; install it with `apt-get install python3`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("texts")
+}
+
+// It reads the first challenge only, and fails if that is of SHA-256.
+#[test]
+fn i10_pythons_urllib_proves_its_password_with_md5() {
+    let tool = AuthDigest::users("Staff", [("anna", "secret")]);
+    let app = App::new(Hello).tool("/", tool).config_str("[\"/\"]\nauth_digest.algorithms = [\"MD5\"]");
+    let client = Client::over_socket(app);
+    assert_eq!(urllib(&client, "anna", "secret", "Staff"), "anna \nanna a b\n5 bytes of anna\n");
+    assert_eq!(urllib(&client, "ben", "secret", "Staff"), "401\n401\n401\n");
+}
+
+#[test]
+fn pythons_urllib_logs_in_with_a_name_and_a_password() {
+    let client = Client::over_socket(App::new(Hello).tool("/", AuthBasic::users("Staff", [("jürgen", "paß:wort")])));
+    assert_eq!(urllib(&client, "jürgen", "paß:wort", "Staff"), "jürgen \njürgen a b\n5 bytes of jürgen\n");
+    assert_eq!(urllib(&client, "jürgen", "wort", "Staff"), "401\n401\n401\n");
+}
+
 #[test]
 fn nobody_uploads_who_is_not_let_in() {
     let tool = AuthBasic::users("Staff", [("anna", "secret")]);
