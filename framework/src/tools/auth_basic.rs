@@ -1,11 +1,11 @@
 //! Name and password with each request (RFC 7617): `AuthBasic`, named after CherryPy's tool.
 //!
-//! The hook runs at `before_request_body` 20: before anything else of a tool answers, before a body is uploaded, and long before a session is locked. A
-//! request that comes through has a [`Login`].
+//! The hook runs at `on_start_resource` 55: after sections that send requests elsewhere (50), as from http to https, and before `trailing_slash` (60), which tells
+//! what is there; before a body is uploaded, and long before a session is locked. A request that comes through has a [`Login`].
 //!
 //! What is not there is 401, with the realm; so is another scheme. What cannot be read at all is 400.
 
-use super::authorization::{Authorization, Checker, Passwords, Verdict, quoted};
+use super::authorization::{Authorization, Checker, ClearTextWarning, Passwords, Verdict, quoted};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, HeaderValue, Login, StatusCode, exchange::HttpError, header};
 use base64::Engine;
@@ -30,7 +30,8 @@ use std::path::PathBuf;
 /// Who is who says a function, a few [`users`](Self::users) in the program, or an htpasswd file (`AuthBasic::file`, with the feature `passwords`).
 /// Handlers get the name as `&Login`, the access log has it, too.
 ///
-/// The password comes with each request, and can be read by who is in between: use it over TLS only. There is no way to log out; for people, there
+/// The password comes with each request, and can be read by who is in between: use it over TLS only. The first request that comes by plain http from
+/// another machine is told to the log, as a warning. There is no way to log out; for people, there
 /// is `SessionAuth`.
 ///
 /// In a file: `auth_basic.realm`, `auth_basic.file`. CherryPy's `auth_basic`.
@@ -38,6 +39,8 @@ use std::path::PathBuf;
 pub struct AuthBasic {
     realm: String,
     passwords: Passwords,
+    /// Of all sections.
+    warning: ClearTextWarning,
 }
 
 impl AuthBasic {
@@ -51,7 +54,7 @@ impl AuthBasic {
         F: Fn(&str, &str) -> V + Send + Sync + 'static,
         V: Verdict,
     {
-        Self { realm: realm.into(), passwords: Passwords::function(check) }
+        Self::with(realm.into(), Passwords::function(check))
     }
 
     /// Lets these names in, each with its password.
@@ -67,7 +70,7 @@ impl AuthBasic {
         N: Into<String>,
         P: AsRef<str>,
     {
-        Self { realm: realm.into(), passwords: Passwords::users(users) }
+        Self::with(realm.into(), Passwords::users(users))
     }
 
     /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). It is read at start, and again when it
@@ -86,7 +89,11 @@ impl AuthBasic {
     #[cfg(feature = "passwords")]
     #[must_use]
     pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self { realm: realm.into(), passwords: Passwords::File(path.into()) }
+        Self::with(realm.into(), Passwords::File(path.into()))
+    }
+
+    fn with(realm: String, passwords: Passwords) -> Self {
+        Self { realm, passwords, warning: ClearTextWarning::default() }
     }
 
     fn challenge(&self) -> Result<HeaderValue, SettingError> {
@@ -141,8 +148,12 @@ impl Tool for AuthBasic {
             Ok(prepared) => prepared,
             Err(error) => return hooks.refuse(error),
         };
-        let authenticate = move |exchange: &mut Exchange| authenticate(exchange, &challenge, &*check);
-        hooks.at(HookPoint::BeforeRequestBody, authenticate).priority(20);
+        let warning = self.warning.clone();
+        let authenticate = move |exchange: &mut Exchange| {
+            warning.consider(&exchange.request, "auth_basic");
+            authenticate(exchange, &challenge, &*check)
+        };
+        hooks.at(HookPoint::OnStartResource, authenticate).priority(55);
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
@@ -166,6 +177,7 @@ impl std::fmt::Debug for AuthBasic {
 mod tests {
     use super::*;
     use crate::testing::Client;
+    use crate::tools::{Proxy, RedirectTo};
     use crate::{App, Tree};
 
     fn app(tool: AuthBasic) -> App {
@@ -229,6 +241,46 @@ mod tests {
         client.get("/nowhere").send().assert_status(401);
         client.delete("/").send().assert_status(401);
         client.get("/nowhere").header("authorization", basic("anna:secret")).send().assert_status(404);
+    }
+
+    #[test]
+    fn addresses_are_put_right_for_those_only_who_are_let_in() {
+        let tree = Tree::new().child("dir", Tree::new().index(|_| "index")).page("page", |_| "page");
+        let client = Client::in_process(App::new(tree).tool("/", AuthBasic::users("a", [("anna", "secret")])));
+        for path in ["/dir", "/page/", "/nowhere", "/nowhere/"] {
+            client.get(path).send().assert_status(401);
+        }
+        let right = basic("anna:secret");
+        client.get("/dir").header("authorization", right).send().assert_status(301).assert_header("location", "/dir/");
+    }
+
+    #[test]
+    fn nobody_is_asked_for_a_password_before_he_is_sent_to_another_address() {
+        let elsewhere = RedirectTo::external("https://example.org/");
+        let client = Client::in_process(app(AuthBasic::users("a", [("b", "c")])).tool("/", elsewhere));
+        client.get("/").send().assert_status(303).assert_header("location", "https://example.org/");
+    }
+
+    #[test]
+    fn plain_http_from_another_machine_is_told_to_the_log_once() {
+        let tool = AuthBasic::users("a", [("anna", "secret")]);
+        let tree = Tree::new().index(|_| "index").page("page", |_| "page");
+        let app = App::new(tree).tool("/", Proxy::trusting(["loopback"])).tool("/", tool.clone()).tool("/page", tool);
+        let client = Client::in_process(app);
+        let said = |path: &str, address: &str, scheme: &str| {
+            crate::logs::capture::records("kirsch::tools", || {
+                let request = client.get(path).header("x-forwarded-for", address);
+                request.header("x-forwarded-proto", scheme).send().assert_status(401);
+            })
+        };
+        assert!(said("/", "203.0.113.5", "https").is_empty());
+        assert!(said("/", "127.0.0.1", "http").is_empty() && said("/", "::1", "http").is_empty());
+        let warning = said("/", "203.0.113.5", "http");
+        assert!(
+            warning.len() == 1 && warning[0].starts_with("WARN kirsch::tools auth_basic: 203.0.113.5"),
+            "{warning:?}"
+        );
+        assert!(said("/page", "203.0.113.6", "http").is_empty(), "once for all sections");
     }
 
     #[test]

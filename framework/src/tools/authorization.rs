@@ -1,4 +1,4 @@
-//! What the authentication tools share: the field `Authorization`, quoted texts, and what functions say about passwords.
+//! What the authentication tools share: the field `Authorization`, quoted texts, what functions say about passwords, and a warning when those can be read.
 
 use super::auth_digest::Ha1;
 use crate::lifecycle::{SettingError, SettingReader};
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use subtle::ConstantTimeEq;
 
 /// What a function that knows who is who may return: a `bool` (or what else the tool asks for), or a `Result` of it.
@@ -117,6 +118,29 @@ impl<'r> Authorization<'r> {
         let field = str::from_utf8(field).unwrap_or_default().trim();
         let (scheme, rest) = field.split_once(' ').unwrap_or((field, ""));
         Ok(Some(Self { scheme, rest: rest.trim_start() }))
+    }
+}
+
+/// Tells the log, once for all sections of a tool, that passwords come in the clear from elsewhere than this machine.
+#[derive(Clone, Default)]
+pub(super) struct ClearTextWarning(Arc<AtomicBool>);
+
+impl ClearTextWarning {
+    pub(super) fn consider(&self, request: &Request, tool: &str) {
+        if self.0.load(Ordering::Relaxed) {
+            return;
+        }
+        let (origin, remote) = (request.origin(), request.remote().to_canonical());
+        // Nowhere is a client without an address, on this machine.
+        if origin.is_secure() || remote.is_loopback() || remote.is_unspecified() || self.0.swap(true, Ordering::Relaxed)
+        {
+            return;
+        }
+        log::warn!(
+            target: "kirsch::tools",
+            "{tool}: {remote} uses plain http, on which passwords can be read by who is in between; use TLS, and behind a proxy that does, the tool \
+             `proxy`. This is said once."
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Proof of a password with each request, without the password (RFC 7616): `AuthDigest`, named after CherryPy's tool.
 //!
-//! The hook runs at `before_request_body` 20, as that of `AuthBasic`. In this order, for the price of each: the credentials are read (400), the realm, the
+//! The hook runs at `on_start_resource` 55, as that of `AuthBasic`. In this order, for the price of each: the credentials are read (400), the realm, the
 //! algorithm and the nonce are looked at (401), the target is compared (400), the response is computed and compared (401), and
 //! at last the count of the nonce is used up (401, with `stale=true` if the nonce has only expired).
 //!
@@ -41,7 +41,8 @@ use subtle::ConstantTimeEq;
 /// assert!(refused.header("www-authenticate").unwrap().starts_with("Digest realm=\"Staff\", qop=\"auth\", algorithm=SHA-256, nonce="));
 /// ```
 ///
-/// SHA-256 is offered first, then MD5, for clients that know nothing else. A proof holds for one request: nonces cannot be made up, each of their counts is
+/// SHA-256 is offered first, then MD5, for clients that know nothing else. Some read the first offer only, as Python's urllib: for them, offer MD5
+/// alone ([`algorithms`](Self::algorithms)). A proof holds for one request: nonces cannot be made up, each of their counts is
 /// good once, and method and target are part of it; the body is not. What digest authentication does not do: keep anything
 /// secret, or tell the client that the server is the right one. That does TLS, and with it [`AuthBasic`](super::AuthBasic) is as good, whose
 /// passwords can be stored as slow hashes. Take this for clients that know nothing else, and where TLS cannot be.
@@ -311,7 +312,7 @@ impl Tool for AuthDigest {
         match self.prepare().and_then(|prepared| self.open(prepared)) {
             Ok(prepared) => {
                 let authenticate = move |exchange: &mut Exchange| prepared.authenticate(exchange);
-                hooks.at(HookPoint::BeforeRequestBody, authenticate).priority(20);
+                hooks.at(HookPoint::OnStartResource, authenticate).priority(55);
             }
             Err(error) => hooks.refuse(error),
         }

@@ -2,7 +2,7 @@
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
-//! | `before_request_body` | 20 | finds out who it is; shows the pages for login and logout; sends strangers to the login; lets the login form be read |
+//! | `on_start_resource` | 55 | finds out who it is; shows the pages for login and logout; sends strangers to the login; lets the login form be read |
 //! | `before_handler` | 0 | logs in, logs out |
 //! | `before_finalize` | 66 | `Cache-Control` of pages that somebody logged in has got |
 //!
@@ -24,7 +24,7 @@ mod token;
 
 pub use login_form::LoginForm;
 
-use super::authorization::{Checker, Passwords, Verdict};
+use super::authorization::{Checker, ClearTextWarning, Passwords, Verdict};
 use crate::exchange::HttpError;
 use crate::http::best_media_type;
 use crate::lifecycle::{HookPoint, Hooks, IntoFlow, SettingError, SettingReader, SettingTable, Tool};
@@ -103,6 +103,8 @@ pub struct SessionAuth {
     throttle: Arc<Throttle>,
     /// Signs the forms of this process, where there is no secret.
     tokens: Arc<Tokens>,
+    /// Of all sections.
+    warning: ClearTextWarning,
 }
 
 type PageFunction = dyn Fn(&LoginForm, &mut Response) -> Result<(), Error> + Send + Sync;
@@ -153,6 +155,7 @@ impl SessionAuth {
             on_logout: None,
             throttle: Arc::default(),
             tokens: Arc::new(Tokens::new(&[])),
+            warning: ClearTextWarning::default(),
         }
     }
 
@@ -376,6 +379,7 @@ impl Prepared {
                 Ok(Flow::Continue)
             }
             Place::Login if is_post => {
+                self.tool.warning.consider(&exchange.request, "session_auth");
                 from_this_site(&exchange.request)?;
                 exchange.expect_form();
                 Ok(Flow::Continue)
@@ -654,7 +658,7 @@ impl Tool for SessionAuth {
         };
         hooks.needs("sessions");
         let finder = prepared.clone();
-        hooks.at(HookPoint::BeforeRequestBody, move |exchange| finder.find_out(exchange)).priority(20);
+        hooks.at(HookPoint::OnStartResource, move |exchange| finder.find_out(exchange)).priority(55);
         hooks.at(HookPoint::BeforeHandler, move |exchange| prepared.act(exchange)).priority(0);
         hooks.at(HookPoint::BeforeFinalize, keep_private).priority(66);
     }

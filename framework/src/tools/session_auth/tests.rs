@@ -328,6 +328,35 @@ fn the_form_of_another_process_is_good_with_the_same_secret() {
 }
 
 #[test]
+fn login_forms_of_two_sections_can_be_open_at_the_same_time() {
+    let tree = tree().child("staff", Tree::new().index(|_| "staff"));
+    let app = App::new(tree).tool("/", Sessions::in_memory()).tool("/members", auth());
+    let client = Client::in_process(app.tool("/staff", auth().secret("0123456789abcdef0123456789abcdef")));
+    let open = |path: &str| {
+        let page = client.get(path).send();
+        page.text().split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let (members, staff) = (open("/members/login"), open("/staff/login"));
+    for (path, token, status) in
+        [("/members/login", &staff, 403), ("/members/login", &members, 303), ("/staff/login", &staff, 303)]
+    {
+        let form = [("token", token.as_str()), ("name", "anna"), ("password", "secret")];
+        client.post(path).form(&form).send().assert_status(status);
+    }
+}
+
+#[test]
+fn strangers_are_sent_to_the_login_from_what_is_there_and_what_is_not() {
+    let client = Client::in_process(App::new(tree()).tool("/", Sessions::in_memory()).tool("/", auth()));
+    for path in ["/members", "/nowhere", "/keep/", "/nowhere/"] {
+        client.get(path).send().assert_status(401);
+        let sent = client.get(path).header("accept", "text/html").send();
+        let next = path.replace('/', "%2F");
+        sent.assert_status(303).assert_header("location", &format!("/login?next={next}"));
+    }
+}
+
+#[test]
 fn wrong_set_ups_stop_the_start() {
     let error = App::new(tree()).tool("/members", auth()).build().unwrap_err().to_string();
     assert!(error.contains("the tool `session_auth` at `/members`"), "{error}");
