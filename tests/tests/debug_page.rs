@@ -175,3 +175,15 @@ fn pages_of_the_applications_own_stay_for_404_and_give_way_to_a_failure() {
         },
     );
 }
+
+#[test]
+fn fields_that_the_tool_proxy_takes_out_still_tell_that_a_proxy_is_there() {
+    let trusting = |network| Client::over_socket(shop().tool("/", tools::Proxy::trusting([network])));
+    let elsewhere = trusting("10.0.0.0/8");
+    browser(&elsewhere, "/price/cherries").send().assert_status(500).assert_contains("is broken");
+    for field in ["x-forwarded-for", "x-forwarded-proto", "forwarded"] {
+        let passed_on = browser(&elsewhere, "/price/cherries").header(field, "198.51.100.9").send();
+        passed_on.assert_status(500).assert_lacks("is broken");
+    }
+    browser(&trusting("loopback"), "/price/cherries").send().assert_status(500).assert_lacks("is broken");
+}

@@ -52,11 +52,16 @@ pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
 /// Whether the page may be shown: to this machine only. A proxy on this machine speaks for others, so its fields count as strange; so does a host
 /// that is no name of this machine, as a page of a stranger has that lets its name lead here (DNS rebinding).
 pub(super) fn is_shown_to(request: &Request) -> bool {
-    const OF_PROXIES: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+    const OF_PROXIES: [&str; 3] = ["forwarded", "x-real-ip", "via"];
+    const BEGIN: &str = "x-forwarded-";
+    let is_of_proxies = |name: &str| {
+        OF_PROXIES.iter().any(|field| name.eq_ignore_ascii_case(field))
+            || name.get(..BEGIN.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(BEGIN))
+    };
     request.connection().peer.ip().to_canonical().is_loopback()
         && names_this_machine(request.host())
         && request.forwarded().is_none()
-        && !request.headers().any(|(name, _)| OF_PROXIES.iter().any(|field| name.eq_ignore_ascii_case(field)))
+        && !request.headers().any(|(name, _)| is_of_proxies(name))
 }
 
 fn names_this_machine(authority: &str) -> bool {
