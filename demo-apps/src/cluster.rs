@@ -7,7 +7,7 @@ use kirsch::{prelude::*, sessions::LockStatus};
 use serde_json::json;
 use std::{thread, time::Duration};
 
-/// The application, with its sessions in `store`, as [`session_store`](crate::session_store) names it. A lock outlives its killed holder by `lease`.
+/// The application, with its sessions in `store`, as [`session_store`] names it. A lock outlives its killed holder by `lease`.
 ///
 /// # Errors
 /// When `store` is none.
