@@ -5,6 +5,11 @@
 //!
 //! Where neither is set, every name here is the real thing itself and costs nothing. `docs/reliability.md` says how to run the models.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
 #[cfg(not(any(loom, shuttle)))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -70,19 +75,52 @@ impl Bell {
 
     /// The same for at most this long. Under a model time is somebody else's turn.
     #[cfg(not(shuttle))]
-    pub(crate) fn wait_for<'a, T>(&self, mut guard: MutexGuard<'a, T>, most: std::time::Duration) -> MutexGuard<'a, T> {
+    pub(crate) fn wait_for<'a, T>(&self, mut guard: MutexGuard<'a, T>, most: Duration) -> MutexGuard<'a, T> {
         self.condition.wait_for(&mut guard, most);
         guard
     }
 
     #[cfg(shuttle)]
-    pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, _most: std::time::Duration) -> MutexGuard<'a, T> {
+    pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, _most: Duration) -> MutexGuard<'a, T> {
         give_way();
         guard
     }
 
     pub(crate) fn notify_all(&self) {
         self.condition.notify_all();
+    }
+}
+
+/// Wakes a thread that waits with [`park_timeout`].
+pub(crate) struct Unpark(Thread);
+
+impl Unpark {
+    /// Wakes this thread.
+    pub(crate) fn waker() -> Waker {
+        Waker::from(Arc::new(Self(current())))
+    }
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for the future on this thread, until the deadline at most.
+pub(crate) fn block_on<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let waker = Unpark::waker();
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        park_timeout(left);
     }
 }
 

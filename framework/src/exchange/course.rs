@@ -50,6 +50,13 @@ pub(crate) enum Stage {
     Admission(usize),
     /// A hook or a failure before the body has decided what is answered: `pending`, or the response as it stands.
     Decided,
+    /// The response is made; the next thing is the hook of `before_finalize` with the number `next`.
+    Finishing {
+        next: usize,
+        /// One of the hooks has failed, or what came before them.
+        failed: bool,
+        only_always: bool,
+    },
     /// The response is final.
     Final,
     /// The server refused the request; no hook runs any more.

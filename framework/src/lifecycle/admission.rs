@@ -1,10 +1,17 @@
-//! Admission: the only place where a request may wait.
+//! Admission: the only way in which a request waits.
+//!
+//! A request may wait before its body is read, before its handler, and once more at `before_finalize`, for what must be known before the
+//! response goes out. All of these ask an [`Admit`], in the same way: [`pass`].
 
+use super::guarded::guarded;
 use crate::exchange::{Error, Exchange};
+use crate::primitive::{Unpark, park_timeout};
 use crate::server::Wakers;
-use std::time::Instant;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
-/// Decides whether a request may go on to its handler now. Called after the body was read, before `before_handler`.
+/// Decides whether a request may go on now: to its handler if it was added with [`Hooks::admission`](super::Hooks::admission), to its
+/// end if with [`Hooks::before_finalize`](super::Hooks::before_finalize).
 pub trait Admit: Send + Sync {
     /// Lets the request go, or parks it.
     ///
@@ -14,7 +21,7 @@ pub trait Admit: Send + Sync {
 
     /// Lower is asked earlier, among those before the body and among those after it; ties keep the order in which the tools were
     /// switched on. Default 50. An admission that lets requests hold nothing while they wait, nor after it, should be early: then
-    /// nobody waits there with what others need.
+    /// nobody waits there with what others need. At `before_finalize` the priority is that of the hook.
     fn priority(&self) -> u8 {
         50
     }
@@ -46,6 +53,53 @@ pub trait Wait: Send {
     /// # Errors
     /// Ends the request with an error page.
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error>;
+}
+
+/// How asking ended.
+pub(super) enum Passed {
+    /// Go on.
+    Through,
+    /// The request waits, until this moment at most.
+    Parked(Option<Instant>),
+}
+
+/// Asks an admission, or the wait that it has made when it was asked before.
+pub(super) fn pass(admit: &dyn Admit, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Passed, Error> {
+    let mut wait = match exchange.course.parked.take() {
+        Some(parked) => *parked.downcast::<Box<dyn Wait>>().expect("only admission parks, and it parks a wait"),
+        None => match guarded(|| admit.admit(exchange, wakers))? {
+            Admission::Go => return Ok(Passed::Through),
+            Admission::Park(wait) => wait,
+        },
+    };
+    if !guarded(|| wait.ready(exchange))? {
+        let deadline = wait.deadline();
+        if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            exchange.course.parked = Some(Box::new(wait));
+            return Ok(Passed::Parked(deadline));
+        }
+        guarded(|| wait.expired(exchange))?;
+    }
+    Ok(Passed::Through)
+}
+
+/// The same where nobody can run the request again: waits on this thread.
+#[cold]
+pub(super) fn pass_here(admit: &dyn Admit, exchange: &mut Exchange) -> Result<(), Error> {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    while let Passed::Parked(deadline) = pass(admit, exchange, &ThisThread)? {
+        let left = deadline.map_or(LONGEST, |deadline| deadline.saturating_duration_since(Instant::now()));
+        park_timeout(left.min(LONGEST));
+    }
+    Ok(())
+}
+
+struct ThisThread;
+
+impl Wakers for ThisThread {
+    fn waker(&self) -> Waker {
+        Unpark::waker()
+    }
 }
 
 impl std::fmt::Debug for Admission {

@@ -1,12 +1,14 @@
 //! Hooks: pieces of code at the eight hook points.
 
+use super::admission::{Passed, pass, pass_here};
 use super::funnel::adopt;
 use super::guarded::{capture_backtraces, guarded};
 use super::{Admit, BackgroundJob, Plan, SettingError};
 use crate::exchange::{Error, ErrorKind, Exchange, Response};
 use crate::logs;
+use crate::server::Wakers;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The places in the life of a request where tools can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +75,14 @@ impl<T: IntoFlow, E: Into<Error>> IntoFlow for Result<T, E> {
     }
 }
 
+/// What a hook does.
+#[derive(Clone)]
+pub(crate) enum Run {
+    Function(Arc<HookFunction>),
+    /// At `before_finalize` only.
+    Waiting(Arc<dyn Admit>),
+}
+
 type HookFunction = dyn Fn(&mut Exchange) -> Result<Flow, Error> + Send + Sync;
 
 /// One piece of code at one hook point.
@@ -82,7 +92,7 @@ pub struct Hook {
     pub(crate) point: HookPoint,
     pub(crate) priority: u8,
     pub(crate) always: bool,
-    pub(crate) run: Arc<HookFunction>,
+    pub(crate) run: Run,
 }
 
 impl Hook {
@@ -99,16 +109,46 @@ impl Hook {
     }
 }
 
+/// How a hook that may wait has ended.
+pub(super) enum Ran {
+    /// It has run.
+    Out(Flow),
+    /// The request waits, until this moment at most; then this hook is run again.
+    Parked(Option<Instant>),
+}
+
 impl Hook {
     /// Runs the hook; a panic is an error. An unexpected error is known to the hooks that follow.
     pub(super) fn call(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
-        let result = guarded(|| (self.run)(exchange));
-        if let Err(error) = &result
-            && matches!(error.kind(), ErrorKind::Unexpected(_))
-        {
-            exchange.course.failed = true;
-        }
+        let result = match &self.run {
+            Run::Function(run) => guarded(|| run(exchange)),
+            Run::Waiting(admit) => pass_here(&**admit, exchange).map(|()| Flow::Continue),
+        };
+        note_failure(&result, exchange);
         result
+    }
+
+    /// The same where the request can be run again by one of `wakers`; without them it waits here.
+    #[inline]
+    pub(super) fn call_or_park(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Result<Ran, Error> {
+        let (Run::Waiting(admit), Some(wakers)) = (&self.run, wakers) else {
+            return self.call(exchange).map(Ran::Out);
+        };
+        let result = match pass(&**admit, exchange, wakers) {
+            Ok(Passed::Parked(deadline)) => return Ok(Ran::Parked(deadline)),
+            Ok(Passed::Through) => Ok(Ran::Out(Flow::Continue)),
+            Err(error) => Err(error),
+        };
+        note_failure(&result, exchange);
+        result
+    }
+}
+
+fn note_failure<T>(result: &Result<T, Error>, exchange: &mut Exchange) {
+    if let Err(error) = result
+        && matches!(error.kind(), ErrorKind::Unexpected(_))
+    {
+        exchange.course.failed = true;
     }
 }
 
@@ -158,13 +198,19 @@ impl Hooks {
         F: Fn(&mut Exchange) -> R + Send + Sync + 'static,
         R: IntoFlow,
     {
-        self.hooks.push(Hook {
-            tool: self.tool,
-            point,
-            priority: 50,
-            always: false,
-            run: Arc::new(move |exchange| run(exchange).into_flow()),
-        });
+        self.add(point, Run::Function(Arc::new(move |exchange| run(exchange).into_flow())))
+    }
+
+    /// Adds a hook at `before_finalize` that may let the request wait, without a thread: for what must be done elsewhere before the
+    /// response goes out, as the save of a session. The hooks after it run when it is over.
+    ///
+    /// Where the server has refused the request in the middle of its body, it waits on the worker.
+    pub fn before_finalize(&mut self, admit: impl Admit + 'static) -> &mut Hook {
+        self.add(HookPoint::BeforeFinalize, Run::Waiting(Arc::new(admit)))
+    }
+
+    fn add(&mut self, point: HookPoint, run: Run) -> &mut Hook {
+        self.hooks.push(Hook { tool: self.tool, point, priority: 50, always: false, run });
         self.hooks.last_mut().expect("a hook was just pushed")
     }
 

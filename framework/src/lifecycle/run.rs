@@ -7,7 +7,8 @@
 //! | `Fresh` | the exchange is new | `start` runs `before_routing`, routes, finds the plan, runs `on_start_resource` and `before_request_body` |
 //! | `Admission(n)` | all hooks before the body went through | `start` asks the early admissions, `run` the others; after the last one come `before_handler`, the handler, the end |
 //! | `Decided` | a hook answered or failed before the body, or the body is too large | `run` goes to the end at once |
-//! | `Final` | the response is made | `end` |
+//! | `Finishing` | the response is made, or was replaced by that to a failure | `run` asks the hooks of `before_finalize`, which may wait, and finalizes |
+//! | `Final` | the response is final | `end` |
 //! | `Refused` | the server refused the request before it had a plan, or is overloaded | `end`, without hooks |
 //!
 //! Which hook points run in which case; the tests below are this table:
@@ -31,11 +32,12 @@
 //! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
 //! begins again with the routing. An unexpected error whose `before_error_response` hooks redirect internally ends its resource in the same way.
 
+use super::admission::{Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
 use super::guarded::{capture_backtraces, guarded, watch_panics};
-use super::hook::run_point;
-use super::{Admission, BackgroundJob, Flow, HookPoint, Hosts, Plan, Sections, Wait};
+use super::hook::{Ran, run_point};
+use super::{BackgroundJob, Flow, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, Trail, check_parameters,
 };
@@ -268,7 +270,7 @@ impl Application {
             exchange.read_form(self.plan(exchange).reads_forms)?;
             let all = self.plan(exchange).admissions.len();
             if next < all
-                && let Some(deadline) = self.admit(all, exchange, wakers)?
+                && let Passed::Parked(deadline) = self.admit(all, exchange, wakers)?
             {
                 return Ok(Advance::Parked(deadline));
             }
@@ -296,43 +298,18 @@ impl Application {
         guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)))
     }
 
-    /// Asks the admissions that have not been asked, up to number `end`. `Some` parks the request, with the deadline of its wait.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer one says whether to wait, the inner one is the wait's own deadline"
-    )]
-    fn admit(
-        &self,
-        end: usize,
-        exchange: &mut Exchange,
-        wakers: &dyn Wakers,
-    ) -> Result<Option<Option<Instant>>, Error> {
+    /// Asks the admissions that have not been asked, up to number `end`.
+    fn admit(&self, end: usize, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Passed, Error> {
         let admissions = &self.plan(exchange).admissions;
         while let Stage::Admission(next) = exchange.course.stage
             && next < end
         {
-            let admission = &admissions[next];
-            let mut wait = match exchange.course.parked.take() {
-                Some(parked) => *parked.downcast::<Box<dyn Wait>>().expect("only admission parks, and it parks a wait"),
-                None => match guarded(|| admission.admit(exchange, wakers))? {
-                    Admission::Go => {
-                        exchange.course.stage = Stage::Admission(next + 1);
-                        continue;
-                    }
-                    Admission::Park(wait) => wait,
-                },
-            };
-            if !guarded(|| wait.ready(exchange))? {
-                let deadline = wait.deadline();
-                if deadline.is_none_or(|deadline| deadline > Instant::now()) {
-                    exchange.course.parked = Some(Box::new(wait));
-                    return Ok(Some(deadline));
-                }
-                guarded(|| wait.expired(exchange))?;
+            if let Passed::Parked(deadline) = pass(&*admissions[next], exchange, wakers)? {
+                return Ok(Passed::Parked(deadline));
             }
             exchange.course.stage = Stage::Admission(next + 1);
         }
-        Ok(None)
+        Ok(Passed::Through)
     }
 
     /// Begins again with another path.
@@ -358,8 +335,9 @@ impl Application {
         Ok(())
     }
 
-    /// From the handler's result to the final response. `Some` is the path with which a failed request goes on instead.
-    fn finish(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
+    /// From the handler's result to the response as the hooks of `before_finalize` get it. `Some` is the path with which a failed
+    /// request goes on instead.
+    fn settle(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
         let funnel = self.funnel(exchange);
         exchange.course.parked = None;
         exchange.course.pending = None;
@@ -377,25 +355,39 @@ impl Application {
                 Rescue::Impossible | Rescue::Possible => {}
             }
         }
-        self.before_finalize(exchange);
-        self.finalize(exchange);
-        exchange.course.stage = Stage::Final;
-        self.end_resource(exchange);
+        let failed = exchange.course.failed;
+        exchange.course.stage = Stage::Finishing { next: 0, failed, only_always: failed };
         None
     }
 
+    /// From there to the final response. Without `wakers` nothing is parked.
+    fn finish(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Passed {
+        if let Passed::Parked(deadline) = self.before_finalize(exchange, wakers) {
+            return Passed::Parked(deadline);
+        }
+        self.finalize(exchange);
+        exchange.course.stage = Stage::Final;
+        self.end_resource(exchange);
+        Passed::Through
+    }
+
     /// As [`run_point`], but an error becomes the response at once, so that the `always` hooks that follow see it.
-    fn before_finalize(&self, exchange: &mut Exchange) {
-        let mut failed = exchange.course.failed;
-        let mut only_always = failed;
-        for hook in self.plan(exchange).hooks(HookPoint::BeforeFinalize) {
+    fn before_finalize(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Passed {
+        let Stage::Finishing { next: first, mut failed, mut only_always } = exchange.course.stage else {
+            return Passed::Through;
+        };
+        for (index, hook) in self.plan(exchange).hooks(HookPoint::BeforeFinalize).iter().enumerate().skip(first) {
             if only_always && !hook.always {
                 continue;
             }
-            match hook.call(exchange) {
-                Ok(Flow::Continue) => continue,
-                Ok(Flow::Answer(answer)) if !only_always => adopt(&mut exchange.response, answer),
-                Ok(Flow::Answer(_)) => logs::answer_ignored(exchange, hook),
+            match hook.call_or_park(exchange, wakers) {
+                Ok(Ran::Parked(deadline)) => {
+                    exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
+                    return Passed::Parked(deadline);
+                }
+                Ok(Ran::Out(Flow::Continue)) => continue,
+                Ok(Ran::Out(Flow::Answer(answer))) if !only_always => adopt(&mut exchange.response, answer),
+                Ok(Ran::Out(Flow::Answer(_))) => logs::answer_ignored(exchange, hook),
                 Err(error) if failed => logs::error_in(exchange, hook.tool, &error),
                 Err(error) => {
                     failed = true;
@@ -404,6 +396,7 @@ impl Application {
             }
             only_always = true;
         }
+        Passed::Through
     }
 
     /// Last checks of the response; from here on it is only sent.
@@ -450,8 +443,8 @@ impl Service for Application {
             && next < early
         {
             match self.admit(early, exchange, wakers) {
-                Ok(Some(deadline)) => return BodyPlan::Park { deadline },
-                Ok(None) => {}
+                Ok(Passed::Parked(deadline)) => return BodyPlan::Park { deadline },
+                Ok(Passed::Through) => {}
                 Err(error) => {
                     exchange.course.pending = Some(error);
                     exchange.course.stage = Stage::Decided;
@@ -466,6 +459,12 @@ impl Service for Application {
             self.begin(exchange);
         }
         while !matches!(exchange.course.stage, Stage::Final | Stage::Refused) {
+            if matches!(exchange.course.stage, Stage::Finishing { .. }) {
+                match self.finish(exchange, Some(wakers)) {
+                    Passed::Parked(deadline) => return Progress::Park { deadline },
+                    Passed::Through => continue,
+                }
+            }
             let result = match self.advance(exchange, wakers) {
                 Ok(Advance::Parked(deadline)) => return Progress::Park { deadline },
                 Ok(Advance::Ended) => Ok(()),
@@ -477,10 +476,10 @@ impl Service for Application {
                     Err(error) => Err(error),
                 },
             };
-            if let Some(target) = self.finish(exchange, result)
+            if let Some(target) = self.settle(exchange, result)
                 && let Err(error) = self.redirect_internally(exchange, &target)
             {
-                let again = self.finish(exchange, Err(error));
+                let again = self.settle(exchange, Err(error));
                 debug_assert!(again.is_none(), "a request is rescued once");
             }
         }
@@ -505,8 +504,9 @@ impl Service for Application {
             self.funnel(exchange).settle(exchange, error);
         } else {
             // A refusal is an HTTP error: nobody is asked where else to go.
-            let elsewhere = self.finish(exchange, Err(error));
+            let elsewhere = self.settle(exchange, Err(error));
             debug_assert!(elsewhere.is_none(), "only unexpected errors are sent elsewhere");
+            self.finish(exchange, None);
         }
     }
 

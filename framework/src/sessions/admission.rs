@@ -1,7 +1,7 @@
 //! Waiting for the session's lock without a thread, in two phases: for the lock within this process, then for the one between processes.
 //!
 //! One deadline holds for both together. A request in the second phase has the local lock, so it alone competes with other processes; those
-//! behind it in this process wait in the first.
+//! behind it in this process wait in the first. A store whose answers come later lets it wait for the answer, too.
 
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, LockStatus, Waiter};
@@ -22,33 +22,25 @@ impl Admit for LockAdmission {
         let Some(id) = session.lock_for_handler(&exchange.trail) else { return Ok(Admission::Go) };
         let (locks, claim) = (&session.shared().locks, session.claim());
         let now = Moment::now();
-        let phase = match locks.try_acquire(id, claim, now.monotonic) {
-            Some(guard) if session.is_alone() => {
-                session.enter(Hold::local(guard), None, now)?;
-                return Ok(Admission::Go);
-            }
-            Some(guard) => Phase::first(session, guard, now, wakers)?,
-            None => {
-                let mut waiter = locks.enqueue(id, claim, wakers.waker());
-                // Between the two calls it may have become free; then nobody would wake.
-                match waiter.poll() {
-                    Some(guard) => Phase::first(session, guard, now, wakers)?,
-                    None => Phase::Local(waiter),
-                }
-            }
+        let guard = locks.try_acquire(id, claim, now.monotonic);
+        if session.is_alone()
+            && let Some(guard) = guard
+        {
+            session.enter(Hold::local(guard), None, now)?;
+            return Ok(Admission::Go);
+        }
+        let waker = wakers.waker();
+        let phase = match guard {
+            Some(guard) => Phase::Asking(session.contend(guard)),
+            None => Phase::Local(locks.enqueue(id, claim, waker.clone())),
         };
-        let behind = match &phase {
-            Phase::Over => return Ok(Admission::Go),
-            Phase::Local(waiter) => waiter.holder(),
-            Phase::Shared(_) => None,
-        };
-        session.shared().count_wait();
         Ok(Admission::Park(Box::new(LockWait {
             phase,
-            waker: wakers.waker(),
+            waker,
             started: now.monotonic,
             deadline: session.lock_deadline(now),
-            behind,
+            behind: None,
+            is_counted: false,
         })))
     }
 }
@@ -57,49 +49,28 @@ impl Admit for LockAdmission {
 enum Phase {
     /// Waits for the lock in this process.
     Local(Waiter),
-    /// Has that, and waits for the one between processes.
+    /// Has that, and asks for the one between processes.
+    Asking(Box<Contender>),
+    /// Somebody in another process has it: waits for that.
     Shared(Box<Contender>),
     /// Has it, or has given up.
     Over,
 }
 
 impl Phase {
-    /// At admission. What is parked is asked at once whether it is ready, so that one question here is enough.
-    fn first(session: &Session, guard: LockGuard, now: Moment, wakers: &dyn Wakers) -> Result<Self, HttpError> {
-        if session.is_alone() {
-            return session.enter(Hold::local(guard), None, now).map(|()| Self::Over);
-        }
-        match session.answered(session.contend(guard).ask())? {
-            Asked::Won(hold, record) => session.enter(hold, record, now).map(|()| Self::Over),
-            Asked::Taken(mut contender) => {
-                session.answered(contender.watch(wakers.waker()))?;
-                Ok(Self::Shared(contender))
-            }
-        }
-    }
-
     /// The local lock is there: goes on to the shared one, if there is one.
-    fn second(
-        session: &Session,
-        guard: LockGuard,
-        now: Moment,
-        waker: impl FnOnce() -> Waker,
-    ) -> Result<Self, HttpError> {
+    fn second(session: &Session, guard: LockGuard, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
         if session.is_alone() {
             return session.enter(Hold::local(guard), None, now).map(|()| Self::Over);
         }
-        Self::again(session, session.contend(guard), now, waker)
+        Self::ask(session, session.contend(guard), now, waker)
     }
 
-    fn again(
-        session: &Session,
-        contender: Box<Contender>,
-        now: Moment,
-        waker: impl FnOnce() -> Waker,
-    ) -> Result<Self, HttpError> {
-        match session.answered(contender.ask_or_watch(waker))? {
+    fn ask(session: &Session, contender: Box<Contender>, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
+        match session.answered(contender.ask(waker))? {
             Asked::Won(hold, record) => session.enter(hold, record, now).map(|()| Self::Over),
             Asked::Taken(contender) => Ok(Self::Shared(contender)),
+            Asked::Unanswered(contender) => Ok(Self::Asking(contender)),
         }
     }
 }
@@ -112,11 +83,24 @@ struct LockWait {
     deadline: Instant,
     /// Who in this process had the lock when the wait began.
     behind: Option<LockStatus>,
+    is_counted: bool,
 }
 
 impl LockWait {
     /// Waits above this are told to the log.
     const LONG: Duration = Duration::from_secs(1);
+
+    /// Counts those who wait for somebody, not for the engine's answer alone.
+    fn count(&mut self, session: &Session) {
+        if self.is_counted || matches!(self.phase, Phase::Asking(_) | Phase::Over) {
+            return;
+        }
+        self.is_counted = true;
+        session.shared().count_wait();
+        if let Phase::Local(waiter) = &self.phase {
+            self.behind = waiter.holder();
+        }
+    }
 
     fn tell_if_long(&self, session: &Session) {
         let waited = self.started.elapsed();
@@ -137,17 +121,17 @@ impl Wait for LockWait {
     fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(true) };
         let now = Moment::now();
-        let waker = || self.waker.clone();
         self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Local(mut waiter) => match waiter.poll() {
-                Some(guard) => Phase::second(session, guard, now, waker)?,
+                Some(guard) => Phase::second(session, guard, now, &self.waker)?,
                 None => Phase::Local(waiter),
             },
-            Phase::Shared(contender) => Phase::again(session, contender, now, waker)?,
+            Phase::Asking(contender) | Phase::Shared(contender) => Phase::ask(session, contender, now, &self.waker)?,
             Phase::Over => Phase::Over,
         };
+        self.count(session);
         let is_over = matches!(self.phase, Phase::Over);
-        if is_over {
+        if is_over && self.is_counted {
             self.tell_if_long(session);
         }
         Ok(is_over)
@@ -163,7 +147,7 @@ impl Wait for LockWait {
         };
         session.shared().count_waited(self.started.elapsed());
         Err(match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
+            Phase::Asking(contender) | Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
             Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
             Phase::Over => session.gave_up(None).into(),
         })

@@ -13,9 +13,10 @@
 use super::keeper::Kept;
 use super::lock_table::{Claim, LockGuard};
 use super::tool::Shared;
-use super::{Fence, Record, SessionId, SharedLock, StoreError, Watch};
+use super::{Fence, Grant, Record, SessionId, SharedLock, StoreError, StoreFuture, Watch};
+use crate::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// The lock of one session. Dropping it gives it back.
@@ -107,8 +108,9 @@ pub(super) struct Contender {
     shared: Arc<Shared>,
     claim: Claim,
     length: Duration,
-    /// Before the guard: who is next begins when this interest has ended.
-    watch: Option<Watch>,
+    /// Before the guard, as the watch: who is next begins when these have ended.
+    question: Option<StoreFuture<Option<Grant>>>,
+    watch: Option<(Watch, Arc<Bell>)>,
     guard: LockGuard,
 }
 
@@ -118,18 +120,50 @@ pub(super) enum Asked {
     Won(Hold, Option<Option<Record>>),
     /// Somebody in another process has it.
     Taken(Box<Contender>),
+    /// The engine has not answered yet; then the waker is woken.
+    Unanswered(Box<Contender>),
 }
 
 impl Contender {
     pub(super) fn new(shared: &Arc<Shared>, claim: &Claim, length: Duration, guard: LockGuard) -> Box<Self> {
-        Box::new(Self { shared: Arc::clone(shared), claim: claim.clone(), length, watch: None, guard })
+        let (shared, claim) = (Arc::clone(shared), claim.clone());
+        Box::new(Self { shared, claim, length, question: None, watch: None, guard })
     }
 
-    /// Asks once.
-    pub(super) fn ask(self: Box<Self>) -> Result<Asked, StoreError> {
+    /// Asks. If somebody has it, `waker` is woken when asking again is worth it; in between nothing happens unseen.
+    /// Being asked without a reason costs nothing.
+    pub(super) fn ask(self: Box<Self>, waker: &Waker) -> Result<Asked, StoreError> {
+        if self.watch.is_some() && self.question.is_none() && !self.has_rung() {
+            return Ok(Asked::Taken(self));
+        }
+        match self.ask_once(waker)? {
+            Asked::Taken(mut contender) if contender.watch.is_none() => {
+                contender.watch(waker)?;
+                contender.ask_once(waker)
+            }
+            // The bell may have rung after the engine had said so.
+            Asked::Taken(contender) if contender.has_rung() => contender.ask_once(waker),
+            asked => Ok(asked),
+        }
+    }
+
+    fn ask_once(mut self: Box<Self>, waker: &Waker) -> Result<Asked, StoreError> {
         let lock = shared_lock(&self.shared)?;
         let id = *self.guard.id();
-        let Some(grant) = lock.try_lock(&id, self.length)? else { return Ok(Asked::Taken(self)) };
+        if self.question.is_none() {
+            // What rings from here on may be news to the answer.
+            let _ = self.has_rung();
+            self.question = lock.try_lock_later(&id, self.length);
+        }
+        let granted = match &mut self.question {
+            Some(question) => match question.as_mut().poll(&mut Context::from_waker(waker)) {
+                Poll::Ready(granted) => granted,
+                Poll::Pending => return Ok(Asked::Unanswered(self)),
+            },
+            None => lock.try_lock(&id, self.length),
+        };
+        self.question = None;
+        let Some(grant) = granted? else { return Ok(Asked::Taken(self)) };
         let lapses = lock.lapses();
         if self.watch.is_some() {
             self.guard.is_elsewhere(false);
@@ -145,25 +179,38 @@ impl Contender {
     }
 
     /// From now on `waker` is woken when asking is worth it. What happened before that is unseen: ask once more.
-    pub(super) fn watch(&mut self, waker: Waker) -> Result<(), StoreError> {
-        self.watch = Some(shared_lock(&self.shared)?.watch(self.guard.id(), waker)?);
+    fn watch(&mut self, waker: &Waker) -> Result<(), StoreError> {
+        let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), waker: waker.clone() });
+        let watch = shared_lock(&self.shared)?.watch(self.guard.id(), Waker::from(Arc::clone(&bell)))?;
+        self.watch = Some((watch, bell));
         self.guard.is_elsewhere(true);
         Ok(())
     }
 
-    /// Asks, and if somebody has it has `waker` woken when asking again is worth it. In between nothing happens unseen.
-    pub(super) fn ask_or_watch(self: Box<Self>, waker: impl FnOnce() -> Waker) -> Result<Asked, StoreError> {
-        match self.ask()? {
-            Asked::Taken(mut contender) if contender.watch.is_none() => {
-                contender.watch(waker())?;
-                contender.ask()
-            }
-            asked => Ok(asked),
-        }
+    /// Whether the watch has woken since this was asked the last time.
+    fn has_rung(&self) -> bool {
+        self.watch.as_ref().is_some_and(|(_, bell)| bell.has_rung.swap(false, Ordering::AcqRel))
     }
 
     pub(super) fn id(&self) -> &SessionId {
         self.guard.id()
+    }
+}
+
+/// Tells the wake-ups of a watch from those of an answer: both run the same request, and one run may be for both.
+struct Bell {
+    has_rung: AtomicBool,
+    waker: Waker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
     }
 }
 

@@ -1,31 +1,33 @@
 //! The way to a lock that processes share, under shuttle: the local lock, then the shared one, and both given back, at every moment. `bash
 //! check models` runs it.
 //!
-//! Two tools on one engine stand for two processes. The lock tables, the contenders and the holds are the real ones; the engine is as
+//! Two tools on one engine stand for two processes; the store of the second answers later. The lock tables, the contenders and the holds are the real ones; the engine is as
 //! small as one can be. Checked are: never two holders in all, nobody lost (a lost wake-up is a deadlock, which shuttle reports), and nothing
 //! left in the end: no local lock, no shared one, no watch.
 
 use super::hold::{Asked, Contender, Hold};
-use super::lock_table::{Claim, LockGuard, Unpark};
+use super::lock_table::{Claim, LockGuard};
 use super::tool::{Sessions, Shared};
 use super::*;
 use crate::exchange::RequestId;
-use crate::primitive::{self, Mutex};
+use crate::primitive::{self, Mutex, Unpark};
 use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Condvar;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{Runner, thread};
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// A mistake of those who use the lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// After the watch nobody asks again.
-    WatchesAndWaits,
+    /// The wake-ups of the watch are lost.
+    DeafWatch,
+    /// What is granted to who has gone is not given back.
+    ForgottenGrant,
     /// A hold is not given back.
     ForgottenHold,
     /// Somebody goes in with the local lock alone.
@@ -40,43 +42,126 @@ struct Engine {
     watchers: Watchers,
 }
 
-struct Process(Arc<Engine>);
+struct Process {
+    engine: Arc<Engine>,
+    answers_later: bool,
+    fault: Fault,
+}
 
 impl SharedLock for Process {
     fn try_lock(&self, _: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
-        let mut holder = self.0.holder.lock();
+        let mut holder = self.engine.holder.lock();
         if holder.is_some() {
             return Ok(None);
         }
-        let fence = Fence(self.0.last.fetch_add(1, Ordering::SeqCst) as u64);
+        let fence = Fence(self.engine.last.fetch_add(1, Ordering::SeqCst) as u64);
         *holder = Some(fence);
         Ok(Some(Grant { fence, record: None }))
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
+        if !self.answers_later {
+            return None;
+        }
+        let (asked, id, fault) = (Self { answers_later: false, engine: self.engine.clone(), ..*self }, *id, self.fault);
+        let desk = Arc::new(Desk::default());
+        let answer = desk.clone();
+        thread::spawn(move || {
+            let granted = asked.try_lock(&id, lease).expect("alive");
+            thread::yield_now();
+            let unwanted = answer.hand(granted);
+            if let Some(grant) = unwanted.filter(|_| fault != Fault::ForgottenGrant) {
+                asked.unlock(&id, grant.fence).expect("alive");
+            }
+        });
+        let unclaimed =
+            Unclaimed { desk, store: Self { answers_later: false, engine: self.engine.clone(), ..*self }, id };
+        Some(Box::pin(std::future::poll_fn(move |context| {
+            let mut counter = unclaimed.desk.counter.lock();
+            match counter.answer.take() {
+                Some(answer) => Poll::Ready(Ok(answer)),
+                None => {
+                    counter.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         // The engine is far: others come in between.
         thread::yield_now();
-        let watch = self.0.watchers.add(id, waker);
+        if self.fault == Fault::DeafWatch {
+            return Ok(self.engine.watchers.add(id, Waker::noop().clone()));
+        }
+        let watch = self.engine.watchers.add(id, waker);
         thread::yield_now();
         Ok(watch)
     }
 
     fn renew(&self, _: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
-        Ok(*self.0.holder.lock() == Some(fence))
+        Ok(*self.engine.holder.lock() == Some(fence))
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let mut holder = self.0.holder.lock();
+        let mut holder = self.engine.holder.lock();
         assert_eq!(*holder, Some(fence), "who gives back has it");
         *holder = None;
         drop(holder);
         thread::yield_now();
-        self.0.watchers.wake(id);
+        self.engine.watchers.wake(id);
         Ok(())
     }
 
     fn lapses(&self) -> bool {
         false
+    }
+}
+
+/// Where an answer that comes later is handed over.
+#[derive(Default)]
+struct Desk {
+    counter: Mutex<Counter>,
+}
+
+#[derive(Default)]
+struct Counter {
+    answer: Option<Option<Grant>>,
+    waker: Option<Waker>,
+    is_abandoned: bool,
+}
+
+impl Desk {
+    /// Returns what nobody wants any more.
+    fn hand(&self, granted: Option<Grant>) -> Option<Grant> {
+        let mut counter = self.counter.lock();
+        if counter.is_abandoned {
+            return granted;
+        }
+        counter.answer = Some(granted);
+        let waker = counter.waker.take();
+        drop(counter);
+        waker.into_iter().for_each(Waker::wake);
+        None
+    }
+}
+
+/// An answer that is waited for. Dropped before it was taken, it goes back.
+struct Unclaimed {
+    desk: Arc<Desk>,
+    store: Process,
+    id: SessionId,
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        let mut counter = self.desk.counter.lock();
+        counter.is_abandoned = true;
+        let unwanted = counter.answer.take().flatten();
+        drop(counter);
+        if let Some(grant) = unwanted {
+            self.store.unlock(&self.id, grant.fence).expect("alive");
+        }
     }
 }
 
@@ -146,7 +231,9 @@ struct Stage {
 impl Stage {
     fn new(fault: Fault) -> Arc<Self> {
         let engine = Arc::new(Engine::default());
-        let processes = [0, 1].map(|_| Arc::clone(Sessions::new(Process(engine.clone())).shared()));
+        let processes = [false, true].map(|answers_later| {
+            Arc::clone(Sessions::new(Process { engine: engine.clone(), answers_later, fault }).shared())
+        });
         Arc::new(Self { engine, processes, id: SessionId::random(), inside: AtomicUsize::new(0), fault })
     }
 
@@ -178,9 +265,9 @@ impl Stage {
                 contender = Some(self.contend(process, guard));
             }
             if let Some(asking) = contender.take() {
-                match self.ask(asking, waker) {
+                match asking.ask(&waker()).expect("alive") {
                     Asked::Won(hold, _) => return self.enter(hold),
-                    Asked::Taken(again) => contender = Some(again),
+                    Asked::Taken(again) | Asked::Unanswered(again) => contender = Some(again),
                 }
             }
             match patience {
@@ -192,28 +279,15 @@ impl Stage {
         }
     }
 
-    fn ask(&self, contender: Box<Contender>, waker: impl Fn() -> Waker) -> Asked {
-        if self.fault == Fault::WatchesAndWaits {
-            return match contender.ask().expect("alive") {
-                Asked::Taken(mut contender) => {
-                    contender.watch(waker()).expect("alive");
-                    Asked::Taken(contender)
-                }
-                won => won,
-            };
-        }
-        contender.ask_or_watch(waker).expect("alive")
-    }
-
     /// What `acquire_lock` within a handler does.
     fn block(&self, process: usize) {
         let deadline = Instant::now() + Duration::from_secs(3600);
         let guard = self.processes[process].locks.acquire_blocking(self.id, &claim(), deadline).expect("no deadline");
-        let mut contender = self.contend(process, guard);
+        let (mut contender, waker) = (self.contend(process, guard), Unpark::waker());
         loop {
-            match contender.ask_or_watch(Unpark::waker).expect("alive") {
+            match contender.ask(&waker).expect("alive") {
                 Asked::Won(hold, _) => return self.enter(hold),
-                Asked::Taken(again) => contender = again,
+                Asked::Taken(again) | Asked::Unanswered(again) => contender = again,
             }
             primitive::park_timeout(Duration::from_secs(3600));
         }
@@ -234,7 +308,7 @@ fn everybody(fault: Fault) {
             let stage = stage.clone();
             thread::spawn(move || match number {
                 0 | 1 => stage.park(number, None),
-                2 => stage.block(0),
+                2 => stage.block(shuttle::rand::thread_rng().gen_range(0..2)),
                 _ => stage.park(1, Some(shuttle::rand::thread_rng().gen_range(0..4))),
             })
         });
@@ -257,8 +331,14 @@ fn there_is_one_holder_in_all_processes_and_nobody_is_lost() {
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn found_a_watch_after_which_nobody_asks() {
-    everybody(Fault::WatchesAndWaits);
+fn found_a_watch_that_nobody_hears() {
+    everybody(Fault::DeafWatch);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn found_a_grant_that_is_lost_with_who_asked_for_it() {
+    everybody(Fault::ForgottenGrant);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::exchange::RequestId;
 use crate::primitive::{self, Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// All session locks of one store.
@@ -71,7 +71,7 @@ impl LockTable {
         if let Some(guard) = self.try_acquire(id, claim, Instant::now()) {
             return Ok(guard);
         }
-        let mut waiter = self.enqueue_blocked(id, claim, Unpark::waker());
+        let mut waiter = self.enqueue_blocked(id, claim, primitive::Unpark::waker());
         loop {
             if let Some(guard) = waiter.poll() {
                 return Ok(guard);
@@ -385,22 +385,6 @@ struct Place {
     claim: Claim,
     waker: Waker,
     is_blocked: bool,
-}
-
-/// Wakes a thread that waits with `park_timeout`.
-pub(super) struct Unpark(primitive::Thread);
-
-impl Unpark {
-    /// Wakes this thread.
-    pub(super) fn waker() -> Waker {
-        Waker::from(Arc::new(Self(primitive::current())))
-    }
-}
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
 }
 
 #[cfg(all(test, shuttle))]

@@ -53,6 +53,8 @@ pub mod wire;
 #[cfg(all(test, feature = "cookie"))]
 mod cookie_tests;
 #[cfg(test)]
+mod later_tests;
+#[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
 mod tests;
@@ -67,7 +69,7 @@ pub use memory::MemoryStore;
 pub use session::Session;
 pub use settings::LockMode;
 pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
-pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
+pub use store::{Commit, Moment, Record, Store, StoreError, StoreFuture, Terms, Version};
 #[cfg(feature = "file")]
 pub use stores::file::FileStore;
 #[cfg(feature = "memcached")]

@@ -17,14 +17,14 @@ mod saving;
 mod sealed;
 
 use super::hold::{Asked, Contender, Hold};
-use super::lock_table::{Claim, LockGuard, LockStatus, Unpark};
+use super::lock_table::{Claim, LockGuard, LockStatus};
 use super::settings::Settings;
 use super::tool::Shared;
 use super::{Data, LockMode, Moment, Record, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request, Step, Trail};
-use crate::primitive;
+use crate::primitive::{self, Unpark};
 use ::http::StatusCode;
-use saving::{changed_elsewhere, roll_back, try_again};
+use saving::{Saving, changed_elsewhere, roll_back, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -75,6 +75,8 @@ struct State {
     data: Data,
     /// What becomes of `stored` at the next commit.
     fate: Fate,
+    /// That commit, while the store is at it.
+    saving: Option<Saving>,
     /// The id for what is not stored yet, once somebody asked for it.
     fresh_id: Option<SessionId>,
     /// The record was deleted and nothing came in its place.
@@ -334,6 +336,7 @@ impl Session {
             stored: None,
             data: Data::new(),
             fate: Fate::Keep,
+            saving: None,
             fresh_id: None,
             is_ended: false,
             is_touched: false,
@@ -518,10 +521,11 @@ impl Session {
 
     /// The lock between processes, waited for on this thread.
     fn win_now(&self, mut contender: Box<Contender>, deadline: Instant) -> Result<(), HttpError> {
+        let waker = Unpark::waker();
         loop {
-            match self.answered(contender.ask_or_watch(Unpark::waker))? {
+            match self.answered(contender.ask(&waker))? {
                 Asked::Won(hold, record) => return self.enter(hold, record, Moment::now()),
-                Asked::Taken(again) => contender = again,
+                Asked::Taken(again) | Asked::Unanswered(again) => contender = again,
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 type Page = Arc<dyn Fn(&str, &Session, &Tools) -> Result<String, Error> + Send + Sync>;
 
 /// Two processes of one site, and a visitor of each who has the same cookie.
-struct Pair {
-    engine: Arc<Engine>,
-    here: Client,
-    there: Client,
-    sessions: Sessions,
+pub(super) struct Pair {
+    pub(super) engine: Arc<Engine>,
+    pub(super) here: Client,
+    pub(super) there: Client,
+    pub(super) sessions: Sessions,
 }
 
 impl Pair {
@@ -32,9 +32,18 @@ impl Pair {
         set_up: impl Fn(Sessions) -> Sessions,
         page: impl Fn(&str, &Session, &Tools) -> Result<String, Error> + Send + Sync + 'static,
     ) -> Self {
+        Self::on(|engine| Sessions::new(Reference::new(engine)), client, set_up, page)
+    }
+
+    pub(super) fn on(
+        make: impl Fn(&Arc<Engine>) -> Sessions,
+        client: impl Fn(App) -> Client,
+        set_up: impl Fn(Sessions) -> Sessions,
+        page: impl Fn(&str, &Session, &Tools) -> Result<String, Error> + Send + Sync + 'static,
+    ) -> Self {
         let engine = Engine::new();
         let page: Page = Arc::new(page);
-        let sessions = [0, 1].map(|_| set_up(Sessions::new(Reference::new(&engine))));
+        let sessions = [0, 1].map(|_| set_up(make(&engine)));
         let [here, there] = [0, 1].map(|index: usize| {
             let page = Arc::clone(&page);
             let tools = Tools { engine: Arc::clone(&engine), sessions: sessions[index].clone() };
@@ -60,25 +69,25 @@ impl Pair {
         Self { engine, here, there, sessions }
     }
 
-    fn id(&self) -> SessionId {
+    pub(super) fn id(&self) -> SessionId {
         SessionId::parse(self.here.cookie("session_id").expect("a session").as_bytes()).expect("an id")
     }
 
-    fn value(&self) -> String {
+    pub(super) fn value(&self) -> String {
         self.there.get("/with/get").send().assert_status(200).text().to_owned()
     }
 
     /// The lock of the session, held by a third process.
-    fn hold(&self) -> Fence {
+    pub(super) fn hold(&self) -> Fence {
         let store = Reference::new(&self.engine);
         store.try_lock(&self.id(), Duration::from_secs(60)).expect("alive").expect("nobody has it").fence
     }
 
-    fn give_back(&self, fence: Fence) {
+    pub(super) fn give_back(&self, fence: Fence) {
         Reference::new(&self.engine).unlock(&self.id(), fence).expect("alive");
     }
 
-    fn assert_nothing_left(&self) {
+    pub(super) fn assert_nothing_left(&self) {
         assert!(!self.engine.is_locked(&self.id()));
         assert_eq!(self.engine.watched(), 0);
         assert_eq!(self.sessions.statistics().locks_held, 0);
@@ -87,16 +96,16 @@ impl Pair {
 }
 
 /// What pages have besides their session.
-struct Tools {
-    engine: Arc<Engine>,
-    sessions: Sessions,
+pub(super) struct Tools {
+    pub(super) engine: Arc<Engine>,
+    pub(super) sessions: Sessions,
 }
 
-fn as_is(sessions: Sessions) -> Sessions {
+pub(super) fn as_is(sessions: Sessions) -> Sessions {
     sessions
 }
 
-fn impatient(sessions: Sessions) -> Sessions {
+pub(super) fn impatient(sessions: Sessions) -> Sessions {
     sessions.lock_timeout(Duration::from_millis(100))
 }
 
@@ -104,11 +113,11 @@ fn short_leases(sessions: Sessions) -> Sessions {
     sessions.lock_lease(Duration::from_millis(200))
 }
 
-fn no_page(name: &str, _: &Session, _: &Tools) -> Result<String, Error> {
+pub(super) fn no_page(name: &str, _: &Session, _: &Tools) -> Result<String, Error> {
     panic!("no page {name}")
 }
 
-fn wait_until(happened: impl Fn() -> bool) {
+pub(super) fn wait_until(happened: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !happened() {
         assert!(Instant::now() < deadline, "it has not happened within 30 s");

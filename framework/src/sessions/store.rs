@@ -7,6 +7,7 @@
 
 use super::{Data, Fence, SessionId, SharedLock};
 use crate::lifecycle::{SettingError, SettingReader};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,6 +37,20 @@ pub trait Store: Send + Sync + 'static {
         data: &Data,
         terms: &Terms,
     ) -> Result<Commit, StoreError>;
+
+    /// The same as [`commit`](Self::commit) by a store that can do it without blocking: the request is parked until it is done, and holds no
+    /// worker. The call itself has taken what it needs of `data`. A future that nobody asks any more may have committed or not. `None`: call
+    /// `commit`; the default.
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Option<StoreFuture<Commit>> {
+        let _ = (id, expected, data, terms);
+        None
+    }
 
     /// Extends the life of a record without writing its content and without a new version. No record, no effect.
     ///
@@ -119,6 +134,16 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).commit(id, expected, data, terms)
     }
 
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Option<StoreFuture<Commit>> {
+        (**self).commit_later(id, expected, data, terms)
+    }
+
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
         (**self).touch(id, terms)
     }
@@ -159,6 +184,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).quarantined()
     }
 }
+
+/// An answer that the engine gives later. It wakes who asks for it, from any thread.
+pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// One session as a store keeps it.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `on_start_resource` | 0 | opens the session: reads the cookie, nothing else. So early that every other hook finds it |
 //! | admission | | waits for the lock, if the handler needs it; in mode `early` before the body is read |
-//! | `before_finalize` | 60, always | saves or rolls back, releases, sets the cookie. After hooks of the usual priority, before those that pack or cache |
+//! | `before_finalize` | 60, always | saves or rolls back, releases, sets the cookie; waits for a store that answers later. After hooks of the usual priority, before those that pack or cache |
 //! | `before_error_response` | 0, always | rolls back and releases, so that no error page is made under the lock |
 //! | `on_end_resource` | 50, always | ends the hold if an internal redirect left it |
 //!
@@ -20,11 +20,13 @@ use super::lock_table::{LockStatus, LockTable};
 use super::settings::Settings;
 use super::{LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::{Error, Exchange};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool};
+use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, Tool, Wait};
+use crate::server::Wakers;
 use ::http::header;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// The sessions tool: gives handlers [`&Session`](Session) and [`SessionView`](super::SessionView) on a path and below it.
 ///
@@ -273,7 +275,7 @@ impl Tool for Sessions {
             LockMode::Early => hooks.early_admission(LockAdmission),
             LockMode::Implicit | LockMode::Explicit | LockMode::Lazy => hooks.admission(LockAdmission),
         }
-        hooks.at(HookPoint::BeforeFinalize, finish).priority(60).always();
+        hooks.before_finalize(Finish).priority(60).always();
         hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
         hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();
         if let Some(interval) = self.settings.sweep_interval
@@ -399,6 +401,46 @@ fn open(exchange: &mut Exchange, shared: &Arc<Shared>, settings: &Arc<Settings>)
     }
     let session = Session::new(Arc::clone(shared), Arc::clone(settings), request);
     exchange.values.insert(session);
+}
+
+/// The end of the session's part in a request.
+struct Finish;
+
+impl Admit for Finish {
+    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+        let Some(session) = Session::of(exchange) else { return Ok(Admission::Go) };
+        if session.begin_saving(is_success(exchange)) {
+            let deadline = session.lock_deadline(Moment::now());
+            return Ok(Admission::Park(Box::new(SaveWait { waker: wakers.waker(), deadline })));
+        }
+        finish(exchange).map(|()| Admission::Go)
+    }
+}
+
+/// A request that waits until its session is kept.
+struct SaveWait {
+    waker: Waker,
+    deadline: Instant,
+}
+
+impl Wait for SaveWait {
+    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+        if Session::of(exchange).is_some_and(|session| !session.poll_saving(&self.waker)) {
+            return Ok(false);
+        }
+        finish(exchange).map(|()| true)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+
+    fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
+        if let Some(session) = Session::of(exchange) {
+            session.give_up_saving();
+        }
+        finish(exchange)
+    }
 }
 
 fn finish(exchange: &mut Exchange) -> Result<(), Error> {

@@ -1,7 +1,9 @@
 //! Which hooks ran, for how long, and how they ended: noted by wrappers around the hooks of plans that have the debug page on.
 
 use crate::exchange::{Error, Exchange};
-use crate::lifecycle::{Flow, Hook, HookPoint};
+use crate::lifecycle::hook::Run;
+use crate::lifecycle::{Admission, Admit, Flow, Hook, HookPoint, Wait};
+use crate::server::Wakers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,14 +73,9 @@ impl Trace {
         self.runs.len() - 1
     }
 
-    fn end(&mut self, index: usize, result: &Result<Flow, Error>) {
+    fn end(&mut self, index: usize, outcome: fn(Duration) -> Outcome) {
         if let Some(run) = self.runs.get_mut(index) {
-            let lasted = run.began.elapsed();
-            run.outcome = match result {
-                Ok(Flow::Continue) => Outcome::Done(lasted),
-                Ok(Flow::Answer(_)) => Outcome::Answered(lasted),
-                Err(_) => Outcome::Failed(lasted),
-            };
+            run.outcome = outcome(run.began.elapsed());
         }
     }
 }
@@ -87,12 +84,20 @@ impl Trace {
 pub(super) fn watch(hooks: &mut [Vec<Hook>; HookPoint::COUNT]) {
     for hook in hooks.iter_mut().flatten() {
         let Hook { tool, point, priority, run, .. } = hook.clone();
-        hook.run = Arc::new(move |exchange| {
-            let index = trace(exchange).begin(Some(tool), point, priority);
-            let result = run(exchange);
-            trace(exchange).end(index, &result);
-            result
-        });
+        hook.run = match run {
+            Run::Function(run) => Run::Function(Arc::new(move |exchange| {
+                let index = trace(exchange).begin(Some(tool), point, priority);
+                let result = run(exchange);
+                let outcome = match &result {
+                    Ok(Flow::Continue) => Outcome::Done,
+                    Ok(Flow::Answer(_)) => Outcome::Answered,
+                    Err(_) => Outcome::Failed,
+                };
+                trace(exchange).end(index, outcome);
+                result
+            })),
+            Run::Waiting(admit) => Run::Waiting(Arc::new(Watched { tool, point, priority, admit })),
+        };
     }
     let before = marker(HookPoint::BeforeHandler, u8::MAX, |trace| {
         trace.begin(None, HookPoint::BeforeHandler, u8::MAX);
@@ -100,10 +105,57 @@ pub(super) fn watch(hooks: &mut [Vec<Hook>; HookPoint::COUNT]) {
     hooks[HookPoint::BeforeHandler as usize].push(before);
     let after = marker(HookPoint::BeforeFinalize, 0, |trace| {
         if let Some(index) = trace.runs.iter().position(|run| run.tool.is_none()) {
-            trace.end(index, &Ok(Flow::Continue));
+            trace.end(index, Outcome::Done);
         }
     });
     hooks[HookPoint::BeforeFinalize as usize].insert(0, after);
+}
+
+/// A hook that may wait, from when it is asked until it lets the request go on.
+struct Watched {
+    tool: &'static str,
+    point: HookPoint,
+    priority: u8,
+    admit: Arc<dyn Admit>,
+}
+
+impl Admit for Watched {
+    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+        let index = trace(exchange).begin(Some(self.tool), self.point, self.priority);
+        let result = self.admit.admit(exchange, wakers);
+        match result {
+            Ok(Admission::Park(wait)) => Ok(Admission::Park(Box::new(WatchedWait { index, wait }))),
+            result => note(index, exchange, result),
+        }
+    }
+}
+
+struct WatchedWait {
+    index: usize,
+    wait: Box<dyn Wait>,
+}
+
+impl Wait for WatchedWait {
+    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+        match self.wait.ready(exchange) {
+            Ok(false) => Ok(false),
+            result => note(self.index, exchange, result),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.wait.deadline()
+    }
+
+    fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
+        let result = self.wait.expired(exchange);
+        note(self.index, exchange, result)
+    }
+}
+
+fn note<T>(index: usize, exchange: &mut Exchange, result: Result<T, Error>) -> Result<T, Error> {
+    trace(exchange).end(index, if result.is_ok() { Outcome::Done } else { Outcome::Failed });
+    result
 }
 
 fn marker(point: HookPoint, priority: u8, mark: impl Fn(&mut Trace) + Send + Sync + 'static) -> Hook {
@@ -111,7 +163,7 @@ fn marker(point: HookPoint, priority: u8, mark: impl Fn(&mut Trace) + Send + Syn
         mark(trace(exchange));
         Ok(Flow::Continue)
     };
-    Hook { tool: "debug_page", point, priority, always: false, run: Arc::new(run) }
+    Hook { tool: "debug_page", point, priority, always: false, run: Run::Function(Arc::new(run)) }
 }
 
 fn trace(exchange: &mut Exchange) -> &mut Trace {

@@ -10,6 +10,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Condvar;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{Runner, thread};
+use std::task::Wake;
 
 /// A mistake of those who use the table.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::Wake;
 
 fn claim(path: &str) -> Claim {
     Claim::new(RequestId::next(), path)

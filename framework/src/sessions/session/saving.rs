@@ -1,16 +1,98 @@
 //! Between the session and its store: reading the record, saving or rolling back, extending its life, giving the cookie.
 //!
 //! `stored` is what the store has, `data` what the request sees; saving makes them one, so does rolling back. Nothing here waits for a
-//! lock.
+//! lock. A store whose answers come later is asked first ([`Saving`]), and the end of the request goes on from its answer.
 
 use super::{Fate, Lock, Session, State, Stored};
 use crate::exchange::HttpError;
+use crate::primitive::block_on;
 use crate::sessions::hold::Hold;
-use crate::sessions::{Commit, Data, Moment, Record, SessionId, StoreError, Terms, Version};
+use crate::sessions::{Commit, Data, Moment, Record, SessionId, StoreError, StoreFuture, Terms, Version};
 use ::http::{HeaderValue, StatusCode, header};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+/// A commit of what has changed that the store makes by and by, and the lock under which it is made.
+pub(super) struct Saving {
+    /// There until the store has answered.
+    hold: Option<Hold>,
+    commit: StoreFuture<Commit>,
+    answer: Option<Result<Commit, StoreError>>,
+    terms: Terms,
+    /// How long who is at an end of his own waits for it.
+    patience: Duration,
+}
+
+impl Saving {
+    fn take_answer(&mut self, answer: Result<Commit, StoreError>) -> Option<Hold> {
+        self.answer = Some(answer);
+        self.hold.take()
+    }
+}
+
+/// The client has gone away meanwhile: what its request has done is kept all the same, and the lock is given back in order.
+impl Drop for Saving {
+    fn drop(&mut self) {
+        let Some(mut hold) = self.hold.take() else { return };
+        let answer = block_on(self.commit.as_mut(), Instant::now() + self.patience);
+        if let Some(Ok(Commit::Committed(_) | Commit::LockLost)) = answer {
+            hold.ended();
+        }
+    }
+}
+
 impl Session {
+    /// Begins to save what has changed, if the store can do that without blocking. `true`: [`poll_saving`](Self::poll_saving) says when
+    /// [`finish`](Self::finish) may be called.
+    pub(in crate::sessions) fn begin_saving(&self, is_success: bool) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        if is_success && state.saving.is_none() {
+            state.saving = self.commit_later(state);
+        }
+        state.saving.is_some()
+    }
+
+    fn commit_later(&self, state: &mut State) -> Option<Saving> {
+        let (Lock::Held(held), Some(stored)) = (&mut state.lock, &state.stored) else { return None };
+        let hold = held.as_mut()?;
+        let fence = Some(hold.fence()?);
+        // All else takes more than one step.
+        let is_plain = state.fate == Fate::Keep && state.failure.is_none();
+        if !is_plain
+            || state.data.is_unchanged_copy_of(&stored.data)
+            || state.data.encoded_len() > self.settings.max_size
+            || hold.is_lost()
+        {
+            return None;
+        }
+        let terms = Terms { fence, unlock: true, ..self.terms(false) };
+        let commit = self.shared.store.commit_later(&stored.id, Some(stored.version), &state.data, &terms)?;
+        hold.ending();
+        Some(Saving { hold: held.take(), commit, answer: None, terms, patience: self.settings.lock_timeout })
+    }
+
+    /// Whether the store has answered; if not, the waker will be woken.
+    pub(in crate::sessions) fn poll_saving(&self, waker: &Waker) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let Some(saving) = &mut state.saving else { return true };
+        match saving.commit.as_mut().poll(&mut Context::from_waker(waker)) {
+            Poll::Pending => false,
+            Poll::Ready(answer) => {
+                state.lock = Lock::Held(saving.take_answer(answer));
+                true
+            }
+        }
+    }
+
+    /// The store has not answered in time.
+    pub(in crate::sessions) fn give_up_saving(&self) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(saving) = &mut state.saving {
+            let answer = Err(StoreError::new("the store did not answer in time", "`Store::commit_later`"));
+            state.lock = Lock::Held(saving.take_answer(answer));
+        }
+    }
+
     /// Ends the session's part in the request: saves or rolls back, extends its life, and says which cookie the client gets.
     pub(in crate::sessions) fn finish(&self, is_success: bool) -> Result<Option<HeaderValue>, HttpError> {
         let state = &mut *self.state.borrow_mut();
@@ -103,7 +185,9 @@ impl Session {
             Lock::Held(hold) => hold.as_mut(),
             _ => None,
         };
+        let saving = state.saving.take();
         if let Some(hold) = &hold
+            && saving.is_none()
             && hold.fence().is_some()
         {
             // What goes under another id, or goes away, carries no fence: the lock is asked for first.
@@ -118,7 +202,7 @@ impl Session {
         }
         let old = if is_other {
             let committed = match &state.stored {
-                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data, hold.take()),
+                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data, hold.take(), saving),
                 _ => self.commit_new(state.fresh_id.take().unwrap_or_else(SessionId::random), &state.data),
             };
             state.is_touched = true;
@@ -138,14 +222,24 @@ impl Session {
         self.commit_record(id, None, data, Duration::ZERO, self.terms(false))
     }
 
-    /// The last that happens under the lock: it gives the shared one back in the same step.
-    fn commit_again(&self, old: &Stored, data: &Data, mut hold: Option<&mut Hold>) -> Result<Stored, NotKept> {
+    /// The last that happens under the lock: it gives the shared one back in the same step. `saving`: the store has done so already.
+    fn commit_again(
+        &self,
+        old: &Stored,
+        data: &Data,
+        mut hold: Option<&mut Hold>,
+        saving: Option<Saving>,
+    ) -> Result<Stored, NotKept> {
         let fence = hold.as_ref().and_then(|hold| hold.fence());
         let terms = || Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
         if let Some(hold) = &mut hold {
             hold.ending();
         }
-        let committed = match self.commit_record(old.id, Some(old.version), data, old.cookie_age, terms()) {
+        let first = match saving.and_then(|mut saving| Some((saving.answer.take()?, saving.terms))) {
+            Some((answer, terms)) => self.committed(answer, old.id, data, old.cookie_age, terms),
+            None => self.commit_record(old.id, Some(old.version), data, old.cookie_age, terms()),
+        };
+        let committed = match first {
             // Its life ended while this request had it: it was in use, so it goes on.
             Err(NotKept::Conflict) if old.expires <= Instant::now() => {
                 self.commit_record(old.id, None, data, old.cookie_age, terms())
@@ -174,7 +268,20 @@ impl Session {
         if let Some(seal) = &self.shared.seal {
             self.fits_cookie(seal, data).map_err(NotKept::Failed)?;
         }
-        match self.shared.store.commit(&id, expected, data, &terms).map_err(NotKept::Failed)? {
+        let answer = self.shared.store.commit(&id, expected, data, &terms);
+        self.committed(answer, id, data, cookie_age, terms)
+    }
+
+    /// What the store says of a commit.
+    fn committed(
+        &self,
+        answer: Result<Commit, StoreError>,
+        id: SessionId,
+        data: &Data,
+        cookie_age: Duration,
+        terms: Terms,
+    ) -> Result<Stored, NotKept> {
+        match answer.map_err(NotKept::Failed)? {
             Commit::Committed(version) => {
                 self.shared.health.worked();
                 let expires = terms.now.later(terms.lifetime).monotonic;

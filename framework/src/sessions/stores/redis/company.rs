@@ -1,185 +1,281 @@
 //! Going together: requests that are made while others are under way share the next trip.
 //!
 //! A trip costs both sides system calls and changes of threads that are dearer than what is asked. So few trips are under way at once. Who
-//! comes when there is room goes at once, alone; who comes later queues, and when a trip is back the first in the queue takes
-//! all that is there along, and hands each his answers. Nobody waits for company: a trip waits only for the one before it.
+//! comes when there is room goes at once, alone, on his own thread. Who comes later queues without a thread, and the courier, a thread of
+//! the store, takes all that have queued along when a trip is back, and hands each his answers. Nobody waits for company: a trip waits only
+//! for the one before it.
 //!
-//! If even the quickest trip takes long, the way is long, and not what is done at its ends: then each goes on his own, since waiting for the trip
-//! before would double the time.
+//! If even the quickest trip takes long, the way is long, and not what is done at its ends: then a few go on their own at the same time, since
+//! waiting for the trip before would double the time.
+//!
+//! What has queued is sent in the order in which it came, also if nobody waits for its answer any more.
 
 use super::request::Request;
 use ::redis::Value;
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// The trips of one process to one server.
-pub(super) struct Company<F: Failed> {
-    state: Mutex<State<F>>,
+pub(super) struct Company<T: Travel> {
+    inner: Arc<Inner<T>>,
 }
 
-struct State<F: Failed> {
-    under_way: usize,
-    batch: Batch<F>,
-    quickest: Quickest,
-}
+/// Who goes to the server and back.
+pub(super) trait Travel: Send + Sync + 'static {
+    /// Why there are no answers.
+    type Failure: Failed;
 
-/// What the next trip takes along.
-struct Batch<F: Failed> {
-    request: Request,
-    /// With how many commands each has in it.
-    tickets: Vec<(Arc<Ticket<F>>, usize)>,
-    /// The first was told to lead, and comes.
-    is_led: bool,
+    /// The answers to a request.
+    fn travel(&self, request: &Request) -> Answers<Self::Failure>;
 }
 
 /// The answers of one request, or why there are none.
 pub(super) type Answers<F> = Result<Vec<Value>, F>;
 
 /// A failure that can be told to all who went along.
-pub(super) trait Failed: Clone {
-    /// Nobody was there to lead.
+pub(super) trait Failed: Clone + Send + 'static {
+    /// Nobody was there to travel.
     const ABANDONED: Self;
 
     /// Whether those who wait for the next trip need not try.
     fn is_silence(&self) -> bool;
 }
 
-enum Word<F> {
-    Lead,
-    Answer(Answers<F>),
+struct Inner<T: Travel> {
+    state: Mutex<State<T::Failure>>,
+    /// Rung for the courier, when he has something to do.
+    bell: Condvar,
+    traveller: Weak<T>,
 }
 
+struct State<F> {
+    under_way: usize,
+    batch: Batch<F>,
+    quickest: Quickest,
+    has_courier: bool,
+    is_over: bool,
+}
+
+impl<F> State<F> {
+    fn has_room(&self) -> bool {
+        self.under_way < if self.quickest.is_long() { LONG_TRIPS } else { TRIPS }
+    }
+}
+
+/// What the courier's next trip takes along.
+struct Batch<F> {
+    request: Request,
+    /// With how many commands each has in it; without a ticket nobody wants the answers.
+    parts: Vec<(Option<Arc<Ticket<F>>>, usize)>,
+}
+
+impl<F> Default for Batch<F> {
+    fn default() -> Self {
+        Self { request: Request::default(), parts: Vec::new() }
+    }
+}
+
+/// Who has queued, and what he gets.
 struct Ticket<F> {
-    word: Mutex<Option<Word<F>>>,
-    told: Condvar,
+    state: Mutex<(Option<Answers<F>>, Option<Waker>)>,
 }
 
 impl<F> Ticket<F> {
-    fn tell(&self, word: Word<F>) {
-        *self.word.lock() = Some(word);
-        self.told.notify_one();
+    fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new((None, None)) })
     }
 
-    fn wait(&self) -> Word<F> {
-        let mut word = self.word.lock();
-        loop {
-            match word.take() {
-                Some(word) => return word,
-                None => self.told.wait(&mut word),
-            }
+    fn hand(&self, answers: Answers<F>) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.0 = Some(answers);
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
+    }
+
+    async fn answers(&self) -> Answers<F> {
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            if let Some(answers) = state.0.take() {
+                return Poll::Ready(answers);
+            }
+            match &mut state.1 {
+                Some(waker) => waker.clone_from(context.waker()),
+                empty => *empty = Some(context.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
-/// How many trips are under way at once where the way is short.
+/// How many trips are under way at once where the way is short; and where it is long.
 const TRIPS: usize = 1;
+const LONG_TRIPS: usize = 4;
 /// From here on the way is long.
 const LONG: Duration = Duration::from_micros(400);
 
-impl<F: Failed> Company<F> {
-    pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { under_way: 0, batch: Batch::new(), quickest: Quickest::default() }) }
+impl<T: Travel> Company<T> {
+    pub(super) fn new(traveller: Weak<T>) -> Self {
+        let state = State {
+            under_way: 0,
+            batch: Batch::default(),
+            quickest: Quickest::default(),
+            has_courier: false,
+            is_over: false,
+        };
+        Self { inner: Arc::new(Inner { state: Mutex::new(state), bell: Condvar::new(), traveller }) }
     }
 
-    /// The answers to a request. `travel` goes to the server and back.
-    pub(super) fn send(&self, request: &Request, travel: impl Fn(&Request) -> Answers<F>) -> Answers<F> {
-        let mut state = self.state.lock();
-        if state.under_way < TRIPS || state.quickest.is_long() {
+    /// The answers to a request. Whoever asks while there is room goes to the server himself.
+    pub(super) async fn send(&self, request: &Request, traveller: &T) -> Answers<T::Failure> {
+        match self.queue(request) {
+            Some(ticket) => ticket.answers().await,
+            None => Trip { inner: &self.inner, silence: None }.make(traveller, request),
+        }
+    }
+
+    /// `None`: there is room, and the trip is this one's own.
+    fn queue(&self, request: &Request) -> Option<Arc<Ticket<T::Failure>>> {
+        let mut state = self.inner.state.lock();
+        if (state.batch.parts.is_empty() && state.has_room()) || !self.has_courier(&mut state) {
             state.under_way += 1;
-            drop(state);
-            return Trip::new(self).make(request, travel);
+            return None;
         }
-        let ticket = Arc::new(Ticket { word: Mutex::new(None), told: Condvar::new() });
-        state.batch.request.append(request);
-        state.batch.tickets.push((Arc::clone(&ticket), request.commands));
-        drop(state);
-        match ticket.wait() {
-            Word::Answer(answers) => answers,
-            Word::Lead => self.lead(&ticket, travel),
+        let ticket = Ticket::new();
+        self.add(state, request, Some(Arc::clone(&ticket)));
+        Some(ticket)
+    }
+
+    /// Has it sent after all that has queued, and forgets it.
+    pub(super) fn post(&self, request: &Request) {
+        let mut state = self.inner.state.lock();
+        if self.has_courier(&mut state) {
+            self.add(state, request, None);
         }
     }
 
-    fn lead(&self, own: &Arc<Ticket<F>>, travel: impl Fn(&Request) -> Answers<F>) -> Answers<F> {
-        let trip = Trip::new(self);
-        let mut batch = std::mem::replace(&mut self.state.lock().batch, Batch::new());
-        let mut answers = trip.make(&batch.request, travel).map(Vec::into_iter);
-        let mut own_answers = Err(F::ABANDONED);
-        for (ticket, commands) in batch.tickets.drain(..) {
-            let part = match &mut answers {
-                Ok(answers) => Ok(answers.by_ref().take(commands).collect()),
-                Err(failure) => Err(failure.clone()),
-            };
-            if Arc::ptr_eq(&ticket, own) {
-                own_answers = part;
-            } else {
-                ticket.tell(Word::Answer(part));
+    fn add(
+        &self,
+        mut state: parking_lot::MutexGuard<'_, State<T::Failure>>,
+        request: &Request,
+        ticket: Option<Arc<Ticket<T::Failure>>>,
+    ) {
+        state.batch.request.append(request);
+        state.batch.parts.push((ticket, request.commands));
+        let is_awaited = state.has_room();
+        drop(state);
+        if is_awaited {
+            self.inner.bell.notify_one();
+        }
+    }
+
+    /// Whether there is somebody to take along what has queued; sees to it that there is.
+    fn has_courier(&self, state: &mut State<T::Failure>) -> bool {
+        if !state.has_courier {
+            let inner = Arc::clone(&self.inner);
+            let thread = std::thread::Builder::new().name("kirsch-redis-courier".to_owned());
+            match thread.spawn(move || inner.deliver()) {
+                Ok(_) => state.has_courier = true,
+                Err(error) => log::error!(target: "kirsch::sessions", "no thread for trips to Redis: {error}"),
             }
         }
-        own_answers
+        state.has_courier
     }
 }
 
-impl<F: Failed> Batch<F> {
-    fn new() -> Self {
-        Self { request: Request::default(), tickets: Vec::new(), is_led: false }
-    }
-}
-
-/// A leader that panicked leaves nobody waiting.
-impl<F: Failed> Drop for Batch<F> {
+/// The courier ends with the store.
+impl<T: Travel> Drop for Company<T> {
     fn drop(&mut self) {
-        self.tickets.drain(..).for_each(|(ticket, _)| ticket.tell(Word::Answer(Err(F::ABANDONED))));
+        self.inner.state.lock().is_over = true;
+        self.inner.bell.notify_one();
+    }
+}
+
+impl<T: Travel> Inner<T> {
+    /// What the courier does.
+    fn deliver(&self) {
+        let mut batch = Batch::default();
+        while self.next(&mut batch) {
+            let trip = Trip { inner: self, silence: None };
+            // What panics fails those who went along, not those who come later.
+            let answers = catch_unwind(AssertUnwindSafe(|| match self.traveller.upgrade() {
+                Some(traveller) => trip.make(&*traveller, &batch.request),
+                None => Err(T::Failure::ABANDONED),
+            }));
+            let mut answers = answers.unwrap_or(Err(T::Failure::ABANDONED)).map(Vec::into_iter);
+            for (ticket, commands) in batch.parts.drain(..) {
+                let part = match &mut answers {
+                    Ok(answers) => Ok(answers.by_ref().take(commands).collect()),
+                    Err(failure) => Err(failure.clone()),
+                };
+                if let Some(ticket) = ticket {
+                    ticket.hand(part);
+                }
+            }
+            batch.request.clear();
+        }
+    }
+
+    /// Waits for something to take along. `false`: the store is gone.
+    fn next(&self, batch: &mut Batch<T::Failure>) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_over && state.batch.parts.is_empty() {
+                return false;
+            }
+            if !state.batch.parts.is_empty() && state.has_room() {
+                state.under_way += 1;
+                std::mem::swap(&mut state.batch, batch);
+                return true;
+            }
+            self.bell.wait(&mut state);
+        }
     }
 }
 
 /// One trip. However it ends, the next is made.
-struct Trip<'c, F: Failed> {
-    company: &'c Company<F>,
-    /// Known when it is back.
-    took: Option<Duration>,
-    failure: Option<F>,
+struct Trip<'i, T: Travel> {
+    inner: &'i Inner<T>,
+    silence: Option<T::Failure>,
 }
 
-impl<'c, F: Failed> Trip<'c, F> {
-    fn new(company: &'c Company<F>) -> Self {
-        Self { company, took: None, failure: None }
-    }
-
-    fn make(mut self, request: &Request, travel: impl Fn(&Request) -> Answers<F>) -> Answers<F> {
+impl<T: Travel> Trip<'_, T> {
+    fn make(mut self, traveller: &T, request: &Request) -> Answers<T::Failure> {
         let start = Instant::now();
-        let answers = travel(request);
+        let answers = traveller.travel(request);
         match &answers {
-            Ok(_) => self.took = Some(start.elapsed()),
-            Err(failure) => self.failure = Some(failure.clone()),
+            Ok(_) => self.inner.state.lock().quickest.learn(start.elapsed()),
+            Err(failure) => self.silence = Some(failure.clone()).filter(Failed::is_silence),
         }
         answers
     }
 }
 
-impl<F: Failed> Drop for Trip<'_, F> {
+impl<T: Travel> Drop for Trip<'_, T> {
     fn drop(&mut self) {
-        let mut state = self.company.state.lock();
-        if let Some(took) = self.took {
-            state.quickest.learn(took);
+        let mut state = self.inner.state.lock();
+        state.under_way -= 1;
+        let told = match self.silence.take() {
+            Some(failure) => {
+                std::mem::take(&mut state.batch).parts.into_iter().zip(std::iter::repeat(failure)).collect()
+            }
+            None => Vec::new(),
+        };
+        let has_more = !state.batch.parts.is_empty();
+        drop(state);
+        if has_more {
+            self.inner.bell.notify_one();
         }
-        let batch = &mut state.batch;
-        match (self.failure.take().filter(F::is_silence), batch.tickets.first()) {
-            (Some(failure), _) if !batch.is_led => {
-                let tickets = std::mem::take(&mut batch.tickets);
-                *batch = Batch::new();
-                state.under_way -= 1;
-                drop(state);
-                tickets.iter().for_each(|(ticket, _)| ticket.tell(Word::Answer(Err(failure.clone()))));
-            }
-            (_, Some((first, _))) if !batch.is_led => {
-                let first = Arc::clone(first);
-                batch.is_led = true;
-                drop(state);
-                first.tell(Word::Lead);
-            }
-            // Who was told to lead and has not come yet takes all along that are there.
-            _ => state.under_way -= 1,
+        for ((ticket, _), failure) in told {
+            ticket.into_iter().for_each(|ticket| ticket.hand(Err(failure.clone())));
         }
     }
 }
@@ -209,95 +305,4 @@ impl Quickest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
-    #[derive(Clone, Debug, PartialEq)]
-    struct Silent;
-
-    impl Failed for Silent {
-        const ABANDONED: Self = Self;
-
-        fn is_silence(&self) -> bool {
-            true
-        }
-    }
-
-    fn request(name: &str) -> Request {
-        Request::of(&[name.as_bytes()])
-    }
-
-    /// Answers each command with its place in the trip.
-    fn places(request: &Request) -> Answers<Silent> {
-        Ok((0..request.commands).map(|place| Value::Int(place as i64)).collect())
-    }
-
-    /// The first trip lasts until the sender is dropped; the others queue behind it. Returns how many commands each later trip had, and all answers.
-    fn behind(company: &Company<Silent>, others: usize, first: Answers<Silent>) -> (Vec<usize>, Vec<Answers<Silent>>) {
-        let trips = Mutex::new(Vec::new());
-        let travel = |request: &Request| {
-            trips.lock().push(request.commands);
-            places(request)
-        };
-        let (is_gone, gone): (Sender<()>, Receiver<()>) = channel();
-        let (end, ended): (Sender<()>, Receiver<()>) = channel();
-        let answers = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let _ = company.send(&request("first"), |_| {
-                    is_gone.send(()).expect("the test waits");
-                    let _ = ended.recv();
-                    first.clone()
-                });
-            });
-            gone.recv().expect("the first goes");
-            let threads: Vec<_> =
-                (0..others).map(|_| scope.spawn(|| company.send(&request("other"), travel))).collect();
-            while company.state.lock().batch.tickets.len() < others {
-                std::thread::yield_now();
-            }
-            drop(end);
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-        });
-        (trips.into_inner(), answers)
-    }
-
-    #[test]
-    fn who_comes_while_one_is_under_way_goes_together_and_gets_his_own_answers() {
-        let (trips, answers) = behind(&Company::new(), 3, Ok(vec![Value::Nil]));
-        assert_eq!(trips, [3]);
-        let mut places: Vec<_> = answers.into_iter().map(|answers| answers.expect("answered")).collect();
-        places.sort_by_key(|answers| format!("{answers:?}"));
-        assert_eq!(places, [[Value::Int(0)], [Value::Int(1)], [Value::Int(2)]]);
-    }
-
-    #[test]
-    fn who_queues_for_a_silent_server_is_told() {
-        let company = Company::new();
-        let (trips, answers) = behind(&company, 3, Err(Silent));
-        assert_eq!((trips, answers), (vec![], vec![Err(Silent), Err(Silent), Err(Silent)]));
-        assert_eq!(company.send(&request("next"), places), Ok(vec![Value::Int(0)]));
-    }
-
-    #[test]
-    fn a_trip_that_panics_is_in_nobodys_way() {
-        let company = Company::new();
-        let travel = |_: &Request| -> Answers<Silent> { panic!("on the way") };
-        let send = std::panic::AssertUnwindSafe(|| company.send(&request("first"), travel));
-        assert!(std::panic::catch_unwind(send).is_err());
-        assert_eq!(company.send(&request("next"), places), Ok(vec![Value::Int(0)]));
-        assert_eq!(company.state.lock().under_way, 0);
-    }
-
-    #[test]
-    fn on_a_long_way_nobody_waits_for_another() {
-        let company = Company::<Silent>::new();
-        for _ in 0..Quickest::TRIPS {
-            company.state.lock().quickest.learn(2 * LONG);
-        }
-        let answers = company.send(&request("first"), |_| company.send(&request("second"), places));
-        assert_eq!(answers, Ok(vec![Value::Int(0)]));
-        company.state.lock().quickest.learn(LONG / 2);
-        assert!(company.state.lock().quickest.is_long(), "one trip alone says little");
-    }
-}
+mod tests;

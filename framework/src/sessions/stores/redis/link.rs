@@ -7,14 +7,16 @@
 //! What is asked often goes in [`Company`]; in a Cluster, where each session has its own server, it does not.
 
 use super::address::Address;
-use super::company::{Answers, Company, Failed};
+use super::company::{Answers, Company, Failed, Travel};
 use super::request::Request;
 use super::scripts::Script;
+use crate::primitive::block_on;
 use crate::sessions::StoreError;
 use crate::sessions::stores::doubt::{Doubt, StillSilent};
 use crate::sessions::stores::pool::{Full, Lease, Pool};
 use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// One connection.
 pub(super) enum Link {
@@ -48,7 +50,7 @@ impl Link {
 
 /// Why there is no answer.
 #[derive(Clone)]
-enum Failure {
+pub(super) enum Failure {
     /// The server has not answered in time, and somebody else is finding out whether it does again.
     Silent,
     /// No connection of the pool became free in time.
@@ -75,14 +77,21 @@ pub(super) struct Links {
     operation_timeout: Duration,
     pool: Pool<Link>,
     doubt: Doubt,
-    company: Company<Failure>,
+    company: Company<Links>,
 }
 
 impl Links {
-    pub(super) fn new(address: Address, most: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
-        let pool = Pool::new(most, connect_timeout);
-        let (doubt, company) = (Doubt::default(), Company::new());
-        Self { address, most, connect_timeout, operation_timeout, pool, doubt, company }
+    pub(super) fn new(
+        address: Address,
+        most: usize,
+        connect_timeout: Duration,
+        operation_timeout: Duration,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|links| {
+            let pool = Pool::new(most, connect_timeout);
+            let (doubt, company) = (Doubt::default(), Company::new(links.clone()));
+            Self { address, most, connect_timeout, operation_timeout, pool, doubt, company }
+        })
     }
 
     /// The address without credentials.
@@ -96,38 +105,53 @@ impl Links {
     }
 
     /// The answer to each command of the request; errors of the server are among them.
-    pub(super) fn send(&self, request: &Request) -> Result<Vec<Value>, StoreError> {
-        self.go(request).map_err(|failure| self.describe(failure))
+    pub(super) async fn send(&self, request: &Request) -> Result<Vec<Value>, StoreError> {
+        self.go(request).await.map_err(|failure| self.describe(failure))
     }
 
-    fn go(&self, request: &Request) -> Answers<Failure> {
+    /// Has it sent after all that waits to be sent, and forgets it.
+    pub(super) fn post(&self, request: &Request) {
+        if self.address.is_cluster() {
+            let _ = self.travel(request);
+        } else {
+            self.company.post(request);
+        }
+    }
+
+    async fn go(&self, request: &Request) -> Answers<Failure> {
         // Whoever comes while the server is silent is told so, instead of queueing.
         if self.address.is_cluster() || self.doubt.is_doubtful() {
             self.travel(request)
         } else {
-            self.company.send(request, |request| self.travel(request))
+            self.company.send(request, self).await
         }
     }
 
     /// What a script answers. A server that does not know it is told.
-    pub(super) fn run(&self, script: &Script, call: &Request) -> Result<Value, StoreError> {
-        let answer = match self.one(call) {
+    pub(super) async fn run(&self, script: &Script, call: &Request) -> Result<Value, StoreError> {
+        let answer = match self.one(call).await {
             Err(Failure::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.call(|link| {
                     let mut load = ::redis::cmd("SCRIPT");
                     load.arg("LOAD").arg(&script.text);
                     link.query::<()>(&load)
                 })?;
-                self.one(call)
+                self.one(call).await
             }
             answer => answer,
         };
         answer.map_err(|failure| self.describe(failure))
     }
 
-    fn one(&self, request: &Request) -> Result<Value, Failure> {
-        let answer = self.go(request)?.pop().ok_or_else(unheard);
+    async fn one(&self, request: &Request) -> Result<Value, Failure> {
+        let answer = self.go(request).await?.pop().ok_or_else(unheard);
         answer.and_then(Value::extract_error).map_err(Failure::Redis)
+    }
+
+    /// What a future of this store comes to, waited for here. It ends by itself: each trip has its deadlines.
+    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        const NEVER: Duration = Duration::from_secs(3600);
+        block_on(future, Instant::now() + NEVER).unwrap_or_else(|| Err(self.describe(Failure::Silent)))
     }
 
     /// What one of the commands was answered.
@@ -139,17 +163,6 @@ impl Links {
     /// Whether there are several servers, each with some of the sessions.
     pub(super) fn are_several(&self) -> bool {
         self.address.is_cluster()
-    }
-
-    fn travel(&self, request: &Request) -> Answers<Failure> {
-        self.attempt(|link| {
-            let answers = link.send(request)?;
-            let is_demoted = |answer: &&Value| matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
-            match answers.iter().find(is_demoted) {
-                Some(answer) if self.address.fails_over() => Err(answer.clone().extract_error().err().unwrap_or_else(unheard)),
-                _ => Ok(answers),
-            }
-        })
     }
 
     /// Asks twice if the kept connection was dead.
@@ -237,6 +250,21 @@ impl Links {
             },
         };
         StoreError::new(what, self.place()).because(error.clone())
+    }
+}
+
+impl Travel for Links {
+    type Failure = Failure;
+
+    fn travel(&self, request: &Request) -> Answers<Failure> {
+        self.attempt(|link| {
+            let answers = link.send(request)?;
+            let is_demoted = |answer: &&Value| matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
+            match answers.iter().find(is_demoted) {
+                Some(answer) if self.address.fails_over() => Err(answer.clone().extract_error().err().unwrap_or_else(unheard)),
+                _ => Ok(answers),
+            }
+        })
     }
 }
 

@@ -26,8 +26,8 @@ mod scripts;
 mod wakeups;
 
 use super::super::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
-    Watch, wire,
+    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, StoreFuture, Terms,
+    Version, Watch, wire,
 };
 use crate::lifecycle::{SettingError, SettingReader};
 use ::redis::Value;
@@ -91,7 +91,6 @@ impl Sessions {
 pub struct RedisStore {
     settings: Mutex<Settings>,
     engine: OnceLock<Result<Arc<Engine>, String>>,
-    quarantined: AtomicU64,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -114,7 +113,7 @@ impl RedisStore {
             operation_timeout: Duration::from_secs(2),
             prefix: "kirsch:session:".to_owned(),
         };
-        Self { settings: Mutex::new(settings), engine: OnceLock::new(), quarantined: AtomicU64::new(0) }
+        Self { settings: Mutex::new(settings), engine: OnceLock::new() }
     }
 
     /// The most connections of this process (`pool`, default 16). More workers than that wait for one another, each for a round trip.
@@ -154,32 +153,6 @@ impl RedisStore {
         });
         made.as_ref().map_err(|problem| StoreError::new("the settings of the Redis store are wrong", problem))
     }
-
-    /// The record of these bytes. One that cannot be read is put aside, so that the visitor can begin anew (A24).
-    fn record(&self, id: &SessionId, keys: &Keys, bytes: &[u8], now: Moment) -> Result<Option<Record>, StoreError> {
-        let now = now.unix_millis();
-        let problem = match Head::read(bytes) {
-            Some((head, _)) if head.ends <= now => return Ok(None),
-            Some((head, content)) => match wire::decode(content) {
-                Ok(data) => {
-                    return Ok(Some(Record {
-                        data,
-                        version: Version(head.version),
-                        remaining: Duration::from_millis(head.ends - now),
-                        cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
-                    }));
-                }
-                Err(problem) => problem.to_string(),
-            },
-            None => "a session cannot be read: it does not begin as one".to_owned(),
-        };
-        let aside = keys.record_name();
-        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {aside}:unreadable)");
-        self.quarantined.fetch_add(1, Ordering::Relaxed);
-        let head = &bytes[..bytes.len().min(Head::LENGTH)];
-        self.engine()?.links.run(&scripts::SET_ASIDE, &scripts::SET_ASIDE.of(keys, &[head]))?;
-        Ok(None)
-    }
 }
 
 /// What Redis takes as one value. The tool's own limit is far below.
@@ -207,8 +180,9 @@ impl Settings {
 /// What is there once the settings are final.
 struct Engine {
     settings: Settings,
-    links: Links,
+    links: Arc<Links>,
     wakeups: Wakeups,
+    quarantined: AtomicU64,
 }
 
 impl Engine {
@@ -216,7 +190,7 @@ impl Engine {
         let address = Address::parse(&settings.url).map_err(|problem| format!("sessions.url: {problem}"))?;
         let links = Links::new(address, settings.pool, settings.connect_timeout, settings.operation_timeout);
         let wakeups = Wakeups::new(&settings.prefix);
-        Ok(Self { settings, links, wakeups })
+        Ok(Self { settings, links, wakeups, quarantined: AtomicU64::new(0) })
     }
 
     fn keys(&self, id: &SessionId) -> Keys {
@@ -224,10 +198,153 @@ impl Engine {
     }
 
     /// The answer of a script that says a number.
-    fn number(&self, script: &scripts::Script, call: &Request) -> Result<i64, StoreError> {
-        match self.links.run(script, call)? {
+    async fn number(&self, script: &scripts::Script, call: &Request) -> Result<i64, StoreError> {
+        match self.links.run(script, call).await? {
             Value::Int(number) => Ok(number),
             _ => Err(StoreError::new("Redis answers something else than the script says", self.links.place())),
+        }
+    }
+
+    /// The record of these bytes. One that cannot be read is put aside, so that the visitor can begin anew (A24).
+    async fn record(
+        &self,
+        id: &SessionId,
+        keys: &Keys,
+        bytes: &[u8],
+        now: Moment,
+    ) -> Result<Option<Record>, StoreError> {
+        let now = now.unix_millis();
+        let problem = match Head::read(bytes) {
+            Some((head, _)) if head.ends <= now => return Ok(None),
+            Some((head, content)) => match wire::decode(content) {
+                Ok(data) => {
+                    return Ok(Some(Record {
+                        data,
+                        version: Version(head.version),
+                        remaining: Duration::from_millis(head.ends - now),
+                        cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
+                    }));
+                }
+                Err(problem) => problem.to_string(),
+            },
+            None => "a session cannot be read: it does not begin as one".to_owned(),
+        };
+        let aside = keys.record_name();
+        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {aside}:unreadable)");
+        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        let head = &bytes[..bytes.len().min(Head::LENGTH)];
+        self.links.run(&scripts::SET_ASIDE, &scripts::SET_ASIDE.of(keys, &[head])).await?;
+        Ok(None)
+    }
+
+    async fn load(&self, keys: &Keys, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        let answer = self.links.send(&Request::of(&[b"GET", keys.record()])).await?.pop();
+        match self.links.value(answer)? {
+            Value::BulkString(bytes) => self.record(id, keys, &bytes, now).await,
+            _ => Ok(None),
+        }
+    }
+
+    fn committing(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Committing, StoreError> {
+        let content = wire::encode(data, LARGEST)?;
+        // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+        let version = Fence::random().0;
+        let (head, life) = life(version, terms);
+        let expected = expected.map(|version| version_text(version.0));
+        let fence = terms.fence.map(|fence| fence.0.to_string()).unwrap_or_default();
+        let call = scripts::COMMIT.of(
+            &self.keys(id),
+            &[
+                &head,
+                expected.as_ref().map_or(&[], |text| text),
+                fence.as_bytes(),
+                flag(terms.unlock && terms.fence.is_some()),
+                flag(terms.cookie_sent),
+                life.as_bytes(),
+                self.wakeups.store().as_bytes(),
+                &content,
+            ],
+        );
+        Ok(Committing { version: Version(version), call })
+    }
+
+    async fn commit(&self, commit: Committing) -> Result<Commit, StoreError> {
+        match self.number(&scripts::COMMIT, &commit.call).await? {
+            0 => Ok(Commit::Committed(commit.version)),
+            1 => Ok(Commit::Conflict),
+            _ => Ok(Commit::LockLost),
+        }
+    }
+
+    async fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
+        let (fence, keys) = (Fence::random(), self.keys(id));
+        let (text, lease) = (fence.0.to_string(), millis(lease).to_string());
+        // From here on the server may have granted it.
+        let mut unclaimed = Unclaimed { engine: self, keys: &keys, fence: Some(fence) };
+        let is_watched = self.wakeups.is_watched(&keys);
+        let record = if is_watched || self.links.are_several() {
+            None
+        } else {
+            // Mostly nobody else has it, and two commands do.
+            let mut both = Request::of(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
+            both.command(&[b"GET", keys.record()], &[]);
+            let mut answers = self.links.send(&both).await?.into_iter();
+            match self.links.value(answers.next())? {
+                Value::Nil => None,
+                _ => Some(self.links.value(answers.next())?),
+            }
+        };
+        let record = match record {
+            Some(record) => record,
+            None => {
+                let store = self.wakeups.store().as_bytes();
+                let arguments = [text.as_bytes(), lease.as_bytes(), flag(is_watched), store];
+                self.links.run(&scripts::LOCK, &scripts::LOCK.of(&keys, &arguments)).await?
+            }
+        };
+        let record = match record {
+            Value::Int(left) => {
+                unclaimed.fence = None;
+                if is_watched {
+                    self.wakeups.lapses_in(self, &keys, left);
+                }
+                return Ok(None);
+            }
+            Value::BulkString(bytes) => self.record(id, &keys, &bytes, Moment::now()).await?,
+            _ => None,
+        };
+        unclaimed.fence = None;
+        Ok(Some(Grant { fence, record: Some(record) }))
+    }
+
+    fn unlocking(&self, keys: &Keys, fence: Fence) -> Request {
+        scripts::UNLOCK.of(keys, &[fence.0.to_string().as_bytes(), self.wakeups.store().as_bytes()])
+    }
+}
+
+/// A commit as it is sent.
+struct Committing {
+    version: Version,
+    call: Request,
+}
+
+/// A lock that was asked for. If nobody takes what the server has granted, it goes back.
+struct Unclaimed<'e> {
+    engine: &'e Engine,
+    keys: &'e Keys,
+    fence: Option<Fence>,
+}
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        if let Some(fence) = self.fence {
+            self.engine.links.post(&self.engine.unlocking(self.keys, fence));
         }
     }
 }
@@ -235,12 +352,7 @@ impl Engine {
 impl Store for RedisStore {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
         let engine = self.engine()?;
-        let keys = engine.keys(id);
-        let answer = engine.links.send(&Request::of(&[b"GET", keys.record()]))?.pop();
-        match engine.links.value(answer)? {
-            Value::BulkString(bytes) => self.record(id, &keys, &bytes, now),
-            _ => Ok(None),
-        }
+        engine.links.wait(engine.load(&engine.keys(id), id, now))
     }
 
     fn commit(
@@ -251,37 +363,26 @@ impl Store for RedisStore {
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
         let engine = self.engine()?;
-        let content = wire::encode(data, LARGEST)?;
-        // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
-        let version = Fence::random().0;
-        let (head, life) = life(version, terms);
-        let expected = expected.map(|version| version_text(version.0));
-        let fence = terms.fence.map(|fence| fence.0.to_string()).unwrap_or_default();
-        let call = scripts::COMMIT.of(
-            &engine.keys(id),
-            &[
-                &head,
-                expected.as_ref().map_or(&[], |text| text),
-                fence.as_bytes(),
-                flag(terms.unlock && terms.fence.is_some()),
-                flag(terms.cookie_sent),
-                life.as_bytes(),
-                engine.wakeups.store().as_bytes(),
-                &content,
-            ],
-        );
-        match engine.number(&scripts::COMMIT, &call)? {
-            0 => Ok(Commit::Committed(Version(version))),
-            1 => Ok(Commit::Conflict),
-            _ => Ok(Commit::LockLost),
-        }
+        engine.links.wait(engine.commit(engine.committing(id, expected, data, terms)?))
+    }
+
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Option<StoreFuture<Commit>> {
+        let engine = Arc::clone(self.engine().ok()?);
+        let commit = engine.committing(id, expected, data, terms).ok()?;
+        Some(Box::pin(async move { engine.commit(commit).await }))
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
         let engine = self.engine()?;
         let (head, life) = life(0, terms);
         let call = scripts::TOUCH.of(&engine.keys(id), &[&head, flag(terms.cookie_sent), life.as_bytes()]);
-        engine.links.run(&scripts::TOUCH, &call).map(drop)
+        engine.links.wait(engine.links.run(&scripts::TOUCH, &call)).map(drop)
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
@@ -330,7 +431,7 @@ impl Store for RedisStore {
 
     /// Each was put aside, as `{key}:unreadable`, until its life ends.
     fn quarantined(&self) -> u64 {
-        self.quarantined.load(Ordering::Relaxed)
+        self.engine().map_or(0, |engine| engine.quarantined.load(Ordering::Relaxed))
     }
 
     fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
@@ -359,48 +460,19 @@ impl Store for RedisStore {
 impl SharedLock for RedisStore {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         let engine = self.engine()?;
-        let (fence, keys) = (Fence::random(), engine.keys(id));
-        let (text, lease) = (fence.0.to_string(), millis(lease).to_string());
-        let is_watched = engine.wakeups.is_watched(&keys);
-        let record = if is_watched || engine.links.are_several() {
-            None
-        } else {
-            // Mostly nobody else has it, and two commands do.
-            let mut both = Request::of(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
-            both.command(&[b"GET", keys.record()], &[]);
-            let mut answers = engine.links.send(&both)?.into_iter();
-            match engine.links.value(answers.next())? {
-                Value::Nil => None,
-                _ => Some(engine.links.value(answers.next())?),
-            }
-        };
-        let record = match record {
-            Some(record) => record,
-            None => {
-                let arguments =
-                    [text.as_bytes(), lease.as_bytes(), flag(is_watched), engine.wakeups.store().as_bytes()];
-                engine.links.run(&scripts::LOCK, &scripts::LOCK.of(&keys, &arguments))?
-            }
-        };
-        match record {
-            Value::Int(left) => {
-                if is_watched {
-                    engine.wakeups.lapses_in(engine, &keys, left);
-                }
-                Ok(None)
-            }
-            Value::BulkString(bytes) => {
-                Ok(Some(Grant { fence, record: Some(self.record(id, &keys, &bytes, Moment::now())?) }))
-            }
-            _ => Ok(Some(Grant { fence, record: Some(None) })),
-        }
+        engine.links.wait(engine.try_lock(id, lease))
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
+        let (engine, id) = (Arc::clone(self.engine().ok()?), *id);
+        Some(Box::pin(async move { engine.try_lock(&id, lease).await }))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = self.engine()?;
         let keys = engine.keys(id);
         let watch = engine.wakeups.watch(engine, id, &keys, waker);
-        let left = engine.register(&keys)?;
+        let left = engine.links.wait(engine.register(&keys))?;
         engine.wakeups.lapses_in(engine, &keys, left);
         Ok(watch)
     }
@@ -409,21 +481,20 @@ impl SharedLock for RedisStore {
         let engine = self.engine()?;
         let (fence, lease) = (fence.0.to_string(), millis(lease).to_string());
         let call = scripts::RENEW.of(&engine.keys(id), &[fence.as_bytes(), lease.as_bytes()]);
-        Ok(engine.number(&scripts::RENEW, &call)? == 1)
+        Ok(engine.links.wait(engine.number(&scripts::RENEW, &call))? == 1)
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
         let engine = self.engine()?;
-        let (fence, store) = (fence.0.to_string(), engine.wakeups.store().as_bytes());
-        let call = scripts::UNLOCK.of(&engine.keys(id), &[fence.as_bytes(), store]);
-        engine.links.run(&scripts::UNLOCK, &call).map(drop)
+        let call = engine.unlocking(&engine.keys(id), fence);
+        engine.links.wait(engine.links.run(&scripts::UNLOCK, &call)).map(drop)
     }
 }
 
 impl Engine {
     /// Says that this store waits for the lock. Returns in how many milliseconds it may be free; negative: now.
-    fn register(&self, keys: &Keys) -> Result<i64, StoreError> {
-        self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.wakeups.store().as_bytes()]))
+    async fn register(&self, keys: &Keys) -> Result<i64, StoreError> {
+        self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.wakeups.store().as_bytes()])).await
     }
 
     /// A server that evicts whatever it likes loses sessions when its memory is full. Who may not ask is not told.

@@ -119,6 +119,12 @@ impl Request {
         }
     }
 
+    /// Empty again, with its room.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.commands = 0;
+    }
+
     /// Adds what another sends.
     pub(super) fn append(&mut self, other: &Self) {
         self.bytes.extend_from_slice(&other.bytes);

@@ -215,7 +215,7 @@ impl Listener {
         if !engine.wakeups.is_watched(&keys) {
             return;
         }
-        match engine.register(&keys) {
+        match engine.links.wait(engine.register(&keys)) {
             // This is the listener itself: it looks at the time that it finds noted.
             Ok(left) if left > 0 => {
                 engine.wakeups.looks_too_late(&keys, left);

@@ -1,0 +1,290 @@
+//! Requests whose store answers later: they are parked until it does, before their handler and at their end.
+
+use super::conformance::reference::{Engine, Reference};
+use super::shared_tests::{Pair, Tools, as_is, impatient, no_page, wait_until};
+use super::*;
+use crate::prelude::*;
+use crate::testing::Client;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// The reference store behind a desk, where questions wait for their answers.
+struct Later {
+    store: Arc<Reference>,
+    desk: Arc<Desk>,
+}
+
+#[derive(Default)]
+struct Desk {
+    is_closed: Mutex<bool>,
+    questions: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Desk {
+    /// Answers to nobody until it is opened again.
+    fn close(&self) {
+        *self.is_closed.lock() = true;
+    }
+
+    fn open(&self) {
+        *self.is_closed.lock() = false;
+        for question in std::mem::take(&mut *self.questions.lock()) {
+            question();
+        }
+    }
+
+    /// Answers the next question, and stays closed.
+    fn answer(&self) {
+        wait_until(|| self.waiting() > 0);
+        let question = self.questions.lock().remove(0);
+        question();
+    }
+
+    fn waiting(&self) -> usize {
+        self.questions.lock().len()
+    }
+
+    /// What `ask` says, when the desk is open; `unwanted` gets it if nobody is there any more.
+    fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+        unwanted: impl FnOnce(T) + Send + 'static,
+    ) -> StoreFuture<T> {
+        type Slot<T> = Mutex<(Option<Result<T, StoreError>>, Option<Waker>)>;
+        let slot: Arc<Slot<T>> = Arc::new(Mutex::new((None, None)));
+        let wanted = Arc::downgrade(&slot);
+        let question = move || {
+            let answer = ask();
+            let Some(slot) = wanted.upgrade() else { return answer.map(unwanted).unwrap_or_default() };
+            let waker = {
+                let mut slot = slot.lock();
+                slot.0 = Some(answer);
+                slot.1.take()
+            };
+            waker.into_iter().for_each(Waker::wake);
+        };
+        if *self.is_closed.lock() {
+            self.questions.lock().push(Box::new(question));
+        } else {
+            std::thread::spawn(question);
+        }
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut slot = slot.lock();
+            match slot.0.take() {
+                Some(answer) => Poll::Ready(answer),
+                None => {
+                    slot.1 = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        }))
+    }
+}
+
+impl Store for Later {
+    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        self.store.load(id, now)
+    }
+
+    fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Result<Commit, StoreError> {
+        self.store.commit(id, expected, data, terms)
+    }
+
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Option<StoreFuture<Commit>> {
+        let (store, id, data, terms) = (Arc::clone(&self.store), *id, data.clone(), *terms);
+        Some(self.desk.ask(move || store.commit(&id, expected, &data, &terms), |_| ()))
+    }
+
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+        self.store.touch(id, terms)
+    }
+
+    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.store.delete(id)
+    }
+
+    fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
+        self.store.sweep(now)
+    }
+
+    fn count(&self) -> Result<Option<usize>, StoreError> {
+        self.store.count()
+    }
+
+    fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        Some(self)
+    }
+}
+
+impl SharedLock for Later {
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
+        self.store.try_lock(id, lease)
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
+        let (store, unwanted, id) = (Arc::clone(&self.store), Arc::clone(&self.store), *id);
+        let give_back = move |grant: Option<Grant>| {
+            grant.into_iter().for_each(|grant| unwanted.unlock(&id, grant.fence).expect("alive"));
+        };
+        Some(self.desk.ask(move || store.try_lock(&id, lease), give_back))
+    }
+
+    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
+        self.store.watch(id, waker)
+    }
+
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
+        self.store.renew(id, fence, lease)
+    }
+
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+        self.store.unlock(id, fence)
+    }
+}
+
+fn pair(
+    client: impl Fn(App) -> Client,
+    set_up: impl Fn(Sessions) -> Sessions,
+    page: impl Fn(&str, &Session, &Tools) -> Result<String, Error> + Send + Sync + 'static,
+) -> (Pair, Arc<Desk>) {
+    let desk = Arc::new(Desk::default());
+    let make = |engine: &Arc<Engine>| {
+        Sessions::new(Later { store: Arc::new(Reference::new(engine)), desk: Arc::clone(&desk) })
+    };
+    (Pair::on(make, client, set_up, page), desk)
+}
+
+fn writes(name: &str, session: &Session, _: &Tools) -> Result<String, Error> {
+    session.set("value", name);
+    Ok(name.to_owned())
+}
+
+/// What a browser sends for a page with the session.
+fn request(pair: &Pair, name: &str) -> String {
+    let cookie = pair.here.cookie("session_id").expect("a session");
+    format!("GET /with/{name} HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n")
+}
+
+#[test]
+fn a13_who_waits_for_the_engine_holds_no_worker() {
+    let (pair, desk) = pair(Client::over_socket, as_is, writes);
+    std::thread::scope(|scope| {
+        desk.close();
+        let writing = scope.spawn(|| pair.here.get("/with/new").send().text().to_owned());
+        for _ in ["the lock", "the commit"] {
+            wait_until(|| desk.waiting() == 1);
+            pair.here.new_browser().get("/plain").send().assert_text("plain");
+            desk.answer();
+        }
+        assert_eq!(writing.join().expect("no failure"), "new");
+    });
+    desk.open();
+    assert_eq!(pair.value(), "new");
+    assert_eq!(pair.sessions.statistics().waits, 0, "nobody was in the way");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a13_who_waits_for_another_process_is_woken_also_between_question_and_answer() {
+    let (pair, desk) = pair(Client::over_socket, as_is, no_page);
+    for _ in 0..20 {
+        let fence = pair.hold();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| pair.here.get("/with/get").send().text().to_owned());
+            wait_until(|| pair.engine.watched() == 1);
+            pair.give_back(fence);
+            assert_eq!(waiting.join().expect("no failure"), "old");
+        });
+    }
+    assert_eq!(desk.waiting(), 0);
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a1_who_vanishes_while_he_asks_gives_back_what_he_is_granted() {
+    let (pair, desk) = pair(Client::over_socket, as_is, no_page);
+    desk.close();
+    let mut connection = pair.here.raw();
+    connection.send(request(&pair, "get"));
+    wait_until(|| desk.waiting() == 1);
+    connection.reset();
+    wait_until(|| pair.sessions.statistics().locks_held == 0);
+    desk.open();
+    assert_eq!(pair.value(), "old");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a1_what_a_request_has_done_is_kept_when_its_client_vanishes_meanwhile() {
+    let (pair, desk) = pair(Client::over_socket, as_is, writes);
+    desk.close();
+    let mut connection = pair.here.raw();
+    connection.send(request(&pair, "new"));
+    desk.answer();
+    wait_until(|| desk.waiting() == 1);
+    connection.reset();
+    desk.open();
+    wait_until(|| pair.sessions.statistics().locks_held == 0);
+    assert_eq!(pair.value(), "new");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a38_an_answer_that_comes_later_may_be_no() {
+    let (pair, _desk) = pair(Client::in_process, as_is, |name, session, tools| {
+        match name {
+            "lost" => tools.engine.lose(&session.id()),
+            _ => tools.engine.die(true),
+        }
+        writes(name, session, tools)
+    });
+    pair.here.get("/with/lost").send().assert_status(409);
+    assert_eq!((pair.value().as_str(), pair.sessions.statistics().locks_lost), ("old", 1));
+    pair.here.get("/with/dead").send().assert_status(503).assert_header("retry-after", "1");
+    pair.here.get("/with/get").send().assert_status(503);
+    pair.engine.die(false);
+    pair.engine.lose(&pair.id());
+    assert_eq!(pair.value(), "old");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a4_an_answer_that_does_not_come_is_waited_for_until_the_deadline() {
+    let (pair, desk) = pair(Client::in_process, impatient, writes);
+    desk.close();
+    pair.here.get("/with/new").send().assert_status(503).assert_header("retry-after", "1");
+    desk.open();
+    desk.close();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| pair.here.get("/with/new").send().assert_status(503).status());
+        desk.answer();
+        writing.join().expect("an answer");
+    });
+    desk.open();
+    assert!(matches!(&*pair.value(), "old" | "new"), "he was told that it is not known");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a40_only_what_has_changed_is_saved_later() {
+    let (pair, desk) = pair(Client::in_process, as_is, no_page);
+    pair.here.get("/with/get").send().assert_text("old");
+    pair.here.new_browser().get("/with/set").send().assert_status(200);
+    pair.here.get("/view").send().assert_text("old");
+    assert_eq!(desk.waiting(), 0);
+    pair.assert_nothing_left();
+}
