@@ -306,6 +306,20 @@ fn the_built_in_page_has_a_policy_that_lets_it_be_seen_and_do_nothing() {
     client.get("/nowhere").send().assert_header("content-security-policy", "default-src 'self'");
 }
 
+#[test]
+fn a_page_names_its_status_as_the_status_line_does() {
+    for status in [StatusCode::NOT_FOUND, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNPROCESSABLE_ENTITY] {
+        let tree = Tree::new().index(move |_| Err::<(), _>(Error::new(status, "")));
+        let answer = Client::over_socket(App::new(tree))
+            .raw()
+            .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .read_to_end();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.lines().next().unwrap().strip_prefix("HTTP/1.1 "), page.lines().next());
+    }
+}
+
 // J7: whatever the application's code does while its error is told.
 #[test]
 fn j7_an_error_that_panics_when_it_is_told_is_500_and_the_worker_lives() {

@@ -3,7 +3,7 @@
 use super::Response;
 use super::body_reader::NotUtf8;
 use super::problem::ProblemMembers;
-use crate::http::{MultipartError, Refusal};
+use crate::http::{MultipartError, Refusal, reason};
 use ::http::{HeaderName, HeaderValue, StatusCode};
 use std::panic::Location;
 
@@ -170,13 +170,18 @@ fn clients_fault(error: &(dyn std::error::Error + 'static)) -> Option<HttpError>
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.kind() {
-            ErrorKind::Http(error) => write!(f, "{}: {}", error.status, error.message),
-            ErrorKind::Redirect(redirect) => write!(f, "{} to {}", redirect.status, redirect.location),
+            ErrorKind::Http(error) => write!(f, "{}: {}", named(error.status), error.message),
+            ErrorKind::Redirect(redirect) => write!(f, "{} to {}", named(redirect.status), redirect.location),
             ErrorKind::InternalRedirect(path) => write!(f, "internal redirect to {path}"),
-            ErrorKind::Answer(response) => write!(f, "answered with {}", response.status()),
+            ErrorKind::Answer(response) => write!(f, "answered with {}", named(response.status())),
             ErrorKind::Unexpected(error) => write!(f, "{error}"),
         }
     }
+}
+
+/// The status as the status line has it: the `Display` of [`StatusCode`] has other names for some.
+fn named(status: StatusCode) -> String {
+    format!("{} {}", status.as_str(), reason(status).unwrap_or("Error"))
 }
 
 /// Prints the message alone: it is what `fn main() -> kirsch::Result` shows when the server cannot start.

@@ -47,4 +47,4 @@ pub use path::{decode_segments, encode_segment};
 pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};
-pub(crate) use response::{is_the_servers, write_field};
+pub(crate) use response::{is_the_servers, reason, write_field};

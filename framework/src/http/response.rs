@@ -132,6 +132,14 @@ macro_rules! status_lines {
                 _ => None,
             }
         }
+
+        /// The status in words, as the status line says it: the one source of these names. None for a status that nobody has named.
+        pub(crate) fn reason(status: StatusCode) -> Option<&'static str> {
+            match status.as_u16() {
+                $( $code => Some($reason), )+
+                _ => None,
+            }
+        }
     };
 }
 

@@ -4,7 +4,7 @@
 
 use super::debug_page::Report;
 use crate::exchange::{Escaped, HttpError, Request, RequestId, Response, Values};
-use crate::http::best_media_type;
+use crate::http::{best_media_type, reason};
 use ::http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -38,7 +38,7 @@ impl ErrorPage<'_> {
     #[must_use]
     pub fn title(&self) -> &str {
         let own = self.error.problem.as_ref().and_then(|problem| problem.title.as_deref());
-        own.unwrap_or_else(|| self.status.canonical_reason().unwrap_or("Error"))
+        own.unwrap_or_else(|| reason(self.status).unwrap_or("Error"))
     }
 
     /// The type of a [`Problem`](crate::Problem), `about:blank` without one.
