@@ -344,6 +344,9 @@ struct Prepared {
     check: Option<Arc<Checker>>,
 }
 
+/// What the two pages answer.
+const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+
 /// What a path of the section is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -407,9 +410,14 @@ impl Prepared {
                 None => Err(Redirect::to(outside(&exchange.request, &self.login_path)).into()),
             },
             Place::Login | Place::Logout => {
-                let allow = HeaderValue::from_static("GET, HEAD, POST");
-                let message = "This page answers GET, HEAD, POST only.";
-                let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message);
+                let allow = HeaderValue::from_static(METHODS);
+                if *exchange.request.method() == Method::OPTIONS {
+                    let mut answer = Response::new();
+                    answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
+                    return Ok(Flow::Answer(answer));
+                }
+                let error =
+                    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, format!("This page answers {METHODS} only."));
                 Err(error.with_header(header::ALLOW, allow).into())
             }
         }

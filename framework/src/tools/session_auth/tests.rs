@@ -113,7 +113,16 @@ fn a_logout_is_a_post_and_ends_the_session() {
     client.get("/members/").send().assert_status(401);
     let thief = client.new_browser();
     thief.set_cookie("session_id", &stolen).get("/members/").send().assert_status(401);
-    client.delete("/members/login").send().assert_status(405).assert_header("allow", "GET, HEAD, POST");
+}
+
+#[test]
+fn the_two_pages_tell_their_methods_as_all_pages_do() {
+    let client = client(auth());
+    for path in ["/members/login", "/members/logout"] {
+        let told = client.request(Method::OPTIONS, path).send();
+        told.assert_status(204).assert_header("allow", "GET, HEAD, OPTIONS, POST");
+        client.delete(path).send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS, POST");
+    }
 }
 
 #[test]
