@@ -447,6 +447,15 @@ impl Prepared {
         }
     }
 
+    /// Where to go after the login: `text`, if it is a page of this site, and neither of these two, which would ask again.
+    fn next_page<'t>(&self, request: &Request, text: &'t str) -> Option<&'t str> {
+        let next = same_site(text)?;
+        let (segments, prefix) = (next_page::segments(next), next_page::segments(request.prefix()));
+        let inside = segments.strip_prefix(&*prefix);
+        let is_ours = inside.is_some_and(|inside| inside == self.login || inside == self.logout);
+        (!is_ours).then_some(next)
+    }
+
     /// The login page.
     fn show(
         &self,
@@ -457,7 +466,7 @@ impl Prepared {
         message: Option<String>,
     ) -> Result<Response, Error> {
         let action = outside(&exchange.request, &self.login_path);
-        let next = same_site(next).unwrap_or_default().to_owned();
+        let next = self.next_page(&exchange.request, next).unwrap_or_default().to_owned();
         let form = LoginForm { action, name: name.to_owned(), message, token: self.tokens.give(exchange)?, next };
         let mut response = Response::new();
         match &self.tool.page {
@@ -534,7 +543,8 @@ impl Prepared {
         }
         session.regenerate();
         session.try_set(&self.key, login.name())?;
-        let target = same_site(next).map_or_else(|| outside(&exchange.request, &self.home), str::to_owned);
+        let target = self.next_page(&exchange.request, next).map(str::to_owned);
+        let target = target.unwrap_or_else(|| outside(&exchange.request, &self.home));
         exchange.values.insert(login.clone());
         not_kept(&mut exchange.response);
         let noticed = self.tool.on_login.as_ref().map(|notice| notice(exchange, &login)).transpose();
@@ -604,8 +614,7 @@ impl Prepared {
 
 /// The path as a browser sees it, before a proxy has taken its prefix away.
 fn outside(request: &Request, path: &str) -> String {
-    let prefix = request.forwarded().and_then(|forwarded| forwarded.prefix.as_deref()).unwrap_or_default();
-    format!("{prefix}{path}")
+    format!("{}{path}", request.prefix())
 }
 
 /// Whether a page is wanted rather than anything.

@@ -25,6 +25,21 @@ pub(super) fn same_site(text: &str) -> Option<&str> {
     Some(text)
 }
 
+/// The segments of the path that a browser asks for when it is sent to `target`: it takes `.` and `..` out by itself, encoded ones too.
+pub(super) fn segments(target: &str) -> Vec<String> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let mut segments = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match percent_decode_str(segment).decode_utf8_lossy().as_ref() {
+            "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment.to_owned()),
+        }
+    }
+    segments.retain(|segment| !segment.is_empty());
+    segments
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +49,16 @@ mod tests {
         for good in ["/", "/members/", "/members/a?b=c&d=//e", "/a//b", "/a%20b", "/%C3%BC?q=%5C", "/a@b", "/a:b"] {
             assert_eq!(same_site(good), Some(good));
         }
+    }
+
+    #[test]
+    fn the_segments_of_a_target_are_those_that_a_browser_asks_for() {
+        let table =
+            [("/", ""), ("/a/b?c=/d", "a b"), ("//a%2Fb/", "a/b"), ("/a/../b", "b"), ("/a//%2e%2E/./b#c", "a b")];
+        for (target, expected) in table {
+            assert_eq!(segments(target).join(" "), expected, "{target}");
+        }
+        assert_eq!(segments("/../a/b/../../.."), [""; 0]);
     }
 
     #[test]

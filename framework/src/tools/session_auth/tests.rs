@@ -190,6 +190,24 @@ fn i12_a_login_leads_to_pages_of_this_site_only() {
 }
 
 #[test]
+fn a_login_does_not_lead_to_the_login_or_the_logout() {
+    let client = client(auth());
+    for next in [
+        "/members/login",
+        "/members//login/?next=/members/page",
+        "/members/x/%2e%2E/login#a",
+        "/members/logout",
+        "/a/../members/./log%6Fut",
+    ] {
+        log_in_to(&client, "anna", "secret", next).assert_status(303).assert_header("location", "/members");
+    }
+    client.get("/members/login?next=/members/login").send().assert_contains("name=\"next\" value=\"\"");
+    for next in ["/members/login/more", "/login", "/members/page?next=/members/login"] {
+        log_in_to(&client, "anna", "secret", next).assert_header("location", next);
+    }
+}
+
+#[test]
 fn i12_too_many_wrong_passwords_are_429_also_with_the_right_one() {
     let client = client(auth().attempts(2, 4, Duration::from_secs(600)));
     log_in(&client, "anna", "x").assert_status(401).assert_contains("is not right").assert_contains("value=\"anna\"");
@@ -260,6 +278,7 @@ fn behind_a_proxy_addresses_are_those_that_the_browser_sees() {
     sent.assert_header("location", "/shop/members/login?next=%2Fshop%2Fmembers%2Fpage");
     let page = by_proxy("/members/login");
     page.assert_contains("action=\"/shop/members/login\"");
+    by_proxy("/members/login?next=/shop/members/login").assert_contains("name=\"next\" value=\"\"");
     assert!(page.headers().any(|(_, value)| value.starts_with("__Host-login_form=") && value.contains("; Secure")));
 }
 
