@@ -194,7 +194,7 @@ impl std::fmt::Debug for Error {
 /// An answer with an error status, as CherryPy's `HTTPError`.
 ///
 /// For clients that are programs, [`Problem`](super::Problem) says more about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpError {
     /// The status, 400 to 599.
     pub status: StatusCode,

@@ -101,6 +101,12 @@ impl Exchange {
         self.course.expects_form = true;
     }
 
+    /// Whether a tool answers in place of the page: it has asked for the form with [`expect_form`](Self::expect_form).
+    #[must_use]
+    pub fn expects_form(&self) -> bool {
+        self.course.expects_form
+    }
+
     /// The unexpected error that has ended this request: for tools that report failures elsewhere. Known from `before_error_response` on, until the end
     /// of the request, also when a hook has answered in place of the error page.
     ///

@@ -38,7 +38,7 @@ use serde_json::{Map, Value};
 pub struct Problem(HttpError);
 
 /// What a [`Problem`] says beside status, message and fields.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ProblemMembers {
     pub(crate) kind: Option<String>,
     pub(crate) title: Option<String>,

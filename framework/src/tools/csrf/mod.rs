@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `on_start_resource` | 1 | puts the token where handlers find it |
 //! | `before_request_body` | 5 | refuses by where the request comes from, before anything is uploaded |
-//! | `before_handler` | 5 | refuses by the token, where tokens are asked for |
+//! | `before_handler` | 5 | refuses by the token, where tokens are asked for; with 404 or 405 where there is no page |
 //! | `before_finalize` | 70, always | gives the browser the secret that its token is made from, if the page has one |
 //!
 //! A browser sends cookies along whoever makes it send, so a cookie does not say that the visitor wanted what is asked. Where the request comes from does:
@@ -15,6 +15,7 @@ mod token;
 pub use token::CsrfToken;
 
 use super::origins::{origin_of, origin_setting};
+use crate::exchange::ErrorKind;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 
@@ -184,6 +185,13 @@ impl Prepared {
         let is_right = CsrfToken::of(exchange).zip(given).is_some_and(|(token, given)| token.accepts(given));
         if is_right {
             return Ok(());
+        }
+        // Where there is no page, that is the answer: its form was not read, and has no token. It still ends the request here, so that nothing answers
+        // in place of the page unchecked. A node that is resolved late has no such error yet.
+        if let Some(ErrorKind::Http(error)) =
+            exchange.route_error().map(Error::kind).filter(|_| !exchange.expects_form())
+        {
+            return Err(error.clone().into());
         }
         let message = "The form is too old, or your browser keeps no cookies. Please go back, load the page again and send it once more.";
         Err(Error::new(StatusCode::FORBIDDEN, message))

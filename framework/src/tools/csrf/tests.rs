@@ -1,9 +1,10 @@
 //! What the tool promises: by origin, by token.
 
 use super::{Csrf, CsrfToken};
+use crate::publish::{Dispatcher, PathRest, Way};
 use crate::testing::{Client, FormData};
 use crate::tools::Proxy;
-use crate::{App, Caching, Method, Tree, handlers};
+use crate::{App, Caching, Flow, HookPoint, Hooks, Method, Publish, Response, Tool, Tree, handlers};
 
 struct Bank;
 
@@ -19,9 +20,52 @@ impl Bank {
         "plain"
     }
 
+    #[expose(get)]
+    fn statement(&self) -> &'static str {
+        "30"
+    }
+
     #[expose(post, put, delete)]
     fn transfer(&self) -> &'static str {
         "done"
+    }
+}
+
+struct Late;
+
+#[handlers]
+impl Late {
+    #[child]
+    fn bank(&self) -> Box<dyn Publish> {
+        Box::new(Bank)
+    }
+}
+
+/// Answers where the tree has no page.
+struct InPlace {
+    expects_form: bool,
+}
+
+impl Tool for InPlace {
+    fn name(&self) -> &'static str {
+        "in_place"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let expects_form = self.expects_form;
+        hooks.at(HookPoint::BeforeRequestBody, move |exchange| {
+            if expects_form && exchange.request.path() == "/in-place" {
+                exchange.expect_form();
+            }
+        });
+        hooks.at(HookPoint::BeforeHandler, |exchange| match exchange.request.path() {
+            "/in-place" => {
+                let mut answer = Response::new();
+                answer.set_body("in place");
+                Flow::Answer(answer)
+            }
+            _ => Flow::Continue,
+        });
     }
 }
 
@@ -116,6 +160,41 @@ fn nobody_without_the_cookie_has_a_token() {
     let client = client(Csrf::new().tokens(true));
     // A mask that is its own disguise stands for the secret of zeros, which no browser has.
     client.post("/transfer").header("x-csrf-token", "ab".repeat(32)).send().assert_status(403);
+}
+
+#[test]
+fn where_no_page_is_that_is_the_answer_and_not_the_missing_token() {
+    let client = client(Csrf::new().tokens(true));
+    let token = client.get("/").send().text().to_owned();
+    for form in [&[][..], &[("csrf_token", "0")], &[("csrf_token", &token)]] {
+        client.post("/nowhere").form(form).send().assert_status(404);
+        client.post("/statement").form(form).send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS");
+    }
+    client.post("/nowhere").header("sec-fetch-site", "cross-site").send().assert_status(403);
+}
+
+#[test]
+fn what_answers_in_place_of_a_page_needs_the_token() {
+    for (expects_form, refused) in [(true, 403), (false, 404)] {
+        let app = App::new(Bank).tool("/", Csrf::new().tokens(true)).tool("/", InPlace { expects_form });
+        let client = Client::in_process(app);
+        let token = client.get("/").send().text().to_owned();
+        client.post("/in-place").send().assert_status(refused);
+        client.post("/in-place").header("x-csrf-token", &token).send().assert_text("in place");
+    }
+}
+
+#[test]
+fn below_dispatchers_and_late_nodes_nothing_runs_without_the_token() {
+    let dispatcher = Dispatcher::new(|_: &mut PathRest<'_>| Way::child(0)).child("", Bank);
+    let tree = Tree::new().child("dispatched", dispatcher).child("late", Late).child("bank", Bank);
+    let client = Client::in_process(App::new(tree).tool("/", Csrf::new().tokens(true)));
+    let token = client.get("/bank/").send().text().to_owned();
+    for (path, elsewhere) in [("/dispatched", 404), ("/late/bank", 403)] {
+        client.post(&format!("{path}/transfer")).send().assert_status(403);
+        client.post(&format!("{path}/transfer")).form(&[("csrf_token", &token)]).send().assert_text("done");
+        client.post(&format!("{path}/nowhere")).send().assert_status(elsewhere);
+    }
 }
 
 #[test]
