@@ -228,3 +228,25 @@ fn a_section_that_nothing_answers_is_reported() {
     assert_eq!(warnings[0], "WARN kirsch::config nothing answers at or below \"/admni\": is the path right?");
     assert!(warnings[1].contains("/static/x"));
 }
+
+#[test]
+fn settings_of_the_server_that_do_not_count_are_reported() {
+    let blog = || App::new(Tree::new()).threads(20).server(|settings| settings.queue = 7);
+    let wiki = App::new(Tree::new()).mount("/old/", blog());
+    let records = crate::logs::capture::records("kirsch::config", || {
+        let host = App::new(Tree::new()).threads(3).mount("/wiki", wiki);
+        build(
+            app().threads(4).mount("/blog", blog()).mount("/b", App::new(Tree::new())).virtual_host("a.example", host),
+        )
+        .unwrap();
+    });
+    let warnings: Vec<_> = records.iter().filter(|line| line.contains("does not count")).collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    for said in [
+        "the app at \"/blog\" sets server.threads, server.queue: it does not count there, set it on the outermost app",
+        "the app at \"a.example\" sets server.threads: ",
+        "the app at \"a.example/wiki/old/\" sets server.threads, server.queue: ",
+    ] {
+        assert!(warnings.iter().any(|line| line.starts_with(&format!("WARN kirsch::config {said}"))), "{warnings:?}");
+    }
+}

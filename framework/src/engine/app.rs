@@ -50,6 +50,8 @@ pub struct App {
     /// The hosts that this app answers for, if not for all.
     hosts: Option<Vec<String>>,
     server: ServerSettings,
+    /// The apps below that change settings of the server, with their paths, and the settings: they do not count.
+    unheard: Vec<(String, Vec<String>)>,
     /// What was said and cannot be, to be told at start.
     refusals: Vec<String>,
     on_start: Vec<StartFunction>,
@@ -73,6 +75,7 @@ impl App {
             virtual_hosts: Vec::new(),
             hosts: None,
             server: ServerSettings::default(),
+            unheard: Vec::new(),
             refusals: Vec::new(),
             on_start: Vec::new(),
             on_stop: Vec::new(),
@@ -98,7 +101,8 @@ impl App {
     ///
     /// The app below inherits what is on at the path above, as every path does, and changes it for itself. Where both speak about the
     /// same path, this app has the last word. What both add to [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) runs in the order in which it was
-    /// added, what this app gets from the other at this call. Server settings of the app below do not count, nor does `[global]` in its files.
+    /// added, what this app gets from the other at this call. Server settings of the app below do not count, nor does `[global]` in its files; a warning in the
+    /// log names them.
     ///
     /// The path has one or more segments; slashes at its ends and double ones mean nothing. It wins over `default` pages and over children
     /// that take the segment as a value. Links within the app: [`Request::url`](crate::Request::url).
@@ -111,6 +115,8 @@ impl App {
             ));
         }
         self.refusals.extend(app.refusals);
+        self.unheard.push((path.to_owned(), changed(&app.server)));
+        self.unheard.extend(app.unheard.into_iter().map(|(below, keys)| (joined(path, &below), keys)));
         self.mounts.push((path.to_owned(), app.root));
         self.mounts.extend(app.mounts.into_iter().map(|(below, root)| (joined(path, &below), root)));
         let own = app.code.into_iter().filter(|statement| !matches!(statement.change, Change::Default(_)));
@@ -407,19 +413,32 @@ impl App {
             let name = &file.name;
             log::warn!(target: "kirsch::config", "{name}: [global] does not count: its app is not the outermost, which says it");
         }
+        let at_host = host.unwrap_or_default();
+        let own = host.map(|_| (String::new(), changed(&self.server)));
+        for (path, keys) in own.iter().chain(&self.unheard).filter(|(_, keys)| !keys.is_empty()) {
+            let place = format!("{at_host}{path}");
+            let keys = keys.join(", ");
+            log::warn!(target: "kirsch::config", "the app at {place:?} sets {keys}: it does not count there, set it on the outermost app");
+        }
         let root = self.tree()?;
         let mounts: Vec<_> = self.mounts.iter().map(|(path, _)| path.clone()).collect();
         let merged = merge(&self.code, files, &mounts, host)?;
         let tree = root.describe();
         checks::required_tools(&tree, &merged)?;
         checks::one_reader_of_the_body(&tree)?;
-        let at_host = host.unwrap_or_default();
         for section in checks::sections_without_answer(&tree, &merged) {
             log::warn!(target: "kirsch::config", "nothing answers at or below {at_host}{section:?}: is the path right?");
         }
         log_effective(&merged, at_host);
         Ok((root, merged))
     }
+}
+
+/// The keys of the settings that are not the usual ones.
+fn changed(server: &ServerSettings) -> Vec<String> {
+    let usual = ServerSettings::default();
+    let changed = SERVER_KEYS.iter().filter(|key| (key.show)(server) != (key.show)(&usual));
+    changed.map(|key| format!("server.{}", key.name)).collect()
 }
 
 /// Writes down what is in force, one line for each key.
