@@ -128,3 +128,62 @@ fn an_address_in_use_is_named_with_a_remedy() {
     let error = App::new(Pages).start(address).expect_err("the port is taken").to_string();
     assert_names(&error, &[&address.to_string(), "another program"]);
 }
+
+/// The keys that a tool reads: an unknown one is answered with all of them.
+fn keys(tool: &dyn Tool) -> Vec<String> {
+    let unknown: kirsch::lifecycle::SettingTable = "\"?\" = true".parse().expect("a table");
+    let refused = tool.configure(&unknown).err().expect("there is no such key").to_string();
+    let known = refused.split_once("there are: ").map_or("", |(_, known)| known);
+    known.split(", ").filter(|key| !key.is_empty()).map(|key| format!("{}.{key}", tool.name())).collect()
+}
+
+#[test]
+fn the_table_in_the_reference_has_all_keys_of_all_tools() {
+    use kirsch::tools::*;
+    let (nobody, none) = ([("name", "password")], std::iter::empty::<&str>);
+    let tools: [Box<dyn Tool>; 32] = [
+        Box::new(Accept::new(["text/html"])),
+        Box::new(Allow::default()),
+        Box::new(AuthBasic::users("realm", nobody)),
+        Box::new(AuthDigest::users("realm", nobody)),
+        Box::new(Autovary::new()),
+        Box::new(Caching::new()),
+        Box::new(Cors::new(none())),
+        Box::new(Csrf::new()),
+        Box::new(ErrRedirect::internal("/")),
+        Box::new(Etags::new()),
+        Box::new(Expires::at_once()),
+        Box::new(Gzip::new()),
+        Box::new(IgnoreHeaders::default()),
+        Box::new(Limit::new(1)),
+        Box::new(LogHeaders::new()),
+        Box::new(LogHooks),
+        Box::new(LogTime::slower_than(std::time::Duration::ZERO)),
+        Box::new(LogTracebacks),
+        Box::new(Params::new()),
+        Box::new(Proxy::trusting(none())),
+        Box::new(RateLimit::per_second(1)),
+        Box::new(RedirectTo::internal("/")),
+        Box::new(Referer::same_origin()),
+        Box::new(ResponseHeaders::new()),
+        Box::new(SecureHeaders::new()),
+        Box::new(SessionAuth::new(|_, _| false)),
+        Box::new(Sessions::in_memory()),
+        Box::new(StaticDir::new(".")),
+        Box::new(StaticFile::new("page.html")),
+        Box::new(Templates::embedded([("page.html", "")])),
+        Box::new(Timeout::new(std::time::Duration::ZERO)),
+        Box::new(TrailingSlash::default()),
+    ];
+    let mut known: Vec<_> = tools.iter().flat_map(|tool| keys(&**tool)).collect();
+    let reference = include_str!("../../docs/reference/tools.md");
+    let table = reference.split("\n## ").find(|section| section.starts_with("Keys\n")).expect("the table");
+    let rows = table.lines().filter_map(|row| row.strip_prefix("| `")?.split_once("` |"));
+    let mut told: Vec<_> = rows.flat_map(|(keys, _)| keys.split("`, `").map(str::to_owned)).collect();
+    known.sort();
+    told.sort();
+    assert_eq!(told, known);
+    let overview = reference.split("\n## ").next().expect("the first table");
+    let named = overview.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').nth(2));
+    assert_eq!(named.collect::<Vec<_>>(), tools.iter().map(|tool| tool.name()).collect::<Vec<_>>());
+}
