@@ -1,6 +1,7 @@
-//! Names and values of fields as settings have them: texts, checked at start.
+//! Names and values of fields as settings have them: texts, checked at start. And a field that several tools set.
 
-use crate::{HeaderName, HeaderValue};
+use crate::http::ResponseDirectives;
+use crate::{HeaderName, HeaderValue, Response, header};
 
 /// A field value, or what is wrong with the text: control characters, a line break among them, would begin another field (RFC 9110, section 5.5).
 pub(super) fn value(text: &str) -> Result<HeaderValue, String> {
@@ -17,4 +18,13 @@ pub(super) fn name(text: &str) -> Result<HeaderName, String> {
     let problem =
         || format!("has {text:?}, which cannot be the name of a field: write letters, digits and `-`, as \"X-Name\"");
     HeaderName::from_bytes(text.as_bytes()).map_err(|_| problem())
+}
+
+/// Makes a page one visitor's, unless it says so itself: shared caches do not keep it, and the browser's own asks before it shows it again.
+pub(super) fn keep_from_shared_caches(response: &mut Response) {
+    let said = response.headers().filter(|(name, _)| **name == header::CACHE_CONTROL).map(|(_, value)| value);
+    let directives = ResponseDirectives::read(said);
+    if !directives.private && !directives.no_store {
+        response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
 }

@@ -1,16 +1,13 @@
-//! The token of a form: a secret of the browser's, in another disguise on each page.
+//! The token of a form, as the other tool's, with a code that needs no key: the secret in another disguise on each page.
 //!
 //! ```text
-//! cookie   secret                     16 bytes, as 32 digits
-//! page     mask, mask XOR secret      64 digits, the mask new for each page
+//! code = mask XOR secret
 //! ```
-//!
-//! Whoever sends both back has read the page, or is the site itself: another site can make the browser send the cookie, but cannot see it. On
-//! encrypted connections the cookie's name begins with `__Host-`, so that no neighbour below the same domain can plant one.
 
-use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError, SetCookie};
-use crate::http::ResponseDirectives;
-use crate::{Error, Exchange, HeaderValue, Request, StatusCode, header};
+use super::super::fields::keep_from_shared_caches;
+use super::super::form_token::{Half, SecretCookie, is_right, random, token};
+use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
+use crate::{Error, Exchange, Request, StatusCode};
 use std::sync::{Arc, OnceLock};
 
 /// The token that a form of this page brings back; see [`Csrf`](super::Csrf).
@@ -30,14 +27,12 @@ struct Inner {
 
 #[derive(Debug)]
 struct Secret {
-    bytes: [u8; BYTES],
+    bytes: Half,
     /// Whether the browser has it already.
     is_known: bool,
 }
 
-const BYTES: usize = 16;
-const COOKIE: &str = "csrf";
-const SECURE_COOKIE: &str = "__Host-csrf";
+const COOKIE: SecretCookie = SecretCookie { name: "csrf", secure_name: "__Host-csrf" };
 
 impl CsrfToken {
     /// The token of this request, if the tool is on for its path.
@@ -47,11 +42,11 @@ impl CsrfToken {
     }
 
     fn asked_for(&self, request: &Request) -> &Self {
-        self.secret(|| secret_of(request));
+        self.secret(|| COOKIE.read(request));
         self
     }
 
-    fn secret(&self, known: impl FnOnce() -> Option<[u8; BYTES]>) -> &Secret {
+    fn secret(&self, known: impl FnOnce() -> Option<Half>) -> &Secret {
         self.0.secret.get_or_init(|| {
             let known = known();
             Secret { bytes: known.unwrap_or_else(random), is_known: known.is_some() }
@@ -61,12 +56,7 @@ impl CsrfToken {
     /// The token, 64 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.shown.get_or_init(|| {
-            let mask = random();
-            let secret = self.secret(|| None).bytes;
-            let digits = mask.into_iter().chain(mask.iter().zip(secret).map(|(mask, secret)| mask ^ secret));
-            digits.map(|byte| format!("{byte:02x}")).collect()
-        })
+        self.0.shown.get_or_init(|| token(|mask| code(mask, &self.secret(|| None).bytes)))
     }
 
     /// The token as a hidden field for a form: `<input type="hidden" name="csrf_token" value="...">`.
@@ -83,11 +73,8 @@ impl CsrfToken {
 
     /// Whether `text` is this token in any of its disguises. Takes the same time for all texts of the right length.
     pub(super) fn accepts(&self, text: &str) -> bool {
-        let Some(bytes) = from_digits::<{ 2 * BYTES }>(text) else { return false };
-        let (mask, masked) = bytes.split_at(BYTES);
-        let Secret { bytes: secret, is_known } = self.secret(|| None);
-        let differences = mask.iter().zip(masked).zip(secret).map(|((mask, masked), secret)| mask ^ masked ^ secret);
-        *is_known && std::hint::black_box(differences.fold(0, |all, difference| all | difference)) == 0
+        let Secret { bytes, is_known } = self.secret(|| None);
+        is_right(text, |mask| code(mask, bytes)) && *is_known
     }
 
     /// Gives the browser the secret, if the page has the token and the browser has not; keeps the page from shared caches.
@@ -97,15 +84,9 @@ impl CsrfToken {
             return Ok(());
         };
         let Exchange { request, response, .. } = exchange;
-        let said = response.headers().filter(|(name, _)| **name == header::CACHE_CONTROL).map(|(_, value)| value);
-        let directives = ResponseDirectives::read(said);
-        if !directives.private && !directives.no_store {
-            response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        }
+        keep_from_shared_caches(response);
         if let Some(Secret { bytes, is_known: false }) = inner.secret.get() {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let is_secure = request.origin().is_secure();
-            response.set_cookie(SetCookie::new(name(is_secure), digits).secure(is_secure))?;
+            response.set_cookie(COOKIE.give(request, bytes))?;
         }
         Ok(())
     }
@@ -128,31 +109,6 @@ impl<'a> Argument<'a> for &'a CsrfToken {
     }
 }
 
-fn name(is_secure: bool) -> &'static str {
-    if is_secure { SECURE_COOKIE } else { COOKIE }
-}
-
-fn secret_of(request: &Request) -> Option<[u8; BYTES]> {
-    let wanted = name(request.origin().is_secure());
-    let mut cookies = request.headers_named("cookie").flat_map(crate::http::cookies);
-    cookies.find(|(name, _)| *name == wanted).and_then(|(_, value)| from_digits(value))
-}
-
-fn random() -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes
-}
-
-fn from_digits<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let (high, low) = (char::from(pair[0]).to_digit(16)?, char::from(pair[1]).to_digit(16)?);
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    Some(bytes)
+fn code(mask: &Half, secret: &Half) -> Half {
+    std::array::from_fn(|index| mask[index] ^ secret[index])
 }

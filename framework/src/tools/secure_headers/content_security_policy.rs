@@ -2,7 +2,6 @@
 
 use super::super::fields;
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
-use crate::http::ResponseDirectives;
 use crate::{Exchange, HeaderName, HeaderValue, StatusCode, header};
 use std::sync::{Arc, OnceLock};
 
@@ -52,11 +51,7 @@ impl CspNonce {
         }
         let response = &mut exchange.response;
         response.remove_header(&header::ETAG).remove_header(&header::LAST_MODIFIED);
-        let said = response.headers().filter(|(name, _)| **name == header::CACHE_CONTROL).map(|(_, value)| value);
-        let directives = ResponseDirectives::read(said);
-        if !directives.private && !directives.no_store {
-            response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        }
+        fields::keep_from_shared_caches(response);
     }
 }
 

@@ -422,7 +422,7 @@ fn the_page_may_be_a_template() {
         .unwrap();
     let tool = auth().page(|form| View::new("login.html", form.clone()));
     let client = Client::in_process(app(tool).tool("/", Templates::new(folder.path())));
-    client.get("/members/login").send().assert_contains("login None 43 ");
+    client.get("/members/login").send().assert_contains("login None 64 ");
     let refused = client.post("/members/login").header("accept", "text/html").form(&[("name", "<b>")]).send();
-    refused.assert_status(403).assert_contains("open for too long").assert_contains("43 &lt;b&gt;");
+    refused.assert_status(403).assert_contains("open for too long").assert_contains("64 &lt;b&gt;");
 }
