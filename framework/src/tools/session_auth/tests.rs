@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{Client, TestResponse};
-use crate::{App, Sessions, Tree};
+use crate::{App, Method, Session, SessionView, Sessions, StatusCode, Tree};
 use std::sync::Mutex;
 
 fn auth() -> SessionAuth {

@@ -1,0 +1,135 @@
+//! Who it is, and whether he may go on: all that is done before the body.
+//!
+//! The pages for login and logout are shown here, as far as they are only looked at; strangers are sent to the login. What their forms send is read later,
+//! in `forms.rs`.
+
+use super::login_form::logout_page;
+use super::next_page::same_site;
+use super::prepared::{Place, Prepared};
+use crate::exchange::HttpError;
+use crate::http::best_media_type;
+use crate::{
+    Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Request, Response, SessionView, StatusCode, header,
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What the two pages answer.
+const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+
+impl Prepared {
+    /// Before the body: who is it, and may he go on?
+    pub(super) fn find_out(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+        exchange.values.remove::<Login>();
+        let login = SessionView::of(exchange)?.and_then(|session| session.get::<String>(&self.key)).map(Login::new);
+        let is_post = *exchange.request.method() == Method::POST;
+        let is_read = matches!(*exchange.request.method(), Method::GET | Method::HEAD);
+        match self.place(&exchange.request) {
+            Place::Page => {
+                let Some(login) = login else {
+                    return if self.tool.required { Err(self.send_to_login(exchange)) } else { Ok(Flow::Continue) };
+                };
+                exchange.values.insert(login);
+                Ok(Flow::Continue)
+            }
+            Place::Login if is_post => {
+                self.tool.warning.consider(&exchange.request, "session_auth");
+                from_this_site(&exchange.request)?;
+                exchange.expect_form();
+                Ok(Flow::Continue)
+            }
+            Place::Logout if is_post => {
+                from_this_site(&exchange.request)?;
+                if let Some(login) = login {
+                    exchange.values.insert(login);
+                }
+                Ok(Flow::Continue)
+            }
+            Place::Login if is_read => {
+                exchange.request.decode_parameters();
+                let next = exchange.request.parameters("next").next().unwrap_or_default().to_owned();
+                self.show(exchange, StatusCode::OK, "", &next, None).map(Flow::Answer)
+            }
+            Place::Logout if is_read => match login {
+                Some(login) => {
+                    let action = outside(&exchange.request, exchange.request.path());
+                    let mut page = logout_page(&action, login.name());
+                    not_kept(&mut page);
+                    exchange.values.insert(login);
+                    Ok(Flow::Answer(page))
+                }
+                None => Err(Redirect::to(outside(&exchange.request, &self.login_path)).into()),
+            },
+            Place::Login | Place::Logout => {
+                let allow = HeaderValue::from_static(METHODS);
+                if *exchange.request.method() == Method::OPTIONS {
+                    let mut answer = Response::new();
+                    answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
+                    return Ok(Flow::Answer(answer));
+                }
+                let error =
+                    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, format!("This page answers {METHODS} only."));
+                Err(error.with_header(header::ALLOW, allow).into())
+            }
+        }
+    }
+
+    /// The answer to a stranger.
+    fn send_to_login(&self, exchange: &mut Exchange) -> Error {
+        not_kept(&mut exchange.response);
+        exchange.response.add_vary(&header::ACCEPT);
+        let request = &exchange.request;
+        if !wants_html(request) {
+            return HttpError::new(StatusCode::UNAUTHORIZED, "")
+                .with_header(header::WWW_AUTHENTICATE, self.challenge.clone())
+                .into();
+        }
+        let login = outside(request, &self.login_path);
+        // What was sent with another method cannot be sent again.
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let wanted = outside(request, request.path());
+        let wanted = match request.query() {
+            Some(query) => format!("{wanted}?{query}"),
+            None => wanted,
+        };
+        match same_site(&wanted).filter(|_| is_read) {
+            Some(next) => Redirect::to(format!("{login}?next={}", utf8_percent_encode(next, NON_ALPHANUMERIC))).into(),
+            None => Redirect::to(login).into(),
+        }
+    }
+}
+
+/// Pages of somebody who is logged in are for nobody else, and not for the time after the logout.
+pub(super) fn keep_private(exchange: &mut Exchange) {
+    if Login::of(exchange).is_some() {
+        let private = HeaderValue::from_static("private, no-cache");
+        exchange.response.default_header(header::CACHE_CONTROL, private);
+    }
+}
+
+/// The path as a browser sees it, before a proxy has taken its prefix away.
+pub(super) fn outside(request: &Request, path: &str) -> String {
+    format!("{}{path}", request.prefix())
+}
+
+/// Whether a page is wanted rather than anything.
+pub(super) fn wants_html(request: &Request) -> bool {
+    let accept = request.header("accept").unwrap_or_default();
+    best_media_type(accept, &["application/json", "text/html"]) == Some("text/html")
+}
+
+/// 403 for a form that another site has sent. Browsers say where it comes from; programs that are none do not.
+fn from_this_site(request: &Request) -> Result<(), Error> {
+    let by_fetch = request.header("sec-fetch-site").map(|site| matches!(site, "same-origin" | "none"));
+    let by_origin = || match request.header("origin") {
+        None | Some("null") => true,
+        Some(origin) => origin.eq_ignore_ascii_case(&request.origin().to_string()),
+    };
+    if by_fetch.unwrap_or_else(by_origin) {
+        return Ok(());
+    }
+    Err(Error::new(StatusCode::FORBIDDEN, "This form was sent by another site."))
+}
+
+pub(super) fn not_kept(response: &mut Response) {
+    response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
