@@ -8,9 +8,10 @@
 //! If even the quickest trip takes long, the way is long, and not what is done at its ends: then a few go on their own at the same time, since
 //! waiting for the trip before would double the time.
 //!
-//! What has queued is sent in the order in which it came, also if nobody waits for its answer any more.
+//! What has queued is sent also if nobody waits for its answer any more: commands in the order in which they came, and before them all calls of scripts
+//! that can be one.
 
-use super::request::Request;
+use super::request::{Call, CallAnswers, Commands, Request};
 use ::redis::Value;
 use parking_lot::{Condvar, Mutex};
 use std::future::poll_fn;
@@ -29,8 +30,8 @@ pub(super) trait Travel: Send + Sync + 'static {
     /// Why there are no answers.
     type Failure: Failed;
 
-    /// The answers to a request.
-    fn travel(&self, request: &Request) -> Answers<Self::Failure>;
+    /// The answers to these commands.
+    fn travel(&self, commands: &Commands) -> Answers<Self::Failure>;
 }
 
 /// The answers of one request, or why there are none.
@@ -68,14 +69,71 @@ impl<F> State<F> {
 
 /// What the courier's next trip takes along.
 struct Batch<F> {
-    request: Request,
-    /// With how many commands each has in it; without a ticket nobody wants the answers.
-    parts: Vec<(Option<Arc<Ticket<F>>>, usize)>,
+    /// Calls that were made while others queued are one, since each costs the server as much as what it does.
+    calls: Vec<Call>,
+    commands: Commands,
+    /// Without a ticket nobody wants the answers.
+    parts: Vec<(Option<Arc<Ticket<F>>>, Part)>,
+}
+
+/// What of a batch is somebody's own.
+enum Part {
+    /// So many commands.
+    Commands(usize),
+    /// One of those in the call with this number.
+    Call(usize),
 }
 
 impl<F> Default for Batch<F> {
     fn default() -> Self {
-        Self { request: Request::default(), parts: Vec::new() }
+        Self { calls: Vec::new(), commands: Commands::default(), parts: Vec::new() }
+    }
+}
+
+impl<F: Clone> Batch<F> {
+    fn add(&mut self, request: &Request, ticket: Option<Arc<Ticket<F>>>) {
+        let part = match request {
+            Request::Commands(commands) => {
+                self.commands.append(commands);
+                Part::Commands(commands.count)
+            }
+            Request::Call(call) => {
+                if !self.calls.last_mut().is_some_and(|last| last.join(call)) {
+                    self.calls.push(call.clone());
+                }
+                Part::Call(self.calls.len() - 1)
+            }
+        };
+        self.parts.push((ticket, part));
+    }
+
+    /// As it is sent: the calls first.
+    fn write(&self, trip: &mut Commands) {
+        trip.clear();
+        self.calls.iter().for_each(|call| trip.call(call));
+        trip.append(&self.commands);
+    }
+
+    /// Hands each his answers, and is empty.
+    fn distribute(&mut self, answers: Answers<F>) {
+        let mut answers = answers.map(|mut calls| {
+            let commands = calls.split_off(self.calls.len().min(calls.len()));
+            (calls.into_iter().map(CallAnswers::of).collect::<Vec<_>>(), commands.into_iter())
+        });
+        for (ticket, part) in self.parts.drain(..) {
+            let own = match (&mut answers, part) {
+                (Err(failure), _) => Err(failure.clone()),
+                (Ok((_, commands)), Part::Commands(count)) => Ok(commands.by_ref().take(count).collect()),
+                (Ok((calls, _)), Part::Call(number)) => {
+                    Ok(calls.get_mut(number).and_then(Iterator::next).into_iter().collect())
+                }
+            };
+            if let Some(ticket) = ticket {
+                ticket.hand(own);
+            }
+        }
+        self.calls.clear();
+        self.commands.clear();
     }
 }
 
@@ -138,7 +196,10 @@ impl<T: Travel> Company<T> {
     pub(super) async fn send(&self, request: &Request, traveller: &T) -> Answers<T::Failure> {
         match self.queue(request) {
             Some(ticket) => ticket.answers().await,
-            None => Trip { inner: &self.inner, silence: None }.make(traveller, request),
+            None => {
+                let trip = Trip { inner: &self.inner, silence: None };
+                trip.make(traveller, &request.alone()).map(|answers| request.own_answers(answers))
+            }
         }
     }
 
@@ -168,8 +229,7 @@ impl<T: Travel> Company<T> {
         request: &Request,
         ticket: Option<Arc<Ticket<T::Failure>>>,
     ) {
-        state.batch.request.append(request);
-        state.batch.parts.push((ticket, request.commands));
+        state.batch.add(request, ticket);
         let is_awaited = state.has_room();
         drop(state);
         if is_awaited {
@@ -202,25 +262,16 @@ impl<T: Travel> Drop for Company<T> {
 impl<T: Travel> Inner<T> {
     /// What the courier does.
     fn deliver(&self) {
-        let mut batch = Batch::default();
+        let (mut batch, mut commands) = (Batch::default(), Commands::default());
         while self.next(&mut batch) {
+            batch.write(&mut commands);
             let trip = Trip { inner: self, silence: None };
             // What panics fails those who went along, not those who come later.
             let answers = catch_unwind(AssertUnwindSafe(|| match self.traveller.upgrade() {
-                Some(traveller) => trip.make(&*traveller, &batch.request),
+                Some(traveller) => trip.make(&*traveller, &commands),
                 None => Err(T::Failure::ABANDONED),
             }));
-            let mut answers = answers.unwrap_or(Err(T::Failure::ABANDONED)).map(Vec::into_iter);
-            for (ticket, commands) in batch.parts.drain(..) {
-                let part = match &mut answers {
-                    Ok(answers) => Ok(answers.by_ref().take(commands).collect()),
-                    Err(failure) => Err(failure.clone()),
-                };
-                if let Some(ticket) = ticket {
-                    ticket.hand(part);
-                }
-            }
-            batch.request.clear();
+            batch.distribute(answers.unwrap_or(Err(T::Failure::ABANDONED)));
         }
     }
 
@@ -248,9 +299,9 @@ struct Trip<'i, T: Travel> {
 }
 
 impl<T: Travel> Trip<'_, T> {
-    fn make(mut self, traveller: &T, request: &Request) -> Answers<T::Failure> {
+    fn make(mut self, traveller: &T, commands: &Commands) -> Answers<T::Failure> {
         let start = Instant::now();
-        let answers = traveller.travel(request);
+        let answers = traveller.travel(commands);
         match &answers {
             Ok(_) => self.inner.state.lock().quickest.learn(start.elapsed()),
             Err(failure) => self.silence = Some(failure.clone()).filter(Failed::is_silence),

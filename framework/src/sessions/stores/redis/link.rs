@@ -8,7 +8,7 @@
 
 use super::address::Address;
 use super::company::{Answers, Company, Failed, Travel};
-use super::request::Request;
+use super::request::{Commands, Request};
 use super::scripts::Script;
 use crate::primitive::block_on;
 use crate::sessions::StoreError;
@@ -31,11 +31,11 @@ impl Link {
         Ok(T::from_redis_value(value)?)
     }
 
-    /// The answer to each command of the request. Errors of the server are among them.
-    fn send(&mut self, request: &Request) -> RedisResult<Vec<Value>> {
-        match request.commands {
-            1 => Ok(vec![self.connection().req_packed_command(&request.bytes)?]),
-            commands => self.connection().req_packed_commands(&request.bytes, 0, commands),
+    /// The answer to each of the commands. Errors of the server are among them.
+    fn send(&mut self, commands: &Commands) -> RedisResult<Vec<Value>> {
+        match commands.count {
+            1 => Ok(vec![self.connection().req_packed_command(&commands.bytes)?]),
+            count => self.connection().req_packed_commands(&commands.bytes, 0, count),
         }
     }
 
@@ -112,7 +112,7 @@ impl Links {
     /// Has it sent after all that waits to be sent, and forgets it.
     pub(super) fn post(&self, request: &Request) {
         if self.address.is_cluster() {
-            let _ = self.travel(request);
+            let _ = self.travel(&request.alone());
         } else {
             self.company.post(request);
         }
@@ -121,7 +121,7 @@ impl Links {
     async fn go(&self, request: &Request) -> Answers<Failure> {
         // Whoever comes while the server is silent is told so, instead of queueing.
         if self.address.is_cluster() || self.doubt.is_doubtful() {
-            self.travel(request)
+            self.travel(&request.alone()).map(|answers| request.own_answers(answers))
         } else {
             self.company.send(request, self).await
         }
@@ -256,9 +256,9 @@ impl Links {
 impl Travel for Links {
     type Failure = Failure;
 
-    fn travel(&self, request: &Request) -> Answers<Failure> {
+    fn travel(&self, commands: &Commands) -> Answers<Failure> {
         self.attempt(|link| {
-            let answers = link.send(request)?;
+            let answers = link.send(commands)?;
             let is_demoted = |answer: &&Value| matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
             match answers.iter().find(is_demoted) {
                 Some(answer) if self.address.fails_over() => Err(answer.clone().extract_error().err().unwrap_or_else(unheard)),

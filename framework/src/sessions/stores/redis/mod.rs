@@ -11,8 +11,8 @@
 //! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
 //!
 //! A session is one string `{key}`: a head of fixed width (version, end of life, when the cookie was sent) and the content. Beside it, with the same
-//! hash tag and so on the same node of a Cluster: `{key}:lock` (the fence, with the lease as its life; or `!` and the store that had the lock just
-//! now and lets others go first) and `{key}:wait` (the stores that wait for the lock).
+//! hash tag and so on the same node of a Cluster: `{key}:lock` (the fence, with the lease as its life, and a `w` behind it if somebody waits; or `!` and
+//! the store that had the lock just now and lets others go first) and `{key}:wait` (the stores that wait for the lock).
 //!
 //! A request costs two round trips: a pipeline of `SET NX` and `GET` takes the lock and returns the record, a script checks the fence, commits, gives
 //! the lock back and wakes who waits. Where the lock is taken, or was left to others, a script says for how long, and notes who waits. Everything may be
@@ -34,7 +34,7 @@ use ::redis::Value;
 use address::Address;
 use link::Links;
 use parking_lot::Mutex;
-use request::{Head, Keys, Request, version_text};
+use request::{Call, Commands, Head, Keys, Request, version_text};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -238,7 +238,7 @@ impl Engine {
     }
 
     async fn load(&self, keys: &Keys, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let answer = self.links.send(&Request::of(&[b"GET", keys.record()])).await?.pop();
+        let answer = self.links.send(&Commands::of(&[b"GET", keys.record()]).into()).await?.pop();
         match self.links.value(answer)? {
             Value::BulkString(bytes) => self.record(id, keys, &bytes, now).await,
             _ => Ok(None),
@@ -256,21 +256,19 @@ impl Engine {
         // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
         let version = Fence::random().0;
         let (head, life) = life(version, terms);
+        let (head, now) = head.split_at(Head::COOKIE);
         let expected = expected.map(|version| version_text(version.0));
         let fence = terms.fence.map(|fence| fence.0.to_string()).unwrap_or_default();
-        let call = scripts::COMMIT.of(
-            &self.keys(id),
-            &[
-                &head,
-                expected.as_ref().map_or(&[], |text| text),
-                fence.as_bytes(),
-                flag(terms.unlock && terms.fence.is_some()),
-                flag(terms.cookie_sent),
-                life.as_bytes(),
-                self.wakeups.store().as_bytes(),
-                &content,
-            ],
-        );
+        let how: &[u8] = match (terms.unlock && terms.fence.is_some(), terms.cookie_sent) {
+            (false, false) => b"00",
+            (false, true) => b"01",
+            (true, false) => b"10",
+            (true, true) => b"11",
+        };
+        let expected = expected.as_ref().map_or(&[][..], |text| text);
+        let arguments = [fence.as_bytes(), expected, head, now, &content, life.as_bytes(), how];
+        let store = self.wakeups.store().as_bytes();
+        let call = Call::new(&scripts::COMMIT, &[store], &self.keys(id), &arguments).into();
         Ok(Committing { version: Version(version), call })
     }
 
@@ -292,9 +290,9 @@ impl Engine {
             None
         } else {
             // Mostly nobody else has it, and two commands do.
-            let mut both = Request::of(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
-            both.command(&[b"GET", keys.record()], &[]);
-            let mut answers = self.links.send(&both).await?.into_iter();
+            let mut both = Commands::of(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
+            both.add(&[b"GET", keys.record()]);
+            let mut answers = self.links.send(&both.into()).await?.into_iter();
             match self.links.value(answers.next())? {
                 Value::Nil => None,
                 _ => Some(self.links.value(answers.next())?),

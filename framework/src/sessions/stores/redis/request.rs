@@ -1,6 +1,10 @@
-//! What is sent: the keys of a session, the head of its record, and commands in the protocol's own form.
+//! What is sent: the keys of a session, the head of its record, and commands and calls of scripts in the protocol's own form.
 //!
 //! All of it is made with nearly every request, so it is written once, into one buffer, without a value for each word.
+
+use super::scripts::Script;
+use ::redis::Value;
+use std::borrow::Cow;
 
 /// The keys of one session, all on one node of a Cluster: what is in the braces alone decides about that.
 pub(super) struct Keys {
@@ -49,6 +53,8 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) const LENGTH: usize = 16 + 15 + 15;
+    /// Where it says when the cookie was sent.
+    pub(super) const COOKIE: usize = 16 + 15;
 
     pub(super) fn write(&self) -> [u8; Self::LENGTH] {
         let mut text = [b'0'; Self::LENGTH];
@@ -88,58 +94,201 @@ fn decimal(text: &mut [u8], number: u64) {
     }
 }
 
-/// Commands that are sent together.
-#[derive(Default)]
-pub(super) struct Request {
-    pub(super) bytes: Vec<u8>,
-    pub(super) commands: usize,
+/// What is asked in one trip.
+pub(super) enum Request {
+    Commands(Commands),
+    /// A call that can be one with others of the same script.
+    Call(Call),
 }
 
 impl Request {
-    pub(super) fn with_room_for(arguments: &[&[u8]]) -> Self {
-        let size: usize = arguments.iter().map(|word| word.len() + 8).sum();
-        Self { bytes: Vec::with_capacity(size + 512), commands: 0 }
+    /// As it is sent alone.
+    pub(super) fn alone(&self) -> Cow<'_, Commands> {
+        match self {
+            Self::Commands(commands) => Cow::Borrowed(commands),
+            Self::Call(call) => {
+                let mut commands = Commands::default();
+                commands.call(call);
+                Cow::Owned(commands)
+            }
+        }
     }
 
+    /// Its own answers, of those to what was sent alone.
+    pub(super) fn own_answers(&self, answers: Vec<Value>) -> Vec<Value> {
+        match self {
+            Self::Commands(_) => answers,
+            Self::Call(_) => answers.into_iter().flat_map(|answer| CallAnswers::of(answer).next()).collect(),
+        }
+    }
+}
+
+impl From<Call> for Request {
+    fn from(call: Call) -> Self {
+        Self::Call(call)
+    }
+}
+
+impl From<Commands> for Request {
+    fn from(commands: Commands) -> Self {
+        Self::Commands(commands)
+    }
+}
+
+/// Commands that are sent together.
+#[derive(Clone, Default)]
+pub(super) struct Commands {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: usize,
+}
+
+impl Commands {
     /// One command of these words.
     pub(super) fn of(words: &[&[u8]]) -> Self {
-        let mut request = Self::with_room_for(words);
-        request.command(words, &[]);
-        request
+        let size: usize = words.iter().map(|word| word.len() + 8).sum();
+        let mut commands = Self { bytes: Vec::with_capacity(size + 128), count: 0 };
+        commands.add(words);
+        commands
     }
 
-    /// Adds a command of all these words.
-    pub(super) fn command(&mut self, words: &[&[u8]], more: &[&[u8]]) {
-        self.commands += 1;
-        self.count(b'*', words.len() + more.len());
-        for word in words.iter().chain(more) {
-            self.count(b'$', word.len());
-            self.bytes.extend_from_slice(word);
-            self.bytes.extend_from_slice(b"\r\n");
-        }
+    /// Adds a command of these words.
+    pub(super) fn add(&mut self, words: &[&[u8]]) {
+        self.count += 1;
+        length(&mut self.bytes, b'*', words.len());
+        words.iter().for_each(|word| text(&mut self.bytes, word));
+    }
+
+    /// Adds a call.
+    pub(super) fn call(&mut self, call: &Call) {
+        self.count += 1;
+        let Call { script, shared, keys, arguments, .. } = call;
+        length(&mut self.bytes, b'*', 3 + keys.count + shared.count + arguments.count);
+        text(&mut self.bytes, b"EVALSHA");
+        text(&mut self.bytes, script.hash());
+        text(&mut self.bytes, itoa::Buffer::new().format(keys.count).as_bytes());
+        [keys, shared, arguments].iter().for_each(|words| self.bytes.extend_from_slice(&words.bytes));
+    }
+
+    /// Adds what others are.
+    pub(super) fn append(&mut self, others: &Self) {
+        self.bytes.extend_from_slice(&others.bytes);
+        self.count += others.count;
     }
 
     /// Empty again, with its room.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.commands = 0;
+        self.count = 0;
+    }
+}
+
+/// A call, or several joined into one, of a script that does the same for each three keys and returns an answer for each.
+pub(super) struct Call {
+    script: &'static Script,
+    /// What all of them have in common, before what each has for itself.
+    shared: Words,
+    keys: Words,
+    arguments: Words,
+    count: usize,
+}
+
+impl Call {
+    /// The most that are one. The server does nothing else meanwhile.
+    const MOST: usize = 64;
+
+    pub(super) fn new(script: &'static Script, shared: &[&[u8]], keys: &Keys, arguments: &[&[u8]]) -> Self {
+        Self {
+            script,
+            shared: Words::of(shared),
+            keys: Words::of(&[keys.record(), keys.lock(), keys.wait()]),
+            arguments: Words::of(arguments),
+            count: 1,
+        }
     }
 
-    /// Adds what another sends.
-    pub(super) fn append(&mut self, other: &Self) {
-        self.bytes.extend_from_slice(&other.bytes);
-        self.commands += other.commands;
+    /// Whether the other is in this one now.
+    pub(super) fn join(&mut self, other: &Self) -> bool {
+        let is_same = std::ptr::eq(self.script, other.script) && self.shared == other.shared;
+        let does_join = is_same && self.count + other.count <= Self::MOST;
+        if does_join {
+            self.keys.append(&other.keys);
+            self.arguments.append(&other.arguments);
+            self.count += other.count;
+        }
+        does_join
+    }
+}
+
+impl Clone for Call {
+    fn clone(&self) -> Self {
+        let (shared, keys, arguments) = (self.shared.clone(), self.keys.clone(), self.arguments.clone());
+        Self { shared, keys, arguments, ..*self }
+    }
+}
+
+/// The answers to calls that were joined, one after another.
+pub(super) enum CallAnswers {
+    Each(std::vec::IntoIter<Value>),
+    /// A failure is that of all.
+    Failure(Value),
+}
+
+impl CallAnswers {
+    pub(super) fn of(answer: Value) -> Self {
+        match answer {
+            Value::Array(answers) => Self::Each(answers.into_iter()),
+            answer => Self::Failure(answer),
+        }
+    }
+}
+
+impl Iterator for CallAnswers {
+    type Item = Value;
+
+    fn next(&mut self) -> Option<Value> {
+        match self {
+            Self::Each(answers) => answers.next(),
+            Self::Failure(answer) => Some(answer.clone()),
+        }
+    }
+}
+
+/// Words as they stand in a command.
+#[derive(Clone, PartialEq, Eq)]
+struct Words {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Words {
+    fn of(words: &[&[u8]]) -> Self {
+        let size: usize = words.iter().map(|word| word.len() + 8).sum();
+        let mut bytes = Vec::with_capacity(size);
+        words.iter().for_each(|word| text(&mut bytes, word));
+        Self { bytes, count: words.len() }
     }
 
-    fn count(&mut self, kind: u8, count: usize) {
-        self.bytes.push(kind);
-        self.bytes.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
+    fn append(&mut self, others: &Self) {
+        self.bytes.extend_from_slice(&others.bytes);
+        self.count += others.count;
     }
+}
+
+fn text(bytes: &mut Vec<u8>, word: &[u8]) {
+    length(bytes, b'$', word.len());
+    bytes.extend_from_slice(word);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+fn length(bytes: &mut Vec<u8>, kind: u8, length: usize) {
+    bytes.push(kind);
+    bytes.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    bytes.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scripts;
     use super::*;
 
     #[test]
@@ -167,9 +316,30 @@ mod tests {
 
     #[test]
     fn a_command_tells_its_lengths() {
-        let mut request = Request::of(&[b"GET", b"key"]);
-        request.append(&Request::of(&[b"DEL", b""]));
-        assert_eq!(request.bytes, b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n*2\r\n$3\r\nDEL\r\n$0\r\n\r\n");
-        assert_eq!(request.commands, 2);
+        let mut commands = Commands::of(&[b"GET", b"key"]);
+        commands.append(&Commands::of(&[b"DEL", b""]));
+        assert_eq!(commands.bytes, b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n*2\r\n$3\r\nDEL\r\n$0\r\n\r\n");
+        assert_eq!(commands.count, 2);
+    }
+
+    #[test]
+    fn calls_of_one_script_are_joined_up_to_a_number() {
+        let call = |shared: &[u8]| Call::new(&scripts::COMMIT, &[shared], &Keys::new("", "a"), &[b"x", b"y"]);
+        let mut joined = call(b"store");
+        assert!((1..Call::MOST).all(|_| joined.join(&call(b"store"))));
+        assert!(!joined.join(&call(b"store")) && !call(b"store").join(&call(b"other")));
+        let mut commands = Commands::default();
+        commands.call(&joined);
+        let sent = String::from_utf8(commands.bytes).expect("text");
+        assert!(sent.starts_with(&format!("*{}\r\n", 3 + 64 * 3 + 1 + 64 * 2)), "{sent}");
+        assert_eq!((commands.count, sent.matches("{a}:lock").count(), sent.matches("store").count()), (1, 64, 1));
+    }
+
+    #[test]
+    fn each_call_gets_its_own_answer_and_all_get_the_failure() {
+        let mut answers = CallAnswers::of(Value::Array(vec![Value::Int(0), Value::Int(2)]));
+        assert_eq!([answers.next(), answers.next(), answers.next()], [Some(Value::Int(0)), Some(Value::Int(2)), None]);
+        let mut failure = CallAnswers::of(Value::Nil);
+        assert_eq!([failure.next(), failure.next()], [Some(Value::Nil), Some(Value::Nil)]);
     }
 }

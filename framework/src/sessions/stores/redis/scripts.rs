@@ -6,7 +6,7 @@
 //!
 //! Times are milliseconds and come from the caller; numbers above 2^53 (versions, fences) are only ever compared as text.
 
-use super::request::{Keys, Request};
+use super::request::{Call, Commands, Keys, Request};
 use std::sync::LazyLock;
 
 /// A script and its hash.
@@ -22,25 +22,28 @@ impl Script {
         Self { text, hash }
     }
 
-    /// A call for the keys of a session.
-    pub(super) fn of(&self, keys: &Keys, arguments: &[&[u8]]) -> Request {
-        let mut request = Request::with_room_for(arguments);
-        let name = [b"EVALSHA", self.hash.as_bytes(), b"3", keys.record(), keys.lock(), keys.wait()];
-        request.command(&name, arguments);
-        request
+    pub(super) fn hash(&self) -> &[u8] {
+        self.hash.as_bytes()
+    }
+
+    /// A call for the keys of a session, which goes alone.
+    pub(super) fn of(&'static self, keys: &Keys, arguments: &[&[u8]]) -> Request {
+        let mut commands = Commands::default();
+        commands.call(&Call::new(self, &[], keys, arguments));
+        commands.into()
     }
 }
 
-/// How every script begins: the names of its keys.
+/// How a script for one session begins: the names of its keys.
 const KEYS_OF: &str = "local record, lock, wait = KEYS[1], KEYS[2], KEYS[3]\n";
 
-/// Gives the lock back for `store`. Whoever waits is told, on the channel of his store. If others wait, the lock stays for a moment in the
-/// name of this store, behind a `!`, and it is all others' but its own: its own next request is always nearer than theirs, and would win for ever.
+/// Gives the lock back for `store`, with others who have said that they wait. They are told, on the channel of their store; and the lock stays
+/// for a moment in the name of this store, behind a `!`, and is all others' but its own: its own next request is always nearer than theirs, and would
+/// win for ever.
 const GIVE_BACK: &str = r"
-redis.call('DEL', lock)
-local waiting = redis.call('SMEMBERS', wait)
-if #waiting > 0 then
-    redis.call('DEL', wait)
+local function give_back(record, lock, wait, store)
+    local waiting = redis.call('SMEMBERS', wait)
+    redis.call('DEL', lock, wait)
     local prefix, name = string.match(record, '^(.*){(.*)}$')
     local others = false
     for _, other in ipairs(waiting) do
@@ -49,25 +52,33 @@ if #waiting > 0 then
     end
     if others then redis.call('SET', lock, '!' .. store, 'PX', 20) end
 end
-return 0
+";
+
+/// Says that `store` waits. Behind the fence of who holds the lock stands a `w` then, so that who gives back need not look where nobody waits.
+/// Where no fence stands, whoever waits is about to ask.
+const WAIT: &str = r"
+local function wait_for(held, store)
+    redis.call('SADD', wait, store)
+    redis.call('PEXPIRE', wait, 3600000)
+    if held and string.find(held, '^%d+$') then redis.call('APPEND', lock, 'w') end
+end
 ";
 
 /// `fence, lease, is_watched, store`: the record (nil if there is none), or a number: refused, and in how many milliseconds it may be free.
 pub(super) static LOCK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         KEYS_OF,
+        WAIT,
         r"
 local fence, lease, is_watched, store = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local held = redis.call('GET', lock)
 -- The fence itself: the first run of this very call was heard; its answer was not.
-if not held or held == fence or (string.sub(held, 1, 1) == '!' and held ~= '!' .. store) then
-    redis.call('SET', lock, fence, 'PX', lease)
+local is_own = held == fence or held == fence .. 'w'
+if not held or is_own or (string.sub(held, 1, 1) == '!' and held ~= '!' .. store) then
+    redis.call('SET', lock, is_own and held or fence, 'PX', lease)
     return redis.call('GET', record)
 end
-if is_watched == '1' then
-    redis.call('SADD', wait, store)
-    redis.call('PEXPIRE', wait, 3600000)
-end
+if is_watched == '1' then wait_for(held, store) end
 return redis.call('PTTL', lock)
 ",
     ])
@@ -77,10 +88,10 @@ return redis.call('PTTL', lock)
 pub(super) static WATCH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         KEYS_OF,
+        WAIT,
         r"
-redis.call('SADD', wait, ARGV[1])
-redis.call('PEXPIRE', wait, 3600000)
 local held = redis.call('GET', lock)
+wait_for(held, ARGV[1])
 if held and string.sub(held, 1, 1) == '!' and held ~= '!' .. ARGV[1] then return -1 end
 return redis.call('PTTL', lock)
 ",
@@ -92,7 +103,8 @@ pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         KEYS_OF,
         r"
-if redis.call('GET', lock) ~= ARGV[1] then return 0 end
+local held = redis.call('GET', lock)
+if held ~= ARGV[1] and held ~= ARGV[1] .. 'w' then return 0 end
 return redis.call('PEXPIRE', lock, ARGV[2])
 ",
     ])
@@ -102,33 +114,56 @@ return redis.call('PEXPIRE', lock, ARGV[2])
 pub(super) static UNLOCK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         KEYS_OF,
-        r"
-local store = ARGV[2]
-if redis.call('GET', lock) ~= ARGV[1] then return 0 end
-",
         GIVE_BACK,
+        r"
+local held = redis.call('GET', lock)
+if held == ARGV[1] then
+    redis.call('DEL', lock)
+elseif held == ARGV[1] .. 'w' then
+    give_back(record, lock, wait, ARGV[2])
+end
+return 0
+",
     ])
 });
 
-/// `head, expected, fence, unlock, cookie_sent, life, store, content`: 0 kept, 1 conflict, 2 lock lost. In the head the cookie is
-/// sent now, so that now is known too.
+/// `store`, then for each session `fence, expected, head, now, content, life, how`: 0 kept, 1 conflict, 2 lock lost. The head ends where the cookie
+/// follows. How: whether to give the lock back, and whether the cookie is sent now, a digit for each.
 pub(super) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
-        KEYS_OF,
-        r"
-local head, fence, store = ARGV[1], ARGV[3], ARGV[7]
-local old = redis.call('GETRANGE', record, 0, 45)
-local version = string.sub(old, 1, 16)
--- The first run of this very commit was heard; its answer was not.
-if version == string.sub(head, 1, 16) then return 0 end
-if fence ~= '' and redis.call('GET', lock) ~= fence then return 2 end
-local is_alive = old ~= '' and (tonumber(string.sub(old, 17, 31)) or 0) > tonumber(string.sub(head, 32))
-if (is_alive and version or '') ~= ARGV[2] then return 1 end
-if is_alive and ARGV[5] ~= '1' then head = string.sub(head, 1, 31) .. string.sub(old, 32) end
-redis.call('SET', record, head .. ARGV[8], 'PX', ARGV[6])
-if ARGV[4] ~= '1' then return 0 end
-",
         GIVE_BACK,
+        r"
+local call, sub = redis.call, string.sub
+local function commit(record, lock, wait, at)
+    local fence, expected, head, now, how = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 6]
+    local both = call('MGET', lock, record)
+    local held, old = both[1], both[2] or ''
+    local version, is_watched = sub(old, 1, 16), false
+    -- The first run of this very commit was heard; its answer was not.
+    if version == sub(head, 1, 16) then return 0 end
+    if held ~= fence and fence ~= '' then
+        if held ~= fence .. 'w' then return 2 end
+        is_watched = true
+    end
+    -- The end of its life, as text of the same width.
+    if version ~= '' and sub(old, 17, 31) <= now then version = '' end
+    if version ~= expected then return 1 end
+    local cookie = (version == '' or how == '11' or how == '01') and now or sub(old, 32, 46)
+    call('SET', record, head .. cookie .. ARGV[at + 4], 'PX', ARGV[at + 5])
+    if is_watched and (how == '10' or how == '11') then
+        give_back(record, lock, wait, ARGV[1])
+    elseif how == '10' or how == '11' then
+        call('DEL', lock)
+    end
+    return 0
+end
+local answers = {}
+for number = 1, #KEYS / 3 do
+    local key = 3 * number
+    answers[number] = commit(KEYS[key - 2], KEYS[key - 1], KEYS[key], 7 * number - 5)
+end
+return answers
+",
     ])
 });
 

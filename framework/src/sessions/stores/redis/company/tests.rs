@@ -24,15 +24,15 @@ struct Road {
 impl Travel for Road {
     type Failure = Silent;
 
-    fn travel(&self, request: &Request) -> Answers<Silent> {
-        self.trips.lock().push(request.commands);
-        let text = String::from_utf8_lossy(&request.bytes);
+    fn travel(&self, commands: &Commands) -> Answers<Silent> {
+        self.trips.lock().push(commands.count);
+        let text = String::from_utf8_lossy(&commands.bytes);
         assert!(!text.contains("panic"), "on the way");
         if text.contains("first") {
             self.set_out.send(()).expect("the test waits");
             return self.end.lock().recv().expect("the test says how it ends");
         }
-        Ok((0..request.commands).map(|place| Value::Int(place as i64)).collect())
+        Ok((0..commands.count).map(|place| Value::Int(place as i64)).collect())
     }
 }
 
@@ -80,7 +80,7 @@ impl Test {
 
 impl Road {
     fn send(&self, name: &str) -> Answers<Silent> {
-        let request = Request::of(&[name.as_bytes()]);
+        let request = Commands::of(&[name.as_bytes()]).into();
         block_on(self.company.send(&request, self), Instant::now() + Duration::from_secs(60)).expect("answered")
     }
 }
@@ -110,7 +110,7 @@ fn what_is_posted_goes_after_what_has_queued_and_nobody_waits_for_it() {
     std::thread::scope(|scope| {
         scope.spawn(|| road.send("first"));
         test.set_out.recv().expect("the first goes");
-        test.road.company.post(&Request::of(&[b"posted"]));
+        test.road.company.post(&Commands::of(&[b"posted"]).into());
         let last = scope.spawn(|| road.send("last"));
         test.until(|state| state.batch.parts.len() == 2);
         test.end.send(Ok(vec![Value::Nil])).expect("the first waits");
