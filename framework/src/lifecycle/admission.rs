@@ -66,16 +66,16 @@ pub(super) enum Passed {
 /// Asks an admission, or the wait that it has made when it was asked before.
 pub(super) fn pass(admit: &dyn Admit, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Passed, Error> {
     let mut wait = match exchange.course.parked.take() {
-        Some(parked) => *parked.downcast::<Box<dyn Wait>>().expect("only admission parks, and it parks a wait"),
+        Some(parked) => parked.downcast::<Box<dyn Wait>>().expect("only admission parks, and it parks a wait"),
         None => match guarded(|| admit.admit(exchange, wakers))? {
             Admission::Go => return Ok(Passed::Through),
-            Admission::Park(wait) => wait,
+            Admission::Park(wait) => Box::new(wait),
         },
     };
     if !guarded(|| wait.ready(exchange))? {
         let deadline = wait.deadline();
         if deadline.is_none_or(|deadline| deadline > Instant::now()) {
-            exchange.course.parked = Some(Box::new(wait));
+            exchange.course.parked = Some(wait);
             return Ok(Passed::Parked(deadline));
         }
         guarded(|| wait.expired(exchange))?;

@@ -57,13 +57,20 @@ struct State<F> {
     under_way: usize,
     batch: Batch<F>,
     quickest: Quickest,
-    has_courier: bool,
+    couriers: usize,
     is_over: bool,
 }
 
 impl<F> State<F> {
+    /// Whether somebody may go on his own.
     fn has_room(&self) -> bool {
-        self.under_way < if self.quickest.is_long() { LONG_TRIPS } else { TRIPS }
+        self.batch.parts.is_empty() && self.under_way < if self.quickest.is_long() { LONG_TRIPS } else { 1 }
+    }
+
+    /// Whether it is time for a courier to go with those who have queued.
+    fn is_due(&self) -> bool {
+        let others = if self.batch.is_after_all { 0 } else { usize::from(self.batch.parts.len() >= ENOUGH) };
+        !self.batch.parts.is_empty() && self.under_way <= others
     }
 }
 
@@ -74,6 +81,8 @@ struct Batch<F> {
     commands: Commands,
     /// Without a ticket nobody wants the answers.
     parts: Vec<(Option<Arc<Ticket<F>>>, Part)>,
+    /// Whether it must not overtake what is under way.
+    is_after_all: bool,
 }
 
 /// What of a batch is somebody's own.
@@ -86,7 +95,7 @@ enum Part {
 
 impl<F> Default for Batch<F> {
     fn default() -> Self {
-        Self { calls: Vec::new(), commands: Commands::default(), parts: Vec::new() }
+        Self { calls: Vec::new(), commands: Commands::default(), parts: Vec::new(), is_after_all: false }
     }
 }
 
@@ -134,6 +143,7 @@ impl<F: Clone> Batch<F> {
         }
         self.calls.clear();
         self.commands.clear();
+        self.is_after_all = false;
     }
 }
 
@@ -174,21 +184,19 @@ impl<F> Ticket<F> {
     }
 }
 
-/// How many trips are under way at once where the way is short; and where it is long.
-const TRIPS: usize = 1;
+/// While one courier waits for the server, another may go.
+const COURIERS: usize = 2;
+/// So many are worth another trip at the same time.
+const ENOUGH: usize = 8;
+/// How many go on their own at the same time where the way is long.
 const LONG_TRIPS: usize = 4;
 /// From here on the way is long.
 const LONG: Duration = Duration::from_micros(400);
 
 impl<T: Travel> Company<T> {
     pub(super) fn new(traveller: Weak<T>) -> Self {
-        let state = State {
-            under_way: 0,
-            batch: Batch::default(),
-            quickest: Quickest::default(),
-            has_courier: false,
-            is_over: false,
-        };
+        let state =
+            State { under_way: 0, batch: Batch::default(), quickest: Quickest::default(), couriers: 0, is_over: false };
         Self { inner: Arc::new(Inner { state: Mutex::new(state), bell: Condvar::new(), traveller }) }
     }
 
@@ -206,7 +214,7 @@ impl<T: Travel> Company<T> {
     /// `None`: there is room, and the trip is this one's own.
     fn queue(&self, request: &Request) -> Option<Arc<Ticket<T::Failure>>> {
         let mut state = self.inner.state.lock();
-        if (state.batch.parts.is_empty() && state.has_room()) || !self.has_courier(&mut state) {
+        if state.has_room() || !self.has_courier(&mut state) {
             state.under_way += 1;
             return None;
         }
@@ -215,10 +223,11 @@ impl<T: Travel> Company<T> {
         Some(ticket)
     }
 
-    /// Has it sent after all that has queued, and forgets it.
+    /// Has it sent after all that was asked before, and forgets it.
     pub(super) fn post(&self, request: &Request) {
         let mut state = self.inner.state.lock();
         if self.has_courier(&mut state) {
+            state.batch.is_after_all = true;
             self.add(state, request, None);
         }
     }
@@ -230,37 +239,41 @@ impl<T: Travel> Company<T> {
         ticket: Option<Arc<Ticket<T::Failure>>>,
     ) {
         state.batch.add(request, ticket);
-        let is_awaited = state.has_room();
+        let is_due = state.is_due();
         drop(state);
-        if is_awaited {
+        if is_due {
             self.inner.bell.notify_one();
         }
     }
 
     /// Whether there is somebody to take along what has queued; sees to it that there is.
     fn has_courier(&self, state: &mut State<T::Failure>) -> bool {
-        if !state.has_courier {
+        while state.couriers < COURIERS {
             let inner = Arc::clone(&self.inner);
             let thread = std::thread::Builder::new().name("kirsch-redis-courier".to_owned());
             match thread.spawn(move || inner.deliver()) {
-                Ok(_) => state.has_courier = true,
-                Err(error) => log::error!(target: "kirsch::sessions", "no thread for trips to Redis: {error}"),
+                Ok(_) => state.couriers += 1,
+                Err(error) if state.couriers == 0 => {
+                    log::error!(target: "kirsch::sessions", "no thread for trips to Redis: {error}");
+                    return false;
+                }
+                Err(_) => break,
             }
         }
-        state.has_courier
+        true
     }
 }
 
-/// The courier ends with the store.
+/// The couriers end with the store.
 impl<T: Travel> Drop for Company<T> {
     fn drop(&mut self) {
         self.inner.state.lock().is_over = true;
-        self.inner.bell.notify_one();
+        self.inner.bell.notify_all();
     }
 }
 
 impl<T: Travel> Inner<T> {
-    /// What the courier does.
+    /// What a courier does.
     fn deliver(&self) {
         let (mut batch, mut commands) = (Batch::default(), Commands::default());
         while self.next(&mut batch) {
@@ -282,7 +295,7 @@ impl<T: Travel> Inner<T> {
             if state.is_over && state.batch.parts.is_empty() {
                 return false;
             }
-            if !state.batch.parts.is_empty() && state.has_room() {
+            if state.is_due() {
                 state.under_way += 1;
                 std::mem::swap(&mut state.batch, batch);
                 return true;
@@ -320,9 +333,9 @@ impl<T: Travel> Drop for Trip<'_, T> {
             }
             None => Vec::new(),
         };
-        let has_more = !state.batch.parts.is_empty();
+        let is_due = state.is_due();
         drop(state);
-        if has_more {
+        if is_due {
             self.inner.bell.notify_one();
         }
         for ((ticket, _), failure) in told {

@@ -258,7 +258,9 @@ impl Engine {
         let (head, life) = life(version, terms);
         let (head, now) = head.split_at(Head::COOKIE);
         let expected = expected.map(|version| version_text(version.0));
-        let fence = terms.fence.map(|fence| fence.0.to_string()).unwrap_or_default();
+        let (mut fence_text, mut life_text) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let fence = terms.fence.map_or("", |fence| fence_text.format(fence.0));
+        let life = life_text.format(life);
         let how: &[u8] = match (terms.unlock && terms.fence.is_some(), terms.cookie_sent) {
             (false, false) => b"00",
             (false, true) => b"01",
@@ -267,8 +269,7 @@ impl Engine {
         };
         let expected = expected.as_ref().map_or(&[][..], |text| text);
         let arguments = [fence.as_bytes(), expected, head, now, &content, life.as_bytes(), how];
-        let store = self.wakeups.store().as_bytes();
-        let call = Call::new(&scripts::COMMIT, &[store], &self.keys(id), &arguments).into();
+        let call = Call::new(&scripts::COMMIT, self.wakeups.shared(), &self.keys(id), &arguments).into();
         Ok(Committing { version: Version(version), call })
     }
 
@@ -282,7 +283,8 @@ impl Engine {
 
     async fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         let (fence, keys) = (Fence::random(), self.keys(id));
-        let (text, lease) = (fence.0.to_string(), millis(lease).to_string());
+        let (mut fence_text, mut lease_text) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (text, lease) = (fence_text.format(fence.0), lease_text.format(millis(lease)));
         // From here on the server may have granted it.
         let mut unclaimed = Unclaimed { engine: self, keys: &keys, fence: Some(fence) };
         let is_watched = self.wakeups.is_watched(&keys);
@@ -290,7 +292,8 @@ impl Engine {
             None
         } else {
             // Mostly nobody else has it, and two commands do.
-            let mut both = Commands::of(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
+            let mut both = Commands::with_room_for(2 * keys.lock().len() + 120);
+            both.add(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
             both.add(&[b"GET", keys.record()]);
             let mut answers = self.links.send(&both.into()).await?.into_iter();
             match self.links.value(answers.next())? {
@@ -379,7 +382,8 @@ impl Store for RedisStore {
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
         let engine = self.engine()?;
         let (head, life) = life(0, terms);
-        let call = scripts::TOUCH.of(&engine.keys(id), &[&head, flag(terms.cookie_sent), life.as_bytes()]);
+        let call = scripts::TOUCH
+            .of(&engine.keys(id), &[&head, flag(terms.cookie_sent), itoa::Buffer::new().format(life).as_bytes()]);
         engine.links.wait(engine.links.run(&scripts::TOUCH, &call)).map(drop)
     }
 
@@ -533,10 +537,10 @@ fn flag(is_so: bool) -> &'static [u8] {
 }
 
 /// The head of a record that lives on under these terms, and for how many milliseconds it does.
-fn life(version: u64, terms: &Terms) -> ([u8; Head::LENGTH], String) {
+fn life(version: u64, terms: &Terms) -> ([u8; Head::LENGTH], u64) {
     let now = terms.now.unix_millis();
     let ends = terms.now.later(terms.lifetime).unix_millis();
-    (Head { version, ends, cookie_sent: now }.write(), ends.saturating_sub(now).max(1).to_string())
+    (Head { version, ends, cookie_sent: now }.write(), ends.saturating_sub(now).max(1))
 }
 
 #[cfg(test)]

@@ -5,29 +5,31 @@
 use super::scripts::Script;
 use ::redis::Value;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The keys of one session, all on one node of a Cluster: what is in the braces alone decides about that.
 pub(super) struct Keys {
-    lock: String,
-    wait: String,
+    /// That of the lock, then that of who waits.
+    text: String,
     prefix: usize,
 }
 
 impl Keys {
-    const SUFFIX: usize = ":lock".len();
+    const LOCK: &str = ":lock";
+    const WAIT: &str = ":wait";
 
     /// `name`: within the prefix, and what is told to those who wait.
     pub(super) fn new(prefix: &str, name: &str) -> Self {
-        let key = |suffix: &str| [prefix, "{", name, "}", suffix].concat();
-        Self { lock: key(":lock"), wait: key(":wait"), prefix: prefix.len() }
+        let text = [prefix, "{", name, "}", Self::LOCK, prefix, "{", name, "}", Self::WAIT].concat();
+        Self { text, prefix: prefix.len() }
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.lock[self.prefix + 1..self.lock.len() - Self::SUFFIX - 1]
+        &self.record_name()[self.prefix + 1..self.text.len() / 2 - Self::LOCK.len() - 1]
     }
 
     pub(super) fn record_name(&self) -> &str {
-        &self.lock[..self.lock.len() - Self::SUFFIX]
+        &self.text[..self.text.len() / 2 - Self::LOCK.len()]
     }
 
     pub(super) fn record(&self) -> &[u8] {
@@ -35,11 +37,11 @@ impl Keys {
     }
 
     pub(super) fn lock(&self) -> &[u8] {
-        self.lock.as_bytes()
+        &self.text.as_bytes()[..self.text.len() / 2]
     }
 
     pub(super) fn wait(&self) -> &[u8] {
-        self.wait.as_bytes()
+        &self.text.as_bytes()[self.text.len() / 2..]
     }
 }
 
@@ -145,10 +147,13 @@ pub(super) struct Commands {
 impl Commands {
     /// One command of these words.
     pub(super) fn of(words: &[&[u8]]) -> Self {
-        let size: usize = words.iter().map(|word| word.len() + 8).sum();
-        let mut commands = Self { bytes: Vec::with_capacity(size + 128), count: 0 };
+        let mut commands = Self::with_room_for(words.iter().map(|word| word.len() + 8).sum());
         commands.add(words);
         commands
+    }
+
+    pub(super) fn with_room_for(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes + 16), count: 0 }
     }
 
     /// Adds a command of these words.
@@ -166,7 +171,7 @@ impl Commands {
         text(&mut self.bytes, b"EVALSHA");
         text(&mut self.bytes, script.hash());
         text(&mut self.bytes, itoa::Buffer::new().format(keys.count).as_bytes());
-        [keys, shared, arguments].iter().for_each(|words| self.bytes.extend_from_slice(&words.bytes));
+        [keys, &**shared, arguments].iter().for_each(|words| self.bytes.extend_from_slice(&words.bytes));
     }
 
     /// Adds what others are.
@@ -186,7 +191,7 @@ impl Commands {
 pub(super) struct Call {
     script: &'static Script,
     /// What all of them have in common, before what each has for itself.
-    shared: Words,
+    shared: Arc<Words>,
     keys: Words,
     arguments: Words,
     count: usize,
@@ -196,10 +201,10 @@ impl Call {
     /// The most that are one. The server does nothing else meanwhile.
     const MOST: usize = 64;
 
-    pub(super) fn new(script: &'static Script, shared: &[&[u8]], keys: &Keys, arguments: &[&[u8]]) -> Self {
+    pub(super) fn new(script: &'static Script, shared: &Arc<Words>, keys: &Keys, arguments: &[&[u8]]) -> Self {
         Self {
             script,
-            shared: Words::of(shared),
+            shared: Arc::clone(shared),
             keys: Words::of(&[keys.record(), keys.lock(), keys.wait()]),
             arguments: Words::of(arguments),
             count: 1,
@@ -208,7 +213,7 @@ impl Call {
 
     /// Whether the other is in this one now.
     pub(super) fn join(&mut self, other: &Self) -> bool {
-        let is_same = std::ptr::eq(self.script, other.script) && self.shared == other.shared;
+        let is_same = std::ptr::eq(self.script, other.script) && Arc::ptr_eq(&self.shared, &other.shared);
         let does_join = is_same && self.count + other.count <= Self::MOST;
         if does_join {
             self.keys.append(&other.keys);
@@ -221,7 +226,7 @@ impl Call {
 
 impl Clone for Call {
     fn clone(&self) -> Self {
-        let (shared, keys, arguments) = (self.shared.clone(), self.keys.clone(), self.arguments.clone());
+        let (shared, keys, arguments) = (Arc::clone(&self.shared), self.keys.clone(), self.arguments.clone());
         Self { shared, keys, arguments, ..*self }
     }
 }
@@ -254,14 +259,14 @@ impl Iterator for CallAnswers {
 }
 
 /// Words as they stand in a command.
-#[derive(Clone, PartialEq, Eq)]
-struct Words {
+#[derive(Clone, Default)]
+pub(super) struct Words {
     bytes: Vec<u8>,
     count: usize,
 }
 
 impl Words {
-    fn of(words: &[&[u8]]) -> Self {
+    pub(super) fn of(words: &[&[u8]]) -> Self {
         let size: usize = words.iter().map(|word| word.len() + 8).sum();
         let mut bytes = Vec::with_capacity(size);
         words.iter().for_each(|word| text(&mut bytes, word));
@@ -324,10 +329,11 @@ mod tests {
 
     #[test]
     fn calls_of_one_script_are_joined_up_to_a_number() {
-        let call = |shared: &[u8]| Call::new(&scripts::COMMIT, &[shared], &Keys::new("", "a"), &[b"x", b"y"]);
-        let mut joined = call(b"store");
-        assert!((1..Call::MOST).all(|_| joined.join(&call(b"store"))));
-        assert!(!joined.join(&call(b"store")) && !call(b"store").join(&call(b"other")));
+        let [one, other] = [b"store", b"other"].map(|name| Arc::new(Words::of(&[name])));
+        let call = |shared| Call::new(&scripts::COMMIT, shared, &Keys::new("", "a"), &[b"x", b"y"]);
+        let mut joined = call(&one);
+        assert!((1..Call::MOST).all(|_| joined.join(&call(&one))));
+        assert!(!joined.join(&call(&one)) && !call(&one).join(&call(&other)));
         let mut commands = Commands::default();
         commands.call(&joined);
         let sent = String::from_utf8(commands.bytes).expect("text");

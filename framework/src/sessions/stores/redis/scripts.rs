@@ -7,7 +7,7 @@
 //! Times are milliseconds and come from the caller; numbers above 2^53 (versions, fences) are only ever compared as text.
 
 use super::request::{Call, Commands, Keys, Request};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A script and its hash.
 pub(super) struct Script {
@@ -29,7 +29,7 @@ impl Script {
     /// A call for the keys of a session, which goes alone.
     pub(super) fn of(&'static self, keys: &Keys, arguments: &[&[u8]]) -> Request {
         let mut commands = Commands::default();
-        commands.call(&Call::new(self, &[], keys, arguments));
+        commands.call(&Call::new(self, &Arc::default(), keys, arguments));
         commands.into()
     }
 }
