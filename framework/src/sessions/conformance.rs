@@ -17,6 +17,7 @@
 //! A check that fails panics with the rule that was broken. This is a test, not a part of the tool: it uses the whole framework.
 
 mod engine;
+mod later;
 mod locks;
 mod processes;
 mod records;
@@ -47,13 +48,19 @@ pub fn check<S: Store>(make_store: impl Fn() -> S) {
 }
 
 /// Checks the rules of the lock between processes. `make_store` opens the same engine with each call, as another process would; other
-/// records may be in it. Takes some seconds, since leases are waited for.
+/// records may be in it. What the store can answer later is checked in both ways. Takes some seconds, since leases are waited for.
 ///
 /// # Panics
 /// When the store breaks a rule, or has no shared lock.
 pub fn check_shared<S: Store>(make_store: impl Fn() -> S) {
     for rule in locks::rules() {
         rule(&make_store(), &make_store());
+    }
+    if later::answers_later(&make_store()) {
+        later::what_nobody_waits_for_is_given_back(&make_store(), &make_store());
+        for rule in locks::rules() {
+            rule(&later::Parked(make_store()), &later::Parked(make_store()));
+        }
     }
     requests::check_shared(&make_store);
 }

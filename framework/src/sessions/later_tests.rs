@@ -18,6 +18,8 @@ struct Later {
 
 #[derive(Default)]
 struct Desk {
+    /// A mistake.
+    is_forgetful: bool,
     is_closed: Mutex<bool>,
     questions: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
@@ -50,18 +52,18 @@ impl Desk {
     fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-        unwanted: impl FnOnce(T) + Send + 'static,
+        unwanted: impl Fn(T) + Send + Sync + 'static,
     ) -> StoreFuture<T> {
-        type Slot<T> = Mutex<(Option<Result<T, StoreError>>, Option<Waker>)>;
-        let slot: Arc<Slot<T>> = Arc::new(Mutex::new((None, None)));
-        let wanted = Arc::downgrade(&slot);
+        let unwanted: Box<dyn Fn(T) + Send + Sync> =
+            if self.is_forgetful { Box::new(std::mem::forget) } else { Box::new(unwanted) };
+        let slot = Arc::new(Slot { state: Mutex::new((None, None)), unwanted });
+        let asked = Arc::clone(&slot);
         let question = move || {
             let answer = ask();
-            let Some(slot) = wanted.upgrade() else { return answer.map(unwanted).unwrap_or_default() };
             let waker = {
-                let mut slot = slot.lock();
-                slot.0 = Some(answer);
-                slot.1.take()
+                let mut state = asked.state.lock();
+                state.0 = Some(answer);
+                state.1.take()
             };
             waker.into_iter().for_each(Waker::wake);
         };
@@ -71,15 +73,29 @@ impl Desk {
             std::thread::spawn(question);
         }
         Box::pin(std::future::poll_fn(move |context| {
-            let mut slot = slot.lock();
-            match slot.0.take() {
+            let mut state = slot.state.lock();
+            match state.0.take() {
                 Some(answer) => Poll::Ready(answer),
                 None => {
-                    slot.1 = Some(context.waker().clone());
+                    state.1 = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
         }))
+    }
+}
+
+/// Where an answer is handed over.
+struct Slot<T> {
+    state: Mutex<(Option<Result<T, StoreError>>, Option<Waker>)>,
+    unwanted: Box<dyn Fn(T) + Send + Sync>,
+}
+
+impl<T> Drop for Slot<T> {
+    fn drop(&mut self) {
+        if let Some(Ok(answer)) = self.state.get_mut().0.take() {
+            (self.unwanted)(answer);
+        }
     }
 }
 
@@ -177,6 +193,19 @@ fn writes(name: &str, session: &Session, _: &Tools) -> Result<String, Error> {
 fn request(pair: &Pair, name: &str) -> String {
     let cookie = pair.here.cookie("session_id").expect("a session");
     format!("GET /with/{name} HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n")
+}
+
+#[test]
+fn a_store_that_answers_later_follows_the_same_rules() {
+    let (engine, desk) = (Engine::new(), Arc::new(Desk::default()));
+    conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });
+}
+
+#[test]
+#[should_panic(expected = "a lock that nobody waits for any more is given back")]
+fn found_a_store_that_forgets_what_nobody_waits_for() {
+    let (engine, desk) = (Engine::new(), Arc::new(Desk { is_forgetful: true, ..Desk::default() }));
+    conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });
 }
 
 #[test]
