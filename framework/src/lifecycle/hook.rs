@@ -204,6 +204,58 @@ impl Hooks {
     /// Adds a hook at `before_finalize` that may let the request wait, without a thread: for what must be done elsewhere before the
     /// response goes out, as the save of a session. The hooks after it run when it is over.
     ///
+    /// ```
+    /// use kirsch::lifecycle::{Admission, Admit, Hooks, Tool, Wait};
+    /// use kirsch::{Error, Exchange, StatusCode, server::Wakers};
+    /// use std::sync::{Arc, Mutex};
+    /// use std::task::Waker;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// /// Lets no response out before its receipt is kept.
+    /// struct Receipts;
+    ///
+    /// impl Tool for Receipts {
+    ///     fn name(&self) -> &'static str {
+    ///         "receipts"
+    ///     }
+    ///
+    ///     fn attach(&self, hooks: &mut Hooks) {
+    ///         hooks.before_finalize(Self).priority(70);
+    ///     }
+    /// }
+    ///
+    /// impl Admit for Receipts {
+    ///     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+    ///         let kept = Arc::new(Mutex::new(false));
+    ///         let (told, waker) = (kept.clone(), wakers.waker());
+    ///         std::thread::spawn(move || {
+    ///             *told.lock().unwrap() = true;
+    ///             waker.wake();
+    ///         });
+    ///         Ok(Admission::Park(Box::new(Receipt(kept, Instant::now() + Duration::from_secs(2)))))
+    ///     }
+    /// }
+    ///
+    /// struct Receipt(Arc<Mutex<bool>>, Instant);
+    ///
+    /// impl Wait for Receipt {
+    ///     fn ready(&mut self, _: &mut Exchange) -> Result<bool, Error> {
+    ///         Ok(*self.0.lock().unwrap())
+    ///     }
+    ///
+    ///     fn deadline(&self) -> Option<Instant> {
+    ///         Some(self.1)
+    ///     }
+    ///
+    ///     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+    ///         Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "There is no receipt."))
+    ///     }
+    /// }
+    ///
+    /// let app = kirsch::App::new(kirsch::Tree::new().index(|_| "paid")).tool("/", Receipts);
+    /// kirsch::testing::Client::in_process(app).get("/").send().assert_text("paid");
+    /// ```
+    ///
     /// Where the server has refused the request in the middle of its body, it waits on the worker.
     pub fn before_finalize(&mut self, admit: impl Admit + 'static) -> &mut Hook {
         self.add(HookPoint::BeforeFinalize, Run::Waiting(Arc::new(admit)))

@@ -39,6 +39,8 @@ enum Fault {
 struct Engine {
     holder: Mutex<Option<Fence>>,
     last: AtomicUsize,
+    /// Questions that are not answered yet, though perhaps nobody waits for them any more.
+    open_questions: AtomicUsize,
     watchers: Watchers,
 }
 
@@ -66,6 +68,7 @@ impl SharedLock for Process {
         let (asked, id, fault) = (Self { answers_later: false, engine: self.engine.clone(), ..*self }, *id, self.fault);
         let desk = Arc::new(Desk::default());
         let answer = desk.clone();
+        self.engine.open_questions.fetch_add(1, Ordering::SeqCst);
         thread::spawn(move || {
             let granted = asked.try_lock(&id, lease).expect("alive");
             thread::yield_now();
@@ -73,6 +76,7 @@ impl SharedLock for Process {
             if let Some(grant) = unwanted.filter(|_| fault != Fault::ForgottenGrant) {
                 asked.unlock(&id, grant.fence).expect("alive");
             }
+            asked.engine.open_questions.fetch_sub(1, Ordering::SeqCst);
         });
         let unclaimed =
             Unclaimed { desk, store: Self { answers_later: false, engine: self.engine.clone(), ..*self }, id };
@@ -315,6 +319,9 @@ fn everybody(fault: Fault) {
         let threads: Vec<_> = threads.collect();
         for thread in threads {
             thread.join().expect("no panic in the model");
+        }
+        while stage.engine.open_questions.load(Ordering::SeqCst) > 0 {
+            thread::yield_now();
         }
         assert!(stage.processes.iter().all(|process| process.locks.len() == 0), "a local lock is left");
         assert_eq!(*stage.engine.holder.lock(), None, "a shared lock is left");
