@@ -3,13 +3,16 @@
 use kirsch::Sessions;
 
 /// What the option means, for the help.
-pub const MEANING: &str = "where sessions are kept: memory, file:/folder, sqlite:/path, postgres://host/name, redis://host, memcached://host,host (default memory)";
+pub const MEANING: &str = "where sessions are kept: memory, file:/folder, sqlite:/path, postgres://host/name, redis://host, memcached://host,host (default memory); with alone: before it no other process uses it";
 
 /// Sessions that are kept in this place.
 ///
 /// # Errors
 /// When it is none that this program knows.
 pub fn sessions(place: &str) -> Result<Sessions, String> {
+    if let Some(place) = place.strip_prefix("alone:") {
+        return Ok(sessions(place)?.shared(false));
+    }
     match place.split_once("://") {
         None if place == "memory" => Ok(Sessions::in_memory()),
         None if place.starts_with("file:") => Ok(Sessions::file(&place[5..])),
@@ -39,6 +42,7 @@ mod tests {
             "file:/tmp/a",
             "sqlite:/tmp/a.sqlite",
             "postgres://one/two",
+            "alone:redis://127.0.0.1",
         ] {
             assert!(sessions(place).is_ok(), "{place}");
         }

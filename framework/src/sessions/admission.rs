@@ -5,11 +5,11 @@
 
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, LockStatus, Waiter};
-use super::{Moment, Session};
+use super::{Moment, Record, Session, SessionId, StoreError, StoreFuture};
 use crate::exchange::{Error, Exchange, HttpError};
 use crate::lifecycle::{Admission, Admit, Wait};
 use crate::server::Wakers;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Lets a request to its handler when it has the lock that the handler needs.
@@ -19,24 +19,23 @@ pub(super) struct LockAdmission;
 impl Admit for LockAdmission {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(Admission::Go) };
-        let Some(id) = session.lock_for_handler(&exchange.trail) else { return Ok(Admission::Go) };
-        let (locks, claim) = (&session.shared().locks, session.claim());
         let now = Moment::now();
-        let guard = locks.try_acquire(id, claim, now.monotonic);
-        if session.is_alone()
-            && let Some(guard) = guard
-        {
-            session.enter(Hold::local(guard), None, now)?;
+        let phase = match session.lock_for_handler(&exchange.trail) {
+            Some(id) => match session.shared().locks.try_acquire(id, session.claim(), now.monotonic) {
+                Some(guard) => Phase::held(session, guard, now)?,
+                None => Phase::Local(session.shared().locks.enqueue(id, session.claim(), wakers.waker())),
+            },
+            None => match session.view_for_handler(&exchange.trail, now) {
+                Some((id, record)) => Phase::Loading(None, id, record),
+                None => Phase::Over,
+            },
+        };
+        if let Phase::Over = phase {
             return Ok(Admission::Go);
         }
-        let waker = wakers.waker();
-        let phase = match guard {
-            Some(guard) => Phase::Asking(session.contend(guard)),
-            None => Phase::Local(locks.enqueue(id, claim, waker.clone())),
-        };
         Ok(Admission::Park(Box::new(LockWait {
             phase,
-            waker,
+            waker: wakers.waker(),
             started: now.monotonic,
             deadline: session.lock_deadline(now),
             behind: None,
@@ -53,17 +52,46 @@ enum Phase {
     Asking(Box<Contender>),
     /// Somebody in another process has it: waits for that.
     Shared(Box<Contender>),
+    /// Has what it needs of locks, and waits for the record.
+    Loading(Option<Hold>, SessionId, StoreFuture<Option<Record>>),
     /// Has it, or has given up.
     Over,
 }
 
 impl Phase {
     /// The local lock is there: goes on to the shared one, if there is one.
-    fn second(session: &Session, guard: LockGuard, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
-        if session.is_alone() {
-            return session.enter(Hold::local(guard), None, now).map(|()| Self::Over);
+    fn held(session: &Session, guard: LockGuard, now: Moment) -> Result<Self, HttpError> {
+        if !session.is_alone() {
+            return Ok(Self::Asking(session.contend(guard)));
         }
-        Self::ask(session, session.contend(guard), now, waker)
+        let (id, hold) = (*guard.id(), Hold::local(guard));
+        match session.shared().store.load_later(&id, now) {
+            Some(record) => Ok(Self::Loading(Some(hold), id, record)),
+            None => session.enter(hold, None, now).map(|()| Self::Over),
+        }
+    }
+
+    /// As far as it goes now.
+    fn go_on(self, session: &Session, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
+        match self {
+            Self::Local(mut waiter) => match waiter.poll() {
+                Some(guard) => Self::held(session, guard, now)?.go_on(session, now, waker),
+                None => Ok(Self::Local(waiter)),
+            },
+            Self::Asking(contender) | Self::Shared(contender) => Self::ask(session, contender, now, waker),
+            Self::Loading(hold, id, mut record) => match record.as_mut().poll(&mut Context::from_waker(waker)) {
+                Poll::Pending => Ok(Self::Loading(hold, id, record)),
+                Poll::Ready(record) => {
+                    let record = session.answered(record)?;
+                    match hold {
+                        Some(hold) => session.enter(hold, Some(record), now)?,
+                        None => session.looked(id, record, now)?,
+                    }
+                    Ok(Self::Over)
+                }
+            },
+            Self::Over => Ok(Self::Over),
+        }
     }
 
     fn ask(session: &Session, contender: Box<Contender>, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
@@ -92,7 +120,7 @@ impl LockWait {
 
     /// Counts those who wait for somebody, not for the engine's answer alone.
     fn count(&mut self, session: &Session) {
-        if self.is_counted || matches!(self.phase, Phase::Asking(_) | Phase::Over) {
+        if self.is_counted || !matches!(self.phase, Phase::Local(_) | Phase::Shared(_)) {
             return;
         }
         self.is_counted = true;
@@ -121,14 +149,7 @@ impl Wait for LockWait {
     fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(true) };
         let now = Moment::now();
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Local(mut waiter) => match waiter.poll() {
-                Some(guard) => Phase::second(session, guard, now, &self.waker)?,
-                None => Phase::Local(waiter),
-            },
-            Phase::Asking(contender) | Phase::Shared(contender) => Phase::ask(session, contender, now, &self.waker)?,
-            Phase::Over => Phase::Over,
-        };
+        self.phase = std::mem::replace(&mut self.phase, Phase::Over).go_on(session, now, &self.waker)?;
         self.count(session);
         let is_over = matches!(self.phase, Phase::Over);
         if is_over && self.is_counted {
@@ -145,10 +166,19 @@ impl Wait for LockWait {
         let Some(session) = Session::of(exchange) else {
             return Err(Error::unexpected("the session of a waiting request is gone"));
         };
-        session.shared().count_waited(self.started.elapsed());
+        if self.is_counted {
+            session.shared().count_waited(self.started.elapsed());
+        }
         Err(match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Asking(contender) | Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
             Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
+            Phase::Loading(..) => {
+                let silent = StoreError::new("the store did not answer in time", "`Store::load_later`");
+                match session.answered::<()>(Err(silent)) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error.into(),
+                }
+            }
             Phase::Over => session.gave_up(None).into(),
         })
     }

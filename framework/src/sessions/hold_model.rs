@@ -236,7 +236,7 @@ impl Stage {
     fn new(fault: Fault) -> Arc<Self> {
         let engine = Arc::new(Engine::default());
         let processes = [false, true].map(|answers_later| {
-            Arc::clone(Sessions::new(Process { engine: engine.clone(), answers_later, fault }).shared())
+            Arc::clone(Sessions::new(Process { engine: engine.clone(), answers_later, fault }).inner())
         });
         Arc::new(Self { engine, processes, id: SessionId::random(), inside: AtomicUsize::new(0), fault })
     }

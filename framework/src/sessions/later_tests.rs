@@ -104,6 +104,11 @@ impl Store for Later {
         self.store.load(id, now)
     }
 
+    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
+        let (store, id) = (Arc::clone(&self.store), *id);
+        Some(self.desk.ask(move || store.load(&id, now), |_| ()))
+    }
+
     fn commit(
         &self,
         id: &SessionId,
@@ -305,6 +310,61 @@ fn a4_an_answer_that_does_not_come_is_waited_for_until_the_deadline() {
     });
     desk.open();
     assert!(matches!(&*pair.value(), "old" | "new"), "he was told that it is not known");
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a13_who_only_looks_holds_no_worker_either() {
+    let (pair, desk) = pair(Client::over_socket, as_is, no_page);
+    desk.close();
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| pair.here.get("/view").send().text().to_owned());
+        wait_until(|| desk.waiting() == 1);
+        pair.here.new_browser().get("/plain").send().assert_text("plain");
+        desk.open();
+        assert_eq!(looking.join().expect("no failure"), "old");
+    });
+}
+
+#[test]
+fn a_store_of_one_process_is_asked_without_a_lock_and_notices_others_all_the_same() {
+    let (pair, desk) = pair(
+        Client::over_socket,
+        |sessions| sessions.shared(false),
+        |name, session, tools| {
+            assert!(!tools.engine.is_locked(&session.id()));
+            if name == "disturbed" {
+                let store = Reference::new(&tools.engine);
+                let record = store.load(&session.id(), Moment::now())?.expect("a record");
+                let terms = Terms {
+                    now: Moment::now(),
+                    lifetime: Duration::from_secs(9),
+                    cookie_sent: false,
+                    fence: None,
+                    unlock: false,
+                };
+                assert!(matches!(
+                    store.commit(&session.id(), Some(record.version), &Data::new(), &terms)?,
+                    Commit::Committed(_)
+                ));
+            }
+            writes(name, session, tools)
+        },
+    );
+    let before = pair.engine.asked();
+    pair.here.get("/with/new").send().assert_status(200);
+    assert_eq!(pair.engine.asked() - before, 2, "a load and a commit");
+    pair.here.get("/with/disturbed").send().assert_status(409);
+    assert_eq!(pair.value(), "");
+    desk.close();
+    std::thread::scope(|scope| {
+        let writing = [0, 1].map(|_| scope.spawn(|| pair.here.get("/with/again").send().text().to_owned()));
+        for _ in ["load", "commit", "load"] {
+            desk.answer();
+        }
+        writing.into_iter().for_each(|request| assert_eq!(request.join().expect("no failure"), "again"));
+    });
+    desk.open();
     pair.assert_nothing_left();
 }
 

@@ -20,7 +20,7 @@ use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{Claim, LockGuard, LockStatus};
 use super::settings::Settings;
 use super::tool::Shared;
-use super::{Data, LockMode, Moment, Record, SessionId, SessionView, Version};
+use super::{Data, LockMode, Moment, Record, SessionId, SessionView, StoreFuture, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request, Step, Trail};
 use crate::primitive::{self, Unpark};
 use ::http::StatusCode;
@@ -404,7 +404,27 @@ impl Session {
 
     /// Whether no other process has a part in the store, so that the lock within this one is all there is.
     pub(super) fn is_alone(&self) -> bool {
-        self.shared.store.shared_lock().is_none()
+        !self.settings.shared || self.shared.store.shared_lock().is_none()
+    }
+
+    /// What a handler that only looks will see, if the store can bring it without blocking.
+    pub(super) fn view_for_handler(
+        &self,
+        trail: &Trail,
+        now: Moment,
+    ) -> Option<(SessionId, StoreFuture<Option<Record>>)> {
+        #[cfg(feature = "cookie")]
+        if self.shared.seal.is_some() {
+            return None;
+        }
+        let state = self.state.borrow();
+        let id = state.client.filter(|_| !state.is_loaded && trail.views_session())?;
+        Some((id, self.shared.store.load_later(&id, now)?))
+    }
+
+    /// This is it.
+    pub(super) fn looked(&self, id: SessionId, record: Option<Record>, now: Moment) -> Result<(), HttpError> {
+        self.take(&mut self.state.borrow_mut(), id, record, now)
     }
 
     /// The lock within this process is there: on to the one between processes.

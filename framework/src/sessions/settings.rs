@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub(super) lock_lease: Duration,
     pub(super) max_size: usize,
     pub(super) probe: bool,
+    /// Whether other processes use the store, too.
+    pub(super) shared: bool,
     pub(super) cookie: CookieSettings,
     pub(super) sweep_interval: Option<Duration>,
 }
@@ -45,6 +47,7 @@ impl Default for Settings {
             lock_lease: Duration::from_secs(10),
             max_size: 256 * 1024,
             probe: true,
+            shared: true,
             cookie: CookieSettings::default(),
             sweep_interval: Some(Duration::from_secs(5 * 60)),
         }
@@ -98,6 +101,7 @@ impl Settings {
         reader.size("max_size", &mut max_size)?;
         self.max_size = usize::try_from(max_size).unwrap_or(usize::MAX);
         reader.flag("probe", &mut self.probe)?;
+        reader.flag("shared", &mut self.shared)?;
         reader.text("cookie_name", &mut self.cookie.name)?;
         reader.text("cookie_path", &mut self.cookie.path)?;
         let mut domain = self.cookie.domain.take().unwrap_or_default();
@@ -160,6 +164,7 @@ mod tests {
             lock_lease = "5s"
             max_size = "1 MiB"
             probe = false
+            shared = false
             cookie_name = "sid"
             cookie_path = "/shop"
             cookie_domain = "example.org"
@@ -174,7 +179,7 @@ mod tests {
         assert_eq!((settings.lock, settings.timeout), (LockMode::Lazy, Duration::from_secs(300)));
         assert_eq!((settings.lock_timeout, settings.sweep_interval), (Duration::from_secs(2), None));
         assert_eq!((settings.lock_lease, settings.max_size), (Duration::from_secs(5), 1024 * 1024));
-        assert!(!settings.probe);
+        assert!(!settings.probe && !settings.shared);
         let rendered = settings.cookie.take_away(false);
         assert_eq!(rendered, "sid=; Max-Age=0; Path=/shop; Domain=example.org; Secure; SameSite=Strict");
         assert_eq!(settings.cookie.lifetime, CookieLifetime::BrowserSession);

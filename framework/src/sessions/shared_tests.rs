@@ -91,7 +91,7 @@ impl Pair {
         assert!(!self.engine.is_locked(&self.id()));
         assert_eq!(self.engine.watched(), 0);
         assert_eq!(self.sessions.statistics().locks_held, 0);
-        assert_eq!(self.sessions.shared().keeper.len(), 0);
+        assert_eq!(self.sessions.inner().keeper.len(), 0);
     }
 }
 
@@ -192,7 +192,7 @@ fn a1_a5_the_shared_lock_is_given_back_whatever_way_the_request_took() {
         let id = pair.id();
         pair.here.get(&format!("/with/{name}")).send();
         assert!(!pair.engine.is_locked(&id), "{name}");
-        assert_eq!(pair.sessions.shared().keeper.len(), 0, "{name}");
+        assert_eq!(pair.sessions.inner().keeper.len(), 0, "{name}");
         if name != "delete" {
             pair.here.get("/with/get").send().assert_text("old");
         }

@@ -22,6 +22,13 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot say. An unreadable record is `Ok(None)`, after a log line, and counted in [`quarantined`](Self::quarantined).
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError>;
 
+    /// The same as [`load`](Self::load) by a store that can do it without blocking: the request is parked until it is done, and holds no worker.
+    /// `None`: call `load`; the default.
+    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
+        let _ = (id, now);
+        None
+    }
+
     /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
     /// `terms.now` on.
     ///
@@ -122,6 +129,10 @@ pub trait Store: Send + Sync + 'static {
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
         (**self).load(id, now)
+    }
+
+    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
+        (**self).load_later(id, now)
     }
 
     fn commit(

@@ -102,7 +102,7 @@ impl Site {
     }
 
     fn sessions_locks(&self) -> Arc<lock_table::LockTable> {
-        Arc::clone(&self.sessions.shared().locks)
+        Arc::clone(&self.sessions.inner().locks)
     }
 
     fn assert_no_lock(&self) {
@@ -377,10 +377,10 @@ fn a9_a_record_that_ends_while_a_request_has_it_is_saved_all_the_same() {
     let mut request = Request::default();
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: session_id={}\r\n\r\n", id.reveal());
     request.head.read(head.as_bytes(), &mut 0, &HeadLimits::default()).expect("a head");
-    let session = Session::new(Arc::clone(site.sessions.shared()), Arc::new(settings), &request);
+    let session = Session::new(Arc::clone(site.sessions.inner()), Arc::new(settings), &request);
     session.set("value", "new");
     site.store.wind(Duration::from_secs(2 * 3600));
-    assert_eq!(site.sessions.shared().store.sweep(Moment::now()).expect("swept"), 1);
+    assert_eq!(site.sessions.inner().store.sweep(Moment::now()).expect("swept"), 1);
     assert!(session.finish(true).is_ok());
     assert_eq!((session.id(), stored(&site)), (id, 1));
 }

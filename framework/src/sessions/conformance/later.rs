@@ -50,7 +50,10 @@ fn answer<T>(answer: StoreFuture<T>) -> Result<T, StoreError> {
 
 impl<S: Store> Store for Parked<S> {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        self.0.load(id, now)
+        match self.0.load_later(id, now) {
+            Some(later) => answer(later),
+            None => self.0.load(id, now),
+        }
     }
 
     fn commit(

@@ -55,7 +55,7 @@ impl Session {
     fn commit_later(&self, state: &mut State) -> Option<Saving> {
         let (Lock::Held(held), Some(stored)) = (&mut state.lock, &state.stored) else { return None };
         let hold = held.as_mut()?;
-        let fence = Some(hold.fence()?);
+        let fence = hold.fence();
         // All else takes more than one step.
         let is_plain = state.fate == Fate::Keep && state.failure.is_none();
         if !is_plain
@@ -65,7 +65,7 @@ impl Session {
         {
             return None;
         }
-        let terms = Terms { fence, unlock: true, ..self.terms(false) };
+        let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
         let commit = self.shared.store.commit_later(&stored.id, Some(stored.version), &state.data, &terms)?;
         hold.ending();
         Some(Saving { hold: held.take(), commit, answer: None, terms, patience: self.settings.lock_timeout })

@@ -367,6 +367,11 @@ impl Store for RedisStore {
         engine.links.wait(engine.commit(engine.committing(id, expected, data, terms)?))
     }
 
+    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
+        let (engine, id) = (Arc::clone(self.engine().ok()?), *id);
+        Some(Box::pin(async move { engine.load(&engine.keys(&id), &id, now).await }))
+    }
+
     fn commit_later(
         &self,
         id: &SessionId,

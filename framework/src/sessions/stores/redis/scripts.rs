@@ -136,8 +136,13 @@ pub(super) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
 local call, sub = redis.call, string.sub
 local function commit(record, lock, wait, at)
     local fence, expected, head, now, how = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 6]
-    local both = call('MGET', lock, record)
-    local held, old = both[1], both[2] or ''
+    local held, old
+    if fence == '' then
+        old = call('GET', record) or ''
+    else
+        local both = call('MGET', lock, record)
+        held, old = both[1], both[2] or ''
+    end
     local version, is_watched = sub(old, 1, 16), false
     -- The first run of this very commit was heard; its answer was not.
     if version == sub(head, 1, 16) then return 0 end
