@@ -268,8 +268,10 @@ impl Engine {
             (true, true) => b"11",
         };
         let expected = expected.as_ref().map_or(&[][..], |text| text);
-        let arguments = [fence.as_bytes(), expected, head, now, &content, life.as_bytes(), how];
-        let call = Call::new(&scripts::COMMIT, self.wakeups.shared(), &self.keys(id), &arguments).into();
+        let shared = [self.wakeups.store().as_bytes(), life.as_bytes(), how];
+        let arguments = [fence.as_bytes(), expected, head, now, &content];
+        let keys = self.keys(id);
+        let call = Call::new(&scripts::COMMIT, &shared, &[keys.record(), keys.lock()], &arguments).into();
         Ok(Committing { version: Version(version), call })
     }
 

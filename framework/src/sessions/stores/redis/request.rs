@@ -5,7 +5,6 @@
 use super::scripts::Script;
 use ::redis::Value;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// The keys of one session, all on one node of a Cluster: what is in the braces alone decides about that.
 pub(super) struct Keys {
@@ -171,7 +170,7 @@ impl Commands {
         text(&mut self.bytes, b"EVALSHA");
         text(&mut self.bytes, script.hash());
         text(&mut self.bytes, itoa::Buffer::new().format(keys.count).as_bytes());
-        [keys, &**shared, arguments].iter().for_each(|words| self.bytes.extend_from_slice(&words.bytes));
+        [keys, shared, arguments].iter().for_each(|words| self.bytes.extend_from_slice(&words.bytes));
     }
 
     /// Adds what others are.
@@ -187,11 +186,11 @@ impl Commands {
     }
 }
 
-/// A call, or several joined into one, of a script that does the same for each three keys and returns an answer for each.
+/// A call, or several joined into one, of a script that does the same for the keys of each session and returns an answer for each.
 pub(super) struct Call {
     script: &'static Script,
     /// What all of them have in common, before what each has for itself.
-    shared: Arc<Words>,
+    shared: Words,
     keys: Words,
     arguments: Words,
     count: usize,
@@ -201,19 +200,13 @@ impl Call {
     /// The most that are one. The server does nothing else meanwhile.
     const MOST: usize = 64;
 
-    pub(super) fn new(script: &'static Script, shared: &Arc<Words>, keys: &Keys, arguments: &[&[u8]]) -> Self {
-        Self {
-            script,
-            shared: Arc::clone(shared),
-            keys: Words::of(&[keys.record(), keys.lock(), keys.wait()]),
-            arguments: Words::of(arguments),
-            count: 1,
-        }
+    pub(super) fn new(script: &'static Script, shared: &[&[u8]], keys: &[&[u8]], arguments: &[&[u8]]) -> Self {
+        Self { script, shared: Words::of(shared), keys: Words::of(keys), arguments: Words::of(arguments), count: 1 }
     }
 
     /// Whether the other is in this one now.
     pub(super) fn join(&mut self, other: &Self) -> bool {
-        let is_same = std::ptr::eq(self.script, other.script) && Arc::ptr_eq(&self.shared, &other.shared);
+        let is_same = std::ptr::eq(self.script, other.script) && self.shared == other.shared;
         let does_join = is_same && self.count + other.count <= Self::MOST;
         if does_join {
             self.keys.append(&other.keys);
@@ -226,7 +219,7 @@ impl Call {
 
 impl Clone for Call {
     fn clone(&self) -> Self {
-        let (shared, keys, arguments) = (Arc::clone(&self.shared), self.keys.clone(), self.arguments.clone());
+        let (shared, keys, arguments) = (self.shared.clone(), self.keys.clone(), self.arguments.clone());
         Self { shared, keys, arguments, ..*self }
     }
 }
@@ -259,14 +252,14 @@ impl Iterator for CallAnswers {
 }
 
 /// Words as they stand in a command.
-#[derive(Clone, Default)]
-pub(super) struct Words {
+#[derive(Clone, PartialEq, Eq)]
+struct Words {
     bytes: Vec<u8>,
     count: usize,
 }
 
 impl Words {
-    pub(super) fn of(words: &[&[u8]]) -> Self {
+    fn of(words: &[&[u8]]) -> Self {
         let size: usize = words.iter().map(|word| word.len() + 8).sum();
         let mut bytes = Vec::with_capacity(size);
         words.iter().for_each(|word| text(&mut bytes, word));
@@ -329,15 +322,14 @@ mod tests {
 
     #[test]
     fn calls_of_one_script_are_joined_up_to_a_number() {
-        let [one, other] = [b"store", b"other"].map(|name| Arc::new(Words::of(&[name])));
-        let call = |shared| Call::new(&scripts::COMMIT, shared, &Keys::new("", "a"), &[b"x", b"y"]);
-        let mut joined = call(&one);
-        assert!((1..Call::MOST).all(|_| joined.join(&call(&one))));
-        assert!(!joined.join(&call(&one)) && !call(&one).join(&call(&other)));
+        let call = |shared: &[u8]| Call::new(&scripts::COMMIT, &[shared], &[b"{a}", b"{a}:lock"], &[b"x", b"y"]);
+        let mut joined = call(b"store");
+        assert!((1..Call::MOST).all(|_| joined.join(&call(b"store"))));
+        assert!(!joined.join(&call(b"store")) && !call(b"store").join(&call(b"other")));
         let mut commands = Commands::default();
         commands.call(&joined);
         let sent = String::from_utf8(commands.bytes).expect("text");
-        assert!(sent.starts_with(&format!("*{}\r\n", 3 + 64 * 3 + 1 + 64 * 2)), "{sent}");
+        assert!(sent.starts_with(&format!("*{}\r\n", 3 + 64 * 2 + 1 + 64 * 2)), "{sent}");
         assert_eq!((commands.count, sent.matches("{a}:lock").count(), sent.matches("store").count()), (1, 64, 1));
     }
 

@@ -7,7 +7,7 @@
 //! Times are milliseconds and come from the caller; numbers above 2^53 (versions, fences) are only ever compared as text.
 
 use super::request::{Call, Commands, Keys, Request};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 /// A script and its hash.
 pub(super) struct Script {
@@ -29,7 +29,7 @@ impl Script {
     /// A call for the keys of a session, which goes alone.
     pub(super) fn of(&'static self, keys: &Keys, arguments: &[&[u8]]) -> Request {
         let mut commands = Commands::default();
-        commands.call(&Call::new(self, &Arc::default(), keys, arguments));
+        commands.call(&Call::new(self, &[], &[keys.record(), keys.lock(), keys.wait()], arguments));
         commands.into()
     }
 }
@@ -127,15 +127,17 @@ return 0
     ])
 });
 
-/// `store`, then for each session `fence, expected, head, now, content, life, how`: 0 kept, 1 conflict, 2 lock lost. The head ends where the cookie
-/// follows. How: whether to give the lock back, and whether the cookie is sent now, a digit for each.
+/// `store, life, how`, then for each session `fence, expected, head, now, content`: 0 kept, 1 conflict, 2 lock lost. The head ends where the cookie
+/// follows. How: whether to give the lock back, and whether the cookie is sent now, a digit for each. Without a fence the lock is not looked at.
 pub(super) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         GIVE_BACK,
         r"
 local call, sub = redis.call, string.sub
-local function commit(record, lock, wait, at)
-    local fence, expected, head, now, how = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 6]
+local store, life, how = ARGV[1], ARGV[2], ARGV[3]
+local gives_back, is_sent = how == '10' or how == '11', how == '01' or how == '11'
+local function commit(record, lock, at)
+    local fence, expected, head, now = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     local held, old
     if fence == '' then
         old = call('GET', record) or ''
@@ -145,7 +147,7 @@ local function commit(record, lock, wait, at)
     end
     local version, is_watched = sub(old, 1, 16), false
     -- The first run of this very commit was heard; its answer was not.
-    if version == sub(head, 1, 16) then return 0 end
+    if version ~= expected and version == sub(head, 1, 16) then return 0 end
     if held ~= fence and fence ~= '' then
         if held ~= fence .. 'w' then return 2 end
         is_watched = true
@@ -153,19 +155,19 @@ local function commit(record, lock, wait, at)
     -- The end of its life, as text of the same width.
     if version ~= '' and sub(old, 17, 31) <= now then version = '' end
     if version ~= expected then return 1 end
-    local cookie = (version == '' or how == '11' or how == '01') and now or sub(old, 32, 46)
-    call('SET', record, head .. cookie .. ARGV[at + 4], 'PX', ARGV[at + 5])
-    if is_watched and (how == '10' or how == '11') then
-        give_back(record, lock, wait, ARGV[1])
-    elseif how == '10' or how == '11' then
+    local cookie = (is_sent or version == '') and now or sub(old, 32, 46)
+    call('SET', record, head .. cookie .. ARGV[at + 4], 'PX', life)
+    if not gives_back then return 0 end
+    if is_watched then
+        give_back(record, lock, record .. ':wait', store)
+    else
         call('DEL', lock)
     end
     return 0
 end
 local answers = {}
-for number = 1, #KEYS / 3 do
-    local key = 3 * number
-    answers[number] = commit(KEYS[key - 2], KEYS[key - 1], KEYS[key], 7 * number - 5)
+for number = 1, #KEYS / 2 do
+    answers[number] = commit(KEYS[2 * number - 1], KEYS[2 * number], 5 * number - 1)
 end
 return answers
 ",

@@ -7,7 +7,7 @@
 //! will have lapsed, and wakes who waits for it then. Whenever it was cut off it may have missed something, and wakes everybody.
 
 use super::Engine;
-use super::request::{Keys, Words};
+use super::request::Keys;
 use crate::sessions::{SessionId, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Wakeups {
     channels: String,
     store: String,
-    shared: Arc<Words>,
     watchers: Watchers,
     state: Arc<Mutex<State>>,
 }
@@ -45,19 +44,12 @@ const BACK_OFF: [u64; 5] = [50, 100, 200, 500, 1000];
 
 impl Wakeups {
     pub(super) fn new(prefix: &str) -> Self {
-        let store = SessionId::random().reveal();
         Self {
             channels: format!("{prefix}wake:"),
-            shared: Arc::new(Words::of(&[store.as_bytes()])),
-            store,
+            store: SessionId::random().reveal(),
             watchers: Watchers::default(),
             state: Arc::default(),
         }
-    }
-
-    /// The same as the argument that the commits of this store share.
-    pub(super) fn shared(&self) -> &Arc<Words> {
-        &self.shared
     }
 
     /// The name of this store among those that wait, and of its channel behind the prefix of channels.

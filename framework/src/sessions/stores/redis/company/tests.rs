@@ -1,4 +1,3 @@
-use super::super::request::{Keys, Words};
 use super::super::scripts;
 use super::*;
 use crate::primitive::block_on;
@@ -161,8 +160,7 @@ fn what_is_posted_overtakes_nothing_however_many_have_queued() {
 fn calls_that_go_together_are_one_and_each_gets_its_own_answer() {
     let test = Test::new();
     let road = &*test.road;
-    let shared = Arc::new(Words::of(&[b"store"]));
-    let call = || Call::new(&scripts::COMMIT, &shared, &Keys::new("", "a"), &[b"x"]).into();
+    let call = || Call::new(&scripts::COMMIT, &[b"store"], &[b"{a}"], &[b"x"]).into();
     std::thread::scope(|scope| {
         scope.spawn(|| road.send("first"));
         test.set_out.recv().expect("the first goes");
