@@ -86,7 +86,7 @@ CASES = [
          servers=("kirsch",), quick=("kirsch",)),
     Case("session-stores", "64 connections ask for hello world; then for a page that adds one to a number in the session, over 10,000 sessions in turn; then the "
          "same with one session for all 64. The kernel places server, load and engine. Lost updates: answers that said a number was added which is not "
-         "there at the end; at most 64 may go unseen. kirsch locks the session in every store, actix-session in none, CherryPy within its process.",
+         "there at the end; at most 64 may go unseen. kirsch locks the session in every store, kirsch-alone (`sessions.shared = false`) and CherryPy within their process, actix-session nowhere.",
          (Variant("hello world", wrk(64)), Variant("10,000 sessions", wrk(64, "/count", "cookies.lua"), sessions(10_000, "/count")),
           Variant("one session", wrk(64, "/count", "cookies.lua"), sessions(1, "/count"))),
          servers=tuple(SESSIONS), pinned=False),

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = ROOT / "benches" / "peers"
 # Kirsch and its peers with sessions: server and the store behind it.
 SESSIONS = [
-    "kirsch-memory", "kirsch-file", "kirsch-sqlite", "kirsch-postgres", "kirsch-redis", "kirsch-memcached", "actix-session-redis", "cherrypy-ram",
-    "cherrypy-file",
+    "kirsch-memory", "kirsch-file", "kirsch-sqlite", "kirsch-postgres", "kirsch-redis", "kirsch-alone-redis", "kirsch-memcached",
+    "actix-session-redis", "cherrypy-ram", "cherrypy-file",
 ]
 # In the order of the tables. nginx serves files only.
 NAMES = [
@@ -132,7 +132,8 @@ class Servers:
             place = places.get(store) or self.engines.address(store)
         except Missing as missing:
             raise Problem(str(missing)) from missing
-        if server == "kirsch":
+        if family(f"{server}-{store}") == "kirsch":
+            place = f"alone:{place}" if server == "kirsch-alone" else place
             return [target_folder(ROOT) / "release/testbed", "--port", port, "--sessions", place]
         return [target_folder(PEERS) / "release" / package(server), port, place]
 
@@ -160,7 +161,7 @@ class Servers:
 
 def family(name):
     """The program behind a name: all with sessions in the same server are one program."""
-    return name.rsplit("-", 1)[0] if name in SESSIONS else name
+    return name.rsplit("-", 1)[0].removesuffix("-alone") if name in SESSIONS else name
 
 
 def package(name):
