@@ -8,7 +8,7 @@ use crate::exchange::{Error, ErrorKind, Exchange, Response};
 use crate::logs;
 use crate::server::Wakers;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The places in the life of a request where tools can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,14 +109,6 @@ impl Hook {
     }
 }
 
-/// How a hook that may wait has ended.
-pub(super) enum Ran {
-    /// It has run.
-    Out(Flow),
-    /// The request waits, until this moment at most; then this hook is run again.
-    Parked(Option<Instant>),
-}
-
 impl Hook {
     /// Runs the hook; a panic is an error. An unexpected error is known to the hooks that follow.
     pub(super) fn call(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
@@ -128,17 +120,22 @@ impl Hook {
         result
     }
 
-    /// The same where the request can be run again by one of `wakers`; without them it waits here.
+    /// What it asks if it may let the request wait.
     #[inline]
-    pub(super) fn call_or_park(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Result<Ran, Error> {
-        let (Run::Waiting(admit), Some(wakers)) = (&self.run, wakers) else {
-            return self.call(exchange).map(Ran::Out);
-        };
-        let result = match pass(&**admit, exchange, wakers) {
-            Ok(Passed::Parked(deadline)) => return Ok(Ran::Parked(deadline)),
-            Ok(Passed::Through) => Ok(Ran::Out(Flow::Continue)),
-            Err(error) => Err(error),
-        };
+    pub(super) fn admit(&self) -> Option<&dyn Admit> {
+        match &self.run {
+            Run::Function(_) => None,
+            Run::Waiting(admit) => Some(&**admit),
+        }
+    }
+
+    /// The same as [`call`](Self::call) of one that may, where the request can be run again by one of `wakers`: then this hook is run again.
+    pub(super) fn call_or_park(
+        admit: &dyn Admit,
+        exchange: &mut Exchange,
+        wakers: &dyn Wakers,
+    ) -> Result<Passed, Error> {
+        let result = pass(admit, exchange, wakers);
         note_failure(&result, exchange);
         result
     }
@@ -209,7 +206,7 @@ impl Hooks {
     /// use kirsch::{Error, Exchange, StatusCode, server::Wakers};
     /// use std::sync::{Arc, Mutex};
     /// use std::task::Waker;
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     ///
     /// /// Lets no response out before its receipt is kept.
     /// struct Receipts;

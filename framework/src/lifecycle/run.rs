@@ -36,8 +36,8 @@ use super::admission::{Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
 use super::guarded::{capture_backtraces, guarded, watch_panics};
-use super::hook::{Ran, run_point};
-use super::{BackgroundJob, Flow, HookPoint, Hosts, Plan, Sections};
+use super::hook::run_point;
+use super::{BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, Trail, check_parameters,
 };
@@ -380,14 +380,21 @@ impl Application {
             if only_always && !hook.always {
                 continue;
             }
-            match hook.call_or_park(exchange, wakers) {
-                Ok(Ran::Parked(deadline)) => {
-                    exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
-                    return Passed::Parked(deadline);
-                }
-                Ok(Ran::Out(Flow::Continue)) => continue,
-                Ok(Ran::Out(Flow::Answer(answer))) if !only_always => adopt(&mut exchange.response, answer),
-                Ok(Ran::Out(Flow::Answer(_))) => logs::answer_ignored(exchange, hook),
+            let result = match (hook.admit(), wakers) {
+                (Some(admit), Some(wakers)) => match Hook::call_or_park(admit, exchange, wakers) {
+                    Ok(Passed::Parked(deadline)) => {
+                        exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
+                        return Passed::Parked(deadline);
+                    }
+                    Ok(Passed::Through) => continue,
+                    Err(error) => Err(error),
+                },
+                _ => hook.call(exchange),
+            };
+            match result {
+                Ok(Flow::Continue) => continue,
+                Ok(Flow::Answer(answer)) if !only_always => adopt(&mut exchange.response, answer),
+                Ok(Flow::Answer(_)) => logs::answer_ignored(exchange, hook),
                 Err(error) if failed => logs::error_in(exchange, hook.tool, &error),
                 Err(error) => {
                     failed = true;

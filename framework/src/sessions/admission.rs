@@ -22,6 +22,11 @@ impl Admit for LockAdmission {
         let now = Moment::now();
         let phase = match session.lock_for_handler(&exchange.trail) {
             Some(id) => match session.shared().locks.try_acquire(id, session.claim(), now.monotonic) {
+                // Nothing else is to be waited for, as with the store in memory.
+                Some(guard) if session.is_alone() && session.shared().store.later().is_none() => {
+                    session.enter(Hold::local(guard), None, now)?;
+                    return Ok(Admission::Go);
+                }
                 Some(guard) => Phase::held(session, guard, now)?,
                 None => Phase::Local(session.shared().locks.enqueue(id, session.claim(), wakers.waker())),
             },
@@ -65,8 +70,8 @@ impl Phase {
             return Ok(Self::Asking(session.contend(guard)));
         }
         let (id, hold) = (*guard.id(), Hold::local(guard));
-        match session.shared().store.load_later(&id, now) {
-            Some(record) => Ok(Self::Loading(Some(hold), id, record)),
+        match session.shared().store.later() {
+            Some(store) => Ok(Self::Loading(Some(hold), id, store.load_later(&id, now))),
             None => session.enter(hold, None, now).map(|()| Self::Over),
         }
     }
@@ -173,7 +178,7 @@ impl Wait for LockWait {
             Phase::Asking(contender) | Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
             Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
             Phase::Loading(..) => {
-                let silent = StoreError::new("the store did not answer in time", "`Store::load_later`");
+                let silent = StoreError::new("the store did not answer in time", "`AnswersLater::load_later`");
                 match session.answered::<()>(Err(silent)) {
                     Ok(()) => return Ok(()),
                     Err(error) => error.into(),

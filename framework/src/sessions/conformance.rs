@@ -56,7 +56,7 @@ pub fn check_shared<S: Store>(make_store: impl Fn() -> S) {
     for rule in locks::rules() {
         rule(&make_store(), &make_store());
     }
-    if later::answers_later(&make_store()) {
+    if make_store().later().is_some() {
         later::what_nobody_waits_for_is_given_back(&make_store(), &make_store());
         for rule in locks::rules() {
             rule(&later::Parked(make_store()), &later::Parked(make_store()));

@@ -153,7 +153,7 @@ impl Contender {
         if self.question.is_none() {
             // What rings from here on may be news to the answer.
             let _ = self.has_rung();
-            self.question = lock.try_lock_later(&id, self.length);
+            self.question = self.shared.store.later().map(|store| store.try_lock_later(&id, self.length));
         }
         let granted = match &mut self.question {
             Some(question) => match question.as_mut().poll(&mut Context::from_waker(waker)) {

@@ -61,37 +61,6 @@ impl SharedLock for Process {
         Ok(Some(Grant { fence, record: None }))
     }
 
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
-        if !self.answers_later {
-            return None;
-        }
-        let (asked, id, fault) = (Self { answers_later: false, engine: self.engine.clone(), ..*self }, *id, self.fault);
-        let desk = Arc::new(Desk::default());
-        let answer = desk.clone();
-        self.engine.open_questions.fetch_add(1, Ordering::SeqCst);
-        thread::spawn(move || {
-            let granted = asked.try_lock(&id, lease).expect("alive");
-            thread::yield_now();
-            let unwanted = answer.hand(granted);
-            if let Some(grant) = unwanted.filter(|_| fault != Fault::ForgottenGrant) {
-                asked.unlock(&id, grant.fence).expect("alive");
-            }
-            asked.engine.open_questions.fetch_sub(1, Ordering::SeqCst);
-        });
-        let unclaimed =
-            Unclaimed { desk, store: Self { answers_later: false, engine: self.engine.clone(), ..*self }, id };
-        Some(Box::pin(std::future::poll_fn(move |context| {
-            let mut counter = unclaimed.desk.counter.lock();
-            match counter.answer.take() {
-                Some(answer) => Poll::Ready(Ok(answer)),
-                None => {
-                    counter.waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })))
-    }
-
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         // The engine is far: others come in between.
         thread::yield_now();
@@ -197,6 +166,49 @@ impl Store for Process {
 
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
         Some(self)
+    }
+
+    fn later(&self) -> Option<&dyn AnswersLater> {
+        self.answers_later.then_some(self)
+    }
+}
+
+/// Of these only the lock is asked for.
+impl AnswersLater for Process {
+    fn load_later(&self, _: &SessionId, _: Moment) -> StoreFuture<Option<Record>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn commit_later(&self, _: &SessionId, _: Option<Version>, _: &Data, _: &Terms) -> StoreFuture<Commit> {
+        Box::pin(std::future::ready(Ok(Commit::Conflict)))
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
+        let (asked, id, fault) = (Self { answers_later: false, engine: self.engine.clone(), ..*self }, *id, self.fault);
+        let desk = Arc::new(Desk::default());
+        let answer = desk.clone();
+        self.engine.open_questions.fetch_add(1, Ordering::SeqCst);
+        thread::spawn(move || {
+            let granted = asked.try_lock(&id, lease).expect("alive");
+            thread::yield_now();
+            let unwanted = answer.hand(granted);
+            if let Some(grant) = unwanted.filter(|_| fault != Fault::ForgottenGrant) {
+                asked.unlock(&id, grant.fence).expect("alive");
+            }
+            asked.engine.open_questions.fetch_sub(1, Ordering::SeqCst);
+        });
+        let unclaimed =
+            Unclaimed { desk, store: Self { answers_later: false, engine: self.engine.clone(), ..*self }, id };
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut counter = unclaimed.desk.counter.lock();
+            match counter.answer.take() {
+                Some(answer) => Poll::Ready(Ok(answer)),
+                None => {
+                    counter.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        }))
     }
 }
 

@@ -104,11 +104,6 @@ impl Store for Later {
         self.store.load(id, now)
     }
 
-    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
-        let (store, id) = (Arc::clone(&self.store), *id);
-        Some(self.desk.ask(move || store.load(&id, now), |_| ()))
-    }
-
     fn commit(
         &self,
         id: &SessionId,
@@ -117,17 +112,6 @@ impl Store for Later {
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
         self.store.commit(id, expected, data, terms)
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Option<StoreFuture<Commit>> {
-        let (store, id, data, terms) = (Arc::clone(&self.store), *id, data.clone(), *terms);
-        Some(self.desk.ask(move || store.commit(&id, expected, &data, &terms), |_| ()))
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
@@ -149,19 +133,41 @@ impl Store for Later {
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
         Some(self)
     }
+
+    fn later(&self) -> Option<&dyn AnswersLater> {
+        Some(self)
+    }
+}
+
+impl AnswersLater for Later {
+    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
+        let (store, id) = (Arc::clone(&self.store), *id);
+        self.desk.ask(move || store.load(&id, now), |_| ())
+    }
+
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> StoreFuture<Commit> {
+        let (store, id, data, terms) = (Arc::clone(&self.store), *id, data.clone(), *terms);
+        self.desk.ask(move || store.commit(&id, expected, &data, &terms), |_| ())
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
+        let (store, unwanted, id) = (Arc::clone(&self.store), Arc::clone(&self.store), *id);
+        let give_back = move |grant: Option<Grant>| {
+            grant.into_iter().for_each(|grant| unwanted.unlock(&id, grant.fence).expect("alive"));
+        };
+        self.desk.ask(move || store.try_lock(&id, lease), give_back)
+    }
 }
 
 impl SharedLock for Later {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         self.store.try_lock(id, lease)
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
-        let (store, unwanted, id) = (Arc::clone(&self.store), Arc::clone(&self.store), *id);
-        let give_back = move |grant: Option<Grant>| {
-            grant.into_iter().for_each(|grant| unwanted.unlock(&id, grant.fence).expect("alive"));
-        };
-        Some(self.desk.ask(move || store.try_lock(&id, lease), give_back))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
@@ -366,6 +372,30 @@ fn a_store_of_one_process_is_asked_without_a_lock_and_notices_others_all_the_sam
     });
     desk.open();
     pair.assert_nothing_left();
+}
+
+struct Uploads;
+
+#[handlers]
+impl Uploads {
+    #[expose]
+    fn index(&self, mut body: Body, session: &Session) -> Result<String, Error> {
+        let mut first = [0];
+        std::io::Read::read_exact(&mut body, &mut first)?;
+        session.update("uploads", |count: &mut u32| *count += 1);
+        Ok(session.get::<u32>("uploads").unwrap_or_default().to_string())
+    }
+}
+
+#[test]
+fn a_handler_that_has_left_half_of_its_body_is_saved_later_too() {
+    let (engine, desk) = (Engine::new(), Arc::new(Desk::default()));
+    let sessions = Sessions::new(Later { store: Arc::new(Reference::new(&engine)), desk });
+    let client = Client::over_socket(App::new(Uploads).tool("/", sessions.clone()));
+    for count in 1..=4 {
+        client.post("/").body(vec![b'x'; 300_000]).send().assert_text(&count.to_string());
+    }
+    assert_eq!(sessions.statistics().locks_held, 0);
 }
 
 #[test]

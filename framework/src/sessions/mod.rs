@@ -69,7 +69,7 @@ pub use memory::MemoryStore;
 pub use session::Session;
 pub use settings::LockMode;
 pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
-pub use store::{Commit, Moment, Record, Store, StoreError, StoreFuture, Terms, Version};
+pub use store::{AnswersLater, Commit, Moment, Record, Store, StoreError, StoreFuture, Terms, Version};
 #[cfg(feature = "file")]
 pub use stores::file::FileStore;
 #[cfg(feature = "memcached")]

@@ -76,7 +76,7 @@ struct State {
     /// What becomes of `stored` at the next commit.
     fate: Fate,
     /// That commit, while the store is at it.
-    saving: Option<Saving>,
+    saving: Option<Box<Saving>>,
     /// The id for what is not stored yet, once somebody asked for it.
     fresh_id: Option<SessionId>,
     /// The record was deleted and nothing came in its place.
@@ -418,8 +418,9 @@ impl Session {
             return None;
         }
         let state = self.state.borrow();
+        let store = self.shared.store.later()?;
         let id = state.client.filter(|_| !state.is_loaded && trail.views_session())?;
-        Some((id, self.shared.store.load_later(&id, now)?))
+        Some((id, store.load_later(&id, now)))
     }
 
     /// This is it.

@@ -8,7 +8,7 @@
 //! sessions tool does from a thread of its own for as long as the request runs. Each grant has a [`Fence`]; a commit
 //! carries it, and a store refuses the commit of who does not hold the lock any more.
 
-use super::{Record, SessionId, StoreError, StoreFuture};
+use super::{Record, SessionId, StoreError};
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,13 +25,6 @@ pub trait SharedLock: Send + Sync {
     /// # Errors
     /// When the engine cannot say.
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError>;
-
-    /// The same as [`try_lock`](Self::try_lock) by a store that can do it without blocking: the request is parked until the engine has answered,
-    /// and holds no worker. A future that is dropped before it is ready gives back what it is granted. `None`: call `try_lock`; the default.
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
-        let _ = (id, lease);
-        None
-    }
 
     /// Wakes `waker` when the lock of `id` may be free: soon after its holder gave it back, has died, or let its lease lapse, wherever he
     /// is. Waking without reason is harmless, once more than needed too. Whoever asks calls [`try_lock`](Self::try_lock) again after

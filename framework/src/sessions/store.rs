@@ -5,7 +5,7 @@
 //! share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store must pass
 //! [`conformance::check`](super::conformance::check), and the other parts of [`conformance`](super::conformance) that it has something for.
 
-use super::{Data, Fence, SessionId, SharedLock};
+use super::{Data, Fence, Grant, SessionId, SharedLock};
 use crate::lifecycle::{SettingError, SettingReader};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,13 +22,6 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot say. An unreadable record is `Ok(None)`, after a log line, and counted in [`quarantined`](Self::quarantined).
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError>;
 
-    /// The same as [`load`](Self::load) by a store that can do it without blocking: the request is parked until it is done, and holds no worker.
-    /// `None`: call `load`; the default.
-    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
-        let _ = (id, now);
-        None
-    }
-
     /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
     /// `terms.now` on.
     ///
@@ -44,20 +37,6 @@ pub trait Store: Send + Sync + 'static {
         data: &Data,
         terms: &Terms,
     ) -> Result<Commit, StoreError>;
-
-    /// The same as [`commit`](Self::commit) by a store that can do it without blocking: the request is parked until it is done, and holds no
-    /// worker. The call itself has taken what it needs of `data`. A future that nobody asks any more may have committed or not. `None`: call
-    /// `commit`; the default.
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Option<StoreFuture<Commit>> {
-        let _ = (id, expected, data, terms);
-        None
-    }
 
     /// Extends the life of a record without writing its content and without a new version. No record, no effect.
     ///
@@ -99,6 +78,11 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// The calls of a store that can also answer later, so that a request is parked meanwhile and holds no worker. One whose calls block keeps the default.
+    fn later(&self) -> Option<&dyn AnswersLater> {
+        None
+    }
+
     /// Whether the engine ends records by itself, so that nobody needs to sweep.
     fn expires_by_itself(&self) -> bool {
         false
@@ -131,10 +115,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).load(id, now)
     }
 
-    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
-        (**self).load_later(id, now)
-    }
-
     fn commit(
         &self,
         id: &SessionId,
@@ -143,16 +123,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
         (**self).commit(id, expected, data, terms)
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Option<StoreFuture<Commit>> {
-        (**self).commit_later(id, expected, data, terms)
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
@@ -179,6 +149,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).shared_lock()
     }
 
+    fn later(&self) -> Option<&dyn AnswersLater> {
+        (**self).later()
+    }
+
     fn expires_by_itself(&self) -> bool {
         (**self).expires_by_itself()
     }
@@ -194,6 +168,26 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn quarantined(&self) -> u64 {
         (**self).quarantined()
     }
+}
+
+/// What a store can do without blocking: the same as the calls of these names, with an answer that comes later.
+///
+/// Each call has taken what it needs of its arguments when it returns. Standard futures: any client that wakes a `Waker` will do.
+pub trait AnswersLater: Send + Sync {
+    /// As [`Store::load`].
+    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>>;
+
+    /// As [`Store::commit`]. A future that nobody asks any more may have committed or not.
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> StoreFuture<Commit>;
+
+    /// As [`SharedLock::try_lock`], where the store has a shared lock. A future that is dropped before it is ready gives back what it is granted.
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>>;
 }
 
 /// An answer that the engine gives later. It wakes who asks for it, from any thread.

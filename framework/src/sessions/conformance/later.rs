@@ -9,15 +9,10 @@ use std::time::{Duration, Instant};
 
 pub(super) struct Parked<S>(pub(super) S);
 
-/// Whether the store answers anything later.
-pub(super) fn answers_later<S: Store>(store: &S) -> bool {
-    shared(store).try_lock_later(&SessionId::random(), LONG).is_some()
-}
-
 /// A question that nobody waits for any more leaves no lock, whether it was asked, answered, or neither.
 pub(super) fn what_nobody_waits_for_is_given_back<S: Store>(here: &S, there: &S) {
     let id = SessionId::random();
-    let question = || shared(here).try_lock_later(&id, LONG).expect("this store answers later");
+    let question = || here.later().expect("this store answers later").try_lock_later(&id, LONG);
     drop(question());
     unlock(there, &id, lock(there, &id, LONG).fence);
     for number in 0..20 {
@@ -26,7 +21,7 @@ pub(super) fn what_nobody_waits_for_is_given_back<S: Store>(here: &S, there: &S)
         match asked.as_mut().poll(&mut Context::from_waker(&waker)) {
             // An earlier question may have it for a moment.
             Poll::Ready(granted) => {
-                granted.expect("try_lock_later").into_iter().for_each(|grant| unlock(here, &id, grant.fence));
+                granted.expect("try_lock").into_iter().for_each(|grant| unlock(here, &id, grant.fence));
             }
             // It is answered, and not looked at.
             Poll::Pending if number % 2 == 0 => answered.recv_timeout(PATIENCE).expect("an answer that is there wakes"),
@@ -50,7 +45,7 @@ fn answer<T>(answer: StoreFuture<T>) -> Result<T, StoreError> {
 
 impl<S: Store> Store for Parked<S> {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        match self.0.load_later(id, now) {
+        match self.0.later().map(|store| store.load_later(id, now)) {
             Some(later) => answer(later),
             None => self.0.load(id, now),
         }
@@ -63,7 +58,7 @@ impl<S: Store> Store for Parked<S> {
         data: &Data,
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
-        match self.0.commit_later(id, expected, data, terms) {
+        match self.0.later().map(|store| store.commit_later(id, expected, data, terms)) {
             Some(later) => answer(later),
             None => self.0.commit(id, expected, data, terms),
         }
@@ -92,7 +87,7 @@ impl<S: Store> Store for Parked<S> {
 
 impl<S: Store> SharedLock for Parked<S> {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        match shared(&self.0).try_lock_later(id, lease) {
+        match self.0.later().map(|store| store.try_lock_later(id, lease)) {
             Some(later) => answer(later),
             None => shared(&self.0).try_lock(id, lease),
         }

@@ -52,7 +52,8 @@ impl Session {
         state.saving.is_some()
     }
 
-    fn commit_later(&self, state: &mut State) -> Option<Saving> {
+    fn commit_later(&self, state: &mut State) -> Option<Box<Saving>> {
+        let store = self.shared.store.later()?;
         let (Lock::Held(held), Some(stored)) = (&mut state.lock, &state.stored) else { return None };
         let hold = held.as_mut()?;
         let fence = hold.fence();
@@ -66,9 +67,10 @@ impl Session {
             return None;
         }
         let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
-        let commit = self.shared.store.commit_later(&stored.id, Some(stored.version), &state.data, &terms)?;
+        let commit = store.commit_later(&stored.id, Some(stored.version), &state.data, &terms);
         hold.ending();
-        Some(Saving { hold: held.take(), commit, answer: None, terms, patience: self.settings.lock_timeout })
+        let patience = self.settings.lock_timeout;
+        Some(Box::new(Saving { hold: held.take(), commit, answer: None, terms, patience }))
     }
 
     /// Whether the store has answered; if not, the waker will be woken.
@@ -88,7 +90,7 @@ impl Session {
     pub(in crate::sessions) fn give_up_saving(&self) {
         let state = &mut *self.state.borrow_mut();
         if let Some(saving) = &mut state.saving {
-            let answer = Err(StoreError::new("the store did not answer in time", "`Store::commit_later`"));
+            let answer = Err(StoreError::new("the store did not answer in time", "`AnswersLater::commit_later`"));
             state.lock = Lock::Held(saving.take_answer(answer));
         }
     }
@@ -228,7 +230,7 @@ impl Session {
         old: &Stored,
         data: &Data,
         mut hold: Option<&mut Hold>,
-        saving: Option<Saving>,
+        saving: Option<Box<Saving>>,
     ) -> Result<Stored, NotKept> {
         let fence = hold.as_ref().and_then(|hold| hold.fence());
         let terms = || Terms { fence, unlock: fence.is_some(), ..self.terms(false) };

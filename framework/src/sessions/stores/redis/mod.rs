@@ -26,8 +26,8 @@ mod scripts;
 mod wakeups;
 
 use super::super::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, StoreFuture, Terms,
-    Version, Watch, wire,
+    AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
+    StoreFuture, Terms, Version, Watch, wire,
 };
 use crate::lifecycle::{SettingError, SettingReader};
 use ::redis::Value;
@@ -369,23 +369,6 @@ impl Store for RedisStore {
         engine.links.wait(engine.commit(engine.committing(id, expected, data, terms)?))
     }
 
-    fn load_later(&self, id: &SessionId, now: Moment) -> Option<StoreFuture<Option<Record>>> {
-        let (engine, id) = (Arc::clone(self.engine().ok()?), *id);
-        Some(Box::pin(async move { engine.load(&engine.keys(&id), &id, now).await }))
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Option<StoreFuture<Commit>> {
-        let engine = Arc::clone(self.engine().ok()?);
-        let commit = engine.committing(id, expected, data, terms).ok()?;
-        Some(Box::pin(async move { engine.commit(commit).await }))
-    }
-
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
         let engine = self.engine()?;
         let (head, life) = life(0, terms);
@@ -434,6 +417,10 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    fn later(&self) -> Option<&dyn AnswersLater> {
+        Some(self)
+    }
+
     fn expires_by_itself(&self) -> bool {
         true
     }
@@ -466,15 +453,48 @@ impl Store for RedisStore {
     }
 }
 
+impl RedisStore {
+    /// What the engine says by and by.
+    fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
+    ) -> StoreFuture<T> {
+        match self.engine().and_then(|engine| ask(Arc::clone(engine))) {
+            Ok(answer) => Box::pin(answer),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+impl AnswersLater for RedisStore {
+    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.load(&engine.keys(&id), &id, now).await }))
+    }
+
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> StoreFuture<Commit> {
+        self.answer(|engine| {
+            let commit = engine.committing(id, expected, data, terms)?;
+            Ok(async move { engine.commit(commit).await })
+        })
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
+    }
+}
+
 impl SharedLock for RedisStore {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         let engine = self.engine()?;
         engine.links.wait(engine.try_lock(id, lease))
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> Option<StoreFuture<Option<Grant>>> {
-        let (engine, id) = (Arc::clone(self.engine().ok()?), *id);
-        Some(Box::pin(async move { engine.try_lock(&id, lease).await }))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
