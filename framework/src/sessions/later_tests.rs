@@ -87,9 +87,11 @@ impl Desk {
 
 /// Where an answer is handed over.
 struct Slot<T> {
-    state: Mutex<(Option<Result<T, StoreError>>, Option<Waker>)>,
+    state: Mutex<Handover<T>>,
     unwanted: Box<dyn Fn(T) + Send + Sync>,
 }
+
+type Handover<T> = (Option<Result<T, StoreError>>, Option<Waker>);
 
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {

@@ -1,9 +1,9 @@
 //! Going together: requests that are made while others are under way share the next trip.
 //!
 //! A trip costs both sides system calls and changes of threads that are dearer than what is asked. So few trips are under way at once. Who
-//! comes when there is room goes at once, alone, on his own thread. Who comes later queues without a thread, and the courier, a thread of
+//! comes when there is room goes at once, alone, on his own thread. Who comes later queues without a thread, and a courier, a thread of
 //! the store, takes all that have queued along when a trip is back, and hands each his answers. Nobody waits for company: a trip waits only
-//! for the one before it.
+//! for the one before it, and not for that if enough have queued, so that neither side idles while the other works.
 //!
 //! If even the quickest trip takes long, the way is long, and not what is done at its ends: then a few go on their own at the same time, since
 //! waiting for the trip before would double the time.
@@ -48,7 +48,7 @@ pub(super) trait Failed: Clone + Send + 'static {
 
 struct Inner<T: Travel> {
     state: Mutex<State<T::Failure>>,
-    /// Rung for the courier, when he has something to do.
+    /// Rung for a courier, when he has something to do.
     bell: Condvar,
     traveller: Weak<T>,
 }
@@ -74,7 +74,7 @@ impl<F> State<F> {
     }
 }
 
-/// What the courier's next trip takes along.
+/// What the next courier takes along.
 struct Batch<F> {
     /// Calls that were made while others queued are one, since each costs the server as much as what it does.
     calls: Vec<Call>,
