@@ -150,6 +150,18 @@ impl Engine {
     /// Lets it answer nobody, without closing a connection, until it is [`thaw`](Self::thaw)ed.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        // The signal is sent, and its threads go on until it has reached each of them.
+        let tasks = format!("/proc/{}/task", self.child.as_ref().expect("a running engine").id());
+        let is_stopped = |task: io::Result<std::fs::DirEntry>| {
+            let status = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            // The state comes behind the name, which is in parentheses.
+            status.is_ok_and(|status| status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !std::fs::read_dir(&tasks).expect("its threads").all(is_stopped) {
+            assert!(Instant::now() < deadline, "the engine does not stop");
+            std::thread::yield_now();
+        }
     }
 
     /// Lets it go on.
