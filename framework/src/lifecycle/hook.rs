@@ -206,7 +206,7 @@ impl Hooks {
     /// use kirsch::{Error, Exchange, StatusCode, server::Wakers};
     /// use std::sync::{Arc, Mutex};
     /// use std::task::Waker;
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     ///
     /// /// Lets no response out before its receipt is kept.
     /// struct Receipts;
