@@ -204,8 +204,7 @@ mod tests {
         file.write_all(body.as_bytes()).expect("room");
         let spooled = RequestBody::File { file, length: body.len() as u64 };
         let [memory, spooled] = [RequestBody::Memory(body.as_bytes().to_vec()), spooled].map(|body| {
-            MultipartForm::read(TYPE, &body, limits)
-                .map_err(|error| format!("{} {}", error.status.as_str(), error.message))
+            MultipartForm::read(TYPE, &body, limits).map_err(|error| format!("{} {}", error.status, error.message))
         });
         if let (Ok(memory), Ok(spooled)) = (&memory, &spooled) {
             assert_eq!(memory.fields, spooled.fields);
@@ -249,7 +248,10 @@ mod tests {
         let file = part("name=f; filename=f", &"x".repeat(100));
         assert!(read(&format!("{file}{}--XX--", part("name=a", "1234567")), &limits).is_ok());
         let refused = read(&format!("{file}{}--XX--", part("name=a", "12345678")), &limits).expect_err("too much");
-        assert_eq!(refused, "413 The request body is larger than `max_form` at `/up` allows: 10 bytes.");
+        assert_eq!(
+            refused,
+            "413 Payload Too Large The request body is larger than `max_form` at `/up` allows: 10 bytes."
+        );
         let name = format!("name=f; filename={}", "f".repeat(11));
         assert!(read(&format!("{}--XX--", part(&name, "")), &limits).is_err());
     }
@@ -259,7 +261,7 @@ mod tests {
         let limits = Limits { max_parts: super::super::limits::Limit::new("max_parts", "/", 1), ..Limits::default() };
         let two = part("name=a", "").repeat(2);
         let refused = read(&format!("{two}--XX--"), &limits).expect_err("one too many");
-        assert_eq!(refused, "413 The form has more parts than `max_parts` at `/` allows: 1 parts.");
+        assert_eq!(refused, "413 Payload Too Large The form has more parts than `max_parts` at `/` allows: 1 parts.");
         assert!(
             read(&two, &Limits::default())
                 .is_err_and(|error| error.starts_with("400") && error.contains("last boundary"))

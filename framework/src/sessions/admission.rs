@@ -22,11 +22,6 @@ impl Admit for LockAdmission {
         let now = Moment::now();
         let phase = match session.lock_for_handler(&exchange.trail) {
             Some(id) => match session.shared().locks.try_acquire(id, session.claim(), now.monotonic) {
-                // Nothing else is to be waited for, as with the store in memory.
-                Some(guard) if session.is_alone() && session.shared().store.later().is_none() => {
-                    session.enter(Hold::local(guard), None, now)?;
-                    return Ok(Admission::Go);
-                }
                 Some(guard) => Phase::held(session, guard, now)?,
                 None => Phase::Local(session.shared().locks.enqueue(id, session.claim(), wakers.waker())),
             },
@@ -177,13 +172,9 @@ impl Wait for LockWait {
         Err(match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Asking(contender) | Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
             Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
-            Phase::Loading(..) => {
-                let silent = StoreError::new("the store did not answer in time", "`AnswersLater::load_later`");
-                match session.answered::<()>(Err(silent)) {
-                    Ok(()) => return Ok(()),
-                    Err(error) => error.into(),
-                }
-            }
+            Phase::Loading(..) => session
+                .store_failed(&StoreError::new("the store did not answer in time", "`AnswersLater::load_later`"))
+                .into(),
             Phase::Over => session.gave_up(None).into(),
         })
     }

@@ -174,7 +174,7 @@ impl Sessions {
     }
 
     /// Whether other processes use the store, too (`shared`, default true). With `false` the lock is within this process alone, which saves an
-    /// engine outside about half of its work: for one server that keeps its sessions where they survive a restart.
+    /// engine outside a good part of its work: for one server that keeps its sessions where they survive a restart.
     ///
     /// If another process changes a session all the same, nothing is lost without a word: whoever saves second gets 409, since what it has read is old.
     #[must_use]

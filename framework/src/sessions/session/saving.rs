@@ -366,7 +366,7 @@ impl Session {
     }
 
     #[cold]
-    fn store_failed(&self, error: &StoreError) -> HttpError {
+    pub(in crate::sessions) fn store_failed(&self, error: &StoreError) -> HttpError {
         let (path, request) = (self.claim.path(), self.claim.request());
         self.shared.health.failed(error, format_args!("{path}, request {request}"));
         try_again("Your session is not available at the moment. Please try again.")
