@@ -73,13 +73,13 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
     },
     Key {
         name: "body_timeout",
-        what: "how long a request body may bring less than body_rate; then 408",
+        what: "how long a request body may be silent, or on the whole slower than body_rate; then 408",
         set: |settings, value| put(&mut settings.body_timeout, duration(value)),
         show: |settings| show_duration(settings.body_timeout),
     },
     Key {
         name: "body_rate",
-        what: "slowest request body, per second",
+        what: "slowest request body, per second, over windows of body_timeout",
         set: |settings, value| put(&mut settings.body_rate, size(value)),
         show: |settings| show_size(settings.body_rate),
     },
@@ -93,9 +93,15 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
     },
     Key {
         name: "write_timeout",
-        what: "how long a client may take no byte of a response; then the connection is closed",
+        what: "how long a client may take no byte of a response, or be on the whole slower than write_rate; then the connection is closed",
         set: |settings, value| put(&mut settings.write_timeout, duration(value)),
         show: |settings| show_duration(settings.write_timeout),
+    },
+    Key {
+        name: "write_rate",
+        what: "slowest client of a response, per second, over windows of write_timeout",
+        set: |settings, value| put(&mut settings.write_rate, size(value)),
+        show: |settings| show_size(settings.write_rate),
     },
     Key {
         name: "linger_timeout",
@@ -291,6 +297,7 @@ mod tests {
             body_rate: _,
             spool_directory: _,
             write_timeout: _,
+            write_rate: _,
             linger_timeout: _,
             queue: _,
             queue_timeout: _,
@@ -298,7 +305,7 @@ mod tests {
             drain_idle: _,
             requests_per_connection: _,
         } = ServerSettings::default();
-        assert_eq!(SERVER_KEYS.len(), 19);
+        assert_eq!(SERVER_KEYS.len(), 20);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! A request body that is read before the request is run: in memory, beyond a size in a temporary file.
 
 use super::ServerSettings;
-use super::clock::Tick;
+use super::clock::Clock;
 use super::connection::{Fill, Flow, HttpConnection, InFlight, Rest, State, Turn};
+use super::patience::{Awaited, Pace};
 use super::scheduler::{Role, Step};
 use super::workspace::{Input, Workspace};
 use crate::exchange::RequestBody;
 use crate::http::Refusal;
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
-use std::time::Duration;
 
 pub(super) struct BodyReading {
     pub(super) request: InFlight,
@@ -20,7 +20,7 @@ pub(super) struct BodyReading {
     memory: u64,
     /// The file could not be written: it may hold half of what it should, so nothing can be added any more.
     failure: Option<Refusal>,
-    began: Tick,
+    client: Awaited,
     /// Bytes of the body received, framing included.
     received: u64,
 }
@@ -30,12 +30,18 @@ pub(super) struct BodyReading {
 const MOST_READ_IN_A_ROW: u64 = 1024 * 1024;
 
 impl BodyReading {
-    pub(super) fn new(request: InFlight, memory: u64, now: Tick) -> Self {
-        Self { request, content: Vec::new(), file: None, memory, failure: None, began: now, received: 0 }
+    pub(super) fn new(request: InFlight, memory: u64, pace: Pace) -> Self {
+        let client = Awaited::new(pace);
+        Self { request, content: Vec::new(), file: None, memory, failure: None, client, received: 0 }
     }
 
     /// Takes what belongs to the body from the input; true when the body has ended.
-    pub(super) fn decode(&mut self, input: &mut Input, settings: &ServerSettings) -> Result<bool, Refusal> {
+    pub(super) fn decode(
+        &mut self,
+        input: &mut Input,
+        settings: &ServerSettings,
+        clock: Clock,
+    ) -> Result<bool, Refusal> {
         if let Some(refusal) = self.failure {
             return Err(refusal);
         }
@@ -43,6 +49,7 @@ impl BodyReading {
         let used = decoder.decode(input.bytes(), &mut self.content)?;
         input.consume(used);
         self.received += used as u64;
+        self.client.earn(used, settings.body_pace(), || clock.now());
         let complete = decoder.is_complete();
         if self.file.is_some() || self.content.len() as u64 > self.memory {
             self.spool(settings).map_err(|error| self.fail(&error, settings))?;
@@ -79,12 +86,6 @@ impl BodyReading {
         *self.failure.insert(refusal)
     }
 
-    /// When the client must have sent more: after the grace, and the time that the received bytes take at the slowest rate.
-    pub(super) fn deadline(&self, settings: &ServerSettings) -> Tick {
-        let earned = Duration::from_millis(self.received.saturating_mul(1000) / settings.body_rate.max(1));
-        self.began.after(settings.body_timeout.saturating_add(earned))
-    }
-
     /// The body is there: moves it into the request.
     pub(super) fn complete(self) -> InFlight {
         let Self { mut request, content, file, .. } = self;
@@ -112,7 +113,7 @@ impl HttpConnection {
         work.input.load(&mut self.input);
         let pause = reading.received.saturating_add(MOST_READ_IN_A_ROW);
         loop {
-            match reading.decode(&mut work.input, &work.shared.settings) {
+            match reading.decode(&mut work.input, &work.shared.settings, work.shared.scheduler.clock) {
                 Ok(false) => {}
                 Ok(true) => return self.run(turn, work, reading.complete()),
                 Err(_) if turn.role != Role::Worker => {
@@ -143,27 +144,23 @@ impl HttpConnection {
                     self.state = State::Body(reading);
                     return Flow::Stop(self.lose(turn, work));
                 }
-                // The bytes that came together with the expiry may have earned more time.
-                Fill::Nothing if !self.is_too_slow(work, &reading) => {
-                    let deadline = reading.deadline(&work.shared.settings);
-                    self.state = State::Body(reading);
-                    return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
-                }
-                Fill::Nothing if turn.role != Role::Worker => {
-                    self.state = State::Body(reading);
-                    return Flow::Stop(Step::Lend { refusable: false });
-                }
                 Fill::Nothing => {
+                    let now = work.shared.scheduler.clock.now();
+                    let deadline = reading.client.wait(now);
+                    // The bytes that came together with the expiry may have earned more time.
+                    if !self.expired || !deadline.has_passed(now) {
+                        self.state = State::Body(reading);
+                        return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
+                    }
+                    if turn.role != Role::Worker {
+                        self.state = State::Body(reading);
+                        return Flow::Stop(Step::Lend { refusable: false });
+                    }
                     let InFlight { exchange, rest } = reading.abandon();
                     let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
                     return self.refuse(turn, work, exchange, rest, &refusal);
                 }
             }
         }
-    }
-
-    fn is_too_slow(&self, work: &Workspace, reading: &BodyReading) -> bool {
-        let now = work.shared.scheduler.clock.now();
-        self.expired && reading.deadline(&work.shared.settings).has_passed(now)
     }
 }

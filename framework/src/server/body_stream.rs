@@ -1,11 +1,12 @@
 //! A request body that the handler reads itself, while it runs: the one place where a worker waits for a client.
 //!
-//! The reader waits with the same deadline as the server would: a grace, then a slowest rate. Only time spent waiting counts:
+//! The reader is as patient as the server would be (`patience.rs`). Only time spent waiting counts:
 //! a handler may take long between two reads, which is not the client's fault. `100 Continue` is sent at the first
 //! read and not before: a handler that answers without reading never asks for the body. When the response is made,
 //! the connection takes back what was not read; the reader is dead from then on, wherever it went.
 
 use super::connection::HttpConnection;
+use super::patience::Patience;
 use super::workspace::{Shared, Workspace};
 use crate::exchange::BodyError;
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What the handler reads from.
 pub(super) struct BodyStream {
@@ -42,9 +43,7 @@ struct Source {
     expected: bool,
     /// Why nothing more can be read; told again at each read.
     failed: Option<Refusal>,
-    received: u64,
-    /// How long the client has been waited for.
-    waited: Duration,
+    client: Patience,
 }
 
 /// How much is read at a time.
@@ -69,8 +68,7 @@ impl BodyStream {
             position: 0,
             expected,
             failed: None,
-            received: 0,
-            waited: Duration::ZERO,
+            client: Patience::new(work.shared.settings.body_pace()),
         })));
         Ok((Box::new(Self { source: source.clone() }), StreamHandle { source }))
     }
@@ -162,7 +160,7 @@ impl Source {
         let received = self.receive_into_input();
         let length = *received.as_ref().unwrap_or(&0);
         self.input.truncate(length);
-        self.received += length as u64;
+        self.client.earn(length, self.shared.settings.body_pace());
         if received? == 0 { Err(Refusal::IncompleteBody) } else { Ok(()) }
     }
 
@@ -180,16 +178,13 @@ impl Source {
     fn wait(&mut self, for_what: PollFlags) -> Result<(), Refusal> {
         let began = Instant::now();
         let result = self.wait_until(for_what, began);
-        self.waited = self.waited.saturating_add(began.elapsed());
+        self.client.spend(began.elapsed());
         result
     }
 
     fn wait_until(&self, for_what: PollFlags, began: Instant) -> Result<(), Refusal> {
-        let settings = &self.shared.settings;
-        let earned = Duration::from_millis(self.received.saturating_mul(1000) / settings.body_rate.max(1));
-        let patience = settings.body_timeout.saturating_add(earned).saturating_sub(self.waited);
         loop {
-            let left = patience.saturating_sub(began.elapsed());
+            let left = self.client.left().saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Err(Refusal::TooSlow { setting: "server.body_timeout" });
             }

@@ -17,6 +17,7 @@
 use super::body_reading::BodyReading;
 use super::body_stream::{BodyStream, StreamHandle};
 use super::clock::Tick;
+use super::patience::Awaited;
 use super::poll::Interest;
 use super::respond::{After, Sending};
 use super::scheduler::{self, News, Phase, Role, Step, panic_text};
@@ -42,8 +43,8 @@ pub(super) struct HttpConnection {
     pub(super) input: Vec<u8>,
     /// What the socket would not take yet.
     pub(super) unsent: Option<Box<Output>>,
-    /// When the socket began to take nothing.
-    pub(super) blocked_since: Option<Tick>,
+    /// The client as a reader, once the socket would not take all of what is on its way.
+    pub(super) reader: Option<Awaited>,
     pub(super) requests: u64,
     /// There may be something to read.
     pub(super) readable: bool,
@@ -199,7 +200,7 @@ impl HttpConnection {
             state: State::Idle,
             input: Vec::new(),
             unsent: None,
-            blocked_since: None,
+            reader: None,
             requests: 0,
             readable: true,
             writable: true,
@@ -234,7 +235,8 @@ impl HttpConnection {
     /// Remembers news until they are of use.
     fn note(&mut self, edges: Edges) {
         self.readable |= edges.contains(Edges::READABLE);
-        self.writable |= edges.contains(Edges::WRITABLE);
+        // At a deadline it is worth a try: the poller reports room only when there is much of it.
+        self.writable |= edges.contains(Edges::WRITABLE) || edges.contains(Edges::EXPIRED);
         self.half_closed |= edges.contains(Edges::HALF_CLOSED);
         self.gone |= edges.contains(Edges::GONE);
         self.woken |= edges.contains(Edges::WOKEN);
@@ -428,9 +430,9 @@ impl HttpConnection {
                 if expected {
                     work.output.bytes.extend_from_slice(CONTINUE);
                 }
-                let now = work.shared.scheduler.clock.now();
                 let request = InFlight { exchange, rest: Rest::Unread { decoder, expected: false } };
-                self.read_body(turn, work, Box::new(BodyReading::new(request, memory, now)))
+                let pace = work.shared.settings.body_pace();
+                self.read_body(turn, work, Box::new(BodyReading::new(request, memory, pace)))
             }
             BodyPlan::Discard | BodyPlan::Park { .. } => {
                 self.run(turn, work, InFlight { exchange, rest: Rest::Unread { decoder, expected } })

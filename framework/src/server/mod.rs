@@ -19,6 +19,7 @@
 //! | `connection.rs`, `respond.rs`, `send_file.rs`, `send_stream.rs`, `farewell.rs` | one HTTP connection |
 //! | `client_gone.rs` | whether a client is still there, for who asks |
 //! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
+//! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | tests only: a connection stepped on one thread |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
@@ -31,6 +32,7 @@ mod client_gone;
 mod clock;
 mod connection;
 mod farewell;
+mod patience;
 mod poll;
 mod reserve;
 mod respond;

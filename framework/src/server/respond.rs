@@ -9,10 +9,11 @@ use super::Delivery;
 use super::body_stream::StreamHandle;
 use super::connection::{Flow, HttpConnection, InFlight, Rest, State, Turn, guarded};
 use super::farewell::MOST_DISCARDED;
+use super::patience::Awaited;
 use super::poll::Interest;
 use super::scheduler::{Phase, Role, Step};
 use super::send_file;
-use super::workspace::{Answered, Workspace};
+use super::workspace::{Answered, Shared, Workspace};
 use crate::exchange::{Exchange, ResponseBody};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
 use ::http::{Method, Version};
@@ -179,7 +180,7 @@ impl HttpConnection {
             match sendmsg(&self.socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
                 Ok(length) => {
                     let of_head = length.min(head.len());
-                    self.took(length, total);
+                    self.took(&work.shared, length, total);
                     work.output.advance(of_head);
                     sending.body_bytes += (length - of_head) as u64;
                     moved += length - of_head;
@@ -230,7 +231,7 @@ impl HttpConnection {
             let total = unsent.len();
             match send(&self.socket, unsent, SendFlags::NOSIGNAL) {
                 Ok(length) => {
-                    self.took(length, total);
+                    self.took(&work.shared, length, total);
                     work.output.advance(length);
                 }
                 Err(Errno::INTR) => {}
@@ -245,19 +246,30 @@ impl HttpConnection {
         while let Some(answered) = work.output.answered.pop_front() {
             self.end(work, answered.exchange, answered.body_bytes, true);
         }
+        // The next response begins with the whole patience, the next chunk of a stream does not.
+        if self.reader.is_some() && !matches!(self.state, State::Sending(_)) {
+            self.reader = None;
+        }
         Flow::Go
     }
 
     /// The socket took a part.
-    pub(super) fn took(&mut self, length: usize, of: usize) {
+    pub(super) fn took(&mut self, shared: &Shared, length: usize, of: usize) {
         self.writable = length == of;
-        self.blocked_since = None;
+        self.earn(shared, length);
+    }
+
+    /// The client is a reader again.
+    pub(super) fn earn(&mut self, shared: &Shared, length: usize) {
+        if let Some(reader) = &mut self.reader {
+            reader.earn(length, shared.settings.write_pace(), || shared.scheduler.clock.now());
+        }
     }
 
     pub(super) fn wait_for_room(&mut self, turn: &Turn, work: &mut Workspace) -> Flow {
         let scheduler = &work.shared.scheduler;
         let now = scheduler.clock.now();
-        let deadline = self.blocked_since.get_or_insert(now).after(work.shared.settings.write_timeout);
+        let deadline = self.reader.get_or_insert_with(|| Awaited::new(work.shared.settings.write_pace())).wait(now);
         if deadline.has_passed(now) {
             return Flow::Stop(self.lose(turn, work));
         }

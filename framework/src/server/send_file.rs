@@ -52,6 +52,7 @@ impl HttpConnection {
                 self.state = State::Sending(sending);
                 return Flow::Stop(Step::Again);
             }
+            let total = head.len();
             let outcome = if head.is_empty() {
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(MOST_MOVED_IN_A_ROW - moved);
                 let mut position = file.offset() + sending.body_bytes;
@@ -61,7 +62,7 @@ impl HttpConnection {
             };
             match outcome {
                 Ok(Sent::OfHead(length)) => {
-                    self.took(length, head.len());
+                    self.took(&work.shared, length, total);
                     work.output.advance(length);
                 }
                 Ok(Sent::OfFile(0)) => {
@@ -72,7 +73,7 @@ impl HttpConnection {
                 }
                 // Less than asked for may be the end of the file as well as that of the room: the next call tells.
                 Ok(Sent::OfFile(length)) => {
-                    self.blocked_since = None;
+                    self.earn(&work.shared, length);
                     sending.body_bytes += length as u64;
                     moved += length;
                 }

@@ -1,5 +1,6 @@
 //! The settings of a server, each with its unit, default and reason.
 
+use super::patience::Pace;
 use crate::http::HeadLimits;
 use rustix::process::{Resource, getrlimit};
 use std::fs::File;
@@ -25,15 +26,21 @@ pub struct ServerSettings {
     pub head_timeout: Duration,
     /// `server.idle_timeout`: a connection between requests (default 20 s; then closed).
     pub idle_timeout: Duration,
-    /// `server.body_timeout`: a body that brings less than `body_rate` (default 10 s grace; then 408).
+    /// `server.body_timeout`: a body that is silent, or brings less than `body_rate` on the whole (default 10 s; then 408). Fast bytes
+    /// make up for slow ones, up to this time.
     pub body_timeout: Duration,
-    /// `server.body_rate`: slowest body in bytes per second, after `body_timeout` (default 1 KiB/s).
+    /// `server.body_rate`: slowest body in bytes per second, over windows of `body_timeout` (default 1 KiB/s; 0 asks for one byte
+    /// in each `body_timeout`).
     pub body_rate: u64,
     /// `server.spool_directory`: where request bodies beyond `body_memory` are kept, in files without a name (default: `TMPDIR`, or
     /// `/tmp`). Where `/tmp` is in memory, choose a directory on a disk.
     pub spool_directory: Option<PathBuf>,
-    /// `server.write_timeout`: a response of which the client takes no byte (default 30 s; then closed).
+    /// `server.write_timeout`: a response of which the client takes no byte, or less than `write_rate` on the whole (default 30 s; then
+    /// closed).
     pub write_timeout: Duration,
+    /// `server.write_rate`: slowest client of a response in bytes per second, over windows of `write_timeout` (default 1 KiB/s; 0 asks
+    /// for one byte in each `write_timeout`). Only the time counts in which the socket takes nothing.
+    pub write_rate: u64,
     /// `server.linger_timeout`: how long unread input is discarded so that an error page arrives (default 2 s).
     pub linger_timeout: Duration,
     /// `server.queue`: most complete requests that wait for a worker (default 1000; more are 503).
@@ -73,6 +80,16 @@ impl ServerSettings {
         Ok(())
     }
 
+    /// How slow a client may send a body.
+    pub(super) fn body_pace(&self) -> Pace {
+        Pace { grace: self.body_timeout, rate: self.body_rate }
+    }
+
+    /// How slow a client may take a response.
+    pub(super) fn write_pace(&self) -> Pace {
+        Pace { grace: self.write_timeout, rate: self.write_rate }
+    }
+
     /// A file without a name for a large request body.
     pub(crate) fn spool_file(&self) -> io::Result<File> {
         match &self.spool_directory {
@@ -105,6 +122,7 @@ impl Default for ServerSettings {
             body_rate: 1024,
             spool_directory: None,
             write_timeout: Duration::from_secs(30),
+            write_rate: 1024,
             linger_timeout: Duration::from_secs(2),
             queue: 1000,
             queue_timeout: Duration::from_secs(10),

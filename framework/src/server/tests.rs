@@ -12,7 +12,7 @@ mod parking;
 mod responses;
 
 use super::{BodyPlan, Delivery, Progress, Server, ServerSettings, Service, Wakers};
-use crate::exchange::{Exchange, RequestBody, Stream};
+use crate::exchange::{Exchange, FileBody, RequestBody, Stream};
 use crate::http::Refusal;
 use parking_lot::Mutex;
 use std::io::{Read, Write};
@@ -78,6 +78,15 @@ impl Service for Puppet {
             "/panic" => panic!("run"),
             "/large" => {
                 exchange.response.set_body(vec![b'x'; LARGE]);
+            }
+            "/large-file" => {
+                let file = tempfile::tempfile().expect("a temporary file");
+                file.set_len(LARGE as u64).expect("room for holes");
+                exchange.response.set_body(FileBody::whole(file).expect("a regular file"));
+            }
+            "/large-stream" => {
+                let pieces = std::iter::repeat_n(vec![b'x'; 1 << 16], LARGE >> 16);
+                exchange.response.set_body(Stream::new(pieces).with_length(LARGE as u64));
             }
             "/stream" => {
                 let chunks = self.chunks.lock().take().expect("one stream a test");

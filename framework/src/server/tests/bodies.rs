@@ -56,6 +56,44 @@ fn a_body_that_does_not_come_is_given_up() {
     assert_eq!(*stage.puppet.refusals.lock(), [Refusal::TooSlow { setting: "server.body_timeout" }]);
 }
 
+#[test]
+fn fast_bytes_buy_no_long_silence() {
+    let stage = Stage::new(|settings| {
+        settings.body_timeout = Duration::from_millis(50);
+        settings.body_rate = 1;
+    });
+    for path in ["/echo", "/read"] {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        client.send(format!("40000\r\n{}", "x".repeat(0x3ffff)));
+        assert!(client.answer().closes(), "{path}");
+    }
+}
+
+#[test]
+fn a_client_that_never_follows_100_continue_is_given_up() {
+    let stage = Stage::new(|settings| settings.body_timeout = Duration::from_millis(50));
+    for path in ["/echo", "/read"] {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"));
+        assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(client.answer().closes(), "{path}");
+    }
+}
+
+/// Chunk extensions and trailers are bytes of the body like others; what ends it is missing.
+#[test]
+fn a_body_that_stops_within_its_framing_is_given_up() {
+    let stage = Stage::new(|settings| settings.body_timeout = Duration::from_millis(50));
+    for framing in ["3", "3;a=", "3\r\nabc", "3\r\nabc\r\n0\r\n", "3\r\nabc\r\n0\r\nTrailer: x\r\n"] {
+        for path in ["/echo", "/read"] {
+            let mut client = stage.connect();
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{framing}"));
+            assert!(client.answer().closes(), "{path} {framing:?}");
+        }
+    }
+}
+
 /// C9.
 #[test]
 fn an_unread_body_does_not_become_the_next_request() {

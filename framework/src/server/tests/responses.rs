@@ -28,6 +28,26 @@ fn a_reader_that_takes_nothing_is_cut_off() {
     assert!(delivery.body_bytes < LARGE as u64);
 }
 
+/// It takes a byte whenever the server looks, and would hold the response for days.
+#[test]
+fn a_reader_that_sips_is_cut_off() {
+    let stage = Stage::new(|settings| {
+        settings.write_timeout = Duration::from_millis(50);
+        settings.write_rate = 1 << 40;
+    });
+    for path in ["/large", "/large-file", "/large-stream"] {
+        let mut client = stage.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let delivery = loop {
+            match stage.ends.try_recv() {
+                Ok((_, delivery)) => break delivery,
+                Err(_) => drop(client.socket.read(&mut [0])),
+            }
+        };
+        assert!(!delivery.complete, "{path}");
+    }
+}
+
 #[test]
 fn a_stream_arrives_chunk_by_chunk_as_it_is_made() {
     let mut stage = Stage::new(|_| {});
