@@ -1,7 +1,10 @@
 //! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers, large answers,
-//! streams, sessions, parameters, failures, and files if there is a folder for them.
+//! streams, sessions, parameters, failures, templates, redirects, links, and files if there is a folder for them.
 
-use kirsch::prelude::*;
+use kirsch::{
+    prelude::*,
+    tools::{Templates, View},
+};
 use std::{fmt::Write, path::Path, thread, time::Duration};
 
 /// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
@@ -16,6 +19,7 @@ pub fn app() -> App {
 pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
     let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
     let app = counting.tool("/cached", Caching::new());
+    let app = app.tool("/template", Templates::embedded::<&str, &str>([]));
     match folder {
         Some(folder) => app.tool("/static", StaticDir::new(folder).listing(true)),
         None => app,
@@ -107,6 +111,24 @@ impl Testbed {
     fn add(&self, a: i64, b: i64) -> kirsch::Result<Text<String>> {
         let sum = a.checked_add(b).ok_or_else(|| Error::new(StatusCode::BAD_REQUEST, "the sum is too large"))?;
         Ok(Text(sum.to_string()))
+    }
+
+    /// A value in a template of one line that has this name: the name says what the page is, and how the value is escaped.
+    #[expose]
+    fn template(&self, name: String, value: &str) -> View {
+        View::from_source(name, "{{ value }}", serde_json::json!({ "value": value }))
+    }
+
+    /// Elsewhere.
+    #[expose]
+    fn redirect(&self, to: String) -> Redirect {
+        Redirect::to(to)
+    }
+
+    /// The address of a path of this application, as the client must ask for it.
+    #[expose]
+    fn link(&self, to: &str, request: &Request) -> Text<String> {
+        Text(request.url(to).to_string())
     }
 
     #[expose]

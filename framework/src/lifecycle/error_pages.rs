@@ -197,7 +197,7 @@ impl Page {
         if page.is_negotiated() && page.form().is_json() && !template.is_json() {
             return Ok(false);
         }
-        response.set_header(header::CONTENT_TYPE, template.content_type().clone());
+        response.set_header(header::CONTENT_TYPE, template.content_type());
         response.set_body(template.fill(page));
         Ok(true)
     }
@@ -254,7 +254,7 @@ impl Loaded {
         if text.len() as u64 > MOST {
             return Err("is larger than 1 MiB".to_owned());
         }
-        let template = Arc::new(ErrorTemplate::of_file(path, &text)?);
+        let template = Arc::new(ErrorTemplate::named(&path.to_string_lossy(), &text)?);
         Ok(Self { stamp: Some(stamp_of(&metadata)), template })
     }
 }

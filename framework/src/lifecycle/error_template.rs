@@ -6,7 +6,7 @@
 //! within `<script>` or `<style>`.
 
 use super::ErrorPage;
-use crate::exchange::Escaped;
+use crate::exchange::PageType;
 use ::http::HeaderValue;
 use std::fmt::Write;
 
@@ -14,8 +14,7 @@ use std::fmt::Write;
 #[derive(Debug)]
 pub(super) struct ErrorTemplate {
     parts: Vec<Part>,
-    escaping: Escaping,
-    content_type: HeaderValue,
+    page_type: PageType,
 }
 
 #[derive(Debug)]
@@ -27,39 +26,18 @@ enum Part {
     RequestId,
 }
 
-/// How values are written, which goes by the content type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escaping {
-    /// As in HTML and XML.
-    Markup,
-    /// As within a string of JSON.
-    Json,
-    /// Plain text: as they are.
-    None,
-}
-
 impl ErrorTemplate {
     /// A template of HTML.
     pub(super) fn html(text: &str) -> Result<Self, String> {
-        Self::parse(text, Escaping::Markup, HeaderValue::from_static("text/html; charset=utf-8"))
+        Self::named("", text)
     }
 
-    /// A template of the type that the extension of `path` says; HTML when it says nothing.
-    pub(super) fn of_file(path: &std::path::Path, text: &str) -> Result<Self, String> {
-        let media_type = mime_guess::from_path(path).first().unwrap_or(mime_guess::mime::TEXT_HTML_UTF_8);
-        let suffix = media_type.suffix().map(|suffix| suffix.as_str());
-        let escaping = match (media_type.type_().as_str(), media_type.subtype().as_str()) {
-            (_, "json") => Escaping::Json,
-            _ if suffix == Some("json") => Escaping::Json,
-            ("text", "plain" | "markdown" | "csv") => Escaping::None,
-            _ => Escaping::Markup,
-        };
-        let charset = if media_type.type_() == "text" { "; charset=utf-8" } else { "" };
-        let content_type = HeaderValue::try_from(format!("{}{charset}", media_type.essence_str()));
-        Self::parse(text, escaping, content_type.map_err(|error| error.to_string())?)
+    /// A template of the type that `name` says; HTML when it says nothing.
+    pub(super) fn named(name: &str, text: &str) -> Result<Self, String> {
+        Self::parse(text, PageType::of_name(name))
     }
 
-    fn parse(text: &str, escaping: Escaping, content_type: HeaderValue) -> Result<Self, String> {
+    fn parse(text: &str, page_type: PageType) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -93,44 +71,31 @@ impl ErrorTemplate {
         }
         literal.push_str(rest);
         parts.push(Part::Text(literal));
-        Ok(Self { parts, escaping, content_type })
+        Ok(Self { parts, page_type })
     }
 
     pub(super) fn is_json(&self) -> bool {
-        self.escaping == Escaping::Json
+        self.page_type.content_type().ends_with("json")
     }
 
-    pub(super) fn content_type(&self) -> &HeaderValue {
-        &self.content_type
+    pub(super) fn content_type(&self) -> HeaderValue {
+        self.page_type.header_value()
     }
 
     pub(super) fn fill(&self, page: &ErrorPage<'_>) -> String {
-        let mut filled = String::new();
+        let (mut filled, escaping) = (String::new(), self.page_type.escaping());
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Status => filled.push_str(page.status.as_str()),
-                Part::Title => self.escape(page.title(), &mut filled),
-                Part::Message => self.escape(page.message, &mut filled),
+                Part::Title => escaping.write(page.title(), &mut filled),
+                Part::Message => escaping.write(page.message, &mut filled),
                 Part::RequestId => {
                     let _ = write!(filled, "{}", page.request_id);
                 }
             }
         }
         filled
-    }
-
-    fn escape(&self, value: &str, into: &mut String) {
-        match self.escaping {
-            Escaping::Markup => {
-                let _ = write!(into, "{}", Escaped(value));
-            }
-            Escaping::Json => {
-                let quoted = serde_json::Value::from(value).to_string();
-                into.push_str(&quoted[1..quoted.len() - 1]);
-            }
-            Escaping::None => into.push_str(value),
-        }
     }
 }
 
@@ -175,25 +140,6 @@ mod tests {
         let error = texts("<h1>{title}</h1>\n<p>{mesage}").unwrap_err();
         assert!(error.starts_with("line 2: `{mesage}` is no placeholder; there are {status}, "), "{error}");
         assert!(error.ends_with("`{{mesage}}` stands for itself"), "{error}");
-    }
-
-    #[test]
-    fn the_extension_decides_the_type_and_the_escaping() {
-        let table = [
-            ("404.html", "text/html; charset=utf-8", Escaping::Markup),
-            ("404.json", "application/json", Escaping::Json),
-            ("404.txt", "text/plain; charset=utf-8", Escaping::None),
-            ("404.svg", "image/svg+xml", Escaping::Markup),
-            ("404", "text/html; charset=utf-8", Escaping::Markup),
-        ];
-        for (path, content_type, escaping) in table {
-            let template = ErrorTemplate::of_file(path.as_ref(), "").unwrap();
-            assert_eq!(
-                (template.content_type.to_str().unwrap(), template.escaping),
-                (content_type, escaping),
-                "{path}"
-            );
-        }
     }
 
     proptest::proptest! {

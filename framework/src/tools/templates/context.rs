@@ -4,7 +4,8 @@
 //! out of the exchange while the template is rendered, and put back afterwards. A value that a template has passed on to some place outside
 //! finds nothing there later.
 
-use crate::exchange::{Exchange, Login};
+use super::escaping::{PAGE, name_of};
+use crate::exchange::{Escaping, Exchange, Login};
 use crate::sessions::Session;
 use crate::tools::{CspNonce, CsrfToken};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value, from_args};
@@ -13,7 +14,12 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Renders with the whole context and gives the session back to the exchange, whatever came of it.
-pub(super) fn with_context<R>(data: Value, exchange: &mut Exchange, render: impl FnOnce(Value) -> R) -> R {
+pub(super) fn with_context<R>(
+    data: Value,
+    page: Escaping,
+    exchange: &mut Exchange,
+    render: impl FnOnce(Value) -> R,
+) -> R {
     let session = exchange.values.remove::<Session>().map(|session| Arc::new(LentSession(Mutex::new(Some(session)))));
     let request = &exchange.request;
     let seen_request = Value::from_pairs([
@@ -25,6 +31,7 @@ pub(super) fn with_context<R>(data: Value, exchange: &mut Exchange, render: impl
     ]);
     let context = Context {
         data,
+        page,
         session: session.clone().map_or(Value::UNDEFINED, Value::from_dyn_object),
         request: seen_request,
         login: Login::of(exchange).map_or_else(|| Value::from(()), |login| Value::from(login.name())),
@@ -42,6 +49,8 @@ pub(super) fn with_context<R>(data: Value, exchange: &mut Exchange, render: impl
 #[derive(Debug)]
 struct Context {
     data: Value,
+    /// How the page as a whole is escaped, for fragments that it includes.
+    page: Escaping,
     session: Value,
     request: Value,
     login: Value,
@@ -57,6 +66,9 @@ impl Object for Context {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        if key.as_str() == Some(PAGE) {
+            return Some(Value::from(name_of(self.page)));
+        }
         let own = self.data.get_item(key).ok().filter(|value| !value.is_undefined());
         own.or_else(|| match key.as_str()? {
             "session" => Some(self.session.clone()),

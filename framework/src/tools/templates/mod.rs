@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tool` | [`Templates`], the tool: where templates come from, and the engine with all of them |
 //! | `view` | [`View`], what handlers return: a template's name and its data |
+//! | `escaping` | how the engine writes values, by the type of the page |
 //! | `context` | what a template sees besides its data: the session, the request, who is logged in |
 //!
 //! A view is rendered after its handler has returned, as part of the same request: the session that a template shows or changes is the
@@ -11,6 +12,7 @@
 //! [`Response::defer`](crate::Response::defer).
 
 mod context;
+mod escaping;
 mod tool;
 mod view;
 

@@ -105,6 +105,79 @@ fn what_is_shown_is_escaped_and_names_are_there() {
         .assert_header("content-type", "text/plain; charset=utf-8");
 }
 
+/// A page of one line under a name: its body and its content type.
+fn page(name: &'static str, value: &'static str) -> (String, String) {
+    let tree = Tree::new().index(move |_| View::from_source(name, "{{ value }}", json!({"value": value})));
+    let page = Client::in_process(App::new(tree).tool("/", Templates::embedded::<&str, &str>([]))).get("/").send();
+    page.assert_status(200).assert_header("x-content-type-options", "nosniff");
+    (page.text().to_owned(), page.header("content-type").unwrap().to_owned())
+}
+
+#[test]
+fn the_name_decides_how_a_value_is_written() {
+    let html = ("&lt;/script&gt;", "text/html; charset=utf-8");
+    let json = "\"\\u003c/script\\u003e\"";
+    let table = [
+        ("a", html.0.replace("/", "&#x2f;"), html.1),
+        ("a.HTML.tpl", html.0.replace("/", "&#x2f;"), html.1),
+        ("a.svg", html.0.replace("/", "&#x2f;"), "image/svg+xml"),
+        ("a.js", json.to_owned(), "text/javascript; charset=utf-8"),
+        ("a.yaml", json.to_owned(), "application/yaml"),
+        ("a.css", "\\3c \\2f script\\3e ".to_owned(), "text/css; charset=utf-8"),
+        ("a.ics", "</script>".to_owned(), "text/calendar; charset=utf-8"),
+        ("a.txt.jinja2", "</script>".to_owned(), "text/plain; charset=utf-8"),
+    ];
+    for (name, expected, content_type) in table {
+        assert_eq!(page(name, "</script>"), (expected, content_type.to_owned()), "{name}");
+    }
+    assert_eq!(page("a.js", "\u{2028}`").0, "\"\\u2028\\u0060\"");
+    assert_eq!(page("a.vcf", "x\r\nURL:y").0, "x\\nURL:y");
+}
+
+#[test]
+fn data_of_a_page_is_json_in_scripts() {
+    let templates = Templates::embedded([
+        ("a.html", "<script>x = {{ map|tojson }}</script>"),
+        ("a.json", "{\"map\": {{ map }}, \"list\": {{ list }}, \"trusted\": {{ '<>'|safe }}}"),
+    ]);
+    let data = json!({"map": {"</script>": "<!--"}, "list": [1, 2.5, null, "\u{2029}"]});
+    let (html, object) = (data.clone(), data);
+    let tree = Tree::new()
+        .page("html", move |_| View::new("a.html", html.clone()))
+        .page("json", move |_| View::new("a.json", object.clone()));
+    let client = Client::in_process(App::new(tree).tool("/", templates));
+    client.get("/html").send().assert_text("<script>x = {\"\\u003c/script\\u003e\": \"\\u003c!--\"}</script>");
+    let expected = "{\"map\": {\"\\u003c/script\\u003e\": \"\\u003c!--\"}, \"list\": [1, 2.5, null, \"\\u2029\"], \"trusted\": <>}";
+    client.get("/json").send().assert_text(expected);
+}
+
+#[test]
+fn plain_text_within_a_page_of_html_is_html() {
+    let fragments = [
+        ("part.txt", "{{ name }}{{ name|upper }}"),
+        ("macros.txt", "{% macro show(name) %}{{ name }}{% endmacro %}"),
+        ("part.ics", "{{ name }}"),
+        ("included.html", "{% include 'part.txt' %}{% include 'part.ics' %}"),
+        ("imported.html", "{% from 'macros.txt' import show %}{{ show(name) }}"),
+        ("off.html", "{% autoescape false %}{{ name }}{% endautoescape %}"),
+    ];
+    let shown = |name: &'static str, content_type: Option<&'static str>| {
+        let tree = Tree::new().index(move |page| {
+            if let Some(content_type) = content_type {
+                page.response().default_content_type(content_type);
+            }
+            View::new(name, json!({"name": "<"}))
+        });
+        let client = Client::in_process(App::new(tree).tool("/", Templates::embedded(fragments)));
+        client.get("/").send().text().to_owned()
+    };
+    assert_eq!(shown("included.html", None), "&lt;&lt;&lt;");
+    assert_eq!(shown("imported.html", None), "&lt;");
+    assert_eq!(shown("off.html", None), "<");
+    assert_eq!(shown("part.txt", None), "<<");
+    assert_eq!(shown("part.txt", Some("Text/HTML")), "&lt;&lt;");
+}
+
 #[test]
 fn a_template_finds_the_token_for_its_form() {
     let templates = Templates::embedded([("form.html", "{{ csrf_token }}")]);

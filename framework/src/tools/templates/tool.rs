@@ -4,7 +4,8 @@
 //! again when they change, without a restart.
 
 use super::context::with_context;
-use crate::exchange::{Error, Exchange};
+use super::escaping;
+use crate::exchange::{Error, Escaping, Exchange};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use minijinja::{Environment, UndefinedBehavior, Value, path_loader};
 use std::path::{Path, PathBuf};
@@ -28,19 +29,19 @@ type Customise = dyn Fn(&mut Environment<'static>) + Send + Sync;
 /// # }
 /// ```
 ///
-/// What goes into `.html` and `.xml` templates is escaped. Templates that include or extend others name them from the folder on.
+/// Values are escaped as the name of their template says: [`PageType`](crate::exchange::PageType). Templates that include or extend others name them from the folder on.
 ///
 /// Settings: `folder`, where the templates are; `reload`, whether changed templates are read again (default: only in programs that were
 /// built without optimisation, `cargo run`).
 #[derive(Clone)]
 pub struct Templates {
-    source: Source,
+    place: Place,
     reload: bool,
     customise: Vec<Arc<Customise>>,
 }
 
 #[derive(Clone, Debug)]
-enum Source {
+enum Place {
     Folder(PathBuf),
     Embedded(Arc<[(String, String)]>),
 }
@@ -49,14 +50,14 @@ impl Templates {
     /// The templates in `folder`, relative to the working directory, and in the folders below it.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self::from_source(Source::Folder(folder.into()))
+        Self::from_place(Place::Folder(folder.into()))
     }
 
     /// Templates that are part of the program, as names and texts: `[("page.html", include_str!("page.html"))]`.
     #[must_use]
     pub fn embedded<N: Into<String>, T: Into<String>>(templates: impl IntoIterator<Item = (N, T)>) -> Self {
         let templates = templates.into_iter().map(|(name, text)| (name.into(), text.into()));
-        Self::from_source(Source::Embedded(templates.collect()))
+        Self::from_place(Place::Embedded(templates.collect()))
     }
 
     /// Whether changed templates are read again (`reload`).
@@ -73,8 +74,8 @@ impl Templates {
         self
     }
 
-    fn from_source(source: Source) -> Self {
-        Self { source, reload: cfg!(debug_assertions), customise: Vec::new() }
+    fn from_place(place: Place) -> Self {
+        Self { place, reload: cfg!(debug_assertions), customise: Vec::new() }
     }
 
     /// An engine that has read every template.
@@ -83,15 +84,16 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_auto_reload(self.reload);
         environment.set_debug(self.reload);
+        escaping::install(&mut environment);
         self.customise.iter().for_each(|change| change(&mut environment));
-        match &self.source {
-            Source::Folder(folder) => {
+        match &self.place {
+            Place::Folder(folder) => {
                 environment.set_loader(path_loader(folder));
                 for name in names_below(folder)? {
                     environment.get_template(&name).map_err(|error| spoiled(&error))?;
                 }
             }
-            Source::Embedded(templates) => {
+            Place::Embedded(templates) => {
                 for (name, text) in &**templates {
                     let added = environment.add_template_owned(name.clone(), text.clone());
                     added.map_err(|error| spoiled(&error))?;
@@ -127,7 +129,7 @@ impl Tool for Templates {
         reader.flag("reload", &mut tool.reload)?;
         reader.finish()?;
         if !folder.is_empty() {
-            tool.source = Source::Folder(folder.into());
+            tool.place = Place::Folder(folder.into());
         }
         Ok(Box::new(tool))
     }
@@ -135,7 +137,7 @@ impl Tool for Templates {
 
 impl std::fmt::Debug for Templates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Templates").field("source", &self.source).field("reload", &self.reload).finish_non_exhaustive()
+        f.debug_struct("Templates").field("place", &self.place).field("reload", &self.reload).finish_non_exhaustive()
     }
 }
 
@@ -144,10 +146,27 @@ pub(super) struct Engine {
     environment: Environment<'static>,
 }
 
+/// A template: one that the engine has read, or a text under a name.
+pub(super) struct Source<'s> {
+    pub(super) name: &'s str,
+    pub(super) text: Option<&'s str>,
+}
+
 impl Engine {
-    pub(super) fn render(&self, name: &str, data: Value, exchange: &mut Exchange) -> Result<String, Error> {
-        let template = self.environment.get_template(name).map_err(|cause| failed(name, cause))?;
-        let rendered = with_context(data, exchange, |context| template.render(context));
+    /// Renders a page that is escaped as `page` as a whole.
+    pub(super) fn render(
+        &self,
+        Source { name, text }: Source<'_>,
+        page: Escaping,
+        data: Value,
+        exchange: &mut Exchange,
+    ) -> Result<String, Error> {
+        let template = match text {
+            Some(text) => self.environment.template_from_named_str(name, text),
+            None => self.environment.get_template(name),
+        };
+        let template = template.map_err(|cause| failed(name, cause))?;
+        let rendered = with_context(data, page, exchange, |context| template.render(context));
         rendered.map_err(|cause| failed(name, cause).into())
     }
 }

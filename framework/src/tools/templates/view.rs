@@ -1,7 +1,7 @@
 //! What handlers return: the name of a template and the data for it.
 
-use super::tool::Engine;
-use crate::exchange::{Error, IntoResponse, Response};
+use super::tool::{Engine, Source};
+use crate::exchange::{Error, Escaping, IntoResponse, PageType, Response};
 use ::http::{HeaderValue, header};
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
@@ -34,8 +34,9 @@ use std::sync::Arc;
 ///
 /// Besides its data a template sees `session` (`{{ session.user }}`, `session.get("user", "nobody")`, `session.set("seen", true)`; where the
 /// tool `sessions` is on), `request` (`path`, `method`, `query`, `origin`, `id`) and `login`, the name of who is logged in, unless the data
-/// has a name of its own for one of these. The content type follows the template's extension: `.html`, `.txt`, `.xml`, `.json`, `.css`, `.csv`,
-/// `.svg`; one that the handler has set stays. Any status comes with a tuple: `(StatusCode::CREATED, View::new(…))`.
+/// has a name of its own for one of these. The template's name decides the content type and how values are escaped, as
+/// [`PageType`] says: `.html`, `.txt`, `.xml`, `.json` and so on; any other name is HTML. A content type that the handler has set stays, and where
+/// it is HTML or XML, values are escaped for that. Any status comes with a tuple: `(StatusCode::CREATED, View::new(…))`.
 ///
 /// A name that is used but undefined is an error that names the template and the line, not an empty place; `or`, `if` and `default` may
 /// ask for what is not there.
@@ -43,19 +44,38 @@ use std::sync::Arc;
 #[must_use = "a view is rendered when a handler returns it"]
 pub struct View {
     name: Cow<'static, str>,
+    source: Option<Cow<'static, str>>,
     data: Value,
 }
 
 impl View {
     /// The template `name` with `data`: a struct or a map with named values, or `()` for none.
     pub fn new(name: impl Into<Cow<'static, str>>, data: impl Serialize) -> Self {
-        Self { name: name.into(), data: Value::from(Serde(data)) }
+        Self { name: name.into(), source: None, data: Value::from(Serde(data)) }
+    }
+
+    /// A template that is no file: its text is `source`, and `name` says what kind of page it is, as the name of a file would. It may extend and
+    /// include the templates of the tool. The text must be the program's own: whoever can write a template can read all that it sees.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client, tools::{Templates, View}};
+    ///
+    /// let tree = Tree::new().index(|_| View::from_source("hello.html", "<p>{{ name }}</p>", serde_json::json!({"name": "<b>"})));
+    /// let client = Client::in_process(App::new(tree).tool("/", Templates::embedded([("", "")])));
+    /// client.get("/").send().assert_text("<p>&lt;b&gt;</p>");
+    /// ```
+    pub fn from_source(
+        name: impl Into<Cow<'static, str>>,
+        source: impl Into<Cow<'static, str>>,
+        data: impl Serialize,
+    ) -> Self {
+        Self { source: Some(source.into()), ..Self::new(name, data) }
     }
 }
 
 impl IntoResponse for View {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        let Self { name, data } = self;
+        let Self { name, source, data } = self;
         response.defer(move |exchange| {
             let Some(engine) = exchange.values.get::<Arc<Engine>>().cloned() else {
                 return Err(Error::unexpected(format!(
@@ -63,30 +83,19 @@ impl IntoResponse for View {
                      add .tool(\"/\", Templates::new(\"folder\"))"
                 )));
             };
-            let content = engine.render(&name, data, exchange)?;
+            let page_type = PageType::of_name(&name);
+            let own = exchange.response.header(&header::CONTENT_TYPE).map(Escaping::of_content_type);
+            let template = Source { name: &name, text: source.as_deref() };
+            let content = engine.render(template, own.unwrap_or(page_type.escaping()), data, exchange)?;
             let response = &mut exchange.response;
-            if response.header(&header::CONTENT_TYPE).is_none() {
-                response.set_header(header::CONTENT_TYPE, content_type(&name));
+            if own.is_none() {
+                response.set_header(header::CONTENT_TYPE, page_type.header_value());
             }
+            // What is not HTML by its name must not be taken for HTML by its content.
+            response.default_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response.set_body(content);
             Ok(())
         });
         Ok(())
     }
-}
-
-/// By the extension; `page.html.j2` counts as `page.html`.
-fn content_type(name: &str) -> HeaderValue {
-    let name = name.strip_suffix(".j2").or_else(|| name.strip_suffix(".jinja")).unwrap_or(name);
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    HeaderValue::from_static(match extension {
-        "txt" | "md" => "text/plain; charset=utf-8",
-        "xml" => "application/xml",
-        "json" => "application/json",
-        "css" => "text/css; charset=utf-8",
-        "csv" => "text/csv; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "svg" => "image/svg+xml",
-        _ => "text/html; charset=utf-8",
-    })
 }
