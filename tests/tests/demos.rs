@@ -182,6 +182,21 @@ fn fail_answers_with_the_status_it_is_asked_for() {
 }
 
 #[test]
+fn the_testbed_shows_templates_redirects_and_links() {
+    both(testbed::app, |client| {
+        let page = client.get("/template?name=a.HTML.j2&value=%3Cscript%3E").send();
+        page.assert_text("&lt;script&gt;").assert_header("content-type", "text/html; charset=utf-8");
+        let page = client.get("/template?name=a.js&value=%3Cscript%3E").send();
+        page.assert_text("\"\\u003cscript\\u003e\"").assert_header("content-type", "text/javascript; charset=utf-8");
+        let redirect = |to| client.get(&format!("/redirect?to={to}")).send();
+        redirect("/a%20b%22").assert_status(303).assert_header("location", "/a%20b%22");
+        redirect("/%09/evil.example").assert_status(500).assert_no_header("location");
+        let link = client.get("/link?to=//evil.example/a%20b").send().text().to_owned();
+        assert!(link.starts_with("http://") && link.ends_with("/evil.example/a%20b"), "{link}");
+    });
+}
+
+#[test]
 fn count_is_per_browser() {
     both(testbed::app, |anna| {
         let ben = anna.new_browser();

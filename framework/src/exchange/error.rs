@@ -3,7 +3,7 @@
 use super::Response;
 use super::body_reader::NotUtf8;
 use super::problem::ProblemMembers;
-use crate::http::{MultipartError, Refusal, reason};
+use crate::http::{MultipartError, Refusal, is_local_reference, reason};
 use ::http::{HeaderName, HeaderValue, StatusCode};
 use std::panic::Location;
 
@@ -221,6 +221,9 @@ impl HttpError {
 }
 
 /// An answer that sends the client elsewhere, as CherryPy's `HTTPRedirect`.
+///
+/// The target is encoded as a URI reference; control characters in it are an error of the program (500). It leads wherever it says: for a target that a visitor has
+/// sent there is [`local`](Self::local).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
     /// 303 unless said otherwise.
@@ -233,6 +236,25 @@ impl Redirect {
     /// 303: GET `location` instead.
     pub fn to(location: impl Into<String>) -> Self {
         Self { status: StatusCode::SEE_OTHER, location: location.into() }
+    }
+
+    /// 303 to a page of this site that the visitor has named, as in a field `next`: anybody can send a link with another site in it.
+    ///
+    /// ```
+    /// use kirsch::Redirect;
+    ///
+    /// assert!(Redirect::local("/members?page=2").is_ok());
+    /// assert!(Redirect::local("//evil.example").is_err() && Redirect::local("/\\evil.example").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// 400 for what is no path of this site ([`is_local_reference`](crate::http::is_local_reference)).
+    pub fn local(location: impl Into<String>) -> Result<Self, Error> {
+        let location = location.into();
+        if !is_local_reference(&location) {
+            return Err(Error::new(StatusCode::BAD_REQUEST, "The address to go on with is no page of this site."));
+        }
+        Ok(Self::to(location))
     }
 
     /// 301: `location` from now on.

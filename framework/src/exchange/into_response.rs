@@ -1,8 +1,8 @@
 //! What handlers may return.
 
 use super::{Bytes, Error, FileBody, HttpError, Json, Redirect, Response, ResponseBody, Stream};
+use crate::http::encode_reference;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
-use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -207,14 +207,14 @@ impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
     }
 }
 
-/// Sends the client to `location`, with no content. Letters outside of ASCII are percent-encoded; a line break or another
-/// control character is an error of the program (500), since what follows it would become a field of its own.
+/// Sends the client to `location`, with no content. What a reference cannot hold is percent-encoded (RFC 3986), letters outside of ASCII as UTF-8; a TAB, a
+/// line break or another control character is an error of the program (500).
 impl IntoResponse for Redirect {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
-        const KEEP_ASCII: &AsciiSet = &AsciiSet::EMPTY;
-        let location: Cow<'_, str> = utf8_percent_encode(&self.location, KEEP_ASCII).into();
-        let location = HeaderValue::from_str(&location)
-            .map_err(|_| Error::unexpected(format!("{:?} cannot be the target of a redirect", self.location)))?;
+        let location = encode_reference(&self.location).map_err(|problem| {
+            Error::unexpected(format!("{:?} cannot be the target of a redirect: {problem}", self.location))
+        })?;
+        let location = HeaderValue::from_str(&location)?;
         response.set_status(self.status).set_header(header::LOCATION, location).set_body(ResponseBody::Empty);
         Ok(())
     }
@@ -240,6 +240,7 @@ impl IntoResponse for Response {
         if let Some(deferred) = self.take_deferred() {
             response.defer(|exchange| deferred.make(exchange));
         }
+        response.keep_unsendable(&mut self);
         Ok(())
     }
 }
@@ -310,7 +311,7 @@ mod tests {
 
     #[test]
     fn i7_a_line_break_in_a_redirect_or_field_is_an_error_of_the_program() {
-        for target in ["a\r\nSet-Cookie: x=y", "a\nb", "a\0"] {
+        for target in ["a\r\nSet-Cookie: x=y", "a\nb", "a\0", "/\t/evil.example", "a\u{7f}"] {
             assert!(matches!(answer(Redirect::to(target)).unwrap_err().kind(), super::super::ErrorKind::Unexpected(_)));
         }
         assert!(answer(([(header::ETAG, "a\r\nb")], "")).is_err());
@@ -320,7 +321,7 @@ mod tests {
     fn i8_a_redirect_has_no_content_to_inject_into() {
         let response = answer(Redirect::to("/<script>?ä")).unwrap();
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
-        assert_eq!(response.header(&header::LOCATION).unwrap(), "/<script>?%C3%A4");
+        assert_eq!(response.header(&header::LOCATION).unwrap(), "/%3Cscript%3E?%C3%A4");
         assert_eq!(response.body().as_bytes(), Some(&b""[..]));
     }
 

@@ -4,7 +4,7 @@
 //! them is to be changed, they become fields like others.
 
 use super::Response;
-use crate::http::{is_the_servers, write_field};
+use crate::http::{is_reference, is_the_servers, write_field};
 use ::http::{HeaderName, HeaderValue, header};
 
 /// Fields that many responses have, ready to be sent as one piece; see [`Response::default_fields`].
@@ -24,10 +24,12 @@ struct Ready {
 
 impl ReadyFields {
     /// Writes the fields out. Their names differ. Left out are those that the server says itself (`Content-Length`, `Date` and their kin) and
-    /// those that conditions and ranges are compared with (`ETag`, `Last-Modified`, `Accept-Ranges`): they belong to one response.
+    /// those that conditions and ranges are compared with (`ETag`, `Last-Modified`, `Accept-Ranges`) and that lead elsewhere
+    /// (`Location`, `Link` and their kin): they belong to one response.
     pub fn new(fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
-        let fields: Vec<_> =
-            fields.into_iter().filter(|(name, _)| !is_the_servers(name) && !OF_ONE_RESPONSE.contains(name)).collect();
+        let is_sent =
+            |name: &HeaderName| !is_the_servers(name) && !OF_ONE_RESPONSE.contains(name) && !is_reference(name);
+        let fields: Vec<_> = fields.into_iter().filter(|(name, _)| is_sent(name)).collect();
         let mut text = Vec::new();
         for (name, value) in &fields {
             write_field(&mut text, name, value);

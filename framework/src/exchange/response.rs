@@ -1,6 +1,7 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
 use super::{Error, Exchange, ReadyFields, ResponseBody};
+use crate::http::{encode_field, is_reference};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// What the client will be answered.
@@ -15,6 +16,8 @@ pub struct Response {
     pub(crate) body: ResponseBody,
     spare: Vec<u8>,
     deferred: Option<Deferred>,
+    /// A field that was set and cannot be sent.
+    unsendable: Option<Box<Error>>,
 }
 
 impl Response {
@@ -71,16 +74,42 @@ impl Response {
     }
 
     /// Sets a field in place of all fields of that name.
+    ///
+    /// Fields that lead elsewhere (`Location`, `Content-Location`, `Link`, `Refresh`) are sent as references: what these cannot hold is percent-encoded. A TAB in
+    /// one of them is an error of the program, 500 in place of the response: browsers drop it, and read another address.
     pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         self.remove_header(&name);
-        self.headers.push((name, value));
+        self.add_header(name, value)
+    }
+
+    /// Adds a field and keeps others of that name, as `Set-Cookie` and `Vary` need. Fields that lead elsewhere are encoded as [`set_header`](Self::set_header) says.
+    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
+        match is_reference(&name) {
+            true => self.add_reference(name, value),
+            false => self.headers.push((name, value)),
+        }
         self
     }
 
-    /// Adds a field and keeps others of that name, as `Set-Cookie` and `Vary` need.
-    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
-        self.headers.push((name, value));
-        self
+    fn add_reference(&mut self, name: HeaderName, value: HeaderValue) {
+        match encode_field(&name, &value) {
+            Ok(encoded) => self.headers.push((name, encoded.unwrap_or(value))),
+            Err(problem) => {
+                let problem =
+                    Error::unexpected(format!("{value:?} cannot be the value of the field `{name}`: {problem}"));
+                self.unsendable.get_or_insert_with(|| Box::new(problem));
+            }
+        }
+    }
+
+    /// Takes over what another response, laid over this one, could not send.
+    pub(super) fn keep_unsendable(&mut self, other: &mut Self) {
+        self.unsendable = other.unsendable.take().or_else(|| self.unsendable.take());
+    }
+
+    /// The error in place of a field that was set and cannot be sent.
+    pub(crate) fn take_unsendable(&mut self) -> Option<Box<Error>> {
+        self.unsendable.take()
     }
 
     /// Sets a field unless one of that name is there: what a tool says where the handler has said nothing.
@@ -95,7 +124,7 @@ impl Response {
     /// ```
     pub fn default_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         if self.header(&name).is_none() {
-            self.headers.push((name, value));
+            self.add_header(name, value);
         }
         self
     }
@@ -214,6 +243,7 @@ impl Response {
         self.headers.clear();
         self.ready = None;
         self.deferred = None;
+        self.unsendable = None;
         self.recycle();
     }
 

@@ -24,6 +24,7 @@ mod path;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod properties;
 mod ranges;
+mod reference;
 mod refusal;
 mod request_line;
 mod response;
@@ -45,6 +46,8 @@ pub use head::{HeadLimits, RequestHead};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub use path::{decode_segments, encode_segment};
 pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
+pub use reference::{ControlCharacter, encode_reference, is_dot_segment, is_local_reference};
+pub(crate) use reference::{encode_field, is_reference};
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};
 pub(crate) use response::{is_the_servers, reason, write_field};

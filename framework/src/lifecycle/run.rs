@@ -412,6 +412,9 @@ impl Application {
         if let Err(error) = make_deferred(exchange) {
             self.funnel(exchange).settle(exchange, error);
         }
+        if let Some(error) = exchange.response.take_unsendable() {
+            self.funnel(exchange).settle(exchange, *error);
+        }
         let status = exchange.response.status();
         if !(200..600).contains(&status.as_u16()) {
             let problem = format!("{status} cannot be the status of a response: it must be 200 to 599");

@@ -1,7 +1,7 @@
 //! Addresses of this server, written anew from decoded segments.
 
 use crate::Request;
-use crate::http::encode_segment;
+use crate::http::{encode_reference, encode_segment, is_local_reference};
 use percent_encoding::percent_decode_str;
 
 /// The path and the query of the request as the client sees them, the path with `end` at its end. Of the segments none is empty, so it never starts with `//`, which
@@ -59,7 +59,7 @@ pub(super) fn is_here(request: &Request, location: &str) -> bool {
 
 /// What is wrong with a text that should lead elsewhere: a path, or a URL of `http` or `https`.
 pub(super) fn problem(location: &str) -> Option<String> {
-    let is_path = location.starts_with('/') && !location.starts_with("//") && !location.starts_with("/\\");
+    let is_path = encode_reference(location).is_ok_and(|encoded| is_local_reference(&encoded));
     let is_url = ["http://", "https://"].iter().any(|scheme| {
         let rest = location.get(scheme.len()..).unwrap_or_default();
         location[..location.len() - rest.len()].eq_ignore_ascii_case(scheme)

@@ -4,7 +4,7 @@
 //! where it would be sent goes on, so a section may lead to a page within it, and a host to itself with another scheme.
 
 use super::address::{from_mount, is_here, problem, to_client};
-use crate::http::encode_segment;
+use crate::http::{encode_reference, encode_segment, is_dot_segment, is_local_reference};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Redirect, Request, StatusCode};
 
@@ -58,7 +58,7 @@ impl RedirectTo {
     }
 
     /// Whether what the request has of a path below the section, and its query, is added (`keep_path`, default false): for a part of the site that has moved
-    /// as a whole.
+    /// as a whole. A path with `..` in it, or one that would lead to another host, is 404.
     #[must_use]
     pub fn keep_path(mut self, is_kept: bool) -> Self {
         self.keep_path = is_kept;
@@ -84,12 +84,16 @@ impl RedirectTo {
         })
     }
 
-    /// Where the request is sent. Its own segments are encoded anew, and come behind a `/`: they cannot name another host.
-    fn target(&self, request: &Request, above: usize) -> String {
+    /// Where the request is sent, unless what it brings would lead to another host, or out of the path that it is sent to.
+    fn target(&self, request: &Request, above: usize) -> Option<String> {
         if !self.keep_path {
-            return self.url.clone();
+            return Some(self.url.clone());
+        }
+        if request.segments().skip(above).any(is_dot_segment) {
+            return None;
         }
         let mut url = self.url.trim_end_matches('/').to_owned();
+        let start = if url.starts_with('/') { 0 } else { url.len() };
         for segment in request.segments().skip(above) {
             url.push('/');
             url.extend(encode_segment(segment));
@@ -99,9 +103,12 @@ impl RedirectTo {
         }
         if let Some(query) = request.query() {
             url.push('?');
-            url.push_str(query);
+            url.push_str(&encode_reference(query).ok()?);
         }
-        url
+        let added = &url[start..];
+        let is_path = added.starts_with('/');
+        let is_local = if is_path { is_local_reference(added) } else { is_local_reference(&format!("/{added}")) };
+        is_local.then_some(url)
     }
 }
 
@@ -117,7 +124,7 @@ impl Tool for RedirectTo {
         let above = hooks.section().split('/').filter(|segment| !segment.is_empty()).count();
         let tool = Self { url: from_mount(hooks.mount(), &self.url), ..self.clone() };
         hooks.at(HookPoint::OnStartResource, move |exchange: &mut Exchange| {
-            let target = tool.target(&exchange.request, above);
+            let target = tool.target(&exchange.request, above).ok_or_else(Error::not_found)?;
             match is_here(&exchange.request, &target) {
                 true => Ok(()),
                 false if tool.internal => Err(Error::internal_redirect(target)),
@@ -195,12 +202,24 @@ mod tests {
         let client = Client::in_process(app().tool("/old", RedirectTo::external("/").keep_path(true)));
         for (path, expected) in [
             ("/old//evil.example/", "/evil.example/"),
-            ("/old/%2Fevil.example", "/%2Fevil.example"),
-            ("/old/%5Cevil", "/%5Cevil"),
+            ("/old/a/AC%2FDC/?b=c%0D", "/a/AC%2FDC/?b=c%0D"),
             ("/old", "/"),
-            ("/old/%0D%0Aa?b=%0D", "/%0D%0Aa?b=%0D"),
+            ("/old/%2Fevil.example", "nowhere"),
+            ("/old/%5Cevil.example", "nowhere"),
+            ("/old/%09/evil.example", "nowhere"),
+            ("/old/.//evil.example", "nowhere"),
         ] {
             assert_eq!(location(&client, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_path_never_climbs() {
+        let client =
+            Client::in_process(app().tool("/old", RedirectTo::external("https://a.example/b").keep_path(true)));
+        assert_eq!(location(&client, "/old/x%20y/..z"), "https://a.example/b/x%20y/..z");
+        for path in ["/old/../c", "/old/x/%2e%2E/", "/old/..%2fc", "/old/%252e%252e/c", "/old/.", "/old/a%5c..%5cb"] {
+            client.get(path).send().assert_status(404).assert_no_header("location");
         }
     }
 

@@ -326,3 +326,30 @@ fn a_405_names_the_methods_of_the_page_but_for_the_one_it_refuses() {
     assert!(ask(app(), "GET /song").head.contains("allow: OPTIONS, PUT\n"));
     assert!(ask(app(), "DELETE /song").head.contains("allow: GET, HEAD, OPTIONS, PUT\n"));
 }
+
+#[test]
+fn whatever_leads_elsewhere_is_encoded_whoever_sets_it_and_a_tab_is_the_programs_error() {
+    let tree = Tree::new()
+        .page("field", |page| {
+            page.response().set_header(header::LOCATION, HeaderValue::from_static("/a b\\c"));
+            StatusCode::CREATED
+        })
+        .page("tuple", |_| (StatusCode::FOUND, [(header::LOCATION, "/a b\\c")], ""))
+        .page("error", |_| {
+            let error = HttpError::new(StatusCode::CONFLICT, "");
+            Err::<(), _>(Error::from(error.with_header(header::LOCATION, HeaderValue::from_static("/a b\\c"))))
+        })
+        .page("tab", |_| (StatusCode::FOUND, [(header::LOCATION, "/\t/evil.example")], ""))
+        .page("link", |_| ([(header::LINK, "</\t/evil.example>; rel=next")], ""))
+        .page("tab_in_error", |_| {
+            let error = HttpError::new(StatusCode::CONFLICT, "");
+            Err::<(), _>(Error::from(error.with_header(header::LOCATION, HeaderValue::from_static("/\t"))))
+        });
+    let client = crate::testing::Client::in_process(crate::App::new(tree));
+    for path in ["/field", "/tuple", "/error"] {
+        client.get(path).send().assert_header("location", "/a%20b%5Cc");
+    }
+    for path in ["/tab", "/link", "/tab_in_error"] {
+        client.get(path).send().assert_status(500).assert_no_header("location").assert_no_header("link");
+    }
+}
