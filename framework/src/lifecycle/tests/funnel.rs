@@ -345,7 +345,7 @@ fn whatever_leads_elsewhere_is_encoded_whoever_sets_it_and_a_tab_is_the_programs
             let error = HttpError::new(StatusCode::CONFLICT, "");
             Err::<(), _>(Error::from(error.with_header(header::LOCATION, HeaderValue::from_static("/\t"))))
         });
-    let client = crate::testing::Client::in_process(crate::App::new(tree));
+    let client = crate::testing::Client::in_process(App::new(tree));
     for path in ["/field", "/tuple", "/error"] {
         client.get(path).send().assert_header("location", "/a%20b%5Cc");
     }
