@@ -186,6 +186,7 @@ pub mod engine;
 pub mod exchange;
 pub mod http;
 pub mod lifecycle;
+mod line;
 pub mod logs;
 #[cfg(feature = "passwords")]
 pub mod passwords;

@@ -87,10 +87,10 @@ impl<T> WatchedFile<T> {
             Ok((_, content)) => {
                 *self.content.write() = Arc::new(content);
                 *watch = Watch { taken: stamp, refused: None, seen: None };
-                log::info!(target: "kirsch::tools", "{} was read again", self.path.display());
+                crate::line::record!(Info, target: "kirsch::tools", "{} was read again", self.path.display());
             }
             Err(problem) => {
-                log::error!(target: "kirsch::tools", "{problem}; what it said before goes on");
+                crate::line::record!(Error, target: "kirsch::tools", "{problem}; what it said before goes on");
                 watch.refused = Some(stamp);
             }
         }

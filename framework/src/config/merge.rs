@@ -269,6 +269,7 @@ impl Draft {
             return "`server` is for the whole program: move it to [global]".to_owned();
         }
         if self.tools.iter().any(|tool| tool.tool.name() == name) {
+            let value = value.as_bool().unwrap_or(true);
             return format!("`{name}` is a tool: write `{name}.on = {value}`, or one of its settings");
         }
         if known_tools.contains(&name) {

@@ -312,7 +312,7 @@ impl App {
         let application = self.assemble(&files)?;
         warn_of_debug_pages(&application, &addresses);
         for key in SERVER_KEYS {
-            log::debug!(target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));
+            crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));
         }
         Running::start(application, &self.server, &addresses, self.on_start, self.on_stop)
     }
@@ -411,14 +411,14 @@ impl App {
         }
         for file in files.iter().filter(|file| (file.place.depth > 0 || host.is_some()) && file.has_global()) {
             let name = &file.name;
-            log::warn!(target: "kirsch::config", "{name}: [global] does not count: its app is not the outermost, which says it");
+            crate::line::record!(Warn, target: "kirsch::config", "{name}: [global] does not count: its app is not the outermost, which says it");
         }
         let at_host = host.unwrap_or_default();
         let own = host.map(|_| (String::new(), changed(&self.server)));
         for (path, keys) in own.iter().chain(&self.unheard).filter(|(_, keys)| !keys.is_empty()) {
             let place = format!("{at_host}{path}");
             let keys = keys.join(", ");
-            log::warn!(target: "kirsch::config", "the app at {place:?} sets {keys}: it does not count there, set it on the outermost app");
+            crate::line::record!(Warn, target: "kirsch::config", "the app at {place:?} sets {keys}: it does not count there, set it on the outermost app");
         }
         let root = self.tree()?;
         let mounts: Vec<_> = self.mounts.iter().map(|(path, _)| path.clone()).collect();
@@ -427,7 +427,7 @@ impl App {
         checks::required_tools(&tree, &merged)?;
         checks::one_reader_of_the_body(&tree)?;
         for section in checks::sections_without_answer(&tree, &merged) {
-            log::warn!(target: "kirsch::config", "nothing answers at or below {at_host}{section:?}: is the path right?");
+            crate::line::record!(Warn, target: "kirsch::config", "nothing answers at or below {at_host}{section:?}: is the path right?");
         }
         log_effective(&merged, at_host);
         Ok((root, merged))
@@ -445,10 +445,10 @@ fn changed(server: &ServerSettings) -> Vec<String> {
 fn log_effective(merged: &Merged, host: &str) {
     for plan in &merged.plans {
         let section = plan.section();
-        log::debug!(target: "kirsch::config", "[{host}{section:?}] tools: {}", plan.tools().join(", "));
-        log::debug!(target: "kirsch::config", "[{host}{section:?}] error pages: {:?}", plan.error_pages);
+        crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] tools: {}", plan.tools().join(", "));
+        crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] error pages: {:?}", plan.error_pages);
         for key in PATH_KEYS {
-            log::debug!(target: "kirsch::config", "[{host}{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
+            crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
         }
     }
 }
@@ -458,11 +458,13 @@ fn warn_of_debug_pages(application: &Application, addresses: &[SocketAddr]) {
     let Some(plan) = application.plans().iter().find(|plan| plan.settings().debug_page) else { return };
     let section = plan.section();
     match addresses.iter().find(|address| !address.ip().is_loopback()) {
-        Some(address) => log::error!(
+        Some(address) => crate::line::record!(Error,
             target: "kirsch::engine",
             "`debug_page` is on at {section:?} while the server listens on {address}, which others can reach: switch it off. It is only shown to this machine"
         ),
-        None => log::warn!(target: "kirsch::engine", "`debug_page` is on at {section:?}: for development only"),
+        None => {
+            crate::line::record!(Warn, target: "kirsch::engine", "`debug_page` is on at {section:?}: for development only")
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn repeat(job: &BackgroundJob, stopping: &Stopping, counters: &Counters) {
         drop(asked);
         if let Err(error) = guarded(|| (job.run)()) {
             counters.failures.fetch_add(1, Ordering::Relaxed);
-            log::error!(target: logs::ERROR, "the background job {:?} failed: {}", job.name, logs::causes(&error));
+            crate::line::record!(Error, target: logs::ERROR, "the background job {:?} failed: {}", job.name, logs::causes(&error));
         }
         counters.runs.fetch_add(1, Ordering::Relaxed);
         // Counted from the end of the run: a job slower than its interval still lets the machine breathe.

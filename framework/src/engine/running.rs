@@ -53,7 +53,7 @@ impl Running {
             drain_timeout: settings.drain_timeout,
         };
         running.background = Some(background?);
-        log::info!(target: "kirsch::engine", "serving on http://{address}");
+        crate::line::record!(Info, target: "kirsch::engine", "serving on http://{address}");
         for run in on_start {
             guarded(|| run(address))?;
         }
@@ -95,7 +95,7 @@ impl Running {
     pub(super) fn wait_for(self, signals: Signals) -> Result {
         let signal = signals.wait()?;
         let timeout = self.drain_timeout;
-        log::info!(target: "kirsch::engine", "{signal}: stopping within {timeout:?}; the next signal ends the process at once");
+        crate::line::record!(Info, target: "kirsch::engine", "{signal}: stopping within {timeout:?}; the next signal ends the process at once");
         let report = self.stop(timeout);
         if report.unfinished.is_empty() {
             return Ok(());
@@ -113,17 +113,17 @@ impl Running {
         let report = self.server.take().map(|server| server.stop(within)).unwrap_or_default();
         let at_work = self.background.take().map(|background| background.stop(deadline)).unwrap_or_default();
         for name in at_work {
-            log::warn!(target: "kirsch::engine", "the background job {name:?} did not end in time");
+            crate::line::record!(Warn, target: "kirsch::engine", "the background job {name:?} did not end in time");
         }
         self.run_on_stop();
-        log::info!(target: "kirsch::engine", "stopped");
+        crate::line::record!(Info, target: "kirsch::engine", "stopped");
         report
     }
 
     fn run_on_stop(&mut self) {
         while let Some(run) = self.on_stop.get_mut().pop() {
             if let Err(error) = guarded(run) {
-                log::error!(target: logs::ERROR, "at the stop: {}", logs::causes(&error));
+                crate::line::record!(Error, target: logs::ERROR, "at the stop: {}", logs::causes(&error));
             }
         }
     }

@@ -169,7 +169,7 @@ pub(super) fn unreadable(error: io::Error) -> HttpError {
     match Error::from(error).into_kind() {
         ErrorKind::Http(error) => error,
         kind => {
-            log::error!(target: "kirsch::error", "the body of a request cannot be read: {}", Error::from(kind));
+            crate::line::record!(Error, target: "kirsch::error", "the body of a request cannot be read: {}", Error::from(kind));
             HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         }
     }

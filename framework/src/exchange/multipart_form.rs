@@ -183,7 +183,7 @@ pub(super) fn refused(error: MultipartError, limits: &Limits) -> HttpError {
 }
 
 fn unreadable(error: &io::Error) -> HttpError {
-    log::error!(target: "kirsch::error", "the temporary file of a request body cannot be read: {error}");
+    crate::line::record!(Error, target: "kirsch::error", "the temporary file of a request body cannot be read: {error}");
     HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 

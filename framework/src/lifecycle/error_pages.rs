@@ -232,7 +232,7 @@ impl PageFile {
         }
         let loaded = Loaded::read(&self.path).unwrap_or_else(|problem| {
             let path = &self.path;
-            log::error!(target: crate::logs::ERROR, "the error page {path:?} {problem}; it stays as it was");
+            crate::line::record!(Error, target: crate::logs::ERROR, "the error page {path:?} {problem}; it stays as it was");
             Loaded { stamp: present, template }
         });
         let template = loaded.template.clone();

@@ -19,6 +19,7 @@ mod hook;
 mod hosts;
 mod plan;
 mod run;
+mod secret;
 mod sections;
 pub(crate) mod setting;
 mod tool;
@@ -33,6 +34,7 @@ pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};
 pub use run::Application;
+pub use secret::Secret;
 pub(crate) use sections::{Sections, same_segment};
 pub use setting::{SettingError, SettingReader};
 /// The settings of one tool in a configuration file: what [`Tool::configure`] gets.

@@ -579,7 +579,8 @@ fn watch(stream: &mut Stream, request: &crate::Request) {
             let causes = logs::causes(error);
             // What the client has spoilt, by a body that breaks off while it is sent back, is an everyday end.
             let level = if error.is_clients_fault() { log::Level::Debug } else { log::Level::Error };
-            log::log!(target: logs::ERROR, level, "request {id}: {path:?} the stream broke off: {causes}");
+            let text = format!("request {id}: {path:?} the stream broke off: {causes}");
+            log::log!(target: logs::ERROR, level, "{}", logs::Lines(&text, &[]));
         }
         chunk.transpose()
     }));

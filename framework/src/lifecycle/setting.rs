@@ -191,7 +191,7 @@ impl<'t> SettingReader<'t> {
         }
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         key: &'static str,
         into: &mut T,
@@ -329,8 +329,10 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
-fn shown(value: &Value) -> String {
+/// What is shown of a value. A text with `@` or `://` may be an address with a password that has come to the wrong key.
+pub(crate) fn shown(value: &Value) -> String {
     match value {
+        Value::String(text) if text.contains('@') || text.contains("://") => "a text".to_owned(),
         Value::Table(_) => "a table".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         other => other.to_string(),

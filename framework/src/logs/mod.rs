@@ -4,13 +4,16 @@
 //! * `kirsch::error`, level error: failures of the program, each with the request's number. A client's mistake is never one of them;
 //!   it is told at level debug.
 //!
-//! Whatever a client can write (targets, fields, methods) is escaped, so that no request can forge a record (CWE-117).
+//! Whatever a client or an application can write is escaped, so that nothing can forge a record (CWE-117): see [`Line`].
 
 mod access;
 #[cfg(test)]
 pub(crate) mod capture;
 mod clock;
 
+pub use crate::line::Line;
+pub(crate) use crate::line::Lines;
+use crate::line::record;
 pub(crate) use access::access;
 
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError};
@@ -26,7 +29,7 @@ pub const ERROR: &str = "kirsch::error";
 /// Logs a failure of the program while it answered a request.
 pub(crate) fn error(exchange: &Exchange, message: &str) {
     let request = &exchange.request;
-    log::error!(target: ERROR, "request {}: {} {:?} {message}", request.id(), request.method(), request.path());
+    record!(Error, target: ERROR, "request {}: {} {:?} {message}", request.id(), request.method(), request.path());
 }
 
 /// Logs a failure that no longer changes the answer.
@@ -35,18 +38,18 @@ pub(crate) fn error_in(exchange: &Exchange, place: &str, failure: &Error) {
         error(exchange, &format!("also failed, in {place}: {}", causes(failure)));
     } else {
         let id = exchange.request.id();
-        log::warn!(target: ERROR, "request {id}: {place} wanted another answer, too late: {failure}");
+        record!(Warn, target: ERROR, "request {id}: {place} wanted another answer, too late: {failure}");
     }
 }
 
 /// Tells that the client gets an error page.
 pub(crate) fn answered_with_error(exchange: &Exchange, error: &HttpError) {
-    log::debug!(target: ERROR, "request {}: {} {:?}", exchange.request.id(), error.status, error.message);
+    record!(Debug, target: ERROR, "request {}: {} {:?}", exchange.request.id(), error.status, error.message);
 }
 
 /// Tells that a hook's answer came after another one.
 pub(crate) fn answer_ignored(exchange: &Exchange, hook: &Hook) {
-    log::warn!(target: ERROR, "request {}: the answer of {hook:?} comes too late", exchange.request.id());
+    record!(Warn, target: ERROR, "request {}: the answer of {hook:?} comes too late", exchange.request.id());
 }
 
 /// The error with its place and all its causes, in one text.
@@ -57,7 +60,7 @@ pub(crate) fn causes(error: &Error) -> String {
         let _ = write!(text, ", at {place}");
     }
     for cause in chain {
-        let _ = write!(text, "\ncaused by: {cause}");
+        let _ = write!(text, "; caused by: {cause}");
     }
     text
 }

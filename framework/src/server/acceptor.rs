@@ -83,7 +83,10 @@ impl Listener {
             };
             if last_complaint.is_none_or(|moment| moment.elapsed() > Duration::from_secs(1)) {
                 last_complaint = Some(Instant::now());
-                log::error!("cannot accept connections: {error}; see the limit of open files (ulimit -n)");
+                crate::line::record!(
+                    Error,
+                    "cannot accept connections: {error}; see the limit of open files (ulimit -n)"
+                );
             }
             // Without a free descriptor the kernel does not even wait for a client. The reserve lets it.
             if matches!(error, Errno::MFILE | Errno::NFILE) && reserve.take().is_some() {
@@ -125,7 +128,7 @@ impl Listener {
         let scheduler = &shared.scheduler;
         let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
         if let Err(error) = scheduler.insert(HttpConnection::new(socket, connection), deadline) {
-            log::warn!("a connection was closed at once: {error}");
+            crate::line::record!(Warn, "a connection was closed at once: {error}");
         }
     }
 }

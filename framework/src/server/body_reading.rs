@@ -72,7 +72,7 @@ impl BodyReading {
     fn fail(&mut self, error: &std::io::Error, settings: &ServerSettings) -> Refusal {
         let id = self.request.exchange.request.id;
         let directory = settings.spool_directory.clone().unwrap_or_else(std::env::temp_dir);
-        log::error!(
+        crate::line::record!(Error,
             target: "kirsch::error",
             "request {id}: the body cannot be kept in {} (server.spool_directory): {error}",
             directory.display()

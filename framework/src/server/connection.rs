@@ -260,7 +260,7 @@ impl HttpConnection {
         self.interest = interest;
         let watched = work.shared.scheduler.poller.watch(&self.socket, turn.token, interest);
         if let Err(error) = &watched {
-            log::warn!("a connection cannot be watched any more: {error}");
+            crate::line::record!(Warn, "a connection cannot be watched any more: {error}");
         }
         watched.is_ok()
     }
@@ -443,7 +443,7 @@ impl HttpConnection {
                     self.run(turn, work, InFlight { exchange, rest: Rest::Stream(handle) })
                 }
                 Err(error) => {
-                    log::error!("request {id}: the connection cannot be read as a stream: {error}");
+                    crate::line::record!(Error, "request {id}: the connection cannot be read as a stream: {error}");
                     self.fail(turn, work, exchange, Rest::Nothing)
                 }
             },
@@ -623,7 +623,7 @@ impl Wakers for ConnectionWakers<'_> {
 pub(super) fn guarded<T>(id: RequestId, call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call))
         .map_err(|payload| {
-            log::error!("request {id}: panic: {}", panic_text(&*payload));
+            crate::line::record!(Error, "request {id}: panic: {}", panic_text(&*payload));
             // Its drop could panic in its turn.
             std::mem::forget(payload);
         })

@@ -174,7 +174,12 @@ fn work(shared: &Arc<Shared>, index: usize) {
         match std::panic::catch_unwind(life) {
             Ok(()) => break,
             Err(payload) => {
-                log::error!("worker {} died and is replaced: {}", index + 1, scheduler::panic_text(&*payload));
+                crate::line::record!(
+                    Error,
+                    "worker {} died and is replaced: {}",
+                    index + 1,
+                    scheduler::panic_text(&*payload)
+                );
                 std::mem::forget(payload);
                 record.finish();
                 record.count_replaced();

@@ -240,7 +240,10 @@ impl<C: Connection> Scheduler<C> {
                         if owned.unmute() {
                             let connection = owned.connection();
                             if let Err(error) = self.poller.watch(&*connection, token, connection.interest()) {
-                                log::warn!("a connection was closed because it cannot be watched any more: {error}");
+                                crate::line::record!(
+                                    Warn,
+                                    "a connection was closed because it cannot be watched any more: {error}"
+                                );
                                 return;
                             }
                         }
@@ -258,7 +261,11 @@ impl<C: Connection> Scheduler<C> {
                 Ok(Step::Lend { refusable: false }) => return self.push(owned, Waiting::Worker),
                 Ok(Step::Close) => return,
                 Err(payload) => {
-                    log::error!("a connection was closed because the server panicked: {}", panic_text(&*payload));
+                    crate::line::record!(
+                        Error,
+                        "a connection was closed because the server panicked: {}",
+                        panic_text(&*payload)
+                    );
                     // Its drop could panic in its turn.
                     std::mem::forget(payload);
                     return;

@@ -67,7 +67,10 @@ impl HttpConnection {
                 }
                 Ok(Sent::OfFile(0)) => {
                     let (id, sent, length) = (sending.exchange.request.id, sending.body_bytes, file.length());
-                    log::error!("request {id}: the file became shorter while it was sent: {sent} of {length} bytes");
+                    crate::line::record!(
+                        Error,
+                        "request {id}: the file became shorter while it was sent: {sent} of {length} bytes"
+                    );
                     self.state = State::Sending(sending);
                     return Flow::Stop(self.lose(turn, work));
                 }
@@ -84,7 +87,7 @@ impl HttpConnection {
                     let id = sending.exchange.request.id;
                     let pieces = file.skip(sending.body_bytes).into_stream().inspect(move |piece| {
                         if let Err(error) = piece {
-                            log::error!("request {id}: the file cannot be sent: {error}");
+                            crate::line::record!(Error, "request {id}: the file cannot be sent: {error}");
                         }
                     });
                     sending.exchange.response.set_body(Stream::fallible(pieces));

@@ -83,7 +83,7 @@ impl Sending {
             }
             Some(Some(Err(error))) => {
                 // Whoever made the stream has logged it, with more than is known here.
-                log::debug!("request {id}: the stream of the response failed: {error}");
+                crate::line::record!(Debug, "request {id}: the stream of the response failed: {error}");
                 return false;
             }
             None => return false,

@@ -136,7 +136,7 @@ impl LockWait {
         if waited >= Self::LONG {
             let (path, request) = (session.claim().path(), session.claim().request());
             let behind = self.behind.as_ref().map_or("another process", |behind| behind.path.as_str());
-            log::warn!(
+            crate::line::record!(Warn,
                 target: "kirsch::sessions",
                 "{path} (request {request}) waited {waited:.1?} for its session, at first behind {behind}; \
                  a handler that only reads does not wait if it takes SessionView"

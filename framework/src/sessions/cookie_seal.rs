@@ -12,7 +12,7 @@
 //! loaded; [`Versions`] stands in for the store, with nothing in it, or with the versions in a paired one.
 
 use super::{Commit, Data, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, wire};
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::lifecycle::{Secret, SettingError, SettingReader};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
@@ -36,7 +36,7 @@ use std::time::Duration;
 /// ```
 pub struct CookieSeal {
     protection: Protection,
-    secrets: Vec<Vec<u8>>,
+    secrets: Vec<Secret<Vec<u8>>>,
     paired: Option<Box<dyn Store>>,
 }
 
@@ -50,7 +50,7 @@ impl CookieSeal {
     /// Visitors can neither read nor change what is in their cookie.
     #[must_use]
     pub fn encrypted(secret: impl AsRef<[u8]>) -> Self {
-        Self { protection: Protection::Encrypted, secrets: vec![secret.as_ref().to_vec()], paired: None }
+        Self { protection: Protection::Encrypted, secrets: vec![secret.as_ref().to_vec().into()], paired: None }
     }
 
     /// Visitors can read what is in their cookie, and cannot change it.
@@ -63,7 +63,7 @@ impl CookieSeal {
     /// first and keep the old one here for as long as sessions live.
     #[must_use]
     pub fn also_reads(mut self, old: impl AsRef<[u8]>) -> Self {
-        self.secrets.push(old.as_ref().to_vec());
+        self.secrets.push(old.as_ref().to_vec().into());
         self
     }
 
@@ -101,7 +101,7 @@ impl std::fmt::Debug for CookieSeal {
 pub(super) struct Seal {
     keys: RwLock<Arc<Keys>>,
     /// What the keys were made of: settings lay over it.
-    secrets: RwLock<(Protection, Vec<Vec<u8>>)>,
+    secrets: RwLock<(Protection, Vec<Secret<Vec<u8>>>)>,
     is_paired: bool,
 }
 
@@ -131,6 +131,7 @@ impl Seal {
     /// What is wrong with the secrets, if anything.
     pub(super) fn problem(&self) -> Option<SettingError> {
         self.secrets.read().1.iter().enumerate().find_map(|(index, secret)| {
+            let secret = secret.exposed();
             let key = if index == 0 { "secret" } else { "old_secrets" };
             let is_repeated = secret.iter().all(|byte| Some(byte) == secret.first());
             match secret.len() {
@@ -196,7 +197,7 @@ impl Seal {
         let data = match wire::decode(json) {
             Ok(data) => data,
             Err(unreadable) => {
-                log::warn!(target: "kirsch::sessions", "session {id}: {unreadable}; the visitor begins anew");
+                crate::line::record!(Warn, target: "kirsch::sessions", "session {id}: {unreadable}; the visitor begins anew");
                 return None;
             }
         };
@@ -215,8 +216,8 @@ enum Key {
 }
 
 impl Keys {
-    fn new(protection: Protection, secrets: &[Vec<u8>]) -> Self {
-        Self(secrets.iter().map(|secret| Key::new(protection, secret)).collect())
+    fn new(protection: Protection, secrets: &[Secret<Vec<u8>>]) -> Self {
+        Self(secrets.iter().map(|secret| Key::new(protection, secret.exposed())).collect())
     }
 
     fn protect(&self, name: &str, content: &[u8]) -> Vec<u8> {
@@ -343,15 +344,16 @@ impl Store for Versions {
         let (mut protection, mut secrets) = self.seal.secrets.read().clone();
         let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
         settings.choice("protection", &protections, &mut protection)?;
-        let (mut secret, mut old) = (String::new(), Vec::new());
-        settings.text("secret", &mut secret)?;
-        settings.texts("old_secrets", &mut old)?;
-        if !secret.is_empty() {
-            secrets[0] = secret.into_bytes();
+        let (mut secret, mut old) = (Secret::<String>::default(), Vec::new());
+        settings.secret("secret", &mut secret)?;
+        settings.secrets("old_secrets", &mut old)?;
+        let bytes = |secret: &Secret| Secret::from(secret.exposed().clone().into_bytes());
+        if !secret.exposed().is_empty() {
+            secrets[0] = bytes(&secret);
         }
         if !old.is_empty() {
             secrets.truncate(1);
-            secrets.extend(old.into_iter().map(String::into_bytes));
+            secrets.extend(old.iter().map(bytes));
         }
         *self.seal.keys.write() = Arc::new(Keys::new(protection, &secrets));
         *self.seal.secrets.write() = (protection, secrets);

@@ -220,3 +220,31 @@ fn secrets_come_from_files_too_and_weak_ones_stop_the_start() {
         "{message}"
     );
 }
+
+#[test]
+fn a_secret_that_is_wrong_is_not_in_the_message() {
+    let hidden = "correct-horse-battery";
+    let table = [
+        format!("sessions.old_secrets = \"{hidden}\""),
+        format!("sessions.old_secrets = [\"{hidden}\"]"),
+        format!("sessions.old_secrets = [[\"{hidden}\"]]"),
+        format!("sessions.secret = \"{hidden}\""),
+        format!("sessions.secret = [\"{hidden}\"]"),
+        format!("sessions.secret = {{ a = \"{hidden}\" }}"),
+        format!("sessions.secrets = \"{hidden}\""),
+        format!("sessions = \"{hidden}\""),
+        format!("sessions.secret = \"{hidden}"),
+        format!("sessions.secret = {hidden}"),
+        format!("sessions.secret \"{hidden}\""),
+        format!("sessions.secret = \"{hidden}\" \"{hidden}\""),
+        format!("sessions.secret = \"\\q{hidden}\""),
+    ];
+    for line in table {
+        let app = App::new(Pages).tool("/", Sessions::cookie(SECRET)).config_str(format!("[\"/\"]\n{line}"));
+        let said = app.build().err().unwrap_or_else(|| panic!("{line} is wrong"));
+        let said = format!("{said} {said:?}");
+        assert!(!said.contains("correct") && !said.contains("horse"), "{line}: {said}");
+    }
+    let tool = Sessions::cookie(CookieSeal::signed(SECRET).also_reads(OLD));
+    assert!(!format!("{tool:?}").contains(&SECRET[..8]) && !format!("{tool:?}").contains(&OLD[..8]), "{tool:?}");
+}

@@ -50,12 +50,12 @@ impl Health {
         drop(said);
         let quiet = Self::QUIET.as_secs();
         match more {
-            0 => log::error!(
+            0 => crate::line::record!(Error,
                 target: "kirsch::sessions",
                 "the session store fails: {error} ({who}); requests that need their session get 503; \
                  further failures are counted and told every {quiet} s"
             ),
-            more => log::error!(
+            more => crate::line::record!(Error,
                 target: "kirsch::sessions",
                 "the session store failed {more} more times, and still does: {error} ({who})"
             ),
@@ -80,7 +80,7 @@ impl Health {
         // A store that fails now and then is told of as often as one that fails all the time.
         if std::mem::take(&mut said.is_failure) {
             drop(said);
-            log::warn!(target: "kirsch::sessions", "the session store works again, after {all} failures");
+            crate::line::record!(Warn, target: "kirsch::sessions", "the session store works again, after {all} failures");
         }
     }
 

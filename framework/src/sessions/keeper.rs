@@ -83,7 +83,7 @@ impl Kept {
         }
         shared.count_lock_lost();
         let (path, request, id) = (self.claim.path(), self.claim.request(), self.id);
-        log::warn!(
+        crate::line::record!(Warn,
             target: "kirsch::sessions",
             "{path} (request {request}) has lost the lock of session {id}: {why}; what it writes is not saved"
         );
@@ -150,7 +150,7 @@ impl Inner {
             let Some(shared) = shared.upgrade() else { return };
             // A store that panics costs this renewal, not the thread.
             let next = guarded(|| Ok(self.renew(&shared, &kept))).unwrap_or_else(|error| {
-                log::error!(target: "kirsch::sessions", "renewing a session's lock: {error}", error = Said(&error));
+                crate::line::record!(Error, target: "kirsch::sessions", "renewing a session's lock: {error}", error = Said(&error));
                 Some(Instant::now() + kept.length / 10)
             });
             let Some(next) = next else { continue };

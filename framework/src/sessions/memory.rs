@@ -81,7 +81,7 @@ impl MemoryStore {
             if gone.is_some() {
                 let evicted = self.evicted.fetch_add(1, Ordering::Relaxed) + 1;
                 if evicted.is_power_of_two() {
-                    log::warn!(
+                    crate::line::record!(Warn,
                         target: "kirsch::sessions",
                         "{evicted} sessions evicted so far: more than the {} of `sessions.capacity` are in use",
                         self.capacity.load(Ordering::Relaxed)

@@ -456,9 +456,11 @@ impl Session {
         let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
         match holder {
             Some(holder) => {
-                log::warn!(target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}: {holder}");
+                crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}: {holder}");
             }
-            None => log::warn!(target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}"),
+            None => {
+                crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}")
+            }
         }
         try_again("Another request of your session takes too long. Please try again.")
     }
@@ -467,7 +469,7 @@ impl Session {
     pub(super) fn gave_up_elsewhere(&self, id: &SessionId) -> HttpError {
         self.shared.count_lock_timeout();
         let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
-        log::warn!(
+        crate::line::record!(Warn,
             target: "kirsch::sessions",
             "{path} (request {request}) gave up after {limit:?}: session {id} is locked in another process; its `Sessions::locks` says by whom"
         );
@@ -635,7 +637,7 @@ impl std::fmt::Debug for Session {
 }
 
 pub(super) fn tool_is_off() -> HttpError {
-    log::error!(target: "kirsch::sessions", "a handler asks for the session where the tool `sessions` is off");
+    crate::line::record!(Error, target: "kirsch::sessions", "a handler asks for the session where the tool `sessions` is off");
     HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 
@@ -653,7 +655,7 @@ pub(super) fn from_value<T: DeserializeOwned>(key: &str, value: &Value) -> Optio
         Ok(value) => Some(value),
         Err(error) => {
             let wanted = std::any::type_name::<T>();
-            log::warn!(target: "kirsch::sessions", "the session's value {key:?} is no {wanted}: {error}");
+            crate::line::record!(Warn, target: "kirsch::sessions", "the session's value {key:?} is no {wanted}: {error}");
             None
         }
     }

@@ -294,7 +294,7 @@ impl Tool for Sessions {
             let sessions = self.clone();
             hooks.background("sessions sweep", interval, move || {
                 let swept = sessions.sweep()?;
-                log::debug!(target: "kirsch::sessions", "{swept} ended sessions removed");
+                crate::line::record!(Debug, target: "kirsch::sessions", "{swept} ended sessions removed");
                 Ok::<_, Error>(())
             });
         }

@@ -114,7 +114,7 @@ impl<'a> Argument<'a> for &'a Accepted {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         arguments.values.get::<Accepted>().ok_or_else(|| {
-            log::error!(target: "kirsch::tools", "a handler asks for the accepted media type where the tool `accept` is off");
+            crate::line::record!(Error, target: "kirsch::tools", "a handler asks for the accepted media type where the tool `accept` is off");
             HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         })
     }

@@ -136,7 +136,7 @@ impl ClearTextWarning {
         {
             return;
         }
-        log::warn!(
+        crate::line::record!(Warn,
             target: "kirsch::tools",
             "{tool}: {remote} uses plain http, on which passwords can be read by who is in between; use TLS, and behind a proxy that does, the tool \
              `proxy`. This is said once."

@@ -4,7 +4,6 @@
 
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Exchange, Request};
-use std::fmt::Write;
 
 /// Writes the fields of a request into the error log when the program failed at it, without its secrets.
 ///
@@ -40,17 +39,17 @@ impl LogHeaders {
         self
     }
 
-    fn told(&self, request: &Request) -> String {
-        let mut text = String::new();
+    fn told(&self, request: &Request) -> Vec<String> {
+        let mut lines = Vec::new();
         for (name, value) in request.headers() {
             let is_secret = SECRET.into_iter().chain(self.mask.iter().map(String::as_str));
             if is_secret.into_iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
-                let _ = write!(text, "\n  {name}: ({} bytes)", value.len());
+                lines.push(format!("{name}: ({} bytes)", value.len()));
             } else {
-                let _ = write!(text, "\n  {name}: {}", value.escape_ascii());
+                lines.push(format!("{name}: {}", value.escape_ascii()));
             }
         }
-        text
+        lines
     }
 }
 
@@ -63,7 +62,8 @@ impl Tool for LogHeaders {
         let tool = self.clone();
         hooks.at(HookPoint::BeforeErrorResponse, move |exchange: &mut Exchange| {
             let request = &exchange.request;
-            log::error!(target: crate::logs::ERROR, "request {} said:{}", request.id(), tool.told(request));
+            let first = format!("request {} said:", request.id());
+            log::error!(target: crate::logs::ERROR, "{}", crate::logs::Lines(&first, &tool.told(request)));
         });
     }
 

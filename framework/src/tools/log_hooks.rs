@@ -34,14 +34,15 @@ impl Tool for LogHooks {
         let section: Arc<OnceLock<String>> = Arc::default();
         let known = Arc::clone(&section);
         hooks.when_complete(move |plan| {
-            let text: String = plan.all_hooks().map(|hook| format!("\n  {hook}")).collect();
-            log::info!(target: "kirsch::hooks", "the hooks of {:?}:{text}", plan.section());
+            let hooks: Vec<_> = plan.all_hooks().map(|hook| hook.to_string()).collect();
+            let first = format!("the hooks of {:?}:", plan.section());
+            log::info!(target: "kirsch::hooks", "{}", crate::logs::Lines(&first, &hooks));
             let _ = known.set(plan.section().to_owned());
         });
         let tell = move |exchange: &mut Exchange| {
             let (path, request) = (exchange.request.path().escape_debug(), exchange.request.id());
             let section = section.get().map_or("", String::as_str);
-            log::debug!(target: "kirsch::hooks", "{path} (request {request}) had the hooks of {section:?}, or of a section below without this tool's settings");
+            crate::line::record!(Debug, target: "kirsch::hooks", "{path} (request {request}) had the hooks of {section:?}, or of a section below without this tool's settings");
         };
         hooks.at(HookPoint::OnEndRequest, tell).priority(100);
     }

@@ -59,7 +59,7 @@ impl Tool for LogTime {
             }
             let (path, request) = (exchange.request.path().escape_debug(), exchange.request.id());
             let handler = exchange.trail.handler().map_or("none", |handler| &*handler.name);
-            log::warn!(target: "kirsch::time", "{path} (request {request}, handler {handler}) ran {ran:.1?}, after waiting {waited:.1?}");
+            crate::line::record!(Warn, target: "kirsch::time", "{path} (request {request}, handler {handler}) ran {ran:.1?}, after waiting {waited:.1?}");
         };
         hooks.at(HookPoint::BeforeFinalize, tell).priority(1).always();
     }

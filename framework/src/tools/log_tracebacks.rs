@@ -36,7 +36,8 @@ impl Tool for LogTracebacks {
             let steps = exchange.failure().map(backtrace_of).unwrap_or_default();
             if !steps.is_empty() {
                 let request = exchange.request.id();
-                log::error!(target: crate::logs::ERROR, "request {request} panicked in:\n  {}", steps.join("\n  "));
+                let first = format!("request {request} panicked in:");
+                log::error!(target: crate::logs::ERROR, "{}", crate::logs::Lines(&first, &steps));
             }
         });
     }

@@ -110,7 +110,7 @@ impl<'a> Argument<'a> for &'a Deadline {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         arguments.values.get::<Deadline>().ok_or_else(|| {
-            log::error!(target: "kirsch::tools", "a handler asks for its deadline where the tool `timeout` is off");
+            crate::line::record!(Error, target: "kirsch::tools", "a handler asks for its deadline where the tool `timeout` is off");
             HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         })
     }
@@ -139,7 +139,7 @@ impl Tool for Timeout {
                 late.fetch_add(1, Ordering::Relaxed);
                 let (request, path) = (exchange.request.id(), exchange.request.path().escape_debug());
                 let took = budget + over;
-                log::warn!(target: "kirsch::tools", "{path} (request {request}) took {took:.1?}, more than its {budget:?}: `timeout`");
+                crate::line::record!(Warn, target: "kirsch::tools", "{path} (request {request}) took {took:.1?}, more than its {budget:?}: `timeout`");
             }
         };
         hooks.at(HookPoint::BeforeFinalize, tell).priority(99).always();

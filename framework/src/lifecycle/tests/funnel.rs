@@ -353,3 +353,28 @@ fn whatever_leads_elsewhere_is_encoded_whoever_sets_it_and_a_tab_is_the_programs
         client.get(path).send().assert_status(500).assert_no_header("location").assert_no_header("link");
     }
 }
+
+#[test]
+fn no_text_of_application_or_client_begins_a_line_of_the_log() {
+    const HOSTILE: &str = "one\r\ntwo\u{1b}[2J\u{85}three\u{2028}four\u{202e}";
+    let tree = Tree::new()
+        .page("fails", |_| Err::<(), _>(Error::unexpected(HOSTILE)))
+        .page("caused", |_| Err::<(), _>(Error::from(std::io::Error::other(HOSTILE))))
+        .page("panics", |_| -> &'static str { panic!("{HOSTILE}") })
+        .page("refuses", |_| Err::<(), _>(Error::new(StatusCode::CONFLICT, HOSTILE)))
+        .page("moves", |_| Redirect::to(HOSTILE))
+        .page("streams", |_| Stream::fallible(std::iter::once(Err::<Vec<u8>, _>(Error::unexpected(HOSTILE)))))
+        .default(|page| Err::<(), _>(Error::unexpected(page.request().path().to_owned())));
+    let client = crate::testing::Client::in_process(App::new(tree).tool("/", crate::tools::LogHeaders::new()));
+    for path in ["/fails", "/caused", "/panics", "/refuses", "/moves", "/streams", "/a%0Ab%1B%C2%85%E2%80%A8"] {
+        let ask = || drop(client.get(path).header("user-agent", "a\tb\u{202e}").send_streaming());
+        let records = crate::logs::capture::records("kirsch", ask);
+        assert!(!records.is_empty(), "{path}");
+        for record in records {
+            let lines = record.split('\n').skip(1);
+            assert!(lines.clone().all(|line| line.starts_with("  ")), "{path}: {record:?}");
+            let is_plain = |character: char| !(character.is_control() && character != '\n');
+            assert!(record.chars().all(is_plain) && !record.contains(['\u{2028}', '\u{202e}']), "{path}: {record:?}");
+        }
+    }
+}

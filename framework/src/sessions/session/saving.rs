@@ -324,7 +324,7 @@ impl Session {
                 let (path, request) = (self.claim.path(), self.claim.request());
                 let largest: Vec<_> =
                     data.largest(3).into_iter().map(|(key, size)| format!("{key:?} ({size} bytes)")).collect();
-                log::error!(
+                crate::line::record!(Error,
                     target: "kirsch::sessions",
                     "{path} (request {request}): {error}; the largest names are {}; nothing of this request was saved. \
                      The limit is `sessions.max_size`, or the store's own",
@@ -340,11 +340,11 @@ impl Session {
         let (path, request) = (self.claim.path(), self.claim.request());
         match reason {
             NotKept::Failed(error) => return self.store_failed(&error),
-            NotKept::Conflict => log::warn!(
+            NotKept::Conflict => crate::line::record!(Warn,
                 target: "kirsch::sessions",
                 "{path} (request {request}): the session was changed or ended elsewhere meanwhile, nothing of this request was saved"
             ),
-            NotKept::LockLost => log::warn!(
+            NotKept::LockLost => crate::line::record!(Warn,
                 target: "kirsch::sessions",
                 "{path} (request {request}): the lock of the session was lost while the request ran, since its lease lapsed (the process was \
                  paused, or could not reach the store in time); others may have changed the session since, nothing of this request was saved"

@@ -113,7 +113,7 @@ impl FileStore {
             _ => "a session cannot be read: its file does not begin as one".to_owned(),
         };
         let aside = path.with_extension("unreadable");
-        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {})", aside.display());
+        crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside as {})", aside.display());
         match fs::rename(&path, &aside) {
             Ok(()) => drop(self.quarantined.fetch_add(1, Ordering::Relaxed)),
             // Somebody else was faster.

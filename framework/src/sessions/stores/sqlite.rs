@@ -135,7 +135,7 @@ impl SqliteStore {
     /// Puts a record aside that nobody can read, so that the visitor can begin anew (A24).
     fn put_aside(&self, id: &SessionId, version: i64, problem: &wire::Unreadable) -> Result<(), StoreError> {
         let database = self.database();
-        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside in kirsch_session_unreadable of {})", database.place());
+        crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in kirsch_session_unreadable of {})", database.place());
         let key = id.storage_key();
         let moved = database.ask("cannot put aside a session that cannot be read", |connection| {
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

@@ -248,7 +248,7 @@ impl Tool for Caching {
             let shared = Arc::clone(&self.shared);
             hooks.background("cache sweep", SWEEP_INTERVAL, move || {
                 let swept = shared.cache.sweep(Instant::now());
-                log::debug!(target: "kirsch::caching", "{swept} expired responses removed");
+                crate::line::record!(Debug, target: "kirsch::caching", "{swept} expired responses removed");
             });
         }
     }

@@ -103,7 +103,7 @@ impl<'a> Argument<'a> for &'a CsrfToken {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         arguments.values.get::<CsrfToken>().map(|token| token.asked_for(arguments.request)).ok_or_else(|| {
-            log::error!(target: "kirsch::tools", "a handler asks for a token where the tool `csrf` is off");
+            crate::line::record!(Error, target: "kirsch::tools", "a handler asks for a token where the tool `csrf` is off");
             HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         })
     }

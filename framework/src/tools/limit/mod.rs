@@ -208,7 +208,7 @@ impl Wait for InLine {
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
         let path = exchange.request.path().escape_debug();
-        log::warn!(target: "kirsch::tools", "{path} (request {}) found no place in time: `limit`", exchange.request.id());
+        crate::line::record!(Warn, target: "kirsch::tools", "{path} (request {}) found no place in time: `limit`", exchange.request.id());
         Err(self.shared.refused())
     }
 }

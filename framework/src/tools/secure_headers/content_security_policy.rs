@@ -66,7 +66,7 @@ impl<'a> Argument<'a> for &'a CspNonce {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         arguments.values.get::<CspNonce>().ok_or_else(|| {
-            log::error!(
+            crate::line::record!(Error,
                 target: "kirsch::tools",
                 "a handler asks for a nonce where `secure_headers.content_security_policy` has no 'nonce-{{nonce}}'"
             );

@@ -77,7 +77,7 @@ impl Prepared {
         let is_right = check(&name, &password).inspect_err(|_| self.tool.throttle.take_back(&attempt))?;
         if !is_right {
             let shown: String = name.chars().filter(|character| !character.is_control()).take(100).collect();
-            log::warn!(target: "kirsch::tools", "wrong password for {shown:?} from {}", exchange.request.remote());
+            crate::line::record!(Warn, target: "kirsch::tools", "wrong password for {shown:?} from {}", exchange.request.remote());
             let message = "The name or the password is not right.";
             return self.refuse(exchange, StatusCode::UNAUTHORIZED, &name, &next, message, None);
         }

@@ -31,7 +31,7 @@ mod visitor;
 pub use login_form::LoginForm;
 
 use super::authorization::{ClearTextWarning, Passwords, Verdict};
-use crate::lifecycle::{HookPoint, Hooks, IntoFlow, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, IntoFlow, Secret, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Flow, IntoResponse, Login, Response};
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ pub struct SessionAuth {
     attempts: usize,
     address_attempts: usize,
     attempts_window: Duration,
-    secret: String,
+    secret: Secret,
     page: Option<Arc<PageFunction>>,
     on_login: Option<Arc<Notice>>,
     on_logout: Option<Arc<Notice>>,
@@ -148,7 +148,7 @@ impl SessionAuth {
             attempts: 10,
             address_attempts: 50,
             attempts_window: Duration::from_secs(10 * 60),
-            secret: String::new(),
+            secret: Secret::default(),
             page: None,
             on_login: None,
             on_logout: None,
@@ -198,7 +198,7 @@ impl SessionAuth {
     /// process has a key of its own, and forms that were open at a restart are shown again.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
-        self.secret = secret.into();
+        self.secret = Secret::from(secret.into());
         self
     }
 
@@ -299,7 +299,7 @@ impl Tool for SessionAuth {
         reader.count("attempts", &mut tool.attempts)?;
         reader.count("address_attempts", &mut tool.address_attempts)?;
         reader.duration("attempts_window", &mut tool.attempts_window)?;
-        reader.text("secret", &mut tool.secret)?;
+        reader.secret("secret", &mut tool.secret)?;
         reader.finish()?;
         tool.prepare("/", "")?;
         Ok(Box::new(tool))

@@ -97,12 +97,13 @@ impl SessionAuth {
         if self.attempts_window < Duration::from_secs(1) {
             return Err(SettingError::new("attempts_window", "must be a second at least"));
         }
-        if !self.secret.is_empty() && self.secret.len() < 32 {
+        let secret = self.secret.exposed();
+        if !secret.is_empty() && secret.len() < 32 {
             let problem =
                 "is too short: at least 32 bytes that nobody can guess, as `openssl rand -base64 32` makes them";
             return Err(SettingError::new("secret", problem));
         }
-        let tokens = match self.secret.as_str() {
+        let tokens = match secret.as_str() {
             "" => self.tokens.clone(),
             secret => Arc::new(Tokens::new(secret.as_bytes())),
         };

@@ -178,11 +178,11 @@ fn absence(error: Errno, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL | Errno::NXIO | Errno::NODEV => Ok(()),
         Errno::ACCESS | Errno::PERM => {
-            log::warn!(target: "kirsch::static", "{:?} may not be read by this process: answered as not found", path());
+            crate::line::record!(Warn, target: "kirsch::static", "{:?} may not be read by this process: answered as not found", path());
             Ok(())
         }
         Errno::LOOP | Errno::XDEV => {
-            log::debug!(target: "kirsch::static", "{:?} is, or is behind, a link that `symlinks` does not allow", path());
+            crate::line::record!(Debug, target: "kirsch::static", "{:?} is, or is behind, a link that `symlinks` does not allow", path());
             Ok(())
         }
         error => Err(error.into()),

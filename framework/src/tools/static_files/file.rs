@@ -171,7 +171,7 @@ fn missing(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::not_found(),
         io::ErrorKind::PermissionDenied => {
-            log::warn!(target: "kirsch::static", "{path:?} may not be read by this process: answered as not found");
+            crate::line::record!(Warn, target: "kirsch::static", "{path:?} may not be read by this process: answered as not found");
             Error::not_found()
         }
         // A socket.

@@ -251,7 +251,7 @@ fn trouble(error: &io::Error, directory: &Directory, path: &str) -> Error {
     let no_room = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|error| Some(error.raw_os_error()));
     let problem = format!("{:?} cannot be opened: {error}", directory.path().join(path));
     if no_room.contains(&error.raw_os_error()) {
-        log::error!(target: "kirsch::static", "{problem}");
+        crate::line::record!(Error, target: "kirsch::static", "{problem}");
         let retry = HeaderValue::from_static("1");
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "").with_header(header::RETRY_AFTER, retry).into();
     }

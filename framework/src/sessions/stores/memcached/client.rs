@@ -205,7 +205,9 @@ fn explain(server: &Server, error: io::Error) -> StoreError {
 /// What is wrong with the name of a server.
 pub(super) fn problem_of(name: &str) -> Option<String> {
     let is_fine = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'@');
-    (!is_fine).then(|| format!("{name:?} is no server; write host or host:port"))
+    // What stands before an `@` may be a password.
+    let shown = name.rsplit('@').next().unwrap_or_default();
+    (!is_fine).then(|| format!("{shown:?} is no server; write host or host:port, without a user and a password"))
 }
 
 /// The server with the highest weight has the key (rendezvous hashing): when one goes, only its own keys find another. FNV-1a, mixed, since
@@ -339,7 +341,7 @@ mod tests {
             assert_eq!(problem_of(good), None);
         }
         for bad in ["", "a b", "/run/memcached", "ann:secret@one"] {
-            assert!(problem_of(bad).is_some(), "{bad}");
+            assert!(problem_of(bad).is_some_and(|problem| !problem.contains("secret")), "{bad}");
         }
     }
 }

@@ -168,7 +168,7 @@ impl MemcachedStore {
         match Item::read(&bytes).and_then(|item| item.record(now)) {
             Ok(record) => Ok(record),
             Err(problem) => {
-                log::error!(target: "kirsch::sessions", "{problem} (session {id}, deleted from memcached)");
+                crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, deleted from memcached)");
                 self.quarantined.fetch_add(1, Ordering::Relaxed);
                 let key = engine.key(id);
                 engine.client.ask(&key, &[Request::delete(&key, Some(cas))])?;

@@ -41,7 +41,7 @@ impl Wakeups {
             match thread.spawn(move || look(&engine, &state)) {
                 Ok(_) => *is_looking = true,
                 Err(error) => {
-                    log::error!(target: "kirsch::sessions", "no thread to look after locks in memcached: {error}");
+                    crate::line::record!(Error, target: "kirsch::sessions", "no thread to look after locks in memcached: {error}");
                 }
             }
         }
@@ -78,7 +78,7 @@ fn look(engine: &Weak<Engine>, is_looking: &Mutex<bool>) {
             }
             Err(error) => {
                 if !has_failed {
-                    log::warn!(target: "kirsch::sessions", "cannot look whether locks are free: {error}");
+                    crate::line::record!(Warn, target: "kirsch::sessions", "cannot look whether locks are free: {error}");
                 }
                 wakeups.watchers.wake_all();
                 (pause, has_failed) = (AFTER_FAILURE, true);

@@ -138,7 +138,7 @@ impl Links {
         let (client, connection) = connecting.map_err(|_| None)?.map_err(Some)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                log::debug!(target: "kirsch::sessions", "a connection to PostgreSQL has ended: {}", told(&error));
+                crate::line::record!(Debug, target: "kirsch::sessions", "a connection to PostgreSQL has ended: {}", told(&error));
             }
         });
         let link = Arc::new(Link { client, known: Mutex::default() });
@@ -153,9 +153,12 @@ impl Links {
 /// What is wrong with it, without its password.
 pub(super) fn parse(url: &str) -> Result<Config, String> {
     let config: Config = url.parse().map_err(|error: Error| {
+        // A password with a space in it looks like an option, and the library tells its name.
+        let told = Some(told(&error)).filter(|told| !told.contains("unknown option"));
+        let told = told.unwrap_or_else(|| "it has an option that PostgreSQL does not know".to_owned());
         format!(
-            "is no address of a PostgreSQL server ({}); write postgres://user:password@host:5432/database",
-            told(&error)
+            "is no address of a PostgreSQL server ({told}); write postgres://user:password@host:5432/database, or put quotes around a \
+             password with spaces"
         )
     })?;
     if config.get_hosts().is_empty() {

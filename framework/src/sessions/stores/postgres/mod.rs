@@ -22,7 +22,7 @@ use super::super::{
     Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
     Watch, wire,
 };
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::lifecycle::{Secret, SettingError, SettingReader};
 use links::Links;
 use parking_lot::Mutex;
 use statements::Statements;
@@ -82,7 +82,7 @@ pub struct PostgresStore {
 
 #[derive(Clone, PartialEq, Eq)]
 struct Settings {
-    url: String,
+    url: Secret,
     pool: usize,
     connect_timeout: Duration,
     operation_timeout: Duration,
@@ -95,7 +95,7 @@ impl PostgresStore {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let settings = Settings {
-            url: url.into(),
+            url: Secret::from(url.into()),
             pool: 4,
             connect_timeout: Duration::from_secs(2),
             operation_timeout: Duration::from_secs(2),
@@ -177,7 +177,7 @@ impl PostgresStore {
         };
         let engine = self.engine()?;
         let table = &engine.settings.table;
-        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside in {table}_unreadable of {})", engine.links.place());
+        crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in {table}_unreadable of {})", engine.links.place());
         let key = id.storage_key();
         let moved = engine.execute(
             "cannot put aside a session that cannot be read",
@@ -223,7 +223,8 @@ type Values<'v> = [&'v (dyn tokio_postgres::types::ToSql + Sync)];
 
 impl Engine {
     fn new(settings: Settings) -> Result<Self, String> {
-        let links = Links::new(&settings.url, settings.pool, settings.connect_timeout, settings.operation_timeout)?;
+        let links =
+            Links::new(settings.url.exposed(), settings.pool, settings.connect_timeout, settings.operation_timeout)?;
         let statements = Statements::of(&settings.table);
         let wakeups = Wakeups::new(&settings.table);
         Ok(Self { settings, links, statements, wakeups })
@@ -356,7 +357,7 @@ impl Store for PostgresStore {
 
     fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
         let mut settings = self.settings.lock().clone();
-        reader.text("url", &mut settings.url)?;
+        reader.secret("url", &mut settings.url)?;
         reader.count("pool", &mut settings.pool)?;
         reader.duration("connect_timeout", &mut settings.connect_timeout)?;
         reader.duration("operation_timeout", &mut settings.operation_timeout)?;
@@ -365,7 +366,7 @@ impl Store for PostgresStore {
         if let Some((key, problem)) = settings.problem() {
             return Err(SettingError::new(key, problem));
         }
-        links::parse(&settings.url).map_err(|problem| SettingError::new("url", problem))?;
+        links::parse(settings.url.exposed()).map_err(|problem| SettingError::new("url", problem))?;
         let mut current = self.settings.lock();
         if *current != settings && self.engine.get().is_some() {
             return Err(SettingError::new(

@@ -189,7 +189,11 @@ fn infos(hosts: &str, port: u16, database: &str) -> Result<Vec<ConnectionInfo>, 
 fn info(url: &str, host: &str) -> Result<ConnectionInfo, String> {
     let info = url.into_connection_info().map_err(|error| match host {
         "" => format!("{error}; it must be as {FORMS}"),
-        host => format!("{error} (at the host {host:?}); it must be as {FORMS}"),
+        // What follows a colon may be a password whose host was forgotten.
+        host => {
+            let name = if host.starts_with('[') { host } else { host.split(':').next().unwrap_or_default() };
+            format!("{error} (at the host {name:?}); it must be as {FORMS}")
+        }
     })?;
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     let tcp = info.tcp_settings().clone().set_nodelay(true);
@@ -237,6 +241,8 @@ mod tests {
             "redis://ann:secret@",
             "redis+sentinel://ann:secret@one",
             "redis://:secret@x/two",
+            "redis://ann:secret",
+            "redis+sentinel://ann:secret/shop",
         ] {
             let problem = Address::parse(url).err().unwrap_or_else(|| panic!("{url} is wrong"));
             assert!(problem.contains("redis") && !problem.contains("secret"), "{url}: {problem}");

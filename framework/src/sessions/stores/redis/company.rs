@@ -254,7 +254,7 @@ impl<T: Travel> Company<T> {
             match thread.spawn(move || inner.deliver()) {
                 Ok(_) => state.couriers += 1,
                 Err(error) if state.couriers == 0 => {
-                    log::error!(target: "kirsch::sessions", "no thread for trips to Redis: {error}");
+                    crate::line::record!(Error, target: "kirsch::sessions", "no thread for trips to Redis: {error}");
                     return false;
                 }
                 Err(_) => break,

@@ -29,7 +29,7 @@ use super::super::{
     AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     StoreFuture, Terms, Version, Watch, wire,
 };
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::lifecycle::{Secret, SettingError, SettingReader};
 use ::redis::Value;
 use address::Address;
 use link::Links;
@@ -95,7 +95,7 @@ pub struct RedisStore {
 
 #[derive(Clone, PartialEq, Eq)]
 struct Settings {
-    url: String,
+    url: Secret,
     pool: usize,
     connect_timeout: Duration,
     operation_timeout: Duration,
@@ -107,7 +107,7 @@ impl RedisStore {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let settings = Settings {
-            url: url.into(),
+            url: Secret::from(url.into()),
             pool: 16,
             connect_timeout: Duration::from_secs(2),
             operation_timeout: Duration::from_secs(2),
@@ -187,7 +187,7 @@ struct Engine {
 
 impl Engine {
     fn new(settings: Settings) -> Result<Self, String> {
-        let address = Address::parse(&settings.url).map_err(|problem| format!("sessions.url: {problem}"))?;
+        let address = Address::parse(settings.url.exposed()).map_err(|problem| format!("sessions.url: {problem}"))?;
         let links = Links::new(address, settings.pool, settings.connect_timeout, settings.operation_timeout);
         let wakeups = Wakeups::new(&settings.prefix);
         Ok(Self { settings, links, wakeups, quarantined: AtomicU64::new(0) })
@@ -230,7 +230,7 @@ impl Engine {
             None => "a session cannot be read: it does not begin as one".to_owned(),
         };
         let aside = keys.record_name();
-        log::error!(target: "kirsch::sessions", "{problem} (session {id}, kept aside as {aside}:unreadable)");
+        crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside as {aside}:unreadable)");
         self.quarantined.fetch_add(1, Ordering::Relaxed);
         let head = &bytes[..bytes.len().min(Head::LENGTH)];
         self.links.run(&scripts::SET_ASIDE, &scripts::SET_ASIDE.of(keys, &[head])).await?;
@@ -432,7 +432,7 @@ impl Store for RedisStore {
 
     fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
         let mut settings = self.settings.lock().clone();
-        reader.text("url", &mut settings.url)?;
+        reader.secret("url", &mut settings.url)?;
         reader.count("pool", &mut settings.pool)?;
         reader.duration("connect_timeout", &mut settings.connect_timeout)?;
         reader.duration("operation_timeout", &mut settings.operation_timeout)?;
@@ -440,7 +440,7 @@ impl Store for RedisStore {
         if let Some((key, problem)) = settings.problem() {
             return Err(SettingError::new(key, problem));
         }
-        Address::parse(&settings.url).map_err(|problem| SettingError::new("url", problem))?;
+        Address::parse(settings.url.exposed()).map_err(|problem| SettingError::new("url", problem))?;
         let mut current = self.settings.lock();
         if *current != settings && self.engine.get().is_some() {
             return Err(SettingError::new(
@@ -534,7 +534,7 @@ impl Engine {
         let text = String::from_utf8_lossy(&text).into_owned();
         let policy = text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
         if let Some(policy) = policy.filter(|policy| policy.starts_with("allkeys")) {
-            log::warn!(
+            crate::line::record!(Warn,
                 target: "kirsch::sessions",
                 "{} has maxmemory-policy {policy}: when its memory is full it drops sessions and locks that are in use; \
                  noeviction answers 503 instead",
@@ -587,7 +587,10 @@ mod tests {
             "url = 'redis://10.0.0.1'\npool = 3\nconnect_timeout = '1s'\noperation_timeout = '250ms'\nprefix = 's:'";
         configure(&store, text).expect("right");
         let settings = store.settings.lock().clone();
-        assert_eq!((settings.url.as_str(), settings.pool, settings.prefix.as_str()), ("redis://10.0.0.1", 3, "s:"));
+        assert_eq!(
+            (settings.url.exposed().as_str(), settings.pool, settings.prefix.as_str()),
+            ("redis://10.0.0.1", 3, "s:")
+        );
         assert_eq!(settings.operation_timeout, Duration::from_millis(250));
     }
 

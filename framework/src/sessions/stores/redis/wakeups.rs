@@ -75,7 +75,9 @@ impl Wakeups {
                 std::thread::Builder::new().name("kirsch-redis-listener".to_owned()).spawn(move || listener.run());
             match started {
                 Ok(_) => state.is_listening = true,
-                Err(error) => log::error!(target: "kirsch::sessions", "no thread for wake-ups from Redis: {error}"),
+                Err(error) => {
+                    crate::line::record!(Error, target: "kirsch::sessions", "no thread for wake-ups from Redis: {error}")
+                }
             }
         }
         drop(state);
@@ -89,7 +91,7 @@ impl Wakeups {
             let mut command = ::redis::cmd("PUBLISH");
             command.arg(self.channel()).arg("");
             if let Err(error) = engine.links.call(|link| link.query::<()>(&command)) {
-                log::debug!(target: "kirsch::sessions", "{error}");
+                crate::line::record!(Debug, target: "kirsch::sessions", "{error}");
             }
         }
     }
@@ -146,7 +148,7 @@ impl Listener {
                 Err(error) => {
                     if failures == 0 {
                         let problem = engine.links.explain(&error);
-                        log::warn!(target: "kirsch::sessions", "wake-ups from Redis are cut off: {problem}");
+                        crate::line::record!(Warn, target: "kirsch::sessions", "wake-ups from Redis are cut off: {problem}");
                     }
                     // Who waits asks again, and hears from the store itself what is wrong.
                     engine.wakeups.watchers.wake_all();
@@ -168,7 +170,7 @@ impl Listener {
         let mut messages = connection.as_pubsub();
         messages.subscribe(engine.wakeups.channel())?;
         if *failures > 0 {
-            log::info!(target: "kirsch::sessions", "wake-ups from Redis are back");
+            crate::line::record!(Info, target: "kirsch::sessions", "wake-ups from Redis are back");
             *failures = 0;
         }
         // What was given back before this moment was told to nobody, and that ended the registration.
@@ -221,7 +223,7 @@ impl Listener {
                 engine.wakeups.looks_too_late(&keys, left);
             }
             Ok(_) => engine.wakeups.watchers.wake(id),
-            Err(error) => log::debug!(target: "kirsch::sessions", "{error}"),
+            Err(error) => crate::line::record!(Debug, target: "kirsch::sessions", "{error}"),
         }
     }
 
