@@ -16,6 +16,9 @@ pub(super) type Half = [u8; BYTES];
 
 const BYTES: usize = 16;
 
+/// Most secrets of one request that are tried.
+const MAX_SECRETS: usize = 16;
+
 /// The cookie with the browser's secret.
 pub(super) struct SecretCookie {
     pub(super) name: &'static str,
@@ -24,11 +27,11 @@ pub(super) struct SecretCookie {
 }
 
 impl SecretCookie {
-    /// The secret that the browser has.
-    pub(super) fn read(&self, request: &Request) -> Option<Half> {
+    /// The secrets that the browser has sent, in their order. There is one, unless somebody has planted another: then ours may be any of them.
+    pub(super) fn read(&self, request: &Request) -> impl Iterator<Item = Half> {
         let wanted = self.name_for(request);
-        let mut cookies = request.headers_named("cookie").flat_map(crate::http::cookies);
-        cookies.find(|(name, _)| *name == wanted).and_then(|(_, value)| from_digits(value))
+        let cookies = request.headers_named("cookie").flat_map(crate::http::cookies);
+        cookies.filter(move |(name, _)| *name == wanted).filter_map(|(_, value)| from_digits(value)).take(MAX_SECRETS)
     }
 
     /// What gives the browser this secret.

@@ -27,7 +27,8 @@ struct Inner {
 
 #[derive(Debug)]
 struct Secret {
-    bytes: Half,
+    /// Tokens are made with the first. The others came with it: one that somebody has planted must not make the tokens of ours wrong.
+    all: Vec<Half>,
     /// Whether the browser has it already.
     is_known: bool,
 }
@@ -42,21 +43,25 @@ impl CsrfToken {
     }
 
     fn asked_for(&self, request: &Request) -> &Self {
-        self.secret(|| COOKIE.read(request));
+        self.secret(|| COOKIE.read(request).collect());
         self
     }
 
-    fn secret(&self, known: impl FnOnce() -> Option<Half>) -> &Secret {
+    fn secret(&self, known: impl FnOnce() -> Vec<Half>) -> &Secret {
         self.0.secret.get_or_init(|| {
-            let known = known();
-            Secret { bytes: known.unwrap_or_else(random), is_known: known.is_some() }
+            let mut all = known();
+            let is_known = !all.is_empty();
+            if !is_known {
+                all.push(random());
+            }
+            Secret { all, is_known }
         })
     }
 
     /// The token, 64 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.shown.get_or_init(|| token(|mask| code(mask, &self.secret(|| None).bytes)))
+        self.0.shown.get_or_init(|| token(|mask| code(mask, &self.secret(Vec::new).all[0])))
     }
 
     /// The token as a hidden field for a form: `<input type="hidden" name="csrf_token" value="...">`.
@@ -73,8 +78,8 @@ impl CsrfToken {
 
     /// Whether `text` is this token in any of its disguises. Takes the same time for all texts of the right length.
     pub(super) fn accepts(&self, text: &str) -> bool {
-        let Secret { bytes, is_known } = self.secret(|| None);
-        is_right(text, |mask| code(mask, bytes)) && *is_known
+        let Secret { all, is_known } = self.secret(Vec::new);
+        *is_known && all.iter().any(|secret| is_right(text, |mask| code(mask, secret)))
     }
 
     /// Gives the browser the secret, if the page has the token and the browser has not; keeps the page from shared caches.
@@ -85,8 +90,8 @@ impl CsrfToken {
         };
         let Exchange { request, response, .. } = exchange;
         keep_from_shared_caches(response);
-        if let Some(Secret { bytes, is_known: false }) = inner.secret.get() {
-            response.set_cookie(COOKIE.give(request, bytes))?;
+        if let Some(Secret { all, is_known: false }) = inner.secret.get() {
+            response.set_cookie(COOKIE.give(request, &all[0]))?;
         }
         Ok(())
     }

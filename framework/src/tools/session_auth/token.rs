@@ -38,14 +38,14 @@ impl Tokens {
     /// The token for a form, and its cookie into the response. A cookie that the browser has stays, so that several open forms work.
     pub(super) fn give(&self, exchange: &mut Exchange) -> Result<String, Error> {
         let Exchange { request, response, .. } = exchange;
-        let secret = COOKIE.read(request).unwrap_or_else(random);
+        let secret = COOKIE.read(request).next().unwrap_or_else(random);
         response.set_cookie(COOKIE.give(request, &secret).same_site(SameSite::Lax).max_age(AGE))?;
         Ok(token(|mask| self.code(&secret, mask)))
     }
 
-    /// Whether the token goes with the browser's cookie.
+    /// Whether the token goes with a cookie of the browser.
     pub(super) fn is_right(&self, request: &Request, token: &str) -> bool {
-        COOKIE.read(request).is_some_and(|secret| is_right(token, |mask| self.code(&secret, mask)))
+        COOKIE.read(request).any(|secret| is_right(token, |mask| self.code(&secret, mask)))
     }
 
     fn code(&self, secret: &Half, mask: &Half) -> Half {
