@@ -30,6 +30,12 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
         show: |settings| settings.threads.to_string(),
     },
     Key {
+        name: "waiting_threads",
+        what: "how many workers may be held by waits that cannot be parked; \"auto\" is all but a fifth, at least one left",
+        set: |settings, value| put(&mut settings.waiting_threads, optional(value, "auto", at_least_one)),
+        show: |settings| show_optional(settings.waiting_threads, "auto"),
+    },
+    Key {
         name: "connections",
         what: "most open connections; \"auto\" is what the descriptor limit allows, at most 16,384",
         set: |settings, value| put(&mut settings.connections, optional(value, "auto", at_least_one)),
@@ -288,6 +294,7 @@ mod tests {
         let ServerSettings {
             address: _,
             threads: _,
+            waiting_threads: _,
             connections: _,
             backlog: _,
             head: HeadLimits { request_line: _, head: _, fields: _ },

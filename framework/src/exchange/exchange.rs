@@ -17,6 +17,8 @@ pub struct Exchange {
     /// What tools keep for the length of this request, by type.
     pub values: Values,
     pub(crate) course: Course,
+    /// The server sets it when it lets the started request wait: for its body, or for a client to take earlier responses.
+    pub(crate) waited: bool,
 }
 
 impl Exchange {
@@ -143,6 +145,13 @@ impl Exchange {
         self.course.failure.as_ref()
     }
 
+    /// Whether the request has waited since its head was looked at: for its body, in an admission, behind a response that its client did not take. What was
+    /// checked before may not hold any more; [`Hooks::check`](crate::Hooks::check) checks it again.
+    #[must_use]
+    pub fn has_waited(&self) -> bool {
+        self.waited
+    }
+
     /// Reads the multipart form in the body, if there is one and the handler is known and wants it, or `a_tool_asks` for it.
     pub(crate) fn read_form(&mut self, a_tool_asks: bool) -> Result<(), HttpError> {
         if matches!(self.request.body, RequestBody::None) {
@@ -162,6 +171,7 @@ impl Exchange {
     /// guard a tool left in them is released here at the latest.
     pub fn clear(&mut self) {
         self.course = Course::default();
+        self.waited = false;
         self.request.clear();
         self.response.clear();
         self.trail.clear();

@@ -5,6 +5,7 @@
 
 mod argument;
 mod argument_types;
+mod blocking;
 mod body;
 mod body_reader;
 mod captures;
@@ -40,6 +41,7 @@ mod vary;
 
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
+pub(crate) use blocking::{Blocking, BlockingPlaces, InLine, Line, Place, PlaceOrLine, WaitsFor, place_or_line};
 pub use body::RequestBody;
 pub use body_reader::Body;
 pub(crate) use body_reader::BodyError;

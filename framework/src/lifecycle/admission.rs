@@ -4,7 +4,7 @@
 //! response goes out. All of these ask an [`Admit`], in the same way: [`pass`].
 
 use super::guarded::guarded;
-use crate::exchange::{Error, Exchange};
+use crate::exchange::{Blocking, Error, Exchange, WaitsFor};
 use crate::primitive::{Unpark, park_timeout};
 use crate::server::Wakers;
 use std::task::Waker;
@@ -48,6 +48,13 @@ pub trait Wait: Send {
     /// When to give up.
     fn deadline(&self) -> Option<Instant>;
 
+    /// Whether the wait is this request's own affair, so that others who ask for the same page need not wait for it. Then what they wait for is
+    /// given up for the time being, as the duty to make a page for the cache ([`Hooks::when_parked`](super::Hooks::when_parked)). `false` for a line in
+    /// which all of them would stand.
+    fn is_own(&self) -> bool {
+        true
+    }
+
     /// The deadline has passed. `Ok(())` lets the request go on without what it waited for.
     ///
     /// # Errors
@@ -59,8 +66,17 @@ pub trait Wait: Send {
 pub(super) enum Passed {
     /// Go on.
     Through,
-    /// The request waits, until this moment at most.
-    Parked(Option<Instant>),
+    /// The request waits.
+    Parked(Parked),
+}
+
+/// How a request waits.
+#[derive(Clone, Copy)]
+pub(super) struct Parked {
+    /// Until this moment at most.
+    pub(super) deadline: Option<Instant>,
+    /// See [`Wait::is_own`].
+    pub(super) is_own: bool,
 }
 
 /// Asks an admission, or the wait that it has made when it was asked before.
@@ -75,19 +91,24 @@ pub(super) fn pass(admit: &dyn Admit, exchange: &mut Exchange, wakers: &dyn Wake
     if !guarded(|| wait.ready(exchange))? {
         let deadline = wait.deadline();
         if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            let is_own = wait.is_own();
             exchange.course.parked = Some(wait);
-            return Ok(Passed::Parked(deadline));
+            return Ok(Passed::Parked(Parked { deadline, is_own }));
         }
         guarded(|| wait.expired(exchange))?;
     }
     Ok(Passed::Through)
 }
 
-/// The same where nobody can run the request again: waits on this thread.
+/// The same where nobody can run the request again: waits on this thread, if it may.
 #[cold]
 pub(super) fn pass_here(admit: &dyn Admit, exchange: &mut Exchange) -> Result<(), Error> {
     const LONGEST: Duration = Duration::from_secs(3600);
-    while let Passed::Parked(deadline) = pass(admit, exchange, &ThisThread)? {
+    let mut blocking = None;
+    while let Passed::Parked(Parked { deadline, .. }) = pass(admit, exchange, &ThisThread)? {
+        if blocking.is_none() {
+            blocking = Some(Blocking::here(WaitsFor::Others)?);
+        }
         let left = deadline.map_or(LONGEST, |deadline| deadline.saturating_duration_since(Instant::now()));
         park_timeout(left.min(LONGEST));
     }

@@ -179,12 +179,16 @@ pub struct Hooks {
     pub(crate) reads_forms: bool,
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
+    /// Told when a request is parked.
+    pub(crate) when_parked: Vec<Arc<ParkedFunction>>,
     pub(crate) background: Vec<BackgroundJob>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
     /// Who wants to see the plan when all tools have attached.
     pub(crate) when_complete: Vec<PlanFunction>,
 }
+
+pub(crate) type ParkedFunction = dyn Fn(&mut Exchange) + Send + Sync;
 
 pub(crate) type PlanFunction = Box<dyn Fn(&Plan) + Send + Sync>;
 
@@ -196,6 +200,51 @@ impl Hooks {
         R: IntoFlow,
     {
         self.add(point, Run::Function(Arc::new(move |exchange| run(exchange).into_flow())))
+    }
+
+    /// Adds a hook that decides whether the client may have the page. It runs at `point`, and once more before all other hooks of `before_handler` if
+    /// the request has waited meanwhile ([`Exchange::has_waited`]): who was logged in when an upload began may not be any more when it ends.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// /// Lets in nobody while the shop is closed.
+    /// struct OpeningHours(fn() -> bool);
+    ///
+    /// impl Tool for OpeningHours {
+    ///     fn name(&self) -> &'static str { "opening_hours" }
+    ///
+    ///     fn attach(&self, hooks: &mut Hooks) {
+    ///         let is_open = self.0;
+    ///         hooks.check(HookPoint::OnStartResource, move |_| match is_open() {
+    ///             true => Ok(()),
+    ///             false => Err(Error::new(StatusCode::FORBIDDEN, "We are closed.")),
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// let app = App::new(Tree::new().index(|_| "shop")).tool("/", OpeningHours(|| false));
+    /// Client::in_process(app).get("/").send().assert_status(403);
+    /// ```
+    ///
+    /// Returns the hook at `point`.
+    pub fn check<F, R>(&mut self, point: HookPoint, run: F) -> &mut Hook
+    where
+        F: Fn(&mut Exchange) -> R + Send + Sync + 'static,
+        R: IntoFlow,
+    {
+        let run: Arc<HookFunction> = Arc::new(move |exchange| run(exchange).into_flow());
+        let again = Arc::clone(&run);
+        let again: Arc<HookFunction> =
+            Arc::new(move |exchange| if exchange.has_waited() { again(exchange) } else { Ok(Flow::Continue) });
+        self.add(HookPoint::BeforeHandler, Run::Function(again)).priority(0);
+        self.add(point, Run::Function(run))
+    }
+
+    /// Runs this whenever a request of the section is parked for something that is [its own affair](super::Wait::is_own): for tools that have given it
+    /// something others wait for. What they take away then, they can give again at `before_handler`.
+    pub fn when_parked(&mut self, run: impl Fn(&mut Exchange) + Send + Sync + 'static) {
+        self.when_parked.push(Arc::new(run));
     }
 
     /// Adds a hook at `before_finalize` that may let the request wait, without a thread: for what must be done elsewhere before the

@@ -22,6 +22,7 @@ mod run;
 mod secret;
 mod sections;
 pub(crate) mod setting;
+mod stream_place;
 mod tool;
 
 pub use admission::{Admission, Admit, Wait};

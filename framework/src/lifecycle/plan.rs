@@ -1,6 +1,7 @@
 //! The plan: everything that was decided at start about one path section.
 
 use super::debug_page::DebugNotes;
+use super::hook::ParkedFunction;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
 use crate::exchange::{Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Plan {
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     /// How many of them are asked before the body.
     pub(crate) early_admissions: usize,
+    /// Told when a request is parked.
+    pub(crate) when_parked: Vec<Arc<ParkedFunction>>,
     /// A tool looks into forms, whatever the handlers take.
     pub(crate) reads_forms: bool,
     pub(crate) settings: PathSettings,
@@ -67,6 +70,7 @@ impl Plan {
             hooks.insert(index, hook.clone());
         }
         self.reads_forms |= attached.reads_forms;
+        self.when_parked.extend(attached.when_parked.iter().cloned());
         for admission in &attached.early_admissions {
             let index = place(&self.admissions[..self.early_admissions], admission);
             self.admissions.insert(index, admission.clone());

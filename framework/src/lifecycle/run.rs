@@ -32,12 +32,13 @@
 //! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
 //! begins again with the routing. An unexpected error whose `before_error_response` hooks redirect internally ends its resource in the same way.
 
-use super::admission::{Passed, pass};
+use super::admission::{Parked, Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
 use super::guarded::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
-use super::{BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
+use super::stream_place::StreamPlace;
+use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, Trail, check_parameters,
 };
@@ -269,10 +270,10 @@ impl Application {
             // Before any wait, so that nothing is held while a large form is looked through.
             exchange.read_form(self.plan(exchange).reads_forms)?;
             let all = self.plan(exchange).admissions.len();
-            if next < all
-                && let Passed::Parked(deadline) = self.admit(all, exchange, wakers)?
+            if (next < all || StreamPlace::is_needed(exchange))
+                && let Passed::Parked(parked) = self.admit(all, exchange, wakers)?
             {
-                return Ok(Advance::Parked(deadline));
+                return Ok(Advance::Parked(parked.deadline));
             }
             exchange.course.stage = Stage::Decided;
             if run_point(self.plan(exchange).hooks(HookPoint::BeforeHandler), exchange)? {
@@ -295,21 +296,48 @@ impl Application {
                 check_parameters(handler, &exchange.request)?;
             }
         }
-        guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)))
+        let waits = StreamPlace::begin(exchange);
+        let result = guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)));
+        StreamPlace::end(waits, exchange);
+        result
     }
 
     /// Asks the admissions that have not been asked, up to number `end`.
     fn admit(&self, end: usize, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Passed, Error> {
         let admissions = &self.plan(exchange).admissions;
-        while let Stage::Admission(next) = exchange.course.stage
-            && next < end
-        {
-            if let Passed::Parked(deadline) = pass(&*admissions[next], exchange, wakers)? {
-                return Ok(Passed::Parked(deadline));
+        while let Stage::Admission(next) = exchange.course.stage {
+            let admission = admissions[..end].get(next).map(|admission| &**admission);
+            let is_its_turn = || admission.is_none_or(|admission| admission.priority() >= StreamPlace.priority());
+            let (asked, is_place): (&dyn Admit, bool) = match admission {
+                _ if StreamPlace::is_needed(exchange) && is_its_turn() => (&StreamPlace, true),
+                Some(admission) => (admission, false),
+                None => break,
+            };
+            if let Passed::Parked(parked) = pass(asked, exchange, wakers)? {
+                exchange.waited = true;
+                self.note_parked(parked, exchange);
+                return Ok(Passed::Parked(parked));
             }
-            exchange.course.stage = Stage::Admission(next + 1);
+            if !is_place {
+                exchange.course.stage = Stage::Admission(next + 1);
+            }
         }
         Ok(Passed::Through)
+    }
+
+    /// Tells the tools that have given the request something others wait for.
+    fn note_parked(&self, parked: Parked, exchange: &mut Exchange) {
+        if parked.is_own {
+            for tell in &self.plan(exchange).when_parked {
+                let told = guarded(|| {
+                    tell(exchange);
+                    Ok(())
+                });
+                if let Err(error) = told {
+                    logs::error_in(exchange, "when_parked", &error);
+                }
+            }
+        }
     }
 
     /// Begins again with another path.
@@ -328,6 +356,8 @@ impl Application {
         exchange.course.failed = false;
         exchange.course.expects_form = false;
         exchange.course.parked = None;
+        // All checks come again.
+        exchange.waited = false;
         exchange.trail.clear();
         exchange.response.clear();
         exchange.request.redirect(target);
@@ -339,6 +369,7 @@ impl Application {
     /// request goes on instead.
     fn settle(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
         let funnel = self.funnel(exchange);
+        StreamPlace::give_back(exchange);
         exchange.course.parked = None;
         exchange.course.pending = None;
         if let Err(error) = result.and_then(|()| make_deferred(exchange)) {
@@ -362,8 +393,8 @@ impl Application {
 
     /// From there to the final response. Without `wakers` nothing is parked.
     fn finish(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Passed {
-        if let Passed::Parked(deadline) = self.before_finalize(exchange, wakers) {
-            return Passed::Parked(deadline);
+        if let Passed::Parked(parked) = self.before_finalize(exchange, wakers) {
+            return Passed::Parked(parked);
         }
         self.finalize(exchange);
         exchange.course.stage = Stage::Final;
@@ -382,9 +413,10 @@ impl Application {
             }
             let result = match (hook.admit(), wakers) {
                 (Some(admit), Some(wakers)) => match Hook::call_or_park(admit, exchange, wakers) {
-                    Ok(Passed::Parked(deadline)) => {
+                    Ok(Passed::Parked(parked)) => {
                         exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
-                        return Passed::Parked(deadline);
+                        self.note_parked(parked, exchange);
+                        return Passed::Parked(parked);
                     }
                     Ok(Passed::Through) => continue,
                     Err(error) => Err(error),
@@ -453,7 +485,7 @@ impl Service for Application {
             && next < early
         {
             match self.admit(early, exchange, wakers) {
-                Ok(Passed::Parked(deadline)) => return BodyPlan::Park { deadline },
+                Ok(Passed::Parked(Parked { deadline, .. })) => return BodyPlan::Park { deadline },
                 Ok(Passed::Through) => {}
                 Err(error) => {
                     exchange.course.pending = Some(error);
@@ -471,7 +503,7 @@ impl Service for Application {
         while !matches!(exchange.course.stage, Stage::Final | Stage::Refused) {
             if matches!(exchange.course.stage, Stage::Finishing { .. }) {
                 match self.finish(exchange, Some(wakers)) {
-                    Passed::Parked(deadline) => return Progress::Park { deadline },
+                    Passed::Parked(Parked { deadline, .. }) => return Progress::Park { deadline },
                     Passed::Through => continue,
                 }
             }

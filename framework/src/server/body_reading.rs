@@ -126,6 +126,7 @@ impl HttpConnection {
                 }
             }
             let has_had_its_turn = reading.received >= pause;
+            reading.request.exchange.waited = true;
             self.state = State::Body(reading);
             if let stop @ Flow::Stop(_) = self.flush(turn, work) {
                 return stop;

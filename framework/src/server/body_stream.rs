@@ -8,7 +8,7 @@
 use super::connection::HttpConnection;
 use super::patience::Patience;
 use super::workspace::{Shared, Workspace};
-use crate::exchange::BodyError;
+use crate::exchange::{Blocking, BodyError, WaitsFor};
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -176,6 +176,8 @@ impl Source {
     }
 
     fn wait(&mut self, for_what: PollFlags) -> Result<(), Refusal> {
+        // The handler has a place already; a response that is made of its own request's body needs one.
+        let _blocking = Blocking::here(WaitsFor::Others).map_err(|_| Refusal::Overloaded)?;
         let began = Instant::now();
         let result = self.wait_until(for_what, began);
         self.client.spend(began.elapsed());

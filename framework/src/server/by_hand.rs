@@ -9,7 +9,7 @@ use super::scheduler::{Role, Scheduler};
 use super::word::Edges;
 use super::workspace::{Shared, Workspace};
 use super::{BodyPlan, Delivery, Progress, ServerSettings, Service, Wakers};
-use crate::exchange::{Connection, Exchange, RequestBody, Stream};
+use crate::exchange::{BlockingPlaces, Connection, Exchange, RequestBody, Stream};
 use crate::http::{CONTINUE, Refusal, best_media_type};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -24,7 +24,8 @@ use std::time::Duration;
 pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let settings = ServerSettings { threads: 1, ..Default::default() };
     let scheduler = Scheduler::new(1, 1, 1).expect("descriptors for a poller");
-    let shared = Arc::new(Shared { scheduler, service: Arc::new(Mirror), settings });
+    let places = BlockingPlaces::new(1, Duration::ZERO);
+    let shared = Arc::new(Shared { scheduler, service: Arc::new(Mirror), settings, places });
     let (near, far) = UnixStream::pair().expect("descriptors for a socket pair");
     for socket in [&near, &far] {
         socket.set_nonblocking(true).expect("a valid option");

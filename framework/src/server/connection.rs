@@ -453,10 +453,13 @@ impl HttpConnection {
     /// Lets the service make the response.
     pub(super) fn run(&mut self, turn: &mut Turn, work: &mut Workspace, mut request: InFlight) -> Flow {
         if turn.role != Role::Worker {
+            request.exchange.waited = true;
             self.state = State::Ready(Box::new(request));
             return Flow::Stop(Step::Lend { refusable: false });
         }
         if !work.output.is_empty() && !self.collects(work, &request) {
+            // Its client may take its time with what is in the output.
+            request.exchange.waited = true;
             self.state = State::Ready(Box::new(request));
             if let stop @ Flow::Stop(_) = self.flush(turn, work) {
                 return stop;

@@ -60,6 +60,7 @@ pub use settings::ServerSettings;
 pub use stop::StopReport;
 pub use workers::WorkerState;
 
+use crate::exchange::BlockingPlaces;
 use acceptor::Listener;
 use scheduler::Scheduler;
 use std::io;
@@ -98,7 +99,8 @@ impl Server {
             io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
         })?;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
-        let shared = Arc::new(Shared { scheduler, service, settings });
+        let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
+        let shared = Arc::new(Shared { scheduler, service, settings, places });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::default() };
         running.spawn()?;
@@ -129,6 +131,7 @@ impl Server {
             workers_configured: threads as u64,
             workers_alive: count(workers::WorkerRecord::is_alive),
             workers_busy: count(workers::WorkerRecord::is_busy),
+            workers_waiting: self.running.shared.places.taken() as u64,
             workers_replaced: workers.iter().map(workers::WorkerRecord::replaced).sum(),
         }
     }
@@ -168,6 +171,7 @@ impl Running {
 fn work(shared: &Arc<Shared>, index: usize) {
     let record = &shared.scheduler.records[index];
     record.set_alive(true);
+    shared.places.hold_for_this_thread();
     loop {
         let mut workspace = Workspace::new(shared.clone(), index);
         let life = std::panic::AssertUnwindSafe(|| shared.scheduler.work(record, &mut workspace));
@@ -221,6 +225,8 @@ pub struct Statistics {
     pub workers_alive: u64,
     /// Workers that run a handler now.
     pub workers_busy: u64,
+    /// Places taken by requests that hold a worker, or are about to, while they wait; see [`ServerSettings::waiting_threads`].
+    pub workers_waiting: u64,
     /// Workers that died and were replaced.
     pub workers_replaced: u64,
 }

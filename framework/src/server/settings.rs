@@ -16,6 +16,10 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     /// `server.threads`: how many workers run handlers (default 10, CherryPy's `thread_pool`).
     pub threads: usize,
+    /// `server.waiting_threads`: how many of them may be held at a time by waits that cannot be parked: handlers that read their body from the
+    /// client or call `acquire_lock`, calls of session stores (default: all but a fifth, at least one left; of a single one that one). A
+    /// request that would be one too many is parked where it can be, for `queue_timeout`, else answered 503.
+    pub waiting_threads: Option<usize>,
     /// `server.connections`: most open connections (default: what the descriptor limit allows, at most 16,384).
     pub connections: Option<usize>,
     /// `server.backlog`: connections that the kernel keeps waiting (default 1024).
@@ -65,6 +69,14 @@ impl ServerSettings {
         if self.threads == 0 {
             return wrong("server.threads is 0: without a worker nothing is answered; set it to 1 or more");
         }
+        if let Some(waiting) = self.waiting_threads
+            && !(1..=self.threads).contains(&waiting)
+        {
+            return wrong(&format!(
+                "server.waiting_threads is {waiting}: it is a part of server.threads, 1 to {}; leave it out for all but a fifth of them",
+                self.threads
+            ));
+        }
         if self.connections == Some(0) {
             return wrong("server.connections is 0: no client could connect; set it to 1 or more, or leave it out");
         }
@@ -98,6 +110,12 @@ impl ServerSettings {
         }
     }
 
+    /// How many workers may be held by waits: as set, or all but a fifth.
+    pub(crate) fn most_waiting(&self) -> usize {
+        let left_free = (self.threads / 5).max(1);
+        self.waiting_threads.unwrap_or_else(|| self.threads.saturating_sub(left_free).max(1))
+    }
+
     /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for files.
     pub(crate) fn most_connections(&self) -> usize {
         self.connections.unwrap_or_else(|| {
@@ -113,6 +131,7 @@ impl Default for ServerSettings {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             threads: 10,
+            waiting_threads: None,
             connections: None,
             backlog: 1024,
             head: HeadLimits::default(),

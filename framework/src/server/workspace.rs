@@ -7,7 +7,7 @@ use super::connection::HttpConnection;
 use super::scheduler::Scheduler;
 use super::workers::WorkerRecord;
 use super::{ServerSettings, Service};
-use crate::exchange::Exchange;
+use crate::exchange::{BlockingPlaces, Exchange};
 use crate::http::DateCache;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub(super) scheduler: Scheduler<HttpConnection>,
     pub(super) service: Arc<dyn Service>,
     pub(super) settings: ServerSettings,
+    /// For waits that hold a worker.
+    pub(super) places: Arc<BlockingPlaces>,
 }
 
 impl Shared {

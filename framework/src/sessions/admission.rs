@@ -1,12 +1,14 @@
 //! Waiting for the session's lock without a thread, in two phases: for the lock within this process, then for the one between processes.
 //!
 //! One deadline holds for both together. A request in the second phase has the local lock, so it alone competes with other processes; those
-//! behind it in this process wait in the first. A store whose answers come later lets it wait for the answer, too.
+//! behind it in this process wait in the first. A store whose answers come later lets it wait for the answer, too. One whose calls block is asked on the worker,
+//! and there may be only so many such calls at a time: a request that would be one too many waits in line for its place, in the same way.
 
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, LockStatus, Waiter};
+use super::session::Wanted;
 use super::{Moment, Record, Session, SessionId, StoreError, StoreFuture};
-use crate::exchange::{Error, Exchange, HttpError};
+use crate::exchange::{Error, Exchange, HttpError, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, Wait};
 use crate::server::Wakers;
 use std::task::{Context, Poll, Waker};
@@ -14,40 +16,56 @@ use std::time::{Duration, Instant};
 
 /// Lets a request to its handler when it has the lock that the handler needs.
 #[derive(Debug)]
-pub(super) struct LockAdmission;
+pub(super) struct LockAdmission {
+    /// Before the body.
+    pub(super) is_early: bool,
+}
 
 impl Admit for LockAdmission {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(Admission::Go) };
-        let now = Moment::now();
-        let phase = match session.lock_for_handler(&exchange.trail) {
-            Some(id) => match session.shared().locks.try_acquire(id, session.claim(), now.monotonic) {
-                Some(guard) => Phase::held(session, guard, now)?,
-                None => Phase::Local(session.shared().locks.enqueue(id, session.claim(), wakers.waker())),
-            },
-            None => match session.view_for_handler(&exchange.trail, now) {
-                Some((id, record)) => Phase::Loading(None, id, record),
-                None => Phase::Over,
-            },
+        let phase = match session.wanted(&exchange.trail, self.is_early, exchange.has_waited()) {
+            Wanted::Nothing => return Ok(Admission::Go),
+            Wanted::Look => Phase::Look,
+            Wanted::Lock if session.shared().blocks || !session.is_alone() => Phase::Start,
+            Wanted::Lock => {
+                // Nothing but another request can make it wait.
+                let now = Moment::now();
+                let Some(id) = session.lock_id(now)? else { return Ok(Admission::Go) };
+                match session.shared().locks.try_acquire(id, session.claim(), now.monotonic) {
+                    Some(guard) => {
+                        session.enter(Hold::local(guard), None, now)?;
+                        return Ok(Admission::Go);
+                    }
+                    None => Phase::Local(session.shared().locks.enqueue(id, session.claim(), wakers.waker())),
+                }
+            }
         };
-        if let Phase::Over = phase {
-            return Ok(Admission::Go);
-        }
-        Ok(Admission::Park(Box::new(LockWait {
+        let now = Moment::now();
+        let mut wait = LockWait {
             phase,
+            line: InLine::default(),
             waker: wakers.waker(),
             started: now.monotonic,
             deadline: session.lock_deadline(now),
             behind: None,
             is_counted: false,
-        })))
+        };
+        let is_over = wait.go_on(session)?;
+        Ok(if is_over { Admission::Go } else { Admission::Park(Box::new(wait)) })
     }
 }
 
 /// Where a request stands on its way to the lock.
 enum Phase {
+    /// Wants the lock, and has done nothing yet.
+    Start,
+    /// Wants to see the record without a lock, and has done nothing yet.
+    Look,
     /// Waits for the lock in this process.
     Local(Waiter),
+    /// Has that.
+    Locked(LockGuard),
     /// Has that, and asks for the one between processes.
     Asking(Box<Contender>),
     /// Somebody in another process has it: waits for that.
@@ -59,25 +77,30 @@ enum Phase {
 }
 
 impl Phase {
-    /// The local lock is there: goes on to the shared one, if there is one.
-    fn held(session: &Session, guard: LockGuard, now: Moment) -> Result<Self, HttpError> {
-        if !session.is_alone() {
-            return Ok(Self::Asking(session.contend(guard)));
-        }
-        let (id, hold) = (*guard.id(), Hold::local(guard));
-        match session.shared().store.later() {
-            Some(store) => Ok(Self::Loading(Some(hold), id, store.load_later(&id, now))),
-            None => session.enter(hold, None, now).map(|()| Self::Over),
-        }
-    }
-
-    /// As far as it goes now.
+    /// One step further, if it can be made now.
     fn go_on(self, session: &Session, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
         match self {
-            Self::Local(mut waiter) => match waiter.poll() {
-                Some(guard) => Self::held(session, guard, now)?.go_on(session, now, waker),
-                None => Ok(Self::Local(waiter)),
+            Self::Start => {
+                let Some(id) = session.lock_id(now)? else { return Ok(Self::Over) };
+                let locks = &session.shared().locks;
+                match locks.try_acquire(id, session.claim(), now.monotonic) {
+                    Some(guard) => Self::Locked(guard).go_on(session, now, waker),
+                    None => Ok(Self::Local(locks.enqueue(id, session.claim(), waker.clone()))),
+                }
+            }
+            Self::Look => match session.look_later(now) {
+                Some((id, record)) => Self::Loading(None, id, record).go_on(session, now, waker),
+                None => session.look().map(|()| Self::Over),
             },
+            Self::Local(waiter) => Ok(Self::Local(waiter)),
+            Self::Locked(guard) if !session.is_alone() => Self::ask(session, session.contend(guard), now, waker),
+            Self::Locked(guard) => {
+                let (id, hold) = (*guard.id(), Hold::local(guard));
+                match session.shared().store.later() {
+                    Some(store) => Self::Loading(Some(hold), id, store.load_later(&id, now)).go_on(session, now, waker),
+                    None => session.enter(hold, None, now).map(|()| Self::Over),
+                }
+            }
             Self::Asking(contender) | Self::Shared(contender) => Self::ask(session, contender, now, waker),
             Self::Loading(hold, id, mut record) => match record.as_mut().poll(&mut Context::from_waker(waker)) {
                 Poll::Pending => Ok(Self::Loading(hold, id, record)),
@@ -97,7 +120,10 @@ impl Phase {
     fn ask(session: &Session, contender: Box<Contender>, now: Moment, waker: &Waker) -> Result<Self, HttpError> {
         match session.answered(contender.ask(waker))? {
             Asked::Won(hold, record) => session.enter(hold, record, now).map(|()| Self::Over),
-            Asked::Taken(contender) => Ok(Self::Shared(contender)),
+            Asked::Taken(contender) => {
+                session.note_wait_elsewhere();
+                Ok(Self::Shared(contender))
+            }
             Asked::Unanswered(contender) => Ok(Self::Asking(contender)),
         }
     }
@@ -106,6 +132,8 @@ impl Phase {
 /// A request's place on the way to its session's lock.
 struct LockWait {
     phase: Phase,
+    /// For calls of a store that blocks.
+    line: InLine,
     waker: Waker,
     started: Instant,
     deadline: Instant,
@@ -117,6 +145,35 @@ struct LockWait {
 impl LockWait {
     /// Waits above this are told to the log.
     const LONG: Duration = Duration::from_secs(1);
+
+    /// As far as it goes now. Whether it is over.
+    fn go_on(&mut self, session: &Session) -> Result<bool, HttpError> {
+        loop {
+            let mut phase = std::mem::replace(&mut self.phase, Phase::Over);
+            if let Phase::Local(waiter) = &mut phase {
+                match waiter.poll() {
+                    Some(guard) => phase = Phase::Locked(guard),
+                    None => {
+                        self.phase = phase;
+                        return Ok(false);
+                    }
+                }
+            }
+            self.phase = phase;
+            let _blocking = match session.needs_place() {
+                true => match self.line.begin(WaitsFor::Store, || self.waker.clone())? {
+                    Some(blocking) => Some(blocking),
+                    None => return Ok(false),
+                },
+                false => None,
+            };
+            let phase = std::mem::replace(&mut self.phase, Phase::Over);
+            self.phase = phase.go_on(session, Moment::now(), &self.waker)?;
+            if !matches!(self.phase, Phase::Local(_)) {
+                return Ok(matches!(self.phase, Phase::Over));
+            }
+        }
+    }
 
     /// Counts those who wait for somebody, not for the engine's answer alone.
     fn count(&mut self, session: &Session) {
@@ -148,10 +205,8 @@ impl LockWait {
 impl Wait for LockWait {
     fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(true) };
-        let now = Moment::now();
-        self.phase = std::mem::replace(&mut self.phase, Phase::Over).go_on(session, now, &self.waker)?;
+        let is_over = self.go_on(session)?;
         self.count(session);
-        let is_over = matches!(self.phase, Phase::Over);
         if is_over && self.is_counted {
             self.tell_if_long(session);
         }
@@ -169,13 +224,16 @@ impl Wait for LockWait {
         if self.is_counted {
             session.shared().count_waited(self.started.elapsed());
         }
+        if let Some(refusal) = self.line.refusal() {
+            return Err(refusal.into());
+        }
         Err(match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Asking(contender) | Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
             Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
             Phase::Loading(..) => session
                 .store_failed(&StoreError::new("the store did not answer in time", "`AnswersLater::load_later`"))
                 .into(),
-            Phase::Over => session.gave_up(None).into(),
+            Phase::Start | Phase::Look | Phase::Locked(_) | Phase::Over => session.gave_up(None).into(),
         })
     }
 }

@@ -43,7 +43,16 @@ pub(super) struct CookieSettings {
     pub(super) secure: Secure,
     pub(super) httponly: bool,
     pub(super) same_site: SameSite,
+    /// Whether the name begins with [`HOST_PREFIX`] where browsers allow that.
+    pub(super) host_prefix: bool,
 }
+
+/// A cookie of such a name is the host's own: browsers take it from nobody but the host itself, over an encrypted connection, for all of its paths
+/// (RFC 6265bis, section 4.1.3.2). So no neighbour below the same domain, and nobody between a browser and a site without TLS, can plant one.
+const HOST_PREFIX: &str = "__Host-";
+
+/// Most ids of one request that are looked at. Who plants more cookies than that has pushed ours out of the browser already.
+pub(super) const MAX_IDS: usize = 16;
 
 impl Default for CookieSettings {
     fn default() -> Self {
@@ -55,6 +64,7 @@ impl Default for CookieSettings {
             secure: Secure::default(),
             httponly: true,
             same_site: SameSite::default(),
+            host_prefix: true,
         }
     }
 }
@@ -102,16 +112,46 @@ impl CookieSettings {
         }
     }
 
-    /// The id that the request brings: of several cookies of the name the first that is an id at all.
-    pub(super) fn read(&self, request: &Request) -> Option<SessionId> {
-        request.head.headers_named("cookie").find_map(|field| find_id(field, &self.name))
+    /// The ids that the request brings, in their order.
+    pub(super) fn read(&self, request: &Request, is_encrypted: bool) -> Vec<SessionId> {
+        let mut ids = Vec::new();
+        for id in self.all(request, is_encrypted).filter_map(SessionId::parse) {
+            if !ids.contains(&id) && ids.len() < MAX_IDS {
+                ids.push(id);
+            }
+        }
+        ids
     }
 
     /// All values of that name that the request brings.
     #[cfg(feature = "cookie")]
-    pub(super) fn values(&self, request: &Request) -> Vec<Vec<u8>> {
-        let fields = request.head.headers_named("cookie");
-        fields.flat_map(|field| values(field, &self.name).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
+    pub(super) fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
+        self.all(request, is_encrypted).map(<[u8]>::to_vec).collect()
+    }
+
+    fn all<'r>(&'r self, request: &'r Request, is_encrypted: bool) -> impl Iterator<Item = &'r [u8]> {
+        let prefix = self.prefix(is_encrypted);
+        request.head.headers_named("cookie").flat_map(move |field| values(field, prefix, &self.name))
+    }
+
+    /// The name as browsers have it.
+    #[cfg(feature = "cookie")]
+    pub(super) fn full_name(&self, is_encrypted: bool) -> String {
+        format!("{}{}", self.prefix(is_encrypted), self.name)
+    }
+
+    /// What the name begins with on this connection.
+    fn prefix(&self, is_encrypted: bool) -> &'static str {
+        let is_allowed = self.is_secure(is_encrypted) && self.path == "/" && self.domain.is_none();
+        if self.host_prefix && is_allowed && !self.name.starts_with("__") { HOST_PREFIX } else { "" }
+    }
+
+    fn is_secure(&self, is_encrypted: bool) -> bool {
+        match self.secure {
+            Secure::Always => true,
+            Secure::Automatic => is_encrypted,
+            Secure::Never => false,
+        }
     }
 
     /// The field that gives the client this value: its id, or the whole session.
@@ -128,7 +168,7 @@ impl CookieSettings {
     fn render(&self, value: &str, max_age: Option<u64>, is_encrypted: bool) -> HeaderValue {
         let mut field = String::with_capacity(160);
         let mut write = |parts: &[&str]| parts.iter().for_each(|part| field.push_str(part));
-        write(&[&self.name, "=", value]);
+        write(&[self.prefix(is_encrypted), &self.name, "=", value]);
         if let Some(seconds) = max_age {
             write(&["; Max-Age=", itoa::Buffer::new().format(seconds)]);
         }
@@ -136,7 +176,7 @@ impl CookieSettings {
         if let Some(domain) = &self.domain {
             write(&["; Domain=", domain]);
         }
-        if self.secure == Secure::Always || (self.secure == Secure::Automatic && is_encrypted) {
+        if self.is_secure(is_encrypted) {
             write(&["; Secure"]);
         }
         if self.httponly {
@@ -151,13 +191,8 @@ impl CookieSettings {
     }
 }
 
-/// The first cookie of that name in a `Cookie` field whose value is an id.
-fn find_id(field: &[u8], name: &str) -> Option<SessionId> {
-    values(field, name).find_map(SessionId::parse)
-}
-
-/// The values of the cookies of that name in a `Cookie` field. They may stand in quotes.
-fn values<'f>(field: &'f [u8], name: &str) -> impl Iterator<Item = &'f [u8]> {
+/// The values of the cookies of that name, which begins with `prefix`, in a `Cookie` field. They may stand in quotes.
+fn values<'f>(field: &'f [u8], prefix: &'static str, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
     let mut left = Some(field);
     std::iter::from_fn(move || {
         let rest = left?;
@@ -166,8 +201,8 @@ fn values<'f>(field: &'f [u8], name: &str) -> impl Iterator<Item = &'f [u8]> {
         Some(&rest[..end.unwrap_or(rest.len())])
     })
     .filter_map(move |pair| {
-        let value =
-            pair.trim_ascii().strip_prefix(name.as_bytes())?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
+        let pair = pair.trim_ascii().strip_prefix(prefix.as_bytes())?;
+        let value = pair.strip_prefix(name.as_bytes())?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
         Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
     })
 }
@@ -181,6 +216,34 @@ mod tests {
 
     fn id() -> SessionId {
         SessionId::parse(TEXT.as_bytes()).expect("an id")
+    }
+
+    fn find_id(field: &[u8], name: &str) -> Option<SessionId> {
+        values(field, "", name).find_map(SessionId::parse)
+    }
+
+    #[test]
+    fn the_name_is_the_hosts_own_where_the_cookie_is_for_all_of_the_host_and_secure() {
+        let named = |change: fn(&mut CookieSettings), is_encrypted| {
+            let mut cookie = CookieSettings::default();
+            change(&mut cookie);
+            let field = cookie.give("1", HOUR, is_encrypted);
+            field.to_str().expect("ASCII").split('=').next().unwrap_or_default().to_owned()
+        };
+        let table: [(fn(&mut CookieSettings), &str); 7] = [
+            (|_| (), "__Host-session_id"),
+            (|cookie| cookie.name = "sid".to_owned(), "__Host-sid"),
+            (|cookie| cookie.path = "/shop".to_owned(), "session_id"),
+            (|cookie| cookie.domain = Some("example.org".to_owned()), "session_id"),
+            (|cookie| cookie.secure = Secure::Never, "session_id"),
+            (|cookie| cookie.host_prefix = false, "session_id"),
+            (|cookie| cookie.name = "__Secure-id".to_owned(), "__Secure-id"),
+        ];
+        for (change, name) in table {
+            assert_eq!(named(change, true), name);
+        }
+        assert_eq!(named(|_| (), false), "session_id");
+        assert_eq!(named(|cookie| cookie.secure = Secure::Always, false), "__Host-session_id");
     }
 
     #[test]
@@ -206,7 +269,7 @@ mod tests {
         let cookie = CookieSettings::default();
         let plain = format!("session_id={TEXT}; Max-Age=3600; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(cookie.give(TEXT, HOUR, false), plain);
-        let encrypted = format!("session_id={TEXT}; Max-Age=3600; Path=/; Secure; HttpOnly; SameSite=Lax");
+        let encrypted = format!("__Host-session_id={TEXT}; Max-Age=3600; Path=/; Secure; HttpOnly; SameSite=Lax");
         assert_eq!(cookie.give(TEXT, HOUR, true), encrypted);
     }
 
@@ -233,6 +296,7 @@ mod tests {
             secure: Secure::Always,
             httponly: false,
             same_site: SameSite::None,
+            host_prefix: true,
         };
         assert_eq!(cookie.problem(), None);
         let flags = "Path=/shop; Domain=example.org; Secure; SameSite=None";

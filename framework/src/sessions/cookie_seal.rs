@@ -326,6 +326,10 @@ impl Store for Versions {
         self.paired.as_ref().map_or(Ok(None), |store| store.count())
     }
 
+    fn blocks(&self) -> bool {
+        self.paired.as_ref().is_some_and(|store| store.blocks())
+    }
+
     fn probe(&self) -> Result<(), StoreError> {
         self.paired.as_ref().map_or(Ok(()), |store| store.probe())
     }

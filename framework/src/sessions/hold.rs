@@ -97,6 +97,11 @@ impl Drop for Lease {
         if self.is_over || self.kept.as_ref().is_some_and(|kept| kept.is_lost()) {
             return;
         }
+        let blocking = self.shared.block();
+        if blocking.is_err() && self.kept.is_some() {
+            // Not one wait too many: it lapses by itself.
+            return;
+        }
         let given_back = self.lock().and_then(|lock| lock.unlock(&self.id, self.fence));
         self.shared.health.note(&given_back, "giving back a session's lock");
     }
@@ -180,6 +185,8 @@ impl Contender {
 
     /// From now on `waker` is woken when asking is worth it. What happened before that is unseen: ask once more.
     fn watch(&mut self, waker: &Waker) -> Result<(), StoreError> {
+        let too_many = |_| StoreError::new("nobody may wait for it any more", "`server.waiting_threads`");
+        let _blocking = self.shared.block().map_err(too_many)?;
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), waker: waker.clone() });
         let watch = shared_lock(&self.shared)?.watch(self.guard.id(), Waker::from(Arc::clone(&bell)))?;
         self.watch = Some((watch, bell));

@@ -202,6 +202,10 @@ impl Store for MemoryStore {
         Ok(Some(self.count.load(Ordering::Relaxed)))
     }
 
+    fn blocks(&self) -> bool {
+        false
+    }
+
     fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
     }

@@ -9,6 +9,7 @@
 //! | `admission` | waiting for the lock without a thread |
 //! | `lock_table` | who holds which lock in this process, who waits, in which order |
 //! | `hold`, `keeper` | a lock while a request has it, that between processes included; the thread that keeps leases from lapsing |
+//! | `ended` | the sessions that have ended a short while ago, for requests that came before |
 //! | `health` | what the log hears of a store that fails |
 //! | `store`, `shared_lock`, `wire` | what a store is; the lock between processes; how a session is written down |
 //! | `memory`, `conformance` | the store in memory, what every store must pass |
@@ -32,6 +33,7 @@ mod cookie;
 #[cfg(feature = "cookie")]
 mod cookie_seal;
 mod data;
+mod ended;
 mod health;
 mod hold;
 #[cfg(all(test, shuttle))]

@@ -4,26 +4,27 @@
 //! this way; nothing is read from the store before somebody needs it:
 //!
 //! ```text
-//! Wanted ──admission, or the first use──► Held ──release_lock, forget, end──► Open ──acquire_lock──► Held
-//!    └── mode explicit ─────────────────────────────────────────────────────► Open
+//! Wanted ──admission, or the first write──► Held ──release_lock, forget, end──► Open ──acquire_lock──► Held
+//!    └── mode explicit ───────────────────────────────────────────────────────► Open
 //! ```
 //!
-//! `Held` may write. `Open` reads what was read last, or a snapshot. A session without a record needs no lock, since nobody else
+//! `Held` may write. `Wanted` and `Open` read what was read last, or a snapshot. A session without a record needs no lock, since nobody else
 //! can know its id: it is `Held` by nothing. What is changed is compared with `stored`, what the store has: equal is not written, and
 //! going back costs nothing.
 
+mod locking;
 mod saving;
 #[cfg(feature = "cookie")]
 mod sealed;
 
-use super::hold::{Asked, Contender, Hold};
-use super::lock_table::{Claim, LockGuard, LockStatus};
+use super::hold::Hold;
+use super::lock_table::Claim;
 use super::settings::Settings;
 use super::tool::Shared;
-use super::{Data, LockMode, Moment, Record, SessionId, SessionView, StoreFuture, Version};
-use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request, Step, Trail};
-use crate::primitive::{self, Unpark};
+use super::{Data, LockMode, SessionId, SessionView, Version};
+use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
+pub(super) use locking::Wanted;
 use saving::{Saving, changed_elsewhere, roll_back, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,7 +57,11 @@ pub struct Session {
     settings: Arc<Settings>,
     claim: Claim,
     is_encrypted: bool,
+    /// When the request came.
+    received: Instant,
     is_used: Cell<bool>,
+    /// What a tool has said about the lock.
+    expects_lock: Cell<Option<bool>>,
     state: RefCell<State>,
 }
 
@@ -64,11 +69,22 @@ struct State {
     lock: Lock,
     /// The id that the client has.
     client: Option<SessionId>,
+    /// More ids that it has sent, until it is known which one counts.
+    others: Vec<SessionId>,
     /// For sessions that are in their cookies.
     #[cfg(feature = "cookie")]
     brought: Option<Box<sealed::Brought>>,
     is_loaded: bool,
     is_missing: bool,
+    /// The session was there when the request came, and has ended while it waited.
+    has_vanished: bool,
+    /// A request of another process had the lock meanwhile.
+    has_waited_elsewhere: bool,
+    /// Something was read while the session was not locked.
+    is_read_unlocked: bool,
+    /// Whether the session goes on is to be looked at again.
+    #[cfg(feature = "cookie")]
+    is_doubtful: bool,
     /// What the store has.
     stored: Option<Stored>,
     /// What this request sees.
@@ -116,8 +132,9 @@ enum Fate {
 impl Session {
     /// The session of the request, if the tool [`Sessions`](super::Sessions) is on for its path. For hooks and whoever else has the exchange.
     ///
-    /// Where the request has no lock yet, because its handler needs none, the first use of the session waits for it on the worker.
-    /// [`SessionView`] of a handler never does.
+    /// Where the request has no lock, because its handler needs none or it is not its turn yet, reading shows what was saved last and waits for nobody. Writing
+    /// takes the lock; if another request has it, it waits on the worker, so a tool that writes should say so before:
+    /// [`expect_lock`](Self::expect_lock). What was read without the lock and has changed by then makes the write fail with 409.
     #[must_use]
     pub fn of(exchange: &Exchange) -> Option<&Self> {
         exchange.values.get()
@@ -277,6 +294,8 @@ impl Session {
     /// When the session is not locked.
     #[track_caller]
     pub fn delete(&self) {
+        // It has ended already: nothing keeps another one from beginning.
+        self.state.borrow_mut().has_vanished = false;
         self.must_change("delete", |data| *data = Data::new());
         let state = &mut *self.state.borrow_mut();
         state.fresh_id = None;
@@ -286,15 +305,25 @@ impl Session {
 
 /// The lock.
 impl Session {
+    /// Says, in a hook before the body, whether the request needs the lock in `before_handler`, whatever its handler takes. With `true` it waits for it without a
+    /// worker, in every lock mode: for tools that write to the session in place of a page, as a login. With `false` it goes on without, unless the handler takes
+    /// [`&Session`](Session): for tools whose page is for everybody, as a cache.
+    pub fn expect_lock(&self, is_expected: bool) {
+        self.expects_lock.set(Some(is_expected));
+    }
+
     /// Locks the session and reads it anew. A session that this request has locked already stays as it is.
     ///
     /// Waits on the worker, behind the requests that came before, `lock_timeout` at most.
     ///
     /// # Errors
-    /// 503 with `Retry-After` when the lock was not free in time, or the store cannot be reached.
+    /// 503 with `Retry-After` when the lock was not free in time, the store cannot be reached, or so many requests wait on their workers that no other may
+    /// (`server.waiting_threads`). 409 when the session has ended while the request waited: another one has logged in, or out.
     pub fn acquire_lock(&self) -> Result<(), Error> {
         self.is_used.set(true);
-        self.lock_now().map_err(Error::from)
+        self.lock_now()?;
+        self.state.borrow_mut().is_read_unlocked = false;
+        self.is_still_there().map_err(Error::from)
     }
 
     /// Saves what was changed and lets the next request of the session in. What is read afterwards is what was saved; to write again,
@@ -320,19 +349,30 @@ impl Session {
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
         #[cfg(feature = "cookie")]
-        let brought = shared.seal.is_some().then(|| sealed::Brought::new(settings.cookie.values(request)));
+        let brought = shared
+            .seal
+            .is_some()
+            .then(|| sealed::Brought::new(settings.cookie.values(request, request.origin().is_secure())));
         #[cfg(feature = "cookie")]
         let (is_sealed, is_empty) = brought.as_ref().map_or((false, true), |brought| (true, brought.is_empty()));
         #[cfg(not(feature = "cookie"))]
         let (is_sealed, is_empty) = (false, true);
-        let client = if is_sealed { None } else { settings.cookie.read(request) };
+        let is_encrypted = request.origin().is_secure();
+        let mut ids = if is_sealed { Vec::new() } else { settings.cookie.read(request, is_encrypted) };
+        let client = (!ids.is_empty()).then(|| ids.remove(0));
         let state = State {
             lock: initial_lock(settings.lock),
             client,
+            others: ids,
             #[cfg(feature = "cookie")]
             brought,
             is_loaded: client.is_none() && is_empty,
             is_missing: false,
+            has_vanished: false,
+            has_waited_elsewhere: false,
+            is_read_unlocked: false,
+            #[cfg(feature = "cookie")]
+            is_doubtful: false,
             stored: None,
             data: Data::new(),
             fate: Fate::Keep,
@@ -347,8 +387,10 @@ impl Session {
             shared,
             settings,
             claim,
-            is_encrypted: request.origin().is_secure(),
+            is_encrypted,
+            received: request.received(),
             is_used: Cell::new(false),
+            expects_lock: Cell::new(None),
             state: RefCell::new(state),
         }
     }
@@ -360,34 +402,12 @@ impl Session {
         }
         self.settings = Arc::clone(settings);
         self.claim = Claim::new(request.id(), request.path());
+        self.expects_lock.set(None);
         let state = self.state.get_mut();
         if !matches!(state.lock, Lock::Held(_)) {
             state.lock = initial_lock(settings.lock);
         }
         true
-    }
-
-    /// The lock that the handler needs before it may run, if it has to be waited for.
-    pub(super) fn lock_for_handler(&self, trail: &Trail) -> Option<SessionId> {
-        #[cfg(feature = "cookie")]
-        if self.shared.seal.is_some() {
-            return None;
-        }
-        let is_needed = match self.settings.lock {
-            LockMode::Explicit => false,
-            LockMode::Lazy => trail.locks_session(),
-            _ if trail.locks_session() => true,
-            // Behind a node that is resolved late there may be any handler. Without a handler there is only an error page.
-            _ => {
-                !trail.views_session()
-                    && (trail.handler().is_some() || trail.steps().iter().any(|step| matches!(step, Step::Late { .. })))
-            }
-        };
-        let state = self.state.borrow();
-        if !is_needed || matches!(state.lock, Lock::Held(_)) {
-            return None;
-        }
-        record_id(&state)
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -396,84 +416,6 @@ impl Session {
 
     pub(super) fn claim(&self) -> &Claim {
         &self.claim
-    }
-
-    pub(super) fn lock_deadline(&self, now: Moment) -> Instant {
-        now.later(self.settings.lock_timeout).monotonic
-    }
-
-    /// Whether no other process has a part in the store, so that the lock within this one is all there is.
-    pub(super) fn is_alone(&self) -> bool {
-        !self.settings.shared || self.shared.store.shared_lock().is_none()
-    }
-
-    /// What a handler that only looks will see, if the store can bring it without blocking.
-    pub(super) fn view_for_handler(
-        &self,
-        trail: &Trail,
-        now: Moment,
-    ) -> Option<(SessionId, StoreFuture<Option<Record>>)> {
-        #[cfg(feature = "cookie")]
-        if self.shared.seal.is_some() {
-            return None;
-        }
-        let state = self.state.borrow();
-        let store = self.shared.store.later()?;
-        let id = state.client.filter(|_| !state.is_loaded && trail.views_session())?;
-        Some((id, store.load_later(&id, now)))
-    }
-
-    /// This is it.
-    pub(super) fn looked(&self, id: SessionId, record: Option<Record>, now: Moment) -> Result<(), HttpError> {
-        self.take(&mut self.state.borrow_mut(), id, record, now)
-    }
-
-    /// The lock within this process is there: on to the one between processes.
-    pub(super) fn contend(&self, guard: LockGuard) -> Box<Contender> {
-        Contender::new(&self.shared, &self.claim, self.settings.lock_lease, guard)
-    }
-
-    /// The lock is this request's: reads the record anew, unless it came along with the lock. If there is none (any more), there is
-    /// nothing to lock.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer one says whether it came along, the inner one whether there is one"
-    )]
-    pub(super) fn enter(&self, hold: Hold, record: Option<Option<Record>>, now: Moment) -> Result<(), HttpError> {
-        let id = *hold.id();
-        let state = &mut *self.state.borrow_mut();
-        match record {
-            Some(record) => self.take(state, id, record, now)?,
-            None => self.load(state, id, now)?,
-        }
-        state.lock = Lock::Held(state.stored.is_some().then_some(hold));
-        Ok(())
-    }
-
-    /// The answer when the lock was not free in time; tells the log who had it.
-    pub(super) fn gave_up(&self, holder: Option<&LockStatus>) -> HttpError {
-        self.shared.count_lock_timeout();
-        let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
-        match holder {
-            Some(holder) => {
-                crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}: {holder}");
-            }
-            None => {
-                crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}")
-            }
-        }
-        try_again("Another request of your session takes too long. Please try again.")
-    }
-
-    /// The same when the lock between processes was not free in time. Only the other process knows who had it.
-    pub(super) fn gave_up_elsewhere(&self, id: &SessionId) -> HttpError {
-        self.shared.count_lock_timeout();
-        let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
-        crate::line::record!(Warn,
-            target: "kirsch::sessions",
-            "{path} (request {request}) gave up after {limit:?}: session {id} is locked in another process; its `Sessions::locks` says by whom"
-        );
-        try_again("Another request of your session takes too long. Please try again.")
     }
 
     /// Ends the hold: saves if `is_success`, else rolls back. Nothing to do if it has ended already.
@@ -491,80 +433,16 @@ impl Session {
         Ok(SessionView::new(self.state.borrow().data.clone()))
     }
 
-    /// Reads the record without its lock, if nothing was read yet.
-    fn look(&self) -> Result<(), HttpError> {
-        let state = &mut *self.state.borrow_mut();
-        #[cfg(feature = "cookie")]
-        if let Some(seal) = &self.shared.seal {
-            return self.open_cookie(state, seal, Moment::now());
-        }
-        match (state.is_loaded, state.client) {
-            (false, Some(id)) => self.load(state, id, Moment::now()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes the session ready for its first use by a handler.
-    fn prepare(&self) -> Result<(), HttpError> {
-        self.is_used.set(true);
-        let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
-        if wants_lock { self.lock_now() } else { self.look() }
-    }
-
-    fn lock_now(&self) -> Result<(), HttpError> {
-        let id = {
-            let state = &mut *self.state.borrow_mut();
-            if matches!(state.lock, Lock::Held(_)) {
-                return Ok(());
-            }
-            // What the client has in its hands cannot be locked.
-            #[cfg(feature = "cookie")]
-            if let Some(seal) = &self.shared.seal {
-                self.open_cookie(state, seal, Moment::now())?;
-                state.lock = Lock::Held(None);
-                return Ok(());
-            }
-            match record_id(state) {
-                Some(id) => id,
-                None => {
-                    state.is_loaded = true;
-                    state.lock = Lock::Held(None);
-                    return Ok(());
-                }
-            }
-        };
-        let deadline = self.lock_deadline(Moment::now());
-        let guard = self.shared.locks.acquire_blocking(id, &self.claim, deadline);
-        let guard = guard.map_err(|timed_out| self.gave_up(timed_out.holder.as_ref()))?;
-        if self.is_alone() {
-            return self.enter(Hold::local(guard), None, Moment::now());
-        }
-        self.win_now(self.contend(guard), deadline)
-    }
-
-    /// The lock between processes, waited for on this thread.
-    fn win_now(&self, mut contender: Box<Contender>, deadline: Instant) -> Result<(), HttpError> {
-        let waker = Unpark::waker();
-        loop {
-            match self.answered(contender.ask(&waker))? {
-                Asked::Won(hold, record) => return self.enter(hold, record, Moment::now()),
-                Asked::Taken(again) | Asked::Unanswered(again) => contender = again,
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(self.gave_up_elsewhere(contender.id()));
-            }
-            primitive::park_timeout(left);
-        }
-    }
-
-    /// Reads; where that needs a lock or the store and fails, the request ends with that failure, and meanwhile reads nothing.
+    /// Reads; where that needs the store and fails, the request ends with that failure, and meanwhile reads nothing.
     fn read<R>(&self, read: impl FnOnce(&Data) -> R) -> R {
+        self.is_used.set(true);
         let has_failed = self.state.borrow().failure.is_some();
-        if !has_failed && let Err(failure) = self.prepare() {
+        if !has_failed && let Err(failure) = self.look() {
             self.state.borrow_mut().failure = Some(failure);
         }
-        read(&self.state.borrow().data)
+        let state = &mut *self.state.borrow_mut();
+        state.is_read_unlocked |= matches!(state.lock, Lock::Wanted);
+        read(&state.data)
     }
 
     /// Whether this request may write now.
@@ -572,8 +450,9 @@ impl Session {
         self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
         if wants_lock {
-            self.lock_now().map_err(Refused::Failed)?;
+            self.lock_what_was_read().map_err(Refused::Failed)?;
         }
+        self.is_still_there().map_err(Refused::Failed)?;
         match &self.state.borrow().lock {
             Lock::Held(Some(hold)) if hold.is_lost() => Err(Refused::Failed(changed_elsewhere())),
             Lock::Held(_) => Ok(()),
@@ -583,6 +462,23 @@ impl Session {
             _ => Err(Refused::Unlocked(
                 "the session is not locked any more: call `session.acquire_lock()?` before you write again",
             )),
+        }
+    }
+
+    /// The lock; 409 if what was read without it has changed meanwhile, since what is written may depend on it.
+    fn lock_what_was_read(&self) -> Result<(), HttpError> {
+        let version = |state: &State| state.stored.as_ref().map(|stored| stored.version);
+        let seen = {
+            let state = &mut *self.state.borrow_mut();
+            std::mem::take(&mut state.is_read_unlocked).then(|| version(state))
+        };
+        self.lock_now()?;
+        match seen {
+            Some(seen) if seen != version(&self.state.borrow()) => {
+                self.shared.count_conflict();
+                Err(changed_elsewhere())
+            }
+            _ => Ok(()),
         }
     }
 

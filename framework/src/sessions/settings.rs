@@ -115,6 +115,7 @@ impl Settings {
             self.cookie.secure = if is_secure { Secure::Always } else { Secure::Never };
         }
         reader.flag("httponly", &mut self.cookie.httponly)?;
+        reader.flag("host_prefix", &mut self.cookie.host_prefix)?;
         let sites = [("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)];
         reader.choice("same_site", &sites, &mut self.cookie.same_site)?;
         let mut is_persistent = self.cookie.lifetime != CookieLifetime::BrowserSession;

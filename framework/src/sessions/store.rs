@@ -83,6 +83,12 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// Whether calls may keep their thread waiting: for a disk, a network, another process. Then they are among the waits that may hold only a part of the
+    /// workers (`server.waiting_threads`). A store that has everything in its own memory says `false`.
+    fn blocks(&self) -> bool {
+        true
+    }
+
     /// Whether the engine ends records by itself, so that nobody needs to sweep.
     fn expires_by_itself(&self) -> bool {
         false
@@ -151,6 +157,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn later(&self) -> Option<&dyn AnswersLater> {
         (**self).later()
+    }
+
+    fn blocks(&self) -> bool {
+        (**self).blocks()
     }
 
     fn expires_by_itself(&self) -> bool {

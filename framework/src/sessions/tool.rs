@@ -14,12 +14,13 @@ use super::admission::LockAdmission;
 use super::cookie::{CookieLifetime, SameSite, Secure};
 #[cfg(feature = "cookie")]
 use super::cookie_seal::Seal;
+use super::ended::EndedSessions;
 use super::health::Health;
 use super::keeper::Keeper;
 use super::lock_table::{LockStatus, LockTable};
 use super::settings::Settings;
 use super::{LockMode, MemoryStore, Moment, Session, Store};
-use crate::exchange::{Error, Exchange};
+use crate::exchange::{Error, Exchange, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, Tool, Wait};
 use crate::server::Wakers;
 use ::http::header;
@@ -145,6 +146,14 @@ impl Sessions {
     #[must_use]
     pub fn secure(self, secure: Secure) -> Self {
         self.with(|settings| settings.cookie.secure = secure)
+    }
+
+    /// Whether the name of the cookie begins with `__Host-` where browsers allow that: on encrypted connections, with the path `/` and without a domain
+    /// (`host_prefix`, default true). Such a cookie comes from the host itself, and no neighbour below the same domain can plant one. A site that is reached
+    /// by http and by https has a session for each.
+    #[must_use]
+    pub fn host_prefix(self, has_prefix: bool) -> Self {
+        self.with(|settings| settings.cookie.host_prefix = has_prefix)
     }
 
     /// Whether the cookie is hidden from scripts (`httponly`, default true).
@@ -280,10 +289,10 @@ impl Tool for Sessions {
         }
         let Self { shared, settings } = self.clone();
         hooks.at(HookPoint::OnStartResource, move |exchange| open(exchange, &shared, &settings)).priority(0);
-        match self.settings.lock {
-            LockMode::Early => hooks.early_admission(LockAdmission),
-            LockMode::Implicit | LockMode::Explicit | LockMode::Lazy => hooks.admission(LockAdmission),
+        if self.settings.lock == LockMode::Early {
+            hooks.early_admission(LockAdmission { is_early: true });
         }
+        hooks.admission(LockAdmission { is_early: false });
         hooks.before_finalize(Finish).priority(60).always();
         hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
         hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();
@@ -347,6 +356,10 @@ pub(super) struct Shared {
     /// For sessions that are in their cookies.
     #[cfg(feature = "cookie")]
     pub(super) seal: Option<Arc<Seal>>,
+    /// Whether the store may keep a thread waiting.
+    pub(super) blocks: bool,
+    /// Those of this process, a short while ago.
+    pub(super) ended: EndedSessions,
     pub(super) locks: Arc<LockTable>,
     pub(super) keeper: Keeper,
     pub(super) health: Health,
@@ -363,6 +376,8 @@ pub(super) struct Shared {
 impl Shared {
     fn new(store: Box<dyn Store>) -> Self {
         Self {
+            blocks: store.blocks(),
+            ended: EndedSessions::default(),
             store,
             #[cfg(feature = "cookie")]
             seal: None,
@@ -418,25 +433,35 @@ struct Finish;
 impl Admit for Finish {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(Admission::Go) };
-        if session.begin_saving(is_success(exchange)) {
-            let deadline = session.lock_deadline(Moment::now());
-            return Ok(Admission::Park(Box::new(SaveWait { waker: wakers.waker(), deadline })));
+        let is_success = is_success(exchange);
+        let waits_for_place = is_success && session.needs_place() && session.has_business();
+        if !waits_for_place && !session.begin_saving(is_success) {
+            return finish(exchange).map(|()| Admission::Go);
         }
-        finish(exchange).map(|()| Admission::Go)
+        let deadline = session.lock_deadline(Moment::now());
+        let mut wait = SaveWait { line: InLine::default(), waker: wakers.waker(), deadline };
+        Ok(if wait.ready(exchange)? { Admission::Go } else { Admission::Park(Box::new(wait)) })
     }
 }
 
-/// A request that waits until its session is kept.
+/// A request that waits until its session is kept, or for its turn to ask a store that blocks.
 struct SaveWait {
+    line: InLine,
     waker: Waker,
     deadline: Instant,
 }
 
 impl Wait for SaveWait {
     fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
-        if Session::of(exchange).is_some_and(|session| !session.poll_saving(&self.waker)) {
-            return Ok(false);
-        }
+        let Some(session) = Session::of(exchange) else { return Ok(true) };
+        let _blocking = match session.needs_place() {
+            true => match self.line.begin(WaitsFor::Store, || self.waker.clone())? {
+                Some(blocking) => Some(blocking),
+                None => return Ok(false),
+            },
+            false if !session.poll_saving(&self.waker) => return Ok(false),
+            false => None,
+        };
         finish(exchange).map(|()| true)
     }
 
@@ -445,6 +470,11 @@ impl Wait for SaveWait {
     }
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
+        if let Some(refusal) = self.line.refusal() {
+            // Nothing is kept, and nothing of it is said.
+            end(exchange, false);
+            return Err(refusal.into());
+        }
         if let Some(session) = Session::of(exchange) {
             session.give_up_saving();
         }

@@ -153,7 +153,7 @@ impl Tool for AuthBasic {
             warning.consider(&exchange.request, "auth_basic");
             authenticate(exchange, &challenge, &*check)
         };
-        hooks.at(HookPoint::OnStartResource, authenticate).priority(55);
+        hooks.check(HookPoint::OnStartResource, authenticate).priority(55);
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {

@@ -4,7 +4,7 @@
 //! lock. A store whose answers come later is asked first ([`Saving`]), and the end of the request goes on from its answer.
 
 use super::{Fate, Lock, Session, State, Stored};
-use crate::exchange::HttpError;
+use crate::exchange::{Blocking, HttpError, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::Hold;
 use crate::sessions::{Commit, Data, Moment, Record, SessionId, StoreError, StoreFuture, Terms, Version};
@@ -34,6 +34,10 @@ impl Saving {
 impl Drop for Saving {
     fn drop(&mut self) {
         let Some(mut hold) = self.hold.take() else { return };
+        let Ok(_blocking) = Blocking::here(WaitsFor::Store) else {
+            // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock lapses by itself.
+            return hold.ended();
+        };
         let answer = block_on(self.commit.as_mut(), Instant::now() + self.patience);
         if let Some(Ok(Commit::Committed(_) | Commit::LockLost)) = answer {
             hold.ended();
@@ -118,6 +122,8 @@ impl Session {
         }
         let cookie = &self.settings.cookie;
         match &state.stored {
+            // Who has given it another id meanwhile has given the client the cookie, too.
+            Some(stored) if self.shared.ended.is_later_than(self.received, &stored.id) => Ok(None),
             Some(stored) if state.client != Some(stored.id) || (is_due && is_success) => {
                 let field = cookie.give(&stored.id.reveal(), self.settings.timeout, self.is_encrypted);
                 state.client = Some(stored.id);
@@ -129,7 +135,7 @@ impl Session {
     }
 
     pub(super) fn load(&self, state: &mut State, id: SessionId, now: Moment) -> Result<(), HttpError> {
-        let record = self.answered(self.shared.store.load(&id, now))?;
+        let record = self.ask(|store| store.load(&id, now))?;
         self.take(state, id, record, now)
     }
 
@@ -146,11 +152,13 @@ impl Session {
         if record.is_some() && remaining < self.settings.timeout / 2 {
             // The life is extended at the end; here so that it does not end before that.
             let terms = Terms { now, ..self.terms(false) };
-            self.answered(self.shared.store.touch(&id, &terms))?;
+            self.ask(|store| store.touch(&id, &terms))?;
             remaining = terms.lifetime;
         }
         state.is_loaded = true;
         state.is_missing = record.is_none();
+        state.has_vanished =
+            record.is_none() && (state.has_waited_elsewhere || self.shared.ended.is_later_than(self.received, &id));
         state.stored = record.map(|record| Stored {
             id,
             version: record.version,
@@ -183,6 +191,7 @@ impl Session {
         if !is_other && state.fate == Fate::Keep {
             return Ok(());
         }
+        let _blocking = self.shared.block()?;
         let mut hold = match &mut state.lock {
             Lock::Held(hold) => hold.as_mut(),
             _ => None,
@@ -214,6 +223,7 @@ impl Session {
         };
         let fate = std::mem::replace(&mut state.fate, Fate::Keep);
         if let (Some(old), true) = (&old, fate != Fate::Keep) {
+            self.shared.ended.note(old.id);
             self.answered(self.shared.store.delete(&old.id))?;
         }
         state.is_ended = state.stored.is_none() && fate == Fate::End;
@@ -269,6 +279,9 @@ impl Session {
         #[cfg(feature = "cookie")]
         if let Some(seal) = &self.shared.seal {
             self.fits_cookie(seal, data).map_err(NotKept::Failed)?;
+            if expected.is_some() && self.shared.ended.is_later_than(self.received, &id) {
+                return Err(NotKept::Conflict);
+            }
         }
         let answer = self.shared.store.commit(&id, expected, data, &terms);
         self.committed(answer, id, data, cookie_age, terms)
@@ -302,6 +315,7 @@ impl Session {
         if let Some(stored) = state.stored.as_ref().filter(|_| is_due || !state.is_touched) {
             state.is_touched = true;
             // If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
+            let Ok(_blocking) = self.shared.block() else { return };
             let touched = self.shared.store.touch(&stored.id, &self.terms(is_due));
             self.shared.health.note(&touched, "extending the life of a session");
         }

@@ -2,6 +2,7 @@
 
 use super::{Session, State};
 use crate::exchange::HttpError;
+use crate::sessions::cookie::MAX_IDS;
 use crate::sessions::cookie_seal::Seal;
 use crate::sessions::{Data, Moment, SessionId, StoreError, Version};
 use ::http::HeaderValue;
@@ -27,25 +28,50 @@ impl Brought {
 impl Session {
     /// Opens what the client has brought, if that was not done yet.
     pub(super) fn open_cookie(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
+        if std::mem::take(&mut state.is_doubtful) {
+            return self.look_for_end(state, seal, now);
+        }
         let values = match &mut state.brought {
             Some(brought) if !state.is_loaded => std::mem::take(&mut brought.values),
             _ => return Ok(()),
         };
-        let name = &self.settings.cookie.name;
-        let Some(opened) = values.iter().find_map(|value| seal.open(name, value, now)) else {
+        let name = self.settings.cookie.full_name(self.is_encrypted);
+        // Of several the first that is ours and goes on; if none does, the first that is ours has ended.
+        let mut ours = None;
+        for opened in values.iter().take(MAX_IDS).filter_map(|value| seal.open(&name, value, now)) {
+            let is_over = self.is_over(seal, &opened.id, now)?;
+            if !is_over || ours.is_none() {
+                ours = Some((opened, is_over));
+            }
+            if !is_over {
+                break;
+            }
+        }
+        let Some((opened, is_over)) = ours else {
             (state.is_loaded, state.is_missing) = (true, !values.is_empty());
             return Ok(());
         };
-        let id = opened.id;
-        // A session that was ended is over, whoever has its cookie. One that has changed since is read as it was, and not written.
-        let is_ended = seal.is_paired() && self.answered(self.shared.store.load(&id, now))?.is_none();
-        let version = opened.record.version;
-        self.take(state, id, (!is_ended).then_some(opened.record), now)?;
+        let (id, version) = (opened.id, opened.record.version);
+        self.take(state, id, (!is_over).then_some(opened.record), now)?;
         state.client = Some(id);
         if let Some(brought) = &mut state.brought {
             brought.has = Some((id, version));
         }
         Ok(())
+    }
+
+    /// Whether a session was ended, whoever has its cookie. One that has changed since is read as it was, and not written.
+    fn is_over(&self, seal: &Seal, id: &SessionId, now: Moment) -> Result<bool, HttpError> {
+        if self.shared.ended.is_later_than(self.received, id) {
+            return Ok(true);
+        }
+        Ok(seal.is_paired() && self.ask(|store| store.load(id, now))?.is_none())
+    }
+
+    /// The request has waited since its session was opened, which may be over by now.
+    fn look_for_end(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
+        let Some(id) = state.stored.as_ref().map(|stored| stored.id) else { return Ok(()) };
+        if self.is_over(seal, &id, now)? { self.take(state, id, None, now) } else { Ok(()) }
     }
 
     /// Whether the content fits into a cookie.
@@ -63,6 +89,10 @@ impl Session {
             let has_ended = state.is_ended && brought.has.take().is_some();
             return has_ended.then(|| cookie.take_away(self.is_encrypted));
         };
+        // Who has given it another id meanwhile has given the client the cookie, too.
+        if self.shared.ended.is_later_than(self.received, &stored.id) {
+            return None;
+        }
         // The life of the session is that in its cookie: it has to be sent again before that ends, whatever the browser does with it.
         let is_due = is_success && stored.cookie_age > timeout / 2;
         let should_have = Some((stored.id, stored.version));
@@ -72,7 +102,8 @@ impl Session {
         brought.has = should_have;
         state.client = Some(stored.id);
         let life = (Moment::now(), timeout);
-        let value = seal.seal(&cookie.name, &stored.id, stored.version, &stored.data, life);
+        let name = cookie.full_name(self.is_encrypted);
+        let value = seal.seal(&name, &stored.id, stored.version, &stored.data, life);
         Some(cookie.give(&value, timeout, self.is_encrypted))
     }
 }

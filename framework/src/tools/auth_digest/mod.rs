@@ -194,6 +194,8 @@ struct Proven {
     nonces: Arc<Nonces>,
     realm: String,
     login: Login,
+    /// What he was known by.
+    ha1: Ha1,
 }
 
 /// Why a client is asked (again).
@@ -229,15 +231,21 @@ impl Prepared {
             && Arc::ptr_eq(&proven.nonces, &self.nonces)
             && proven.realm == self.realm
         {
-            let login = proven.login.clone();
-            exchange.values.insert(login);
-            return Ok(());
+            let (login, ha1) = (proven.login.clone(), proven.ha1.clone());
+            // That the nonce was good and new is not undone by waiting; a user may have gone meanwhile, or got another password.
+            if self.find(login.name(), ha1.algorithm())?.is_some_and(|known| known.0 == ha1.0) {
+                exchange.values.insert(login);
+                return Ok(());
+            }
+            exchange.values.remove::<Proven>();
+            exchange.values.remove::<Login>();
+            return Err(self.challenge(&Asked::Again));
         }
         exchange.values.remove::<Login>();
         match self.check(&exchange.request)? {
-            Ok(login) => {
+            Ok((login, ha1)) => {
                 let (nonces, realm) = (self.nonces.clone(), self.realm.clone());
-                exchange.values.insert(Proven { nonces, realm, login: login.clone() });
+                exchange.values.insert(Proven { nonces, realm, login: login.clone(), ha1 });
                 exchange.values.insert(login);
                 Ok(())
             }
@@ -245,7 +253,7 @@ impl Prepared {
         }
     }
 
-    fn check(&self, request: &Request) -> Result<Result<Login, Asked>, Error> {
+    fn check(&self, request: &Request) -> Result<Result<(Login, Ha1), Asked>, Error> {
         let said = match Authorization::of(request)? {
             Some(Authorization { scheme, rest }) if scheme.eq_ignore_ascii_case("digest") => rest,
             _ => return Ok(Err(Asked::Again)),
@@ -272,7 +280,7 @@ impl Prepared {
             return Ok(Err(Asked::Again));
         }
         Ok(match self.nonces.count(nonce, said.count, self.lifetime) {
-            Count::Fresh => Ok(Login::new(said.username)),
+            Count::Fresh => Ok((Login::new(said.username), ha1)),
             Count::Expired => Err(Asked::Stale),
             Count::Replayed => Err(Asked::Again),
         })
@@ -312,7 +320,7 @@ impl Tool for AuthDigest {
         match self.prepare().and_then(|prepared| self.open(prepared)) {
             Ok(prepared) => {
                 let authenticate = move |exchange: &mut Exchange| prepared.authenticate(exchange);
-                hooks.at(HookPoint::OnStartResource, authenticate).priority(55);
+                hooks.check(HookPoint::OnStartResource, authenticate).priority(55);
             }
             Err(error) => hooks.refuse(error),
         }

@@ -15,6 +15,8 @@ pub(super) enum Part {
     Lead(Lead),
     /// It waits for the response of another.
     Waiting,
+    /// It has led, and has handed that on to wait for something of its own.
+    HandedOn,
     /// It makes a response for itself, from this epoch on; that may be kept, too.
     Free(u64),
 }
@@ -38,7 +40,7 @@ impl Keeping {
         match part {
             Part::Lead(lead) => lead.keep(stored),
             Part::Free(epoch) => cache.keep(&key, stored, epoch),
-            Part::Waiting => {}
+            Part::Waiting | Part::HandedOn => {}
         }
         etag
     }

@@ -2,7 +2,7 @@
 
 use super::cache::{Cache, Limits};
 use super::settings::{LIMITS, Settings};
-use super::visit::{CachingAdmission, ask, is_visited, keep, leave};
+use super::visit::{CachingAdmission, ask, ask_again, hand_on, is_visited, keep, leave};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingTable, Tool};
 use crate::{Exchange, Method, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -70,7 +70,10 @@ use std::time::{Duration, Instant};
 ///
 /// The first request for something that is not there makes it; others wait, first come, first served. When the response may be kept, all get it.
 /// When it may not, all run by themselves, and for two minutes nobody waits at this address. When the first fails, or its client goes away, the next one
-/// makes it. Nobody waits longer than [`stampede_timeout`](Self::stampede_timeout).
+/// makes it. One that has to wait for something of its own, as its place in a limit of its address, does not keep the others waiting either: the next one makes it.
+/// Nobody waits longer than [`stampede_timeout`](Self::stampede_timeout).
+///
+/// A page that may be kept is for everybody, so it does not wait for the session of who asks for it, unless its handler takes it.
 ///
 /// In a configuration file the settings have the same names: `caching.delay = "10m"`. Paths below may set them otherwise; what is kept is in one
 /// place, with one limit. A clone is a handle to it: keep one to ask for [`statistics`](Self::statistics) or to [`purge`](Self::purge).
@@ -241,6 +244,9 @@ impl Tool for Caching {
         hooks.at(HookPoint::BeforeRequestBody, move |exchange| ask(exchange, &shared)).priority(95);
         let Self { shared, settings: of_admission } = self.clone();
         hooks.early_admission(CachingAdmission { shared, settings: of_admission });
+        hooks.when_parked(hand_on);
+        let shared = Arc::clone(&self.shared);
+        hooks.at(HookPoint::BeforeHandler, move |exchange| ask_again(exchange, &shared)).priority(95);
         let shared = Arc::clone(&self.shared);
         hooks.at(HookPoint::BeforeFinalize, move |exchange| keep(exchange, &shared, &settings)).priority(95).always();
         hooks.at(HookPoint::OnEndResource, leave).always();

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `before_request_body`, 95 | asks: a hit is the answer, and neither body, nor session's lock, nor handler is needed. Otherwise the request leads, waits, or goes its own way |
 //! | admission, before the body | waits, if it is to wait: before the admission of the session's lock, so that nobody waits with a lock |
+//! | whenever it is parked | hands the lead on: others need not wait for what this request waits for |
+//! | `before_handler`, 95 | asks again, if the lead was handed on |
 //! | `before_finalize`, 95, always | keeps what was made, after the hooks that compress it; or invalidates |
 //! | `on_end_resource`, always | gives up what is left, if an internal redirect came between |
 //!
@@ -62,6 +64,39 @@ pub(super) fn ask(exchange: &mut Exchange, shared: &Shared) -> Result<Flow, Erro
 
 fn visit(exchange: &mut Exchange, key: String, part: Part) {
     exchange.values.insert(Visit { key, part });
+    // The page is for everybody, so it waits for nobody's session.
+    if let Some(session) = Session::of(exchange) {
+        session.expect_lock(false);
+    }
+}
+
+/// The request waits for something of its own, so it does not lead: the next one does, and perhaps need not wait.
+pub(super) fn hand_on(exchange: &mut Exchange) {
+    if let Some(visit) = exchange.values.get_mut::<Visit>()
+        && matches!(visit.part, Part::Lead(_))
+    {
+        visit.part = Part::HandedOn;
+    }
+}
+
+/// The wait is over: perhaps the response is there by now. Otherwise the request makes it, and leads if nobody else does; it has what it has waited for, so it
+/// waits for no other request.
+pub(super) fn ask_again(exchange: &mut Exchange, shared: &Shared) -> Flow {
+    let Some(visit) = exchange.values.get_mut::<Visit>().filter(|visit| matches!(visit.part, Part::HandedOn)) else {
+        return Flow::Continue;
+    };
+    visit.part = match shared.cache.find(&inquiry(&exchange.request, &visit.key, Instant::now()), None) {
+        Found::Hit(stored, age) => {
+            exchange.values.remove::<Visit>();
+            let mut response = std::mem::take(&mut exchange.response);
+            stored.write_into(&mut response, age);
+            return Flow::Answer(response);
+        }
+        Found::Lead(lead) => Part::Lead(lead),
+        Found::Free(epoch) => Part::Free(epoch),
+        Found::Busy | Found::Wait(_) => Part::Free(shared.cache.epoch()),
+    };
+    Flow::Continue
 }
 
 /// The answer to a client that wants nothing but what is kept (RFC 9111, section 5.2.1.7).

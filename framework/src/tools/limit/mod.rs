@@ -175,7 +175,12 @@ impl Admit for Limit {
             }
             Place::InLine(waiter) => {
                 let deadline = Instant::now().checked_add(settings.wait);
-                Ok(Admission::Park(Box::new(InLine { waiter, deadline, shared: Arc::clone(shared) })))
+                Ok(Admission::Park(Box::new(InLine {
+                    waiter,
+                    deadline,
+                    is_own: settings.per_address,
+                    shared: Arc::clone(shared),
+                })))
             }
             Place::None => Err(shared.refused()),
         }
@@ -190,6 +195,7 @@ impl Admit for Limit {
 struct InLine {
     waiter: gate::Waiter,
     deadline: Option<Instant>,
+    is_own: bool,
     shared: Arc<Shared>,
 }
 
@@ -204,6 +210,11 @@ impl Wait for InLine {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Where all addresses share the places, all stand in this line.
+    fn is_own(&self) -> bool {
+        self.is_own
     }
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {

@@ -1,22 +1,53 @@
 //! What the forms send: somebody logs in, or out.
 //!
-//! The body is there and no lock is held, unless a handler is at that address. The session is locked only to write the name into it, or to end it.
+//! The password is looked at in an admission before that of the session's lock: no lock is held meanwhile, and a wrong password waits for none. Then the request waits for
+//! the lock as any page does, and writes the name into the session, or ends it.
 
 use super::login_form::LoginForm;
 use super::prepared::{Place, Prepared};
 use super::visitor::{not_kept, outside, wants_html};
 use crate::exchange::HttpError;
+use crate::lifecycle::{Admission, Admit};
+use crate::server::Wakers;
 use crate::{Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Response, Session, StatusCode, header};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The password was right: what is left to do when the session is locked.
+struct Entering {
+    name: String,
+    next: String,
+}
+
+/// The body is there, the session is not locked: looks at the password of a login form.
+pub(super) struct PasswordAdmission(pub(super) Arc<Prepared>);
+
+impl Admit for PasswordAdmission {
+    fn admit(&self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<Admission, Error> {
+        let is_login = *exchange.request.method() == Method::POST && self.0.place(&exchange.request) == Place::Login;
+        if is_login && let Flow::Answer(refused) = self.0.log_in(exchange)? {
+            return Err(refused.into());
+        }
+        Ok(Admission::Go)
+    }
+
+    /// After limits (20), before the session's lock (50).
+    fn priority(&self) -> u8 {
+        40
+    }
+}
+
 impl Prepared {
-    /// The body is there: the forms.
+    /// The session is locked: the forms.
     pub(super) fn act(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
         if *exchange.request.method() != Method::POST {
             return Ok(Flow::Continue);
         }
         match self.place(&exchange.request) {
-            Place::Login => self.log_in(exchange),
+            Place::Login => match exchange.values.remove() {
+                Some(Entering { name, next }) => self.enter(exchange, name, &next),
+                None => Ok(Flow::Continue),
+            },
             Place::Logout => self.log_out(exchange),
             Place::Page => Ok(Flow::Continue),
         }
@@ -82,13 +113,18 @@ impl Prepared {
             return self.refuse(exchange, StatusCode::UNAUTHORIZED, &name, &next, message, None);
         }
         self.tool.throttle.succeeded(&attempt);
-        self.enter(exchange, name, &next)
+        exchange.values.insert(Entering { name, next });
+        Ok(Flow::Continue)
     }
 
     /// The password was right.
     fn enter(&self, exchange: &mut Exchange, name: String, next: &str) -> Result<Flow, Error> {
         let login = Login::new(name);
         let session = Session::of(exchange).ok_or_else(|| Error::unexpected("the tool `sessions` is off"))?;
+        if session.is_missing() {
+            // A login is always possible, also where the session has ended meanwhile.
+            session.delete();
+        }
         session.acquire_lock()?;
         let before = session.get::<String>(&self.key);
         if before.is_some_and(|before| before != login.name()) {

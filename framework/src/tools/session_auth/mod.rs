@@ -3,12 +3,12 @@
 //! | hook point | priority | what |
 //! |---|---|---|
 //! | `on_start_resource` | 55 | finds out who it is; shows the pages for login and logout; sends strangers to the login; lets the login form be read |
-//! | `before_handler` | 0 | logs in, logs out |
+//! | admission | 40 | looks at the password of the login form |
+//! | `before_handler` | 0 | finds out again who it is, if the request has waited; logs in, logs out |
 //! | `before_finalize` | 66 | `Cache-Control` of pages that somebody logged in has got |
 //!
-//! Who it is is read from a snapshot of the session ([`SessionView`](crate::SessionView)), which waits for nobody. The login page has no handler, so nothing locks the session for it: the
-//! password is looked at while no lock is held, and the session is locked only to write the name into it. Where the page of a handler is at that address,
-//! and has the session locked, the lock is given back first.
+//! Who it is is read from a snapshot of the session ([`SessionView`](crate::SessionView)), which waits for nobody. The password is looked at while no lock is held; then login
+//! and logout wait for the lock without a worker, as pages do ([`Session::expect_lock`](crate::Session::expect_lock)). In the lock mode `early` the lock is given back for the password.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -33,6 +33,7 @@ pub use login_form::LoginForm;
 use super::authorization::{ClearTextWarning, Passwords, Verdict};
 use crate::lifecycle::{HookPoint, Hooks, IntoFlow, Secret, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Flow, IntoResponse, Login, Response};
+use forms::PasswordAdmission;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -283,7 +284,8 @@ impl Tool for SessionAuth {
         };
         hooks.needs("sessions");
         let finder = prepared.clone();
-        hooks.at(HookPoint::OnStartResource, move |exchange| finder.find_out(exchange)).priority(55);
+        hooks.check(HookPoint::OnStartResource, move |exchange| finder.find_out(exchange)).priority(55);
+        hooks.admission(PasswordAdmission(prepared.clone()));
         hooks.at(HookPoint::BeforeHandler, move |exchange| prepared.act(exchange)).priority(0);
         hooks.at(HookPoint::BeforeFinalize, keep_private).priority(66);
     }

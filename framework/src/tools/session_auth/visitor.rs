@@ -9,7 +9,8 @@ use super::prepared::{Place, Prepared};
 use crate::exchange::HttpError;
 use crate::http::best_media_type;
 use crate::{
-    Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Request, Response, SessionView, StatusCode, header,
+    Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Request, Response, Session, SessionView, StatusCode,
+    header,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -35,12 +36,14 @@ impl Prepared {
                 self.tool.warning.consider(&exchange.request, "session_auth");
                 from_this_site(&exchange.request)?;
                 exchange.expect_form();
+                expect_lock(exchange);
                 Ok(Flow::Continue)
             }
             Place::Logout if is_post => {
                 from_this_site(&exchange.request)?;
                 if let Some(login) = login {
                     exchange.values.insert(login);
+                    expect_lock(exchange);
                 }
                 Ok(Flow::Continue)
             }
@@ -95,6 +98,13 @@ impl Prepared {
             Some(next) => Redirect::to(format!("{login}?next={}", utf8_percent_encode(next, NON_ALPHANUMERIC))).into(),
             None => Redirect::to(login).into(),
         }
+    }
+}
+
+/// The form will change the session.
+fn expect_lock(exchange: &Exchange) {
+    if let Some(session) = Session::of(exchange) {
+        session.expect_lock(true);
     }
 }
 

@@ -1,0 +1,92 @@
+//! The place of a handler that reads its body itself: it holds its worker while the client sends, so it needs one of the places for such waits.
+//!
+//! A request without a place waits for one as in any admission, without a worker and before its session's lock: nobody waits here with what others
+//! need. The place is kept in the exchange from then until the handler has ended.
+
+use super::{Admission, Admit, Wait};
+use crate::exchange::{Blocking, Error, Exchange, Line, Place, PlaceOrLine, RequestBody, WaitsFor, place_or_line};
+use crate::server::Wakers;
+use std::time::Instant;
+
+/// Lets a request to its handler when it may hold a worker for as long as its client sends.
+#[derive(Debug)]
+pub(super) struct StreamPlace;
+
+/// What the request has been given. `None` inside: here is no limit.
+struct Given {
+    _place: Option<Place>,
+}
+
+impl StreamPlace {
+    /// Whether the request reads its body in its handler, and has no place for that yet.
+    #[inline]
+    pub(super) fn is_needed(exchange: &Exchange) -> bool {
+        matches!(exchange.request.body, RequestBody::Stream(_)) && exchange.values.get::<Given>().is_none()
+    }
+
+    /// The handler begins: its waits are those of the request.
+    #[inline]
+    pub(super) fn begin(exchange: &Exchange) -> Option<Blocking> {
+        matches!(exchange.request.body, RequestBody::Stream(_)).then(Blocking::by_request)
+    }
+
+    /// It has ended.
+    #[inline]
+    pub(super) fn end(waits: Option<Blocking>, exchange: &mut Exchange) {
+        if waits.is_some() {
+            exchange.values.remove::<Given>();
+        }
+    }
+
+    /// A response is there without the handler: nobody reads the body any more.
+    #[inline]
+    pub(super) fn give_back(exchange: &mut Exchange) {
+        if matches!(exchange.request.body, RequestBody::Stream(_)) {
+            exchange.values.remove::<Given>();
+        }
+    }
+}
+
+impl Admit for StreamPlace {
+    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+        match place_or_line(WaitsFor::Others, || wakers.waker())? {
+            PlaceOrLine::Go(place) => {
+                exchange.values.insert(Given { _place: place });
+                Ok(Admission::Go)
+            }
+            PlaceOrLine::Wait(line) => {
+                let deadline = line.deadline(Instant::now());
+                Ok(Admission::Park(Box::new(InLine { line, deadline })))
+            }
+        }
+    }
+
+    /// After the cache (10) and limits (20), which others do not wait for; before the locks of sessions (50), which they do.
+    fn priority(&self) -> u8 {
+        30
+    }
+}
+
+struct InLine {
+    line: Line,
+    deadline: Option<Instant>,
+}
+
+impl Wait for InLine {
+    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+        let place = self.line.poll();
+        let is_there = place.is_some();
+        if is_there {
+            exchange.values.insert(Given { _place: place });
+        }
+        Ok(is_there)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+        Err(self.line.refusal().into())
+    }
+}
