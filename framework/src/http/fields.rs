@@ -1,10 +1,10 @@
 //! The fields of a request head: a table of offsets, with an index of the names that servers and tools ask for.
 //!
-//! Whoever calls has found the end of the head, and made sure that every LF follows a CR. The names in [`KnownName`] are
-//! recognised once, while the table is filled, so that asking for them later is one array access.
+//! The parser has found the fields; the table keeps where they are. The names in [`KnownName`] are recognised once, while the table
+//! is filled, so that asking for them later is one array access. For a head that the parser has not read, [`broken_rule`] says why.
 
 use super::Refusal;
-use super::grammar::{is_name, is_space, is_token};
+use super::grammar::{is_field_value_byte, is_name, is_space, is_token};
 use super::scan;
 use super::span::Span;
 
@@ -34,27 +34,31 @@ impl KnownName {
 
     /// The known name that `name`, which has no control bytes, is in any case. Length and first letter leave one candidate.
     fn recognise(name: &[u8]) -> Option<Self> {
-        let first = name.first()?.to_ascii_lowercase();
-        let (candidate, text) = match (name.len(), first) {
-            (4, b'h') => (Self::Host, "host"),
-            (5, b'r') => (Self::Range, "range"),
-            (6, b'a') => (Self::Accept, "accept"),
-            (6, b'c') => (Self::Cookie, "cookie"),
-            (6, b'e') => (Self::Expect, "expect"),
-            (6, b'o') => (Self::Origin, "origin"),
-            (7, b'r') => (Self::Referer, "referer"),
-            (10, b'c') => (Self::Connection, "connection"),
-            (10, b'u') => (Self::UserAgent, "user-agent"),
-            (12, b'c') => (Self::ContentType, "content-type"),
-            (13, b'a') => (Self::Authorization, "authorization"),
-            (13, b'i') => (Self::IfNoneMatch, "if-none-match"),
-            (14, b'c') => (Self::ContentLength, "content-length"),
-            (15, b'a') => (Self::AcceptEncoding, "accept-encoding"),
-            (17, b'i') => (Self::IfModifiedSince, "if-modified-since"),
-            (17, b't') => (Self::TransferEncoding, "transfer-encoding"),
-            _ => return None,
-        };
-        is_name(name, text.as_bytes()).then_some(candidate)
+        let first = name.first()? | 0x20;
+        match (name.len(), first) {
+            (4, b'h') => Self::Host.if_named(name, b"host"),
+            (5, b'r') => Self::Range.if_named(name, b"range"),
+            (6, b'a') => Self::Accept.if_named(name, b"accept"),
+            (6, b'c') => Self::Cookie.if_named(name, b"cookie"),
+            (6, b'e') => Self::Expect.if_named(name, b"expect"),
+            (6, b'o') => Self::Origin.if_named(name, b"origin"),
+            (7, b'r') => Self::Referer.if_named(name, b"referer"),
+            (10, b'c') => Self::Connection.if_named(name, b"connection"),
+            (10, b'u') => Self::UserAgent.if_named(name, b"user-agent"),
+            (12, b'c') => Self::ContentType.if_named(name, b"content-type"),
+            (13, b'a') => Self::Authorization.if_named(name, b"authorization"),
+            (13, b'i') => Self::IfNoneMatch.if_named(name, b"if-none-match"),
+            (14, b'c') => Self::ContentLength.if_named(name, b"content-length"),
+            (15, b'a') => Self::AcceptEncoding.if_named(name, b"accept-encoding"),
+            (17, b'i') => Self::IfModifiedSince.if_named(name, b"if-modified-since"),
+            (17, b't') => Self::TransferEncoding.if_named(name, b"transfer-encoding"),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn if_named<const LENGTH: usize>(self, text: &[u8], name: &[u8; LENGTH]) -> Option<Self> {
+        is_name(text, name).then_some(self)
     }
 }
 
@@ -81,48 +85,32 @@ impl FieldTable {
         self.repeated = 0;
     }
 
-    /// Fills the table from the head `bytes`, whose first field line begins at `start` and which ends with a blank line.
-    pub(super) fn read(&mut self, bytes: &[u8], start: usize, limit: usize) -> Result<(), Refusal> {
-        let mut at = start;
-        let mut lines = 0;
-        while bytes[at..] != *b"\r\n" {
-            if lines == limit {
-                return Err(Refusal::TooManyFields { limit });
-            }
-            lines += 1;
-            at = self.read_line(bytes, at).ok_or_else(|| broken_rule(&bytes[at..]))?;
-        }
-        Ok(())
-    }
-
-    /// Reads the line that begins at `start`: `name:`, the value between spaces and tabs, CRLF. Returns the start of the next line.
-    fn read_line(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
-        let colon = scan::end_of_name(bytes, start)?;
-        let name = &bytes[start..colon];
-        let known = KnownName::recognise(name);
-        if bytes[colon] != b':' || (known.is_none() && !is_token(name)) {
+    /// Fills the table with the fields that the parser has found in `head`. Returns where the request line ends, `None` when a line
+    /// ends in LF alone, which the parser lets pass.
+    pub(super) fn fill(&mut self, head: &[u8], fields: &[httparse::Header<'_>]) -> Option<usize> {
+        self.clear();
+        let is_line_start = |at: usize| head.get(at.wrapping_sub(2)..at) == Some(b"\r\n");
+        if !head.ends_with(b"\r\n\r\n") {
             return None;
         }
-        let mut end = scan::control(bytes, colon + 1)?;
-        while bytes[end] == b'\t' {
-            end = scan::control(bytes, end + 1)?;
+        let mut line_end = head.len() - 4;
+        if let Some(first) = fields.first() {
+            line_end = Span::within(head, first.name.as_bytes()).start().saturating_sub(2);
         }
-        if bytes[end..].get(..2)? != b"\r\n" {
-            return None;
-        }
-        // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a proxy that they
-        // trust. No field in use has one, so such fields are dropped, as nginx does.
-        if known.is_some() || !scan::contains_any(name, [b'_']) {
-            let (mut first, mut last) = (colon + 1, end);
-            while first < last && is_space(bytes[first]) {
-                first += 1;
+        self.entries.reserve(fields.len());
+        for field in fields {
+            let name = Span::within(head, field.name.as_bytes());
+            if !is_line_start(name.start()) {
+                return None;
             }
-            while first < last && is_space(bytes[last - 1]) {
-                last -= 1;
+            let known = KnownName::recognise(field.name.as_bytes());
+            // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a proxy that
+            // they trust. No field in use has one, so such fields are dropped, as nginx does.
+            if known.is_some() || !scan::contains_any(field.name.as_bytes(), [b'_']) {
+                self.push(name, Span::within(head, field.value), known);
             }
-            self.push(Span::new(start, colon), Span::new(first, last), known);
         }
-        Some(end + 2)
+        Some(line_end)
     }
 
     fn push(&mut self, name: Span, value: Span, known: Option<KnownName>) {
@@ -189,7 +177,8 @@ impl FieldTable {
         let Some(known) = known else { return };
         let slot = &mut self.known[known as usize];
         if *slot == 0 {
-            *slot = u32::try_from(index + 1).expect("a head is limited to less than 4 GiB");
+            // A head, which is below 4 GiB, has fewer fields.
+            *slot = u32::try_from(index + 1).unwrap_or(0);
         } else {
             self.repeated |= 1 << known as usize;
         }
@@ -202,25 +191,36 @@ impl FieldTable {
 
     /// All names and values in the order received.
     pub(super) fn iter<'a>(&'a self, bytes: &'a [u8]) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> {
-        self.entries.iter().map(|entry| (entry.name.text(bytes), entry.value.of(bytes)))
+        self.entries
+            .iter()
+            .map(|entry| (std::str::from_utf8(entry.name.of(bytes)).unwrap_or_default(), entry.value.of(bytes)))
     }
 }
 
-/// Names the rule that the first line of `lines` breaks, once it is known that it breaks one.
-#[cold]
-fn broken_rule(lines: &[u8]) -> Refusal {
-    let line = lines.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+/// Names the first rule that the field lines of a head break, up to its blank line.
+pub(super) fn broken_rule(lines: &[u8], limit: usize) -> Option<Refusal> {
+    let lines = lines.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let fields = lines.take_while(|line| !line.is_empty());
+    fields.enumerate().find_map(|(index, line)| match index {
+        index if index == limit => Some(Refusal::TooManyFields { limit }),
+        _ => broken_rule_of_line(line),
+    })
+}
+
+fn broken_rule_of_line(line: &[u8]) -> Option<Refusal> {
     if line.contains(&b'\r') {
-        return Refusal::BareCarriageReturn;
+        return Some(Refusal::BareCarriageReturn);
     }
     if line.first().is_some_and(|&byte| is_space(byte)) {
-        return Refusal::FoldedField;
+        return Some(Refusal::FoldedField);
     }
-    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return Refusal::MalformedFieldName };
-    let name = &line[..colon];
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return Some(Refusal::MalformedFieldName) };
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
     if name.last().is_some_and(|&byte| is_space(byte)) {
-        return Refusal::SpaceBeforeColon;
+        return Some(Refusal::SpaceBeforeColon);
     }
-    if is_token(name) { Refusal::ControlByteInField } else { Refusal::MalformedFieldName }
+    if !is_token(name) {
+        return Some(Refusal::MalformedFieldName);
+    }
+    (!value.iter().all(|&byte| is_field_value_byte(byte))).then_some(Refusal::ControlByteInField)
 }

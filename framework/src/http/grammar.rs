@@ -12,8 +12,11 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 
 /// Whether a text without control bytes is `name`, which is written in lower case, letters and `-` only. Of the others, only the two
 /// cases of a letter differ in nothing but the bit that is set here.
-pub(super) fn is_name(text: &[u8], name: &[u8]) -> bool {
-    text.len() == name.len() && text.iter().zip(name).all(|(byte, wanted)| byte | 0x20 == *wanted)
+#[inline]
+pub(super) fn is_name<const LENGTH: usize>(text: &[u8], name: &[u8; LENGTH]) -> bool {
+    // All bytes are compared whatever the first ones say: so the compiler compares many at once.
+    <&[u8; LENGTH]>::try_from(text)
+        .is_ok_and(|text| text.iter().zip(name).fold(true, |same, (byte, wanted)| same & (byte | 0x20 == *wanted)))
 }
 
 /// Whether a field value may contain `byte`: HTAB, space, visible ASCII and everything above ASCII.

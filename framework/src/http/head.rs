@@ -1,13 +1,16 @@
 //! Request heads: one request line and its fields, checked and kept as bytes plus a table of offsets.
 //!
-//! Reading has two steps. First the end is searched, line by line, never looking at a byte twice, whatever the
-//! pieces that the input comes in; limits and bare line feeds are found here, before the head is complete. Then the
-//! complete head is copied and checked once. Every rule looks at a prefix of the input, so that the outcome does not
-//! depend on how the input was split.
+//! `httparse` takes a head apart, and nearly every head is complete and correct at the first look. What it lets through and we
+//! do not (lines that end in LF alone, limits, the meaning of fields) is checked on top of it, and the head is copied once.
+//!
+//! Any other head goes the long way. First its end is searched, line by line, never looking at a byte twice, whatever the pieces
+//! that the input comes in; limits and bare line feeds are found here, before the head is complete. Once it is complete, a second
+//! look names the rule that it breaks, which the parser's errors do not. Every rule looks at a prefix of the input, so that the
+//! outcome does not depend on how the input was split.
 //!
 //! Framing is decided in `framing`, target forms in `target`. Nothing is decoded here; see `path` and `cookie`.
 
-use super::fields::{FieldTable, KnownName};
+use super::fields::{self, FieldTable, KnownName};
 use super::grammar::{is_token_byte, trim};
 use super::request_line::RequestLine;
 use super::scan;
@@ -16,6 +19,7 @@ use super::target::{Target, is_authority};
 use super::{Framing, Refusal};
 use ::http::{HeaderName, HeaderValue, Method, Version};
 use std::fmt;
+use std::mem::MaybeUninit;
 
 /// How large a request head may be.
 #[derive(Clone, Debug)]
@@ -57,9 +61,10 @@ pub struct RequestHead {
     method: Method,
     version: Version,
     line: Span,
-    target: Span,
-    /// Empty together with a target: absolute-form without a path, which means `/`.
+    target: String,
+    /// In the target. Empty together with a target: absolute-form without a path, which means `/`.
     path: Span,
+    /// In the target.
     query: Option<Span>,
     host: Span,
     fields: FieldTable,
@@ -77,7 +82,7 @@ impl RequestHead {
             method: Method::GET,
             version: Version::HTTP_11,
             line: Span::default(),
-            target: Span::default(),
+            target: String::new(),
             path: Span::default(),
             query: None,
             host: Span::default(),
@@ -97,10 +102,7 @@ impl RequestHead {
     /// # Errors
     /// A [`Refusal`] names the rule that the head breaks; the connection must end.
     pub fn read(&mut self, input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
-        let outcome = find_head(input, searched, limits).and_then(|found| match found {
-            Some((start, end)) => self.check(&input[start..end], limits).map(|()| Some(end)),
-            None => Ok(None),
-        });
+        let outcome = self.look(input, searched, limits);
         match outcome {
             Ok(Some(_)) => {}
             Ok(None) => self.clear(),
@@ -112,10 +114,12 @@ impl RequestHead {
     /// Empties the head and keeps its buffers.
     pub fn clear(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
+        let mut target = std::mem::take(&mut self.target);
         let mut fields = std::mem::take(&mut self.fields);
         bytes.clear();
+        target.clear();
         fields.clear();
-        *self = Self { bytes, fields, ..Self::new() };
+        *self = Self { bytes, target, fields, ..Self::new() };
     }
 
     /// Takes from an incomplete or broken head what can be told of its request line, for the log and the error page.
@@ -129,12 +133,11 @@ impl RequestHead {
         let line = most.split(|&byte| byte == b'\n').next().unwrap_or_default();
         self.bytes.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
         self.line = Span::new(0, self.bytes.len());
-        let (method, target) = RequestLine::recognise(&self.bytes);
-        let Some(method) = method else { return };
-        self.target = Span::within(&self.bytes, target);
-        if let Ok(parts) = Target::parse(&method, target) {
-            self.path = part_of(&self.bytes, parts.path);
-            self.query = parts.query.map(|query| part_of(&self.bytes, query));
+        let Some((method, target)) = RequestLine::recognise(&self.bytes) else { return };
+        self.target.push_str(target);
+        if let Ok(parts) = Target::parse(&method, target.as_bytes()) {
+            self.path = part_of(target.as_bytes(), parts.path);
+            self.query = parts.query.map(|query| part_of(target.as_bytes(), query));
         }
         self.method = method;
     }
@@ -148,25 +151,26 @@ impl RequestHead {
     /// The path as sent, still percent-encoded: starts with `/`, or is `*` for OPTIONS. Empty in an empty head.
     #[must_use]
     pub fn path(&self) -> &str {
-        if self.path.is_empty() && !self.target.is_empty() { "/" } else { self.path.text(&self.bytes) }
+        if self.path.is_empty() && !self.target.is_empty() { "/" } else { self.path.text(&self.target) }
     }
 
     /// The request line up to the end of the path, as sent: `GET /path`.
     pub(crate) fn method_and_path(&self) -> &[u8] {
-        let end = if self.path.is_empty() { self.target } else { self.path };
-        Span::new(0, end.end()).of(&self.bytes)
+        let end = if self.path.is_empty() { self.target.len() } else { self.path.end() };
+        let line = self.line.of(&self.bytes);
+        &line[..line.len().min(self.method.as_str().len() + 1 + end)]
     }
 
     /// The query as sent, without its `?`; `None` when there is no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.query.map(|query| query.text(&self.bytes))
+        self.query.map(|query| query.text(&self.target))
     }
 
     /// The request target as sent.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.target.text(&self.bytes)
+        &self.target
     }
 
     /// `HTTP/1.0` or `HTTP/1.1`.
@@ -185,7 +189,7 @@ impl RequestHead {
     /// The authority of the request: of an absolute-form target, else the Host field; empty when there is none.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.host.text(&self.bytes)
+        std::str::from_utf8(self.host.of(&self.bytes)).unwrap_or_default()
     }
 
     /// The first field of that name, in any case; `None` also when its value is not UTF-8.
@@ -261,29 +265,88 @@ impl RequestHead {
         self.expects_continue
     }
 
-    /// Copies a complete head in place of the last one and checks all rules that need the whole of it.
-    fn check(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
+    fn look(&mut self, input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
+        // An incomplete head is parsed once only: a client that sends it byte by byte must not cost its square.
+        if *searched == 0
+            && let Some(end) = self.parse(input, limits)?
+        {
+            return Ok(Some(end));
+        }
+        let Some((start, end)) = find_head(input, searched, limits)? else { return Ok(None) };
+        match self.parse(&input[..end], limits)? {
+            Some(end) => Ok(Some(end)),
+            None => {
+                let refusal = broken_rule(&input[start..end], limits);
+                debug_assert!(refusal.is_some(), "each rule of the parser has a name");
+                Err(refusal.unwrap_or(Refusal::MalformedRequestLine))
+            }
+        }
+    }
+
+    /// Reads a complete head that is well-formed; `None` when it is not, or not complete yet. Returns where it ends.
+    fn parse(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
+        let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+        let mut many = Vec::new();
+        let room = match usual.get_mut(..limits.fields) {
+            Some(room) => room,
+            None => {
+                // Four bytes are the shortest field.
+                many.resize_with(limits.fields.min(input.len() / 4 + 1), MaybeUninit::uninit);
+                &mut many[..]
+            }
+        };
+        self.parse_into(room, input, limits)
+    }
+
+    fn parse_into<'i>(
+        &mut self,
+        room: &mut [MaybeUninit<httparse::Header<'i>>],
+        input: &'i [u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<usize>, Refusal> {
+        let Some(start) = start_of_head(input) else { return Ok(None) };
+        let head = &input[start..];
+        let head = &head[..head.len().min(head_limit(limits))];
+        // The parser passes over any number of empty lines.
+        if !head.first().is_some_and(|&byte| is_token_byte(byte)) {
+            return Ok(None);
+        }
+        let mut request = httparse::Request::new(&mut []);
+        let Ok(httparse::Status::Complete(length)) = request.parse_with_uninit_headers(head, room) else {
+            return Ok(None);
+        };
+        let (Some(method), Some(target)) = (request.method, request.path) else { return Ok(None) };
+        let head = &head[..length];
+        let Some(line_end) = self.fields.fill(head, request.headers) else { return Ok(None) };
+        if line_end > limits.request_line || scan::not_graphic(target.as_bytes(), 0).is_some() {
+            return Ok(None);
+        }
+        self.version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+        self.method = match method {
+            "GET" => Method::GET,
+            method => Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::MalformedRequestLine)?,
+        };
+        self.settle(head, line_end, target)?;
+        debug_assert_eq!(broken_rule(head, limits), None, "the parser lets nothing through that has a name");
+        Ok(Some(start + length))
+    }
+
+    /// Copies a well-formed head in place of the last one and decides what its target and its fields mean together.
+    fn settle(&mut self, head: &[u8], line_end: usize, target: &str) -> Result<(), Refusal> {
+        let parts = Target::parse(&self.method, target.as_bytes())?;
+        let host = check_host(&self.fields, head, self.version)?;
+        self.framing = Framing::of(&self.fields, head, self.version)?;
+        self.keep_alive = wants_keep_alive(&self.fields, head, self.version);
+        self.expects_continue = check_expectation(&self.fields, head, self.version)?
+            && !matches!(self.framing, Framing::None | Framing::Length(0));
+        self.host = part_of(head, parts.authority.unwrap_or(host));
+        self.line = Span::new(0, line_end);
+        self.path = part_of(target.as_bytes(), parts.path);
+        self.query = parts.query.map(|query| part_of(target.as_bytes(), query));
+        self.target.clear();
+        self.target.push_str(target);
         self.bytes.clear();
         self.bytes.extend_from_slice(head);
-        let bytes = &self.bytes[..];
-        let line_end = scan::line_feed(bytes, 0).map_or(0, |end| end - 1);
-        let line = RequestLine::parse(&bytes[..line_end])?;
-        let target = Target::parse(&line.method, line.target)?;
-        self.fields.clear();
-        self.fields.read(bytes, line_end + 2, limits.fields)?;
-
-        let host = check_host(&self.fields, bytes, line.version)?;
-        self.host = part_of(bytes, target.authority.unwrap_or(host));
-        self.framing = Framing::of(&self.fields, bytes, line.version)?;
-        self.keep_alive = wants_keep_alive(&self.fields, bytes, line.version);
-        self.expects_continue = check_expectation(&self.fields, bytes, line.version)?
-            && !matches!(self.framing, Framing::None | Framing::Length(0));
-        self.line = Span::new(0, line_end);
-        self.target = part_of(bytes, line.target);
-        self.path = part_of(bytes, target.path);
-        self.query = target.query.map(|query| part_of(bytes, query));
-        self.version = line.version;
-        self.method = line.method;
         Ok(())
     }
 }
@@ -294,8 +357,31 @@ impl Default for RequestHead {
     }
 }
 
-/// Most bytes of a refused request line that are kept for the log.
+/// The number of fields for which there is room without an allocation: that of the default limit.
+const USUAL_FIELDS: usize = 100;
+/// The number of bytes of a refused request line that are kept for the log.
 const LONGEST_RECOGNISED: usize = 1024;
+
+/// Names the rule of syntax that a complete head breaks. The parser and this second look hold each other's rules: see the two
+/// assertions above.
+#[cold]
+fn broken_rule(head: &[u8], limits: &HeadLimits) -> Option<Refusal> {
+    let line_end = scan::line_feed(head, 0).map_or(0, |end| end - 1);
+    if line_end > limits.request_line {
+        return Some(Refusal::RequestLineTooLong { limit: limits.request_line });
+    }
+    let line = match RequestLine::parse(&head[..line_end]) {
+        Ok(line) => line,
+        Err(refusal) => return Some(refusal),
+    };
+    let in_target = Target::parse(&line.method, line.target).err();
+    in_target.or_else(|| fields::broken_rule(&head[line_end + 2..], limits.fields))
+}
+
+/// The longest head in bytes: offsets into a head are 32 bits wide.
+fn head_limit(limits: &HeadLimits) -> usize {
+    limits.head.min(u32::MAX as usize)
+}
 
 /// Where the head begins: one empty line before it is ignored (RFC 9112, section 2.2). `None` while that is open.
 fn start_of_head(input: &[u8]) -> Option<usize> {
@@ -317,8 +403,7 @@ fn find_head(input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<
         }
         Some(_) => {}
     }
-    // Offsets into a head are 32 bits wide.
-    let head_limit = limits.head.min(u32::MAX as usize);
+    let head_limit = head_limit(limits);
     let head_end = start.saturating_add(head_limit);
     let line_end = start.saturating_add(limits.request_line).saturating_add(2);
     // Looked at once, by the call that brings the input past this point.
@@ -363,6 +448,10 @@ fn check_host<'a>(fields: &FieldTable, bytes: &'a [u8], version: Version) -> Res
 /// RFC 9112, section 9.3: `close` wins, HTTP/1.1 lives on, HTTP/1.0 lives on with `keep-alive`.
 fn wants_keep_alive(fields: &FieldTable, bytes: &[u8], version: Version) -> bool {
     let Some(first) = fields.known(bytes, KnownName::Connection) else { return version == Version::HTTP_11 };
+    // What browsers send needs no look into the list.
+    if first == b"keep-alive" && !fields.is_repeated(KnownName::Connection) {
+        return true;
+    }
     let (mut close, mut keep_alive) = (false, false);
     let mut note = |list: &[u8]| {
         for option in list.split(|&byte| byte == b',').map(trim) {

@@ -1,16 +1,17 @@
 //! Request lines: `method SP target SP version` and nothing else (RFC 9112, section 3).
+//!
+//! Here is the second look at a line that the parser has refused: it names the rule, or says what can be told of the line.
 
 use super::Refusal;
 use super::grammar::is_token;
 use super::scan;
-use ::http::{Method, Version};
+use ::http::Method;
 
-/// The three parts of a request line. The target is visible ASCII; its form is not checked yet.
+/// A request line, whose version is one of ours. The target is visible ASCII; its form is not checked yet.
 #[derive(Debug)]
 pub(super) struct RequestLine<'a> {
     pub(super) method: Method,
     pub(super) target: &'a [u8],
-    pub(super) version: Version,
 }
 
 impl<'a> RequestLine<'a> {
@@ -21,28 +22,22 @@ impl<'a> RequestLine<'a> {
         let (method, rest) = split_at_space(line).ok_or_else(malformed)?;
         let method = parse_method(method).ok_or_else(malformed)?;
         let (target, rest) = rest.split_at(scan::not_graphic(rest, 0).unwrap_or(rest.len()));
-        let version = match rest {
-            b" HTTP/1.1" => Version::HTTP_11,
-            b" HTTP/1.0" => Version::HTTP_10,
-            [b' ', version @ ..] if is_version(version) && !target.is_empty() => {
-                return Err(Refusal::UnsupportedVersion);
-            }
-            [b' ', ..] | [] => return Err(malformed()),
-            _ if rest.contains(&b' ') && !rest.contains(&b'\r') => return Err(Refusal::MalformedTarget),
-            _ => return Err(malformed()),
-        };
-        if target.is_empty() {
-            return Err(malformed());
+        match rest {
+            _ if target.is_empty() => Err(malformed()),
+            b" HTTP/1.1" | b" HTTP/1.0" => Ok(Self { method, target }),
+            [b' ', version @ ..] if is_version(version) => Err(Refusal::UnsupportedVersion),
+            [b' ', ..] | [] => Err(malformed()),
+            _ if rest.contains(&b' ') && !rest.contains(&b'\r') => Err(Refusal::MalformedTarget),
+            _ => Err(malformed()),
         }
-        Ok(Self { method, target, version })
     }
 
     /// The method and the target of a line that is cut off or broken, as far as they can be told, for the log.
-    pub(super) fn recognise(line: &'a [u8]) -> (Option<Method>, &'a [u8]) {
-        let Some((method, rest)) = split_at_space(line) else { return (None, &[]) };
-        let Some(method) = parse_method(method) else { return (None, &[]) };
+    pub(super) fn recognise(line: &'a [u8]) -> Option<(Method, &'a str)> {
+        let (method, rest) = split_at_space(line)?;
+        let method = parse_method(method)?;
         let end = rest.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
-        (Some(method), &rest[..end])
+        Some((method, std::str::from_utf8(&rest[..end]).ok()?))
     }
 }
 
@@ -74,7 +69,7 @@ mod tests {
     #[test]
     fn the_three_parts_are_told_apart() {
         let line = RequestLine::parse(b"PROPFIND /a?b HTTP/1.0").expect("well-formed");
-        assert_eq!((line.method.as_str(), line.target, line.version), ("PROPFIND", &b"/a?b"[..], Version::HTTP_10));
+        assert_eq!((line.method.as_str(), line.target), ("PROPFIND", &b"/a?b"[..]));
     }
 
     #[test]

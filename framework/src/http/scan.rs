@@ -14,17 +14,6 @@ pub(super) fn not_graphic(bytes: &[u8], start: usize) -> Option<usize> {
     find(bytes, start, marks, |byte| !byte.is_ascii_graphic())
 }
 
-/// Where the first ASCII control byte is, from `start` on.
-pub(super) fn control(bytes: &[u8], start: usize) -> Option<usize> {
-    find(bytes, start, |word| below(word, 0x20) | equal(word, 0x7f), |byte| byte.is_ascii_control())
-}
-
-/// Where the first colon, space or ASCII control byte is, from `start` on.
-pub(super) fn end_of_name(bytes: &[u8], start: usize) -> Option<usize> {
-    let is_end = |byte: u8| byte == b':' || byte == b' ' || byte.is_ascii_control();
-    find(bytes, start, |word| below(word, 0x21) | equal(word, b':') | equal(word, 0x7f), is_end)
-}
-
 /// Whether one of these is among `bytes`.
 pub(super) fn contains_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> bool {
     let marks = |word| wanted.iter().fold(0, |marks, &byte| marks | equal(word, byte));
@@ -79,9 +68,6 @@ mod tests {
                                 |is: fn(&u8) -> bool| text[start..].iter().position(is).map(|offset| start + offset);
                             assert_eq!(line_feed(&text, start), naive(|byte| *byte == b'\n'), "{text:?}");
                             assert_eq!(not_graphic(&text, start), naive(|byte| !byte.is_ascii_graphic()), "{text:?}");
-                            let is_end = |byte: &u8| *byte == b':' || !byte.is_ascii_graphic() && byte.is_ascii();
-                            assert_eq!(end_of_name(&text, start), naive(is_end), "{text:?}");
-                            assert_eq!(control(&text, start), naive(|byte| byte.is_ascii_control()), "{text:?}");
                         }
                         let naive = text.iter().any(|byte| b"?#".contains(byte));
                         assert_eq!(contains_any(&text, [b'?', b'#']), naive, "{text:?}");

@@ -9,9 +9,10 @@ pub(super) struct Span {
 
 impl Span {
     /// The span from `start` to `end`, which lie within a head and thus far below 4 GiB.
+    #[expect(clippy::cast_possible_truncation, reason = "the limit of a head is below 4 GiB, whatever is set")]
     pub(super) fn new(start: usize, end: usize) -> Self {
-        let offset = |position: usize| u32::try_from(position).expect("a head is limited to less than 4 GiB");
-        Self { start: offset(start), end: offset(end) }
+        debug_assert!(start <= end && end <= u32::MAX as usize, "a span lies in a head");
+        Self { start: start as u32, end: end as u32 }
     }
 
     /// The span of `part`, which is a slice of `whole`.
@@ -25,9 +26,14 @@ impl Span {
         &whole[self.start as usize..self.end as usize]
     }
 
-    /// The text of the span; empty when it is not UTF-8.
-    pub(super) fn text(self, whole: &[u8]) -> &str {
-        std::str::from_utf8(self.of(whole)).unwrap_or_default()
+    /// The text of the span in `whole`.
+    pub(super) fn text(self, whole: &str) -> &str {
+        &whole[self.start as usize..self.end as usize]
+    }
+
+    /// Where it starts.
+    pub(super) fn start(self) -> usize {
+        self.start as usize
     }
 
     /// Where it ends.

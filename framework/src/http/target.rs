@@ -86,9 +86,8 @@ fn is_ipv6(text: &[u8]) -> bool {
 fn host_name_length(text: &[u8]) -> usize {
     let mut length = 0;
     loop {
-        while text.get(length).is_some_and(|&byte| HOST_NAME[byte as usize]) {
-            length += 1;
-        }
+        let rest = &text[length..];
+        length += rest.iter().position(|&byte| !HOST_NAME[byte as usize]).unwrap_or(rest.len());
         match &text[length..] {
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => length += 3,
             _ => return length,
