@@ -3,6 +3,7 @@
 //! An [`Exchange`] owns everything of one request. It is `Send`, so it can wait without a thread and go on
 //! on any worker. This room knows HTTP's words, but no socket, no tree and no tool.
 
+mod admission;
 mod argument;
 mod argument_types;
 mod blocking;
@@ -32,6 +33,7 @@ mod ready_fields;
 mod request;
 mod response;
 mod response_body;
+mod service;
 mod set_cookie;
 mod stream;
 mod trail;
@@ -39,6 +41,7 @@ mod upload;
 mod values;
 mod vary;
 
+pub use admission::{Admission, Admit, Wait};
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
 pub(crate) use blocking::{Blocking, BlockingPlaces, InLine, Line, Place, PlaceOrLine, WaitsFor, place_or_line};
@@ -66,6 +69,7 @@ pub use ready_fields::ReadyFields;
 pub use request::{Connection, Request, RequestId};
 pub use response::Response;
 pub use response_body::{FileBody, ResponseBody};
+pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
 pub use set_cookie::{SameSite, SetCookie};
 pub use stream::Stream;
 pub use trail::{Step, Trail};

@@ -339,10 +339,10 @@ impl Request {
     }
 
     /// Reads a head that came by `connection` from the start of `input`, as [`RequestHead::read`] does: for who drives a
-    /// [`Service`](crate::server::Service) without the server. A complete head gets its number and its time.
+    /// [`Service`](super::Service) without the server. A complete head gets its number and its time.
     ///
     /// # Errors
-    /// The rule that the head breaks. [`Service::refuse`](crate::server::Service::refuse) makes the answer.
+    /// The rule that the head breaks. [`Service::refuse`](super::Service::refuse) makes the answer.
     pub fn read_head(
         &mut self,
         input: &[u8],

@@ -4,9 +4,9 @@ use super::admission::{Passed, pass, pass_here};
 use super::funnel::adopt;
 use super::guarded::{capture_backtraces, guarded};
 use super::{Admit, BackgroundJob, Plan, SettingError};
+use crate::exchange::Wakers;
 use crate::exchange::{Error, ErrorKind, Exchange, Response};
 use crate::logs;
-use crate::server::Wakers;
 use std::sync::Arc;
 use std::time::Duration;
 

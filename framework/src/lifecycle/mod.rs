@@ -25,7 +25,7 @@ pub(crate) mod setting;
 mod stream_place;
 mod tool;
 
-pub use admission::{Admission, Admit, Wait};
+pub use crate::exchange::{Admission, Admit, Wait};
 pub use background::BackgroundJob;
 pub use error_page::{ErrorForm, ErrorPage};
 pub use error_pages::ErrorPages;

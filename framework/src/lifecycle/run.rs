@@ -39,13 +39,13 @@ use super::guarded::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
+use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, Trail, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::publish::{Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
-use crate::server::{BodyPlan, Delivery, Progress, Service, Wakers};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
 use std::time::Instant;

@@ -4,8 +4,8 @@
 //! need. The place is kept in the exchange from then until the handler has ended.
 
 use super::{Admission, Admit, Wait};
+use crate::exchange::Wakers;
 use crate::exchange::{Blocking, Error, Exchange, Line, Place, PlaceOrLine, RequestBody, WaitsFor, place_or_line};
-use crate::server::Wakers;
 use std::time::Instant;
 
 /// Lets a request to its handler when it may hold a worker for as long as its client sends.

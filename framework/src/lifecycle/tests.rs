@@ -7,9 +7,9 @@ mod matrix;
 mod paths;
 
 use crate::exchange::Exchange;
+use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::http::{HeadLimits, Refusal};
 use crate::lifecycle::Application;
-use crate::server::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::{App, exchange::RequestBody, exchange::RequestId};
 use std::task::Waker;
 use std::time::{Duration, Instant};

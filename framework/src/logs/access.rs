@@ -9,8 +9,8 @@
 //! number of the request, which is also on its error page and in the error log.
 
 use super::clock::ClockTime;
+use crate::exchange::Delivery;
 use crate::exchange::{Exchange, Login};
-use crate::server::Delivery;
 use std::fmt::{Display, Formatter, Result, Write};
 use std::time::SystemTime;
 

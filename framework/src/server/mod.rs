@@ -40,7 +40,6 @@ mod run_queue;
 mod scheduler;
 mod send_file;
 mod send_stream;
-mod service;
 mod settings;
 mod slab;
 mod stop;
@@ -52,10 +51,10 @@ mod word;
 mod workers;
 mod workspace;
 
+pub use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use by_hand::converse;
-pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
 pub use settings::ServerSettings;
 pub use stop::StopReport;
 pub use workers::WorkerState;

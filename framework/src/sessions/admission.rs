@@ -8,9 +8,9 @@ use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, LockStatus, Waiter};
 use super::session::Wanted;
 use super::{Moment, Record, Session, SessionId, StoreError, StoreFuture};
+use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, HttpError, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, Wait};
-use crate::server::Wakers;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 

@@ -91,7 +91,7 @@ impl Tool for TrailingSlash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{App, Tree, exchange::RequestId, http::HeadLimits, server::Service};
+    use crate::{App, Tree, exchange::RequestId, exchange::Service, http::HeadLimits};
 
     struct Item;
 
@@ -120,7 +120,7 @@ mod tests {
         exchange.request.head.read(head.as_bytes(), &mut 0, &HeadLimits::default()).unwrap();
         exchange.request.id = RequestId::next();
         struct NoWaker;
-        impl crate::server::Wakers for NoWaker {
+        impl crate::exchange::Wakers for NoWaker {
             fn waker(&self) -> std::task::Waker {
                 std::task::Waker::noop().clone()
             }

@@ -1,9 +1,9 @@
 //! Which hooks ran, for how long, and how they ended: noted by wrappers around the hooks of plans that have the debug page on.
 
+use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange};
 use crate::lifecycle::hook::Run;
 use crate::lifecycle::{Admission, Admit, Flow, Hook, HookPoint, Wait};
-use crate::server::Wakers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

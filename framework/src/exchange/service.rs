@@ -1,4 +1,4 @@
-//! The door between the server and what answers requests.
+//! The door between the server and what answers requests: the server calls it, `lifecycle/` implements it.
 //!
 //! The server reads a head into an [`Exchange`] and calls, in this order and never two at once for one exchange:
 //!
@@ -13,7 +13,7 @@
 //! not: they run when no worker is free, for a request that `start` has not seen. A request whose client is gone before `start`
 //! has no `end`.
 
-use crate::exchange::Exchange;
+use super::Exchange;
 use crate::http::Refusal;
 use std::task::Waker;
 use std::time::{Duration, Instant};
