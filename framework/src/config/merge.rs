@@ -7,6 +7,7 @@ use crate::lifecycle::setting::{flag, suggestion};
 use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use toml::{Table, Value};
 
 /// What code says about a section.
@@ -349,6 +350,8 @@ impl Merged {
     fn new(drafts: Vec<(SectionPath, Draft)>, host: Option<&str>) -> Result<Self, ConfigError> {
         let mut merged =
             Self { sections: Sections::default(), plans: Vec::new(), paths: Vec::new(), background: Vec::new() };
+        static TREES: AtomicU64 = AtomicU64::new(1);
+        let tree = TREES.fetch_add(1, Ordering::Relaxed);
         // A tool that several sections share attaches once.
         let mut attached: Vec<(Arc<dyn Tool>, Hooks)> = Vec::new();
         for (path, draft) in drafts {
@@ -369,8 +372,8 @@ impl Merged {
                     Some(index) => index,
                     None => {
                         let (section, app) = set_by.unwrap_or_else(|| ("/".to_owned(), AppPlace::default()));
-                        let mut hooks =
-                            Hooks { tool: tool.name(), section, mount: encoded(&app.mount).into(), ..Hooks::default() };
+                        let mount = encoded(&app.mount).into();
+                        let mut hooks = Hooks { tool: tool.name(), section, mount, tree, ..Hooks::default() };
                         tool.attach(&mut hooks);
                         if let Some(error) = hooks.refusal {
                             let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);

@@ -81,7 +81,7 @@ impl Cookies {
     }
 }
 
-/// The connection that the request came by.
+/// The connection that the request came by, as the server sees it; behind a proxy that is the proxy's: see [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug)]
 pub struct Conn(pub super::Connection);
 

@@ -61,7 +61,7 @@ pub(crate) use limits::{Limit, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 pub use link::Link;
 pub use login::Login;
 pub use multipart_reader::{Multipart, Part};
-pub use origin::{Forwarded, Origin};
+pub use origin::{Forwarded, Origin, origin_of};
 pub use page_type::{Escaping, PageType};
 pub use parameter::{InvalidParameter, Parameter};
 pub use problem::Problem;

@@ -1,11 +1,14 @@
 //! The origin: scheme, host and port as the client sees them, and what a trusted proxy says about them.
 //!
 //! The server knows the connection; behind a proxy that is the proxy's. What the proxy vouches for is kept here as one value,
-//! [`Forwarded`], which a tool (`proxy`) puts into the request before routing. Links, redirects, cookies and comparisons ask the
-//! request for its [`Origin`] and its remote address, never the connection.
+//! [`Forwarded`], which a tool (`proxy`) puts into the request before routing. Links, redirects, cookies, keys and comparisons ask the
+//! request for its [`Origin`] and its remote address, never the connection: a test of the workspace holds that.
+//!
+//! One host has one spelling here: in lower case, without a dot at its end, an address without a Host field by the server's own. So two texts
+//! that mean one host are never two entries of a cache or two sites to a form.
 
 use super::Request;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Scheme, host and port of an address, as the client sees them: `https://shop.example:8443` (RFC 6454).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +83,37 @@ pub struct Forwarded {
 }
 
 impl Request {
-    /// Scheme, host and port as the client sees them, right behind a trusted proxy.
+    /// Scheme, host and port as the client sees them, right behind a trusted proxy. The host is in lower case and without a dot at its end. A request that
+    /// names no host, as HTTP/1.0 allows, has that of the server's own address.
     #[must_use]
     pub fn origin(&self) -> Origin<'_> {
-        let forwarded = self.forwarded();
-        let is_secure = forwarded.and_then(|forwarded| forwarded.is_secure).unwrap_or_else(|| self.connection().secure);
-        let authority = forwarded.and_then(|forwarded| forwarded.authority.as_deref());
-        Origin::new(is_secure, authority.unwrap_or_else(|| self.host()))
+        let authority = self.forwarded().and_then(|forwarded| forwarded.authority.as_deref());
+        Origin::new(self.is_secure(), authority.unwrap_or_else(|| self.own_authority()))
+    }
+
+    /// Host and port as the client sees them, right behind a trusted proxy: [`Origin::authority`] of [`origin`](Self::origin), so without the port if it is
+    /// the scheme's default. What stands in the request itself is [`raw_host`](Self::raw_host).
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.origin().authority()
+    }
+
+    /// Whether the client came by TLS, right behind a trusted proxy.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.forwarded().and_then(|forwarded| forwarded.is_secure).unwrap_or_else(|| self.connection().secure)
+    }
+
+    /// The host that stands in the request, in its one spelling.
+    fn own_authority(&self) -> &str {
+        let raw = self.raw_host();
+        if is_plain(raw) {
+            return raw;
+        }
+        self.authority.get_or_init(|| match raw {
+            "" => local_authority(self.connection().local),
+            raw => canonical(raw),
+        })
     }
 
     /// The path below which a trusted proxy has put this server: `/front`; empty for none.
@@ -103,9 +130,124 @@ impl Request {
     }
 }
 
+/// The origin of a URL of `http` or `https` in its one spelling, as [`Request::origin`] has it, and what comes behind it. `None` for what has none, and for a
+/// name and password in it, which no browser sends.
+///
+/// ```
+/// use kirsch::exchange::origin_of;
+///
+/// assert_eq!(origin_of("HTTPS://Shop.Example:443/a?b"), Some(("https://shop.example".to_owned(), "/a?b")));
+/// assert_eq!(origin_of("/a"), None);
+/// ```
+#[must_use]
+pub fn origin_of(url: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let is_secure = match scheme {
+        scheme if scheme.eq_ignore_ascii_case("https") => true,
+        scheme if scheme.eq_ignore_ascii_case("http") => false,
+        _ => return None,
+    };
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    if authority.is_empty() || authority.contains('@') {
+        return None;
+    }
+    Some((Origin::new(is_secure, &canonical(authority)).to_string(), behind))
+}
+
+/// Whether an authority is in its one spelling already, as nearly all are. An address in brackets may be, too.
+fn is_plain(authority: &str) -> bool {
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "1"));
+    !host.is_empty()
+        && !host.ends_with(['.', ']'])
+        && !port.is_empty()
+        && !port.starts_with('0')
+        && !authority.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'[')
+}
+
+/// The one spelling of an authority.
+pub(super) fn canonical(authority: &str) -> Box<str> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.trim_start_matches('0')),
+        _ => (authority, ""),
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')?.parse::<Ipv6Addr>().ok());
+    let host = match address {
+        Some(address) => format!("[{address}]"),
+        None => host.strip_suffix('.').filter(|host| !host.is_empty()).unwrap_or(host).to_ascii_lowercase(),
+    };
+    if port.is_empty() { host.into() } else { format!("{host}:{port}").into() }
+}
+
+/// How the server can be reached at the address that a connection came to.
+fn local_authority(local: SocketAddr) -> Box<str> {
+    match local.ip().to_canonical() {
+        // Nowhere: the request came by no socket.
+        address if address.is_unspecified() => "localhost".into(),
+        address => SocketAddr::new(address, local.port()).to_string().into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Connection;
+    use crate::http::HeadLimits;
+
+    fn request(head: &str, local: &str) -> Request {
+        let mut request = Request::default();
+        let connection = Connection { local: local.parse().unwrap(), ..Connection::default() };
+        request.read_head(head.as_bytes(), &mut 0, &HeadLimits::default(), connection).unwrap();
+        request
+    }
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        let table = [
+            ("Shop.Example", "shop.example"),
+            ("shop.example.", "shop.example"),
+            ("shop.example:80", "shop.example"),
+            ("SHOP.example.:080", "shop.example"),
+            ("shop.example:", "shop.example"),
+            ("shop.example.:8080", "shop.example:8080"),
+            ("shop.example:08080", "shop.example:8080"),
+            ("[0:0::1]:8080", "[::1]:8080"),
+            ("[::1]", "[::1]"),
+            ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ];
+        for (sent, host) in table {
+            let mut request = request(&format!("GET / HTTP/1.1\r\nHost: {sent}\r\n\r\n"), "127.0.0.1:1");
+            assert_eq!((request.host(), request.raw_host()), (host, sent));
+            request.set_forwarded(Forwarded { authority: Some(sent.to_owned()), ..Forwarded::default() });
+            assert_eq!(request.host(), host, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_host_has_the_servers_own() {
+        let table = [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("[::ffff:10.0.0.1]:80", "10.0.0.1"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("0.0.0.0:0", "localhost"),
+        ];
+        for (local, host) in table {
+            let request = request("GET / HTTP/1.0\r\n\r\n", local);
+            assert_eq!((request.host(), request.raw_host()), (host, ""));
+            assert_eq!(request.url("/x").to_string(), format!("http://{host}/x"));
+        }
+    }
+
+    #[test]
+    fn the_host_of_a_request_does_not_stay_for_the_next() {
+        let mut request = request("GET / HTTP/1.0\r\n\r\n", "127.0.0.1:8080");
+        assert_eq!(request.host(), "127.0.0.1:8080");
+        request.clear();
+        let head = b"GET / HTTP/1.1\r\nHost: A\r\n\r\n";
+        request.read_head(head, &mut 0, &HeadLimits::default(), Connection::default()).unwrap();
+        assert_eq!(request.host(), "a");
+    }
 
     #[test]
     fn i4_a_default_port_is_left_out_and_there_is_only_one() {

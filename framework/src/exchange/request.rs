@@ -2,6 +2,7 @@
 
 use super::limits::{Limit, Limits};
 use super::multipart_form::MultipartForm;
+use super::origin;
 use super::reading::Reading;
 use super::{ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
@@ -9,8 +10,8 @@ use crate::http::{
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 /// What the client asked.
@@ -31,6 +32,8 @@ pub struct Request {
     pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
     forwarded: Option<Box<Forwarded>>,
+    /// The host in its one spelling, where the one in the head is another or there is none; made when somebody asks.
+    pub(super) authority: OnceLock<Box<str>>,
     /// Where the app is mounted that the path belongs to.
     pub(crate) mount: Option<Arc<str>>,
     /// Which fields have been read, where somebody wants to know.
@@ -86,9 +89,10 @@ impl Request {
         self.head.version()
     }
 
-    /// The host and port that the client asked for.
+    /// Host and port as they stand in the request: in its target, else in its Host field; empty if it has neither. Behind a proxy that is what the proxy asked
+    /// for. What the client asked for is [`host`](Self::host).
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub fn raw_host(&self) -> &str {
         self.head.host()
     }
 
@@ -166,7 +170,8 @@ impl Request {
         Precondition::evaluate(self.method(), &self.head, present, SystemTime::now())
     }
 
-    /// The connection that the request came by.
+    /// The connection that the request came by; behind a proxy that is the proxy's. The client's address is [`remote`](Self::remote), and whether the client came by
+    /// TLS says [`is_secure`](Self::is_secure).
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
@@ -215,7 +220,8 @@ impl Request {
     }
 
     /// Notes what a proxy says: for tools that know whom to trust. Before routing, so that everything that follows sees the same.
-    pub fn set_forwarded(&mut self, forwarded: Forwarded) -> &mut Self {
+    pub fn set_forwarded(&mut self, mut forwarded: Forwarded) -> &mut Self {
+        forwarded.authority = forwarded.authority.map(|authority| origin::canonical(&authority).into());
         self.forwarded = Some(Box::new(forwarded));
         self
     }
@@ -375,6 +381,7 @@ impl Request {
         self.received = None;
         self.redirected = None;
         self.forwarded = None;
+        self.authority = OnceLock::new();
         self.mount = None;
         self.reading = None;
     }
@@ -495,10 +502,10 @@ impl ParameterTable {
     }
 }
 
-/// The two ends of the connection that a request came by.
+/// The two ends of the connection that a request came by, as the server sees it: behind a proxy the peer is the proxy, and `secure` is about the way from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// The client's address.
+    /// The address of who has connected: the client, or a proxy.
     pub peer: SocketAddr,
     /// The server's address.
     pub local: SocketAddr,
@@ -570,7 +577,7 @@ mod tests {
             assert_eq!(request.header(name), Some(value));
         }
         assert_eq!(request.head.cookies().collect::<Vec<_>>(), [("a", "1")]);
-        assert_eq!((request.path(), request.host()), ("/", "localhost"));
+        assert_eq!((request.path(), request.raw_host()), ("/", "localhost"));
     }
 
     #[test]

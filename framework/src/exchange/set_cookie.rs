@@ -96,7 +96,7 @@ impl SetCookie {
         self
     }
 
-    /// Only over encrypted connections. `request.origin().is_secure()` tells whether this one is, behind a trusted proxy too.
+    /// Only over encrypted connections. `request.is_secure()` tells whether this one is, behind a trusted proxy too.
     pub fn secure(mut self, is_secure: bool) -> Self {
         self.secure = is_secure;
         self

@@ -171,6 +171,7 @@ pub struct Hooks {
     /// Where the tool was switched on, as written.
     pub(crate) section: String,
     pub(crate) mount: Arc<str>,
+    pub(crate) tree: u64,
     /// Why the tool cannot be used as it was set up.
     pub(crate) refusal: Option<SettingError>,
     pub(crate) hooks: Vec<Hook>,
@@ -324,6 +325,13 @@ impl Hooks {
     #[must_use]
     pub fn mount(&self) -> &str {
         &self.mount
+    }
+
+    /// The number of the tree that the tool is attached to, of no other tree in this process: each application that is built has one, and so has each of its virtual
+    /// hosts. For tools whose clones share what they keep, as a cache does.
+    #[must_use]
+    pub fn tree(&self) -> u64 {
+        self.tree
     }
 
     /// Refuses the set-up: the application does not start, and the message says where the tool was switched on. For what

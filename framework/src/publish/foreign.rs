@@ -147,7 +147,7 @@ fn translated(request: &Request, above: usize, body: Vec<u8>) -> Result<::http::
         uri: address(with_query(request.path()))?,
         place,
         remote: request.remote(),
-        is_secure: request.origin().is_secure(),
+        is_secure: request.is_secure(),
     };
     let connection = request.header("connection");
     for (name, value) in request.headers().filter(|(name, _)| !is_of_the_connection(name, connection)) {

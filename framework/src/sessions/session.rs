@@ -349,15 +349,13 @@ impl Session {
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
         #[cfg(feature = "cookie")]
-        let brought = shared
-            .seal
-            .is_some()
-            .then(|| sealed::Brought::new(settings.cookie.values(request, request.origin().is_secure())));
+        let brought =
+            shared.seal.is_some().then(|| sealed::Brought::new(settings.cookie.values(request, request.is_secure())));
         #[cfg(feature = "cookie")]
         let (is_sealed, is_empty) = brought.as_ref().map_or((false, true), |brought| (true, brought.is_empty()));
         #[cfg(not(feature = "cookie"))]
         let (is_sealed, is_empty) = (false, true);
-        let is_encrypted = request.origin().is_secure();
+        let is_encrypted = request.is_secure();
         let mut ids = if is_sealed { Vec::new() } else { settings.cookie.read(request, is_encrypted) };
         let client = (!ids.is_empty()).then(|| ids.remove(0));
         let state = State {

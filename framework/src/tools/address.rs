@@ -1,6 +1,7 @@
 //! Addresses of this server, written anew from decoded segments.
 
 use crate::Request;
+use crate::exchange::origin_of;
 use crate::http::{encode_reference, encode_segment, is_local_reference};
 use percent_encoding::percent_decode_str;
 
@@ -34,20 +35,13 @@ pub(super) fn from_mount(mount: &str, location: &str) -> String {
 /// Whether `location`, a path of this server or a whole URL, is what the request asks for already: sent there, it would come back.
 pub(super) fn is_here(request: &Request, location: &str) -> bool {
     let location = location.split('#').next().unwrap_or_default();
-    let local = match location.starts_with('/') {
-        true => location,
-        false => {
-            let origin = request.origin().to_string();
-            match location.split_at_checked(origin.len()) {
-                Some((start, rest)) if start.eq_ignore_ascii_case(&origin) => match rest.strip_prefix(request.prefix())
-                {
-                    Some(local) => local,
-                    None => return false,
-                },
-                _ => return false,
-            }
-        }
+    let local = if location.starts_with('/') {
+        Some(location)
+    } else {
+        let behind = origin_of(location).filter(|(origin, _)| *origin == request.origin().to_string());
+        behind.and_then(|(_, behind)| behind.strip_prefix(request.prefix()))
     };
+    let Some(local) = local else { return false };
     let (path, query) = local.split_once('?').map_or((local, None), |(path, query)| (path, Some(query)));
     if !path.is_empty() && !path.starts_with('/') {
         return false;

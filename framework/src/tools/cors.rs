@@ -8,7 +8,8 @@
 //! It is the browser that keeps scripts from other sites' responses; this tool tells it where it need not. It protects nothing from
 //! programs, and does not keep other sites from *sending* requests: that is the tool `csrf`.
 
-use super::origins::{origin_of, origin_setting};
+use super::origins::origin_setting;
+use crate::exchange::origin_of;
 use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use std::time::Duration;

@@ -36,11 +36,11 @@ impl SecretCookie {
 
     /// What gives the browser this secret.
     pub(super) fn give(&self, request: &Request, secret: &Half) -> SetCookie {
-        SetCookie::new(self.name_for(request), digits(secret)).secure(request.origin().is_secure())
+        SetCookie::new(self.name_for(request), digits(secret)).secure(request.is_secure())
     }
 
     fn name_for(&self, request: &Request) -> &'static str {
-        if request.origin().is_secure() { self.secure_name } else { self.name }
+        if request.is_secure() { self.secure_name } else { self.name }
     }
 }
 

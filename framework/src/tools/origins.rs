@@ -1,22 +1,14 @@
 //! Origins in texts: of addresses that a request names, and of settings.
 
-use crate::exchange::Origin;
+use crate::Request;
+use crate::exchange::origin_of;
 
-/// The origin of a URL in lower case, and what comes behind it; `None` for what has none, and for a name and password in it, which no browser sends.
-pub(super) fn origin_of(url: &str) -> Option<(String, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let is_secure = match scheme {
-        scheme if scheme.eq_ignore_ascii_case("https") => true,
-        scheme if scheme.eq_ignore_ascii_case("http") => false,
-        _ => return None,
-    };
-    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    let (authority, behind) = rest.split_at(end);
-    if authority.is_empty() || authority.contains('@') {
-        return None;
-    }
-    let authority = authority.to_ascii_lowercase();
-    Some((Origin::new(is_secure, &authority).to_string(), behind))
+/// Whether a URL is of the request's own origin. One that comes by TLS to a server that does not know of it is, too: then a proxy in front has not said so, and
+/// nobody but the site itself has pages at that host.
+pub(super) fn is_own(request: &Request, url: &str) -> bool {
+    let Some((origin, _)) = origin_of(url) else { return false };
+    let own = request.origin();
+    origin == own.to_string() || origin == format!("https://{}", own.authority())
 }
 
 /// An origin as a setting has it: nothing behind the authority, or a slash.

@@ -2,7 +2,8 @@
 //!
 //! The hook runs at `before_request_body` 50: before files (90) and the cache (95) answer, and before a body is uploaded.
 
-use super::origins::{origin_of, origin_setting};
+use super::origins::origin_setting;
+use crate::exchange::origin_of;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Request, StatusCode};
 use regex_lite::Regex;
@@ -143,8 +144,7 @@ impl Prepared {
 
     fn matches(&self, request: &Request, referer: &str) -> bool {
         let origin = origin_of(referer).map(|(origin, _)| origin);
-        let is_ours =
-            || origin.as_ref().is_some_and(|origin| request.origin().to_string().eq_ignore_ascii_case(origin));
+        let is_ours = || origin.as_ref().is_some_and(|origin| request.origin().to_string() == *origin);
         (self.tool.same_origin && is_ours())
             || origin.as_ref().is_some_and(|origin| self.origins.contains(origin))
             || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(referer))

@@ -17,7 +17,7 @@ use self::content_security_policy::Policy;
 use super::fields;
 use crate::exchange::ReadyFields;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
-use crate::{Exchange, HeaderName, HeaderValue, Request, header};
+use crate::{Exchange, HeaderName, HeaderValue, header};
 use std::time::Duration;
 
 /// Adds the fields that protect users in browsers, where a response does not have them itself. On for every application.
@@ -341,19 +341,11 @@ struct Ready {
 impl Ready {
     fn add_to(&self, exchange: &mut Exchange) {
         let Exchange { request, response, values, .. } = exchange;
-        response.default_fields(if is_secure(request) { self.secure } else { self.plain });
+        response.default_fields(if request.is_secure() { self.secure } else { self.plain });
         if let Some(policy) = &self.policy {
             let (name, value) = policy.for_nonce(values.get());
             response.default_header(name, value);
         }
-    }
-}
-
-/// As the origin says, without making one.
-fn is_secure(request: &Request) -> bool {
-    match request.forwarded() {
-        None => request.connection().secure,
-        Some(_) => request.origin().is_secure(),
     }
 }
 

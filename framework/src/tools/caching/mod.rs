@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tool`, `settings` | [`Caching`], the tool: its hooks, its settings, its job |
 //! | `visit` | the way of a request past the cache: asking, waiting, keeping |
+//! | `key` | the address that a response is kept for |
 //! | `cache`, `cache/flight` | the entries by address; who makes the next response and who waits |
 //! | `entries` | the entries in the order of their last use, and their bytes |
 //! | `terms`, `variant` | for how long and for whom a response may be used; which requests it fits. Pure |
@@ -16,6 +17,7 @@
 mod cache;
 mod entries;
 mod keeping;
+mod key;
 #[cfg(test)]
 mod samples;
 mod settings;

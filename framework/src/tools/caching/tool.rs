@@ -1,6 +1,7 @@
 //! The caching tool: its settings, its hooks, its background job.
 
 use super::cache::{Cache, Limits};
+use super::key::target_of;
 use super::settings::{LIMITS, Settings};
 use super::visit::{CachingAdmission, ask, ask_again, hand_on, is_visited, keep, leave};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingTable, Tool};
@@ -64,7 +65,12 @@ use std::time::{Duration, Instant};
 /// # When it is not used
 ///
 /// Clients are obeyed: `no-cache`, `max-age`, `min-fresh`, `max-stale`, `no-store`, `only-if-cached` (504 if there is nothing). A successful POST, PUT, PATCH,
-/// DELETE or other method that changes something removes what is kept for its address and for those of the same host in its `Location` and `Content-Location`.
+/// DELETE or other method that changes something removes what is kept for its address and for those of the same origin in its `Location` and `Content-Location`.
+///
+/// # Whose it is
+///
+/// What is kept is kept for one address as the client sees it: scheme, host, port, the prefix of a trusted proxy ([`Request::origin`](crate::Request::origin),
+/// [`Request::prefix`](crate::Request::prefix)), path and query. So two hosts, or `http` and `https`, never share a page. Nor do two apps that share a cache.
 ///
 /// # Waiting
 ///
@@ -167,9 +173,9 @@ impl Caching {
     /// The path is compared as pages are found: by its decoded segments.
     pub fn purge(&self, path: &str) -> usize {
         match path.split_once('?') {
-            Some(_) => self.shared.cache.invalidate_all(|key| target(key) == path),
+            Some(_) => self.shared.cache.invalidate_all(|key| target_of(key) == path),
             None => self.shared.cache.invalidate_all(|key| {
-                let (mut wanted, mut found) = (segments(path), segments(target(key)));
+                let (mut wanted, mut found) = (segments(path), segments(target_of(key)));
                 loop {
                     match (wanted.next(), found.next()) {
                         (None, None) => return true,
@@ -184,7 +190,7 @@ impl Caching {
     /// Removes what is kept for a path and all paths below it. `/songs` is not above `/songsters`. Returns how many responses went.
     pub fn purge_prefix(&self, path: &str) -> usize {
         self.shared.cache.invalidate_all(|key| {
-            let mut found = segments(target(key));
+            let mut found = segments(target_of(key));
             segments(path).all(|wanted| found.next() == Some(wanted))
         })
     }
@@ -240,15 +246,17 @@ impl Tool for Caching {
             return hooks.refuse(SettingError::new(key, problem));
         }
         let Self { shared, settings } = self.clone();
+        let tree = hooks.tree();
         // After the tools that serve files (90), in whatever order they were switched on: files are never kept.
-        hooks.at(HookPoint::BeforeRequestBody, move |exchange| ask(exchange, &shared)).priority(95);
+        hooks.at(HookPoint::BeforeRequestBody, move |exchange| ask(exchange, &shared, tree)).priority(95);
         let Self { shared, settings: of_admission } = self.clone();
         hooks.early_admission(CachingAdmission { shared, settings: of_admission });
         hooks.when_parked(hand_on);
         let shared = Arc::clone(&self.shared);
         hooks.at(HookPoint::BeforeHandler, move |exchange| ask_again(exchange, &shared)).priority(95);
         let shared = Arc::clone(&self.shared);
-        hooks.at(HookPoint::BeforeFinalize, move |exchange| keep(exchange, &shared, &settings)).priority(95).always();
+        let keep = move |exchange: &mut Exchange| keep(exchange, &shared, &settings, tree);
+        hooks.at(HookPoint::BeforeFinalize, keep).priority(95).always();
         hooks.at(HookPoint::OnEndResource, leave).always();
         if !self.shared.is_swept.swap(true, Ordering::Relaxed) {
             let shared = Arc::clone(&self.shared);
@@ -303,12 +311,6 @@ pub(super) struct Shared {
     /// The bytes that copies of streams take now.
     pub(super) copying: Arc<AtomicUsize>,
     is_swept: AtomicBool,
-}
-
-/// Path and query of an address.
-fn target(key: &str) -> &str {
-    let host = key.split_once("://").map_or(key, |(_, rest)| rest);
-    host.find('/').map_or("", |start| &host[start..])
 }
 
 /// The segments of a path as the traversal compares them: decoded, without empty ones, `-` and `.` as `_`.

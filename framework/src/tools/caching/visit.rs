@@ -13,6 +13,7 @@
 
 use super::cache::{Cache, Follower, Found, Inquiry, Polled};
 use super::keeping::{Keeping, Part};
+use super::key::{address, addressed};
 use super::settings::Settings;
 use super::stored::Draft;
 use super::tee::{Room, tee};
@@ -36,7 +37,7 @@ struct Visit {
 }
 
 /// Answers the request from the cache, or says how it goes on.
-pub(super) fn ask(exchange: &mut Exchange, shared: &Shared) -> Result<Flow, Error> {
+pub(super) fn ask(exchange: &mut Exchange, shared: &Shared, tree: u64) -> Result<Flow, Error> {
     let request = &exchange.request;
     let said = Said::by(request);
     if !matches!(*request.method(), Method::GET | Method::HEAD) || said.has_content {
@@ -46,7 +47,7 @@ pub(super) fn ask(exchange: &mut Exchange, shared: &Shared) -> Result<Flow, Erro
     if exchange.trail.locks_session() || exchange.trail.views_session() {
         return Ok(Flow::Continue);
     }
-    let key = address(request, request.path(), request.query());
+    let key = address(tree, request, request.path(), request.query());
     let now = request.received();
     match shared.cache.find(&inquiry(request, &key, now), None) {
         Found::Hit(stored, age) => {
@@ -200,11 +201,11 @@ impl Wait for FlightWait {
 }
 
 /// The response is made: keeps it if others may have it, puts a stale one in the place of an error, or invalidates what it has changed.
-pub(super) fn keep(exchange: &mut Exchange, shared: &Shared, settings: &Settings) {
+pub(super) fn keep(exchange: &mut Exchange, shared: &Shared, settings: &Settings, tree: u64) {
     let status = exchange.response.status();
     let has_failed = exchange.failed() || status.is_server_error();
     if settings.invalidates(exchange.request.method()) && (status.is_success() || status.is_redirection()) {
-        invalidate(exchange, shared);
+        invalidate(exchange, shared, tree);
     }
     let Some(Visit { key, part }) = exchange.values.remove() else { return };
     if has_failed {
@@ -277,52 +278,17 @@ pub(super) fn leave(exchange: &mut Exchange) {
     exchange.values.remove::<Visit>();
 }
 
-/// What was changed is not what is kept any more (RFC 9111, section 4.4): the address itself, and those of the same host that the
+/// What was changed is not what is kept any more (RFC 9111, section 4.4): the address itself, and those of the same origin that the
 /// response names.
-fn invalidate(exchange: &Exchange, shared: &Shared) {
+fn invalidate(exchange: &Exchange, shared: &Shared, tree: u64) {
     let Exchange { request, response, .. } = exchange;
-    shared.cache.invalidate(&address(request, request.path(), request.query()));
+    shared.cache.invalidate(&address(tree, request, request.path(), request.query()));
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        let target = response.header(&name).and_then(|target| target.to_str().ok());
-        if let Some((path, query)) = target.and_then(|target| on_same_host(request, target)) {
-            shared.cache.invalidate(&address(request, path, query));
+        let Some(reference) = response.header(&name).and_then(|reference| reference.to_str().ok()) else { continue };
+        for (path, query) in addressed(request, reference) {
+            shared.cache.invalidate(&address(tree, request, path, query));
         }
     }
-}
-
-/// Path and query of a reference, if it leads to the host of the request by a path from the root.
-fn on_same_host<'t>(request: &Request, target: &'t str) -> Option<(&'t str, Option<&'t str>)> {
-    let target = target.split('#').next().unwrap_or_default();
-    let after_scheme = target.split_once("://").filter(|(scheme, _)| !scheme.contains('/'));
-    let local = match after_scheme.map(|(_, rest)| rest).or_else(|| target.strip_prefix("//")) {
-        Some(rest) => {
-            let (host, _) = rest.split_once('/')?;
-            host.eq_ignore_ascii_case(request.host()).then(|| &rest[host.len()..])?
-        }
-        None => target,
-    };
-    if !local.starts_with('/') {
-        return None;
-    }
-    Some(local.split_once('?').map_or((local, None), |(path, query)| (path, Some(query))))
-}
-
-/// The key of an address: all of it as it was sent, but for the host, whose case means nothing. Hosts are apart, so nobody can put
-/// a page into another host's place.
-fn address(request: &Request, path: &str, query: Option<&str>) -> String {
-    let scheme = if request.connection().secure { "https://" } else { "http://" };
-    let host = request.host();
-    let length = scheme.len() + host.len() + path.len() + query.map_or(0, |query| query.len() + 1);
-    let mut key = String::with_capacity(length);
-    key.push_str(scheme);
-    key.push_str(host);
-    key[scheme.len()..].make_ascii_lowercase();
-    key.push_str(path);
-    if let Some(query) = query {
-        key.push('?');
-        key.push_str(query);
-    }
-    key
 }
 
 fn inquiry<'r>(request: &'r Request, key: &'r str, now: Instant) -> Inquiry<'r> {
@@ -379,32 +345,6 @@ impl Said {
 mod tests {
     use super::super::samples::request;
     use super::*;
-
-    #[test]
-    fn the_key_is_all_of_the_address_and_the_case_of_the_host_means_nothing() {
-        let request = request("");
-        assert_eq!(address(&request, "/A", Some("b=1&a=2")), "http://a.example:80/A?b=1&a=2");
-        assert_ne!(address(&request, "/a", None), address(&request, "/a", Some("")));
-    }
-
-    #[test]
-    fn only_references_to_the_same_host_are_followed() {
-        let request = request("");
-        let table = [
-            ("/song/4", Some(("/song/4", None))),
-            ("/song?id=4#top", Some(("/song", Some("id=4")))),
-            ("http://A.Example:80/song", Some(("/song", None))),
-            ("//a.example:80/song", Some(("/song", None))),
-            ("http://b.example/song", None),
-            ("//b.example/song", None),
-            ("http://a.example:80", None),
-            ("song", None),
-            ("", None),
-        ];
-        for (target, expected) in table {
-            assert_eq!(on_same_host(&request, target), expected, "{target}");
-        }
-    }
 
     #[test]
     fn what_a_request_says() {

@@ -14,8 +14,8 @@ mod token;
 
 pub use token::CsrfToken;
 
-use super::origins::{origin_of, origin_setting};
-use crate::exchange::ErrorKind;
+use super::origins::{is_own, origin_setting};
+use crate::exchange::{ErrorKind, origin_of};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 
@@ -201,15 +201,6 @@ impl Prepared {
 /// Methods that change nothing (RFC 9110, section 9.2.1).
 fn is_safe(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// Whether a URL is of the request's own origin. One that comes by TLS to a server that does not know of it is, too: then a proxy in front has not said so, and
-/// nobody but the site itself has pages at that host.
-fn is_own(request: &Request, url: &str) -> bool {
-    let Some((origin, _)) = origin_of(url) else { return false };
-    let own = request.origin();
-    let authority = own.authority().to_ascii_lowercase();
-    origin == format!("{}://{authority}", own.scheme()) || origin == format!("https://{authority}")
 }
 
 impl Tool for Csrf {

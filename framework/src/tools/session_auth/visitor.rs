@@ -8,6 +8,7 @@ use super::next_page::same_site;
 use super::prepared::{Place, Prepared};
 use crate::exchange::HttpError;
 use crate::http::best_media_type;
+use crate::tools::origins::is_own;
 use crate::{
     Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Request, Response, Session, SessionView, StatusCode,
     header,
@@ -132,7 +133,7 @@ fn from_this_site(request: &Request) -> Result<(), Error> {
     let by_fetch = request.header("sec-fetch-site").map(|site| matches!(site, "same-origin" | "none"));
     let by_origin = || match request.header("origin") {
         None | Some("null") => true,
-        Some(origin) => origin.eq_ignore_ascii_case(&request.origin().to_string()),
+        Some(origin) => is_own(request, origin),
     };
     if by_fetch.unwrap_or_else(by_origin) {
         return Ok(());
