@@ -84,14 +84,14 @@ impl Exchange {
     ///                 exchange.expect_form();
     ///             }
     ///         });
-    ///         hooks.at(HookPoint::BeforeHandler, |exchange| {
+    ///         hooks.at(HookPoint::BeforeHandler, |exchange| -> kirsch::Result<Flow> {
     ///             if exchange.request.path() != "/sign" {
-    ///                 return Flow::Continue;
+    ///                 return Ok(Flow::Continue);
     ///             }
-    ///             exchange.request.decode_parameters();
+    ///             exchange.request.decode_parameters()?;
     ///             let mut response = Response::new();
     ///             response.set_body(format!("{} fields", exchange.request.form_fields().count()));
-    ///             Flow::Answer(response)
+    ///             Ok(Flow::Answer(response))
     ///         });
     ///     }
     /// }
@@ -152,8 +152,13 @@ impl Exchange {
         self.waited
     }
 
-    /// Reads the multipart form in the body, if there is one and the handler is known and wants it, or `a_tool_asks` for it.
+    /// Decodes the parameters if the page that was found looks at them, and reads the multipart form in the body, if there is one and the
+    /// handler is known and wants it, or `a_tool_asks` for it.
     pub(crate) fn read_form(&mut self, a_tool_asks: bool) -> Result<(), HttpError> {
+        let handler_asks = || self.trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
+        if self.course.pending.is_none() && (self.trail.child_reads_parameters || handler_asks()) {
+            self.request.decode_parameters()?;
+        }
         if matches!(self.request.body, RequestBody::None) {
             return Ok(());
         }

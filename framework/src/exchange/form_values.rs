@@ -7,9 +7,8 @@
 use super::Parameter;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
-use std::borrow::Cow;
 
-type Pair<'e> = (Cow<'e, str>, Cow<'e, str>);
+type Pair<'e> = (&'e str, &'e str);
 
 /// Reads the fields of a query or form as a struct or map.
 pub(crate) fn from_pairs<'e, T: DeserializeOwned>(pairs: impl Iterator<Item = Pair<'e>>) -> Result<T, Error> {
@@ -17,7 +16,7 @@ pub(crate) fn from_pairs<'e, T: DeserializeOwned>(pairs: impl Iterator<Item = Pa
     // Stable, so that repeated fields keep their order; sorting bounds the time for a hostile form.
     pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
     let fields = pairs.chunk_by(|(left, _), (right, _)| left == right);
-    T::deserialize(MapDeserializer::new(fields.map(|field| (&*field[0].0, Field { pairs: field }))))
+    T::deserialize(MapDeserializer::new(fields.map(|field| (field[0].0, Field { pairs: field }))))
 }
 
 /// All values of one name; at least one.
@@ -28,11 +27,11 @@ struct Field<'f, 'e> {
 
 impl Field<'_, '_> {
     fn name(&self) -> &str {
-        &self.pairs[0].0
+        self.pairs[0].0
     }
 
     fn text(&self) -> &str {
-        &self.pairs[0].1
+        self.pairs[0].1
     }
 
     fn read<T: Parameter>(&self) -> Result<T, Error> {
@@ -152,7 +151,8 @@ mod tests {
     }
 
     fn read(encoded: &str) -> Result<Search, Error> {
-        from_pairs(form_urlencoded::parse(encoded.as_bytes()))
+        let pairs: Vec<_> = form_urlencoded::parse(encoded.as_bytes()).into_owned().collect();
+        from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)))
     }
 
     #[derive(Debug, PartialEq, Deserialize)]

@@ -31,6 +31,7 @@ mod problem;
 mod reading;
 mod ready_fields;
 mod request;
+mod request_text;
 mod response;
 mod response_body;
 mod service;

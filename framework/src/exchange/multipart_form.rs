@@ -4,10 +4,12 @@
 //! memory, texts and names, is limited by `max_form`, however large the files are.
 
 use super::limits::Limits;
+use super::request_text::{CHARSET_FIELD, declared, named_by_field, not_text};
 use super::upload::Content;
 use super::{HttpError, RequestBody, Upload};
-use crate::http::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits};
+use crate::http::{Charset, MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits};
 use ::http::StatusCode;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -30,16 +32,15 @@ impl MultipartForm {
     /// # Errors
     /// 400 for a malformed form, 413 beyond a limit, 415 when it is not multipart, 500 when the temporary file cannot be read.
     pub(super) fn read(content_type: &str, body: &RequestBody, limits: &Limits) -> Result<Self, HttpError> {
-        let refused = |error| refused(error, limits);
         match body {
             RequestBody::None | RequestBody::Stream(_) => Ok(Self::default()),
             RequestBody::Memory(content) => {
-                let mut reading = Reading::new(content_type, limits).map_err(refused)?;
+                let mut reading = Reading::new(content_type, limits)?;
                 reading.feed(content, &Source::Memory(content))?;
                 reading.finish()
             }
             RequestBody::File { file, length } => {
-                let mut reading = Reading::new(content_type, limits).map_err(refused)?;
+                let mut reading = Reading::new(content_type, limits)?;
                 let file = Arc::new(file.try_clone().map_err(|error| unreadable(&error))?);
                 let (mut piece, mut position) = (vec![0; PIECE], 0);
                 let source = Source::Spooled(file.clone());
@@ -80,7 +81,10 @@ impl Source<'_> {
 
 struct Reading<'l> {
     parser: MultipartParser,
-    form: MultipartForm,
+    /// What the form declares as a whole.
+    charset: Option<Charset>,
+    texts: Vec<(PartHead, Vec<u8>)>,
+    uploads: Vec<Upload>,
     limits: &'l Limits,
     /// Bytes of the body before the piece that is being read.
     position: u64,
@@ -98,9 +102,10 @@ struct Part {
 }
 
 impl<'l> Reading<'l> {
-    fn new(content_type: &str, limits: &'l Limits) -> Result<Self, MultipartError> {
-        let parser = MultipartParser::new(content_type, part_limits(limits))?;
-        Ok(Self { parser, form: MultipartForm::default(), limits, position: 0, kept: 0, part: None })
+    fn new(content_type: &str, limits: &'l Limits) -> Result<Self, HttpError> {
+        let parser = MultipartParser::new(content_type, part_limits(limits)).map_err(|error| refused(error, limits))?;
+        let charset = declared(content_type, "form")?;
+        Ok(Self { parser, charset, texts: Vec::new(), uploads: Vec::new(), limits, position: 0, kept: 0, part: None })
     }
 
     fn feed(&mut self, piece: &[u8], source: &Source<'_>) -> Result<(), HttpError> {
@@ -127,7 +132,7 @@ impl<'l> Reading<'l> {
                 }
                 MultipartEvent::PartEnd => {
                     if let Some(part) = self.part.take() {
-                        self.form.add(part, source)?;
+                        self.add(part, source);
                     }
                 }
                 MultipartEvent::More | MultipartEvent::End => {}
@@ -143,27 +148,36 @@ impl<'l> Reading<'l> {
 
     fn finish(self) -> Result<MultipartForm, HttpError> {
         self.parser.finish().map_err(|error| refused(error, self.limits))?;
-        Ok(self.form)
+        let of_fields = match self.texts.iter().find(|(head, _)| head.name == CHARSET_FIELD) {
+            Some((_, label)) if self.charset.is_none() => named_by_field(label)?,
+            _ => self.charset,
+        };
+        let fields = self.texts.into_iter().map(|(head, bytes)| {
+            let text = part_text(&head, &bytes, of_fields)?;
+            Ok((head.name, text))
+        });
+        Ok(MultipartForm { fields: fields.collect::<Result<_, HttpError>>()?, uploads: self.uploads })
     }
-}
 
-impl MultipartForm {
-    fn add(&mut self, part: Part, source: &Source<'_>) -> Result<(), HttpError> {
+    fn add(&mut self, part: Part, source: &Source<'_>) {
         let Part { head, text, start, length } = part;
         match &head.file_name {
             // What browsers send for a file that nobody has chosen.
             Some(name) if name.is_empty() && length == 0 => {}
             Some(_) => self.uploads.push(Upload::new(head, source.content(start, length))),
-            None => {
-                let text = String::from_utf8(text).map_err(|_| {
-                    let message = format!("the field `{}` of the form is not UTF-8", head.name.escape_debug());
-                    HttpError::new(StatusCode::BAD_REQUEST, message)
-                })?;
-                self.fields.push((head.name, text));
-            }
+            None => self.texts.push((head, text)),
         }
-        Ok(())
     }
+}
+
+/// The text of a part, in the charset that it declares, or else in that of the form.
+pub(super) fn part_text(head: &PartHead, bytes: &[u8], of_form: Option<Charset>) -> Result<String, HttpError> {
+    let of_part = head
+        .content_type
+        .as_deref()
+        .map_or(Ok(None), |content_type| declared(content_type, &format!("field `{}`", head.name.escape_debug())))?;
+    let charset = of_part.or(of_form).unwrap_or_default();
+    charset.decode(bytes).map(Cow::into_owned).ok_or_else(|| not_text(&head.name, charset))
 }
 
 /// What the parser must know of the limits.
@@ -271,6 +285,6 @@ mod tests {
             &RequestBody::Memory([part("name=a", "").trim_end().as_bytes(), b"\r\n\r\n\xe4\r\n--XX--"].concat()),
             &Limits::default(),
         );
-        assert!(latin.is_err_and(|error| error.message.contains("the field `a` of the form is not UTF-8")));
+        assert!(latin.is_err_and(|error| error.message == "the parameter `a` is not UTF-8"));
     }
 }

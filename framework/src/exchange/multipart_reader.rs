@@ -2,10 +2,11 @@
 
 use super::body_reader::{BodyError, read_exactly, read_text, unreadable};
 use super::limits::Limits;
-use super::multipart_form::{part_limits, refused};
+use super::multipart_form::{part_limits, part_text, refused};
+use super::request_text::{CHARSET_FIELD, declared, named_by_field};
 use super::upload::last_component;
 use super::{Argument, ArgumentInfo, Arguments, Body, BodyUse, HttpError};
-use crate::http::{MultipartError, MultipartEvent, MultipartParser, PartHead};
+use crate::http::{Charset, MultipartError, MultipartEvent, MultipartParser, PartHead};
 use ::http::StatusCode;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -51,6 +52,8 @@ pub struct Multipart {
     /// Content that did not fit into the reader's buffer: at most the length of a boundary.
     held: Vec<u8>,
     state: State,
+    /// What the form declares, as a whole or by a field that was read.
+    charset: Option<Charset>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +194,8 @@ impl Part<'_> {
     /// Reads the rest as a text.
     ///
     /// # Errors
-    /// 413 when it is more than `limit` bytes, 400 when it is not UTF-8, and what the client has spoilt.
+    /// 413 when it is more than `limit` bytes, 400 when it is not UTF-8 or what the part declares, 415 when it declares a charset that is
+    /// not known here, and what the client has spoilt.
     pub fn text(&mut self, limit: usize) -> Result<String, HttpError> {
         let (mut text, mut piece) = (Vec::new(), [0; 4096]);
         loop {
@@ -207,10 +211,10 @@ impl Part<'_> {
                 return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
             }
         }
-        String::from_utf8(text).map_err(|_| {
-            let message = format!("the field `{}` of the form is not UTF-8", self.name().escape_debug());
-            HttpError::new(StatusCode::BAD_REQUEST, message)
-        })
+        if self.name() == CHARSET_FIELD && self.form.charset.is_none() {
+            self.form.charset = named_by_field(&text)?;
+        }
+        part_text(&self.head, &text, self.form.charset)
     }
 }
 
@@ -242,6 +246,7 @@ impl<'a> Argument<'a> for Multipart {
         let content_type = arguments.request.header("content-type").unwrap_or_default();
         let parser =
             MultipartParser::new(content_type, part_limits(&limits)).map_err(|error| refused(error, &limits))?;
+        let charset = declared(content_type, "form")?;
         Ok(Self {
             body: Body::new(arguments.body.take()),
             parser,
@@ -250,6 +255,7 @@ impl<'a> Argument<'a> for Multipart {
             unparsed: 0..0,
             held: Vec::new(),
             state: State::BetweenParts,
+            charset,
         })
     }
 }

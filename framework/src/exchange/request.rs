@@ -4,9 +4,11 @@ use super::limits::{Limit, Limits};
 use super::multipart_form::MultipartForm;
 use super::origin;
 use super::reading::Reading;
+use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
 use super::{ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
-    Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments, is_multipart,
+    Charset, Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments,
+    is_multipart, urlencoded,
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -320,6 +322,11 @@ impl Request {
         self.content_type().unwrap_or_default().split(';').next().unwrap_or_default().trim()
     }
 
+    /// The parameters of the query, in their order.
+    pub(crate) fn query_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter().take(self.parameters.in_query)
+    }
+
     /// The texts of the form, in their order, without what is in the query.
     pub fn form_fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter().skip(self.parameters.in_query)
@@ -408,22 +415,38 @@ impl Request {
 
     /// Decodes the query, and the form when the body is an urlencoded one and in memory, for [`parameters`](Self::parameters) to tell. Done
     /// before the first argument is made; hooks that look at parameters call it before, from `before_handler` on, when the body is
-    /// there. A second call does nothing.
-    pub fn decode_parameters(&mut self) {
-        if self.parameters.decoded {
-            return;
+    /// there. A second call has the outcome of the first.
+    ///
+    /// The query is UTF-8, and so is the form unless it declares another charset: by its content type, or by a field `_charset_`. A `%`
+    /// that no two hexadecimal digits follow is itself.
+    ///
+    /// # Errors
+    /// 400 for bytes that are no text, which names the parameter; 415 for a charset that is not known here. What came before is there.
+    pub fn decode_parameters(&mut self) -> Result<(), HttpError> {
+        if !self.parameters.decoded {
+            self.parameters.decoded = true;
+            self.parameters.problem = self.read_parameters().err().map(Box::new);
         }
-        self.parameters.decoded = true;
+        match &self.parameters.problem {
+            None => Ok(()),
+            Some(problem) => Err(HttpError::clone(problem)),
+        }
+    }
+
+    fn read_parameters(&mut self) -> Result<(), HttpError> {
         let query = self.redirected.as_ref().map_or_else(|| self.head.query(), |to| to.query.as_deref());
         if let Some(query) = query {
-            self.parameters.extend(query.as_bytes());
+            let read = self.parameters.extend(query.as_bytes(), Charset::Utf8);
+            self.parameters.in_query = self.parameters.entries.len();
+            read?;
         }
-        self.parameters.in_query = self.parameters.entries.len();
         if self.is_urlencoded()
             && let Some(form) = self.body.in_memory()
         {
-            self.parameters.extend(form);
+            let charset = form_charset(self.content_type().unwrap_or_default(), form)?;
+            self.parameters.extend(form, charset)?;
         }
+        Ok(())
     }
 
     /// Reads the form when the body is a multipart one, in memory or spooled: its texts join the parameters. The body stays.
@@ -435,7 +458,7 @@ impl Request {
         {
             return Ok(());
         }
-        self.decode_parameters();
+        self.decode_parameters()?;
         self.parameters.has_multipart = true;
         let content_type = self.content_type().unwrap_or_default();
         let MultipartForm { fields, uploads } = MultipartForm::read(content_type, &self.body, &self.limits())?;
@@ -447,10 +470,26 @@ impl Request {
     }
 }
 
+/// The charset of an urlencoded form.
+fn form_charset(content_type: &str, form: &[u8]) -> Result<Charset, HttpError> {
+    let of_field = || match urlencoded(form).find(|(name, _)| **name == *CHARSET_FIELD.as_bytes()) {
+        Some((_, label)) => named_by_field(&label),
+        None => Ok(None),
+    };
+    let charset = match declared(content_type, "form")? {
+        // Most forms are looked through once only.
+        None if memchr::memmem::find(form, CHARSET_FIELD.as_bytes()).is_some() => of_field()?,
+        declared => declared,
+    };
+    Ok(charset.unwrap_or_default())
+}
+
 /// Decoded names and values in one buffer, found by offsets.
 #[derive(Debug, Default)]
 struct ParameterTable {
     decoded: bool,
+    /// Why they could not all be decoded.
+    problem: Option<Box<HttpError>>,
     has_multipart: bool,
     /// How many entries come from the query; those of the form follow.
     in_query: usize,
@@ -459,10 +498,13 @@ struct ParameterTable {
 }
 
 impl ParameterTable {
-    fn extend(&mut self, encoded: &[u8]) {
-        for (name, value) in form_urlencoded::parse(encoded) {
+    fn extend(&mut self, encoded: &[u8], charset: Charset) -> Result<(), HttpError> {
+        for (name, value) in urlencoded(encoded) {
+            let name = charset.decode(&name).ok_or_else(|| name_is_not_text(charset))?;
+            let value = charset.decode(&value).ok_or_else(|| not_text(&name, charset))?;
             self.push(&name, &value);
         }
+        Ok(())
     }
 
     fn push(&mut self, name: &str, value: &str) {
@@ -495,6 +537,7 @@ impl ParameterTable {
             self.entries = Vec::new();
         }
         self.decoded = false;
+        self.problem = None;
         self.has_multipart = false;
         self.in_query = 0;
         self.text.clear();
@@ -548,7 +591,7 @@ mod tests {
         for form in ["a&".repeat(100_000), format!("a={}", "x".repeat(100_000))] {
             let mut request = Request::default();
             request.parameters.decoded = true;
-            request.parameters.extend(form.as_bytes());
+            request.parameters.extend(form.as_bytes(), Charset::Utf8).expect("text");
             request.clear();
             let ParameterTable { text, entries, .. } = &request.parameters;
             assert!(text.capacity() + 12 * entries.capacity() <= 32 * 1024);
@@ -595,7 +638,7 @@ mod tests {
         let mut request = Request { received: Some(Instant::now()), ..Request::default() };
         request.redirect("/a/b?c=d");
         request.decode_path().expect("a path");
-        request.decode_parameters();
+        request.decode_parameters().expect("text");
         request.body = RequestBody::Memory(vec![1]);
         request.clear();
         assert_eq!((request.path(), request.query(), request.segments().len()), ("", None, 0));

@@ -8,6 +8,7 @@
 mod accept;
 mod body;
 mod cache_control;
+mod charset;
 mod chunked;
 mod coding;
 mod conditional;
@@ -20,6 +21,7 @@ mod head;
 mod multipart;
 #[cfg(test)]
 mod noise;
+mod parameters;
 mod path;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod properties;
@@ -31,11 +33,13 @@ mod response;
 mod scan;
 mod span;
 mod target;
+mod urlencoded;
 mod weight;
 
 pub use accept::best_media_type;
 pub use body::{BodyDecoder, BodyLimits};
 pub use cache_control::{RequestDirectives, ResponseDirectives, delta_seconds};
+pub(crate) use charset::{Charset, UnknownCharset};
 pub use chunked::{write_chunk, write_last_chunk};
 pub use coding::{Coding, best_coding};
 pub use conditional::{EntityTag, Precondition, Validators};
@@ -44,6 +48,7 @@ pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
+pub(crate) use parameters::Parameters;
 pub use path::{decode_segments, encode_segment};
 pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use reference::{ControlCharacter, encode_reference, is_dot_segment, is_local_reference};
@@ -51,3 +56,4 @@ pub(crate) use reference::{encode_field, is_reference};
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};
 pub(crate) use response::{is_the_servers, reason, write_field};
+pub(crate) use urlencoded::urlencoded;

@@ -128,7 +128,7 @@ impl Report {
         let place = trace.map_or_else(|| "before any hook".to_owned(), Trace::failed_place);
         let hooks = trace.map(Trace::runs_until_now).unwrap_or_default();
         // What has failed may have come before anybody asked for them.
-        exchange.request.decode_parameters();
+        let _ = exchange.request.decode_parameters();
         let mut causes = logs::chain(error);
         let panic = match error.kind() {
             ErrorKind::Unexpected(error) => error.downcast_ref::<Panicked>(),
@@ -147,7 +147,7 @@ impl Report {
 
     /// About a path that leads nowhere, or does not answer the method.
     pub(super) fn of_routes(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, status: StatusCode) -> Self {
-        exchange.request.decode_parameters();
+        let _ = exchange.request.decode_parameters();
         let all = routes(root);
         let near = near(&all, &exchange.request.segments().collect::<Vec<_>>());
         let has_run = exchange.values.get::<Trace>().is_some_and(Trace::handler_has_run);

@@ -291,7 +291,7 @@ impl Application {
 
     fn call(&self, exchange: &mut Exchange) -> Result<(), Error> {
         if self.plan(exchange).settings.strict_params {
-            exchange.request.decode_parameters();
+            exchange.request.decode_parameters()?;
             if let Some(handler) = exchange.trail.handler() {
                 check_parameters(handler, &exchange.request)?;
             }

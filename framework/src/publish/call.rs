@@ -22,13 +22,8 @@ pub struct Call<'x> {
 }
 
 impl<'x> Call<'x> {
-    /// A call that will follow the trail in `exchange` from its first step.
+    /// A call that will follow the trail in `exchange` from its first step. The parameters have been decoded, as far as anybody wants them.
     pub fn new(exchange: &'x mut Exchange) -> Self {
-        let trail = &exchange.trail;
-        let handler_asks = trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
-        if handler_asks || trail.child_reads_parameters {
-            exchange.request.decode_parameters();
-        }
         let body = exchange.request.body.take();
         Self { exchange, body, position: 0, foreign: 0 }
     }

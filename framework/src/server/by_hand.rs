@@ -105,10 +105,10 @@ impl Service for Mirror {
     fn run(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> Progress {
         let request = &mut exchange.request;
         let path = request.decode_path();
-        request.decode_parameters();
+        let decoded = request.decode_parameters().map_err(|error| error.message);
         let mut text = format!("{} {} {path:?}\n", request.method(), request.head.target());
         let _ = writeln!(text, "segments {:?}", request.segments().collect::<Vec<_>>());
-        let _ = writeln!(text, "parameters {:?}", request.all_parameters().collect::<Vec<_>>());
+        let _ = writeln!(text, "parameters {:?} {decoded:?}", request.all_parameters().collect::<Vec<_>>());
         let _ = writeln!(text, "cookies {:?}", request.head.cookies().collect::<Vec<_>>());
         let accept = request.header("accept").unwrap_or_default();
         let _ = writeln!(text, "accepts {:?}", best_media_type(accept, &["text/html", "application/json"]));

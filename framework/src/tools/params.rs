@@ -123,7 +123,7 @@ impl Params {
         if exchange.route_error().is_some() {
             return Ok(());
         }
-        exchange.request.decode_parameters();
+        exchange.request.decode_parameters()?;
         match self.problem_with(&exchange.request) {
             Some(problem) => Err(HttpError::new(self.status, problem).into()),
             None => Ok(()),

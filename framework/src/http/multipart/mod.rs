@@ -12,18 +12,18 @@
 //! its length is remembered. A boundary is searched for as a whole, never line by line: a file without line ends, or one of nothing
 //! but CR, costs no more than any other.
 //!
-//! Strict: a boundary is CRLF, `--`, its text, white space and CRLF. LF alone, or text behind a boundary, is an error, since
-//! another reader might see other parts.
+//! Strict where parts begin and end: a boundary is CRLF, `--`, its text, white space and CRLF. LF alone, or text behind a boundary, is an
+//! error, since another reader might see other parts. Generous in the heads of parts, which are MIME: they may be folded, and a bad
+//! parameter in one loses neither the part nor the form.
 
 mod error;
-mod parameters;
 mod part_head;
 #[cfg(test)]
 mod tests;
 
+use super::{Charset, Parameters, UnknownCharset};
 pub use error::MultipartError;
 use memchr::memmem::Finder;
-use parameters::Parameters;
 pub use part_head::PartHead;
 
 /// How much of a multipart body is read; its size is limited where the body is received.
@@ -76,6 +76,8 @@ pub struct MultipartParser {
     head: Vec<u8>,
     parts: usize,
     limits: PartLimits,
+    /// What the names of parts are written in.
+    charset: Charset,
 }
 
 /// What a piece of a multipart body means.
@@ -123,9 +125,10 @@ impl MultipartParser {
     /// A parser for a body with this `Content-Type`.
     ///
     /// # Errors
-    /// [`MultipartError::NotMultipart`] or [`MultipartError::BadBoundary`].
+    /// [`MultipartError::NotMultipart`], [`MultipartError::BadBoundary`] or [`MultipartError::UnknownCharset`].
     pub fn new(content_type: &str, limits: PartLimits) -> Result<Self, MultipartError> {
         let delimiter = [b"\r\n--", &*boundary(content_type)?].concat();
+        let charset = Charset::declared(content_type).map_err(|UnknownCharset| MultipartError::UnknownCharset)?;
         Ok(Self {
             state: State::Preamble,
             delimiter: Finder::new(&delimiter).into_owned(),
@@ -134,6 +137,7 @@ impl MultipartParser {
             head: Vec::new(),
             parts: 0,
             limits,
+            charset: charset.unwrap_or_default(),
         })
     }
 
@@ -272,7 +276,7 @@ impl MultipartParser {
         if !(self.head.ends_with(b"\r\n\r\n") || self.head == b"\r\n") {
             return Ok(None);
         }
-        let head = PartHead::read(&self.head)?;
+        let head = PartHead::read(&self.head, self.charset)?;
         (self.state, self.matched, self.free) = (State::Content, 2, 2);
         Ok(Some(head))
     }
@@ -296,13 +300,18 @@ fn boundary(content_type: &str) -> Result<Vec<u8>, MultipartError> {
     }
     let mut boundary = None;
     for parameter in Parameters::split(content_type.as_bytes()).1 {
-        let (name, value) = parameter.map_err(|_| MultipartError::BadBoundary)?;
-        if name.eq_ignore_ascii_case(b"boundary") && boundary.replace(value.into_owned()).is_some() {
+        if parameter.name.eq_ignore_ascii_case(b"boundary")
+            && (!parameter.is_sound || boundary.replace(parameter.value).is_some())
+        {
             return Err(MultipartError::BadBoundary);
         }
     }
-    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
-    boundary
-        .filter(|text| (1..=70).contains(&text.len()) && text.iter().all(is_allowed) && !text.ends_with(b" "))
-        .ok_or(MultipartError::BadBoundary)
+    // White space may follow a boundary in the body, so what it ends with makes no difference.
+    let text = boundary.as_deref().unwrap_or_default().trim_ascii_end();
+    let is_allowed = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    if (1..=70).contains(&text.len()) && text.iter().all(is_allowed) {
+        Ok(text.to_vec())
+    } else {
+        Err(MultipartError::BadBoundary)
+    }
 }

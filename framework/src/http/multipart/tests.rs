@@ -112,6 +112,14 @@ fn white_space_may_follow_a_boundary() {
 }
 
 #[test]
+fn a_folded_head_is_read_in_every_split() {
+    let head = "Content-Disposition:\r\n form-data;\r\n\tname=\"a\"; filename*=UTF-8''%ff;\r\n filename=\"b.txt\"";
+    let (parts, ended) = parse(format!("--XX\r\n{head}\r\n\r\n1\r\n--XX--")).expect("a sound body");
+    assert!(ended);
+    assert_eq!((&*parts[0].0.name, parts[0].0.file_name.as_deref(), &*parts[0].1), ("a", Some("b.txt"), &b"1"[..]));
+}
+
+#[test]
 fn a_body_that_breaks_a_rule_is_an_error() {
     use MultipartError::*;
     let table = [
@@ -122,7 +130,7 @@ fn a_body_that_breaks_a_rule_is_an_error() {
         (format!("--XX\r{HEAD}1\r\n--XX--"), AfterBoundary),
         (format!("--XX -\r\n{HEAD}1\r\n--XX--"), AfterBoundary),
         (format!("--XX\r\n{HEAD}1\r\n--XX-\r\n"), AfterBoundary),
-        ("--XX\r\n\r\n1\r\n--XX--".to_owned(), MalformedDisposition),
+        ("--XX\r\n folded\r\n\r\n1\r\n--XX--".to_owned(), MalformedHead),
         ("--XX\r\nno head\r\n\r\n1\r\n--XX--".to_owned(), MalformedHead),
     ];
     for (body, error) in table {
@@ -179,6 +187,14 @@ fn a_boundary_is_found_in_the_content_type() {
         ("; boundary=XX", "XX"),
         ("; charset=utf-8; Boundary=\"a b:c/d=e?\";", "a b:c/d=e?"),
         (";boundary=----=_Part_1.2", "----=_Part_1.2"),
+        ("; boundary=ab*cd; charset=utf-8", "ab*cd"),
+        ("; boundary=alamofire.boundary.0c9e1f083$", "alamofire.boundary.0c9e1f083$"),
+        ("; boundary=!#%&^~|", "!#%&^~|"),
+        ("; boundary=a{b}<c>@[d]", "a{b}<c>@[d]"),
+        ("; boundary = \"a\\\"b\" ", "a\"b"),
+        ("; boundary=XX \t; x", "XX"),
+        ("; boundary=\"a \"", "a"),
+        ("; x=\"; boundary=no\"; boundary=yes", "yes"),
         (&format!("; boundary={longest}"), &*longest),
     ] {
         assert_eq!(boundary_of(parameters).as_deref(), Ok(expected.as_bytes()), "{parameters}");
@@ -187,10 +203,11 @@ fn a_boundary_is_found_in_the_content_type() {
         "",
         "; boundary=",
         "; boundary=\"\"",
-        "; boundary=\"a \"",
+        "; boundary=\" \"",
         "; boundary=a; boundary=b",
-        "; boundary=a{",
+        "; boundary=\u{e4}",
         "; boundary=\"a",
+        "; boundary=\"a\"b",
     ];
     for parameters in bad.into_iter().chain([&*format!("; boundary={longest}y")]) {
         assert_eq!(boundary_of(parameters), Err(MultipartError::BadBoundary), "{parameters}");
@@ -199,6 +216,8 @@ fn a_boundary_is_found_in_the_content_type() {
         assert_eq!(boundary(other), Err(MultipartError::NotMultipart), "{other}");
     }
     assert!(is_multipart("MULTIPART/form-data ; boundary=a"));
+    let unknown = MultipartParser::new("multipart/form-data; boundary=a; charset=gbk", PartLimits::default());
+    assert_eq!(unknown.map(|_| ()), Err(MultipartError::UnknownCharset));
 }
 
 #[test]

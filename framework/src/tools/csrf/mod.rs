@@ -179,7 +179,7 @@ impl Prepared {
         if is_safe(&exchange.request) {
             return Ok(());
         }
-        exchange.request.decode_parameters();
+        exchange.request.decode_parameters()?;
         let request = &exchange.request;
         let given = request.header(self.header.as_str()).or_else(|| request.parameters(&self.field).last());
         let is_right = CsrfToken::of(exchange).zip(given).is_some_and(|(token, given)| token.accepts(given));

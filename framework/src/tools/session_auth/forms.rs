@@ -79,7 +79,7 @@ impl Prepared {
     }
 
     fn log_in(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
-        exchange.request.decode_parameters();
+        exchange.request.decode_parameters()?;
         // Of the form only: passwords in addresses end in logs.
         let field = |wanted: &str| {
             let found = exchange.request.form_fields().find(|(name, _)| *name == wanted);

@@ -49,7 +49,7 @@ impl Prepared {
                 Ok(Flow::Continue)
             }
             Place::Login if is_read => {
-                exchange.request.decode_parameters();
+                exchange.request.decode_parameters()?;
                 let next = exchange.request.parameters("next").next().unwrap_or_default().to_owned();
                 self.show(exchange, StatusCode::OK, "", &next, None).map(Flow::Answer)
             }
