@@ -7,6 +7,11 @@ use super::weight::parse_weight;
 /// The weight of each comes from the most specific range that matches it. Malformed ranges are ignored; when none is left,
 /// or `accept` is empty, the first one offered is the answer. `None` when the client rules all of them out.
 ///
+/// A parameter of a range counts where the offered media type has one of that name. Others are passed over, as the
+/// `odata=verbose` in `application/json;odata=verbose`: the client gets what it asked for, in the only form that there is. Such a
+/// range counts less than one without them, and never rules out. A `charset` is no wish at all, since it asks for nothing that
+/// `Accept` is about.
+///
 /// ```
 /// use kirsch::http::best_media_type;
 ///
@@ -30,7 +35,7 @@ pub fn best_media_type<'o>(accept: &str, offered: &[&'o str]) -> Option<&'o str>
     best.map(|(media_type, _)| media_type)
 }
 
-/// One range of an Accept field, such as `text/*;q=0.5`.
+/// One range of an Accept field, such as `text/*;q=0.5`. A `*` alone, as Java sends it, is `*/*`.
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
@@ -51,14 +56,19 @@ impl Range<'_> {
             (wanted, wanted_subtype)
                 if wanted.eq_ignore_ascii_case(kind) && wanted_subtype.eq_ignore_ascii_case(subtype) =>
             {
-                let mut count = 0;
-                for wanted in parameters(self.parameters) {
-                    if !parameters(offered).any(|parameter| parameter.eq_ignore_ascii_case(wanted)) {
-                        return None;
+                let (mut count, mut has_unknown) = (0, false);
+                for (name, value) in parameters(self.parameters) {
+                    match parameters(offered).find(|(offered, _)| offered.eq_ignore_ascii_case(name)) {
+                        Some((_, offered)) if offered.eq_ignore_ascii_case(value) => count += 1,
+                        Some(_) => return None,
+                        None => has_unknown |= !name.eq_ignore_ascii_case("charset"),
                     }
-                    count += 1;
                 }
-                Some(2 + count)
+                match has_unknown {
+                    true if self.weight == 0 => None,
+                    true => Some(2),
+                    false => Some(3 + count),
+                }
             }
             _ => None,
         }
@@ -78,7 +88,8 @@ fn ranges(accept: &str) -> impl Iterator<Item = Range<'_>> {
 
 fn parse_range(text: &str) -> Option<Range<'_>> {
     let (essence, rest) = text.split_once(';').unwrap_or((text, ""));
-    let (kind, subtype) = essence.trim().split_once('/')?;
+    let essence = essence.trim();
+    let (kind, subtype) = if essence == "*" { ("*", "*") } else { essence.split_once('/')? };
     if kind.is_empty() || subtype.is_empty() || (kind == "*" && subtype != "*") {
         return None;
     }
@@ -98,8 +109,14 @@ fn parse_range(text: &str) -> Option<Range<'_>> {
     Some(Range { kind, subtype, parameters: &rest[..weight_start], weight })
 }
 
-fn parameters(text: &str) -> impl Iterator<Item = &str> {
-    text.split(';').map(str::trim).filter(|parameter| !parameter.is_empty())
+/// Names and values, the quotes around these taken off.
+fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(';').map(str::trim).filter(|parameter| !parameter.is_empty()).map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim();
+        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        (name.trim(), unquoted.unwrap_or(value))
+    })
 }
 
 #[cfg(test)]
@@ -140,17 +157,48 @@ mod tests {
 
     #[test]
     fn malformed_ranges_are_ignored_c15() {
-        for accept in
-            ["", "x", "text/html;q=x, a", "/", "*/html", ";q=1", ",,", "text/html;q=1.5", "text/html;q=0.1234"]
-        {
+        for accept in ["", "x", "text/html;q=x, a", "/", "*/html", ";q=1", ",,", "text/html;q=1.5", "text/html;q=0.x"] {
             assert_eq!(best(accept), Some("text/html"), "{accept}");
         }
         assert_eq!(best("application/json, text/html;q=-1"), Some("application/json"));
     }
 
     #[test]
-    fn parameters_must_be_offered_to_match() {
-        assert_eq!(best("text/html;level=1, text/plain;q=0.1"), Some("text/plain"));
+    fn parameters_that_are_not_offered_are_passed_over() {
+        assert_eq!(best("text/html; charset=utf-8"), Some("text/html"));
+        assert_eq!(best("application/json;charset=utf-8, text/html;q=0.9"), Some("application/json"));
+        assert_eq!(best("application/json;odata=verbose, */*;q=0.1"), Some("application/json"));
+        assert_eq!(best("text/html;level=1"), Some("text/html"));
+        // RFC 9110, section 12.5.1: what is said about the type itself counts more.
+        assert_eq!(best("text/html;level=1, text/html;q=0.1, text/plain;q=0.5"), Some("text/plain"));
+        assert_eq!(best("text/html;level=1;q=0, */*"), Some("text/html"));
+        assert_eq!(best("text/html;charset=utf-8;q=0, */*"), Some("application/json"));
+    }
+
+    #[test]
+    fn the_charset_counts_where_the_page_has_one() {
+        let offered = ["text/html; charset=utf-8"];
+        for (accept, is_met) in [
+            ("text/html", true),
+            ("text/html;charset=UTF-8", true),
+            ("text/html; Charset = \"utf-8\"", true),
+            ("text/html;charset=iso-8859-1", false),
+        ] {
+            assert_eq!(best_media_type(accept, &offered).is_some(), is_met, "{accept}");
+        }
+    }
+
+    #[test]
+    fn java_asks_in_its_own_way() {
+        let java = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+        assert_eq!(best(java), Some("text/html"));
+        assert_eq!(best_media_type(java, &["application/json"]), Some("application/json"));
+        assert_eq!(best_media_type("text/plain, *; q=.2, */*; q=.2", &["text/html", "text/plain"]), Some("text/plain"));
+        assert_eq!(best(" text/plain ; q = 1. , text/html ; Q=0.50000"), Some("text/plain"));
+    }
+
+    #[test]
+    fn parameters_that_are_offered_make_a_range_closer() {
         let offered = ["text/html; level=1", "text/plain"];
         assert_eq!(best_media_type("TEXT/HTML;Level=1;q=0.5, */*;q=0.1", &offered), Some("text/html; level=1"));
     }
