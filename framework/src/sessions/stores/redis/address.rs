@@ -1,6 +1,6 @@
 //! The forms of `sessions.url`, and connecting to what they name.
 
-use super::link::Link;
+use super::connection::Link;
 use ::redis::{Client, Connection, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult};
 use std::time::Duration;
 

@@ -8,45 +8,15 @@
 
 use super::address::Address;
 use super::company::{Answers, Company, Failed, Travel};
-use super::request::{Commands, Request};
-use super::scripts::Script;
+use super::connection::Link;
+use super::request::{Commands, Request, Script};
 use crate::primitive::block_on;
 use crate::sessions::StoreError;
 use crate::sessions::stores::doubt::{Doubt, StillSilent};
 use crate::sessions::stores::pool::{Full, Lease, Pool};
-use ::redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
+use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// One connection.
-pub(super) enum Link {
-    One(Box<::redis::Connection>),
-    #[cfg(feature = "redis-cluster")]
-    Cluster(Box<::redis::cluster::ClusterConnection>),
-}
-
-impl Link {
-    pub(super) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
-        let value = self.connection().req_command(command)?.extract_error()?;
-        Ok(T::from_redis_value(value)?)
-    }
-
-    /// The answer to each of the commands. Errors of the server are among them.
-    fn send(&mut self, commands: &Commands) -> RedisResult<Vec<Value>> {
-        match commands.count {
-            1 => Ok(vec![self.connection().req_packed_command(&commands.bytes)?]),
-            count => self.connection().req_packed_commands(&commands.bytes, 0, count),
-        }
-    }
-
-    fn connection(&mut self) -> &mut dyn ConnectionLike {
-        match self {
-            Self::One(connection) => &mut **connection,
-            #[cfg(feature = "redis-cluster")]
-            Self::Cluster(connection) => &mut **connection,
-        }
-    }
-}
 
 /// Why there is no answer.
 #[derive(Clone)]

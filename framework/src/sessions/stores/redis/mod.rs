@@ -5,8 +5,9 @@
 //! | `mod` | [`RedisStore`] and its settings; the store and its lock in terms of scripts |
 //! | `address` | the forms of `sessions.url`; connecting |
 //! | `company` | requests that are made while others are under way share the next trip |
+//! | `connection` | one connection, of either kind |
 //! | `link` | connections, their number and their deadlines; one retry where a kept connection turned out to be dead |
-//! | `request` | keys, the head of a record, and commands as they are sent |
+//! | `request` | keys, the head of a record, commands and calls of scripts as they are sent |
 //! | `scripts` | what the server does in one step |
 //! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
 //!
@@ -20,6 +21,7 @@
 
 mod address;
 mod company;
+mod connection;
 mod link;
 mod request;
 mod scripts;
@@ -34,7 +36,7 @@ use ::redis::Value;
 use address::Address;
 use link::Links;
 use parking_lot::Mutex;
-use request::{Call, Commands, Head, Keys, Request, version_text};
+use request::{Call, Commands, Head, Keys, Request, Script, version_text};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -198,7 +200,7 @@ impl Engine {
     }
 
     /// The answer of a script that says a number.
-    async fn number(&self, script: &scripts::Script, call: &Request) -> Result<i64, StoreError> {
+    async fn number(&self, script: &Script, call: &Request) -> Result<i64, StoreError> {
         match self.links.run(script, call).await? {
             Value::Int(number) => Ok(number),
             _ => Err(StoreError::new("Redis answers something else than the script says", self.links.place())),

@@ -1,8 +1,8 @@
-//! What is sent: the keys of a session, the head of its record, and commands and calls of scripts in the protocol's own form.
+//! What is sent: the keys of a session, the head of its record, commands, scripts and their calls in the protocol's own form.
+//! What the scripts say is in `scripts`.
 //!
 //! All of it is made with nearly every request, so it is written once, into one buffer, without a value for each word.
 
-use super::scripts::Script;
 use ::redis::Value;
 use std::borrow::Cow;
 
@@ -133,6 +133,31 @@ impl From<Call> for Request {
 impl From<Commands> for Request {
     fn from(commands: Commands) -> Self {
         Self::Commands(commands)
+    }
+}
+
+/// A script and its hash.
+pub(super) struct Script {
+    pub(super) text: String,
+    hash: String,
+}
+
+impl Script {
+    pub(super) fn new(parts: &[&str]) -> Self {
+        let text = parts.concat();
+        let hash = ::redis::Script::new(&text).get_hash().to_owned();
+        Self { text, hash }
+    }
+
+    fn hash(&self) -> &[u8] {
+        self.hash.as_bytes()
+    }
+
+    /// A call for the keys of a session, which goes alone.
+    pub(super) fn of(&'static self, keys: &Keys, arguments: &[&[u8]]) -> Request {
+        let mut commands = Commands::default();
+        commands.call(&Call::new(self, &[], &[keys.record(), keys.lock(), keys.wait()], arguments));
+        commands.into()
     }
 }
 

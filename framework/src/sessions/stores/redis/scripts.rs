@@ -6,33 +6,8 @@
 //!
 //! Times are milliseconds and come from the caller; numbers above 2^53 (versions, fences) are only ever compared as text.
 
-use super::request::{Call, Commands, Keys, Request};
+use super::request::Script;
 use std::sync::LazyLock;
-
-/// A script and its hash.
-pub(super) struct Script {
-    pub(super) text: String,
-    hash: String,
-}
-
-impl Script {
-    fn new(parts: &[&str]) -> Self {
-        let text = parts.concat();
-        let hash = ::redis::Script::new(&text).get_hash().to_owned();
-        Self { text, hash }
-    }
-
-    pub(super) fn hash(&self) -> &[u8] {
-        self.hash.as_bytes()
-    }
-
-    /// A call for the keys of a session, which goes alone.
-    pub(super) fn of(&'static self, keys: &Keys, arguments: &[&[u8]]) -> Request {
-        let mut commands = Commands::default();
-        commands.call(&Call::new(self, &[], &[keys.record(), keys.lock(), keys.wait()], arguments));
-        commands.into()
-    }
-}
 
 /// How a script for one session begins: the names of its keys.
 const KEYS_OF: &str = "local record, lock, wait = KEYS[1], KEYS[2], KEYS[3]\n";
