@@ -1,14 +1,22 @@
 //! Who may ask a server while it does not answer.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// While a server does not answer, one asks it at a time, and the others are told at once: each of them would hold a worker until the deadline, and soon
-/// pages without a session would find none.
+/// While a server does not answer, one request asks it at a time, and the others are told at once: each of them would wait until the deadline, some
+/// of them on a worker, and soon pages without a session would find none.
 #[derive(Default)]
 pub(super) struct Doubt {
     is_doubtful: AtomicBool,
-    asking: Mutex<()>,
+    is_asked: AtomicBool,
+}
+
+/// The right to ask a server that did not answer lately. Dropping it gives it to the next.
+pub(super) struct Turn<'d>(&'d Doubt);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.is_asked.store(false, Ordering::Release);
+    }
 }
 
 /// Somebody else is finding out whether the server answers again.
@@ -16,18 +24,19 @@ pub(super) struct StillSilent;
 
 impl Doubt {
     /// Whether the server has not answered lately. A hint.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "memcached"))]
     pub(super) fn is_doubtful(&self) -> bool {
         self.is_doubtful.load(Ordering::Relaxed)
     }
 
-    /// Whether this one may ask. He keeps what he gets until he has his answer.
-    pub(super) fn enter(&self) -> Result<Option<MutexGuard<'_, ()>>, StillSilent> {
-        // A hint: who reads an old value waits for an answer as he would without it.
+    /// Lets one caller through at a time while the server is silent. The caller keeps what it gets until it has its answer.
+    pub(super) fn enter(&self) -> Result<Option<Turn<'_>>, StillSilent> {
+        // A hint: a caller that reads an old value waits for an answer as it would without it.
         if !self.is_doubtful.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        self.asking.try_lock().map(Some).ok_or(StillSilent)
+        let is_taken = self.is_asked.swap(true, Ordering::Acquire);
+        if is_taken { Err(StillSilent) } else { Ok(Some(Turn(self))) }
     }
 
     /// What came of it: no answer in time, or some answer.

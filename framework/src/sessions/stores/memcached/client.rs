@@ -1,31 +1,37 @@
 //! The servers, which one has which session, their connections, and what of memcached's protocol (its meta commands) stores need.
 //!
 //! A client of our own: the synchronous crate that exists (memcache 0.21) spreads keys by the remainder of a division, so that the loss of one server moves
-//! nearly all sessions; it cannot delete on condition, so that giving a lock back would be a race; and it sends one request at a time. What is
-//! needed here is three commands.
+//! nearly all sessions, unless one takes its module `exp`, which it declares experimental. What is needed here is three commands.
 //!
 //! As with all stores, a kept connection may have died since its last use, and then what was asked is asked once more on a new one. Callers bear that:
 //! writes are conditional, and what they write can be told from what others write.
 
+use super::connection::{Answer, Connection};
 use crate::sessions::StoreError;
+use crate::sessions::stores::company::{Batch, Company, Failed, How, Travel};
+use crate::sessions::stores::configured::Connections;
 use crate::sessions::stores::doubt::{Doubt, StillSilent};
+use crate::sessions::stores::later;
 use crate::sessions::stores::pool::{Full, Lease, Pool};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::io;
+use std::sync::Arc;
 
 /// What is asked about one item.
-pub(super) struct Request(Vec<u8>);
+pub(super) struct Request {
+    bytes: Vec<u8>,
+    /// Whether the answer may be as long as an item.
+    is_get: bool,
+}
 
 impl Request {
     /// The item and its number.
     pub(super) fn get(key: &str) -> Self {
-        Self(format!("mg {key} v c\r\n").into_bytes())
+        Self { is_get: true, ..Self::short(format!("mg {key} v c\r\n")) }
     }
 
     /// Whether there is one.
     pub(super) fn exists(key: &str) -> Self {
-        Self(format!("mg {key}\r\n").into_bytes())
+        Self::short(format!("mg {key}\r\n"))
     }
 
     /// Puts an item where none is.
@@ -41,26 +47,73 @@ impl Request {
     /// Removes the item, or only the one with that number.
     pub(super) fn delete(key: &str, cas: Option<u64>) -> Self {
         let condition = cas.map_or_else(String::new, |cas| format!(" C{cas}"));
-        Self(format!("md {key}{condition}\r\n").into_bytes())
+        Self::short(format!("md {key}{condition}\r\n"))
     }
 
     fn put(head: &str, value: &[u8]) -> Self {
-        Self([head.as_bytes(), value, b"\r\n"].concat())
+        Self { bytes: [head.as_bytes(), value, b"\r\n"].concat(), is_get: false }
+    }
+
+    fn short(text: String) -> Self {
+        Self { bytes: text.into_bytes(), is_get: false }
     }
 }
 
-/// What the server says to a request.
-pub(super) struct Answer {
-    pub(super) outcome: Outcome,
-    /// The number and the value, of an item that was asked for.
-    pub(super) item: Option<(u64, Vec<u8>)>,
+/// Requests that are sent together, to one server.
+#[derive(Default)]
+pub(super) struct Message {
+    bytes: Vec<u8>,
+    count: usize,
+    /// How many bytes follow the first request whose answer may be long.
+    behind_get: Option<usize>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Done,
-    /// There is none, or one is there already, or it has another number.
-    NotDone,
+impl Message {
+    fn of(requests: &[Request]) -> Self {
+        let mut message = Self::default();
+        for Request { bytes, is_get } in requests {
+            message.bytes.extend_from_slice(bytes);
+            message.count += 1;
+            message.behind_get = match message.behind_get {
+                None => is_get.then_some(0),
+                Some(behind) => Some(behind + bytes.len()),
+            };
+        }
+        message
+    }
+}
+
+/// Messages that go together.
+#[derive(Default)]
+pub(super) struct Messages {
+    all: Message,
+    counts: Vec<usize>,
+}
+
+impl Messages {
+    /// So many bytes are in the system's buffers, though the server does not read: while it writes long answers that nobody reads yet, it does not.
+    const WINDOW: usize = 16 << 10;
+    /// The most bytes of one message.
+    const MOST: usize = 4 << 20;
+}
+
+impl Batch<Message> for Messages {
+    fn add(&mut self, message: &Message) -> bool {
+        let behind_get = match (self.all.behind_get, message.behind_get) {
+            (None, behind) => behind,
+            (Some(behind), _) => Some(behind + message.bytes.len()),
+        };
+        let is_too_much = behind_get.is_some_and(|behind| behind > Self::WINDOW)
+            || self.all.bytes.len() + message.bytes.len() > Self::MOST;
+        if is_too_much && !self.counts.is_empty() {
+            return false;
+        }
+        self.all.bytes.extend_from_slice(&message.bytes);
+        self.all.count += message.count;
+        self.all.behind_get = behind_get;
+        self.counts.push(message.count);
+        true
+    }
 }
 
 /// The answers to the requests of one message.
@@ -70,32 +123,57 @@ pub(super) struct Asked<const N: usize> {
     pub(super) was_repeated: bool,
 }
 
+/// Why there is no answer.
+#[derive(Clone)]
+pub(super) enum Failure {
+    /// The server has not answered in time, and another request is finding out whether it does again.
+    Silent,
+    /// No connection of the pool became free in time.
+    Full,
+    Io(Arc<io::Error>),
+}
+
+impl Failed for Failure {
+    const SILENT: Self = Self::Silent;
+
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Full => false,
+            Self::Io(error) => is_silence(error),
+        }
+    }
+}
+
 pub(super) struct Client {
-    servers: Vec<Server>,
-    most: usize,
-    connect_timeout: Duration,
-    operation_timeout: Duration,
+    servers: Vec<Arc<Server>>,
 }
 
 struct Server {
     name: String,
+    limits: Connections,
     pool: Pool<Connection>,
     doubt: Doubt,
+    company: Company<Server>,
 }
 
 impl Client {
-    pub(super) fn new(names: &[String], most: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
-        let server = |name: &String| Server {
-            name: name.clone(),
-            pool: Pool::new(most, connect_timeout),
-            doubt: Doubt::default(),
+    pub(super) fn new(names: &[String], limits: Connections) -> Self {
+        let server = |name: &String| {
+            Arc::new_cyclic(|server| Server {
+                name: name.clone(),
+                limits,
+                pool: Pool::new(limits.pool, limits.connect_timeout),
+                doubt: Doubt::default(),
+                company: Company::new(server.clone()),
+            })
         };
-        Self { servers: names.iter().map(server).collect(), most, connect_timeout, operation_timeout }
+        Self { servers: names.iter().map(server).collect() }
     }
 
     /// The server that has this key, for errors.
     pub(super) fn place_of(&self, key: &str) -> String {
-        format!("memcached {}", self.server(key).name)
+        self.servers[self.server_number(key)].place()
     }
 
     /// Which server has this key, as a number.
@@ -104,81 +182,132 @@ impl Client {
         weights.max_by_key(|(_, weight)| *weight).map_or(0, |(number, _)| number)
     }
 
-    fn server(&self, key: &str) -> &Server {
-        &self.servers[self.server_number(key)]
+    /// Asks the server of `key`, in one message.
+    pub(super) async fn ask<const N: usize>(&self, key: &str, requests: &[Request; N]) -> Result<Asked<N>, StoreError> {
+        self.ask_as(How::Soonest, key, requests).await
     }
 
-    /// Asks the server of `key`, in one message.
-    pub(super) fn ask<const N: usize>(&self, key: &str, requests: &[Request; N]) -> Result<Asked<N>, StoreError> {
-        let (answers, was_repeated) = self.ask_server(self.server_number(key), requests)?;
-        let answers = answers.try_into().ok().expect("as many answers as requests");
+    pub(super) async fn ask_as<const N: usize>(
+        &self,
+        how: How,
+        key: &str,
+        requests: &[Request; N],
+    ) -> Result<Asked<N>, StoreError> {
+        let server = &self.servers[self.server_number(key)];
+        let (answers, was_repeated) = server.ask(how, requests).await?;
+        let answers = answers.try_into().map_err(|_| StoreError::new("an answer is missing", server.place()))?;
         Ok(Asked { answers, was_repeated })
     }
 
-    /// The same with any number of requests.
-    pub(super) fn ask_server(&self, number: usize, requests: &[Request]) -> Result<(Vec<Answer>, bool), StoreError> {
-        let server = &self.servers[number];
-        let message: Vec<u8> = requests.iter().flat_map(|request| request.0.iter().copied()).collect();
-        self.call(server, |connection| connection.ask(&message, requests.len()))
+    /// The same with any number of requests, waited for here.
+    pub(super) fn ask_server(&self, number: usize, requests: &[Request]) -> Result<Vec<Answer>, StoreError> {
+        later::wait(self.servers[number].ask(How::Soonest, requests)).map(|(answers, _)| answers)
     }
 
     /// Checks that all servers answer, and know the commands.
     pub(super) fn check_versions(&self) -> Result<(), StoreError> {
         for server in &self.servers {
-            let (version, _) = self.call(server, |connection| connection.line_for(b"version\r\n"))?;
+            let version = server.call(|connection| connection.line_for(b"version\r\n"));
+            let (version, _) = version.map_err(|failure| server.explain(failure))?;
             let numbers = version.strip_prefix("VERSION ").unwrap_or_default();
             let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
             if (numbers.next(), numbers.next()) < (Some(1), Some(6)) {
-                let place = format!("memcached {} says {version:?}", server.name);
+                let place = format!("{} says {version:?}", server.place());
                 return Err(StoreError::new("memcached 1.6 or above is needed for sessions", place));
             }
         }
         Ok(())
     }
+}
 
-    fn call<T>(
-        &self,
-        server: &Server,
-        mut ask: impl FnMut(&mut Connection) -> io::Result<T>,
-    ) -> Result<(T, bool), StoreError> {
-        let full = |Full| {
-            let what = "no connection of the pool became free in time; raise `sessions.pool`";
-            StoreError::new(what, format!("memcached {}, {} connections in use", server.name, self.most))
-        };
-        let _turn = server.doubt.enter().map_err(|StillSilent| {
-            let what = "memcached did not answer in time; until it does, one request at a time asks it";
-            StoreError::new(what, format!("memcached {}", server.name))
-        })?;
-        let mut lease = server.pool.lease().map_err(full)?;
+impl Server {
+    fn place(&self) -> String {
+        format!("memcached {}", self.name)
+    }
+
+    async fn ask(&self, how: How, requests: &[Request]) -> Result<(Vec<Answer>, bool), StoreError> {
+        let message = Message::of(requests);
+        self.company.send(how, &message, self).await.map_err(|failure| self.explain(failure))
+    }
+
+    /// Asks twice if the kept connection was dead; then the answer says so.
+    fn call<T>(&self, mut ask: impl FnMut(&mut Connection) -> io::Result<T>) -> Result<(T, bool), Failure> {
+        let full = |Full| Failure::Full;
+        let _turn = self.doubt.enter().map_err(|StillSilent| Failure::Silent)?;
+        let mut lease = self.pool.lease().map_err(full)?;
         let was_idle = lease.link.is_some();
         let mut was_repeated = false;
-        let result = match self.ask_over(server, &mut lease, &mut ask) {
+        let result = match self.ask_over(&mut lease, &mut ask) {
             Err(error) if was_idle && is_of_old(&error) => {
                 drop(lease);
-                server.pool.close_idle();
+                self.pool.close_idle();
                 was_repeated = true;
-                self.ask_over(server, &mut server.pool.place().map_err(full)?, &mut ask)
+                self.ask_over(&mut self.pool.place().map_err(full)?, &mut ask)
             }
             result => result,
         };
-        server.doubt.learn(result.as_ref().is_err_and(is_silence));
-        result.map(|answer| (answer, was_repeated)).map_err(|error| explain(server, error))
+        self.doubt.learn(result.as_ref().is_err_and(is_silence));
+        result.map(|answer| (answer, was_repeated)).map_err(|error| Failure::Io(Arc::new(error)))
     }
 
     /// A connection on which something went wrong is not kept: an answer may still be under way.
     fn ask_over<T>(
         &self,
-        server: &Server,
         lease: &mut Lease<'_, Connection>,
         ask: &mut impl FnMut(&mut Connection) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut connection = match lease.link.take() {
             Some(connection) => connection,
-            None => Connection::open(&server.name, self.connect_timeout, self.operation_timeout)?,
+            None => Connection::open(&self.name, self.limits.connect_timeout, self.limits.operation_timeout)?,
         };
         let answer = ask(&mut connection)?;
         lease.link = Some(connection);
         Ok(answer)
+    }
+
+    /// What the operator reads.
+    fn explain(&self, failure: Failure) -> StoreError {
+        match failure {
+            Failure::Silent => {
+                let what = "memcached did not answer in time; until it does, one request at a time asks it";
+                StoreError::new(what, self.place())
+            }
+            Failure::Full => {
+                let what = "no connection of the pool became free in time; raise `sessions.pool`";
+                StoreError::new(what, format!("{}, {} connections in use", self.place(), self.limits.pool))
+            }
+            Failure::Io(error) => {
+                let what = match error.kind() {
+                    _ if is_silence(&error) => "memcached did not answer in time",
+                    io::ErrorKind::ConnectionRefused => "memcached cannot be reached",
+                    _ => "memcached failed",
+                };
+                StoreError::new(what, self.place()).because(error)
+            }
+        }
+    }
+}
+
+impl Travel for Server {
+    type Request = Message;
+    type Answers = (Vec<Answer>, bool);
+    type Failure = Failure;
+    type Batch = Messages;
+
+    const COURIER: &'static str = "kirsch-memcached-courier";
+
+    fn alone(&self, message: &Message) -> Result<(Vec<Answer>, bool), Failure> {
+        self.call(|connection| connection.ask(&message.bytes, message.count))
+    }
+
+    fn together(&self, Messages { all, counts }: Messages) -> Result<Vec<(Vec<Answer>, bool)>, Failure> {
+        let (answers, was_repeated) = self.alone(&all)?;
+        let mut answers = answers.into_iter();
+        Ok(counts.into_iter().map(|count| (answers.by_ref().take(count).collect(), was_repeated)).collect())
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.doubt.is_doubtful()
     }
 }
 
@@ -190,16 +319,6 @@ fn is_of_old(error: &io::Error) -> bool {
 
 fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
-}
-
-fn explain(server: &Server, error: io::Error) -> StoreError {
-    let what = match error.kind() {
-        _ if is_silence(&error) => "memcached did not answer in time",
-        io::ErrorKind::ConnectionRefused => "memcached cannot be reached",
-        io::ErrorKind::OutOfMemory => "the memory of memcached is full",
-        _ => "memcached failed",
-    };
-    StoreError::new(what, format!("memcached {}", server.name)).because(error)
 }
 
 /// What is wrong with the name of a server.
@@ -222,96 +341,13 @@ fn weight(server: &str, key: &str) -> u64 {
     hash ^ hash >> 31
 }
 
-struct Connection {
-    stream: BufReader<TcpStream>,
-    timeout: Duration,
-}
-
-impl Connection {
-    fn open(name: &str, connect_timeout: Duration, timeout: Duration) -> io::Result<Self> {
-        let has_port = name.rsplit_once(']').map_or(name, |(_, after)| after).contains(':');
-        let name = if has_port { name.to_owned() } else { format!("{name}:11211") };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in name.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, connect_timeout) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(timeout))?;
-                    stream.set_write_timeout(Some(timeout))?;
-                    return Ok(Self { stream: BufReader::new(stream), timeout });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn ask(&mut self, message: &[u8], requests: usize) -> io::Result<Vec<Answer>> {
-        self.stream.get_mut().write_all(message)?;
-        let deadline = Instant::now() + self.timeout;
-        (0..requests).map(|_| self.answer(deadline)).collect()
-    }
-
-    fn line_for(&mut self, message: &[u8]) -> io::Result<String> {
-        self.stream.get_mut().write_all(message)?;
-        self.line(Instant::now() + self.timeout)
-    }
-
-    fn answer(&mut self, deadline: Instant) -> io::Result<Answer> {
-        let line = self.line(deadline)?;
-        let mut words = line.split(' ');
-        let outcome = match words.next() {
-            Some("HD" | "OK") => Outcome::Done,
-            Some("EN" | "NS" | "EX" | "NF") => Outcome::NotDone,
-            Some("VA") => {
-                let size: usize =
-                    words.next().and_then(|size| size.parse().ok()).ok_or_else(|| not_understood(&line))?;
-                let cas =
-                    words.find_map(|flag| flag.strip_prefix('c')?.parse().ok()).ok_or_else(|| not_understood(&line))?;
-                // The server's own largest item is far below.
-                if size > 1 << 30 {
-                    return Err(not_understood(&line));
-                }
-                let mut value = vec![0; size + 2];
-                self.stream.read_exact(&mut value)?;
-                value.truncate(size);
-                return Ok(Answer { outcome: Outcome::Done, item: Some((cas, value)) });
-            }
-            Some("SERVER_ERROR") if line.contains("out of memory") => {
-                return Err(io::Error::new(io::ErrorKind::OutOfMemory, line));
-            }
-            _ => return Err(not_understood(&line)),
-        };
-        Ok(Answer { outcome, item: None })
-    }
-
-    fn line(&mut self, deadline: Instant) -> io::Result<String> {
-        const LONGEST: u64 = 2048;
-        let mut line = Vec::new();
-        (&mut self.stream).take(LONGEST).read_until(b'\n', &mut line)?;
-        if line.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if Instant::now() > deadline {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let text = line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok());
-        text.map(str::to_owned).ok_or_else(|| not_understood(&String::from_utf8_lossy(&line)))
-    }
-}
-
-fn not_understood(line: &str) -> io::Error {
-    let start: String = line.chars().take(100).collect();
-    io::Error::new(io::ErrorKind::InvalidData, format!("it says {start:?}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn client(names: &[&str]) -> Client {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        Client::new(&names, 1, Duration::from_secs(1), Duration::from_secs(1))
+        Client::new(&names, Connections::new(1))
     }
 
     #[test]
@@ -333,6 +369,20 @@ mod tests {
     #[test]
     fn the_weight_is_the_same_for_ever() {
         assert_eq!(weight("127.0.0.1:11211", "kirsch:session:00"), 15_888_175_477_805_466_363);
+    }
+
+    #[test]
+    fn a_large_item_is_not_sent_behind_a_question_for_others() {
+        let (get, small) = (Message::of(&[Request::get("a")]), Message::of(&[Request::add("a", b"x", 1)]));
+        let large = Message::of(&[Request::add("a", &[b'x'; 20_000], 1)]);
+        let added = |messages: &[&Message]| {
+            let mut together = Messages::default();
+            messages.iter().map(|message| together.add(message)).collect::<Vec<_>>()
+        };
+        assert_eq!(added(&[&get, &small, &get, &large]), [true, true, true, false]);
+        assert_eq!(added(&[&large, &large, &get, &small]), [true, true, true, true], "their answers are short");
+        let both = Message::of(&[Request::add("a", b"x", 1), Request::get("a")]);
+        assert_eq!((both.count, both.behind_get), (2, Some(0)));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod` | [`MemcachedStore`] and its settings; the store and its lock in terms of items |
-//! | `client` | the servers, which one has which session, their connections, and what of memcached's protocol stores need |
+//! | `client` | the servers, which one has which session, and what is asked of them |
+//! | `connection` | one connection, and the answers that come over it |
 //! | `wakeups` | who waits for a lock in this process, and the thread that looks whether it is free |
 //!
 //! A session is an item (version, end of life, when the cookie was sent, content), its lock another one beside it on the same server: the fence,
@@ -14,17 +15,22 @@
 //! the lock, one of the two commits finds another number or another version than it read, and is refused: an update is never lost.
 
 mod client;
+mod connection;
 mod wakeups;
 
-use super::super::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
-    Watch, wire,
-};
+use super::company::How;
+use super::configured::{Configured, Connections, StoreSettings};
+use super::kept::{Head, probe_by_writing};
+use super::{detached, later};
 use crate::lifecycle::{SettingError, SettingReader};
-use client::{Answer, Client, Outcome, Request};
-use parking_lot::Mutex;
+use crate::sessions::{
+    AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
+    StoreFuture, Terms, Version, Watch, wire,
+};
+use client::{Client, Request};
+use connection::{Answer, Outcome};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 use wakeups::Wakeups;
@@ -82,17 +88,13 @@ impl Sessions {
 /// * A server that is away is not replaced by another, since there would be two truths: its sessions answer 503 until it is back.
 ///   Adding or removing a server moves the sessions of one, not of all.
 pub struct MemcachedStore {
-    settings: Mutex<Settings>,
-    engine: OnceLock<Result<Arc<Engine>, String>>,
-    quarantined: AtomicU64,
+    configured: Configured<Settings>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Settings {
     servers: Vec<String>,
-    pool: usize,
-    connect_timeout: Duration,
-    operation_timeout: Duration,
+    connections: Connections,
     prefix: String,
 }
 
@@ -100,38 +102,34 @@ struct Engine {
     client: Client,
     prefix: String,
     wakeups: Wakeups,
+    quarantined: AtomicU64,
 }
 
 impl MemcachedStore {
     /// A store on these servers. Nothing is connected before the start; an address that is none stops it.
     #[must_use]
     pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let settings = Settings {
-            servers: servers.into_iter().map(Into::into).collect(),
-            pool: 16,
-            connect_timeout: Duration::from_secs(2),
-            operation_timeout: Duration::from_secs(2),
-            prefix: "kirsch:session:".to_owned(),
-        };
-        Self { settings: Mutex::new(settings), engine: OnceLock::new(), quarantined: AtomicU64::new(0) }
+        let servers = servers.into_iter().map(Into::into).collect();
+        let (connections, prefix) = (Connections::new(16), "kirsch:session:".to_owned());
+        Self { configured: Configured::new(Settings { servers, connections, prefix }) }
     }
 
     /// The most connections of this process to each server (`pool`, default 16).
     #[must_use]
     pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.pool = connections)
+        self.with(|settings| settings.connections.pool = connections)
     }
 
     /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`, default 2 s).
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connect_timeout = timeout)
+        self.with(|settings| settings.connections.connect_timeout = timeout)
     }
 
     /// How long a server may take to answer (`operation_timeout`, default 2 s).
     #[must_use]
     pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.operation_timeout = timeout)
+        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     /// How the names of all items begin (`prefix`, default `kirsch:session:`).
@@ -141,65 +139,51 @@ impl MemcachedStore {
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings.lock());
+        self.configured.change(change);
         self
     }
 
     fn engine(&self) -> Result<&Arc<Engine>, StoreError> {
-        let made = self.engine.get_or_init(|| {
-            let settings = self.settings.lock().clone();
-            settings.problem().map_or(Ok(()), |(key, problem)| Err(format!("sessions.{key}: {problem}")))?;
-            let client =
-                Client::new(&settings.servers, settings.pool, settings.connect_timeout, settings.operation_timeout);
-            Ok(Arc::new(Engine { client, prefix: settings.prefix, wakeups: Wakeups::default() }))
-        });
-        made.as_ref().map_err(|problem| StoreError::new("the settings of the memcached store are wrong", problem))
+        self.configured.engine()
     }
 
-    /// The record in an answer. One that cannot be read is deleted, so that the visitor can begin anew (A24).
-    fn record(
+    /// What comes of these steps, as a future.
+    fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
-        engine: &Engine,
-        id: &SessionId,
-        answer: Answer,
-        now: Moment,
-    ) -> Result<Option<Record>, StoreError> {
-        let Some((cas, bytes)) = answer.item else { return Ok(None) };
-        match Item::read(&bytes).and_then(|item| item.record(now)) {
-            Ok(record) => Ok(record),
-            Err(problem) => {
-                crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, deleted from memcached)");
-                self.quarantined.fetch_add(1, Ordering::Relaxed);
-                let key = engine.key(id);
-                engine.client.ask(&key, &[Request::delete(&key, Some(cas))])?;
-                Ok(None)
-            }
+        steps: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
+    ) -> StoreFuture<T> {
+        match self.engine().and_then(|engine| steps(Arc::clone(engine))) {
+            Ok(answer) => Box::pin(answer),
+            Err(error) => later::refused(error),
         }
     }
 }
 
-impl Settings {
+impl StoreSettings for Settings {
+    type Engine = Arc<Engine>;
+    const PLACE: &'static str = "servers";
+
+    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        reader.texts("servers", &mut self.servers)?;
+        self.connections.read(reader)?;
+        reader.text("prefix", &mut self.prefix)
+    }
+
     fn problem(&self) -> Option<(&'static str, String)> {
         if self.servers.is_empty() {
             return Some(("servers", "must name at least one server".to_owned()));
         }
-        if let Some(problem) = self.servers.iter().find_map(|server| client::problem_of(server)) {
-            return Some(("servers", problem));
-        }
-        if self.pool == 0 {
-            return Some(("pool", "must be at least 1".to_owned()));
-        }
-        if self.connect_timeout.is_zero() {
-            return Some(("connect_timeout", "must be more than nothing".to_owned()));
-        }
-        if self.operation_timeout.is_zero() {
-            return Some(("operation_timeout", "must be more than nothing".to_owned()));
-        }
-        if self.prefix.is_empty() || self.prefix.len() > 100 || !self.prefix.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            return Some(("prefix", "must be 1 to 100 visible ASCII characters".to_owned()));
-        }
-        None
+        let is_prefix =
+            (1..=100).contains(&self.prefix.len()) && self.prefix.bytes().all(|byte| byte.is_ascii_graphic());
+        let prefix = || (!is_prefix).then(|| ("prefix", "must be 1 to 100 visible ASCII characters".to_owned()));
+        let server = self.servers.iter().find_map(|server| client::problem_of(server));
+        server.map(|problem| ("servers", problem)).or_else(|| self.connections.problem()).or_else(prefix)
+    }
+
+    fn open(self) -> Result<Arc<Engine>, String> {
+        let client = Client::new(&self.servers, self.connections);
+        let (wakeups, quarantined) = (Wakeups::default(), AtomicU64::new(0));
+        Ok(Arc::new(Engine { client, prefix: self.prefix, wakeups, quarantined }))
     }
 }
 
@@ -213,6 +197,183 @@ impl Engine {
         let (cas, value) = lock.item.as_ref()?;
         (value == fence.0.to_string().as_bytes()).then_some(*cas)
     }
+
+    /// Whether it was done; an error if the server cannot do it.
+    fn is_done(&self, key: &str, answer: Answer) -> Result<bool, StoreError> {
+        match answer.outcome {
+            Outcome::Done => Ok(true),
+            Outcome::NotDone => Ok(false),
+            Outcome::Failed(words) => {
+                let is_full = words.contains("out of memory");
+                let what = if is_full { "the memory of memcached is full" } else { "memcached refuses" };
+                Err(StoreError::new(what, self.client.place_of(key)).because(words))
+            }
+        }
+    }
+
+    async fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        let key = self.key(id);
+        let [answer] = self.client.ask(&key, &[Request::get(&key)]).await?.answers;
+        self.record(id, answer, now).await
+    }
+
+    /// The record in an answer. One that cannot be read is deleted, so that the visitor can begin anew (A24).
+    async fn record(&self, id: &SessionId, answer: Answer, now: Moment) -> Result<Option<Record>, StoreError> {
+        let Some((cas, bytes)) = answer.item else { return Ok(None) };
+        match record(&bytes, now) {
+            Ok(record) => Ok(record),
+            Err(problem) => {
+                crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, deleted from memcached)");
+                self.quarantined.fetch_add(1, Ordering::Relaxed);
+                let key = self.key(id);
+                self.client.ask(&key, &[Request::delete(&key, Some(cas))]).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        content: Vec<u8>,
+        terms: Terms,
+    ) -> Result<Commit, StoreError> {
+        let key = self.key(id);
+        let lock_key = lock_key(&key);
+        let life = life(terms.lifetime);
+        let mut head = Head::new(Fence::random().0, &terms);
+        let now = head.cookie_sent;
+        for _ in 0..TRIES {
+            // In this order: see the top of the file.
+            let [lock, there] = self.client.ask(&key, &[Request::get(&lock_key), Request::get(&key)]).await?.answers;
+            let old = there.item.as_ref().and_then(|(_, bytes)| Head::of_bytes(bytes)).map(|(old, _)| old);
+            if old.is_some_and(|old| old.version == head.version) {
+                // An earlier try was kept; its answer was not heard.
+            } else {
+                let held = terms.fence.map(|fence| Self::held(&lock, fence));
+                if held == Some(None) {
+                    return Ok(Commit::LockLost);
+                }
+                let alive = old.filter(|old| old.ends > now);
+                if alive.map(|old| Version(old.version)) != expected {
+                    return Ok(Commit::Conflict);
+                }
+                head.cookie_sent = alive.filter(|_| !terms.cookie_sent).map_or(now, |old| old.cookie_sent);
+                let item = head.with(&content);
+                let put = match there.item {
+                    Some((cas, _)) => Request::replace(&key, &item, life, cas),
+                    None => Request::add(&key, &item, life),
+                };
+                let [put] = self.client.ask(&key, &[put]).await?.answers;
+                if !self.is_done(&key, put)? {
+                    continue;
+                }
+            }
+            if terms.unlock
+                && let Some(cas) = terms.fence.and_then(|fence| Self::held(&lock, fence))
+            {
+                self.client.ask(&key, &[Request::delete(&lock_key, Some(cas))]).await?;
+                self.wakeups.wake(id);
+            }
+            return Ok(Commit::Committed(Version(head.version)));
+        }
+        Ok(Commit::Conflict)
+    }
+
+    async fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+        let key = self.key(id);
+        let [answer] = self.client.ask(&key, &[Request::get(&key)]).await?.answers;
+        let Some((cas, bytes)) = &answer.item else { return Ok(()) };
+        let Some((old, content)) = Head::of_bytes(bytes) else { return Ok(()) };
+        let mut head = Head::new(old.version, terms);
+        if old.ends > head.cookie_sent {
+            if !terms.cookie_sent {
+                head.cookie_sent = old.cookie_sent;
+            }
+            // If somebody commits meanwhile, that extends the life as well.
+            let put = Request::replace(&key, &head.with(content), life(terms.lifetime), *cas);
+            self.client.ask(&key, &[put]).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_lock(self: &Arc<Self>, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
+        let (fence, key) = (Fence::random(), self.key(id));
+        let lock_key = lock_key(&key);
+        let value = fence.0.to_string();
+        // The record is read after the lock was taken: in the same message, which the server works off in order.
+        let requests = [Request::add(&lock_key, value.as_bytes(), life(lease)), Request::get(&key)];
+        // From here on the server may have granted it.
+        let mut unclaimed = Unclaimed { engine: Arc::clone(self), id: *id, fence: Some(fence) };
+        let asked = self.client.ask(&key, &requests).await?;
+        let [lock, mut record] = asked.answers;
+        if !self.is_done(&key, lock)? {
+            // Perhaps it was the first of two tries that got it.
+            let held = if asked.was_repeated {
+                let [lock, again] =
+                    self.client.ask(&key, &[Request::get(&lock_key), Request::get(&key)]).await?.answers;
+                record = again;
+                Self::held(&lock, fence)
+            } else {
+                None
+            };
+            if held.is_none() {
+                unclaimed.fence = None;
+                return Ok(None);
+            }
+        }
+        let record = self.record(id, record, Moment::now()).await?;
+        unclaimed.fence = None;
+        Ok(Some(Grant { fence, record: Some(record) }))
+    }
+
+    async fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
+        let key = self.key(id);
+        let lock_key = lock_key(&key);
+        for _ in 0..2 {
+            let [lock] = self.client.ask(&key, &[Request::get(&lock_key)]).await?.answers;
+            let Some(cas) = Self::held(&lock, fence) else { return Ok(false) };
+            let put = Request::replace(&lock_key, fence.0.to_string().as_bytes(), life(lease), cas);
+            let [put] = self.client.ask(&key, &[put]).await?.answers;
+            if self.is_done(&key, put)? {
+                return Ok(true);
+            }
+            // A first try whose answer was not heard has changed the number; what counts is the fence.
+        }
+        Ok(false)
+    }
+
+    async fn unlock(&self, id: &SessionId, fence: Fence, how: How) -> Result<(), StoreError> {
+        let key = self.key(id);
+        let lock_key = lock_key(&key);
+        let [lock] = self.client.ask_as(how, &key, &[Request::get(&lock_key)]).await?.answers;
+        if let Some(cas) = Self::held(&lock, fence) {
+            self.client.ask_as(how, &key, &[Request::delete(&lock_key, Some(cas))]).await?;
+            self.wakeups.wake(id);
+        }
+        Ok(())
+    }
+}
+
+/// A lock that was asked for. If nobody takes what the server has granted, it goes back.
+struct Unclaimed {
+    engine: Arc<Engine>,
+    id: SessionId,
+    fence: Option<Fence>,
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(fence) = self.fence {
+            let (engine, id) = (Arc::clone(&self.engine), self.id);
+            detached::finish(async move {
+                if let Err(error) = engine.unlock(&id, fence, How::AfterAll).await {
+                    crate::line::record!(Debug, target: "kirsch::sessions", "{error}");
+                }
+            });
+        }
+    }
 }
 
 /// How often a commit reads anew when a touch came in between.
@@ -220,10 +381,7 @@ const TRIES: usize = 64;
 
 impl Store for MemcachedStore {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let engine = self.engine()?;
-        let key = engine.key(id);
-        let [answer] = engine.client.ask(&key, &[Request::get(&key)])?.answers;
-        self.record(engine, id, answer, now)
+        later::wait(self.engine()?.load(id, now))
     }
 
     fn commit(
@@ -233,81 +391,17 @@ impl Store for MemcachedStore {
         data: &Data,
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
-        let engine = self.engine()?;
-        let key = engine.key(id);
-        let lock_key = lock_key(&key);
-        let content = wire::encode(data, LARGEST)?;
-        let now = terms.now.unix_millis();
-        let life = life(terms.lifetime);
-        let mut item = Item {
-            version: Fence::random().0,
-            ends: terms.now.later(terms.lifetime).unix_millis(),
-            cookie_sent: now,
-            content: &content,
-        };
-        for _ in 0..TRIES {
-            // In this order: see the top of the file.
-            let [lock, record] = engine.client.ask(&key, &[Request::get(&lock_key), Request::get(&key)])?.answers;
-            let there = record.item.as_ref();
-            let old = there.and_then(|(_, bytes)| Item::read(bytes).ok());
-            if old.as_ref().is_some_and(|old| old.version == item.version) {
-                // An earlier try was kept; its answer was not heard.
-            } else {
-                let held = terms.fence.map(|fence| Engine::held(&lock, fence));
-                if held == Some(None) {
-                    return Ok(Commit::LockLost);
-                }
-                let alive = old.filter(|old| old.ends > now);
-                if alive.as_ref().map(|old| Version(old.version)) != expected {
-                    return Ok(Commit::Conflict);
-                }
-                item.cookie_sent = match alive {
-                    Some(old) if !terms.cookie_sent => old.cookie_sent,
-                    _ => now,
-                };
-                let bytes = item.write();
-                let put = match there {
-                    Some((cas, _)) => Request::replace(&key, &bytes, life, *cas),
-                    None => Request::add(&key, &bytes, life),
-                };
-                let [put] = engine.client.ask(&key, &[put])?.answers;
-                if put.outcome != Outcome::Done {
-                    continue;
-                }
-            }
-            if terms.unlock
-                && let Some(cas) = terms.fence.and_then(|fence| Engine::held(&lock, fence))
-            {
-                engine.client.ask(&key, &[Request::delete(&lock_key, Some(cas))])?;
-                engine.wakeups.wake(id);
-            }
-            return Ok(Commit::Committed(Version(item.version)));
-        }
-        Ok(Commit::Conflict)
+        later::wait(self.engine()?.commit(id, expected, wire::encode(data, LARGEST)?, *terms))
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        let engine = self.engine()?;
-        let key = engine.key(id);
-        let now = terms.now.unix_millis();
-        let [answer] = engine.client.ask(&key, &[Request::get(&key)])?.answers;
-        let Some((cas, bytes)) = &answer.item else { return Ok(()) };
-        let Ok(mut item) = Item::read(bytes) else { return Ok(()) };
-        if item.ends > now {
-            item.ends = terms.now.later(terms.lifetime).unix_millis();
-            if terms.cookie_sent {
-                item.cookie_sent = now;
-            }
-            // If somebody commits meanwhile, that extends the life as well.
-            engine.client.ask(&key, &[Request::replace(&key, &item.write(), life(terms.lifetime), *cas)])?;
-        }
-        Ok(())
+        later::wait(self.engine()?.touch(id, terms))
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
         let engine = self.engine()?;
         let key = engine.key(id);
-        engine.client.ask(&key, &[Request::delete(&key, None)]).map(drop)
+        later::wait(engine.client.ask(&key, &[Request::delete(&key, None)])).map(drop)
     }
 
     /// Nothing: memcached ends records by itself.
@@ -323,21 +417,16 @@ impl Store for MemcachedStore {
     fn probe(&self) -> Result<(), StoreError> {
         let engine = self.engine()?;
         engine.client.check_versions()?;
-        let (id, now) = (SessionId::random(), Moment::now());
-        let terms = Terms { now, lifetime: Duration::from_secs(10), cookie_sent: true, fence: None, unlock: false };
-        let mut data = Data::new();
-        data.insert("probe", true.into());
-        let committed = self.commit(&id, None, &data, &terms)?;
-        let loaded = self.load(&id, now)?;
-        self.delete(&id)?;
-        if !matches!(committed, Commit::Committed(_)) || loaded.is_none_or(|record| record.data != data) {
-            let what = "memcached did not keep what was written to it for a test; is its memory full?";
-            return Err(StoreError::new(what, engine.client.place_of(&engine.key(&id))));
-        }
-        Ok(())
+        let names = self.configured.settings().servers.join(", ");
+        let lost = "memcached did not keep what was written to it for a test; is its memory full?";
+        probe_by_writing(self, &format!("memcached {names}"), lost)
     }
 
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
+        Some(self)
+    }
+
+    fn later(&self) -> Option<&dyn AnswersLater> {
         Some(self)
     }
 
@@ -347,51 +436,43 @@ impl Store for MemcachedStore {
 
     /// Each was deleted.
     fn quarantined(&self) -> u64 {
-        self.quarantined.load(Ordering::Relaxed)
+        self.engine().map_or(0, |engine| engine.quarantined.load(Ordering::Relaxed))
     }
 
     fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut settings = self.settings.lock().clone();
-        reader.texts("servers", &mut settings.servers)?;
-        reader.count("pool", &mut settings.pool)?;
-        reader.duration("connect_timeout", &mut settings.connect_timeout)?;
-        reader.duration("operation_timeout", &mut settings.operation_timeout)?;
-        reader.text("prefix", &mut settings.prefix)?;
-        if let Some((key, problem)) = settings.problem() {
-            return Err(SettingError::new(key, problem));
-        }
-        let mut current = self.settings.lock();
-        if *current != settings && self.engine.get().is_some() {
-            let problem = "the store is in use already; set it where the sessions are switched on";
-            return Err(SettingError::new("servers", problem));
-        }
-        *current = settings;
-        Ok(())
+        self.configured.configure(reader)
+    }
+}
+
+impl AnswersLater for MemcachedStore {
+    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.load(&id, now).await }))
+    }
+
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> StoreFuture<Commit> {
+        let (id, terms) = (*id, *terms);
+        self.answer(|engine| {
+            let content = wire::encode(data, LARGEST)?;
+            Ok(async move { engine.commit(&id, expected, content, terms).await })
+        })
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
     }
 }
 
 impl SharedLock for MemcachedStore {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        let engine = self.engine()?;
-        let (fence, key) = (Fence::random(), engine.key(id));
-        let lock_key = lock_key(&key);
-        let value = fence.0.to_string();
-        // The record is read after the lock was taken: in the same message, which the server works off in order.
-        let requests = [Request::add(&lock_key, value.as_bytes(), life(lease)), Request::get(&key)];
-        let asked = engine.client.ask(&key, &requests)?;
-        let [lock, mut record] = asked.answers;
-        if lock.outcome != Outcome::Done {
-            // Perhaps it was the first of two tries that got it.
-            if !asked.was_repeated {
-                return Ok(None);
-            }
-            let [lock, again] = engine.client.ask(&key, &[Request::get(&lock_key), Request::get(&key)])?.answers;
-            if Engine::held(&lock, fence).is_none() {
-                return Ok(None);
-            }
-            record = again;
-        }
-        Ok(Some(Grant { fence, record: Some(self.record(engine, id, record, Moment::now())?) }))
+        later::wait(self.engine()?.try_lock(id, lease))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
@@ -400,77 +481,42 @@ impl SharedLock for MemcachedStore {
     }
 
     fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
-        let engine = self.engine()?;
-        let key = engine.key(id);
-        let lock_key = lock_key(&key);
-        for _ in 0..2 {
-            let [lock] = engine.client.ask(&key, &[Request::get(&lock_key)])?.answers;
-            let Some(cas) = Engine::held(&lock, fence) else { return Ok(false) };
-            let value = fence.0.to_string();
-            let [put] =
-                engine.client.ask(&key, &[Request::replace(&lock_key, value.as_bytes(), life(lease), cas)])?.answers;
-            if put.outcome == Outcome::Done {
-                return Ok(true);
-            }
-            // A first try whose answer was not heard has changed the number; what counts is the fence.
-        }
-        Ok(false)
+        later::wait(self.engine()?.renew(id, fence, lease))
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let engine = self.engine()?;
-        let key = engine.key(id);
-        let lock_key = lock_key(&key);
-        let [lock] = engine.client.ask(&key, &[Request::get(&lock_key)])?.answers;
-        if let Some(cas) = Engine::held(&lock, fence) {
-            engine.client.ask(&key, &[Request::delete(&lock_key, Some(cas))])?;
-            engine.wakeups.wake(id);
-        }
-        Ok(())
+        later::wait(self.engine()?.unlock(id, fence, How::Soonest))
     }
 }
 
 impl std::fmt::Debug for MemcachedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemcachedStore").field("servers", &self.settings.lock().servers).finish_non_exhaustive()
+        f.debug_struct("MemcachedStore").field("servers", &self.configured.settings().servers).finish_non_exhaustive()
     }
 }
 
-/// A session as an item: three numbers, eight bytes each, the first byte first, and the content.
-struct Item<'c> {
-    version: u64,
-    ends: u64,
-    cookie_sent: u64,
-    content: &'c [u8],
-}
-
-impl<'c> Item<'c> {
-    fn read(bytes: &'c [u8]) -> Result<Self, String> {
-        let too_short = || "a session cannot be read: it is too short".to_owned();
-        let (version, rest) = bytes.split_first_chunk().ok_or_else(too_short)?;
-        let (ends, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
-        let (cookie_sent, content) = rest.split_first_chunk().ok_or_else(too_short)?;
+/// A session as an item: the three numbers of its head, eight bytes each, the first byte first, and the content.
+impl Head {
+    fn of_bytes(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (version, rest) = bytes.split_first_chunk()?;
+        let (ends, rest) = rest.split_first_chunk()?;
+        let (cookie_sent, content) = rest.split_first_chunk()?;
         let [version, ends, cookie_sent] = [version, ends, cookie_sent].map(|number| u64::from_be_bytes(*number));
-        Ok(Self { version, ends, cookie_sent, content })
+        Some((Self { version, ends, cookie_sent }, content))
     }
 
-    fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(24 + self.content.len());
+    fn with(&self, content: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(24 + content.len());
         [self.version, self.ends, self.cookie_sent].iter().for_each(|number| bytes.extend(number.to_be_bytes()));
-        bytes.extend_from_slice(self.content);
+        bytes.extend_from_slice(content);
         bytes
     }
+}
 
-    fn record(&self, now: Moment) -> Result<Option<Record>, String> {
-        let now = now.unix_millis();
-        let data = wire::decode(self.content).map_err(|problem| problem.to_string())?;
-        Ok((self.ends > now).then(|| Record {
-            data,
-            version: Version(self.version),
-            remaining: Duration::from_millis(self.ends - now),
-            cookie_age: Duration::from_millis(now.saturating_sub(self.cookie_sent)),
-        }))
-    }
+fn record(bytes: &[u8], now: Moment) -> Result<Option<Record>, String> {
+    let (head, content) = Head::of_bytes(bytes).ok_or("a session cannot be read: it is too short")?;
+    let data = wire::decode(content).map_err(|problem| problem.to_string())?;
+    Ok(head.record(data, now))
 }
 
 /// What fits into an item of 1 MiB beside the names and numbers.

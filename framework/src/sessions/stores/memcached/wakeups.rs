@@ -3,7 +3,9 @@
 //! memcached tells nobody anything. So while somebody waits, one thread asks for all the locks waited for, in one message to each server:
 //! soon after somebody came, then less and less often, every 20 ms in the end. Locks that this process gives back itself need no look.
 
-use super::{Engine, Request, lock_key};
+use super::client::Request;
+use super::connection::Outcome;
+use super::{Engine, lock_key};
 use crate::sessions::{SessionId, StoreError, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -104,8 +106,8 @@ fn free(engine: &Engine, watched: &[SessionId]) -> Result<HashSet<SessionId>, St
         while !locks.is_empty() {
             let batch = locks.split_off(locks.len().saturating_sub(BATCH));
             let (ids, requests): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let (answers, _) = engine.client.ask_server(number, &requests)?;
-            let absent = ids.iter().zip(answers).filter(|(_, answer)| answer.outcome != super::Outcome::Done);
+            let answers = engine.client.ask_server(number, &requests)?;
+            let absent = ids.iter().zip(answers).filter(|(_, answer)| answer.outcome != Outcome::Done);
             free.extend(absent.map(|(id, _)| *id));
         }
     }

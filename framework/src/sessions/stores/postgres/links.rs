@@ -1,10 +1,13 @@
 //! Connections to the server, their number and their deadlines.
 //!
-//! A connection takes statements from several workers at once and answers them in turn. One that is closed is replaced by who needs it next; what was under way when it
-//! broke is an error, since nobody knows whether it was done. While the server does not answer, one asks it at a time.
+//! A connection takes the statements of several requests at once and answers them in turn. One that is closed is replaced by the request that needs it next. What was under way
+//! when it broke is an error, since nobody knows whether it was done. While the server does not answer, one request asks it at a time.
+//!
+//! Everything here runs on the runtime's thread.
 
 use crate::sessions::StoreError;
-use crate::sessions::stores::doubt::{Doubt, StillSilent};
+use crate::sessions::stores::configured::Connections;
+use crate::sessions::stores::doubt::{Doubt, StillSilent, Turn};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
@@ -12,17 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
 
 pub(super) struct Links {
-    runtime: Runtime,
+    runtime: Handle,
     config: Config,
     place: String,
-    connect_timeout: Duration,
-    operation_timeout: Duration,
+    limits: Connections,
     slots: Box<[tokio::sync::Mutex<Option<Arc<Link>>>]>,
     turn: AtomicUsize,
     doubt: Doubt,
@@ -35,12 +37,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) async fn row(&self, statement: &str, values: &super::Values<'_>) -> Result<Option<Row>, Error> {
+    pub(super) async fn row(&self, statement: &str, values: &[&super::Value]) -> Result<Option<Row>, Error> {
         let statement = self.known(statement).await?;
         self.client.query_opt(&statement, values).await
     }
 
-    pub(super) async fn execute(&self, statement: &str, values: &super::Values<'_>) -> Result<u64, Error> {
+    pub(super) async fn execute(&self, statement: &str, values: &[&super::Value]) -> Result<u64, Error> {
         let statement = self.known(statement).await?;
         self.client.execute(&statement, values).await
     }
@@ -57,29 +59,15 @@ impl Link {
 }
 
 impl Links {
-    pub(super) fn new(
-        url: &str,
-        connections: usize,
-        connect_timeout: Duration,
-        operation_timeout: Duration,
-    ) -> Result<Self, String> {
+    pub(super) fn new(runtime: Handle, url: &str, limits: Connections) -> Result<Self, String> {
         let mut config = parse(url).map_err(|problem| format!("sessions.url: {problem}"))?;
-        config.connect_timeout(connect_timeout).application_name("kirsch");
+        config.connect_timeout(limits.connect_timeout).application_name("kirsch");
         // The server gives up as well, so that what nobody waits for any more holds nothing there.
-        let most = operation_timeout.as_millis();
+        let most = limits.operation_timeout.as_millis();
         config.options(format!("-c statement_timeout={most} -c lock_timeout={most}"));
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
-        Ok(Self {
-            runtime: runtime.map_err(|error| format!("the thread for the database cannot be started: {error}"))?,
-            place: place(&config),
-            config,
-            connect_timeout,
-            operation_timeout,
-            slots: (0..connections).map(|_| tokio::sync::Mutex::default()).collect(),
-            turn: AtomicUsize::new(0),
-            doubt: Doubt::default(),
-        })
+        let slots = (0..limits.pool).map(|_| tokio::sync::Mutex::default()).collect();
+        let (turn, doubt) = (AtomicUsize::new(0), Doubt::default());
+        Ok(Self { runtime, place: place(&config), config, limits, slots, turn, doubt })
     }
 
     /// Where the server is, without credentials.
@@ -87,7 +75,7 @@ impl Links {
         &self.place
     }
 
-    pub(super) fn runtime(&self) -> &Runtime {
+    pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
@@ -95,36 +83,33 @@ impl Links {
         &self.config
     }
 
-    /// Does something with a connection, and waits for it until the deadline.
-    pub(super) fn ask<T>(
-        &self,
-        what: &'static str,
-        run: impl AsyncFnOnce(&Link) -> Result<T, Error>,
-    ) -> Result<T, StoreError> {
-        let failed = |why: &'static str| StoreError::new(what, format!("{}: {why}", self.place));
-        let _turn = match self.doubt.enter() {
+    /// The longest that one step may take: a connection that has just been made may take its own time, and no more.
+    pub(super) fn patience(&self) -> Duration {
+        self.limits.connect_timeout + self.limits.operation_timeout
+    }
+
+    /// A connection for one step, `what` for errors.
+    pub(super) async fn ask(&self, what: &'static str) -> Result<Asking<'_>, StoreError> {
+        let turn = match self.doubt.enter() {
             Ok(turn) => turn,
-            Err(StillSilent) => return Err(failed("the server still does not answer")),
+            Err(StillSilent) => {
+                let why = "did not answer in time; until it does, one request at a time asks it";
+                return Err(StoreError::new(what, format!("{} {why}", self.place)));
+            }
         };
-        // A connection that has just been made may take its own time, and no more.
-        let deadline = self.connect_timeout + self.operation_timeout;
-        // Clocks of the runtime are there only within it.
-        let _within = self.runtime.enter();
-        let asked = self.runtime.block_on(timeout(deadline, async {
-            let link = self.link().await?;
-            timeout(self.operation_timeout, run(&link))
-                .await
-                .map(|result| (result, link))
-                .map_err(|_| None)
-                .and_then(|(result, _)| result.map_err(Some))
-        }));
-        let was_silent = matches!(asked, Err(_) | Ok(Err(None)));
-        self.doubt.learn(was_silent);
-        match asked {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Some(error))) => Err(StoreError::new(what, &*self.place).because(told(&error))),
-            Ok(Err(None)) | Err(_) => Err(failed("the server did not answer in time")),
-        }
+        let deadline = Instant::now() + self.patience();
+        let connected = timeout_at(deadline, self.link()).await.unwrap_or(Err(None));
+        let link = self.learn(what, connected)?;
+        Ok(Asking { links: self, link, what, deadline, _turn: turn })
+    }
+
+    /// What came of it; `None`: no answer in time.
+    fn learn<T>(&self, what: &'static str, result: Result<T, Option<Error>>) -> Result<T, StoreError> {
+        self.doubt.learn(matches!(result, Err(None)));
+        result.map_err(|error| match error {
+            Some(error) => StoreError::new(what, &*self.place).because(told(&error)),
+            None => StoreError::new(what, format!("{}: the server did not answer in time", self.place)),
+        })
     }
 
     /// The next connection in turn; one that is closed is made anew.
@@ -134,7 +119,7 @@ impl Links {
         if let Some(link) = slot.as_ref().filter(|link| !link.client.is_closed()) {
             return Ok(Arc::clone(link));
         }
-        let connecting = timeout(self.connect_timeout, self.config.connect(NoTls)).await;
+        let connecting = timeout(self.limits.connect_timeout, self.config.connect(NoTls)).await;
         let (client, connection) = connecting.map_err(|_| None)?.map_err(Some)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -144,6 +129,24 @@ impl Links {
         let link = Arc::new(Link { client, known: Mutex::default() });
         *slot = Some(Arc::clone(&link));
         Ok(link)
+    }
+}
+
+/// A connection that one step has.
+pub(super) struct Asking<'l> {
+    links: &'l Links,
+    pub(super) link: Arc<Link>,
+    what: &'static str,
+    deadline: Instant,
+    _turn: Option<Turn<'l>>,
+}
+
+impl Asking<'_> {
+    /// Waits for the answer, until the deadline.
+    pub(super) async fn answer<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        let deadline = self.deadline.min(Instant::now() + self.links.limits.operation_timeout);
+        let answer = timeout_at(deadline, answer).await;
+        self.links.learn(self.what, answer.map_or(Err(None), |answer| answer.map_err(Some)))
     }
 }
 

@@ -11,25 +11,28 @@
 //! one statement that looks at the fence, compares the version, writes, gives the lock back, and notifies whoever waits: one round trip. Taking the lock and reading the
 //! record are two statements in one write to the server, one after the other, so that the second sees what the last holder has committed.
 //!
-//! The client is asynchronous inside, with a thread of its own, since only so each operation has a deadline; workers wait for it as
-//! they would for any other engine.
+//! The steps run on a thread of the store, as tasks of tokio, each with a deadline. So answers come later, and a parked request holds no worker; calls that
+//! block wait for the very same steps. A step that nobody waits for any more is finished all the same: a lock that it was granted is given back.
 
 mod links;
 mod statements;
 mod wakeups;
 
-use super::super::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
-    Watch, wire,
-};
+use super::configured::{Configured, Connections, StoreSettings};
+use super::kept::{Head, millis, probe_by_writing};
+use super::later;
 use crate::lifecycle::{Secret, SettingError, SettingReader};
+use crate::sessions::{
+    AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
+    StoreFuture, Terms, Version, Watch, wire,
+};
 use links::Links;
-use parking_lot::Mutex;
 use statements::Statements;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio_postgres::Row;
 use wakeups::Wakeups;
 
@@ -75,17 +78,13 @@ impl Sessions {
 /// of the machines, which have to agree to the second. There is no TLS to the server: put it into a network of its own. Credentials in the address
 /// appear in no log and no error.
 pub struct PostgresStore {
-    settings: Mutex<Settings>,
-    engine: OnceLock<Result<Arc<Engine>, String>>,
-    quarantined: AtomicU64,
+    configured: Configured<Settings>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Settings {
     url: Secret,
-    pool: usize,
-    connect_timeout: Duration,
-    operation_timeout: Duration,
+    connections: Connections,
     table: String,
     create_table: bool,
 }
@@ -94,33 +93,27 @@ impl PostgresStore {
     /// A store at this address. Nothing is connected before the start; an address that is none stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        let settings = Settings {
-            url: Secret::from(url.into()),
-            pool: 4,
-            connect_timeout: Duration::from_secs(2),
-            operation_timeout: Duration::from_secs(2),
-            table: "kirsch_session".to_owned(),
-            create_table: true,
-        };
-        Self { settings: Mutex::new(settings), engine: OnceLock::new(), quarantined: AtomicU64::new(0) }
+        let (connections, table) = (Connections::new(4), "kirsch_session".to_owned());
+        let url = Secret::from(url.into());
+        Self { configured: Configured::new(Settings { url, connections, table, create_table: true }) }
     }
 
     /// Connections of this process (`pool`).
     #[must_use]
     pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.pool = connections)
+        self.with(|settings| settings.connections.pool = connections)
     }
 
     /// How long connecting may take (`connect_timeout`).
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connect_timeout = timeout)
+        self.with(|settings| settings.connections.connect_timeout = timeout)
     }
 
     /// How long the server may take to answer (`operation_timeout`).
     #[must_use]
     pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.operation_timeout = timeout)
+        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     /// The table (`table`): letters, digits and `_`, perhaps behind the name of a schema and a dot.
@@ -138,119 +131,259 @@ impl PostgresStore {
     /// The statements that make the tables, for whoever makes them by hand.
     #[must_use]
     pub fn ddl(&self) -> String {
-        statements::tables(&self.settings.lock().table)
+        statements::tables(&self.configured.settings().table)
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings.lock());
+        self.configured.change(change);
         self
     }
 
     fn engine(&self) -> Result<&Arc<Engine>, StoreError> {
-        let made = self.engine.get_or_init(|| {
-            let settings = self.settings.lock().clone();
-            settings.problem().map_or(Ok(()), |(key, problem)| Err(format!("sessions.{key}: {problem}")))?;
-            Engine::new(settings).map(Arc::new)
-        });
-        made.as_ref().map_err(|problem| StoreError::new("the settings of the PostgreSQL store are wrong", problem))
+        self.configured.engine().map(|running| &running.engine)
     }
 
-    /// The record of this row, if it is alive. One that cannot be read is put aside, so that the visitor can begin anew (A24).
-    fn record(&self, id: &SessionId, row: Option<&Row>, now: Moment) -> Result<Option<Record>, StoreError> {
-        let Some(row) = row else { return Ok(None) };
-        let now = now.unix_millis();
-        let (version, ends, cookie_sent): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        let (ends, cookie_sent) = (unsigned(ends), unsigned(cookie_sent));
-        if ends <= now {
-            return Ok(None);
-        }
-        let problem = match wire::decode(row.get(3)) {
-            Ok(data) => {
-                return Ok(Some(Record {
-                    data,
-                    version: Version(unsigned(version)),
-                    remaining: Duration::from_millis(ends - now),
-                    cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
-                }));
+    /// What comes of these steps. They go on by themselves, also if nobody waits for the answer any more.
+    fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
+        &self,
+        steps: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
+    ) -> StoreFuture<T> {
+        match self.engine().and_then(|engine| Ok((engine, steps(Arc::clone(engine))?))) {
+            Ok((engine, steps)) => {
+                let (task, engine) = (engine.links.runtime().spawn(steps), Arc::clone(engine));
+                Box::pin(async move {
+                    let failed =
+                        |error| StoreError::new("a step was not finished", engine.links.place()).because(error);
+                    task.await.unwrap_or_else(|error: tokio::task::JoinError| Err(failed(error)))
+                })
             }
-            Err(problem) => problem,
-        };
-        let engine = self.engine()?;
-        let table = &engine.settings.table;
-        crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in {table}_unreadable of {})", engine.links.place());
-        let key = id.storage_key();
-        let moved = engine.execute(
-            "cannot put aside a session that cannot be read",
-            &engine.statements.put_aside,
-            &[&key, &version],
-        )?;
-        self.quarantined.fetch_add(moved, Ordering::Relaxed);
-        Ok(None)
+            Err(error) => later::refused(error),
+        }
+    }
+
+    /// The same, waited for here.
+    fn wait<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
+        &self,
+        steps: impl FnOnce(Arc<Engine>) -> F,
+    ) -> Result<T, StoreError> {
+        later::wait(self.answer(|engine| Ok(steps(engine))))
     }
 }
 
-impl Settings {
-    fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if self.pool == 0 {
-            return Some(("pool", "must be at least 1"));
-        }
-        if self.connect_timeout.is_zero() {
-            return Some(("connect_timeout", "must be more than nothing"));
-        }
-        if self.operation_timeout.is_zero() {
-            return Some(("operation_timeout", "must be more than nothing"));
-        }
+impl StoreSettings for Settings {
+    type Engine = Running;
+    const PLACE: &'static str = "url";
+
+    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        reader.secret("url", &mut self.url)?;
+        self.connections.read(reader)?;
+        reader.text("table", &mut self.table)?;
+        reader.flag("create_table", &mut self.create_table)
+    }
+
+    fn problem(&self) -> Option<(&'static str, String)> {
         let is_name = |part: &str| {
             let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             part.bytes().all(is_fine) && part.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
         };
-        if self.table.len() > 40 || self.table.split('.').count() > 2 || !self.table.split('.').all(is_name) {
-            return Some(("table", "must be at most 40 small letters, digits and `_`, perhaps `schema.table`"));
-        }
-        None
+        let is_table =
+            self.table.len() <= 40 && self.table.split('.').count() <= 2 && self.table.split('.').all(is_name);
+        let wrong_table = "must be at most 40 small letters, digits and `_`, perhaps `schema.table`";
+        let table = || (!is_table).then(|| ("table", wrong_table.to_owned()));
+        let url = || links::parse(self.url.exposed()).err().map(|problem| ("url", problem));
+        self.connections.problem().or_else(table).or_else(url)
     }
+
+    fn open(self) -> Result<Running, String> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
+        let runtime = runtime.map_err(|error| format!("the thread for the database cannot be started: {error}"))?;
+        let links = Links::new(runtime.handle().clone(), self.url.exposed(), self.connections)?;
+        let (statements, wakeups) = (Statements::of(&self.table), Wakeups::new(&self.table));
+        let quarantined = AtomicU64::new(0);
+        let engine =
+            Engine { table: self.table, create_table: self.create_table, links, statements, wakeups, quarantined };
+        Ok(Running { engine: Arc::new(engine), _runtime: runtime })
+    }
+}
+
+/// The engine and the thread on which its steps run. Steps keep the engine alive, and the store keeps the thread: no thread ends itself.
+struct Running {
+    engine: Arc<Engine>,
+    _runtime: Runtime,
 }
 
 /// What is there once the settings are final.
 struct Engine {
-    settings: Settings,
+    table: String,
+    create_table: bool,
     links: Links,
     statements: Statements,
     wakeups: Wakeups,
+    quarantined: AtomicU64,
 }
 
-type Values<'v> = [&'v (dyn tokio_postgres::types::ToSql + Sync)];
+type Value = dyn tokio_postgres::types::ToSql + Sync;
 
 impl Engine {
-    fn new(settings: Settings) -> Result<Self, String> {
-        let links =
-            Links::new(settings.url.exposed(), settings.pool, settings.connect_timeout, settings.operation_timeout)?;
-        let statements = Statements::of(&settings.table);
-        let wakeups = Wakeups::new(&settings.table);
-        Ok(Self { settings, links, statements, wakeups })
+    async fn row(&self, what: &'static str, statement: &str, values: &[&Value]) -> Result<Option<Row>, StoreError> {
+        let asking = self.links.ask(what).await?;
+        asking.answer(asking.link.row(statement, values)).await
     }
 
-    fn row(&self, what: &'static str, statement: &str, values: &Values<'_>) -> Result<Option<Row>, StoreError> {
-        self.links.ask(what, async |link| link.row(statement, values).await)
+    async fn execute(&self, what: &'static str, statement: &str, values: &[&Value]) -> Result<u64, StoreError> {
+        let asking = self.links.ask(what).await?;
+        asking.answer(asking.link.execute(statement, values)).await
     }
 
-    fn execute(&self, what: &'static str, statement: &str, values: &Values<'_>) -> Result<u64, StoreError> {
-        self.links.ask(what, async |link| link.execute(statement, values).await)
+    async fn make_tables(&self) -> Result<(), StoreError> {
+        let tables = statements::tables(&self.table);
+        let what = "cannot make the tables for the sessions (if this user may not, make them with PostgresStore::ddl and set `sessions.create_table = false`)";
+        let asking = self.links.ask(what).await?;
+        asking.answer(asking.link.client.batch_execute(&tables)).await
     }
 
-    /// Says that somebody waits for the lock. Returns in how long it may be free; `None`: now.
-    fn register(&self, key: &str) -> Result<Option<Duration>, StoreError> {
-        let row = self.row("cannot wait for the lock of a session", &self.statements.watch, &[&key])?;
+    async fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+        let row = self.row("cannot read a session", &self.statements.load, &[&id.storage_key()]).await?;
+        self.record(id, row.as_ref(), now).await
+    }
+
+    /// The record of this row, if it is alive. One that cannot be read is put aside, so that the visitor can begin anew (A24).
+    async fn record(&self, id: &SessionId, row: Option<&Row>, now: Moment) -> Result<Option<Record>, StoreError> {
+        let Some(row) = row else { return Ok(None) };
+        let [version, ends, cookie_sent] = [0, 1, 2].map(|column| unsigned(row.get(column)));
+        if ends <= now.unix_millis() {
+            return Ok(None);
+        }
+        let problem = match wire::decode(row.get(3)) {
+            Ok(data) => return Ok(Head { version, ends, cookie_sent }.record(data, now)),
+            Err(problem) => problem,
+        };
+        let (table, place) = (&self.table, self.links.place());
+        crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in {table}_unreadable of {place})");
+        let what = "cannot put aside a session that cannot be read";
+        let values: [&Value; 2] = [&id.storage_key(), &signed(version)];
+        let moved = self.execute(what, &self.statements.put_aside, &values).await?;
+        self.quarantined.fetch_add(moved, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    async fn commit(&self, commit: Committing) -> Result<Commit, StoreError> {
+        let Committing { key, head, expected, content, terms } = commit;
+        let (new, now, ends) = (signed(head.version), signed(head.cookie_sent), signed(head.ends));
+        let (fence, expected) = (terms.fence.map(|fence| signed(fence.0)), expected.map(|version| signed(version.0)));
+        let mut values: Vec<&Value> =
+            vec![&key, &new, &ends, &terms.cookie_sent, &now, &content, &fence, &terms.unlock, &self.wakeups.channel];
+        let statement = match &expected {
+            None => &self.statements.commit_new,
+            Some(expected) => {
+                values.push(expected);
+                &self.statements.commit
+            }
+        };
+        let row = self.row("cannot write a session", statement, &values).await?;
+        let row = row.ok_or_else(|| StoreError::new("the server gave no answer", self.links.place()))?;
+        Ok(match (row.get(0), row.get(1)) {
+            (false, _) => Commit::LockLost,
+            (_, true) => Commit::Committed(Version(head.version)),
+            (_, false) => Commit::Conflict,
+        })
+    }
+
+    /// The lock and the record that was read under it. The lock is given back unless somebody takes it.
+    async fn try_lock(
+        self: &Arc<Self>,
+        id: &SessionId,
+        lease: Duration,
+    ) -> Result<Option<(Unclaimed, Option<Record>)>, StoreError> {
+        let (key, fence, lease) = (id.storage_key(), Fence::random(), signed(millis(lease)));
+        let number = signed(fence.0);
+        let asking = self.links.ask("cannot lock a session").await?;
+        // From here on the server may have granted it.
+        let mut unclaimed = Unclaimed { engine: Arc::clone(self), id: *id, fence: Some(fence) };
+        let both = async {
+            let link = &asking.link;
+            let (lock, load) = (link.known(&self.statements.lock).await?, link.known(&self.statements.load).await?);
+            let (taken, loaded): ([&Value; 3], [&Value; 1]) = ([&key, &number, &lease], [&key]);
+            // Both go to the server at once; it begins the second when the first is done.
+            links::both(link.client.execute(&lock, &taken), link.client.query_opt(&load, &loaded)).await
+        };
+        let (granted, row) = asking.answer(both).await?;
+        drop(asking);
+        if granted == 1 {
+            let record = self.record(id, row.as_ref(), Moment::now()).await?;
+            return Ok(Some((unclaimed, record)));
+        }
+        unclaimed.fence = None;
+        if self.wakeups.is_watched(id) {
+            self.register(id).await?;
+        }
+        Ok(None)
+    }
+
+    /// Says that somebody waits for the lock, and wakes him when it may be free.
+    async fn register(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.wakeups.keep_listening(&self.links).await?;
+        let what = "cannot wait for the lock of a session";
+        let row = self.row(what, &self.statements.watch, &[&id.storage_key()]).await?;
         let left = row.map_or(0, |row| row.get::<_, i64>(0));
-        Ok((left > 0).then(|| Duration::from_millis(unsigned(left))))
+        self.wakeups.lapses_in(id, (left > 0).then(|| Duration::from_millis(unsigned(left))));
+        Ok(())
+    }
+
+    async fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+        let values: [&Value; 3] = [&id.storage_key(), &signed(fence.0), &self.wakeups.channel];
+        self.row("cannot unlock a session", &self.statements.unlock, &values).await.map(drop)
+    }
+
+    /// In batches, so that nobody waits for all of it.
+    async fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
+        let now = signed(now.unix_millis());
+        let mut swept = 0;
+        loop {
+            let gone = self.execute("cannot remove sessions that have ended", &self.statements.sweep, &[&now]).await?;
+            swept += usize::try_from(gone).unwrap_or_default();
+            if gone < statements::BATCH {
+                break;
+            }
+        }
+        self.execute("cannot remove what was put aside", &self.statements.sweep_aside, &[&now]).await?;
+        self.execute("cannot remove locks that nobody holds", &self.statements.sweep_locks, &[]).await?;
+        Ok(swept)
+    }
+}
+
+/// A commit as it is sent.
+struct Committing {
+    key: String,
+    head: Head,
+    expected: Option<Version>,
+    content: Vec<u8>,
+    terms: Terms,
+}
+
+/// A lock that was asked for. If nobody takes what the server has granted, it goes back.
+struct Unclaimed {
+    engine: Arc<Engine>,
+    id: SessionId,
+    fence: Option<Fence>,
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        let Some(fence) = self.fence else { return };
+        let (engine, id) = (Arc::clone(&self.engine), self.id);
+        self.engine.links.runtime().spawn(async move {
+            if let Err(error) = engine.unlock(&id, fence).await {
+                crate::line::record!(Debug, target: "kirsch::sessions", "{error}");
+            }
+        });
     }
 }
 
 impl Store for PostgresStore {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let (engine, key) = (self.engine()?, id.storage_key());
-        let row = engine.row("cannot read a session", &engine.statements.load, &[&key])?;
-        self.record(id, row.as_ref(), now)
+        later::wait(self.load_later(id, now))
     }
 
     fn commit(
@@ -260,178 +393,133 @@ impl Store for PostgresStore {
         data: &Data,
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
-        let (engine, key) = (self.engine()?, id.storage_key());
-        let content = wire::encode(data, LARGEST)?;
-        // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
-        let version = Fence::random().0;
-        let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
-        let (fence, expected) = (terms.fence.map(|fence| signed(fence.0)), expected.map(|version| signed(version.0)));
-        let (new, now, ends) = (signed(version), signed(now), signed(ends));
-        let channel = engine.wakeups.channel();
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-            [&key, &new, &ends, &terms.cookie_sent, &now, &content, &fence, &terms.unlock, &channel];
-        let what = "cannot write a session";
-        let row = match &expected {
-            None => engine.row(what, &engine.statements.commit_new, &values)?,
-            Some(expected) => {
-                let values: Vec<_> =
-                    values.into_iter().chain([expected as &(dyn tokio_postgres::types::ToSql + Sync)]).collect();
-                engine.row(what, &engine.statements.commit, &values)?
-            }
-        };
-        let Some(row) = row else { return Err(StoreError::new("the server gave no answer", engine.links.place())) };
-        Ok(match (row.get(0), row.get(1)) {
-            (false, _) => Commit::LockLost,
-            (_, true) => Commit::Committed(Version(version)),
-            (_, false) => Commit::Conflict,
-        })
+        later::wait(self.commit_later(id, expected, data, terms))
     }
 
     /// Skipped while less than a sixteenth of the life has passed: each extension is a new version of the row.
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        let (engine, key) = (self.engine()?, id.storage_key());
-        let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
-        let due = signed(ends.saturating_sub(ends.saturating_sub(now) / 16));
-        let (now, ends) = (signed(now), signed(ends));
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&key, &ends, &terms.cookie_sent, &now, &due];
-        engine.execute("cannot extend the life of a session", &engine.statements.touch, &values).map(drop)
+        let (key, head, is_sent) = (id.storage_key(), Head::new(0, terms), terms.cookie_sent);
+        let due = signed(head.ends.saturating_sub(head.ends.saturating_sub(head.cookie_sent) / 16));
+        let (now, ends) = (signed(head.cookie_sent), signed(head.ends));
+        self.wait(|engine| async move {
+            let values: [&Value; 5] = [&key, &ends, &is_sent, &now, &due];
+            engine.execute("cannot extend the life of a session", &engine.statements.touch, &values).await.map(drop)
+        })
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let (engine, key) = (self.engine()?, id.storage_key());
-        engine.execute("cannot delete a session", &engine.statements.delete, &[&key]).map(drop)
+        let key = id.storage_key();
+        self.wait(|engine| async move {
+            engine.execute("cannot delete a session", &engine.statements.delete, &[&key]).await.map(drop)
+        })
     }
 
-    /// In batches, so that nobody waits for all of it.
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
-        let engine = self.engine()?;
-        let now = signed(now.unix_millis());
-        let mut swept = 0;
-        loop {
-            let gone = engine.execute("cannot remove sessions that have ended", &engine.statements.sweep, &[&now])?;
-            swept += usize::try_from(gone).unwrap_or_default();
-            if gone < statements::BATCH {
-                break;
-            }
-        }
-        engine.execute("cannot remove what was put aside", &engine.statements.sweep_aside, &[&now])?;
-        engine.execute("cannot remove locks that nobody holds", &engine.statements.sweep_locks, &[])?;
-        Ok(swept)
+        self.wait(|engine| async move { engine.sweep(now).await })
     }
 
     fn count(&self) -> Result<Option<usize>, StoreError> {
-        let engine = self.engine()?;
-        let row = engine.row("cannot count the sessions", &engine.statements.count, &[])?;
+        let row =
+            self.wait(
+                |engine| async move { engine.row("cannot count the sessions", &engine.statements.count, &[]).await },
+            )?;
         Ok(row.and_then(|row| usize::try_from(row.get::<_, i64>(0)).ok()))
     }
 
     fn probe(&self) -> Result<(), StoreError> {
         let engine = self.engine()?;
-        if engine.settings.create_table {
-            let tables = statements::tables(&engine.settings.table);
-            let what = "cannot make the tables for the sessions (if this user may not, make them with PostgresStore::ddl and set `sessions.create_table = false`)";
-            engine.links.ask(what, async |link| link.client.batch_execute(&tables).await)?;
+        if engine.create_table {
+            self.wait(|engine| async move { engine.make_tables().await })?;
         }
-        let (id, now) = (SessionId::random(), Moment::now());
-        let fence = self.try_lock(&id, Duration::from_secs(10))?.map(|grant| grant.fence);
-        let terms = Terms { now, lifetime: Duration::from_secs(10), cookie_sent: true, fence, unlock: true };
-        let mut data = Data::new();
-        data.insert("probe", true.into());
-        let _ = self.commit(&id, None, &data, &terms)?;
-        let loaded = self.load(&id, now)?;
-        self.delete(&id)?;
-        match loaded {
-            Some(record) if record.data == data => Ok(()),
-            _ => Err(StoreError::new("what was written for a test was not there", engine.links.place())),
-        }
+        probe_by_writing(self, engine.links.place(), "what was written for a test was not there")
     }
 
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
         Some(self)
     }
 
+    fn later(&self) -> Option<&dyn AnswersLater> {
+        Some(self)
+    }
+
     /// Each was put aside, into the table that ends in `_unreadable`.
     fn quarantined(&self) -> u64 {
-        self.quarantined.load(Ordering::Relaxed)
+        self.engine().map_or(0, |engine| engine.quarantined.load(Ordering::Relaxed))
     }
 
     fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut settings = self.settings.lock().clone();
-        reader.secret("url", &mut settings.url)?;
-        reader.count("pool", &mut settings.pool)?;
-        reader.duration("connect_timeout", &mut settings.connect_timeout)?;
-        reader.duration("operation_timeout", &mut settings.operation_timeout)?;
-        reader.text("table", &mut settings.table)?;
-        reader.flag("create_table", &mut settings.create_table)?;
-        if let Some((key, problem)) = settings.problem() {
-            return Err(SettingError::new(key, problem));
-        }
-        links::parse(settings.url.exposed()).map_err(|problem| SettingError::new("url", problem))?;
-        let mut current = self.settings.lock();
-        if *current != settings && self.engine.get().is_some() {
-            return Err(SettingError::new(
-                "url",
-                "the store is in use already; set it where the sessions are switched on",
-            ));
-        }
-        *current = settings;
-        Ok(())
+        self.configured.configure(reader)
+    }
+}
+
+impl AnswersLater for PostgresStore {
+    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.load(&id, now).await }))
+    }
+
+    fn commit_later(
+        &self,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> StoreFuture<Commit> {
+        self.answer(|engine| {
+            let content = wire::encode(data, LARGEST)?;
+            // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+            let head = Head::new(Fence::random().0, terms);
+            let commit = Committing { key: id.storage_key(), head, expected, content, terms: *terms };
+            Ok(async move { engine.commit(commit).await })
+        })
+    }
+
+    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
+        let id = *id;
+        let granted = self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }));
+        Box::pin(async move {
+            let Some((mut unclaimed, record)) = granted.await? else { return Ok(None) };
+            Ok(unclaimed.fence.take().map(|fence| Grant { fence, record: Some(record) }))
+        })
     }
 }
 
 impl SharedLock for PostgresStore {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        let (engine, key, fence) = (self.engine()?, id.storage_key(), Fence::random());
-        let (number, lease) = (signed(fence.0), signed(millis(lease)));
-        let what = "cannot lock a session";
-        let (granted, row) = engine.links.ask(what, async |link| {
-            let (lock, load) = (link.known(&engine.statements.lock).await?, link.known(&engine.statements.load).await?);
-            let (taken, loaded): (&Values<'_>, &Values<'_>) = (&[&key, &number, &lease], &[&key]);
-            // Both go to the server at once; it begins the second when the first is done.
-            links::both(link.client.execute(&lock, taken), link.client.query_opt(&load, loaded)).await
-        })?;
-        if granted == 1 {
-            let record = self.record(id, row.as_ref(), Moment::now())?;
-            return Ok(Some(Grant { fence, record: Some(record) }));
-        }
-        if engine.wakeups.is_watched(id) {
-            engine.wakeups.keep_listening(engine)?;
-            let left = engine.register(&key)?;
-            engine.wakeups.lapses_in(id, left);
-        }
-        Ok(None)
+        later::wait(self.try_lock_later(id, lease))
     }
 
+    /// Waits for nothing: if nobody can listen, the one who watches is woken, asks again, and hears why.
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
-        let engine = self.engine()?;
-        let watch = engine.wakeups.add(id, waker);
-        engine.wakeups.keep_listening(engine)?;
-        let left = engine.register(&id.storage_key())?;
-        engine.wakeups.lapses_in(id, left);
+        let engine = Arc::clone(self.engine()?);
+        let (watch, id) = (engine.wakeups.add(id, waker), *id);
+        let runtime = engine.links.runtime().clone();
+        runtime.spawn(async move {
+            if let Err(error) = engine.register(&id).await {
+                crate::line::record!(Debug, target: "kirsch::sessions", "{error}");
+                engine.wakeups.wake(&id);
+            }
+        });
         Ok(watch)
     }
 
     fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
-        let (engine, key) = (self.engine()?, id.storage_key());
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&key, &signed(fence.0), &signed(millis(lease))];
-        Ok(engine.execute("cannot keep the lock of a session", &engine.statements.renew, &values)? == 1)
+        let (key, fence, lease) = (id.storage_key(), signed(fence.0), signed(millis(lease)));
+        let renewed = self.wait(|engine| async move {
+            let values: [&Value; 3] = [&key, &fence, &lease];
+            engine.execute("cannot keep the lock of a session", &engine.statements.renew, &values).await
+        })?;
+        Ok(renewed == 1)
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let (engine, key) = (self.engine()?, id.storage_key());
-        let channel = engine.wakeups.channel();
-        engine.row("cannot unlock a session", &engine.statements.unlock, &[&key, &signed(fence.0), &channel]).map(drop)
+        let id = *id;
+        self.wait(|engine| async move { engine.unlock(&id, fence).await })
     }
 }
 
 /// What PostgreSQL takes as one value. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
-
-/// At least one: no lease is no lock.
-fn millis(duration: Duration) -> u64 {
-    const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
-    u64::try_from(duration.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
-}
 
 /// PostgreSQL counts in signed numbers; ours never use the highest bit.
 fn signed(number: u64) -> i64 {
@@ -445,7 +533,7 @@ fn unsigned(number: i64) -> u64 {
 /// Shows no credentials.
 impl std::fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresStore").field("table", &self.settings.lock().table).finish_non_exhaustive()
+        f.debug_struct("PostgresStore").field("table", &self.configured.settings().table).finish_non_exhaustive()
     }
 }
 

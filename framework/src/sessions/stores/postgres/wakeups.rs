@@ -4,9 +4,8 @@
 //! has died sends nothing; when his lease ends is known from the row, and whoever waits is woken then. A connection that breaks may have missed something: everybody is
 //! woken, asks again, and starts it anew.
 
-use super::links::told;
-use super::{Engine, StoreError};
-use crate::sessions::{SessionId, Watch, Watchers};
+use super::links::{Links, told};
+use crate::sessions::{SessionId, StoreError, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use tokio::time::{timeout, timeout_at};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 pub(super) struct Wakeups {
-    channel: String,
+    pub(super) channel: String,
     shared: Arc<Shared>,
 }
 
@@ -32,10 +31,6 @@ struct Shared {
 impl Wakeups {
     pub(super) fn new(table: &str) -> Self {
         Self { channel: table.replace('.', "_"), shared: Arc::default() }
-    }
-
-    pub(super) fn channel(&self) -> &str {
-        &self.channel
     }
 
     pub(super) fn add(&self, id: &SessionId, waker: Waker) -> Watch {
@@ -58,38 +53,42 @@ impl Wakeups {
         }
     }
 
+    /// Wakes everybody who watches `id`: what is wrong they hear when they ask.
+    pub(super) fn wake(&self, id: &SessionId) {
+        self.shared.watchers.wake(id);
+    }
+
     /// Sees to it that somebody listens before anybody says that he waits.
-    pub(super) fn keep_listening(&self, engine: &Engine) -> Result<(), StoreError> {
+    pub(super) async fn keep_listening(&self, links: &Links) -> Result<(), StoreError> {
         let what = "cannot listen for locks that become free";
-        let failed = |why: String| StoreError::new(what, format!("{}: {why}", engine.links.place()));
-        let deadline = engine.settings.connect_timeout + engine.settings.operation_timeout;
-        let _within = engine.links.runtime().enter();
-        let started = engine.links.runtime().block_on(timeout(deadline, async {
-            let mut is_listening = self.shared.is_listening.lock().await;
-            if *is_listening {
-                return Ok(());
-            }
-            let (client, mut connection) = engine.links.config().connect(NoTls).await?;
-            let (sender, messages) = unbounded_channel();
-            tokio::spawn(async move {
-                while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-                    if let AsyncMessage::Notification(notification) = message
-                        && sender.send(notification.payload().to_owned()).is_err()
-                    {
-                        return;
-                    }
-                }
-            });
-            client.batch_execute(&format!("LISTEN {}", self.channel)).await?;
-            *is_listening = true;
-            tokio::spawn(listen(Arc::clone(&self.shared), client, messages));
-            Ok(())
-        }));
-        match started {
+        let failed = |why: String| StoreError::new(what, format!("{}: {why}", links.place()));
+        match timeout(links.patience(), self.listen(links)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(failed(told(&error))),
             Err(_) => Err(failed("the server did not answer in time".to_owned())),
         }
+    }
+
+    async fn listen(&self, links: &Links) -> Result<(), tokio_postgres::Error> {
+        let mut is_listening = self.shared.is_listening.lock().await;
+        if *is_listening {
+            return Ok(());
+        }
+        let (client, mut connection) = links.config().connect(NoTls).await?;
+        let (sender, messages) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message
+                    && sender.send(notification.payload().to_owned()).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        client.batch_execute(&format!("LISTEN {}", self.channel)).await?;
+        *is_listening = true;
+        tokio::spawn(listen(Arc::clone(&self.shared), client, messages));
+        Ok(())
     }
 }
 

@@ -7,16 +7,17 @@
 //! What is asked often goes in [`Company`]; in a Cluster, where each session has its own server, it does not.
 
 use super::address::Address;
-use super::company::{Answers, Company, Failed, Travel};
+use super::batch::Together;
 use super::connection::Link;
 use super::request::{Commands, Request, Script};
-use crate::primitive::block_on;
 use crate::sessions::StoreError;
+use crate::sessions::stores::company::{Company, Failed, How, Travel};
+use crate::sessions::stores::configured::Connections;
+use crate::sessions::stores::detached;
 use crate::sessions::stores::doubt::{Doubt, StillSilent};
 use crate::sessions::stores::pool::{Full, Lease, Pool};
 use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Why there is no answer.
 #[derive(Clone)]
@@ -29,7 +30,7 @@ pub(super) enum Failure {
 }
 
 impl Failed for Failure {
-    const ABANDONED: Self = Self::Silent;
+    const SILENT: Self = Self::Silent;
 
     fn is_silence(&self) -> bool {
         match self {
@@ -42,25 +43,18 @@ impl Failed for Failure {
 
 pub(super) struct Links {
     address: Address,
-    most: usize,
-    connect_timeout: Duration,
-    operation_timeout: Duration,
+    limits: Connections,
     pool: Pool<Link>,
     doubt: Doubt,
     company: Company<Links>,
 }
 
 impl Links {
-    pub(super) fn new(
-        address: Address,
-        most: usize,
-        connect_timeout: Duration,
-        operation_timeout: Duration,
-    ) -> Arc<Self> {
+    pub(super) fn new(address: Address, limits: Connections) -> Arc<Self> {
         Arc::new_cyclic(|links| {
-            let pool = Pool::new(most, connect_timeout);
+            let pool = Pool::new(limits.pool, limits.connect_timeout);
             let (doubt, company) = (Doubt::default(), Company::new(links.clone()));
-            Self { address, most, connect_timeout, operation_timeout, pool, doubt, company }
+            Self { address, limits, pool, doubt, company }
         })
     }
 
@@ -79,21 +73,24 @@ impl Links {
         self.go(request).await.map_err(|failure| self.describe(failure))
     }
 
-    /// Has it sent after all that waits to be sent, and forgets it.
-    pub(super) fn post(&self, request: &Request) {
+    /// Has it sent after all that was asked before, and forgets it.
+    pub(super) fn post(self: &Arc<Self>, request: Request) {
         if self.address.is_cluster() {
-            let _ = self.travel(&request.alone());
-        } else {
-            self.company.post(request);
+            let _ = self.alone(&request);
+            return;
         }
+        let links = Arc::clone(self);
+        detached::finish(async move {
+            // If it fails, the lease ends by itself.
+            let _ = links.company.send(How::AfterAll, &request, &links).await;
+        });
     }
 
-    async fn go(&self, request: &Request) -> Answers<Failure> {
-        // Whoever comes while the server is silent is told so, instead of queueing.
-        if self.address.is_cluster() || self.doubt.is_doubtful() {
-            self.travel(&request.alone()).map(|answers| request.own_answers(answers))
+    async fn go(&self, request: &Request) -> Result<Vec<Value>, Failure> {
+        if self.address.is_cluster() {
+            self.alone(request)
         } else {
-            self.company.send(request, self).await
+            self.company.send(How::Soonest, request, self).await
         }
     }
 
@@ -116,12 +113,6 @@ impl Links {
     async fn one(&self, request: &Request) -> Result<Value, Failure> {
         let answer = self.go(request).await?.pop().ok_or_else(unheard);
         answer.and_then(Value::extract_error).map_err(Failure::Redis)
-    }
-
-    /// What a future of this store comes to, waited for here. It ends by itself: each trip has its deadlines.
-    pub(super) fn wait<T>(&self, future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        const NEVER: Duration = Duration::from_secs(3600);
-        block_on(future, Instant::now() + NEVER).unwrap_or_else(|| Err(self.describe(Failure::Silent)))
     }
 
     /// What one of the commands was answered.
@@ -154,8 +145,20 @@ impl Links {
         result.map_err(Failure::Redis)
     }
 
+    /// The answers to these commands, errors of the server among them.
+    fn exchange(&self, commands: &Commands) -> Result<Vec<Value>, Failure> {
+        self.attempt(|link| {
+            let answers = link.send(commands)?;
+            let is_demoted = |answer: &&Value| matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
+            match answers.iter().find(is_demoted) {
+                Some(answer) if self.address.fails_over() => Err(answer.clone().extract_error().err().unwrap_or_else(unheard)),
+                _ => Ok(answers),
+            }
+        })
+    }
+
     pub(super) fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
-        self.address.connect_to_listen(self.connect_timeout, self.operation_timeout)
+        self.address.connect_to_listen(self.limits.connect_timeout, self.limits.operation_timeout)
     }
 
     /// Whether the failure is of a connection that had its time, and a new one may succeed.
@@ -167,7 +170,7 @@ impl Links {
     fn ask<T>(&self, lease: &mut Lease<'_, Link>, ask: &mut impl FnMut(&mut Link) -> RedisResult<T>) -> RedisResult<T> {
         let mut link = match lease.link.take() {
             Some(link) => link,
-            None => self.address.connect(self.connect_timeout, self.operation_timeout)?,
+            None => self.address.connect(self.limits.connect_timeout, self.limits.operation_timeout)?,
         };
         let result = ask(&mut link);
         let is_answer = |error: &RedisError| error.code().is_some() && !is_demoted(error);
@@ -185,7 +188,7 @@ impl Links {
             }
             Failure::Full => {
                 let what = "no connection of the pool became free in time; raise `sessions.pool`";
-                StoreError::new(what, format!("{}, {} connections in use", self.place(), self.most))
+                StoreError::new(what, format!("{}, {} connections in use", self.place(), self.limits.pool))
             }
             Failure::Redis(error) => self.explain(&error),
         }
@@ -224,17 +227,24 @@ impl Links {
 }
 
 impl Travel for Links {
+    type Request = Request;
+    type Answers = Vec<Value>;
     type Failure = Failure;
+    type Batch = Together;
 
-    fn travel(&self, commands: &Commands) -> Answers<Failure> {
-        self.attempt(|link| {
-            let answers = link.send(commands)?;
-            let is_demoted = |answer: &&Value| matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
-            match answers.iter().find(is_demoted) {
-                Some(answer) if self.address.fails_over() => Err(answer.clone().extract_error().err().unwrap_or_else(unheard)),
-                _ => Ok(answers),
-            }
-        })
+    const COURIER: &'static str = "kirsch-redis-courier";
+
+    fn alone(&self, request: &Request) -> Result<Vec<Value>, Failure> {
+        self.exchange(&request.alone()).map(|answers| request.own_answers(answers))
+    }
+
+    fn together(&self, batch: Together) -> Result<Vec<Vec<Value>>, Failure> {
+        self.exchange(&batch.trip()).map(|answers| batch.answers(answers))
+    }
+
+    /// Among the servers of a Cluster one may be silent and the others not.
+    fn is_doubtful(&self) -> bool {
+        !self.address.is_cluster() && self.doubt.is_doubtful()
     }
 }
 

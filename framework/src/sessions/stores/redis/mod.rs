@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod` | [`RedisStore`] and its settings; the store and its lock in terms of scripts |
 //! | `address` | the forms of `sessions.url`; connecting |
-//! | `company` | requests that are made while others are under way share the next trip |
+//! | `batch` | what requests that go together are for the server |
 //! | `connection` | one connection, of either kind |
 //! | `link` | connections, their number and their deadlines; one retry where a kept connection turned out to be dead |
 //! | `request` | keys, the head of a record, commands and calls of scripts as they are sent |
@@ -20,25 +20,27 @@
 //! sent twice: a version and a fence are drawn by the caller, so that the second run finds what the first one did.
 
 mod address;
-mod company;
+mod batch;
 mod connection;
 mod link;
 mod request;
 mod scripts;
 mod wakeups;
 
-use super::super::{
+use super::configured::{Configured, Connections, StoreSettings};
+use super::kept::{Head, millis, probe_by_writing};
+use super::later;
+use crate::lifecycle::{Secret, SettingError, SettingReader};
+use crate::sessions::{
     AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     StoreFuture, Terms, Version, Watch, wire,
 };
-use crate::lifecycle::{Secret, SettingError, SettingReader};
 use ::redis::Value;
 use address::Address;
 use link::Links;
-use parking_lot::Mutex;
-use request::{Call, Commands, Head, Keys, Request, Script, version_text};
+use request::{Call, Commands, Keys, Request, Script, version_text};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 use wakeups::Wakeups;
@@ -91,16 +93,13 @@ impl Sessions {
 /// While Redis is away, starts, or refuses writes, requests that need a session are answered with 503 and the log says why; connections
 /// come back by themselves. Credentials in the address appear in no log and no error.
 pub struct RedisStore {
-    settings: Mutex<Settings>,
-    engine: OnceLock<Result<Arc<Engine>, String>>,
+    configured: Configured<Settings>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Settings {
     url: Secret,
-    pool: usize,
-    connect_timeout: Duration,
-    operation_timeout: Duration,
+    connections: Connections,
     prefix: String,
 }
 
@@ -108,32 +107,26 @@ impl RedisStore {
     /// A store at this address. Nothing is connected before the start; an address that is none stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        let settings = Settings {
-            url: Secret::from(url.into()),
-            pool: 16,
-            connect_timeout: Duration::from_secs(2),
-            operation_timeout: Duration::from_secs(2),
-            prefix: "kirsch:session:".to_owned(),
-        };
-        Self { settings: Mutex::new(settings), engine: OnceLock::new() }
+        let (connections, prefix) = (Connections::new(16), "kirsch:session:".to_owned());
+        Self { configured: Configured::new(Settings { url: Secret::from(url.into()), connections, prefix }) }
     }
 
     /// The most connections of this process (`pool`, default 16). More workers than that wait for one another, each for a round trip.
     #[must_use]
     pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.pool = connections)
+        self.with(|settings| settings.connections.pool = connections)
     }
 
     /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`, default 2 s).
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connect_timeout = timeout)
+        self.with(|settings| settings.connections.connect_timeout = timeout)
     }
 
     /// How long the server may take to answer (`operation_timeout`, default 2 s).
     #[must_use]
     pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.operation_timeout = timeout)
+        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     /// How the names of all keys and channels begin (`prefix`, default `kirsch:session:`).
@@ -143,39 +136,41 @@ impl RedisStore {
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings.lock());
+        self.configured.change(change);
         self
     }
 
     fn engine(&self) -> Result<&Arc<Engine>, StoreError> {
-        let made = self.engine.get_or_init(|| {
-            let settings = self.settings.lock().clone();
-            settings.problem().map_or(Ok(()), |(key, problem)| Err(format!("sessions.{key}: {problem}")))?;
-            Engine::new(settings).map(Arc::new)
-        });
-        made.as_ref().map_err(|problem| StoreError::new("the settings of the Redis store are wrong", problem))
+        self.configured.engine()
     }
 }
 
 /// What Redis takes as one value. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
 
-impl Settings {
-    fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if self.pool == 0 {
-            return Some(("pool", "must be at least 1"));
-        }
-        if self.connect_timeout.is_zero() {
-            return Some(("connect_timeout", "must be more than nothing"));
-        }
-        if self.operation_timeout.is_zero() {
-            return Some(("operation_timeout", "must be more than nothing"));
-        }
+impl StoreSettings for Settings {
+    type Engine = Arc<Engine>;
+    const PLACE: &'static str = "url";
+
+    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
+        reader.secret("url", &mut self.url)?;
+        self.connections.read(reader)?;
+        reader.text("prefix", &mut self.prefix)
+    }
+
+    fn problem(&self) -> Option<(&'static str, String)> {
         let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"{}*?[]\\".contains(&byte);
-        if self.prefix.is_empty() || self.prefix.len() > 100 || !self.prefix.bytes().all(is_fine) {
-            return Some(("prefix", "must be 1 to 100 visible ASCII characters without {}*?[]\\"));
-        }
-        None
+        let is_prefix = (1..=100).contains(&self.prefix.len()) && self.prefix.bytes().all(is_fine);
+        let wrong_prefix = "must be 1 to 100 visible ASCII characters without {}*?[]\\";
+        let prefix = || (!is_prefix).then(|| ("prefix", wrong_prefix.to_owned()));
+        let url = || Address::parse(self.url.exposed()).err().map(|problem| ("url", problem));
+        self.connections.problem().or_else(prefix).or_else(url)
+    }
+
+    fn open(self) -> Result<Arc<Engine>, String> {
+        let links = Links::new(Address::parse(self.url.exposed())?, self.connections);
+        let (wakeups, quarantined) = (Wakeups::new(&self.prefix), AtomicU64::new(0));
+        Ok(Arc::new(Engine { settings: self, links, wakeups, quarantined }))
     }
 }
 
@@ -188,13 +183,6 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(settings: Settings) -> Result<Self, String> {
-        let address = Address::parse(settings.url.exposed()).map_err(|problem| format!("sessions.url: {problem}"))?;
-        let links = Links::new(address, settings.pool, settings.connect_timeout, settings.operation_timeout);
-        let wakeups = Wakeups::new(&settings.prefix);
-        Ok(Self { settings, links, wakeups, quarantined: AtomicU64::new(0) })
-    }
-
     fn keys(&self, id: &SessionId) -> Keys {
         Keys::new(&self.settings.prefix, &id.storage_key())
     }
@@ -215,18 +203,10 @@ impl Engine {
         bytes: &[u8],
         now: Moment,
     ) -> Result<Option<Record>, StoreError> {
-        let now = now.unix_millis();
-        let problem = match Head::read(bytes) {
-            Some((head, _)) if head.ends <= now => return Ok(None),
+        let problem = match Head::of_text(bytes) {
+            Some((head, _)) if head.ends <= now.unix_millis() => return Ok(None),
             Some((head, content)) => match wire::decode(content) {
-                Ok(data) => {
-                    return Ok(Some(Record {
-                        data,
-                        version: Version(head.version),
-                        remaining: Duration::from_millis(head.ends - now),
-                        cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
-                    }));
-                }
+                Ok(data) => return Ok(head.record(data, now)),
                 Err(problem) => problem.to_string(),
             },
             None => "a session cannot be read: it does not begin as one".to_owned(),
@@ -349,7 +329,7 @@ struct Unclaimed<'e> {
 impl Drop for Unclaimed<'_> {
     fn drop(&mut self) {
         if let Some(fence) = self.fence {
-            self.engine.links.post(&self.engine.unlocking(self.keys, fence));
+            self.engine.links.post(self.engine.unlocking(self.keys, fence));
         }
     }
 }
@@ -357,7 +337,7 @@ impl Drop for Unclaimed<'_> {
 impl Store for RedisStore {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
         let engine = self.engine()?;
-        engine.links.wait(engine.load(&engine.keys(id), id, now))
+        later::wait(engine.load(&engine.keys(id), id, now))
     }
 
     fn commit(
@@ -368,7 +348,7 @@ impl Store for RedisStore {
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
         let engine = self.engine()?;
-        engine.links.wait(engine.commit(engine.committing(id, expected, data, terms)?))
+        later::wait(engine.commit(engine.committing(id, expected, data, terms)?))
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
@@ -376,7 +356,7 @@ impl Store for RedisStore {
         let (head, life) = life(0, terms);
         let call = scripts::TOUCH
             .of(&engine.keys(id), &[&head, flag(terms.cookie_sent), itoa::Buffer::new().format(life).as_bytes()]);
-        engine.links.wait(engine.links.run(&scripts::TOUCH, &call)).map(drop)
+        later::wait(engine.links.run(&scripts::TOUCH, &call)).map(drop)
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
@@ -398,19 +378,8 @@ impl Store for RedisStore {
 
     fn probe(&self) -> Result<(), StoreError> {
         let engine = self.engine()?;
-        let (id, now) = (SessionId::random(), Moment::now());
-        let grant = self.try_lock(&id, Duration::from_secs(10))?;
-        let fence = grant.map(|grant| grant.fence);
-        let terms = Terms { now, lifetime: Duration::from_secs(10), cookie_sent: true, fence, unlock: true };
-        let mut data = Data::new();
-        data.insert("probe", true.into());
-        let committed = self.commit(&id, None, &data, &terms)?;
-        let loaded = self.load(&id, now)?;
-        self.delete(&id)?;
-        if !matches!(committed, Commit::Committed(_)) || loaded.is_none_or(|record| record.data != data) {
-            let what = "Redis did not keep what was written to it for a test; is it about to evict everything?";
-            return Err(StoreError::new(what, engine.links.place()));
-        }
+        let lost = "Redis did not keep what was written to it for a test; is it about to evict everything?";
+        probe_by_writing(self, engine.links.place(), lost)?;
         engine.warn_of_evictions();
         Ok(())
     }
@@ -433,37 +402,19 @@ impl Store for RedisStore {
     }
 
     fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut settings = self.settings.lock().clone();
-        reader.secret("url", &mut settings.url)?;
-        reader.count("pool", &mut settings.pool)?;
-        reader.duration("connect_timeout", &mut settings.connect_timeout)?;
-        reader.duration("operation_timeout", &mut settings.operation_timeout)?;
-        reader.text("prefix", &mut settings.prefix)?;
-        if let Some((key, problem)) = settings.problem() {
-            return Err(SettingError::new(key, problem));
-        }
-        Address::parse(settings.url.exposed()).map_err(|problem| SettingError::new("url", problem))?;
-        let mut current = self.settings.lock();
-        if *current != settings && self.engine.get().is_some() {
-            return Err(SettingError::new(
-                "url",
-                "the store is in use already; set it where the sessions are switched on",
-            ));
-        }
-        *current = settings;
-        Ok(())
+        self.configured.configure(reader)
     }
 }
 
 impl RedisStore {
-    /// What the engine says by and by.
+    /// The engine's answer, as a future.
     fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
         ask: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
     ) -> StoreFuture<T> {
         match self.engine().and_then(|engine| ask(Arc::clone(engine))) {
             Ok(answer) => Box::pin(answer),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Err(error) => later::refused(error),
         }
     }
 }
@@ -496,14 +447,14 @@ impl AnswersLater for RedisStore {
 impl SharedLock for RedisStore {
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         let engine = self.engine()?;
-        engine.links.wait(engine.try_lock(id, lease))
+        later::wait(engine.try_lock(id, lease))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = self.engine()?;
         let keys = engine.keys(id);
         let watch = engine.wakeups.watch(engine, id, &keys, waker);
-        let left = engine.links.wait(engine.register(&keys))?;
+        let left = later::wait(engine.register(&keys))?;
         engine.wakeups.lapses_in(engine, &keys, left);
         Ok(watch)
     }
@@ -512,13 +463,13 @@ impl SharedLock for RedisStore {
         let engine = self.engine()?;
         let (fence, lease) = (fence.0.to_string(), millis(lease).to_string());
         let call = scripts::RENEW.of(&engine.keys(id), &[fence.as_bytes(), lease.as_bytes()]);
-        Ok(engine.links.wait(engine.number(&scripts::RENEW, &call))? == 1)
+        Ok(later::wait(engine.number(&scripts::RENEW, &call))? == 1)
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
         let engine = self.engine()?;
         let call = engine.unlocking(&engine.keys(id), fence);
-        engine.links.wait(engine.links.run(&scripts::UNLOCK, &call)).map(drop)
+        later::wait(engine.links.run(&scripts::UNLOCK, &call)).map(drop)
     }
 }
 
@@ -549,16 +500,10 @@ impl Engine {
 /// Shows no credentials.
 impl std::fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let engine = self.engine.get().and_then(|made| made.as_ref().ok());
+        let engine = self.configured.engine_in_use();
         let place = engine.map_or("not connected yet", |engine| engine.links.place());
         f.debug_struct("RedisStore").field("place", &place).finish_non_exhaustive()
     }
-}
-
-/// At least one: an engine takes nothing for no life at all.
-fn millis(duration: Duration) -> u64 {
-    const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
-    u64::try_from(duration.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
 }
 
 fn flag(is_so: bool) -> &'static [u8] {
@@ -567,9 +512,8 @@ fn flag(is_so: bool) -> &'static [u8] {
 
 /// The head of a record that lives on under these terms, and for how many milliseconds it does.
 fn life(version: u64, terms: &Terms) -> ([u8; Head::LENGTH], u64) {
-    let now = terms.now.unix_millis();
-    let ends = terms.now.later(terms.lifetime).unix_millis();
-    (Head { version, ends, cookie_sent: now }.write(), ends.saturating_sub(now).max(1))
+    let head = Head::new(version, terms);
+    (head.text(), head.ends.saturating_sub(head.cookie_sent).max(1))
 }
 
 #[cfg(test)]
@@ -588,12 +532,9 @@ mod tests {
         let text =
             "url = 'redis://10.0.0.1'\npool = 3\nconnect_timeout = '1s'\noperation_timeout = '250ms'\nprefix = 's:'";
         configure(&store, text).expect("right");
-        let settings = store.settings.lock().clone();
-        assert_eq!(
-            (settings.url.exposed().as_str(), settings.pool, settings.prefix.as_str()),
-            ("redis://10.0.0.1", 3, "s:")
-        );
-        assert_eq!(settings.operation_timeout, Duration::from_millis(250));
+        let Settings { url, connections, prefix } = store.configured.settings();
+        assert_eq!((url.exposed().as_str(), connections.pool, prefix.as_str()), ("redis://10.0.0.1", 3, "s:"));
+        assert_eq!(connections.operation_timeout, Duration::from_millis(250));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! All of it is made with nearly every request, so it is written once, into one buffer, without a value for each word.
 
+use crate::sessions::stores::kept::Head;
 use ::redis::Value;
 use std::borrow::Cow;
 
@@ -44,20 +45,14 @@ impl Keys {
     }
 }
 
-/// What stands before the content of a record, as text of fixed width, so that scripts can cut it: the version (16 hexadecimal digits), the end
-/// of life and when the cookie was sent (15 digits each, milliseconds since 1970).
-pub(super) struct Head {
-    pub(super) version: u64,
-    pub(super) ends: u64,
-    pub(super) cookie_sent: u64,
-}
-
+/// The head as it stands before the content of a record: text of fixed width, so that scripts can cut it. The version (16 hexadecimal digits), the end
+/// of life and when the cookie was sent (15 digits each).
 impl Head {
     pub(super) const LENGTH: usize = 16 + 15 + 15;
     /// Where it says when the cookie was sent.
     pub(super) const COOKIE: usize = 16 + 15;
 
-    pub(super) fn write(&self) -> [u8; Self::LENGTH] {
+    pub(super) fn text(&self) -> [u8; Self::LENGTH] {
         let mut text = [b'0'; Self::LENGTH];
         text[..16].copy_from_slice(&version_text(self.version));
         decimal(&mut text[16..31], self.ends);
@@ -66,7 +61,7 @@ impl Head {
     }
 
     /// The head, and the content behind it; `None` if it is no head.
-    pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
+    pub(super) fn of_text(record: &[u8]) -> Option<(Self, &[u8])> {
         let (text, content) = record.split_at_checked(Self::LENGTH)?;
         let text = std::str::from_utf8(text).ok()?;
         let version = u64::from_str_radix(text.get(..16)?, 16).ok()?;
@@ -203,12 +198,6 @@ impl Commands {
         self.bytes.extend_from_slice(&others.bytes);
         self.count += others.count;
     }
-
-    /// Empty again, with its room.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
-    }
 }
 
 /// A call, or several joined into one, of a script that does the same for the keys of each session and returns an answer for each.
@@ -327,13 +316,13 @@ mod tests {
     #[test]
     fn a_head_is_read_as_it_was_written_and_nothing_else_is_one() {
         let head = Head { version: 0x0123_4567_89ab_cdef, ends: 1_800_000_000_123, cookie_sent: 7 };
-        let mut text = head.write().to_vec();
+        let mut text = head.text().to_vec();
         assert_eq!(text, b"0123456789abcdef001800000000123000000000000007");
         text.extend_from_slice(b"content");
-        let (read, content) = Head::read(&text).expect("a head");
+        let (read, content) = Head::of_text(&text).expect("a head");
         assert_eq!((read.version, read.ends, read.cookie_sent, content), (head.version, head.ends, 7, &b"content"[..]));
         for bad in [&text[..45], b"spoiled", b"", &[b'x'; 60], &[0xff; 60]] {
-            assert!(Head::read(bad).is_none(), "{bad:?}");
+            assert!(Head::of_text(bad).is_none(), "{bad:?}");
         }
     }
 

@@ -8,6 +8,7 @@
 
 use super::Engine;
 use super::request::Keys;
+use crate::sessions::stores::later;
 use crate::sessions::{SessionId, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -189,7 +190,7 @@ impl Listener {
             }
             if now.duration_since(last_heard) > 2 * ROUND {
                 // A peer that vanished without a word does not answer this.
-                messages.set_read_timeout(Some(engine.settings.operation_timeout))?;
+                messages.set_read_timeout(Some(engine.settings.connections.operation_timeout))?;
                 messages.ping::<()>()?;
                 last_heard = Instant::now();
             }
@@ -217,7 +218,7 @@ impl Listener {
         if !engine.wakeups.is_watched(&keys) {
             return;
         }
-        match engine.links.wait(engine.register(&keys)) {
+        match later::wait(engine.register(&keys)) {
             // This is the listener itself: it looks at the time that it finds noted.
             Ok(left) if left > 0 => {
                 engine.wakeups.looks_too_late(&keys, left);
