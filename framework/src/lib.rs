@@ -184,6 +184,7 @@ pub mod config;
 mod documents;
 pub mod engine;
 pub mod exchange;
+mod file_stamp;
 pub mod http;
 pub mod lifecycle;
 mod line;

@@ -5,10 +5,10 @@
 //! understood; otherwise the log says once what is wrong, and the content of before goes on. Nobody waits: while one request
 //! reads, the others use what is there.
 
+use crate::file_stamp::FileStamp;
 use parking_lot::{Mutex, RwLock};
 use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,23 +26,11 @@ pub(crate) struct WatchedFile<T> {
 
 struct Watch {
     /// Of the content.
-    taken: Stamp,
+    taken: FileStamp,
     /// Of what was refused, so that it is told once.
-    refused: Option<Stamp>,
+    refused: Option<FileStamp>,
     /// What was found changed, and when.
-    seen: Option<(Stamp, Instant)>,
-}
-
-/// What changes when a file changes: length, inode, and the times of content and inode in nanoseconds. Nothing of a file that is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stamp(Option<[i64; 6]>);
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        let (length, inode) = (metadata.size().cast_signed(), metadata.ino().cast_signed());
-        let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
-        Self(Some([length, inode, times[0], times[1], times[2], times[3]]))
-    }
+    seen: Option<(FileStamp, Instant)>,
 }
 
 /// For how long a file must have been still to be whole.
@@ -69,7 +57,7 @@ impl<T> WatchedFile<T> {
 
     fn look(&self, watch: &mut Watch) {
         let metadata = std::fs::metadata(&self.path);
-        let stamp = metadata.as_ref().map(Stamp::of).unwrap_or_default();
+        let stamp = metadata.as_ref().map(FileStamp::of).unwrap_or_default();
         if stamp == watch.taken || watch.refused == Some(stamp) {
             return;
         }
@@ -103,10 +91,10 @@ fn is_old(metadata: &Metadata) -> bool {
 }
 
 /// The content, with the stamp that it had before and after it was read; anything else is an error.
-fn read<T>(path: &Path, parse: Parse<T>) -> Result<(Stamp, T), String> {
+fn read<T>(path: &Path, parse: Parse<T>) -> Result<(FileStamp, T), String> {
     let said = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
     let mut file = File::open(path).map_err(|error| said(&error))?;
-    let stamp = |file: &File| file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(|error| said(&error));
+    let stamp = |file: &File| file.metadata().map(|metadata| FileStamp::of(&metadata)).map_err(|error| said(&error));
     let before = stamp(&file)?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(|error| said(&error))?;

@@ -313,6 +313,24 @@ fn no_100_is_sent_to_http_1_0() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nabc"), "{answer}");
 }
 
+// RFC 9110, section 5.1: the case of names means nothing, and one form is enough.
+#[test]
+fn the_names_of_a_head_are_all_of_one_form() {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close",
+        "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close",
+        "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0",
+        "GET /missing HTTP/1.1\r\nHost: a\r\nConnection: close",
+        "OPTIONS / HTTP/1.1\r\nHost: a\r\nConnection: close",
+        "GET / HTTP/1.1\r\nbad head",
+    ] {
+        let answer = everything_after(&format!("{request}\r\n\r\n"));
+        let lines: Vec<_> = answer.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+        let names = lines.iter().map(|line| line.split_once(": ").expect("a field").0);
+        assert!(lines.len() > 1 && names.clone().all(|name| name == name.to_ascii_lowercase()), "{request}: {lines:?}");
+    }
+}
+
 // C13: RFC 9110, section 9.3.2. No byte follows the head, and the head is that of GET.
 #[test]
 fn head_is_get_without_content() {
@@ -324,7 +342,7 @@ fn head_is_get_without_content() {
         let fields = |answer: &str| -> Vec<String> {
             let head = answer.split_once("\r\n\r\n").expect("a head").0;
             // The page of an error tells the number of the request.
-            let stays = |line: &&str| !line.starts_with("Date") && !line.starts_with("x-request-id");
+            let stays = |line: &&str| !line.starts_with("date") && !line.starts_with("x-request-id");
             head.lines().filter(stays).map(str::to_owned).collect()
         };
         assert_eq!(fields(&head), fields(&get), "{path}");
@@ -335,7 +353,7 @@ fn head_is_get_without_content() {
 #[test]
 fn a_stream_to_http_1_0_ends_with_the_connection() {
     let answer = everything_after("GET /stream HTTP/1.0\r\n\r\n");
-    assert!(answer.ends_with("\r\n\r\nonetwo") && answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nonetwo") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 // C4, C9: RFC 9112, section 11.2. The answer was out before anybody looked at the body, so it could not say `close`.

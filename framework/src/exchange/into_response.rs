@@ -240,7 +240,7 @@ impl IntoResponse for Response {
         if let Some(deferred) = self.take_deferred() {
             response.defer(|exchange| deferred.make(exchange));
         }
-        response.keep_unsendable(&mut self);
+        response.take_over(&mut self);
         Ok(())
     }
 }

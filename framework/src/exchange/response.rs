@@ -1,7 +1,7 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
 use super::{Error, Exchange, ReadyFields, ResponseBody};
-use crate::http::{encode_field, is_reference};
+use crate::http::{FixedDate, encode_field, is_reference};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// What the client will be answered.
@@ -16,6 +16,8 @@ pub struct Response {
     pub(crate) body: ResponseBody,
     spare: Vec<u8>,
     deferred: Option<Deferred>,
+    /// When it was made, if not now.
+    date: Option<FixedDate>,
     /// A field that was set and cannot be sent.
     unsendable: Option<Box<Error>>,
 }
@@ -102,8 +104,9 @@ impl Response {
         }
     }
 
-    /// Takes over what another response, laid over this one, could not send.
-    pub(super) fn keep_unsendable(&mut self, other: &mut Self) {
+    /// Takes over the date of another response, laid over this one, and what it could not send.
+    pub(super) fn take_over(&mut self, other: &mut Self) {
+        self.date = other.date;
         self.unsendable = other.unsendable.take().or_else(|| self.unsendable.take());
     }
 
@@ -149,6 +152,23 @@ impl Response {
             self.headers.push((header::CONTENT_TYPE, value));
         }
         self
+    }
+
+    /// Says when the response was made (`Date`), where that is not now: for what keeps responses and sends them again (RFC 9111, section 4).
+    pub fn set_date(&mut self, date: FixedDate) -> &mut Self {
+        self.date = Some(date);
+        self
+    }
+
+    /// When the response was made, if somebody has said so.
+    #[must_use]
+    pub fn date(&self) -> Option<&FixedDate> {
+        self.date.as_ref()
+    }
+
+    /// The response is made anew.
+    pub(crate) fn forget_date(&mut self) {
+        self.date = None;
     }
 
     /// The body.
@@ -244,6 +264,7 @@ impl Response {
         self.ready = None;
         self.deferred = None;
         self.unsendable = None;
+        self.date = None;
         self.recycle();
     }
 

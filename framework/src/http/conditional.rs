@@ -7,6 +7,7 @@
 //! different files. Dates are compared as dates, in all three forms, never as text (CherryPy compares text).
 
 use super::RequestHead;
+use super::date::parse_date;
 use super::grammar::trim;
 use ::http::Method;
 use std::fmt;
@@ -117,7 +118,7 @@ impl Precondition {
         let last_modified = present.and_then(|present| present.last_modified).map(whole_second);
         let may_go_on = match (fields.if_match, fields.if_unmodified_since) {
             (Field::Absent, Field::Absent) => true,
-            (Field::Absent, date) => match (date.date(), last_modified) {
+            (Field::Absent, date) => match (date.date(now), last_modified) {
                 (Some(date), Some(last_modified)) => last_modified <= date,
                 _ => true,
             },
@@ -129,7 +130,7 @@ impl Precondition {
         match (fields.if_none_match, fields.if_modified_since) {
             (Field::Absent, Field::Absent) => {}
             (Field::Absent, date) if reads => {
-                if let (Some(date), Some(last_modified)) = (date.date(), last_modified)
+                if let (Some(date), Some(last_modified)) = (date.date(now), last_modified)
                     && date <= now + MOST_AHEAD
                     && last_modified <= date
                 {
@@ -173,9 +174,9 @@ impl<'h> Field<'h> {
         };
     }
 
-    fn date(self) -> Option<SystemTime> {
+    fn date(self, now: SystemTime) -> Option<SystemTime> {
         match self {
-            Self::Single(text) => httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok(),
+            Self::Single(text) => parse_date(text, now),
             Self::Absent | Self::Repeated => None,
         }
     }
@@ -193,7 +194,7 @@ impl<'h> Field<'h> {
         }
         let Some(last_modified) = present.last_modified.map(whole_second) else { return false };
         let settled = now.duration_since(last_modified).is_ok_and(|age| age >= DATE_SETTLES);
-        settled && self.date() == Some(last_modified)
+        settled && self.date(now) == Some(last_modified)
     }
 }
 
@@ -361,6 +362,8 @@ mod tests {
         let table = [
             ("GET\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", NotModified),
             ("HEAD\nIf-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT", NotModified),
+            ("GET\nIf-Modified-Since: sun, 06 nov 1994 08:49:37 gmt", NotModified),
+            ("GET\nIf-Modified-Since: SUNDAY, 06-NOV-94 08:49:37 GMT", NotModified),
             ("GET\nIf-Modified-Since: Sun Nov  6 08:49:37 1994", NotModified),
             ("GET\nIf-Modified-Since: Sun, 06 Nov 1994 08:50:00 GMT", NotModified),
             ("GET\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT", WHOLE),

@@ -44,7 +44,7 @@ pub use chunked::{write_chunk, write_last_chunk};
 pub use coding::{Coding, best_coding};
 pub use conditional::{EntityTag, Precondition, Validators};
 pub use cookie::cookies;
-pub use date::DateCache;
+pub use date::{DateCache, FixedDate, parse_date};
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};

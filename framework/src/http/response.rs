@@ -2,6 +2,8 @@
 //!
 //! Content-Length, Transfer-Encoding, Connection, Keep-Alive and Date are written here and nowhere else, so that what a
 //! response says about its end is always what the server does. Chunks are written in `chunked`.
+//!
+//! Names of fields are in lower case, all of them, as they are in the `http` crate and in HTTP/2: case means nothing (RFC 9110, section 5.1), and one form costs nothing.
 
 use ::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -70,7 +72,7 @@ pub fn write_response_head<'a>(
     persistence: Persistence,
 ) {
     write_status_line(out, status);
-    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(b"date: ");
     out.extend_from_slice(date);
     out.extend_from_slice(b"\r\n");
     for (name, value) in headers.filter(|(name, _)| !is_the_servers(name)) {
@@ -79,16 +81,16 @@ pub fn write_response_head<'a>(
     out.extend_from_slice(ready);
     match framing {
         ResponseFraming::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
+            out.extend_from_slice(b"content-length: ");
             out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        ResponseFraming::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         ResponseFraming::None | ResponseFraming::Close => {}
     }
     out.extend_from_slice(match (framing, persistence) {
-        (ResponseFraming::Close, _) | (_, Persistence::Close) => b"Connection: close\r\n\r\n",
-        (_, Persistence::KeepAlive) => b"Connection: keep-alive\r\n\r\n",
+        (ResponseFraming::Close, _) | (_, Persistence::Close) => b"connection: close\r\n\r\n",
+        (_, Persistence::KeepAlive) => b"connection: keep-alive\r\n\r\n",
         (_, Persistence::Implied) => b"\r\n",
     });
 }
@@ -240,8 +242,8 @@ mod tests {
         let text = head(200, &[("content-type", "text/plain")], ResponseFraming::Length(13), Persistence::Implied);
         assert_eq!(
             text,
-            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-type: text/plain\r\n\
-             Content-Length: 13\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-type: text/plain\r\n\
+             content-length: 13\r\n\r\n"
         );
     }
 
@@ -257,20 +259,20 @@ mod tests {
         let text = head(200, &own, ResponseFraming::Chunked, Persistence::KeepAlive);
         assert_eq!(
             text,
-            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nTransfer-Encoding: chunked\r\n\
-             Connection: keep-alive\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ntransfer-encoding: chunked\r\n\
+             connection: keep-alive\r\n\r\n"
         );
     }
 
     #[test]
     fn a_body_that_ends_with_the_connection_says_close() {
         let text = head(200, &[], ResponseFraming::Close, Persistence::KeepAlive);
-        assert!(text.ends_with("GMT\r\nConnection: close\r\n\r\n"), "{text}");
+        assert!(text.ends_with("GMT\r\nconnection: close\r\n\r\n"), "{text}");
     }
 
     #[test]
     fn an_unknown_status_keeps_the_space_before_its_empty_reason() {
-        assert!(head(299, &[], ResponseFraming::None, Persistence::Close).starts_with("HTTP/1.1 299 \r\nDate"));
+        assert!(head(299, &[], ResponseFraming::None, Persistence::Close).starts_with("HTTP/1.1 299 \r\ndate"));
     }
 
     #[test]

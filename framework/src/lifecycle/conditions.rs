@@ -8,10 +8,14 @@
 //! bytes and files, not streams.
 
 use crate::exchange::{Error, Exchange, FileBody, HttpError, Request, Response, ResponseBody, Stream};
-use crate::http::{ByteRanges, EntityTag, MultipartFrame, Precondition, Validators, content_range, unsatisfied_range};
+use crate::http::{
+    ByteRanges, EntityTag, FixedDate, MultipartFrame, Precondition, Validators, content_range, parse_date,
+    unsatisfied_range,
+};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::iter::once;
 use std::ops::Range;
+use std::time::SystemTime;
 
 /// Answers the conditions of the request and cuts the content, where both sides want it.
 ///
@@ -22,15 +26,12 @@ pub(super) fn apply(exchange: &mut Exchange) -> Result<(), Error> {
         return Ok(());
     }
     let accepts_ranges = response.own_header(&header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
+    let last_modified = last_modified(response);
     let etag = response.own_header(&header::ETAG);
-    let last_modified = response.own_header(&header::LAST_MODIFIED);
     if !(accepts_ranges || etag.is_some() || last_modified.is_some()) || !request.head.is_conditional() {
         return Ok(());
     }
-    let validators = Validators {
-        etag: etag.and_then(|etag| EntityTag::parse(etag.as_bytes())),
-        last_modified: last_modified.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok()),
-    };
+    let validators = Validators { etag: etag.and_then(|etag| EntityTag::parse(etag.as_bytes())), last_modified };
     match request.precondition(Some(&validators)) {
         Precondition::NotModified => {
             response.set_not_modified();
@@ -40,6 +41,19 @@ pub(super) fn apply(exchange: &mut Exchange) -> Result<(), Error> {
         Precondition::Met { range: true } if accepts_ranges => cut(request, response),
         Precondition::Met { .. } => Ok(()),
     }
+}
+
+/// When the content was last changed. A date that has not come yet is that of the response (RFC 9110, section 8.8.2.1).
+fn last_modified(response: &mut Response) -> Option<SystemTime> {
+    let value = response.own_header(&header::LAST_MODIFIED)?;
+    let now = SystemTime::now();
+    let date = parse_date(value.as_bytes(), now)?;
+    if date <= now {
+        return Some(date);
+    }
+    let date = FixedDate::of(now);
+    response.set_header(header::LAST_MODIFIED, HeaderValue::from_bytes(date.as_bytes()).ok()?);
+    parse_date(date.as_bytes(), now)
 }
 
 /// 206 with the parts that the client wants, or 416; nothing when the content cannot be cut.

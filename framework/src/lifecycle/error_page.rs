@@ -4,7 +4,7 @@
 
 use super::debug_page::Report;
 use crate::exchange::{Escaped, HttpError, Request, RequestId, Response, Values};
-use crate::http::{best_media_type, reason};
+use crate::http::{best_media_type, parse_date, reason};
 use ::http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -60,7 +60,7 @@ impl ErrorPage<'_> {
         let value = value.to_str().ok()?;
         match value.parse() {
             Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
+            Err(_) => parse_date(value.as_bytes(), SystemTime::now())?.duration_since(SystemTime::now()).ok(),
         }
     }
 

@@ -7,13 +7,13 @@ use super::ErrorPage;
 use super::error_template::ErrorTemplate;
 use super::setting::wrong;
 use crate::exchange::{Error, IntoResponse, Response};
+use crate::file_stamp::FileStamp;
 use ::http::{StatusCode, header};
 use parking_lot::Mutex;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 use toml::Value;
 
 /// The application's own error pages for a path: what [`App::error_pages`](crate::App::error_pages) fills in.
@@ -212,12 +212,9 @@ pub(super) struct PageFile {
 #[derive(Clone)]
 struct Loaded {
     /// `None` while the file cannot be read.
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     template: Arc<ErrorTemplate>,
 }
-
-/// What tells one state of a file from another.
-type Stamp = (Option<SystemTime>, u64);
 
 /// Largest file.
 const MOST: u64 = 1 << 20;
@@ -226,7 +223,7 @@ impl PageFile {
     /// The page, read again if the file has changed.
     fn current(&self) -> Arc<ErrorTemplate> {
         let Loaded { stamp, template } = self.loaded.lock().clone();
-        let present = std::fs::metadata(&self.path).ok().as_ref().map(stamp_of);
+        let present = std::fs::metadata(&self.path).ok().as_ref().map(FileStamp::of);
         if present == stamp {
             return template;
         }
@@ -255,12 +252,8 @@ impl Loaded {
             return Err("is larger than 1 MiB".to_owned());
         }
         let template = Arc::new(ErrorTemplate::named(&path.to_string_lossy(), &text)?);
-        Ok(Self { stamp: Some(stamp_of(&metadata)), template })
+        Ok(Self { stamp: Some(FileStamp::of(&metadata)), template })
     }
-}
-
-fn stamp_of(metadata: &Metadata) -> Stamp {
-    (metadata.modified().ok(), metadata.len())
 }
 
 impl std::fmt::Debug for ErrorPages {

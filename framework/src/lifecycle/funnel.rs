@@ -262,6 +262,7 @@ fn forget_content(response: &mut Response) {
     for name in &OF_THE_CONTENT {
         response.remove_header(name);
     }
+    response.forget_date();
     drop(response.take_body());
     drop(response.take_deferred());
 }

@@ -1,6 +1,7 @@
 //! The life of a request, driven without a server.
 
 mod admission;
+mod dates;
 mod finishing;
 mod funnel;
 mod matrix;

@@ -69,7 +69,7 @@ impl HttpConnection {
             _ if head.version() == Version::HTTP_10 => Persistence::KeepAlive,
             _ => Persistence::Implied,
         };
-        let date = *work.date();
+        let date = exchange.response.date().map_or_else(|| *work.date(), |date| *date.as_bytes());
         let (headers, ready) = exchange.response.fields_to_send();
         write_response_head(
             &mut work.output.bytes,

@@ -8,7 +8,7 @@ use super::{ClientError, wire::Transport};
 use crate::{
     exchange::{Connection, Exchange, RequestBody, RequestId, ResponseBody, Stream},
     http::{
-        BodyDecoder, BodyLimits, DateCache, HeadLimits, Persistence, Refusal, ResponseFraming, write_chunk,
+        BodyDecoder, BodyLimits, DateCache, FixedDate, HeadLimits, Persistence, Refusal, ResponseFraming, write_chunk,
         write_last_chunk, write_response_head,
     },
     server::{BodyPlan, Delivery, Progress, Service, Wakers},
@@ -146,7 +146,7 @@ impl InProcess {
         };
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut dates = DateCache::new();
-        let date = dates.render(seconds);
+        let date = response.date().map_or_else(|| dates.render(seconds), FixedDate::as_bytes);
         let (headers, ready) = response.fields_to_send();
         write_response_head(&mut self.pending, response.status(), date, headers, ready, self.framing, persistence);
         let body = self.exchange.response.take_body();

@@ -12,10 +12,11 @@
 //! It is not a seal: who can choose all of a page's content might find two with the same tag (and would then see the older one longer).
 
 use crate::exchange::ResponseBody;
-use crate::http::{EntityTag, Precondition, ResponseDirectives, Validators};
+use crate::http::{EntityTag, Precondition, ResponseDirectives, Validators, parse_date};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::tools::CspNonce;
 use crate::{Caching, Exchange, HeaderValue, Method, Response, StatusCode, header};
+use std::time::SystemTime;
 use twox_hash::XxHash3_128;
 
 /// Gives pages an `ETag` made of their content, so that a client that has the page already gets 304 and no content.
@@ -119,10 +120,10 @@ fn tag_of(content: &[u8], is_weak: bool) -> HeaderValue {
 /// Whether the client has this very response.
 fn is_known(exchange: &Exchange) -> bool {
     let Exchange { request, response, .. } = exchange;
-    let last_modified = response.header(&header::LAST_MODIFIED).and_then(|date| date.to_str().ok());
+    let last_modified = response.header(&header::LAST_MODIFIED);
     let present = Validators {
         etag: response.header(&header::ETAG).and_then(|tag| EntityTag::parse(tag.as_bytes())),
-        last_modified: last_modified.and_then(|date| httpdate::parse_http_date(date).ok()),
+        last_modified: last_modified.and_then(|date| parse_date(date.as_bytes(), SystemTime::now())),
     };
     request.precondition(Some(&present)) == Precondition::NotModified
 }

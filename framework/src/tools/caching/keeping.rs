@@ -6,7 +6,6 @@ use crate::HeaderValue;
 use bytes::Bytes;
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What one request has to do with the cache, apart from being answered by it.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ impl Keeping {
     /// The content is complete. Returns the entity tag that the response is kept with.
     pub(super) fn finish(self, content: Bytes) -> Option<HeaderValue> {
         let Self { cache, key, part, draft, tagging } = self;
-        let stored = Arc::new(draft.finish(content, &tagging, Instant::now()));
+        let stored = Arc::new(draft.finish(content, &tagging));
         let etag = stored.etag().cloned();
         match part {
             Part::Lead(lead) => lead.keep(stored),

@@ -9,7 +9,7 @@ use crate::{HeaderName, HeaderValue, Request, Response};
 use bytes::Bytes;
 use std::hash::RandomState;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// A GET request with these fields, one in a line.
 pub(super) fn request(fields: &str) -> Request {
@@ -50,5 +50,5 @@ pub(super) fn stored_for(request: &Request, response: &Response) -> Stored {
     let terms = Terms::of(response, false, &defaults, SystemTime::now()).expect("it may be kept");
     let content = response.body().as_bytes().expect("no stream").to_vec();
     let tagging = TAGGING.get_or_init(RandomState::new);
-    Draft::of(response, variant, terms).finish(Bytes::from(content), tagging, Instant::now())
+    Draft::of(response, variant, terms, SystemTime::now()).finish(Bytes::from(content), tagging)
 }

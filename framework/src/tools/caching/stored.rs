@@ -6,10 +6,11 @@
 
 use super::terms::Terms;
 use super::variant::Variant;
+use crate::http::FixedDate;
 use crate::{HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A response without its content, before it is known that all of it comes.
 #[derive(Debug)]
@@ -18,27 +19,32 @@ pub(super) struct Draft {
     terms: Terms,
     status: StatusCode,
     fields: Vec<(HeaderName, HeaderValue)>,
+    since: Instant,
+    date: FixedDate,
 }
 
 impl Draft {
     /// The head of a response, without what belongs to one connection or one moment.
-    pub(super) fn of(response: &Response, variant: Variant, terms: Terms) -> Self {
+    ///
+    /// It is as old as its head: a stream that takes long has aged when it is complete.
+    pub(super) fn of(response: &Response, variant: Variant, terms: Terms, now: SystemTime) -> Self {
         let fields = response.headers().filter(|(name, _)| !NOT_KEPT.contains(name));
         let fields = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
-        Self { variant, terms, status: response.status(), fields }
+        let date = response.date().copied().unwrap_or_else(|| FixedDate::of(now));
+        Self { variant, terms, status: response.status(), fields, since: Instant::now(), date }
     }
 
-    /// The whole response, complete `now`. Without a validator of its own it gets an entity tag made of its content, so that clients that
+    /// The whole response. Without a validator of its own it gets an entity tag made of its content, so that clients that
     /// have it need not get it again. The tag is strong: it changes with the content, and no client can foresee it.
-    pub(super) fn finish(mut self, content: Bytes, tagging: &RandomState, now: Instant) -> Stored {
+    pub(super) fn finish(mut self, content: Bytes, tagging: &RandomState) -> Stored {
         let is_validator = |name: &HeaderName| [header::ETAG, header::LAST_MODIFIED].contains(name);
         if self.status == StatusCode::OK && !self.fields.iter().any(|(name, _)| is_validator(name)) {
             let tag = format!("\"{:016x}-{:x}\"", tagging.hash_one(&content), content.len());
             let tag = HeaderValue::try_from(tag).expect("digits in quotes are a field value");
             self.fields.push((header::ETAG, tag));
         }
-        let Self { variant, terms, status, fields } = self;
-        Stored { variant, terms, since: now, status, fields, content }
+        let Self { variant, terms, status, fields, since, date } = self;
+        Stored { variant, terms, since, date, status, fields, content }
     }
 }
 
@@ -48,6 +54,8 @@ pub(super) struct Stored {
     pub(super) variant: Variant,
     pub(super) terms: Terms,
     since: Instant,
+    /// Of the response when it was made: with another one its age would count twice, or not at all (RFC 9111, section 4.2).
+    date: FixedDate,
     status: StatusCode,
     fields: Vec<(HeaderName, HeaderValue)>,
     content: Bytes,
@@ -90,7 +98,7 @@ impl Stored {
             response.add_header(name.clone(), value.clone());
         }
         response.add_header(header::AGE, HeaderValue::from(age.as_secs()));
-        response.set_status(self.status).set_body(self.content.clone());
+        response.set_status(self.status).set_date(self.date).set_body(self.content.clone());
     }
 }
 

@@ -3,7 +3,7 @@
 //! Pure: the response, the settings and the time of day come in, durations go out. From then on only durations are compared, on the
 //! monotonic clock, so that a calendar that is set ages nothing and revives nothing.
 
-use crate::http::{RequestDirectives, ResponseDirectives, delta_seconds};
+use crate::http::{RequestDirectives, ResponseDirectives, delta_seconds, parse_date};
 use crate::{Response, header};
 use std::time::{Duration, SystemTime};
 
@@ -68,7 +68,7 @@ impl Terms {
             let mut dates = fields(header::EXPIRES);
             let date = dates.next()?;
             // "0" and other nonsense is a date in the past (section 5.3).
-            let date = date.to_str().ok().and_then(|date| httpdate::parse_http_date(date).ok());
+            let date = parse_date(date.as_bytes(), now);
             Some(date.and_then(|date| date.duration_since(now).ok()).unwrap_or_default())
         };
         let lifetime = directives.s_maxage.or(directives.max_age).or_else(until_expires).unwrap_or(defaults.lifetime);

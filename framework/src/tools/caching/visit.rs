@@ -264,8 +264,9 @@ fn draft(exchange: &Exchange, settings: &Settings) -> Option<Draft> {
         return None;
     }
     let names = vary(response)?;
-    let terms = Terms::of(response, said.is_authorized, &settings.defaults, SystemTime::now())?;
-    Some(Draft::of(response, Variant::of(request, &names), terms))
+    let now = SystemTime::now();
+    let terms = Terms::of(response, said.is_authorized, &settings.defaults, now)?;
+    Some(Draft::of(response, Variant::of(request, &names), terms, now))
 }
 
 /// Whether the request has anything to do with the cache still.

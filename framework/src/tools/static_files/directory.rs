@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use twox_hash::XxHash3_128;
 
 /// What becomes of symbolic links below the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,22 @@ pub(super) struct Identity {
     pub(super) modified: Moment,
     pub(super) changed: Moment,
     pub(super) kind: FileType,
+}
+
+impl Identity {
+    /// All of it in a number that tells nothing of what is in it.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let Self { device, inode, length, modified, changed, kind: _ } = *self;
+        let seconds = [modified, changed].map(|moment| moment.seconds.cast_unsigned());
+        let nanoseconds = [modified, changed].map(|moment| u64::from(moment.nanoseconds));
+        let numbers = [device, inode, length, seconds[0], nanoseconds[0], seconds[1], nanoseconds[1]];
+        let mut bytes = [0; 56];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        // The upper half of the tags of pages: the same hash, whose shorter kin is not built.
+        (XxHash3_128::oneshot(&bytes) >> 64) as u64
+    }
 }
 
 /// A time of a file, in seconds and nanoseconds since 1970.

@@ -2,9 +2,10 @@
 
 use super::directory::Moment;
 use crate::exchange::{FileBody, Request, Response, ResponseBody};
-use crate::http::{Coding, EntityTag, Precondition, Validators};
+use crate::http::{Coding, EntityTag, Precondition, Validators, parse_date};
 use ::http::{HeaderValue, header};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A file and the fields of its response.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl Found {
 
     /// Whether the client has this already. Said here and not when the response is done, so that nobody compresses what is not sent.
     pub(super) fn is_known_to(&self, request: &Request) -> bool {
-        let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
+        let date = |value: &HeaderValue| parse_date(value.as_bytes(), SystemTime::now());
         let validators = || Validators {
             etag: EntityTag::parse(self.etag.as_bytes()),
             last_modified: self.last_modified.as_ref().and_then(date),

@@ -1,14 +1,15 @@
 //! The validators of a file: its ETag and Last-Modified, from what the file system knows about it.
 //!
-//! The tag is made of length and time of modification, to the nanosecond. No inode is in it, so that several machines with copies of the
-//! same files (and `rsync -t`, `cp -p`) give out the same tags.
+//! The tag is made of all that changes with the content, whoever changes it: length, both times to the nanosecond, inode and device. Length and time of modification
+//! alone are not enough: package managers give all versions of a file one date, `rsync -t` and `cp -p` bring the old one along, programs set it back. The
+//! kernel's own time of change nobody sets. The price: copies of a file on several machines have tags of their own. Inode and times go through a hash, since they are nobody's business.
 //!
 //! * *Strong or weak.* Two changes within one tick of the file system's clock leave the same time behind. While the last change is that
 //!   fresh the tag is weak: caches may use it, ranges may not be joined by it. The kernel's own time of change tells how
 //!   fresh, since programs can set the other one back. A tick is a few milliseconds, or up to two seconds where
 //!   the file system keeps no nanoseconds.
 //! * *Times that say nothing.* Reproducible builds (Nix, Bazel, `SOURCE_DATE_EPOCH`) put 1970 or 1980 on all files, whatever is in them.
-//!   Times before 1980-01-02 are not believed: the kernel's time of change is in the tag instead, and there is no Last-Modified.
+//!   npm puts 1985-10-26 08:15 on them. Such times are not believed: there is no Last-Modified.
 //! * A file from the future has no Last-Modified (RFC 9110, section 8.8.2.1).
 
 use super::directory::{Identity, Moment};
@@ -31,11 +32,11 @@ impl Stamp {
     /// the original, and a tag must not be that of the original too.
     pub(super) fn new(identity: &Identity, coding: Option<Coding>, now: SystemTime) -> Self {
         let settled = is_settled(identity.changed, now);
-        let believed = identity.modified >= FIRST_BELIEVED;
-        let Moment { seconds, nanoseconds } = if believed { identity.modified } else { identity.changed };
+        let Moment { seconds, .. } = identity.modified;
+        let believed = identity.modified >= FIRST_BELIEVED && seconds != NPM;
         let weak = if settled { "" } else { "W/" };
         let (dash, coding) = coding.map_or(("", ""), |coding| ("-", coding.name()));
-        let etag = format!("{weak}\"{:x}-{seconds:x}.{nanoseconds:x}{dash}{coding}\"", identity.length);
+        let etag = format!("{weak}\"{:x}-{:016x}{dash}{coding}\"", identity.length, identity.fingerprint());
         let date = believed.then(|| u64::try_from(seconds).ok()).flatten();
         let date = date.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)).filter(|date| *date <= now);
         let last_modified = date.map(|date| HttpDate::from(date).to_string());
@@ -49,6 +50,9 @@ impl Stamp {
 
 /// 1980-01-02: the first time that no tool writes instead of a real one.
 const FIRST_BELIEVED: Moment = Moment { seconds: 315_619_200, nanoseconds: 0 };
+
+/// 1985-10-26 08:15:00, which npm writes into its archives.
+const NPM: i64 = 499_162_500;
 
 /// Ticks of the clocks of file systems, with some room.
 const FINE_TICK: Duration = Duration::from_millis(50);
@@ -84,21 +88,49 @@ mod tests {
     fn a_file_that_was_just_changed_has_a_weak_tag() {
         let modified = UNIX_EPOCH + Duration::new(784_111_777, 5);
         let settled = stamp(modified, LATER);
-        assert_eq!(settled.etag, "\"ff-2ebc98a1.5\"");
+        assert!(settled.etag.to_str().unwrap().starts_with("\"ff-"), "{:?}", settled.etag);
         assert_eq!(settled.last_modified.unwrap(), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert!(settled.settled);
         let fresh = stamp(modified, Duration::ZERO);
-        assert_eq!(fresh.etag, "W/\"ff-2ebc98a1.5\"");
+        assert!(fresh.etag.to_str().unwrap().starts_with("W/\"ff-"), "{:?}", fresh.etag);
         assert!(!fresh.settled);
     }
 
     #[test]
     fn times_of_reproducible_builds_are_not_believed() {
-        for seconds in [0, 1, 315_532_800] {
+        for seconds in [0, 1, 315_532_800, 499_162_500] {
             let stamp = stamp(UNIX_EPOCH + Duration::from_secs(seconds), LATER);
             assert!(stamp.last_modified.is_none());
-            assert!(!stamp.etag.to_str().unwrap().ends_with(&format!("-{seconds:x}.0\"")), "{:?}", stamp.etag);
         }
+    }
+
+    #[test]
+    fn a_file_of_the_same_length_and_time_has_another_tag() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, modified) = (folder.path().join("a"), UNIX_EPOCH + Duration::from_secs(784_111_777));
+        let write = |content: &str, path: &std::path::Path| {
+            std::fs::write(path, content).unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_times(FileTimes::new().set_modified(modified)).unwrap();
+            Identity::of(&file).unwrap()
+        };
+        let tag = |identity: &Identity| Stamp::new(identity, None, SystemTime::now() + LATER).etag;
+        let first = write("one", &path);
+        let in_place = loop {
+            // The kernel's clock has ticks: until the next one nothing tells the two apart, and the tag is weak.
+            let next = write("two", &path);
+            if next.changed != first.changed {
+                break next;
+            }
+        };
+        assert_eq!((first.length, first.modified), (in_place.length, in_place.modified));
+        assert_ne!(tag(&first), tag(&in_place));
+        let other = folder.path().join("b");
+        write("six", &other);
+        std::fs::rename(&other, &path).unwrap();
+        let renamed = Identity::of(File::open(&path).unwrap()).unwrap();
+        assert!(tag(&renamed) != tag(&first) && tag(&renamed) != tag(&in_place));
+        assert_eq!(tag(&renamed), tag(&renamed));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 use super::context::with_context;
 use super::escaping;
 use crate::exchange::{Error, Escaping, Exchange};
+use crate::file_stamp::FileStamp;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
-use minijinja::{Environment, UndefinedBehavior, Value, path_loader};
+use minijinja::{Environment, TemplateSource, UndefinedBehavior, Value, path_loader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,7 +89,14 @@ impl Templates {
         self.customise.iter().for_each(|change| change(&mut environment));
         match &self.place {
             Place::Folder(folder) => {
-                environment.set_loader(path_loader(folder));
+                let (folder_of_loader, load) = (folder.clone(), path_loader(folder));
+                environment.set_loader(move |name| {
+                    // Before it is read: a change in between is seen at the next look.
+                    let path = folder_of_loader.join(name);
+                    let stamp = FileStamp::at(&path);
+                    let source = load(name)?.map(|source| TemplateSource::new(source.source()));
+                    Ok(source.map(|source| source.with_uptodate_check(move || FileStamp::at(&path) == stamp)))
+                });
                 for name in names_below(folder)? {
                     environment.get_template(&name).map_err(|error| spoiled(&error))?;
                 }
