@@ -193,6 +193,7 @@ pub mod logs;
 pub mod passwords;
 mod primitive;
 pub mod publish;
+mod seldom;
 pub mod server;
 pub mod sessions;
 pub mod testing;

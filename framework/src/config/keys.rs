@@ -90,6 +90,18 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
         show: |settings| show_size(settings.body_rate),
     },
     Key {
+        name: "memory_for_bodies",
+        what: "bytes that all request bodies together may take in memory; more is 503",
+        set: |settings, value| put(&mut settings.memory_for_bodies, size(value)),
+        show: |settings| show_size(settings.memory_for_bodies),
+    },
+    Key {
+        name: "disk_for_bodies",
+        what: "bytes that all request bodies together may take in temporary files; more is 503",
+        set: |settings, value| put(&mut settings.disk_for_bodies, size(value)),
+        show: |settings| show_size(settings.disk_for_bodies),
+    },
+    Key {
         name: "spool_directory",
         what: "where large request bodies are kept; \"auto\" is TMPDIR, or /tmp",
         set: |settings, value| put(&mut settings.spool_directory, optional(value, "auto", directory)),
@@ -302,6 +314,8 @@ mod tests {
             idle_timeout: _,
             body_timeout: _,
             body_rate: _,
+            memory_for_bodies: _,
+            disk_for_bodies: _,
             spool_directory: _,
             write_timeout: _,
             write_rate: _,
@@ -312,7 +326,7 @@ mod tests {
             drain_idle: _,
             requests_per_connection: _,
         } = ServerSettings::default();
-        assert_eq!(SERVER_KEYS.len(), 20);
+        assert_eq!(SERVER_KEYS.len(), 23);
     }
 
     #[test]

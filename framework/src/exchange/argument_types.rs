@@ -145,6 +145,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
         if arguments.body.length().is_some_and(|length| length > limits.max_json.most) {
             return Err(limits.max_json.exceeded());
         }
+        arguments.request.charge_whole(arguments.body)?;
         let content = arguments.body.read_whole().map_err(unreadable)?;
         serde_json::from_slice(&content).map(Self).map_err(|error| bad("JSON body", &error))
     }
@@ -154,6 +155,7 @@ impl<'a> Argument<'a> for Bytes {
     const INFO: ArgumentInfo = ArgumentInfo { body: BodyUse::Whole, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        arguments.request.charge_whole(arguments.body)?;
         arguments.body.read_whole().map(Self).map_err(unreadable)
     }
 }

@@ -9,6 +9,7 @@ mod argument_types;
 mod blocking;
 mod body;
 mod body_reader;
+mod budget;
 mod captures;
 mod client_watch;
 mod course;
@@ -49,6 +50,7 @@ pub(crate) use blocking::{Blocking, BlockingPlaces, InLine, Line, Place, PlaceOr
 pub use body::RequestBody;
 pub use body_reader::Body;
 pub(crate) use body_reader::BodyError;
+pub(crate) use budget::{BodyCharge, Budget, Charge, DiskCharge};
 pub use captures::Captures;
 pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;

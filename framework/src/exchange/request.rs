@@ -5,7 +5,7 @@ use super::multipart_form::MultipartForm;
 use super::origin;
 use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
-use super::{ClientWatch, Forwarded, HttpError, RequestBody, Upload};
+use super::{BodyCharge, ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
     Charset, Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments,
     is_multipart, urlencoded,
@@ -30,6 +30,8 @@ pub struct Request {
     parameters: ParameterTable,
     uploads: Vec<Upload>,
     limits: Option<Arc<Limits>>,
+    /// What the body holds of the server's budgets, given back when the exchange ends.
+    pub(crate) charge: Option<Box<BodyCharge>>,
     /// The limit under which the body is read.
     pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
@@ -383,6 +385,7 @@ impl Request {
             self.parameters.clear();
             self.uploads = Vec::new();
         }
+        self.charge = None;
         self.limits = None;
         self.body_limit = None;
         self.received = None;
@@ -444,9 +447,30 @@ impl Request {
             && let Some(form) = self.body.in_memory()
         {
             let charset = form_charset(self.content_type().unwrap_or_default(), form)?;
-            self.parameters.extend(form, charset)?;
+            let read = self.parameters.extend(form, charset);
+            self.charge_decoded();
+            read?;
         }
         Ok(())
+    }
+
+    /// What was decoded is in memory beside the body, and may be larger.
+    fn charge_decoded(&mut self) {
+        if let Some(charge) = &mut self.charge {
+            let files: u64 = self.uploads.iter().map(Upload::in_memory).sum();
+            charge.force_decoded(self.parameters.size() + files);
+        }
+    }
+
+    /// Reserves memory to take a body out of its file.
+    ///
+    /// # Errors
+    /// 503 when all bodies together have no room for it.
+    pub(crate) fn charge_whole(&self, body: &RequestBody) -> Result<(), HttpError> {
+        match (&self.charge, body) {
+            (Some(charge), RequestBody::File { length, .. }) => charge.take_whole(*length),
+            _ => Ok(()),
+        }
     }
 
     /// Reads the form when the body is a multipart one, in memory or spooled: its texts join the parameters. The body stays.
@@ -466,6 +490,10 @@ impl Request {
             self.parameters.push(name, value);
         }
         self.uploads = uploads;
+        if let Some(disk) = self.charge.as_ref().and_then(|charge| charge.disk.as_ref()) {
+            self.uploads.iter_mut().for_each(|upload| upload.hold(disk));
+        }
+        self.charge_decoded();
         Ok(())
     }
 }
@@ -514,6 +542,11 @@ impl ParameterTable {
         self.text.push_str(value);
         let end = self.offset();
         self.entries.push([start, middle, end]);
+    }
+
+    /// In bytes of memory.
+    fn size(&self) -> u64 {
+        (self.text.capacity() + self.entries.capacity() * size_of::<[u32; 3]>()) as u64
     }
 
     fn offset(&self) -> u32 {

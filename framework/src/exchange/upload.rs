@@ -1,7 +1,7 @@
 //! A file in a form: [`Upload`].
 
 use super::argument::missing;
-use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Source};
+use super::{Argument, ArgumentInfo, Arguments, BodyUse, DiskCharge, HttpError, Source};
 use crate::http::PartHead;
 use ::http::StatusCode;
 use std::fs::{File, Permissions};
@@ -46,6 +46,8 @@ pub struct Upload {
     content_type: Option<String>,
     content: Content,
     position: u64,
+    /// The budget for temporary files counts the file for as long as somebody has an upload of it.
+    _charge: Option<Arc<DiskCharge>>,
 }
 
 /// Where the bytes are.
@@ -67,7 +69,27 @@ impl Upload {
     pub(super) fn new(head: PartHead, content: Content) -> Self {
         let raw_file_name = head.file_name.unwrap_or_default();
         let file_name = last_component(&raw_file_name);
-        Self { field: head.name, file_name, raw_file_name, content_type: head.content_type, content, position: 0 }
+        Self {
+            field: head.name,
+            file_name,
+            raw_file_name,
+            content_type: head.content_type,
+            content,
+            position: 0,
+            _charge: None,
+        }
+    }
+
+    pub(super) fn hold(&mut self, charge: &Arc<DiskCharge>) {
+        self._charge = Some(charge.clone());
+    }
+
+    /// How many bytes of memory the content takes.
+    pub(super) fn in_memory(&self) -> u64 {
+        match &self.content {
+            Content::Memory(content) => content.len() as u64,
+            Content::Spooled { .. } => 0,
+        }
     }
 
     /// The name of the form's field.

@@ -204,6 +204,9 @@ refusals! {
     /// The disk has no room for the body of the request.
     NoRoomForBody => INSUFFICIENT_STORAGE, "RFC 4918, section 11.5",
         "the server has no room for the request body";
+    /// All request bodies together are as large as they may be.
+    NoRoomForMore => SERVICE_UNAVAILABLE, "RFC 9110, section 15.6.4",
+        "the server has as much to read as it can hold; send the request again in a few seconds";
     /// The temporary file for the body of the request cannot be written.
     BodyNotKept => INTERNAL_SERVER_ERROR, "RFC 9110, section 15.6.1",
         "the server could not keep the request body";
@@ -219,6 +222,18 @@ refusals! {
     /// No worker became free in time, or the queue is full.
     Overloaded => SERVICE_UNAVAILABLE, "RFC 9110, section 15.6.4",
         "no worker became free in time (server.threads, server.queue, server.queue_timeout)";
+}
+
+impl Refusal {
+    /// The `Retry-After` of a 503, in seconds: when it is worth to try again.
+    pub(crate) fn retry_after(&self) -> Option<&'static str> {
+        match self {
+            Self::Overloaded => Some("1"),
+            // Others must end first; those that never would are given up after `body_timeout`.
+            Self::NoRoomForMore => Some("10"),
+            _ => None,
+        }
+    }
 }
 
 impl std::error::Error for Refusal {}

@@ -1,12 +1,12 @@
 //! A request body that is read before the request is run: in memory, beyond a size in a temporary file.
 
 use super::ServerSettings;
-use super::clock::Clock;
+use super::budgets::Budgets;
 use super::connection::{Fill, Flow, HttpConnection, InFlight, Rest, State, Turn};
 use super::patience::{Awaited, Pace};
 use super::scheduler::{Role, Step};
-use super::workspace::{Input, Workspace};
-use crate::exchange::RequestBody;
+use super::workspace::{Input, Shared, Workspace};
+use crate::exchange::{BodyCharge, Charge, DiskCharge, RequestBody};
 use crate::http::Refusal;
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
@@ -14,8 +14,10 @@ use std::io::{ErrorKind, Seek, Write};
 pub(super) struct BodyReading {
     pub(super) request: InFlight,
     content: Vec<u8>,
-    /// Where the content goes when there is too much of it, and how much is there.
-    file: Option<(File, u64)>,
+    /// For the memory that `content` takes.
+    charge: Charge,
+    /// Where the content goes when there is too much of it.
+    file: Option<Spool>,
     /// From here on it goes to the file.
     memory: u64,
     /// The file could not be written: it may hold half of what it should, so nothing can be added any more.
@@ -25,50 +27,81 @@ pub(super) struct BodyReading {
     received: u64,
 }
 
+/// The part of a body that is in a file, and what it is charged for.
+struct Spool {
+    file: File,
+    charge: DiskCharge,
+}
+
 /// How much of a body is read before the others have their turn: a fast client would otherwise keep the thread for all of a large
 /// upload, and that may be the one that watches the deadlines.
 const MOST_READ_IN_A_ROW: u64 = 1024 * 1024;
 
 impl BodyReading {
-    pub(super) fn new(request: InFlight, memory: u64, pace: Pace) -> Self {
+    pub(super) fn new(request: InFlight, memory: u64, pace: Pace, charge: Charge) -> Self {
         let client = Awaited::new(pace);
-        Self { request, content: Vec::new(), file: None, memory, failure: None, client, received: 0 }
+        Self { request, content: Vec::new(), charge, file: None, memory, failure: None, client, received: 0 }
     }
 
     /// Takes what belongs to the body from the input; true when the body has ended.
-    pub(super) fn decode(
-        &mut self,
-        input: &mut Input,
-        settings: &ServerSettings,
-        clock: Clock,
-    ) -> Result<bool, Refusal> {
+    pub(super) fn decode(&mut self, input: &mut Input, shared: &Shared) -> Result<bool, Refusal> {
+        let Shared { settings, budgets, scheduler, .. } = shared;
         if let Some(refusal) = self.failure {
             return Err(refusal);
         }
         let Rest::Unread { decoder, .. } = &mut self.request.rest else { return Ok(true) };
+        let left = decoder.remaining().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        if !make_room(&mut self.content, &mut self.charge, input.bytes().len().min(left), left) {
+            let refusal = self.charge.budget().refuse_body();
+            return Err(self.give_up(refusal));
+        }
         let used = decoder.decode(input.bytes(), &mut self.content)?;
         input.consume(used);
         self.received += used as u64;
-        self.client.earn(used, settings.body_pace(), || clock.now());
+        self.client.earn(used, settings.body_pace(), || scheduler.clock.now());
         let complete = decoder.is_complete();
         if self.file.is_some() || self.content.len() as u64 > self.memory {
-            self.spool(settings).map_err(|error| self.fail(&error, settings))?;
+            self.spool(settings, budgets)?;
         }
         Ok(complete)
     }
 
-    fn spool(&mut self, settings: &ServerSettings) -> std::io::Result<()> {
-        let (file, length) = match &mut self.file {
-            Some(kept) => kept,
-            None => self.file.insert((settings.spool_file()?, 0)),
+    /// Moves the content from memory to the file, and the charge with it.
+    fn spool(&mut self, settings: &ServerSettings, budgets: &Budgets) -> Result<(), Refusal> {
+        let spool = match &mut self.file {
+            Some(spool) => spool,
+            None => {
+                let mut charge = DiskCharge { bytes: budgets.disk.charge(), file: budgets.files.charge() };
+                if !charge.file.resize(1) {
+                    return Err(self.give_up(budgets.files.refuse_body()));
+                }
+                match settings.spool_file() {
+                    Ok(file) => self.file.insert(Spool { file, charge }),
+                    Err(error) => return Err(self.fail(&error, settings)),
+                }
+            }
         };
-        file.write_all(&self.content)?;
-        *length += self.content.len() as u64;
-        self.content.clear();
+        if !spool.charge.bytes.resize(spool.charge.bytes.amount() + self.content.len() as u64) {
+            return Err(self.give_up(budgets.disk.refuse_body()));
+        }
+        if let Err(error) = spool.file.write_all(&self.content) {
+            return Err(self.fail(&error, settings));
+        }
+        // Nothing of it stays behind: thousands of uploads may wait for their next piece.
+        self.content = Vec::new();
+        self.charge.force(0);
         Ok(())
     }
 
-    /// Gives up what was spooled, so that its room is free at once.
+    /// Gives up what is there, so that its room is free at once.
+    fn give_up(&mut self, refusal: Refusal) -> Refusal {
+        self.file = None;
+        self.content = Vec::new();
+        self.charge.force(0);
+        *self.failure.insert(refusal)
+    }
+
+    /// The file cannot be written.
     fn fail(&mut self, error: &std::io::Error, settings: &ServerSettings) -> Refusal {
         let id = self.request.exchange.request.id;
         let directory = settings.spool_directory.clone().unwrap_or_else(std::env::temp_dir);
@@ -77,27 +110,26 @@ impl BodyReading {
             "request {id}: the body cannot be kept in {} (server.spool_directory): {error}",
             directory.display()
         );
-        self.file = None;
-        self.content = Vec::new();
-        let refusal = match error.kind() {
+        self.give_up(match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Refusal::NoRoomForBody,
             _ => Refusal::BodyNotKept,
-        };
-        *self.failure.insert(refusal)
+        })
     }
 
     /// The body is there: moves it into the request.
     pub(super) fn complete(self) -> InFlight {
-        let Self { mut request, content, file, .. } = self;
+        let Self { mut request, content, charge, file, .. } = self;
         request.rest = Rest::Nothing;
-        request.exchange.request.body = match file {
+        let (body, disk) = match file {
             // A file that cannot be rewound cannot be read either: whoever reads it gets the error.
-            Some((mut file, length)) => {
+            Some(Spool { mut file, charge }) => {
                 let _ = file.rewind();
-                RequestBody::File { file, length }
+                (RequestBody::File { file, length: charge.bytes.amount() }, Some(charge))
             }
-            None => RequestBody::Memory(content),
+            None => (RequestBody::Memory(content), None),
         };
+        request.exchange.request.body = body;
+        request.exchange.request.charge = Some(Box::new(BodyCharge::new(charge, disk)));
         request
     }
 
@@ -107,13 +139,28 @@ impl BodyReading {
     }
 }
 
+/// Makes room for `more` bytes and charges it before it is taken; false when the budget is spent. As a vector would, but never beyond
+/// the `left` bytes of the body.
+fn make_room(content: &mut Vec<u8>, charge: &mut Charge, more: usize, left: usize) -> bool {
+    let needed = content.len() + more;
+    if needed <= content.capacity() {
+        return true;
+    }
+    let room = needed.max(content.capacity().saturating_mul(2)).min(content.len().saturating_add(left));
+    if !charge.resize(room as u64) {
+        return false;
+    }
+    content.reserve_exact(room - content.len());
+    true
+}
+
 impl HttpConnection {
     /// Reads until the body is complete, and then runs the request.
     pub(super) fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
         work.input.load(&mut self.input);
         let pause = reading.received.saturating_add(MOST_READ_IN_A_ROW);
         loop {
-            match reading.decode(&mut work.input, &work.shared.settings, work.shared.scheduler.clock) {
+            match reading.decode(&mut work.input, &work.shared) {
                 Ok(false) => {}
                 Ok(true) => return self.run(turn, work, reading.complete()),
                 Err(_) if turn.role != Role::Worker => {

@@ -8,7 +8,7 @@
 use super::connection::HttpConnection;
 use super::patience::Patience;
 use super::workspace::{Shared, Workspace};
-use crate::exchange::{Blocking, BodyError, WaitsFor};
+use crate::exchange::{Blocking, BodyError, Charge, WaitsFor};
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -44,18 +44,24 @@ struct Source {
     /// Why nothing more can be read; told again at each read.
     failed: Option<Refusal>,
     client: Patience,
+    /// For the two pieces.
+    _charge: Charge,
 }
 
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
 
 impl BodyStream {
+    /// How much memory one takes: what was received, and what was decoded from it.
+    pub(super) const MEMORY: u64 = 2 * PIECE as u64;
+
     /// A reader of the body that follows in `connection`, and the handle that ends it.
     pub(super) fn open(
         connection: &mut HttpConnection,
         work: &mut Workspace,
         decoder: BodyDecoder,
         expected: bool,
+        charge: Charge,
     ) -> io::Result<(Box<Self>, StreamHandle)> {
         let mut input = Vec::new();
         work.input.store(&mut input);
@@ -69,6 +75,7 @@ impl BodyStream {
             expected,
             failed: None,
             client: Patience::new(work.shared.settings.body_pace()),
+            _charge: charge,
         })));
         Ok((Box::new(Self { source: source.clone() }), StreamHandle { source }))
     }

@@ -3,6 +3,7 @@
 //! Everything from the socket to the service is the real code, and the socket is a real one; there are no workers, no ticker and no
 //! acceptor. What the client sends comes in pieces, and after each piece the connection goes as far as it can.
 
+use super::budgets::Budgets;
 use super::connection::HttpConnection;
 use super::poll::{BATCH, Events};
 use super::scheduler::{Role, Scheduler};
@@ -24,8 +25,9 @@ use std::time::Duration;
 pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let settings = ServerSettings { threads: 1, ..Default::default() };
     let scheduler = Scheduler::new(1, 1, 1).expect("descriptors for a poller");
+    let budgets = Budgets::new(&settings);
     let places = BlockingPlaces::new(1, Duration::ZERO);
-    let shared = Arc::new(Shared { scheduler, service: Arc::new(Mirror), settings, places });
+    let shared = Arc::new(Shared { scheduler, service: Arc::new(Mirror), settings, places, budgets });
     let (near, far) = UnixStream::pair().expect("descriptors for a socket pair");
     for socket in [&near, &far] {
         socket.set_nonblocking(true).expect("a valid option");

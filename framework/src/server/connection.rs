@@ -425,28 +425,47 @@ impl HttpConnection {
                 return self.refuse(turn, work, exchange, rest, &refusal);
             }
         };
+        let budgets = &work.shared.budgets;
         match plan {
             BodyPlan::Read { memory, .. } => {
+                // A body that is known to be large needs no memory on its way to its file.
+                let announced = decoder.remaining();
+                let (budget, memory) = match announced {
+                    Some(length) if length > memory => (&budgets.disk, 0),
+                    _ => (&budgets.memory, memory),
+                };
+                if !budget.has_room_for(announced.unwrap_or(1)) {
+                    let refusal = budget.refuse_body();
+                    return self.refuse(turn, work, exchange, Rest::Unread { decoder, expected }, &refusal);
+                }
+                let charge = budgets.memory.charge();
                 if expected {
                     work.output.bytes.extend_from_slice(CONTINUE);
                 }
                 let request = InFlight { exchange, rest: Rest::Unread { decoder, expected: false } };
                 let pace = work.shared.settings.body_pace();
-                self.read_body(turn, work, Box::new(BodyReading::new(request, memory, pace)))
+                self.read_body(turn, work, Box::new(BodyReading::new(request, memory, pace, charge)))
             }
             BodyPlan::Discard | BodyPlan::Park { .. } => {
                 self.run(turn, work, InFlight { exchange, rest: Rest::Unread { decoder, expected } })
             }
-            BodyPlan::Stream { .. } => match BodyStream::open(self, work, *decoder, expected) {
-                Ok((reader, handle)) => {
-                    exchange.request.body = RequestBody::Stream(reader);
-                    self.run(turn, work, InFlight { exchange, rest: Rest::Stream(handle) })
+            BodyPlan::Stream { .. } => {
+                let mut charge = budgets.memory.charge();
+                if !charge.resize(BodyStream::MEMORY) {
+                    let refusal = budgets.memory.refuse_body();
+                    return self.refuse(turn, work, exchange, Rest::Unread { decoder, expected }, &refusal);
                 }
-                Err(error) => {
-                    crate::line::record!(Error, "request {id}: the connection cannot be read as a stream: {error}");
-                    self.fail(turn, work, exchange, Rest::Nothing)
+                match BodyStream::open(self, work, *decoder, expected, charge) {
+                    Ok((reader, handle)) => {
+                        exchange.request.body = RequestBody::Stream(reader);
+                        self.run(turn, work, InFlight { exchange, rest: Rest::Stream(handle) })
+                    }
+                    Err(error) => {
+                        crate::line::record!(Error, "request {id}: the connection cannot be read as a stream: {error}");
+                        self.fail(turn, work, exchange, Rest::Nothing)
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -555,10 +574,11 @@ impl HttpConnection {
         }
         if *refusal == Refusal::Overloaded {
             work.shared.scheduler.rejections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let retry = ::http::HeaderValue::from_static("1");
-            if exchange.response.header(&::http::header::RETRY_AFTER).is_none() {
-                exchange.response.set_header(::http::header::RETRY_AFTER, retry);
-            }
+        }
+        if let Some(seconds) = refusal.retry_after()
+            && exchange.response.header(&::http::header::RETRY_AFTER).is_none()
+        {
+            exchange.response.set_header(::http::header::RETRY_AFTER, ::http::HeaderValue::from_static(seconds));
         }
         self.respond(turn, work, InFlight { exchange, rest }, true)
     }

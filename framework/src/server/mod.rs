@@ -19,6 +19,7 @@
 //! | `connection.rs`, `respond.rs`, `send_file.rs`, `send_stream.rs`, `farewell.rs` | one HTTP connection |
 //! | `client_gone.rs` | whether a client is still there, for who asks |
 //! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
+//! | `budgets.rs` | how much all of them together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | tests only: a connection stepped on one thread |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
@@ -26,6 +27,7 @@
 mod acceptor;
 mod body_reading;
 mod body_stream;
+mod budgets;
 #[cfg(all(any(test, fuzzing), not(any(loom, shuttle))))]
 mod by_hand;
 mod client_gone;
@@ -61,6 +63,7 @@ pub use workers::WorkerState;
 
 use crate::exchange::BlockingPlaces;
 use acceptor::Listener;
+use budgets::Budgets;
 use scheduler::Scheduler;
 use std::io;
 use std::net::SocketAddr;
@@ -98,8 +101,9 @@ impl Server {
             io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
         })?;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
+        let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
-        let shared = Arc::new(Shared { scheduler, service, settings, places });
+        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::default() };
         running.spawn()?;
@@ -116,6 +120,7 @@ impl Server {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let scheduler = &self.running.shared.scheduler;
+        let budgets = &self.running.shared.budgets;
         let threads = self.running.shared.settings.threads;
         let workers = self.running.shared.worker_records();
         let count = |condition: fn(&workers::WorkerRecord) -> bool| {
@@ -127,6 +132,12 @@ impl Server {
             requests: scheduler.records.iter().map(workers::WorkerRecord::requests).sum(),
             overload_rejections: scheduler.rejections.load(Ordering::Relaxed),
             queued: scheduler.queue.requests() as u64,
+            bodies_in_memory: budgets.memory.used(),
+            bodies_on_disk: budgets.disk.used(),
+            bodies_refused: [&budgets.memory, &budgets.disk, &budgets.files]
+                .map(|budget| budget.refusals())
+                .iter()
+                .sum(),
             workers_configured: threads as u64,
             workers_alive: count(workers::WorkerRecord::is_alive),
             workers_busy: count(workers::WorkerRecord::is_busy),
@@ -218,6 +229,12 @@ pub struct Statistics {
     pub overload_rejections: u64,
     /// Requests that wait for a free worker now, as far as the server has read them.
     pub queued: u64,
+    /// Bytes of memory that request bodies hold now, and what was decoded from them.
+    pub bodies_in_memory: u64,
+    /// Bytes of request bodies in temporary files now.
+    pub bodies_on_disk: u64,
+    /// Requests answered with 503 because all bodies together were as large as they may be.
+    pub bodies_refused: u64,
     /// Workers that the settings ask for.
     pub workers_configured: u64,
     /// Workers alive now.

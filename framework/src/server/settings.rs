@@ -36,6 +36,12 @@ pub struct ServerSettings {
     /// `server.body_rate`: slowest body in bytes per second, over windows of `body_timeout` (default 1 KiB/s; 0 asks for one byte
     /// in each `body_timeout`).
     pub body_rate: u64,
+    /// `server.memory_for_bodies`: bytes that all request bodies together may take in memory, from their arrival to the end of their
+    /// response, decoded forms included (default 256 MiB: a thousand bodies of `body_memory`; more is 503 before the body is read).
+    pub memory_for_bodies: u64,
+    /// `server.disk_for_bodies`: bytes that all request bodies together may take in temporary files (default 4 GiB: forty bodies of
+    /// `max_body`; more is 503). The largest `max_body` must fit, or such a body is never taken.
+    pub disk_for_bodies: u64,
     /// `server.spool_directory`: where request bodies beyond `body_memory` are kept, in files without a name (default: `TMPDIR`, or
     /// `/tmp`). Where `/tmp` is in memory, choose a directory on a disk.
     pub spool_directory: Option<PathBuf>,
@@ -61,6 +67,10 @@ pub struct ServerSettings {
 
 /// No more connections than this by default: a number that a default kernel serves without tuning.
 const MOST_CONNECTIONS: usize = 16_384;
+/// A few large bodies must be possible, however few descriptors there are.
+const MIN_SPOOLED: u64 = 4;
+/// No less memory for bodies than this: the threads read in pieces.
+const MIN_MEMORY_FOR_BODIES: u64 = 1 << 20;
 
 impl ServerSettings {
     /// Refuses what cannot work.
@@ -79,6 +89,9 @@ impl ServerSettings {
         }
         if self.connections == Some(0) {
             return wrong("server.connections is 0: no client could connect; set it to 1 or more, or leave it out");
+        }
+        if self.memory_for_bodies < MIN_MEMORY_FOR_BODIES {
+            return wrong("server.memory_for_bodies: with less than 1 MiB no body of an ordinary form would be taken");
         }
         if self.head.head < 256 {
             return wrong("server.limits: a head of less than 256 bytes holds no real request");
@@ -116,6 +129,13 @@ impl ServerSettings {
         self.waiting_threads.unwrap_or_else(|| self.threads.saturating_sub(left_free).max(1))
     }
 
+    /// How many bodies may be in temporary files at once: a part of the descriptors that connections leave. The rest is for other files.
+    pub(crate) fn most_spooled(&self) -> u64 {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        // A multipart form reads its file by a second descriptor.
+        (descriptors.saturating_sub(self.most_connections() as u64) / 4).max(MIN_SPOOLED)
+    }
+
     /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for files.
     pub(crate) fn most_connections(&self) -> usize {
         self.connections.unwrap_or_else(|| {
@@ -139,6 +159,8 @@ impl Default for ServerSettings {
             idle_timeout: Duration::from_secs(20),
             body_timeout: Duration::from_secs(10),
             body_rate: 1024,
+            memory_for_bodies: 256 << 20,
+            disk_for_bodies: 4 << 30,
             spool_directory: None,
             write_timeout: Duration::from_secs(30),
             write_rate: 1024,

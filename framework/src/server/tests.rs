@@ -49,6 +49,7 @@ impl Service for Puppet {
             "/discard" => BodyPlan::Discard,
             "/read" | "/late-read" | "/relay" | "/early" => BodyPlan::Stream { limit: 1 << 20 },
             "/small" => BodyPlan::Read { limit: 10, memory: 10 },
+            "/form" | "/panic" => BodyPlan::Read { limit: 1 << 24, memory: 1 << 24 },
             "/start-panics" => panic!("start"),
             _ => BodyPlan::Read { limit: 1 << 24, memory: 1 << 16 },
         }

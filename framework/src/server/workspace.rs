@@ -3,6 +3,7 @@
 //! A connection between two requests owns none of these. What is left over at the end of a step (an
 //! unfinished head, unsent output) moves into the connection, and back at the next step.
 
+use super::budgets::Budgets;
 use super::connection::HttpConnection;
 use super::scheduler::Scheduler;
 use super::workers::WorkerRecord;
@@ -21,6 +22,7 @@ pub(super) struct Shared {
     pub(super) settings: ServerSettings,
     /// For waits that hold a worker.
     pub(super) places: Arc<BlockingPlaces>,
+    pub(super) budgets: Budgets,
 }
 
 impl Shared {

@@ -3,9 +3,10 @@
 //! A dead engine fails every request; a line for each would bury what the operator looks for, and cost as much as serving.
 
 use super::StoreError;
+use crate::seldom::Seldom;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The failures of one store.
 #[derive(Default)]
@@ -13,24 +14,19 @@ pub(super) struct Health {
     failures: AtomicU64,
     /// Looked at after every success, so it is apart from the rest.
     is_failing: AtomicBool,
+    lines: Seldom,
     said: Mutex<Said>,
 }
 
 #[derive(Default)]
 struct Said {
-    at: Option<Instant>,
     /// Whether the last line was of a failure.
     is_failure: bool,
-    /// Failures since the last line.
-    more: u64,
     /// Failures since the store worked.
     all: u64,
 }
 
 impl Health {
-    /// At most one line of failures in this time.
-    const QUIET: Duration = Duration::from_secs(10);
-
     /// Counts a failure, and tells the log if it has not heard of the trouble for a while. `who` was at it.
     pub(super) fn failed(&self, error: &StoreError, who: impl std::fmt::Display) {
         self.failed_at(Instant::now(), error, who);
@@ -41,14 +37,10 @@ impl Health {
         let mut said = self.said.lock();
         self.is_failing.store(true, Ordering::Relaxed);
         said.all += 1;
-        if said.at.is_some_and(|at| now.saturating_duration_since(at) < Self::QUIET) {
-            said.more += 1;
-            return;
-        }
-        let more = std::mem::take(&mut said.more);
-        (said.at, said.is_failure) = (Some(now), true);
+        let Some(more) = self.lines.may_say(now) else { return };
+        said.is_failure = true;
         drop(said);
-        let quiet = Self::QUIET.as_secs();
+        let quiet = Seldom::QUIET.as_secs();
         match more {
             0 => crate::line::record!(Error,
                 target: "kirsch::sessions",
@@ -76,7 +68,7 @@ impl Health {
             return;
         }
         let all = std::mem::take(&mut said.all);
-        said.more = 0;
+        self.lines.forget();
         // A store that fails now and then is told of as often as one that fails all the time.
         if std::mem::take(&mut said.is_failure) {
             drop(said);
@@ -101,6 +93,7 @@ impl Health {
 mod tests {
     use super::*;
     use crate::logs::capture::records;
+    use std::time::Duration;
 
     #[test]
     fn a_store_that_fails_is_told_of_once_then_counted_then_works_again() {

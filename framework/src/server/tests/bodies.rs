@@ -159,3 +159,103 @@ fn a_client_that_asks_is_not_told_to_continue_when_the_body_is_not_wanted() {
         assert!(client.is_closed());
     }
 }
+
+/// A million bytes in memory, or on disk, of a budget of 1 MiB: five bodies that are each a byte short.
+fn nearly_full(stage: &Stage, path: &str) -> Vec<Client> {
+    let begun = (0..5).map(|_| {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 200001\r\n\r\n"));
+        client.send([b'x'; 200_000]);
+        client
+    });
+    let begun = begun.collect();
+    eventually("a million bytes are held", || {
+        let statistics = stage.server().statistics();
+        statistics.bodies_in_memory.max(statistics.bodies_on_disk) >= 1_000_000
+    });
+    begun
+}
+
+fn small_budgets(settings: &mut ServerSettings) {
+    (settings.memory_for_bodies, settings.disk_for_bodies) = (1 << 20, 1 << 20);
+}
+
+fn held(stage: &Stage) -> u64 {
+    let statistics = stage.server().statistics();
+    statistics.bodies_in_memory + statistics.bodies_on_disk
+}
+
+#[test]
+fn bodies_that_do_not_fit_beside_the_others_are_refused_before_they_come() {
+    let stage = Stage::new(small_budgets);
+    for path in ["/form", "/echo"] {
+        let begun = nearly_full(&stage, path);
+        let mut client = stage.connect();
+        client
+            .send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\nExpect: 100-continue\r\n\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.closes()), ("503", true), "{path}");
+        assert_eq!(field(&answer.head, "retry-after"), Some("10"));
+        // Others are served, as long as they bring little.
+        assert_eq!(stage.connect().get("/next").text(), "/next");
+        for mut client in begun {
+            client.send("x");
+            assert_eq!(client.answer().status(), "200", "{path}");
+        }
+        eventually("all is given back", || held(&stage) == 0);
+    }
+}
+
+/// Its length is not known before.
+#[test]
+fn a_chunked_body_that_does_not_fit_is_refused_on_its_way() {
+    let stage = Stage::new(small_budgets);
+    for path in ["/form", "/echo"] {
+        let begun = nearly_full(&stage, path);
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n"));
+        let _ = client.socket.write_all(&[b'x'; 100_000]);
+        assert_eq!(client.answer().status(), "503", "{path}");
+        drop(begun);
+        eventually("vanished clients give back what they held", || held(&stage) == 0);
+    }
+    assert_eq!(stage.server().statistics().bodies_refused, 2);
+}
+
+#[test]
+fn a_body_counts_until_its_exchange_ends_however_it_ends() {
+    let stage = Stage::new(small_budgets);
+    let post = |path: &str| {
+        let mut client = stage.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"));
+        client.send([b'x'; 1000]);
+        client
+    };
+    let mut blocked = post("/block");
+    stage.entered.recv_timeout(SOON).expect("a worker for the request");
+    let parked = post("/park");
+    let waker = stage.wakers.recv_timeout(SOON).expect("it parks");
+    assert_eq!(held(&stage), 2000, "in a handler, and parked");
+    drop(parked);
+    *stage.puppet.open.lock() = true;
+    waker.wake();
+    stage.release.send(()).expect("the handler waits");
+    blocked.answer();
+    eventually("ends and vanished clients give back", || held(&stage) == 0);
+    for path in ["/echo", "/panic", "/start-panics", "/end-panics", "/discard", "/early"] {
+        post(path).answer();
+        eventually(path, || held(&stage) == 0);
+    }
+}
+
+#[test]
+fn no_file_is_opened_for_more_bodies_than_the_descriptors_allow() {
+    // More connections than descriptors: nothing is left but the least.
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
+    let settings = ServerSettings {
+        connections: Some(usize::try_from(descriptors).expect("a number of files")),
+        ..Default::default()
+    };
+    assert_eq!(settings.most_spooled(), 4);
+    assert!(ServerSettings::default().most_spooled() >= 4);
+}

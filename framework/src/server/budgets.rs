@@ -1,0 +1,31 @@
+//! The budgets of one server: how many bytes its clients together may make it hold.
+//!
+//! | what | setting | beyond it |
+//! |---|---|---|
+//! | request bodies in memory, until their exchange ends | `server.memory_for_bodies` | 503 |
+//! | request bodies in temporary files | `server.disk_for_bodies` | 503 |
+//! | those files, which take descriptors from connections and other files | what `server.connections` leaves of the descriptors | 503 |
+//!
+//! A body whose length is announced is refused before it is read when it does not fit at that moment. Nothing is reserved for it: who only
+//! announces much would keep others out. What arrives is charged.
+
+use super::ServerSettings;
+use crate::exchange::Budget;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Budgets {
+    pub(super) memory: Arc<Budget>,
+    pub(super) disk: Arc<Budget>,
+    pub(super) files: Arc<Budget>,
+}
+
+impl Budgets {
+    pub(super) fn new(settings: &ServerSettings) -> Self {
+        Self {
+            memory: Budget::new("server.memory_for_bodies", settings.memory_for_bodies),
+            disk: Budget::new("server.disk_for_bodies", settings.disk_for_bodies),
+            files: Budget::new("server.connections", settings.most_spooled()),
+        }
+    }
+}
