@@ -8,9 +8,10 @@ use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_fi
 use super::{BodyCharge, ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
     Charset, Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments,
-    is_multipart, urlencoded,
+    is_multipart, list_members, urlencoded,
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -111,6 +112,21 @@ impl Request {
     pub fn headers_named<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.note_reading(name);
         self.head.headers_named(name)
+    }
+
+    /// All fields of that name, in any case, as the one list that they are (RFC 9110, section 5.3), when their values are UTF-8. For fields whose value is a list, as
+    /// `Accept`, of which a proxy or a client may send several; also for those of which there must be one, where a second one has to spoil the first.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut values = self.headers_named(name);
+        let first = std::str::from_utf8(values.next()?).ok()?;
+        let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+        let mut all = first.to_owned();
+        for value in std::iter::once(second).chain(values) {
+            all.push_str(", ");
+            all.push_str(std::str::from_utf8(value).ok()?);
+        }
+        Some(Cow::Owned(all))
     }
 
     /// All fields in the order received.
@@ -290,8 +306,8 @@ impl Request {
     /// as if it were the content.
     pub(crate) fn coded(&self) -> Option<HttpError> {
         let fields = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
-        let mut codings = fields.flat_map(|(_, value)| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
-        let coding = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))?;
+        let mut codings = list_members(fields.map(|(_, value)| value));
+        let coding = codings.find(|coding| !coding.eq_ignore_ascii_case(b"identity"))?;
         let coding = String::from_utf8_lossy(coding);
         let message =
             format!("The request body must be sent as it is: the content coding `{coding}` is not read here.");

@@ -2,6 +2,7 @@
 //! fields named here, so a name that is missing hands one client's response to another.
 
 use super::Response;
+use crate::http::list_has;
 use ::http::{HeaderName, HeaderValue, header};
 
 impl Response {
@@ -20,8 +21,8 @@ impl Response {
             return self.add_header(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         let is_said = |value: &HeaderValue| {
-            let names = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-            names.into_iter().any(|said| said == b"*" || said.eq_ignore_ascii_case(name.as_str().as_bytes()))
+            let names = || [value.as_bytes()];
+            list_has(names(), "*") || list_has(names(), name.as_str())
         };
         if self.headers().any(|(field, value)| *field == header::VARY && is_said(value)) {
             return self;

@@ -240,7 +240,8 @@ fn any_tag(
     present: Option<&Validators<'_>>,
     matches: impl Fn(EntityTag<'_>, EntityTag<'_>) -> bool,
 ) -> Option<bool> {
-    let mut values = head.headers_named(name);
+    // Fields without a value add nothing to the list.
+    let mut values = head.headers_named(name).filter(|value| !value.is_empty());
     let first = values.next()?;
     if first == b"*" {
         return values.next().is_none().then_some(present.is_some());

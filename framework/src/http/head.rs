@@ -12,6 +12,7 @@
 
 use super::fields::{self, FieldTable, KnownName};
 use super::grammar::{is_token_byte, trim};
+use super::list::list_members;
 use super::request_line::RequestLine;
 use super::scan;
 use super::span::Span;
@@ -472,8 +473,14 @@ fn check_expectation(fields: &FieldTable, bytes: &[u8], version: Version) -> Res
     if version != Version::HTTP_11 || fields.known(bytes, KnownName::Expect).is_none() {
         return Ok(false);
     }
-    let known = fields.named(bytes, "expect").all(|value| value.eq_ignore_ascii_case(b"100-continue"));
-    if known { Ok(true) } else { Err(Refusal::UnknownExpectation) }
+    let mut expects = false;
+    for expectation in list_members(fields.named(bytes, "expect")) {
+        if !expectation.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal::UnknownExpectation);
+        }
+        expects = true;
+    }
+    Ok(expects)
 }
 
 /// The span of a part that may be empty and then lies nowhere.

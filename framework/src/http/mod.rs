@@ -18,6 +18,7 @@ mod fields;
 mod framing;
 mod grammar;
 mod head;
+mod list;
 mod multipart;
 #[cfg(test)]
 mod noise;
@@ -47,6 +48,7 @@ pub use cookie::cookies;
 pub use date::{DateCache, FixedDate, parse_date};
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead};
+pub use list::{list_has, list_members};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub(crate) use parameters::Parameters;
 pub use path::{decode_segments, encode_segment};

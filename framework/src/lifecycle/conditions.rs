@@ -9,7 +9,7 @@
 
 use crate::exchange::{Error, Exchange, FileBody, HttpError, Request, Response, ResponseBody, Stream};
 use crate::http::{
-    ByteRanges, EntityTag, FixedDate, MultipartFrame, Precondition, Validators, content_range, parse_date,
+    ByteRanges, EntityTag, FixedDate, MultipartFrame, Precondition, Validators, content_range, list_has, parse_date,
     unsatisfied_range,
 };
 use ::http::{HeaderValue, Method, StatusCode, header};
@@ -25,7 +25,8 @@ pub(super) fn apply(exchange: &mut Exchange) -> Result<(), Error> {
     if response.status() != StatusCode::OK || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());
     }
-    let accepts_ranges = response.own_header(&header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
+    let accepts_ranges =
+        response.own_header(&header::ACCEPT_RANGES).is_some_and(|units| list_has([units.as_bytes()], "bytes"));
     let last_modified = last_modified(response);
     let etag = response.own_header(&header::ETAG);
     if !(accepts_ranges || etag.is_some() || last_modified.is_some()) || !request.head.is_conditional() {

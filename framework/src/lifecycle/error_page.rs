@@ -68,7 +68,9 @@ impl ErrorPage<'_> {
     #[must_use]
     pub fn form(&self) -> ErrorForm {
         match self.wanted {
-            ErrorForm::Auto => ErrorForm::preferred(self.request.header("accept"), self.error.problem.is_some()),
+            ErrorForm::Auto => {
+                ErrorForm::preferred(self.request.list("accept").as_deref(), self.error.problem.is_some())
+            }
             form => form,
         }
     }

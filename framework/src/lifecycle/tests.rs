@@ -4,6 +4,7 @@ mod admission;
 mod dates;
 mod finishing;
 mod funnel;
+mod lists;
 mod matrix;
 mod paths;
 

@@ -8,7 +8,7 @@ use crate::exchange::{
     Argument, ArgumentInfo, BodyUse, Bytes, Error, Handler, HandlerRef, HttpError, MethodSet, Request, ResponseBody,
     Source, Step,
 };
-use crate::http::encode_segment;
+use crate::http::{encode_segment, list_has};
 use ::http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -110,8 +110,8 @@ impl Publish for Foreign {
         let request = translated(arguments.request, usize::from(first), body)?;
         let (parts, body) = (self.function)(request).into_parts();
         response.set_status(parts.status).set_body(body);
-        let connection = parts.headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        for name in parts.headers.keys().filter(|name| !is_of_the_connection(name.as_str(), connection.as_deref())) {
+        let options: Vec<_> = parts.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
+        for name in parts.headers.keys().filter(|name| !is_of_the_connection(name.as_str(), &options)) {
             // What tools have said in these stays true.
             if !matches!(*name, header::SET_COOKIE | header::VARY) {
                 response.remove_header(name);
@@ -149,8 +149,8 @@ fn translated(request: &Request, above: usize, body: Vec<u8>) -> Result<::http::
         remote: request.remote(),
         is_secure: request.is_secure(),
     };
-    let connection = request.header("connection");
-    for (name, value) in request.headers().filter(|(name, _)| !is_of_the_connection(name, connection)) {
+    let options: Vec<_> = request.headers_named("connection").collect();
+    for (name, value) in request.headers().filter(|(name, _)| !is_of_the_connection(name, &options)) {
         translated = translated.header(HeaderName::try_from(name)?, HeaderValue::from_bytes(value)?);
     }
     if !body.is_empty() {
@@ -166,7 +166,7 @@ fn address(text: String) -> Result<Uri, HttpError> {
 }
 
 /// Whether a field is about framing or one connection (RFC 9110, section 7.6.1), by its name or because `Connection` lists it.
-fn is_of_the_connection(name: &str, connection: Option<&str>) -> bool {
+fn is_of_the_connection(name: &str, options: &[&[u8]]) -> bool {
     const NAMES: [&str; 11] = [
         "connection",
         "content-length",
@@ -180,8 +180,7 @@ fn is_of_the_connection(name: &str, connection: Option<&str>) -> bool {
         "transfer-encoding",
         "upgrade",
     ];
-    let is_listed = |list: &str| list.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(name));
-    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) || connection.is_some_and(is_listed)
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) || list_has(options.iter().copied(), name)
 }
 
 impl std::fmt::Debug for Foreign {

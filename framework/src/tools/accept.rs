@@ -122,8 +122,7 @@ impl<'a> Argument<'a> for &'a Accepted {
 
 fn choose(exchange: &mut Exchange, offer: &Arc<[Offered]>, is_strict: bool) -> Result<(), Error> {
     let offered: Vec<&str> = offer.iter().map(|offered| offered.media_type.as_str()).collect();
-    let fields: Vec<_> = exchange.request.headers_named("accept").map(String::from_utf8_lossy).collect();
-    let best = best_media_type(&fields.join(","), &offered);
+    let best = best_media_type(&exchange.request.list("accept").unwrap_or_default(), &offered);
     let chosen = match best.and_then(|best| offered.iter().position(|media_type| *media_type == best)) {
         Some(chosen) => chosen,
         None if !is_strict => 0,

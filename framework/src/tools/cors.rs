@@ -12,6 +12,7 @@ use super::origins::origin_setting;
 use crate::exchange::origin_of;
 use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Lets scripts of other origins read the responses of a section (Cross-Origin Resource Sharing).
@@ -229,10 +230,10 @@ struct Prepared {
 
 impl Prepared {
     /// Who asks, if he may read: the field as it was sent.
-    fn reader<'r>(&self, request: &'r Request) -> Option<&'r str> {
-        let origin = request.header("origin")?;
+    fn reader<'r>(&self, request: &'r Request) -> Option<Cow<'r, str>> {
+        let origin = request.list("origin")?;
         let is_allowed = || {
-            let Some((normal, "")) = origin_of(origin) else { return false };
+            let Some((normal, "")) = origin_of(&origin) else { return false };
             self.origins.iter().any(|allowed| allowed.fits(&normal))
         };
         (self.any_origin || is_allowed()).then_some(origin)
@@ -242,7 +243,7 @@ impl Prepared {
         if *request.method() != Method::OPTIONS {
             return Ok(Flow::Continue);
         }
-        let (Some(origin), Some(method)) = (request.header("origin"), request.header("access-control-request-method"))
+        let (Some(origin), Some(method)) = (request.list("origin"), request.header("access-control-request-method"))
         else {
             return Ok(Flow::Continue);
         };
@@ -253,7 +254,7 @@ impl Prepared {
         if !self.methods.iter().any(|allowed| allowed == method) {
             return refused(format!("Scripts of other sites may not use {} here.", method.escape_debug()));
         }
-        let fields = request.header("access-control-request-headers").unwrap_or_default();
+        let fields = request.list("access-control-request-headers").unwrap_or_default();
         let mut names = fields.split(',').map(str::trim).filter(|name| !name.is_empty());
         let is_refused = |name: &&str| match &self.headers {
             Some(allowed) => !allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)),
@@ -269,7 +270,7 @@ impl Prepared {
             answer.set_header(header::ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
         }
         if !fields.is_empty() {
-            answer.set_header(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_str(fields)?);
+            answer.set_header(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_str(&fields)?);
         }
         answer.set_header(header::ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
         if self.private_network && request.header("access-control-request-private-network") == Some("true") {
@@ -288,7 +289,7 @@ impl Prepared {
         } else {
             response.add_vary(&header::ORIGIN);
             let Some(origin) = self.reader(request) else { return Ok(()) };
-            response.set_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_str(origin)?);
+            response.set_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_str(&origin)?);
         }
         if self.credentials {
             response.set_header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);

@@ -20,7 +20,7 @@ use self::compressor::{Compressor, Then};
 use self::media_types::MediaTypes;
 use self::pool::{Kind, Pool};
 use crate::exchange::ResponseBody;
-use crate::http::Coding;
+use crate::http::{Coding, list_has};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool};
 use crate::{Error, Exchange, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::sync::Arc;
@@ -270,7 +270,7 @@ impl Settings {
 
 /// `no-transform` in Cache-Control (RFC 9111, section 5.2.2.6).
 fn forbids_change(cache_control: &[u8]) -> bool {
-    cache_control.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+    list_has([cache_control], "no-transform")
 }
 
 impl Tool for Gzip {

@@ -3,8 +3,8 @@
 //! Pure: the response, the settings and the time of day come in, durations go out. From then on only durations are compared, on the
 //! monotonic clock, so that a calendar that is set ages nothing and revives nothing.
 
-use crate::http::{RequestDirectives, ResponseDirectives, delta_seconds, parse_date};
-use crate::{Response, header};
+use crate::http::{RequestDirectives, ResponseDirectives, delta_seconds, list_has, list_members, parse_date};
+use crate::{HeaderValue, Response, header};
 use std::time::{Duration, SystemTime};
 
 /// What a response allows.
@@ -50,12 +50,14 @@ impl Terms {
         let fields = |wanted| response.headers().filter(move |(name, _)| **name == wanted).map(|(_, value)| value);
         let directives = ResponseDirectives::read(fields(header::CACHE_CONTROL).map(|value| value.as_bytes()));
         let said = response.header(&header::CACHE_CONTROL).is_some();
-        let pragma = fields(header::PRAGMA).any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
+        let pragma = list_has(fields(header::PRAGMA).map(HeaderValue::as_bytes), "no-cache");
         if directives.no_store || directives.no_cache || directives.private || (pragma && !said) {
             return None;
         }
         // What names a new user is for him alone; so is a stream of events, which never ends.
-        let is_events = fields(header::CONTENT_TYPE).any(|value| value.as_bytes().starts_with(b"text/event-stream"));
+        const EVENTS: &[u8] = b"text/event-stream";
+        let is_events = fields(header::CONTENT_TYPE)
+            .any(|value| value.as_bytes().get(..EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENTS)));
         if response.header(&header::SET_COOKIE).is_some() || is_events {
             return None;
         }
@@ -81,7 +83,11 @@ impl Terms {
         };
         let terms = Self {
             lifetime,
-            age: fields(header::AGE).next().and_then(|age| delta_seconds(age.as_bytes())).unwrap_or_default(),
+            // Of several the first counts (section 5.1).
+            age: list_members(fields(header::AGE).map(HeaderValue::as_bytes))
+                .next()
+                .and_then(delta_seconds)
+                .unwrap_or_default(),
             stale_while_revalidate: when_stale(directives.stale_while_revalidate, defaults.stale_while_revalidate),
             stale_if_error: when_stale(directives.stale_if_error, defaults.stale_if_error),
             may_be_stale,
@@ -162,6 +168,7 @@ mod tests {
             ("Cache-Control: max-age=0, stale-while-revalidate=5", Some(0)),
             ("Cache-Control: max-age=0, must-revalidate, stale-while-revalidate=5", None),
             ("Cache-Control: max-age=60\nAge: 60", None),
+            ("Cache-Control: max-age=60\nAge: , 60, 5\nAge: 1", None),
             ("Cache-Control: max-age=60\nAge: 59", Some(60)),
         ];
         for (fields, expected) in table {
@@ -178,6 +185,8 @@ mod tests {
             "Cache-Control: no-cache, public",
             "Cache-Control: public, max-age=60\nCache-Control: no-store",
             "Pragma: no-cache",
+            "Pragma: a, No-Cache",
+            "Content-Type: Text/Event-Stream; charset=utf-8",
             "Cache-Control: public, max-age=60\nSet-Cookie: a=b",
             "Content-Type: text/event-stream",
         ] {

@@ -4,6 +4,7 @@
 //! fits a request whose fields have the same values. Names and values stay together, so that two fields cannot swap their values
 //! (CherryPy's key is the sorted values). Fields that are absent fit only absent ones.
 
+use crate::http::list_members;
 use crate::{HeaderName, Request, Response, header};
 
 /// The names in Vary with the values of a request.
@@ -44,8 +45,7 @@ impl Variant {
 pub(super) fn vary(response: &Response) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for (_, value) in response.headers().filter(|(name, _)| **name == header::VARY) {
-        let parts = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        for part in parts.filter(|part| !part.is_empty()) {
+        for part in list_members([value.as_bytes()]) {
             if part == b"*" {
                 return None;
             }

@@ -22,7 +22,7 @@ use super::tool::Shared;
 use super::variant::{Variant, vary};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, HttpError, ResponseBody};
-use crate::http::RequestDirectives;
+use crate::http::{RequestDirectives, list_has};
 use crate::lifecycle::{Admission, Admit, Flow, Wait};
 use crate::{Method, Request, Response, Session, StatusCode, header};
 use bytes::Bytes;
@@ -323,7 +323,7 @@ impl Said {
         for (name, value) in request.headers() {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
             match name.len() {
-                6 if is("pragma") => no_cache |= value.eq_ignore_ascii_case(b"no-cache"),
+                6 if is("pragma") => no_cache |= list_has([value], "no-cache"),
                 13 if is("cache-control") => has_directives = true,
                 13 if is("authorization") => said.is_authorized = true,
                 14 if is("content-length") => said.has_content |= value != b"0",
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn what_a_request_says() {
         let no_cache = |fields: &str| Said::by(&request(fields)).directives.no_cache;
-        assert!(no_cache("Pragma: no-cache") && no_cache("Cache-Control: a\ncache-control: No-Cache"));
+        assert!(no_cache("Pragma: , a\nPragma: x, No-Cache") && no_cache("Cache-Control: a\ncache-control: No-Cache"));
         assert!(!no_cache("Pragma: no-cache\nCache-Control: max-age=5"));
         assert!(Said::by(&request("Authorization: Basic YTpi")).is_authorized);
         assert!(Said::by(&request("Content-Length: 5")).has_content);

@@ -161,8 +161,10 @@ impl Prepared {
     }
 
     fn is_ours(&self, request: &Request) -> bool {
-        let named = || request.header("origin").is_some_and(|origin| self.is_named(origin));
-        match (request.header("sec-fetch-site"), request.header("origin"), request.header("referer")) {
+        // Of each there is one. Two of them are an origin that is nobody's.
+        let origin = request.list("origin");
+        let named = || origin.as_deref().is_some_and(|origin| self.is_named(origin));
+        match (request.list("sec-fetch-site").as_deref(), origin.as_deref(), request.list("referer").as_deref()) {
             (Some("same-origin" | "none"), ..) => true,
             (Some(_), ..) => named(),
             (None, Some(origin), _) => is_own(request, origin) || named(),

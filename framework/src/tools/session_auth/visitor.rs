@@ -124,14 +124,14 @@ pub(super) fn outside(request: &Request, path: &str) -> String {
 
 /// Whether a page is wanted rather than anything.
 pub(super) fn wants_html(request: &Request) -> bool {
-    let accept = request.header("accept").unwrap_or_default();
-    best_media_type(accept, &["application/json", "text/html"]) == Some("text/html")
+    let accept = request.list("accept").unwrap_or_default();
+    best_media_type(&accept, &["application/json", "text/html"]) == Some("text/html")
 }
 
 /// 403 for a form that another site has sent. Browsers say where it comes from; programs that are none do not.
 fn from_this_site(request: &Request) -> Result<(), Error> {
-    let by_fetch = request.header("sec-fetch-site").map(|site| matches!(site, "same-origin" | "none"));
-    let by_origin = || match request.header("origin") {
+    let by_fetch = request.list("sec-fetch-site").map(|site| matches!(&*site, "same-origin" | "none"));
+    let by_origin = || match request.list("origin").as_deref() {
         None | Some("null") => true,
         Some(origin) => is_own(request, origin),
     };
