@@ -4,7 +4,7 @@
 use integration_tests::{Gate, wait_until};
 use kirsch::engine::Running;
 use kirsch::sessions::{
-    Commit, Data, LockMode, MemoryStore, Moment, Record, SessionId, Store, StoreError, Terms, Version,
+    Commit, CookieSeal, Data, LockMode, MemoryStore, Moment, Record, SessionId, Store, StoreError, Terms, Version,
 };
 use kirsch::testing::{Client, RawConnection, TestResponse};
 use kirsch::tools::{AuthBasic, Limit, Proxy, SessionAuth, Templates, View};
@@ -66,6 +66,12 @@ impl Pages {
     }
 
     #[expose(post)]
+    fn write(&self, session: &Session, body: Bytes) -> String {
+        session.set("written", body.0.len());
+        "written".to_owned()
+    }
+
+    #[expose(post)]
     fn order(&self, login: &Login, body: Bytes) -> String {
         format!("{login} has ordered {} bytes", body.0.len())
     }
@@ -109,11 +115,24 @@ impl Stage {
         connection
     }
 
+    /// A request of two bytes whose head was looked at, and whose body is still to come.
+    fn begin(&self, line: &str) -> RawConnection {
+        let mut connection = self.send(&format!("{line}\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+        assert_eq!(connection.read_interim(), 100);
+        connection
+    }
+
     /// Locks anna's session for as long as the last byte is missing. No worker has to do with it.
     fn lock(&self) -> RawConnection {
         let upload = self.send("POST /early\r\nContent-Length: 2\r\n\r\nx");
         wait_until(|| self.sessions.statistics().locks_held == 1);
         upload
+    }
+
+    fn log_in(&self) {
+        let login = self.anna.raw().send(login_form(&self.anna)).read_response();
+        let id = login.header("set-cookie").and_then(|cookie| cookie.split(['=', ';']).nth(1)).expect("a session");
+        self.anna.set_cookie("session_id", id);
     }
 
     /// Somebody else, who needs nothing that anybody waits for.
@@ -228,10 +247,7 @@ fn a_login_waits_for_the_lock_without_a_worker() {
 #[test]
 fn a_logout_waits_for_the_lock_without_a_worker() {
     let stage = Stage::new(with_login);
-    let form = login_form(&stage.anna);
-    let login = stage.anna.raw().send(form).read_response();
-    let id = login.header("set-cookie").and_then(|cookie| cookie.split(['=', ';']).nth(1)).expect("a session");
-    stage.anna.set_cookie("session_id", id);
+    stage.log_in();
     let mut upload = stage.lock();
     let logouts: Vec<_> = (0..5).map(|_| stage.send("POST /logout\r\n\r\n")).collect();
     wait_until(|| stage.waiting() >= 5);
@@ -403,15 +419,11 @@ fn who_waits_for_a_place_of_his_own_does_not_keep_others_from_a_page() {
 #[test]
 fn who_was_logged_out_while_he_sent_his_order_is_not_served() {
     let stage = Stage::new(with_login);
-    let login = stage.anna.raw().send(login_form(&stage.anna)).read_response();
-    let id = login.header("set-cookie").and_then(|cookie| cookie.split(['=', ';']).nth(1)).expect("a session");
-    stage.anna.set_cookie("session_id", id);
-    let order = "POST /order\r\nContent-Length: 2\r\n\r\nx";
-    stage.send(order).send("y").read_response().assert_text("anna has ordered 2 bytes");
-    let mut late = stage.send(order);
-    stage.others_are_served();
+    stage.log_in();
+    stage.begin("POST /order").send("xy").read_response().assert_text("anna has ordered 2 bytes");
+    let mut late = stage.begin("POST /order");
     stage.send("POST /logout\r\n\r\n").read_response().assert_status(303);
-    late.send("y").read_response().assert_status(401).assert_no_header("set-cookie");
+    late.send("xy").read_response().assert_status(401).assert_no_header("set-cookie");
 }
 
 #[test]
@@ -420,12 +432,45 @@ fn who_was_struck_from_the_file_while_he_sent_his_order_is_not_served() {
     let file = folder.path().join("members");
     std::fs::write(&file, format!("anna:{}\n", passwords::hash("secret"))).expect("a file");
     let stage = Stage::new(|app| app.tool("/order", AuthBasic::file("Members", &file)));
-    let order = "POST /order\r\nAuthorization: Basic YW5uYTpzZWNyZXQ=\r\nContent-Length: 2\r\n\r\nx";
-    let mut late = stage.send(order);
-    stage.send(order).send("y").read_response().assert_text("anna has ordered 2 bytes");
+    let order = "POST /order\r\nAuthorization: Basic YW5uYTpzZWNyZXQ=";
+    let mut late = stage.begin(order);
+    stage.begin(order).send("xy").read_response().assert_text("anna has ordered 2 bytes");
     std::fs::write(&file, format!("ben:{}\n", passwords::hash("secret"))).expect("a file");
-    wait_until(|| stage.send(order).send("y").read_response().status() == 401);
-    late.send("y").read_response().assert_status(401);
+    let again = format!("{order}\r\nContent-Length: 2\r\n\r\nxy");
+    wait_until(|| stage.send(&again).read_response().status() == 401);
+    late.send("xy").read_response().assert_status(401);
+}
+
+#[test]
+fn who_was_logged_out_is_not_served_with_a_session_in_its_cookie_either() {
+    let secret = "PHa3fI5XWqdyRCJNFVYh9IyTm0yvbS1u1kp4CoZQk6o=";
+    for paired in [true, false] {
+        let seal = CookieSeal::encrypted(secret);
+        let seal = if paired { seal.paired_with(MemoryStore::new()) } else { seal };
+        let stage = Stage::of(Sessions::cookie(seal), with_login);
+        stage.log_in();
+        stage.begin("POST /order").send("xy").read_response().assert_text("anna has ordered 2 bytes");
+        let mut late = stage.begin("POST /order");
+        stage.send("POST /logout\r\n\r\n").read_response().assert_status(303);
+        late.send("xy").read_response().assert_status(401).assert_no_header("set-cookie");
+    }
+}
+
+#[test]
+fn a_slow_body_that_comes_after_a_login_or_a_logout_does_not_undo_it() {
+    for ends_it in [true, false] {
+        let stage = Stage::new(with_login);
+        if ends_it {
+            stage.log_in();
+        }
+        let mut late = stage.begin("POST /write");
+        if ends_it {
+            stage.send("POST /logout\r\n\r\n").read_response().assert_status(303);
+        } else {
+            stage.log_in();
+        }
+        late.send("xy").read_response().assert_status(409).assert_no_header("set-cookie");
+    }
 }
 
 #[test]

@@ -149,8 +149,9 @@ impl BlockingPlaces {
         if is_due && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             crate::line::record!(
                 Warn,
-                "{} workers wait for slow bodies, locks or stores, which is all that `server.waiting_threads` allows: further requests \
-                 that would have to wait in the same way are answered 503. Raise `server.threads`, or find out what is slow",
+                target: "kirsch::server",
+                "as many workers wait for slow bodies, locks or stores as `server.waiting_threads` allows ({}): further requests that would \
+                 have to wait in the same way are answered 503. Raise `server.threads`, or find out what is slow",
                 self.most
             );
         }
@@ -285,6 +286,15 @@ impl Blocking {
         match places() {
             None => Ok(Self::with(None)),
             Some(places) => wait_for_place(&places, for_whom).map(|place| Self::with(Some(place))),
+        }
+    }
+
+    /// The same without waiting for a place: `None` where none is free.
+    pub(crate) fn here_at_once(for_whom: WaitsFor) -> Option<Self> {
+        let Some(places) = places() else { return Some(Self::with(None)) };
+        match places.enter(for_whom, || Waker::noop().clone()) {
+            Entered::Place(place) => Some(Self::with(Some(place))),
+            Entered::InLine(_) | Entered::Full => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::exchange::Error;
-use crate::lifecycle::{Admission, Admit, Hooks, Tool, Wait};
+use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
 use crate::{StatusCode, Tree};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -124,4 +124,30 @@ fn a_wait_that_panics_is_500() {
     let door = Door { broken: true, ..Door::default() };
     assert_eq!(driver(&door).finish().status, 500);
     assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn what_was_checked_before_a_wait_is_checked_again_after_it() {
+    struct Checks(Arc<AtomicUsize>);
+    impl Tool for Checks {
+        fn name(&self) -> &'static str {
+            "checks"
+        }
+        fn attach(&self, hooks: &mut Hooks) {
+            let count = self.0.clone();
+            hooks.check(HookPoint::OnStartResource, move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+    }
+    let (door, count) = (Door::default(), Arc::new(AtomicUsize::new(0)));
+    let app = || App::new(Tree::new().index(|_| "inside")).tool("/", door.clone()).tool("/", Checks(count.clone()));
+    let mut waits = Driver::new(app(), "GET /");
+    waits.start();
+    assert!(matches!(waits.run(), Progress::Park { .. }));
+    door.open.store(true, Ordering::SeqCst);
+    assert_eq!((waits.run(), count.load(Ordering::SeqCst)), (Progress::Done, 2));
+    let mut goes_on = Driver::new(app(), "GET /");
+    goes_on.start();
+    assert_eq!((goes_on.run(), count.load(Ordering::SeqCst)), (Progress::Done, 3));
 }

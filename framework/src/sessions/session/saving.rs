@@ -157,8 +157,11 @@ impl Session {
         }
         state.is_loaded = true;
         state.is_missing = record.is_none();
-        state.has_vanished =
-            record.is_none() && (state.has_waited_elsewhere || self.shared.ended.is_later_than(self.received, &id));
+        // It was there before, it was locked by another process meanwhile, or this process knows of its end.
+        state.has_vanished = record.is_none()
+            && (state.stored.as_ref().is_some_and(|stored| stored.id == id)
+                || state.has_waited_elsewhere
+                || self.shared.ended.is_later_than(self.received, &id));
         state.stored = record.map(|record| Stored {
             id,
             version: record.version,

@@ -13,6 +13,7 @@
 //! What has queued is sent also if nobody waits for its answer any more, in the order in which it came as far as the batch keeps it. The queue needs no
 //! bound of its own: each request of a visitor has at most one question in it, and the server bounds those.
 
+use crate::exchange::{Blocking, WaitsFor};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -191,25 +192,32 @@ impl<T: Travel> Company<T> {
 
     /// The answers to a request.
     pub(super) async fn send(&self, how: How, request: &T::Request, traveller: &T) -> Result<T::Answers, T::Failure> {
-        match self.queue(how, request, traveller)? {
-            Some(ticket) => ticket.answers().await,
-            None => self.inner.trip(|| traveller.alone(request)),
+        match self.go_or_queue(how, request, traveller) {
+            Ok(answers) => answers,
+            Err(ticket) => ticket.answers().await,
         }
     }
 
-    /// `None`: there is room, and the trip is this one's own.
-    fn queue(&self, how: How, request: &T::Request, traveller: &T) -> Result<Option<Arc<Ticket<T>>>, T::Failure> {
+    /// The answers, if there is room and this thread may wait for a trip of its own; otherwise the ticket for them.
+    fn go_or_queue(
+        &self,
+        how: How,
+        request: &T::Request,
+        traveller: &T,
+    ) -> Result<Result<T::Answers, T::Failure>, Arc<Ticket<T>>> {
         let mut state = self.inner.state.lock();
         let is_doubtful = traveller.is_doubtful();
         if is_doubtful && (state.under_way > 0 || !state.queue.is_empty()) {
-            return Err(T::Failure::SILENT);
+            return Ok(Err(T::Failure::SILENT));
         }
         let may_go = how == How::Soonest && state.has_room() && !is_doubtful;
-        if may_go || !self.has_courier(&mut state) {
-            state.under_way += 1;
-            return Ok(None);
+        let blocking = may_go.then(|| Blocking::here_at_once(WaitsFor::Store)).flatten();
+        if blocking.is_none() && self.has_courier(&mut state) {
+            return Err(self.add(state, how, request));
         }
-        Ok(Some(self.add(state, how, request)))
+        state.under_way += 1;
+        drop(state);
+        Ok(self.inner.trip(|| traveller.alone(request)))
     }
 
     fn add(&self, mut state: parking_lot::MutexGuard<'_, State<T>>, how: How, request: &T::Request) -> Arc<Ticket<T>> {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::{Client, TestResponse};
 use crate::{App, Tree};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn tree() -> Tree {
     let who = |call: &mut crate::publish::PageCall<'_>| call.argument::<&Login>().map(|login| login.name().to_owned());
@@ -201,4 +202,27 @@ fn wrong_settings_stop_the_start() {
             App::new(tree()).tool("/", users()).config_str(format!("[\"/\"]\n{text}")).build().unwrap_err().to_string();
         assert!(error.contains(problem), "{text}: {error}");
     }
+}
+
+#[test]
+fn who_is_not_known_any_more_when_his_body_is_there_is_asked_again() {
+    let known = Arc::new(AtomicBool::new(true));
+    let knows = known.clone();
+    let find = move |name: &str, realm: &str, algorithm| {
+        knows.load(Ordering::SeqCst).then(|| Ha1::new(algorithm, name, realm, "secret"))
+    };
+    let client = Client::over_socket(App::new(tree()).tool("/", AuthDigest::new("Staff", find)));
+    let proof = Answer { method: "POST", ..answer(&client) };
+    let begin = |count| {
+        let field = Answer { count, ..proof.clone() }.field();
+        let mut connection = client.raw();
+        connection.send(format!("POST / HTTP/1.1\r\nHost: a\r\nAuthorization: {field}\r\nContent-Length: 2\r\n\r\nx"));
+        connection
+    };
+    begin(1).send("y").read_response().assert_text("anna");
+    let mut late = begin(2);
+    // Answered after the head of the other was looked at: both came to one server, one after the other.
+    begin(3).send("y").read_response().assert_text("anna");
+    known.store(false, Ordering::SeqCst);
+    late.send("y").read_response().assert_status(401);
 }

@@ -223,3 +223,17 @@ fn a_path_may_be_left_out_and_a_wrong_set_up_stops_the_start() {
     assert!(problem(Csrf::new().header("X CSRF")).contains("cannot be the name of a field"));
     assert!(App::new(Bank).build().unwrap_err().to_string().contains("needs the tool `csrf`"));
 }
+
+#[test]
+fn a_planted_cookie_does_not_make_the_tokens_of_the_right_one_wrong() {
+    let client = client(Csrf::new().tokens(true));
+    let token = client.get("/").send().text().to_owned();
+    let own = client.cookie("csrf").expect("the secret");
+    let post = |cookies: String| {
+        client.new_browser().post("/transfer").header("cookie", cookies).form(&[("csrf_token", &token)]).send()
+    };
+    for planted in ["x", &"0".repeat(32), &"ab".repeat(16)] {
+        post(format!("csrf={planted}; csrf={own}")).assert_text("done");
+        post(format!("csrf={planted}")).assert_status(403);
+    }
+}

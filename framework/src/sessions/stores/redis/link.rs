@@ -10,6 +10,7 @@ use super::address::Address;
 use super::batch::Together;
 use super::connection::Link;
 use super::request::{Commands, Request, Script};
+use crate::exchange::{Blocking, WaitsFor};
 use crate::sessions::StoreError;
 use crate::sessions::stores::company::{Company, Failed, How, Travel};
 use crate::sessions::stores::configured::Connections;
@@ -88,6 +89,7 @@ impl Links {
 
     async fn go(&self, request: &Request) -> Result<Vec<Value>, Failure> {
         if self.address.is_cluster() {
+            let _blocking = Blocking::here(WaitsFor::Store).map_err(|_| Failure::Full)?;
             self.alone(request)
         } else {
             self.company.send(How::Soonest, request, self).await
