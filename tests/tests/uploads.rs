@@ -485,5 +485,5 @@ fn an_upload_that_the_application_keeps_counts_on_disk_until_it_is_dropped() {
     client.post("/add").form_data(form).send().assert_status(200);
     assert!(running.statistics().bodies_on_disk > 1 << 20);
     client.post("/forget").send().assert_status(200);
-    integration_tests::wait_until(|| running.statistics().bodies_on_disk == 0);
+    wait_until(|| running.statistics().bodies_on_disk == 0);
 }

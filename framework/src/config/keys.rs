@@ -122,6 +122,12 @@ pub(crate) const SERVER_KEYS: &[Key<ServerSettings>] = &[
         show: |settings| show_size(settings.write_rate),
     },
     Key {
+        name: "memory_for_responses",
+        what: "bytes that responses may take in memory, all together, while their clients do not take them; then the longest-stalled are cut off",
+        set: |settings, value| put(&mut settings.memory_for_responses, size(value)),
+        show: |settings| show_size(settings.memory_for_responses),
+    },
+    Key {
         name: "linger_timeout",
         what: "how long unread input is discarded so that an error page arrives",
         set: |settings, value| put(&mut settings.linger_timeout, duration(value)),
@@ -319,6 +325,7 @@ mod tests {
             spool_directory: _,
             write_timeout: _,
             write_rate: _,
+            memory_for_responses: _,
             linger_timeout: _,
             queue: _,
             queue_timeout: _,
@@ -326,7 +333,7 @@ mod tests {
             drain_idle: _,
             requests_per_connection: _,
         } = ServerSettings::default();
-        assert_eq!(SERVER_KEYS.len(), 23);
+        assert_eq!(SERVER_KEYS.len(), 24);
     }
 
     #[test]

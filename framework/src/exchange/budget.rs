@@ -30,6 +30,10 @@ impl Budget {
         Arc::new(Self { setting, limit, used, refusals, said: Seldom::default() })
     }
 
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }

@@ -5,19 +5,26 @@
 //! | request bodies in memory, until their exchange ends | `server.memory_for_bodies` | 503 |
 //! | request bodies in temporary files | `server.disk_for_bodies` | 503 |
 //! | those files, which take descriptors from connections and other files | what `server.connections` leaves of the descriptors | 503 |
+//! | responses that their clients do not take (`unread.rs`) | `server.memory_for_responses` | the longest-stalled end |
 //!
 //! A body whose length is announced is refused before it is read when it does not fit at that moment. Nothing is reserved for it: who only
 //! announces much would keep others out. What arrives is charged.
 
 use super::ServerSettings;
+use super::unread::SharedContents;
 use crate::exchange::Budget;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 #[derive(Debug)]
 pub(super) struct Budgets {
     pub(super) memory: Arc<Budget>,
     pub(super) disk: Arc<Budget>,
     pub(super) files: Arc<Budget>,
+    pub(super) responses: Arc<Budget>,
+    pub(super) shared: SharedContents,
+    /// Somebody makes room for responses.
+    pub(super) is_evicting: AtomicBool,
 }
 
 impl Budgets {
@@ -26,6 +33,9 @@ impl Budgets {
             memory: Budget::new("server.memory_for_bodies", settings.memory_for_bodies),
             disk: Budget::new("server.disk_for_bodies", settings.disk_for_bodies),
             files: Budget::new("server.connections", settings.most_spooled()),
+            responses: Budget::new("server.memory_for_responses", settings.memory_for_responses),
+            shared: SharedContents::default(),
+            is_evicting: AtomicBool::new(false),
         }
     }
 }

@@ -17,11 +17,11 @@
 use super::body_reading::BodyReading;
 use super::body_stream::{BodyStream, StreamHandle};
 use super::clock::Tick;
-use super::patience::Awaited;
 use super::poll::Interest;
 use super::respond::{After, Sending};
 use super::scheduler::{self, News, Phase, Role, Step, panic_text};
 use super::slab::Token;
+use super::unread::Unread;
 use super::waker::ParkWaker;
 use super::word::Edges;
 use super::workspace::{Output, Shared, Workspace};
@@ -44,7 +44,7 @@ pub(super) struct HttpConnection {
     /// What the socket would not take yet.
     pub(super) unsent: Option<Box<Output>>,
     /// The client as a reader, once the socket would not take all of what is on its way.
-    pub(super) reader: Option<Awaited>,
+    pub(super) reader: Option<Box<Unread>>,
     pub(super) requests: u64,
     /// There may be something to read.
     pub(super) readable: bool,

@@ -124,6 +124,7 @@ impl HttpConnection {
             self.end(work, answered.exchange, answered.body_bytes, false);
         }
         work.output = Output::default();
+        self.reader = None;
         match std::mem::take(&mut self.state) {
             State::Body(reading) => self.end(work, reading.abandon().exchange, 0, false),
             State::Ready(request) => self.end(work, request.exchange, 0, false),

@@ -20,6 +20,7 @@
 //! | `client_gone.rs` | whether a client is still there, for who asks |
 //! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
 //! | `budgets.rs` | how much all of them together may hold |
+//! | `unread.rs` | responses that nobody takes, and whose ends first |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | tests only: a connection stepped on one thread |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
@@ -48,6 +49,7 @@ mod stop;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod ticker;
+mod unread;
 mod waker;
 mod word;
 mod workers;
@@ -134,6 +136,8 @@ impl Server {
             queued: scheduler.queue.requests() as u64,
             bodies_in_memory: budgets.memory.used(),
             bodies_on_disk: budgets.disk.used(),
+            responses_in_memory: budgets.responses.used(),
+            responses_cut_off: budgets.responses.refusals(),
             bodies_refused: [&budgets.memory, &budgets.disk, &budgets.files]
                 .map(|budget| budget.refusals())
                 .iter()
@@ -235,6 +239,10 @@ pub struct Statistics {
     pub bodies_on_disk: u64,
     /// Requests answered with 503 because all bodies together were as large as they may be.
     pub bodies_refused: u64,
+    /// Bytes of memory that responses hold now which their clients have not taken.
+    pub responses_in_memory: u64,
+    /// Responses that were cut off because all that nobody took were larger than they may be.
+    pub responses_cut_off: u64,
     /// Workers that the settings ask for.
     pub workers_configured: u64,
     /// Workers alive now.

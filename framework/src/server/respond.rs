@@ -9,10 +9,10 @@ use super::Delivery;
 use super::body_stream::StreamHandle;
 use super::connection::{Flow, HttpConnection, InFlight, Rest, State, Turn, guarded};
 use super::farewell::MOST_DISCARDED;
-use super::patience::Awaited;
 use super::poll::Interest;
 use super::scheduler::{Phase, Role, Step};
 use super::send_file;
+use super::unread::{self, Unread};
 use super::workspace::{Answered, Shared, Workspace};
 use crate::exchange::{Exchange, ResponseBody};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
@@ -262,16 +262,27 @@ impl HttpConnection {
     /// The client is a reader again.
     pub(super) fn earn(&mut self, shared: &Shared, length: usize) {
         if let Some(reader) = &mut self.reader {
-            reader.earn(length, shared.settings.write_pace(), || shared.scheduler.clock.now());
+            reader.client.earn(length, shared.settings.write_pace(), || shared.scheduler.clock.now());
         }
     }
 
     pub(super) fn wait_for_room(&mut self, turn: &Turn, work: &mut Workspace) -> Flow {
         let scheduler = &work.shared.scheduler;
         let now = scheduler.clock.now();
-        let deadline = self.reader.get_or_insert_with(|| Awaited::new(work.shared.settings.write_pace())).wait(now);
+        let budgets = &work.shared.budgets;
+        let reader =
+            self.reader.get_or_insert_with(|| Box::new(Unread::new(budgets, work.shared.settings.write_pace())));
+        let deadline = reader.client.wait(now);
         if deadline.has_passed(now) {
             return Flow::Stop(self.lose(turn, work));
+        }
+        reader.charge(budgets, &self.state, &work.output);
+        if !budgets.responses.has_room_for(0) {
+            if reader.exceeds_alone(&budgets.responses) {
+                unread::tell_too_large(&budgets.responses);
+                return Flow::Stop(self.lose(turn, work));
+            }
+            unread::keep_within_budget(&work.shared);
         }
         if !self.interest.room && !self.watch(turn, work, Interest { room: true, ..self.interest }) {
             return Flow::Stop(self.lose(turn, work));

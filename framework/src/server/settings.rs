@@ -51,6 +51,9 @@ pub struct ServerSettings {
     /// `server.write_rate`: slowest client of a response in bytes per second, over windows of `write_timeout` (default 1 KiB/s; 0 asks
     /// for one byte in each `write_timeout`). Only the time counts in which the socket takes nothing.
     pub write_rate: u64,
+    /// `server.memory_for_responses`: bytes that responses may take in memory, all together, while their clients do not take them
+    /// (default 256 MiB). Beyond it those that have waited longest are cut off. Files take none, and a page of the cache counts once.
+    pub memory_for_responses: u64,
     /// `server.linger_timeout`: how long unread input is discarded so that an error page arrives (default 2 s).
     pub linger_timeout: Duration,
     /// `server.queue`: most complete requests that wait for a worker (default 1000; more are 503).
@@ -164,6 +167,7 @@ impl Default for ServerSettings {
             spool_directory: None,
             write_timeout: Duration::from_secs(30),
             write_rate: 1024,
+            memory_for_responses: 256 << 20,
             linger_timeout: Duration::from_secs(2),
             queue: 1000,
             queue_timeout: Duration::from_secs(10),

@@ -80,6 +80,10 @@ impl Service for Puppet {
             "/large" => {
                 exchange.response.set_body(vec![b'x'; LARGE]);
             }
+            "/large-shared" => {
+                static SHARED: std::sync::OnceLock<bytes::Bytes> = std::sync::OnceLock::new();
+                exchange.response.set_body(SHARED.get_or_init(|| vec![b'x'; LARGE].into()).clone());
+            }
             "/large-file" => {
                 let file = tempfile::tempfile().expect("a temporary file");
                 file.set_len(LARGE as u64).expect("room for holes");

@@ -114,3 +114,55 @@ fn a_1_0_client_is_kept_or_closed_as_it_asks() {
     assert_eq!(client.answer().text(), "/b");
     assert!(client.is_closed());
 }
+
+/// It reads nothing, and the server has noticed.
+fn deaf(stage: &Stage, path: &str, index: usize) -> Client {
+    let mut client = stage.connect();
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    eventually("the response is charged", || {
+        let statistics = stage.server().statistics();
+        statistics.requests > index as u64 && statistics.responses_in_memory >= LARGE as u64
+    });
+    client
+}
+
+#[test]
+fn beyond_the_budget_the_longest_stalled_response_ends() {
+    let stage = Stage::new(|settings| settings.memory_for_responses = 2 * LARGE as u64 + LARGE as u64 / 2);
+    let mut first = deaf(&stage, "/large", 0);
+    let mut others = [deaf(&stage, "/large", 1), deaf(&stage, "/large", 2)];
+    assert!(!stage.next_end().1.complete);
+    assert!(first.rest().len() < LARGE);
+    assert!(stage.server().statistics().responses_in_memory <= 2 * LARGE as u64 + LARGE as u64 / 2);
+    for other in &mut others {
+        assert_eq!(other.answer().body.len(), LARGE);
+    }
+    eventually("all is given back", || stage.server().statistics().responses_in_memory == 0);
+    assert_eq!(stage.server().statistics().responses_cut_off, 1);
+}
+
+#[test]
+fn a_response_larger_than_the_whole_budget_is_for_those_who_take_it() {
+    let stage = Stage::new(|settings| settings.memory_for_responses = 1 << 20);
+    let mut client = stage.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(!stage.next_end().1.complete);
+    assert!(client.rest().len() < LARGE);
+    assert_eq!(stage.connect().get("/next").text(), "/next");
+}
+
+#[test]
+fn what_is_shared_counts_once_and_files_and_streams_not_at_all() {
+    let stage = Stage::new(|settings| settings.memory_for_responses = LARGE as u64 + (8 << 20));
+    let paths = ["/large-shared", "/large-file", "/large-stream"];
+    let mut deaf: Vec<_> = (0..8).flat_map(|_| paths).map(|path| (path, stage.connect())).collect();
+    for (path, client) in &mut deaf {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    }
+    eventually("all have a response", || stage.server().statistics().requests == 24);
+    for (path, client) in &mut deaf {
+        assert_eq!(client.answer().body.len(), LARGE, "{path}");
+    }
+    eventually("all is given back", || stage.server().statistics().responses_in_memory == 0);
+    assert_eq!(stage.server().statistics().responses_cut_off, 0);
+}
