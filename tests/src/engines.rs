@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -187,11 +187,19 @@ impl Drop for Engine {
     }
 }
 
-/// The way to an engine, on which an answer can be lost: the engine has done what it was asked, and nobody hears of it.
+/// The way to an engine, on which answers can be late, held back, or lost: the engine has done what it was asked, and nobody hears of it.
 #[derive(Debug)]
 pub struct Wire {
     address: String,
-    loses: Arc<AtomicBool>,
+    state: Arc<WireState>,
+}
+
+#[derive(Debug, Default)]
+struct WireState {
+    loses: AtomicBool,
+    delay: Duration,
+    is_held: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Wire {
@@ -201,17 +209,26 @@ impl Wire {
     /// If there is no port.
     #[must_use]
     pub fn to(engine: &Engine) -> Self {
+        Self::slow_to(engine, Duration::ZERO)
+    }
+
+    /// The same, on which each answer takes this long.
+    ///
+    /// # Panics
+    /// If there is no port.
+    #[must_use]
+    pub fn slow_to(engine: &Engine, delay: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let (loses, there) = (Arc::new(AtomicBool::new(false)), engine.address());
-        let flag = loses.clone();
+        let (state, there) = (Arc::new(WireState { delay, ..WireState::default() }), engine.address());
+        let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for here in listener.incoming().flatten() {
-                let (flag, there) = (flag.clone(), TcpStream::connect(&there));
-                std::thread::spawn(move || there.and_then(|there| carry(here, there, &flag)));
+                let (state, there) = (Arc::clone(&shared), TcpStream::connect(&there));
+                std::thread::spawn(move || there.and_then(|there| carry(here, there, &state)));
             }
         });
-        Self { address, loses }
+        Self { address, state }
     }
 
     /// Where it begins.
@@ -222,17 +239,38 @@ impl Wire {
 
     /// The next answer is lost, and its connection with it.
     pub fn lose_an_answer(&self) {
-        self.loses.store(true, Ordering::SeqCst);
+        self.state.loses.store(true, Ordering::SeqCst);
     }
 
     /// Whether an answer is still to be lost.
     #[must_use]
     pub fn is_about_to_lose(&self) -> bool {
-        self.loses.load(Ordering::SeqCst)
+        self.state.loses.load(Ordering::SeqCst)
+    }
+
+    /// No answer comes through until [`release`](Self::release).
+    pub fn hold(&self) {
+        *self.state.is_held.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Answers come through again, those that were held back first.
+    pub fn release(&self) {
+        *self.state.is_held.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.state.released.notify_all();
     }
 }
 
-fn carry(mut here: TcpStream, mut there: TcpStream, loses: &AtomicBool) -> io::Result<()> {
+impl WireState {
+    fn pass(&self) {
+        std::thread::sleep(self.delay);
+        let mut is_held = self.is_held.lock().unwrap_or_else(PoisonError::into_inner);
+        while *is_held {
+            is_held = self.released.wait(is_held).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn carry(mut here: TcpStream, mut there: TcpStream, state: &WireState) -> io::Result<()> {
     let (mut questions, mut engine) = (here.try_clone()?, there.try_clone()?);
     std::thread::spawn(move || {
         let _ = io::copy(&mut questions, &mut engine);
@@ -241,9 +279,10 @@ fn carry(mut here: TcpStream, mut there: TcpStream, loses: &AtomicBool) -> io::R
     let mut answer = [0; 65_536];
     loop {
         let length = there.read(&mut answer)?;
-        if length == 0 || loses.swap(false, Ordering::SeqCst) {
+        if length == 0 || state.loses.swap(false, Ordering::SeqCst) {
             return here.shutdown(std::net::Shutdown::Both);
         }
+        state.pass();
         here.write_all(&answer[..length])?;
     }
 }

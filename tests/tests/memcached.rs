@@ -182,6 +182,15 @@ fn a31_the_engine_sees_no_id() {
 }
 
 #[test]
+fn visitors_of_a_slow_memcached_hold_no_worker() {
+    let engine = Engine::memcached(&[]);
+    let wire = Wire::slow_to(&engine, Duration::from_millis(50));
+    let minute = Duration::from_secs(60);
+    let open = || MemcachedStore::new([wire.address()]).connect_timeout(minute).operation_timeout(minute);
+    conformance::check_slow_engine(open, || wire.hold(), || wire.release());
+}
+
+#[test]
 fn what_was_done_is_not_done_twice_when_its_answer_is_lost() {
     let engine = Engine::memcached(&[]);
     let wire = Wire::to(&engine);

@@ -1,6 +1,6 @@
 //! Sessions in PostgreSQL: the rules of every store, and what is particular about this one. Each test starts the server that it needs.
 
-use integration_tests::engines::Engine;
+use integration_tests::engines::{Engine, Wire};
 use kirsch::sessions::{Commit, Data, Moment, PostgresStore, SessionId, Store, Terms, conformance};
 use std::cell::RefCell;
 use std::process::Command;
@@ -120,4 +120,17 @@ fn names_are_hashes_and_nobody_listens_who_does_not_wait() {
     let _ = store.commit(&id, None, &data(1), &terms()).expect("kept");
     assert_eq!(psql(&engine, "SELECT key FROM kirsch_session"), id.storage_key());
     assert_eq!(psql(&engine, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"), "0");
+}
+
+#[test]
+fn visitors_of_a_slow_postgres_hold_no_worker() {
+    let engine = Engine::postgres();
+    let wire = Wire::slow_to(&engine, Duration::from_millis(50));
+    let minute = Duration::from_secs(60);
+    let open = || {
+        PostgresStore::new(format!("postgres://kirsch@{}/postgres", wire.address()))
+            .connect_timeout(minute)
+            .operation_timeout(minute)
+    };
+    conformance::check_slow_engine(open, || wire.hold(), || wire.release());
 }

@@ -296,6 +296,16 @@ fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
 }
 
 #[test]
+fn visitors_of_a_slow_redis_hold_no_worker() {
+    let engine = Engine::redis(&[]);
+    let wire = Wire::slow_to(&engine, Duration::from_millis(50));
+    let minute = Duration::from_secs(60);
+    let open =
+        || RedisStore::new(format!("redis://{}", wire.address())).connect_timeout(minute).operation_timeout(minute);
+    conformance::check_slow_engine(open, || wire.hold(), || wire.release());
+}
+
+#[test]
 fn what_was_done_is_not_done_twice_when_its_answer_is_lost() {
     let engine = Engine::redis(&[]);
     let wire = Wire::to(&engine);

@@ -12,6 +12,7 @@
 //! | a store that several processes share | [`check_shared`], [`processes`] |
 //! | a store that can find a record unreadable | [`check_spoiled`] |
 //! | a store with an engine that can be gone | [`check_dead_engine`] |
+//! | a store whose answers come later | [`check_slow_engine`] |
 //!
 //! Time is handed to stores, so that records age without waiting; leases are the engine's, and are waited for. Every wait has a deadline.
 //! A check that fails panics with the rule that was broken. This is a test, not a part of the tool: it uses the whole framework.
@@ -24,9 +25,11 @@ mod records;
 #[cfg(test)]
 pub(super) mod reference;
 mod requests;
+mod slow;
 
 pub use engine::{check_dead_engine, check_spoiled};
 pub use processes::processes;
+pub use slow::check_slow_engine;
 
 use super::{Commit, Data, Moment, Record, SessionId, Store, Terms, Version};
 use std::time::Duration;

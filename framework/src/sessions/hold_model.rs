@@ -183,6 +183,14 @@ impl AnswersLater for Process {
         Box::pin(std::future::ready(Ok(Commit::Conflict)))
     }
 
+    fn touch_later(&self, _: &SessionId, _: &Terms) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn unlock_later(&self, _: &SessionId, _: Fence) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
         let (asked, id, fault) = (Self { answers_later: false, engine: self.engine.clone(), ..*self }, *id, self.fault);
         let desk = Arc::new(Desk::default());

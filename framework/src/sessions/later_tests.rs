@@ -4,11 +4,12 @@ use super::conformance::reference::{Engine, Reference};
 use super::shared_tests::{Pair, Tools, as_is, impatient, no_page, wait_until};
 use super::*;
 use crate::prelude::*;
+use crate::primitive::block_on;
 use crate::testing::Client;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The reference store behind a desk, where questions wait for their answers.
 struct Later {
@@ -20,6 +21,8 @@ struct Later {
 struct Desk {
     /// A mistake.
     is_forgetful: bool,
+    /// Another one: no answer comes later.
+    blocks: bool,
     is_closed: Mutex<bool>,
     questions: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
@@ -103,7 +106,7 @@ impl<T> Drop for Slot<T> {
 
 impl Store for Later {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        self.store.load(id, now)
+        if self.desk.blocks { self.wait(self.load_later(id, now)) } else { self.store.load(id, now) }
     }
 
     fn commit(
@@ -113,6 +116,9 @@ impl Store for Later {
         data: &Data,
         terms: &Terms,
     ) -> Result<Commit, StoreError> {
+        if self.desk.blocks {
+            return self.wait(self.commit_later(id, expected, data, terms));
+        }
         self.store.commit(id, expected, data, terms)
     }
 
@@ -137,7 +143,13 @@ impl Store for Later {
     }
 
     fn later(&self) -> Option<&dyn AnswersLater> {
-        Some(self)
+        if self.desk.blocks { None } else { Some(self) }
+    }
+}
+
+impl Later {
+    fn wait<T>(&self, answer: StoreFuture<T>) -> Result<T, StoreError> {
+        block_on(answer, Instant::now() + Duration::from_secs(60)).expect("the desk opens again")
     }
 }
 
@@ -156,6 +168,16 @@ impl AnswersLater for Later {
     ) -> StoreFuture<Commit> {
         let (store, id, data, terms) = (Arc::clone(&self.store), *id, data.clone(), *terms);
         self.desk.ask(move || store.commit(&id, expected, &data, &terms), |_| ())
+    }
+
+    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
+        let (store, id, terms) = (Arc::clone(&self.store), *id, *terms);
+        self.desk.ask(move || store.touch(&id, &terms), |()| ())
+    }
+
+    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
+        let (store, id) = (Arc::clone(&self.store), *id);
+        self.desk.ask(move || store.unlock(&id, fence), |()| ())
     }
 
     fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
@@ -219,6 +241,21 @@ fn a_store_that_answers_later_follows_the_same_rules() {
 fn found_a_store_that_forgets_what_nobody_waits_for() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk { is_forgetful: true, ..Desk::default() }));
     conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });
+}
+
+#[test]
+fn visitors_of_a_slow_engine_hold_no_worker() {
+    let (engine, desk) = (Engine::new(), Arc::new(Desk::default()));
+    let open = || Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) };
+    conformance::check_slow_engine(open, || desk.close(), || desk.open());
+}
+
+#[test]
+#[should_panic(expected = "10 workers serve 100 visitors of a slow engine at once")]
+fn found_a_store_that_keeps_workers_waiting() {
+    let (engine, desk) = (Engine::new(), Arc::new(Desk { blocks: true, ..Desk::default() }));
+    let open = || Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) };
+    conformance::check_slow_engine(open, || desk.close(), || desk.open());
 }
 
 #[test]
@@ -367,7 +404,7 @@ fn a_store_of_one_process_is_asked_without_a_lock_and_notices_others_all_the_sam
     desk.close();
     std::thread::scope(|scope| {
         let writing = [0, 1].map(|_| scope.spawn(|| pair.here.get("/with/again").send().text().to_owned()));
-        for _ in ["load", "commit", "load"] {
+        for _ in ["load", "commit", "load", "touch"] {
             desk.answer();
         }
         writing.into_iter().for_each(|request| assert_eq!(request.join().expect("no failure"), "again"));

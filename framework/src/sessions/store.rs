@@ -180,7 +180,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// What a store can do without blocking: the same as the calls of these names, with an answer that comes later.
+/// What a store can do without blocking: the same as the calls of these names, with an answer that comes later. A store passes
+/// [`conformance::check_slow_engine`](super::conformance::check_slow_engine) with it.
 ///
 /// Each call has taken what it needs of its arguments when it returns. Standard futures: any client that wakes a `Waker` will do.
 pub trait AnswersLater: Send + Sync {
@@ -195,6 +196,12 @@ pub trait AnswersLater: Send + Sync {
         data: &Data,
         terms: &Terms,
     ) -> StoreFuture<Commit>;
+
+    /// As [`Store::touch`].
+    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()>;
+
+    /// As [`SharedLock::unlock`], where the store has a shared lock.
+    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()>;
 
     /// As [`SharedLock::try_lock`], where the store has a shared lock. A future that is dropped before it is ready gives back what it is granted.
     fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>>;

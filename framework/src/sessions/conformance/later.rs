@@ -65,7 +65,10 @@ impl<S: Store> Store for Parked<S> {
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        self.0.touch(id, terms)
+        match self.0.later().map(|store| store.touch_later(id, terms)) {
+            Some(later) => answer(later),
+            None => self.0.touch(id, terms),
+        }
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
@@ -102,7 +105,10 @@ impl<S: Store> SharedLock for Parked<S> {
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        shared(&self.0).unlock(id, fence)
+        match self.0.later().map(|store| store.unlock_later(id, fence)) {
+            Some(later) => answer(later),
+            None => shared(&self.0).unlock(id, fence),
+        }
     }
 
     fn lapses(&self) -> bool {

@@ -7,26 +7,70 @@ use super::{Fate, Lock, Session, State, Stored};
 use crate::exchange::{Blocking, HttpError, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::Hold;
+use crate::sessions::tool::Shared;
 use crate::sessions::{Commit, Data, Moment, Record, SessionId, StoreError, StoreFuture, Terms, Version};
 use ::http::{HeaderValue, StatusCode, header};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A commit of what has changed that the store makes by and by, and the lock under which it is made.
+/// What the store was asked for at the end of a request, without blocking, and the lock that goes with it.
 pub(super) struct Saving {
     /// There until the store has answered.
     hold: Option<Hold>,
-    commit: StoreFuture<Commit>,
-    answer: Option<Result<Commit, StoreError>>,
-    terms: Terms,
-    /// How long who is at an end of his own waits for it.
+    commit: Option<Committing>,
+    /// Extends the life of a session that has not changed.
+    touch: Option<StoreFuture<()>>,
+    /// Gives the lock of such a session back.
+    unlock: Option<StoreFuture<()>>,
+    /// How long a caller that blocks waits for the commit.
     patience: Duration,
 }
 
+struct Committing {
+    id: SessionId,
+    commit: StoreFuture<Commit>,
+    answer: Option<Result<Commit, StoreError>>,
+    terms: Terms,
+}
+
 impl Saving {
-    fn take_answer(&mut self, answer: Result<Commit, StoreError>) -> Option<Hold> {
-        self.answer = Some(answer);
-        self.hold.take()
+    /// What is not answered by now is not waited for any longer.
+    fn give_up(&mut self) -> Option<Hold> {
+        let late = || StoreError::new("the store did not answer in time", "`AnswersLater`");
+        if let Some(commit) = &mut self.commit {
+            commit.answer.get_or_insert_with(|| Err(late()));
+        }
+        let is_unanswered = self.unlock.take().is_some();
+        self.touch = None;
+        // What was sent may still be heard; if it is not, the lease ends by itself.
+        self.hold.take().map(|mut hold| {
+            if is_unanswered {
+                hold.ended();
+            }
+            hold
+        })
+    }
+
+    /// Whether all of it is answered; if not, the waker will be woken.
+    fn poll(&mut self, shared: &Shared, waker: &Waker) -> bool {
+        let context = &mut Context::from_waker(waker);
+        if let Some(commit) = self.commit.as_mut().filter(|commit| commit.answer.is_none())
+            && let Poll::Ready(answer) = commit.commit.as_mut().poll(context)
+        {
+            commit.answer = Some(answer);
+        }
+        // If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
+        if let Some(Poll::Ready(touched)) = self.touch.as_mut().map(|touch| touch.as_mut().poll(context)) {
+            shared.health.note(&touched, "extending the life of a session");
+            self.touch = None;
+        }
+        if let Some(Poll::Ready(unlocked)) = self.unlock.as_mut().map(|unlock| unlock.as_mut().poll(context)) {
+            shared.health.note(&unlocked, "giving back a session's lock");
+            self.unlock = None;
+            self.hold.iter_mut().for_each(Hold::ended);
+        }
+        let is_committed = self.commit.as_ref().is_none_or(|commit| commit.answer.is_some());
+        is_committed && self.touch.is_none() && self.unlock.is_none()
     }
 }
 
@@ -34,11 +78,12 @@ impl Saving {
 impl Drop for Saving {
     fn drop(&mut self) {
         let Some(mut hold) = self.hold.take() else { return };
+        let Some(Committing { commit, .. }) = &mut self.commit else { return };
         let Ok(_blocking) = Blocking::here(WaitsFor::Store) else {
             // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock lapses by itself.
             return hold.ended();
         };
-        let answer = block_on(self.commit.as_mut(), Instant::now() + self.patience);
+        let answer = block_on(commit.as_mut(), Instant::now() + self.patience);
         if let Some(Ok(Commit::Committed(_) | Commit::LockLost)) = answer {
             hold.ended();
         }
@@ -46,56 +91,77 @@ impl Drop for Saving {
 }
 
 impl Session {
-    /// Begins to save what has changed, if the store can do that without blocking. `true`: [`poll_saving`](Self::poll_saving) says when
+    /// Begins what is to be done at the end, if the store can do that without blocking. `true`: [`poll_saving`](Self::poll_saving) says when
     /// [`finish`](Self::finish) may be called.
     pub(in crate::sessions) fn begin_saving(&self, is_success: bool) -> bool {
         let state = &mut *self.state.borrow_mut();
         if is_success && state.saving.is_none() {
-            state.saving = self.commit_later(state);
+            state.saving = self.save_later(state);
         }
         state.saving.is_some()
     }
 
-    fn commit_later(&self, state: &mut State) -> Option<Box<Saving>> {
+    /// `None`: there is nothing to do, or it takes more than one step.
+    fn save_later(&self, state: &mut State) -> Option<Box<Saving>> {
         let store = self.shared.store.later()?;
-        let (Lock::Held(held), Some(stored)) = (&mut state.lock, &state.stored) else { return None };
-        let hold = held.as_mut()?;
-        let fence = hold.fence();
-        // All else takes more than one step.
-        let is_plain = state.fate == Fate::Keep && state.failure.is_none();
-        if !is_plain
-            || state.data.is_unchanged_copy_of(&stored.data)
-            || state.data.encoded_len() > self.settings.max_size
-            || hold.is_lost()
-        {
+        if state.fate != Fate::Keep || state.failure.is_some() {
             return None;
         }
-        let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
-        let commit = store.commit_later(&stored.id, Some(stored.version), &state.data, &terms);
-        hold.ending();
-        let patience = self.settings.lock_timeout;
-        Some(Box::new(Saving { hold: held.take(), commit, answer: None, terms, patience }))
+        let is_changed = match &state.stored {
+            Some(stored) => !state.data.is_unchanged_copy_of(&stored.data),
+            None => !state.data.is_empty(),
+        };
+        let is_due = self.is_cookie_due(state);
+        let hold = match &mut state.lock {
+            Lock::Held(hold) => hold,
+            // It may not write.
+            _ if is_changed => return None,
+            _ => &mut None,
+        };
+        let fence = hold.as_ref().and_then(Hold::fence);
+        if hold.as_ref().is_some_and(Hold::is_lost) || state.data.encoded_len() > self.settings.max_size {
+            return None;
+        }
+        let (mut commit, mut touch, mut unlock) = (None, None, None);
+        match &state.stored {
+            stored if is_changed => {
+                let (id, expected) = match stored {
+                    Some(stored) if hold.is_some() => (stored.id, Some(stored.version)),
+                    Some(_) => return None,
+                    None => (*state.fresh_id.get_or_insert_with(SessionId::random), None),
+                };
+                let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
+                let asked = store.commit_later(&id, expected, &state.data, &terms);
+                commit = Some(Committing { id, commit: asked, answer: None, terms });
+            }
+            Some(stored) if is_due || !state.is_touched || fence.is_some() => {
+                touch = (is_due || !state.is_touched).then(|| store.touch_later(&stored.id, &self.terms(is_due)));
+                unlock = fence.map(|fence| store.unlock_later(&stored.id, fence));
+            }
+            _ => return None,
+        }
+        hold.iter_mut().for_each(Hold::ending);
+        Some(Box::new(Saving { hold: hold.take(), commit, touch, unlock, patience: self.settings.lock_timeout }))
     }
 
     /// Whether the store has answered; if not, the waker will be woken.
     pub(in crate::sessions) fn poll_saving(&self, waker: &Waker) -> bool {
         let state = &mut *self.state.borrow_mut();
         let Some(saving) = &mut state.saving else { return true };
-        match saving.commit.as_mut().poll(&mut Context::from_waker(waker)) {
-            Poll::Pending => false,
-            Poll::Ready(answer) => {
-                state.lock = Lock::Held(saving.take_answer(answer));
-                true
-            }
+        let is_over = saving.poll(&self.shared, waker);
+        if is_over && let Some(hold) = saving.hold.take() {
+            state.lock = Lock::Held(Some(hold));
         }
+        is_over
     }
 
     /// The store has not answered in time.
     pub(in crate::sessions) fn give_up_saving(&self) {
         let state = &mut *self.state.borrow_mut();
-        if let Some(saving) = &mut state.saving {
-            let answer = Err(StoreError::new("the store did not answer in time", "`AnswersLater::commit_later`"));
-            state.lock = Lock::Held(saving.take_answer(answer));
+        if let Some(saving) = &mut state.saving
+            && let Some(hold) = saving.give_up()
+        {
+            state.lock = Lock::Held(Some(hold));
         }
     }
 
@@ -117,7 +183,9 @@ impl Session {
             return Ok(field);
         }
         let is_due = self.is_cookie_due(state);
-        if is_success {
+        // One that was asked for nothing but this has done it.
+        let is_touched = state.saving.take().is_some_and(|saving| saving.commit.is_none());
+        if is_success && !is_touched {
             self.touch(state, is_due);
         }
         let cookie = &self.settings.cookie;
@@ -194,14 +262,17 @@ impl Session {
         if !is_other && state.fate == Fate::Keep {
             return Ok(());
         }
-        let _blocking = self.shared.block()?;
+        let answered = state.saving.take().and_then(|mut saving| {
+            let Committing { id, answer, terms, .. } = saving.commit.take()?;
+            answer.map(|answer| (id, answer, terms))
+        });
+        let _blocking = if answered.is_some() { None } else { self.shared.block()? };
         let mut hold = match &mut state.lock {
             Lock::Held(hold) => hold.as_mut(),
             _ => None,
         };
-        let saving = state.saving.take();
         if let Some(hold) = &hold
-            && saving.is_none()
+            && answered.is_none()
             && hold.fence().is_some()
         {
             // What goes under another id, or goes away, carries no fence: the lock is asked for first.
@@ -216,8 +287,8 @@ impl Session {
         }
         let old = if is_other {
             let committed = match &state.stored {
-                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data, hold.take(), saving),
-                _ => self.commit_new(state.fresh_id.take().unwrap_or_else(SessionId::random), &state.data),
+                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data, hold.take(), answered),
+                _ => self.commit_new(state.fresh_id.take().unwrap_or_else(SessionId::random), &state.data, answered),
             };
             state.is_touched = true;
             state.stored.replace(committed.map_err(|reason| self.not_saved(reason, &state.data))?)
@@ -233,25 +304,28 @@ impl Session {
         Ok(())
     }
 
-    fn commit_new(&self, id: SessionId, data: &Data) -> Result<Stored, NotKept> {
-        self.commit_record(id, None, data, Duration::ZERO, self.terms(false))
+    fn commit_new(&self, id: SessionId, data: &Data, answered: Option<Answered>) -> Result<Stored, NotKept> {
+        match answered {
+            Some((id, answer, terms)) => self.committed(answer, id, data, Duration::ZERO, terms),
+            None => self.commit_record(id, None, data, Duration::ZERO, self.terms(false)),
+        }
     }
 
-    /// The last that happens under the lock: it gives the shared one back in the same step. `saving`: the store has done so already.
+    /// The last that happens under the lock: it gives the shared one back in the same step. `answered`: the store has done so already.
     fn commit_again(
         &self,
         old: &Stored,
         data: &Data,
         mut hold: Option<&mut Hold>,
-        saving: Option<Box<Saving>>,
+        answered: Option<Answered>,
     ) -> Result<Stored, NotKept> {
         let fence = hold.as_ref().and_then(|hold| hold.fence());
         let terms = || Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
         if let Some(hold) = &mut hold {
             hold.ending();
         }
-        let first = match saving.and_then(|mut saving| Some((saving.answer.take()?, saving.terms))) {
-            Some((answer, terms)) => self.committed(answer, old.id, data, old.cookie_age, terms),
+        let first = match answered {
+            Some((_, answer, terms)) => self.committed(answer, old.id, data, old.cookie_age, terms),
             None => self.commit_record(old.id, Some(old.version), data, old.cookie_age, terms()),
         };
         let committed = match first {
@@ -389,6 +463,9 @@ impl Session {
         try_again("Your session is not available at the moment. Please try again.")
     }
 }
+
+/// What the store has said to a commit already, and which one it was.
+type Answered = (SessionId, Result<Commit, StoreError>, Terms);
 
 enum NotKept {
     Conflict,

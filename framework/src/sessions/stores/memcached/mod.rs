@@ -281,12 +281,12 @@ impl Engine {
         Ok(Commit::Conflict)
     }
 
-    async fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+    async fn touch(&self, id: &SessionId, terms: Terms) -> Result<(), StoreError> {
         let key = self.key(id);
         let [answer] = self.client.ask(&key, &[Request::get(&key)]).await?.answers;
         let Some((cas, bytes)) = &answer.item else { return Ok(()) };
         let Some((old, content)) = Head::of_bytes(bytes) else { return Ok(()) };
-        let mut head = Head::new(old.version, terms);
+        let mut head = Head::new(old.version, &terms);
         if old.ends > head.cookie_sent {
             if !terms.cookie_sent {
                 head.cookie_sent = old.cookie_sent;
@@ -395,7 +395,7 @@ impl Store for MemcachedStore {
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        later::wait(self.engine()?.touch(id, terms))
+        later::wait(self.engine()?.touch(id, *terms))
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
@@ -462,6 +462,16 @@ impl AnswersLater for MemcachedStore {
             let content = wire::encode(data, LARGEST)?;
             Ok(async move { engine.commit(&id, expected, content, terms).await })
         })
+    }
+
+    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
+        let (id, terms) = (*id, *terms);
+        self.answer(|engine| Ok(async move { engine.touch(&id, terms).await }))
+    }
+
+    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.unlock(&id, fence, How::Soonest).await }))
     }
 
     fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {

@@ -398,13 +398,7 @@ impl Store for PostgresStore {
 
     /// Skipped while less than a sixteenth of the life has passed: each extension is a new version of the row.
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        let (key, head, is_sent) = (id.storage_key(), Head::new(0, terms), terms.cookie_sent);
-        let due = signed(head.ends.saturating_sub(head.ends.saturating_sub(head.cookie_sent) / 16));
-        let (now, ends) = (signed(head.cookie_sent), signed(head.ends));
-        self.wait(|engine| async move {
-            let values: [&Value; 5] = [&key, &ends, &is_sent, &now, &due];
-            engine.execute("cannot extend the life of a session", &engine.statements.touch, &values).await.map(drop)
-        })
+        later::wait(self.touch_later(id, terms))
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
@@ -474,6 +468,23 @@ impl AnswersLater for PostgresStore {
         })
     }
 
+    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
+        let (key, head, is_sent) = (id.storage_key(), Head::new(0, terms), terms.cookie_sent);
+        let due = signed(head.ends.saturating_sub(head.ends.saturating_sub(head.cookie_sent) / 16));
+        let (now, ends) = (signed(head.cookie_sent), signed(head.ends));
+        self.answer(|engine| {
+            Ok(async move {
+                let values: [&Value; 5] = [&key, &ends, &is_sent, &now, &due];
+                engine.execute("cannot extend the life of a session", &engine.statements.touch, &values).await.map(drop)
+            })
+        })
+    }
+
+    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.unlock(&id, fence).await }))
+    }
+
     fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
         let id = *id;
         let granted = self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }));
@@ -513,8 +524,7 @@ impl SharedLock for PostgresStore {
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let id = *id;
-        self.wait(|engine| async move { engine.unlock(&id, fence).await })
+        later::wait(self.unlock_later(id, fence))
     }
 }
 

@@ -352,11 +352,7 @@ impl Store for RedisStore {
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        let engine = self.engine()?;
-        let (head, life) = life(0, terms);
-        let call = scripts::TOUCH
-            .of(&engine.keys(id), &[&head, flag(terms.cookie_sent), itoa::Buffer::new().format(life).as_bytes()]);
-        later::wait(engine.links.run(&scripts::TOUCH, &call)).map(drop)
+        later::wait(self.touch_later(id, terms))
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
@@ -438,6 +434,22 @@ impl AnswersLater for RedisStore {
         })
     }
 
+    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
+        self.answer(|engine| {
+            let (head, life) = life(0, terms);
+            let (mut text, is_sent) = (itoa::Buffer::new(), flag(terms.cookie_sent));
+            let call = scripts::TOUCH.of(&engine.keys(id), &[&head, is_sent, text.format(life).as_bytes()]);
+            Ok(async move { engine.links.run(&scripts::TOUCH, &call).await.map(drop) })
+        })
+    }
+
+    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
+        self.answer(|engine| {
+            let call = engine.unlocking(&engine.keys(id), fence);
+            Ok(async move { engine.links.run(&scripts::UNLOCK, &call).await.map(drop) })
+        })
+    }
+
     fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
         let id = *id;
         self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
@@ -467,9 +479,7 @@ impl SharedLock for RedisStore {
     }
 
     fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let engine = self.engine()?;
-        let call = engine.unlocking(&engine.keys(id), fence);
-        later::wait(engine.links.run(&scripts::UNLOCK, &call)).map(drop)
+        later::wait(self.unlock_later(id, fence))
     }
 }
 
