@@ -1,6 +1,7 @@
 //! The tables of keys: one row for each setting. A new setting is a field in its struct and a row here.
 
-use crate::lifecycle::setting::{count, duration, flag, show_duration, show_size, size, wrong};
+use crate::exchange::problem_with_json_type;
+use crate::lifecycle::setting::{count, duration, flag, show_duration, show_size, size, texts, wrong};
 use crate::lifecycle::{ErrorForm, PathSettings};
 use crate::server::ServerSettings;
 use std::net::SocketAddr;
@@ -189,6 +190,12 @@ pub(crate) const PATH_KEYS: &[Key<PathSettings>] = &[
         show: |settings| show_size(settings.max_json),
     },
     Key {
+        name: "json_types",
+        what: "the content types that `Json<T>` reads; `*` is any start of a word",
+        set: |settings, value| put(&mut settings.json_types, json_types(value)),
+        show: |settings| shown_list(&settings.json_types),
+    },
+    Key {
         name: "max_parts",
         what: "most parts of a multipart form; more is 413",
         set: |settings, value| put(&mut settings.max_parts, at_least_one(value)),
@@ -265,6 +272,18 @@ pub fn keys() -> impl Iterator<Item = KeyDescription> {
 fn put<T>(into: &mut T, value: Result<T, String>) -> Result<(), String> {
     *into = value?;
     Ok(())
+}
+
+fn json_types(value: &Value) -> Result<Vec<String>, String> {
+    let list = texts(value)?;
+    match list.iter().find_map(|pattern| Some((pattern, problem_with_json_type(pattern)?))) {
+        Some((pattern, problem)) => Err(format!("has {pattern:?}; {problem}")),
+        None => Ok(list),
+    }
+}
+
+fn shown_list(texts: &[String]) -> String {
+    format!("{texts:?}")
 }
 
 fn error_form(value: &Value) -> Result<ErrorForm, String> {
@@ -344,7 +363,7 @@ mod tests {
             let start = format!("| `{name}` | ");
             let row = guide.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{name}"));
             let default: String = row.split(" |").next().unwrap_or_default().replace(['`', '"', ','], "");
-            assert_eq!(default, key.default.replace('"', ""), "{name}");
+            assert_eq!(default, key.default.replace(['"', ','], ""), "{name}");
         }
     }
 

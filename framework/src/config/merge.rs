@@ -320,7 +320,7 @@ impl Draft {
             let section = self.limits_set_by[index].as_deref().unwrap_or("/");
             Limit::new(name, section, value(&self.settings))
         });
-        Limits { max_body, max_form, max_json, max_parts }
+        Limits { max_body, max_form, max_json, max_parts, json_types: self.settings.json_types.clone() }
     }
 }
 

@@ -144,7 +144,7 @@ fn wrong_sections_are_refused_with_place_and_remedy() {
         ),
         (
             "[\"/\"]\ngzip.on = true",
-            "the configuration: [\"/\"]: `gzip` is not a setting or a tool; there are: max_body, max_form, max_json, max_parts, body_memory, show_tracebacks, debug_page, errors, strict_params, error_pages, trailing_slash, secure_headers, marker, low (a tool must be switched on in code first, with `.tool(\"/\", …)`)",
+            "the configuration: [\"/\"]: `gzip` is not a setting or a tool; there are: max_body, max_form, max_json, json_types, max_parts, body_memory, show_tracebacks, debug_page, errors, strict_params, error_pages, trailing_slash, secure_headers, marker, low (a tool must be switched on in code first, with `.tool(\"/\", …)`)",
         ),
         (
             "[\"/\"]\nlow.on = true",

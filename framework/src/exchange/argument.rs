@@ -1,5 +1,6 @@
 //! Arguments of handlers: how a value of a handler's signature is taken out of an exchange.
 
+use super::list_names::is_of_list;
 use super::{Handler, HttpError, InvalidParameter, Parameter, Request, RequestBody, Trail, Values};
 use ::http::StatusCode;
 use std::ops::Range;
@@ -133,6 +134,11 @@ pub enum BodyUse {
     Stream,
 }
 
+impl BodyUse {
+    /// Those that look into a form.
+    pub(crate) const OF_A_FORM: [Self; 4] = [Self::Form, Self::Fields, Self::Files, Self::Any];
+}
+
 /// The parts of an exchange that arguments are taken from, while a handler or a child is called.
 #[derive(Debug)]
 pub struct Arguments<'a> {
@@ -165,9 +171,9 @@ impl<'a> Arguments<'a> {
     /// The value of the argument `name`, which must be there: what a type that derives [`Parameter`] takes.
     ///
     /// # Errors
-    /// Missing: 404, or 400 when a form was sent. Not such a value: 404 in the path, 400 elsewhere.
+    /// Missing: 404, 400 when a form was sent, 415 when something else was. Not such a value: 404 in the path, 400 elsewhere.
     pub fn required<T: Parameter>(&mut self, name: &'static str) -> Result<T, HttpError> {
-        let given = self.given(name).ok_or_else(|| missing(name, self.request))?;
+        let given = self.given(name).ok_or_else(|| self.not_given(name))?;
         T::from_text(given.text).map_err(|InvalidParameter| given.refused(name, T::EXPECTED))
     }
 
@@ -177,7 +183,7 @@ impl<'a> Arguments<'a> {
     /// # Errors
     /// Not such a value: 404 in the path, 400 elsewhere.
     pub fn optional<T: Parameter>(&mut self, name: &'static str) -> Result<Option<T>, HttpError> {
-        let Some(given) = self.given(name) else { return Ok(None) };
+        let Some(given) = self.given(name) else { return self.check_body().map(|()| None) };
         match T::from_text(given.text) {
             Ok(value) => Ok(Some(value)),
             Err(InvalidParameter) if given.text.is_empty() => Ok(None),
@@ -185,14 +191,14 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// All values of the argument `name` in query and form, in their order; blank ones are left out as in
+    /// All values of the argument `name` in query and form, in their order, those of fields `name[]` and `name[0]` too; blank ones are left out as in
     /// [`optional`](Self::optional).
     ///
     /// # Errors
     /// 400 when one of them is not such a value.
     pub fn repeated<T: Parameter>(&mut self, name: &'static str) -> Result<Vec<T>, HttpError> {
         let mut values = Vec::new();
-        for text in self.request.parameters(name) {
+        for text in self.all_given(name)? {
             match T::from_text(text) {
                 Ok(value) => values.push(value),
                 Err(InvalidParameter) if text.is_empty() => {}
@@ -200,6 +206,31 @@ impl<'a> Arguments<'a> {
             }
         }
         Ok(values)
+    }
+
+    /// The texts of the list `name`.
+    fn all_given(&self, name: &str) -> Result<Vec<&'a str>, HttpError> {
+        let texts: Vec<_> = self.request.values_of_list(name).collect();
+        if texts.is_empty() {
+            self.check_body()?;
+        }
+        Ok(texts)
+    }
+
+    /// What is said when the argument `name`, which must be there, was not given.
+    pub(super) fn not_given(&self, name: &str) -> HttpError {
+        self.check_body().err().unwrap_or_else(|| missing(name, self.request))
+    }
+
+    /// For an argument that was not given: 415 when the client has sent a body that is no form and that no other argument takes. Without
+    /// this it would be lost in silence.
+    pub(super) fn check_body(&self) -> Result<(), HttpError> {
+        const OTHERS: [BodyUse; 4] = [BodyUse::Json, BodyUse::Whole, BodyUse::Any, BodyUse::Stream];
+        let is_taken = || self.trail.handler().is_none_or(|handler| handler.uses_body(&OTHERS));
+        if self.path_only || !self.request.brings_content() || self.request.has_form() || is_taken() {
+            return Ok(());
+        }
+        Err(self.request.unsupported(A_FORM))
     }
 
     /// The text of the argument `name`: what a dispatcher has captured, else the next path segment, else the first value in the query, else
@@ -233,6 +264,9 @@ impl Given<'_> {
     }
 }
 
+/// What pages read that take a form.
+pub(super) const A_FORM: &str = "a form, `application/x-www-form-urlencoded` or `multipart/form-data`";
+
 /// The answer to a request that lacks a parameter: 404 as in CherryPy, 400 when a form was sent.
 pub(crate) fn missing(name: &str, request: &Request) -> HttpError {
     let status = if request.has_form() { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND };
@@ -249,8 +283,10 @@ pub fn check_parameters(handler: &Handler, request: &Request) -> Result<(), Http
         return Ok(());
     }
     let is_known = |name: &str| {
-        handler.arguments.iter().any(|argument| {
-            argument.name == name && matches!(argument.source, Source::Named { .. } | Source::Repeated | Source::File)
+        handler.arguments.iter().any(|argument| match argument.source {
+            Source::Named { .. } => argument.name == name,
+            Source::Repeated | Source::File => is_of_list(name, argument.name),
+            Source::Segments | Source::Parameters | Source::Typed => false,
         })
     };
     let mut names = request.all_parameters().map(|(name, _)| name).chain(request.upload_names());
@@ -267,7 +303,7 @@ impl<'a> Argument<'a> for &'a str {
     const INFO: ArgumentInfo = ArgumentInfo::PARAMETER;
 
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        let given = arguments.given(name).ok_or_else(|| missing(name, arguments.request))?;
+        let given = arguments.given(name).ok_or_else(|| arguments.not_given(name))?;
         Ok(given.text)
     }
 }
@@ -276,7 +312,10 @@ impl<'a> Argument<'a> for Option<&'a str> {
     const INFO: ArgumentInfo = ArgumentInfo::OPTIONAL;
 
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        Ok(arguments.given(name).map(|given| given.text))
+        match arguments.given(name) {
+            Some(given) => Ok(Some(given.text)),
+            None => arguments.check_body().map(|()| None),
+        }
     }
 }
 
@@ -284,7 +323,7 @@ impl<'a> Argument<'a> for Vec<&'a str> {
     const INFO: ArgumentInfo = ArgumentInfo::REPEATED;
 
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        Ok(arguments.request.parameters(name).collect())
+        arguments.all_given(name)
     }
 }
 

@@ -1,15 +1,22 @@
 //! The arguments by type that need no tool.
 
+use super::argument::A_FORM;
 use super::body_reader::unreadable;
 use super::form_values::from_pairs;
+use super::request_text::declared;
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Request, Source};
+use crate::http::Charset;
 use ::http::StatusCode;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 
 /// The body read as JSON, or a value sent as JSON.
 ///
-/// As an argument: 415 unless the content type is `application/json` (or ends in `+json`), which is decided before the body is read;
-/// 413 beyond `max_json`; 400 with line and column when the body is not JSON or not such a value. As a return: `application/json`.
+/// As an argument: 415 unless the content type is one of the setting `json_types` (`application/json`, what ends in `+json`, and a few
+/// more), which is decided before the body is read; 413 beyond `max_json`; 400 with line and column when the body is not JSON or not
+/// such a value. JSON is UTF-8, with or without a byte order mark. `Option<Json<T>>` is `None` when there is no body.
+///
+/// As a return: `application/json`.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
@@ -108,6 +115,7 @@ impl<'a> Argument<'a> for Params {
     const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, body: BodyUse::Form, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        arguments.check_body()?;
         let all = arguments.request.all_parameters();
         Ok(Self(all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
     }
@@ -127,7 +135,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Form<T> {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         if !arguments.request.has_form() {
-            return Err(unsupported("a form, `application/x-www-form-urlencoded` or `multipart/form-data`"));
+            return Err(arguments.request.unsupported(A_FORM));
         }
         from_pairs(arguments.request.form_fields()).map(Self).map_err(|error| bad("form", &error))
     }
@@ -138,7 +146,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         if !arguments.request.has_json() {
-            return Err(unsupported("JSON, `application/json`"));
+            return Err(arguments.request.unsupported("JSON, `application/json`"));
         }
         let limits = arguments.request.limits();
         // Where the handler was not known when the body was read.
@@ -147,7 +155,42 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
         }
         arguments.request.charge_whole(arguments.body)?;
         let content = arguments.body.read_whole().map_err(unreadable)?;
-        serde_json::from_slice(&content).map(Self).map_err(|error| bad("JSON body", &error))
+        let text = json_text(&content, arguments.request.content_type().unwrap_or_default())?;
+        serde_json::from_slice(&text).map(Self).map_err(|error| bad("JSON body", &error))
+    }
+}
+
+impl<'a, T: DeserializeOwned> Argument<'a> for Option<Json<T>> {
+    const INFO: ArgumentInfo = Json::<T>::INFO;
+
+    fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
+        let is_empty = match arguments.request.has_json() {
+            true => arguments.body.length() == Some(0),
+            false => !arguments.request.brings_content(),
+        };
+        if is_empty { Ok(None) } else { Json::take(name, arguments).map(Some) }
+    }
+}
+
+/// JSON is UTF-8 (RFC 8259, section 8.1). A byte order mark is passed over, and a charset that is declared counts where the body is no
+/// UTF-8: many clients declare one without meaning it.
+fn json_text<'c>(content: &'c [u8], content_type: &str) -> Result<Cow<'c, [u8]>, HttpError> {
+    let utf_16 = || {
+        let message = "this page reads JSON in UTF-8, and the body is UTF-16";
+        Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+    };
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    match (declared(content_type, "JSON")?, content) {
+        (_, content) if content.trim_ascii().is_empty() => {
+            Err(HttpError::new(StatusCode::BAD_REQUEST, "the JSON body is empty"))
+        }
+        // No JSON text has a NUL in it.
+        (_, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]) => utf_16(),
+        (Some(charset @ Charset::Windows1252), content) if std::str::from_utf8(content).is_err() => Ok(charset
+            .decode(content)
+            .map_or(Cow::Borrowed(content), |text| Cow::Owned(text.into_owned().into_bytes()))),
+        (Some(Charset::Utf16 { .. }), content) if std::str::from_utf8(content).is_err() => utf_16(),
+        (_, content) => Ok(Cow::Borrowed(content)),
     }
 }
 
@@ -174,10 +217,6 @@ impl<'a> Argument<'a> for Conn {
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         Ok(Self(*arguments.request.connection()))
     }
-}
-
-fn unsupported(wanted: &str) -> HttpError {
-    HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("this page reads {wanted}"))
 }
 
 /// The error may repeat what the client sent: error pages escape messages.

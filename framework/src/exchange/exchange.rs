@@ -162,10 +162,10 @@ impl Exchange {
         if matches!(self.request.body, RequestBody::None) {
             return Ok(());
         }
-        const OF_A_FORM: [BodyUse; 4] = [BodyUse::Form, BodyUse::Fields, BodyUse::Files, BodyUse::Any];
         // A stream is read by its handler alone.
-        let is_wanted =
-            |handler: &Handler| handler.uses_body(&OF_A_FORM) || a_tool_asks && handler.body_use() != BodyUse::Stream;
+        let is_wanted = |handler: &Handler| {
+            handler.uses_body(&BodyUse::OF_A_FORM) || a_tool_asks && handler.body_use() != BodyUse::Stream
+        };
         if self.course.expects_form || self.trail.handler().is_some_and(is_wanted) {
             self.request.read_multipart()?;
         }

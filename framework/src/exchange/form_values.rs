@@ -5,6 +5,7 @@
 //! and are refused.
 
 use super::Parameter;
+use super::list_names::list_name;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 
@@ -12,11 +13,53 @@ type Pair<'e> = (&'e str, &'e str);
 
 /// Reads the fields of a query or form as a struct or map.
 pub(crate) fn from_pairs<'e, T: DeserializeOwned>(pairs: impl Iterator<Item = Pair<'e>>) -> Result<T, Error> {
-    let mut pairs: Vec<Pair<'_>> = pairs.collect();
-    // Stable, so that repeated fields keep their order; sorting bounds the time for a hostile form.
-    pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let fields = pairs.chunk_by(|(left, _), (right, _)| left == right);
-    T::deserialize(MapDeserializer::new(fields.map(|field| (field[0].0, Field { pairs: field }))))
+    T::deserialize(Fields { pairs: pairs.collect() })
+}
+
+/// All fields, in their order.
+struct Fields<'e> {
+    pairs: Vec<Pair<'e>>,
+}
+
+impl<'de> Deserializer<'de> for Fields<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        // Stable, so that repeated fields keep their order; sorting bounds the time for a hostile form.
+        self.pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
+        let fields = self.pairs.chunk_by(|(left, _), (right, _)| left == right);
+        let mut map = MapDeserializer::new(fields.map(|field| (field[0].0, Field { pairs: field })));
+        let value = visitor.visit_map(&mut map)?;
+        map.end()?;
+        Ok(value)
+    }
+
+    /// A field `a[]` is for the struct's `a`, unless it has one of that very name.
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        for (name, _) in &mut self.pairs {
+            if let Some(list) = list_name(name)
+                && known.contains(&list)
+                && !known.contains(name)
+            {
+                *name = list;
+            }
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
+        tuple_struct map enum identifier ignored_any
+    }
 }
 
 /// All values of one name; at least one.
@@ -171,6 +214,21 @@ mod tests {
         let search = read("tag=b&text=a+b%26&exact=on&tag=a&page=2&order=down").unwrap();
         let tag = vec!["b".to_owned(), "a".to_owned()];
         assert_eq!(search, Search { text: "a b&".into(), page: Some(2), tag, exact: true, order: Some(Order::Down) });
+    }
+
+    #[test]
+    fn brackets_say_that_a_field_is_a_list() {
+        let search = read("tag[]=b&text=x&tag[]=a&tag=c&tag[1]=d&tag[x]=e").unwrap();
+        assert_eq!(search.tag, ["b", "a", "c", "d"]);
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "tag[]")]
+            tag: Vec<String>,
+        }
+        let named: Named = from_pairs([("tag[]", "a"), ("tag", "b")].into_iter()).unwrap();
+        assert_eq!(named.tag, ["a"]);
+        let all: std::collections::BTreeMap<String, Vec<String>> = from_pairs([("a[]", "1")].into_iter()).unwrap();
+        assert_eq!(all["a[]"], ["1"]);
     }
 
     #[test]

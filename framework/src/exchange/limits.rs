@@ -1,6 +1,6 @@
 //! How much of a request body a path takes, and what is said when there is more.
 
-use super::HttpError;
+use super::{HttpError, JSON_TYPES};
 use ::http::StatusCode;
 use std::sync::Arc;
 
@@ -13,13 +13,15 @@ pub(crate) const MAX_JSON: u64 = 2 << 20;
 /// `max_parts` unless set.
 pub(crate) const MAX_PARTS: usize = 1000;
 
-/// The limits of the bodies of one path section.
+/// The limits of the bodies of one path section, and what it takes for JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) max_body: Limit,
     pub(crate) max_form: Limit,
     pub(crate) max_json: Limit,
     pub(crate) max_parts: Limit,
+    /// Which media types are JSON here.
+    pub(crate) json_types: Vec<String>,
 }
 
 impl Default for Limits {
@@ -29,6 +31,7 @@ impl Default for Limits {
             max_form: Limit::new("max_form", "/", MAX_FORM),
             max_json: Limit::new("max_json", "/", MAX_JSON),
             max_parts: Limit::new("max_parts", "/", MAX_PARTS as u64),
+            json_types: JSON_TYPES.map(str::to_owned).into(),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The request: its head, where it came from, its path decoded into segments, its parameters decoded.
 
+use super::json_types::{JSON_TYPES, is_json};
 use super::limits::{Limit, Limits};
+use super::list_names::is_of_list;
 use super::multipart_form::MultipartForm;
 use super::origin;
 use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
 use super::{BodyCharge, ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
-    Charset, Coding, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments,
+    Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments,
     is_multipart, list_members, urlencoded,
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -285,6 +287,11 @@ impl Request {
         self.parameters.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
     }
 
+    /// The same, with those of the name as clients write a list: `name[]` and `name[0]`.
+    pub(crate) fn values_of_list<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        self.parameters.iter().filter(move |(key, _)| is_of_list(key, name)).map(|(_, value)| value)
+    }
+
     /// All parameters as name and value: of the query, then of the form.
     pub fn all_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter()
@@ -320,19 +327,34 @@ impl Request {
         self.media_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     }
 
-    /// Whether the body is JSON: `application/json` or a type built on it, as `application/problem+json`; parameters as `charset` do
-    /// not matter.
+    /// Whether the body is JSON by its content type: one of the setting `json_types` of the path. Parameters as `charset` do not matter.
     #[must_use]
     pub fn has_json(&self) -> bool {
-        let media_type = self.media_type();
-        let built_on_it = |suffix: &str| suffix.eq_ignore_ascii_case("+json");
-        media_type.eq_ignore_ascii_case("application/json")
-            || (media_type.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("application/"))
-                && media_type.len().checked_sub(5).and_then(|at| media_type.get(at..)).is_some_and(built_on_it))
+        match &self.limits {
+            Some(limits) => is_json(self.media_type(), &limits.json_types),
+            None => is_json(self.media_type(), &JSON_TYPES),
+        }
+    }
+
+    /// Whether the client has sent content with a meaning: that of GET, HEAD and OPTIONS has none (RFC 9110, section 9.3.1).
+    pub(crate) fn brings_content(&self) -> bool {
+        self.redirected.is_none()
+            && !matches!(self.head.framing(), Framing::None | Framing::Length(0))
+            && !matches!(*self.head.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// 415 for a page that reads `wanted` only.
+    pub(crate) fn unsupported(&self, wanted: &str) -> HttpError {
+        let sent = match self.media_type() {
+            _ if !self.brings_content() => String::new(),
+            "" => "; the body has no Content-Type".to_owned(),
+            media_type => format!("; the body is sent as `{}`", media_type.escape_debug()),
+        };
+        HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("this page reads {wanted}{sent}"))
     }
 
     /// The content type; after an internal redirect there is no content any more.
-    fn content_type(&self) -> Option<&str> {
+    pub(super) fn content_type(&self) -> Option<&str> {
         self.head.header("content-type").filter(|_| self.redirected.is_none())
     }
 
@@ -350,9 +372,9 @@ impl Request {
         self.parameters.iter().skip(self.parameters.in_query)
     }
 
-    /// The files of the form in this field, in their order.
+    /// The files of the form in this field, in their order; `field[]` is the same field.
     pub(crate) fn uploads<'a>(&'a self, field: &str) -> impl Iterator<Item = &'a Upload> {
-        self.uploads.iter().filter(move |upload| upload.field() == field)
+        self.uploads.iter().filter(move |upload| is_of_list(upload.field(), field))
     }
 
     /// The names of the form fields that hold files, one for each file, in their order.

@@ -1,5 +1,6 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
+use super::set_cookie::problem_with_field;
 use super::{Error, Exchange, ReadyFields, ResponseBody};
 use crate::http::{FixedDate, encode_field, is_reference};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -84,13 +85,23 @@ impl Response {
         self.add_header(name, value)
     }
 
-    /// Adds a field and keeps others of that name, as `Set-Cookie` and `Vary` need. Fields that lead elsewhere are encoded as [`set_header`](Self::set_header) says.
+    /// Adds a field and keeps others of that name, as `Set-Cookie` and `Vary` need. A cookie that browsers would drop for its size is an
+    /// error of the program, as [`set_cookie`](Self::set_cookie) says. Fields that lead elsewhere are encoded as [`set_header`](Self::set_header) says.
     pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         match is_reference(&name) {
             true => self.add_reference(name, value),
+            false if name == header::SET_COOKIE => match problem_with_field(&value) {
+                None => self.headers.push((name, value)),
+                Some(problem) => self.cannot_send(problem),
+            },
             false => self.headers.push((name, value)),
         }
         self
+    }
+
+    /// The first problem is the one that is told.
+    fn cannot_send(&mut self, problem: Error) {
+        self.unsendable.get_or_insert_with(|| Box::new(problem));
     }
 
     fn add_reference(&mut self, name: HeaderName, value: HeaderValue) {
@@ -99,7 +110,7 @@ impl Response {
             Err(problem) => {
                 let problem =
                     Error::unexpected(format!("{value:?} cannot be the value of the field `{name}`: {problem}"));
-                self.unsendable.get_or_insert_with(|| Box::new(problem));
+                self.cannot_send(problem);
             }
         }
     }

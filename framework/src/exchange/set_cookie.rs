@@ -142,6 +142,7 @@ impl SetCookie {
         if name.starts_with("__Host-") && !(*secure && domain.is_none() && path == "/") {
             return Err("its prefix promises `secure`, the path `/` and no domain".to_owned());
         }
+        check_sizes(name, value, [path.as_str()].into_iter().chain(domain.as_deref()))?;
         let mut field = format!("{name}={value}");
         if let Some(age) = max_age {
             let _ = write!(field, "; Max-Age={}", age.as_secs());
@@ -165,12 +166,45 @@ impl SetCookie {
     }
 }
 
+/// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis, section 5.7).
+const MAX_COOKIE: usize = 4096;
+
+/// The most bytes of the value of one attribute; a longer one is as if it were not there.
+const MAX_ATTRIBUTE: usize = 1024;
+
+fn check_sizes<'v>(name: &str, value: &str, mut attributes: impl Iterator<Item = &'v str>) -> Result<(), String> {
+    let size = name.len() + value.len();
+    if size > MAX_COOKIE {
+        return Err(format!("its name and value have {size} bytes, and browsers drop what has more than {MAX_COOKIE}"));
+    }
+    match attributes.find(|attribute| attribute.len() > MAX_ATTRIBUTE) {
+        Some(attribute) => Err(format!(
+            "its path or domain has {} bytes, and browsers pass over what has more than {MAX_ATTRIBUTE}",
+            attribute.len()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the value of a Set-Cookie field that was written by hand: that browsers would drop it. The message does not
+/// repeat the cookie's value.
+pub(super) fn problem_with_field(field: &HeaderValue) -> Option<Error> {
+    if field.len() <= MAX_ATTRIBUTE {
+        return None;
+    }
+    let field = String::from_utf8_lossy(field.as_bytes());
+    let mut parts = field.split(';').map(|part| part.trim().split_once('=').unwrap_or((part.trim(), "")));
+    let (name, value) = parts.next().unwrap_or_default();
+    let problem = check_sizes(name.trim(), value.trim(), parts.map(|(_, value)| value.trim())).err()?;
+    Some(Error::unexpected(format!("the cookie {:?}: {problem}", name.trim())))
+}
+
 impl Response {
     /// Sets a cookie, in place of one of the same name, path and domain that this response has set before.
     ///
     /// # Errors
-    /// When the cookie cannot be said (a name that is no token, a value with a line break, `SameSite=None` that is not secure): the message tells
-    /// what to do. Passed on with `?` it is an error of the program, 500; nothing of the value reaches the client.
+    /// When the cookie cannot be said (a name that is no token, a value with a line break, `SameSite=None` that is not secure), or browsers would
+    /// drop it (more than 4096 bytes of name and value, more than 1024 of path or domain): the message tells what to do. Passed on with `?` it is an error of the program, 500; nothing of the value reaches the client.
     pub fn set_cookie(&mut self, cookie: impl Borrow<SetCookie>) -> Result<&mut Self, Error> {
         let cookie = cookie.borrow();
         let field =
@@ -240,6 +274,28 @@ mod tests {
             let refused = cookie.render().expect_err("no cookie");
             assert!(refused.contains(problem), "{cookie:?}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_cookie_that_browsers_drop_is_an_error() {
+        let sized = |size| SetCookie::new("abc", "x".repeat(size)).render();
+        assert!(sized(4093).is_ok());
+        assert!(sized(4094).unwrap_err().contains("4097 bytes"));
+        let path = |size| SetCookie::new("a", "b").path(format!("/{}", "x".repeat(size))).render();
+        assert!(path(1023).is_ok() && path(1024).unwrap_err().contains("1025 bytes"));
+        assert!(SetCookie::new("a", "b").domain("x".repeat(1025)).render().is_err());
+    }
+
+    #[test]
+    fn a_field_written_by_hand_is_no_way_around() {
+        let mut response = Response::new();
+        let field = |size| HeaderValue::try_from(format!("abc={}; Path=/", "x".repeat(size))).expect("text");
+        response.add_header(header::SET_COOKIE, field(4093));
+        assert!(response.take_unsendable().is_none());
+        response.add_header(header::SET_COOKIE, field(4094));
+        let problem = response.take_unsendable().expect("a problem").to_string();
+        assert!(problem.contains("\"abc\"") && problem.contains("4097 bytes") && !problem.contains("xx"), "{problem}");
+        assert_eq!(response.headers().count(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A file in a form: [`Upload`].
 
-use super::argument::missing;
+use super::list_names::is_of_list;
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, DiskCharge, HttpError, Source};
 use crate::http::PartHead;
 use ::http::StatusCode;
@@ -226,16 +226,10 @@ impl<'a> Argument<'a> for Upload {
     const INFO: ArgumentInfo = ArgumentInfo { source: Source::File, body: BodyUse::Files, ..ArgumentInfo::TYPED };
 
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        let request = arguments.request;
-        request.uploads(name).next().cloned().ok_or_else(|| {
-            if !request.has_form() || request.is_multipart() {
-                return missing(name, request);
-            }
-            // What happens when the form does not say how it is to be sent.
-            let message = format!(
-                "the file `{name}` is missing: the form was sent without its files; give it enctype=\"multipart/form-data\""
-            );
-            HttpError::new(StatusCode::BAD_REQUEST, message)
+        let upload: Option<Self> = Argument::take(name, arguments)?;
+        upload.ok_or_else(|| match arguments.request.has_form() && !arguments.request.is_multipart() {
+            true => without_files(name),
+            false => arguments.not_given(name),
         })
     }
 }
@@ -244,7 +238,8 @@ impl<'a> Argument<'a> for Option<Upload> {
     const INFO: ArgumentInfo = Upload::INFO;
 
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        Ok(arguments.request.uploads(name).next().cloned())
+        let uploads: Vec<Upload> = Argument::take(name, arguments)?;
+        Ok(uploads.into_iter().next())
     }
 }
 
@@ -252,8 +247,30 @@ impl<'a> Argument<'a> for Vec<Upload> {
     const INFO: ArgumentInfo = Upload::INFO;
 
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        Ok(arguments.request.uploads(name).cloned().collect())
+        let request = arguments.request;
+        let uploads: Vec<Upload> = request.uploads(name).cloned().collect();
+        if !uploads.is_empty() {
+            return Ok(uploads);
+        }
+        arguments.check_body()?;
+        // A text in the file's place: its name, when the form does not say how it is to be sent.
+        match request.form_fields().any(|(field, text)| is_of_list(field, name) && !text.is_empty()) {
+            true if request.is_multipart() => {
+                let message = format!("the field `{name}` must be a file: its part needs a `filename`");
+                Err(HttpError::new(StatusCode::BAD_REQUEST, message))
+            }
+            true => Err(without_files(name)),
+            false => Ok(uploads),
+        }
     }
+}
+
+/// 400 for a form that its page sends in the wrong way.
+fn without_files(name: &str) -> HttpError {
+    let message = format!(
+        "the file `{name}` is missing: the form was sent without its files; give it enctype=\"multipart/form-data\""
+    );
+    HttpError::new(StatusCode::BAD_REQUEST, message)
 }
 
 /// Clients on Windows once sent whole paths, and hostile ones send any.

@@ -3,7 +3,7 @@
 use super::debug_page::DebugNotes;
 use super::hook::ParkedFunction;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
-use crate::exchange::{Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
+use crate::exchange::{JSON_TYPES, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 use std::sync::Arc;
 
 /// The merged configuration of one path section, with its hooks sorted. Built once at start, never per request.
@@ -109,6 +109,9 @@ pub struct PathSettings {
     pub max_form: u64,
     /// `max_json`: largest JSON body in bytes that becomes a value (default 2 MiB): it stays in memory, too. More is 413.
     pub max_json: u64,
+    /// `json_types`: the content types that [`Json`](crate::Json) reads as an argument. A type and a subtype may start with `*` for any
+    /// start. Default: `application/json`, `*/*+json`, `text/json`, `application/x-json`, `text/x-json`, `application/csp-report`.
+    pub json_types: Vec<String>,
     /// `max_parts`: most parts of a multipart form (default 1000). More is 413.
     pub max_parts: usize,
     /// `body_memory`: bodies above this many bytes go to a temporary file (default 256 KiB).
@@ -130,6 +133,7 @@ impl Default for PathSettings {
             max_body: MAX_BODY,
             max_form: MAX_FORM,
             max_json: MAX_JSON,
+            json_types: JSON_TYPES.map(str::to_owned).into(),
             max_parts: MAX_PARTS,
             body_memory: 256 << 10,
             show_tracebacks: false,

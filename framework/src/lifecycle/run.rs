@@ -215,6 +215,7 @@ impl Application {
             return BodyPlan::Discard;
         }
         let plan = self.plan(exchange);
+        exchange.request.set_limits(&plan.limits);
         let Limits { max_body, max_form, max_json, .. } = &*plan.limits;
         let request = &exchange.request;
         // Behind a node that is resolved late anything may be wanted.
@@ -235,7 +236,7 @@ impl Application {
                 (max_body, Some(spooled))
             }
             // Parameters are found in memory only, whatever else takes the body.
-            _ if tool_reads_form || request.has_form() && uses(&[BodyUse::Form, BodyUse::Fields, BodyUse::Any]) => {
+            _ if tool_reads_form || request.has_form() && uses(&BodyUse::OF_A_FORM) => {
                 (smaller(max_form, max_body), Some(max_form.most))
             }
             BodyUse::Json if request.has_json() => (smaller(max_json, max_body), Some(max_json.most)),
@@ -256,7 +257,6 @@ impl Application {
             exchange.course.stage = Stage::Decided;
             return BodyPlan::Discard;
         }
-        exchange.request.set_limits(&plan.limits);
         exchange.request.body_limit = Some(limit.clone());
         match memory {
             Some(memory) => BodyPlan::Read { limit: limit.most, memory },

@@ -78,6 +78,10 @@ impl CookieSettings {
         if name.is_empty() || !name.bytes().all(is_token) {
             return Some(("cookie_name", format!("must be a token as `session_id`, not {name:?}")));
         }
+        let texts = [("cookie_name", Some(name)), ("cookie_path", Some(path)), ("cookie_domain", domain.as_ref())];
+        if let Some((key, _)) = texts.into_iter().find(|(_, text)| text.is_some_and(|text| text.len() > 1024)) {
+            return Some((key, "has more than 1024 bytes: browsers drop that".to_owned()));
+        }
         if !path.starts_with('/') || !path.bytes().all(is_attribute) {
             return Some(("cookie_path", format!("must be a path that starts with `/`, not {path:?}")));
         }
