@@ -113,7 +113,7 @@ pub(crate) fn expand(kind: Kind, attribute: &TokenStream, item: &TokenStream) ->
             return quote!(#error #item);
         }
     };
-    if let Some((_, path, _)) = &block.trait_ {
+    if let Some((path, _)) = &block.trait_ {
         errors.at(path, format!("`#[{name}]` goes on the type's own `impl` block, not on the impl of a trait"));
         let errors = errors.into_tokens();
         return quote!(#errors #block);

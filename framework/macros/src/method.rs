@@ -3,8 +3,8 @@
 use crate::block::Errors;
 use proc_macro2::Span;
 use syn::{
-    Error, FnArg, GenericParam, Ident, ImplItemFn, Lifetime, Pat, PatType, Receiver, ReturnType, Type, TypeImplTrait,
-    TypeReference, ext::IdentExt, spanned::Spanned, visit::Visit, visit_mut::VisitMut,
+    Error, FnArg, GenericParam, Ident, ImplItemFn, Lifetime, Pat, PatType, Receiver, ReceiverKind, ReturnType, Safety,
+    Type, TypeImplTrait, TypeReference, ext::IdentExt, spanned::Spanned, visit::Visit, visit_mut::VisitMut,
 };
 
 /// A checked signature, its own lifetimes replaced by `'_`.
@@ -43,7 +43,7 @@ impl Method {
                 "handlers are plain blocking code: remove `async`; a request that waits does not hold up others",
             ));
         }
-        if let Some(token) = signature.unsafety {
+        if let Safety::Unsafe(token) = signature.safety {
             refuse(Error::new_spanned(token, format!("{what} is called by the framework and cannot be `unsafe`")));
         }
         let mut own_lifetimes = Vec::new();
@@ -121,10 +121,15 @@ impl Method {
 }
 
 fn takes_shared_self(receiver: &Receiver) -> bool {
-    match &*receiver.ty {
-        Type::Reference(reference) => {
-            reference.mutability.is_none() && matches!(&*reference.elem, Type::Path(path) if path.path.is_ident("Self"))
-        }
+    match &receiver.kind {
+        ReceiverKind::Reference(_, _, mutability) => mutability.is_none(),
+        ReceiverKind::Typed(_, written) => match &**written {
+            Type::Reference(reference) => {
+                reference.mutability.is_none()
+                    && matches!(&*reference.elem, Type::Path(path) if path.path.is_ident("Self"))
+            }
+            _ => false,
+        },
         _ => false,
     }
 }

@@ -4,8 +4,7 @@
 use kirsch::prelude::*;
 use std::sync::{Arc, Mutex};
 
-#[allow(missing_docs)]
-pub trait Store: Send + Sync {
+trait Store: Send + Sync {
     fn title(&self, id: i64) -> Option<String>;
 }
 
@@ -104,7 +103,7 @@ enum Order {
 }
 
 #[derive(Parameter, Debug)]
-struct Id(u64);
+struct Id(#[allow(dead_code)] u64);
 
 struct All {
     log: Mutex<Vec<String>>,
@@ -113,7 +112,14 @@ struct All {
 #[handlers]
 impl All {
     #[expose]
-    fn by_name(&self, id: Id, order: Option<Order>, tags: Vec<String>, mut text: String, r#type: Option<&str>) -> String {
+    fn by_name(
+        &self,
+        id: Id,
+        order: Option<Order>,
+        tags: Vec<String>,
+        mut text: String,
+        r#type: Option<&str>,
+    ) -> String {
         text.push_str(&format!("{id:?} {order:?} {tags:?} {:?}", r#type));
         text
     }
@@ -165,7 +171,8 @@ impl All {
     fn never_below(&self) -> NoSuchType {}
 }
 
-fn main() {
+#[test]
+fn generic_blocks_borrowed_children_and_all_kinds_of_arguments_are_published() {
     fn published<T: Publish>(_: &T) {}
     published(&Pages { store: Titles, children: Vec::new() });
     published(&Holder {

@@ -27,7 +27,8 @@ fn serve() -> kirsch::Result {
     App::new(Test).tool("/", Sessions::in_memory()).serve("127.0.0.1:8080")
 }
 
-fn main() {
+#[test]
+fn the_first_program_of_the_front_page_locks_where_it_takes_the_session() {
     let node = Test::node();
     assert!(node.handlers[0].requires("sessions") && node.handlers[0].arguments[0].locks_session);
     assert!(node.handlers[1].arguments.is_empty());

@@ -1,6 +1,6 @@
 //! The generated code needs nothing in scope, and nothing in scope disturbs it.
 #![no_implicit_prelude]
-#![allow(dead_code, non_camel_case_types)]
+#![allow(dead_code, non_camel_case_types, non_upper_case_globals)]
 
 struct Result;
 struct Option;
@@ -37,5 +37,3 @@ enum Colour {
     Red,
     Blue,
 }
-
-fn main() {}

@@ -56,7 +56,8 @@ impl CounterApp {
     }
 }
 
-fn main() {
+#[test]
+fn the_second_program_of_the_front_page_is_published() {
     let app = CounterApp { song: SongCounts { songs: Songs::default() } };
     let routes: Vec<_> = kirsch::publish::routes(&app.describe()).into_iter().map(|route| route.path).collect();
     assert_eq!(routes, ["/", "/", "/song/{id}", "/song/{id}"]);

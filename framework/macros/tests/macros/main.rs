@@ -1,0 +1,29 @@
+//! What the macros accept and refuse: programs that must compile, and golden compile errors.
+//!
+//! After a wanted change of a message: `TRYBUILD=overwrite cargo test -p kirsch-macros --test macros`, then read the difference.
+//! They are here, not beside `kirsch`, because trybuild builds anew what the package depends on: here that is `kirsch` without features.
+
+mod generics_and_lifetimes;
+mod page1_page2;
+mod song_counter;
+mod without_imports;
+
+/// The golden messages are those of this Rust, 1.N, and later ones; earlier ones use other words.
+const GOLDEN: u32 = 95;
+
+#[test]
+fn errors_point_at_the_users_own_tokens() {
+    if rust() < GOLDEN {
+        eprintln!("skipped: the golden messages are those of Rust 1.{GOLDEN}");
+        return;
+    }
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+}
+
+/// The N of the compiler's version, 1.N.
+fn rust() -> u32 {
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = std::process::Command::new(compiler).arg("--version").output().expect("it has compiled this test");
+    let version = String::from_utf8_lossy(&output.stdout).into_owned();
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).expect("rustc 1.N.M")
+}
