@@ -76,7 +76,7 @@ class Servers:
     def build(self):
         ours = [name for name in self.names if family(name) == "kirsch"]
         if ours:
-            self._cargo(ours, ["--bin", "testbed"], ROOT)
+            self._cargo(ours, ["-p", "testbed"], ROOT)
         # One by one, so that each has the features that it asks for, not also those of the others.
         for name in self.names:
             if family(name) not in ("kirsch", "cherrypy", "nginx"):

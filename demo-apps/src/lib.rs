@@ -1,19 +1,19 @@
 //! The demo programs: each story that started the project, as a program of its own.
 //!
-//! One module for each application, one file in `bin/` for each program; what they share is their command line, how
-//! they serve, and how their pages look. The applications are in the library so that tests can run them without a process.
+//! One module for each application, one file in `bin/` for each program. A program that needs a feature of `kirsch` is a
+//! package in a folder beside `src/`, so that nobody builds databases for a page that has none. All programs share their
+//! command line, how they serve, and how their pages look: that is here too. The applications are in libraries so that
+//! tests can run them without a process.
 
 pub mod chunks;
-pub mod cluster;
 pub mod command_line;
-pub mod components;
 pub mod page1_page2;
+pub mod process;
 pub mod quadruple;
+#[cfg(feature = "stores")]
 pub mod session_store;
-pub mod shared_session;
 pub mod song_counter;
 pub mod static_site;
-pub mod testbed;
 pub mod upload;
 
 use command_line::{CommandLine, Options, Parsed};
@@ -59,7 +59,8 @@ pub fn try_run(command_line: &CommandLine, app: impl FnOnce(&Options) -> Result<
 }
 
 /// One of the pages of the demos, with the style that all of them have.
-fn page(html: &str) -> String {
+#[must_use]
+pub fn page(html: &str) -> String {
     html.replace("{style}", include_str!("page.css"))
 }
 

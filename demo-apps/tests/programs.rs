@@ -1,58 +1,19 @@
 //! The demo programs as processes: what they announce, answer and exit with.
 
-use kirsch::testing::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use demo_apps::process::Program;
+use rustix::process::Signal;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 const PAGE1_PAGE2: &str = env!("CARGO_BIN_EXE_page1-page2");
 const QUADRUPLE: &str = env!("CARGO_BIN_EXE_quadruple");
 const SONG_COUNTER: &str = env!("CARGO_BIN_EXE_song-counter");
-const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 const CHUNKS: &str = env!("CARGO_BIN_EXE_chunks");
 const IRESPONSE: &str = env!("CARGO_BIN_EXE_iresponse");
 const UPLOAD: &str = env!("CARGO_BIN_EXE_upload");
-
-/// A running demo program; killed when a test fails before it has ended.
-struct Program {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    client: Client,
-}
-
-impl Program {
-    fn start(path: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(path);
-        command.args(["--port", "0"]).args(arguments).env_remove("RUST_LOG");
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program was built");
-        let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("stdout is text");
-        let address = line.trim_end().strip_prefix("Serving on http://").map(str::parse);
-        let address = address.unwrap_or_else(|| panic!("not an announcement: {line:?}")).expect("an address");
-        Self { child, output, client: Client::connect(address) }
-    }
-
-    /// Sends a signal; returns the exit code and what else was printed.
-    fn end_with(mut self, signal: Signal) -> (Option<i32>, String) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
-        let status = self.child.wait().expect("the program is our child");
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).expect("stdout is text");
-        (status.code(), rest)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Fails when the program has ended already, which is what tests want.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn output(path: &str, arguments: &[&str]) -> Output {
     Command::new(path).args(arguments).env_remove("RUST_LOG").output().expect("the program was built")
@@ -64,7 +25,6 @@ fn each_program_announces_its_address_answers_and_ends_with_0_after_sigterm() {
         (PAGE1_PAGE2, "/page2", "Hello World!"),
         (QUADRUPLE, "/quadruple?number=4", "16"),
         (SONG_COUNTER, "/", ""),
-        (TESTBED, "/", "Hello, World!"),
         (CHUNKS, "/chunks?chunks=1", "Chunk 0\n"),
     ] {
         let program = Program::start(path, &[]);
@@ -75,34 +35,9 @@ fn each_program_announces_its_address_answers_and_ends_with_0_after_sigterm() {
 
 #[test]
 fn sigint_ends_a_program_gracefully_too() {
-    let program = Program::start(TESTBED, &["--threads", "2"]);
+    let program = Program::start(SONG_COUNTER, &["--threads", "2"]);
     program.client.get("/").send().assert_status(200);
     assert_eq!(program.end_with(Signal::INT).0, Some(0));
-}
-
-// H1: the first signal waits for the running request, the second does not.
-#[test]
-fn a_second_signal_ends_the_program_at_once() {
-    let program = Program::start(TESTBED, &[]);
-    let mut streaming = program.client.get("/stream?chunks=2&ms=3600000").send_streaming();
-    assert_eq!(streaming.next().as_deref(), Some(&b"Chunk 0\n"[..]));
-    kill_process(Pid::from_child(&program.child), Signal::TERM).expect("the program runs");
-    // The drain has begun when a new connection is refused or its answer announces the end.
-    while program.client.new_browser().get("/").try_send().is_ok_and(|response| response.header("connection").is_none())
-    {
-    }
-    let (code, _) = program.end_with(Signal::TERM);
-    assert_ne!(code, Some(0));
-}
-
-#[test]
-fn a_request_that_runs_is_answered_before_the_program_ends() {
-    let program = Program::start(TESTBED, &[]);
-    let client = program.client.clone();
-    let mut streaming = client.get("/stream?chunks=3&ms=200").send_streaming();
-    assert!(streaming.next().is_some());
-    assert_eq!(program.end_with(Signal::TERM).0, Some(0));
-    streaming.finish().assert_text("Chunk 0\nChunk 1\nChunk 2\n");
 }
 
 #[test]
@@ -139,7 +74,7 @@ fn a_number_that_cannot_be_quadrupled_is_refused_and_not_kept() {
 fn a_port_in_use_ends_with_1_and_a_message_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("it is bound").port().to_string();
-    let output = output(TESTBED, &["--port", &port]);
+    let output = output(SONG_COUNTER, &["--port", &port]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains(&port) && output.stdout.is_empty(), "{message}");
@@ -243,7 +178,7 @@ fn an_upload_is_kept_in_the_directory_and_not_in_memory() {
     std::fs::create_dir_all(&directory).expect("room");
     let program = Program::start(UPLOAD, &["--directory", directory.to_str().expect("text")]);
     let peak = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", program.child.id())).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     };

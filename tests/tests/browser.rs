@@ -1,29 +1,8 @@
 //! The pages of the demos in a real browser: their scripts run, and the console stays empty. Skipped where Chromium is not installed.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
-
-/// A running demo program; it ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Fails when the program has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(path: &str, arguments: &[&str]) -> (Program, String) {
-    let mut command = Command::new(path);
-    let mut child = command.args(["--port=0"]).args(arguments).stdout(Stdio::piped()).spawn().expect("it was built");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("stdout is text");
-    let address = line.trim_end().strip_prefix("Serving on ").expect("an announcement").to_owned();
-    (Program(child), address)
-}
+use demo_apps::{chunks, page1_page2, quadruple, static_site, upload};
+use kirsch::{App, sessions::SqliteStore, testing::Client};
+use std::{process::Command, time::Duration};
 
 /// The page as it is after its script has run, or `None` without a browser.
 fn after_its_script(address: &str) -> Option<String> {
@@ -45,44 +24,30 @@ fn after_its_script(address: &str) -> Option<String> {
 
 #[test]
 fn the_pages_of_the_demos_work_in_a_browser() {
-    for (path, arguments, place, texts) in [
-        (
-            env!("CARGO_BIN_EXE_page1-page2"),
-            "--seconds=0",
-            "/#/page1",
-            ["/page1: \"*Yawn*\" after", "/page2: \"Hello World!\" after"],
-        ),
-        (env!("CARGO_BIN_EXE_chunks"), "--pause=0", "/#/chunks", ["s: Chunk 0", "Chunk 9"]),
-        (env!("CARGO_BIN_EXE_quadruple"), "--seconds=0", "/#5", ["4 × 5 = 20 after", "asked         1\n"]),
-        (env!("CARGO_BIN_EXE_upload"), "--threads=2", "/", ["nothing yet", "<progress"]),
-        (
-            env!("CARGO_BIN_EXE_components"),
-            "--milliseconds=50",
-            "/#implicit",
-            ["at most 1 at the same time", "<rect class=\"waiting\""],
-        ),
+    let room = tempfile::tempdir().expect("room");
+    let components = |milliseconds| {
+        components::app(Duration::from_millis(milliseconds), SqliteStore::new(room.path().join("sessions.sqlite")))
+    };
+    let cases: [(App, &str, [&str; 2]); 11] = [
+        (page1_page2::app(Duration::ZERO), "/#/page1", ["/page1: \"*Yawn*\" after", "/page2: \"Hello World!\" after"]),
+        (chunks::app(10, Duration::ZERO), "/#/chunks", ["s: Chunk 0", "Chunk 9"]),
+        (quadruple::app(Duration::ZERO), "/#5", ["4 × 5 = 20 after", "asked         1\n"]),
+        (upload::app(None).threads(2), "/", ["nothing yet", "<progress"]),
+        (components(50), "/#implicit", ["at most 1 at the same time", "<rect class=\"waiting\""]),
         // Six connections to a host: the other two parts are queued in the browser.
-        (
-            env!("CARGO_BIN_EXE_components"),
-            "--milliseconds=500",
-            "/#view",
-            ["at most 6 at the same time", "<rect class=\"queued\""],
-        ),
-        (env!("CARGO_BIN_EXE_components"), "--milliseconds=500", "/#forget", ["at most 6 ", "<rect class=\"running\""]),
-        (env!("CARGO_BIN_EXE_components"), "--milliseconds=500", "/#lazy", ["at most 6 ", "<rect class=\"running\""]),
-        (
-            env!("CARGO_BIN_EXE_components"),
-            "--milliseconds=500",
-            "/#database",
-            ["at most 6 ", "<rect class=\"running\""],
-        ),
-        (env!("CARGO_BIN_EXE_shared-session"), "--threads=2", "/everybody", ["part 3", "has seen 1 of"]),
-        (env!("CARGO_BIN_EXE_static-site"), "--threads=2", "/assets/", [">cherry.svg</a>", ">site.css</a>"]),
-    ] {
-        let (_program, address) = start(path, &[arguments]);
-        let Some(page) = after_its_script(&format!("{address}{place}")) else { return };
+        (components(500), "/#view", ["at most 6 at the same time", "<rect class=\"queued\""]),
+        (components(500), "/#forget", ["at most 6 ", "<rect class=\"running\""]),
+        (components(500), "/#lazy", ["at most 6 ", "<rect class=\"running\""]),
+        (components(500), "/#database", ["at most 6 ", "<rect class=\"running\""]),
+        (shared_session::app().threads(2), "/everybody", ["part 3", "has seen 1 of"]),
+        (static_site::app().expect("room"), "/assets/", [">cherry.svg</a>", ">site.css</a>"]),
+    ];
+    for (app, place, texts) in cases {
+        let client = Client::over_socket(app);
+        let address = client.address().expect("it listens");
+        let Some(page) = after_its_script(&format!("http://{address}{place}")) else { return };
         for text in texts {
-            assert!(page.contains(text), "{path} has no {text:?}: {page}");
+            assert!(page.contains(text), "{place} has no {text:?}: {page}");
         }
     }
 }

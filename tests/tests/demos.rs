@@ -1,6 +1,6 @@
 //! The demo applications do what the README says of them.
 
-use demo_apps::{chunks, components, page1_page2, quadruple, shared_session, song_counter, testbed, upload};
+use demo_apps::{chunks, page1_page2, quadruple, song_counter, upload};
 use integration_tests::both;
 use kirsch::{
     Method,

@@ -1,6 +1,5 @@
 //! Sessions as users see them: one browser, one lock, nothing lost, nobody else disturbed.
 
-use demo_apps::testbed;
 use integration_tests::{Gate, both, wait_until};
 use kirsch::{prelude::*, sessions::LockMode, testing::Client};
 use std::{

@@ -2,7 +2,7 @@
 //!
 //! The script `cluster/run` starts three of them behind nginx, and kills and restarts what it can while browsers count.
 
-use crate::session_store;
+use demo_apps::session_store;
 use kirsch::{prelude::*, sessions::LockStatus};
 use serde_json::json;
 use std::{thread, time::Duration};

@@ -1,7 +1,6 @@
-//! Run with `demo-apps/cluster/run`, which starts three of these, or by itself with `cargo run --bin cluster-counter -- --store redis://127.0.0.1`.
+//! Run with `demo-apps/cluster/run`, which starts three of these, or by itself with `cargo run -p cluster-counter -- --store redis://127.0.0.1`.
 
 use demo_apps::{
-    cluster,
     command_line::{CommandLine, NumberOption, TextOption},
     session_store,
 };
@@ -23,6 +22,6 @@ fn main() -> ExitCode {
     };
     demo_apps::try_run(&command_line, |options| {
         let store = options.texts[0].as_deref().unwrap_or("memory");
-        cluster::app(store, Duration::from_millis(options.numbers[0]))
+        cluster_counter::app(store, Duration::from_millis(options.numbers[0]))
     })
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 #[test]
 fn a38_kills_and_restarts_lose_no_update() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/run");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/run");
     let mut command = Command::new("python3");
     command.args(["-B", script, "--seconds", "12", "--program", env!("CARGO_BIN_EXE_cluster-counter")]);
     let output = command.env_remove("RUST_LOG").output().expect("python3; `bash check` installs it");

@@ -3,7 +3,7 @@
 //! Each part takes some seconds. With the session locked while they run, one runs after the other; each of the other variants gives the lock
 //! back, or never takes it. The page draws when each part came, how long it waited for the lock, and when it ran.
 
-use crate::page;
+use demo_apps::page;
 use kirsch::prelude::*;
 use kirsch::sessions::{LockMode, Store};
 use serde::Serialize;

@@ -1,9 +1,6 @@
-//! Run with `cargo run --release --bin components`, then open <http://127.0.0.1:8080/> in a browser.
+//! Run with `cargo run --release -p components`, then open <http://127.0.0.1:8080/> in a browser.
 
-use demo_apps::{
-    command_line::{CommandLine, NumberOption},
-    components,
-};
+use demo_apps::command_line::{CommandLine, NumberOption};
 use kirsch::sessions::SqliteStore;
 use std::{process::ExitCode, time::Duration};
 

@@ -3,7 +3,7 @@
 //! With mod_python a page that opened the session, and whose template opened it again, waited for its own lock until the server gave
 //! up. Here each page tries another order of opening, and shows who was there.
 
-use crate::page;
+use demo_apps::page;
 use kirsch::prelude::*;
 use kirsch::tools::{Templates, View};
 use serde_json::json;
@@ -11,9 +11,9 @@ use serde_json::json;
 /// The application.
 pub fn app() -> App {
     let templates = Templates::embedded([
-        ("index.html", page(include_str!("shared_session/index.html"))),
-        ("page.html", page(include_str!("shared_session/page.html"))),
-        ("part.html", include_str!("shared_session/part.html").to_owned()),
+        ("index.html", page(include_str!("index.html"))),
+        ("page.html", page(include_str!("page.html"))),
+        ("part.html", include_str!("part.html").to_owned()),
     ]);
     App::new(Pages).tool("/", templates).tool("/", Sessions::in_memory())
 }

@@ -1,6 +1,6 @@
-//! Run with `cargo run --release --bin shared-session`, then open <http://127.0.0.1:8080/> in a browser.
+//! Run with `cargo run --release -p shared-session`, then open <http://127.0.0.1:8080/> in a browser.
 
-use demo_apps::{command_line::CommandLine, shared_session};
+use demo_apps::command_line::CommandLine;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
-//! Run with `cargo run --release --bin testbed`: a program for probing the server from outside.
+//! Run with `cargo run --release -p testbed`: a program for probing the server from outside.
 
 use demo_apps::{
     command_line::{CommandLine, TextOption},
-    session_store, testbed,
+    session_store,
 };
 use std::{path::Path, process::ExitCode};
 

@@ -1,0 +1,71 @@
+//! A demo program as a process, for tests: it starts on a free port, and ends with the test.
+
+use kirsch::testing::Client;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+/// A running demo program; killed when a test fails before it has ended.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// A client of it.
+    pub client: Client,
+}
+
+impl Program {
+    /// Starts the program at `path`, and waits until it has announced its address.
+    ///
+    /// # Panics
+    /// If it does not announce one.
+    #[must_use]
+    pub fn start(path: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(path);
+        command.args(["--port", "0"]).args(arguments).env_remove("RUST_LOG");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program was built");
+        let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("stdout is text");
+        let address = line.trim_end().strip_prefix("Serving on http://").map(str::parse);
+        let address = address.unwrap_or_else(|| panic!("not an announcement: {line:?}")).expect("an address");
+        Self { child, output, client: Client::connect(address) }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, and does not wait for what it does.
+    ///
+    /// # Panics
+    /// If the program has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
+    }
+
+    /// Sends a signal; returns the exit code and what else was printed.
+    ///
+    /// # Panics
+    /// If the program has ended, or prints what is no text.
+    #[must_use]
+    pub fn end_with(mut self, signal: Signal) -> (Option<i32>, String) {
+        self.signal(signal);
+        let status = self.child.wait().expect("the program is our child");
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("stdout is text");
+        (status.code(), rest)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails when the program has ended already, which is what tests want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,39 @@
+//! The testbed as a process: what it announces, answers and exits with.
+
+use demo_apps::process::Program;
+use rustix::process::Signal;
+
+const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
+
+#[test]
+fn it_announces_its_address_answers_and_ends_with_0_after_sigterm() {
+    let program = Program::start(TESTBED, &["--sessions", "memory"]);
+    program.client.get("/").send().assert_status(200).assert_text("Hello, World!");
+    program.client.get("/count").send().assert_text("1");
+    assert_eq!(program.end_with(Signal::TERM), (Some(0), String::new()));
+}
+
+// H1: the first signal waits for the running request, the second does not.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let program = Program::start(TESTBED, &[]);
+    let mut streaming = program.client.get("/stream?chunks=2&ms=3600000").send_streaming();
+    assert_eq!(streaming.next().as_deref(), Some(&b"Chunk 0\n"[..]));
+    program.signal(Signal::TERM);
+    // The drain has begun when a new connection is refused or its answer announces the end.
+    while program.client.new_browser().get("/").try_send().is_ok_and(|response| response.header("connection").is_none())
+    {
+    }
+    let (code, _) = program.end_with(Signal::TERM);
+    assert_ne!(code, Some(0));
+}
+
+#[test]
+fn a_request_that_runs_is_answered_before_it_ends() {
+    let program = Program::start(TESTBED, &[]);
+    let client = program.client.clone();
+    let mut streaming = client.get("/stream?chunks=3&ms=200").send_streaming();
+    assert!(streaming.next().is_some());
+    assert_eq!(program.end_with(Signal::TERM).0, Some(0));
+    streaming.finish().assert_text("Chunk 0\nChunk 1\nChunk 2\n");
+}
