@@ -12,7 +12,7 @@ use crate::config::{
     merge,
 };
 use crate::exchange::{Error, IntoResponse};
-use crate::lifecycle::{Application, ErrorPage, ErrorPages, Hosts, PathSettings, Tool};
+use crate::lifecycle::{Application, ErrorPage, ErrorPages, Hosts, PathSettings, Tool, debug_link};
 use crate::publish::{Mount, Publish, Route, graft, routes};
 use crate::server::ServerSettings;
 use crate::tools::{SecureHeaders, TrailingSlash};
@@ -310,7 +310,10 @@ impl App {
         }
         let addresses = if in_file { vec![self.server.address] } else { resolved(&address)? };
         let application = self.assemble(&files)?;
-        warn_of_debug_pages(&application, &addresses);
+        let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
+        let sections = application.debug_sections().into_iter().map(|(tree, section)| (hosts(tree), section));
+        let sections: Vec<_> = sections.collect();
+        self.on_start.insert(0, Box::new(move |address| tell_debug_links(&sections, address)));
         for key in SERVER_KEYS {
             crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));
         }
@@ -453,19 +456,13 @@ fn log_effective(merged: &Merged, host: &str) {
     }
 }
 
-/// Says loudly that pages for developers are on.
-fn warn_of_debug_pages(application: &Application, addresses: &[SocketAddr]) {
-    let Some(plan) = application.plans().iter().find(|plan| plan.settings().debug_page) else { return };
-    let section = plan.section();
-    match addresses.iter().find(|address| !address.ip().is_loopback()) {
-        Some(address) => crate::line::record!(Error,
-            target: "kirsch::engine",
-            "`debug_page` is on at {section:?} while the server listens on {address}, which others can reach: switch it off. It is only shown to this machine"
-        ),
-        None => {
-            crate::line::record!(Warn, target: "kirsch::engine", "`debug_page` is on at {section:?}: for development only")
-        }
+/// Prints the links to the debug page, one for each tree in which it is on.
+fn tell_debug_links(sections: &[(Option<String>, String)], address: SocketAddr) -> Result {
+    for (host, section) in sections {
+        let link = debug_link(address, host.as_deref(), section).map_err(Error::unexpected)?;
+        crate::line::record!(Warn, target: "kirsch::engine", "`debug_page` is on at {section:?}, for development only: it is shown to browsers that have opened {link}");
     }
+    Ok(())
 }
 
 fn resolved(address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Vec<SocketAddr>> {

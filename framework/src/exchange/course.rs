@@ -1,6 +1,6 @@
 //! The course of an exchange: how far the life of its request has come, as plain data.
 //!
-//! Only `lifecycle/` reads and writes it. It lives here so that a request that is parked between two runs is one value, and so that
+//! Only `lifecycle/` reads and writes it, and the test client says whose request it is. It lives here so that a request that is parked between two runs is one value, and so that
 //! a plain page needs nothing on the heap for it.
 
 use super::{Error, Wait};
@@ -20,6 +20,8 @@ pub(crate) struct Course {
     pub(crate) rescue: Rescue,
     /// How many internal redirects this request has made.
     pub(crate) redirects: u8,
+    /// The request is the developer's own, by the test client in process.
+    pub(crate) is_developers: bool,
     /// A tool answers in place of the page, and wants the form in the body.
     pub(crate) expects_form: bool,
     /// What is answered at the handler's turn instead of calling one.

@@ -235,7 +235,7 @@ impl Request {
         self.client.clone()
     }
 
-    /// What a trusted proxy says about the request, if one has passed it on; without anything in it if an untrusted one has, whose fields were taken out.
+    /// What a trusted proxy says about the request, if one has passed it on.
     #[must_use]
     pub fn forwarded(&self) -> Option<&Forwarded> {
         self.forwarded.as_deref()

@@ -1,13 +1,14 @@
 //! The debug page: what a developer wants to know about a failure, in the browser.
 //!
-//! It is on where the setting `debug_page` says so, and then shown only to requests from this machine ([`is_shown_to`]); everybody else gets the usual page.
+//! It is on where the setting `debug_page` says so, and then shown only to requests that bring the key of the process ([`is_shown_to`]); everybody else gets the usual page.
 //! Where it is off nothing of it runs: the hooks of a plan are wrapped while the plan is built ([`trace`]), and a report is put together when
 //! an error page is made. It shows an unexpected error or a panic with everything around it, and for 404 and 405 without a page of the
 //! application's own the routes near the path.
 //!
-//! Here is what is gathered; `html.rs` and `text.rs` write it, `secrets.rs` masks, `source.rs` reads backtraces and places.
+//! Here is what is gathered; `html.rs` and `text.rs` write it, `key.rs` has the key, `secrets.rs` masks, `source.rs` reads backtraces and places.
 
 mod html;
+pub(crate) mod key;
 mod secrets;
 mod source;
 mod text;
@@ -15,14 +16,13 @@ mod trace;
 
 use super::guarded::Panicked;
 use super::setting::distance;
-use super::{ErrorPage, Plan, same_segment};
+use super::{ErrorPage, HookPoint, Plan, same_segment};
 use crate::exchange::{Error, ErrorKind, Exchange, Request};
 use crate::logs;
 use crate::publish::{NodeRef, Route, named_segments, route_of, routes};
 use ::http::StatusCode;
 use secrets::masked;
 use source::{Frame, Place};
-use std::net::IpAddr;
 use trace::{HookRun, Trace};
 
 /// What the page shows of a plan that the plan does not keep itself.
@@ -37,6 +37,7 @@ impl Plan {
     pub(crate) fn prepare_debug_page(&mut self, settings: Vec<(&'static str, String)>) {
         self.debug = Some(Box::new(DebugNotes { settings }));
         trace::watch(&mut self.hooks);
+        self.hooks[HookPoint::OnStartResource as usize].insert(0, key::offer());
     }
 }
 
@@ -49,29 +50,9 @@ pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
     source::frames(backtrace).into_iter().map(told).collect()
 }
 
-/// Whether the page may be shown: to this machine only. A proxy on this machine speaks for others, so its fields count as strange; so does a host
-/// that is no name of this machine, as a page of a stranger has that lets its name lead here (DNS rebinding).
-pub(super) fn is_shown_to(request: &Request) -> bool {
-    const OF_PROXIES: [&str; 3] = ["forwarded", "x-real-ip", "via"];
-    const BEGIN: &str = "x-forwarded-";
-    let is_of_proxies = |name: &str| {
-        OF_PROXIES.iter().any(|field| name.eq_ignore_ascii_case(field))
-            || name.get(..BEGIN.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(BEGIN))
-    };
-    request.connection().peer.ip().to_canonical().is_loopback()
-        && names_this_machine(request.host())
-        && request.forwarded().is_none()
-        && !request.headers().any(|(name, _)| is_of_proxies(name))
-}
-
-fn names_this_machine(authority: &str) -> bool {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host,
-        _ => authority,
-    };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let host = host.to_ascii_lowercase();
-    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+/// Whether the page may be shown: to whoever brings the key, and to the test client in process, which is the developer's own program.
+pub(super) fn is_shown_to(exchange: &Exchange) -> bool {
+    exchange.course.is_developers || key::is_brought_by(&exchange.request)
 }
 
 /// Everything on one page.
@@ -251,18 +232,6 @@ mod tests {
     use super::*;
     use crate::Tree;
     use crate::publish::Publish;
-
-    #[test]
-    fn only_names_of_this_machine_are_its_names() {
-        for host in
-            ["localhost", "LocalHost:8080", "app.localhost:1", "127.0.0.1", "127.8.0.1:80", "[::1]", "[::1]:8080"]
-        {
-            assert!(names_this_machine(host), "{host}");
-        }
-        for host in ["", "example.org", "localhost.example.org", "10.0.0.1", "notlocalhost", "[::2]:80", "0.0.0.0"] {
-            assert!(!names_this_machine(host), "{host}");
-        }
-    }
 
     #[test]
     fn routes_near_a_path_are_like_it_the_most_similar_first() {

@@ -138,7 +138,7 @@ impl Funnel<'_> {
     /// What the debug page shows about an error with this status, where it is on and may be shown.
     #[cold]
     fn report(&self, exchange: &mut Exchange, status: StatusCode, cause: Option<&Error>) -> Option<Report> {
-        if !self.plan.settings.debug_page || !debug_page::is_shown_to(&exchange.request) {
+        if !self.plan.settings.debug_page || !debug_page::is_shown_to(exchange) {
             return None;
         }
         match cause {

@@ -119,7 +119,7 @@ pub struct PathSettings {
     /// `show_tracebacks`: error pages tell the cause (default off; for development only).
     pub show_tracebacks: bool,
     /// `debug_page`: unexpected errors show their cause, the handler, parameters, hooks and plan, and 404 the routes near the path, to
-    /// browsers on this machine (default off; for development only).
+    /// browsers that have opened the link in the log (default off; for development only).
     pub debug_page: bool,
     /// `errors`: the form of the built-in error page (default [`Auto`](ErrorForm::Auto): as the client accepts).
     pub errors: ErrorForm,

@@ -117,6 +117,17 @@ impl Application {
         &self.plans
     }
 
+    /// The first section of each tree where the debug page is on, with the tree's number.
+    pub(crate) fn debug_sections(&self) -> Vec<(usize, String)> {
+        let ends = self.trees.iter().skip(1).map(|tree| tree.first_plan).chain([self.plans.len()]);
+        let trees = self.trees.iter().zip(ends).enumerate();
+        let on = trees.filter_map(|(number, (tree, end))| {
+            let plan = self.plans[tree.first_plan..end].iter().find(|plan| plan.settings.debug_page)?;
+            Some((number, plan.section.clone()))
+        });
+        on.collect()
+    }
+
     /// The background jobs of the tools.
     #[must_use]
     pub fn background_jobs(&self) -> &[BackgroundJob] {

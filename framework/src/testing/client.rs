@@ -5,6 +5,7 @@ use super::{
     browser::{Browser, Target, connect},
     wire::Wire,
 };
+use crate::lifecycle::DEBUG_COOKIE;
 use crate::{engine::App, server::Service};
 use ::http::Method;
 use std::{
@@ -157,6 +158,18 @@ impl Client {
     /// Makes the browser send this cookie with every request from now on.
     pub fn set_cookie(&self, name: &str, value: &str) -> &Self {
         self.browser.cookies.lock().store(&format!("{name}={value}; Path=/"), "/", Instant::now());
+        self
+    }
+
+    /// Makes the browser the developer's: it brings the key to the debug page of the applications in this process (setting `debug_page`), as one does that has opened the
+    /// link in the log. A client in process needs no key.
+    ///
+    /// # Panics
+    /// If the environment sets a key that cannot be used.
+    #[track_caller]
+    pub fn as_developer(self) -> Self {
+        let key = crate::lifecycle::debug_key();
+        self.set_cookie(DEBUG_COOKIE, key.unwrap_or_else(|problem| panic!("{problem}")));
         self
     }
 

@@ -192,8 +192,6 @@ impl Prepared {
             for name in &self.removed {
                 if request.header(name.as_str()).is_some() {
                     request.remove_header(name);
-                    // Nothing is believed, but that somebody is in between stays known: the debug page is for this machine alone.
-                    request.set_forwarded(Forwarded::default());
                 }
             }
             return;
