@@ -104,7 +104,7 @@ fn apps_below_apps_below_apps() {
     ] {
         client.get(path).send().assert_text(text);
     }
-    client.get("/b/nothing").send().assert_text("default");
+    client.get("/b/nothing").send().assert_status(404);
 }
 
 #[test]
@@ -150,6 +150,54 @@ fn what_two_apps_want_is_refused_at_start() {
     assert!(refusal(twins).contains("two apps are mounted at one path, \"/my-app\" and \"//my_app/\""));
     let hidden = at("/a").mount("/a/page", blog());
     assert!(refusal(hidden).contains("but the page `Pages::page` answers there in the tree at \"/a\""));
+}
+
+/// A page, one that answers GET alone, and perhaps one for all the rest.
+fn app_of(name: &'static str, has_default: bool) -> App {
+    let tree = Tree::new().index(move |_| format!("{name} index")).page("page", move |_| format!("{name} page"));
+    let tree = tree.page_for(MethodSet::GET, "read", move |_| format!("{name} read"));
+    App::new(match has_default {
+        true => tree.default(move |call| format!("{name} rest at {:?}", call.request().mount())),
+        false => tree,
+    })
+}
+
+// As CherryPy's: `tree.apps` are asked before any object is looked at, and the app that owns the path answers, be it 404.
+#[test]
+fn a_mounted_app_owns_its_path_and_so_the_404_in_it() {
+    let inner = app_of("inner", true);
+    let shop = app_of("shop", false).mount("/deep/own", inner).mount("/bare", App::new(Tree::new()));
+    let client = Client::in_process(app_of("outer", true).mount("/my-shop", shop));
+    let table = [
+        ("/nowhere", 200, "outer rest at \"\""),
+        ("/my", 200, "outer rest at \"\""),
+        ("/my-shop/page", 200, "shop page"),
+        ("/my_shop/page", 200, "shop page"),
+        ("/my-shop/nowhere", 404, ""),
+        ("/my_shop/nowhere", 404, ""),
+        ("/my-shop/page/more", 404, ""),
+        ("/my-shop/deep", 404, ""),
+        ("/my-shop/deep/own/nowhere", 200, "inner rest at \"/my-shop/deep/own\""),
+        ("/my-shop/bare", 404, ""),
+        ("/my-shop/bare/nowhere", 404, ""),
+    ];
+    for (path, status, text) in table {
+        let answer = client.get(path).send();
+        answer.assert_status(status).assert_contains(text).assert_lacks(if status == 404 { "rest" } else { "<" });
+    }
+    client.get("/my-shop").send().assert_header("location", "/my-shop/");
+    client.post("/my-shop/read").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS");
+    client.post("/my-shop/nowhere").send().assert_status(404);
+}
+
+#[test]
+fn the_404_of_a_mounted_app_is_its_own_page() {
+    let page = |text: &'static str| move |_: &kirsch::ErrorPage<'_>| text;
+    let shop = || app_of("shop", false).error_page(StatusCode::NOT_FOUND, page("sold out"));
+    let outer = app_of("outer", true).error_page(StatusCode::NOT_FOUND, page("outer 404"));
+    let client = Client::in_process(outer.mount("/shop", shop()).mount("/plain", app_of("plain", false)));
+    client.get("/shop/nowhere").send().assert_status(404).assert_text("sold out");
+    client.get("/plain/nowhere").send().assert_status(404).assert_text("outer 404");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::config::{ConfigError, Merged, how_to_add};
 use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
-use crate::lifecycle::same_segment;
+use crate::publish::same_segment;
 use crate::publish::{ChildStep, Node, NodeKind};
 
 /// Deepest level that is looked at: trees whose types contain themselves have no end.

@@ -16,9 +16,10 @@ mod trace;
 
 use super::guarded::Panicked;
 use super::setting::distance;
-use super::{ErrorPage, HookPoint, Plan, same_segment};
+use super::{ErrorPage, HookPoint, Plan};
 use crate::exchange::{Error, ErrorKind, Exchange, Request};
 use crate::logs;
+use crate::publish::same_segment;
 use crate::publish::{NodeRef, Route, named_segments, route_of, routes};
 use ::http::StatusCode;
 use secrets::masked;

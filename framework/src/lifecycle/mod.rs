@@ -37,7 +37,7 @@ pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};
 pub use run::Application;
 pub use secret::Secret;
-pub(crate) use sections::{Sections, same_segment};
+pub(crate) use sections::Sections;
 pub use setting::{SettingError, SettingReader};
 /// The settings of one tool in a configuration file: what [`Tool::configure`] gets.
 pub use toml::Table as SettingTable;

@@ -3,6 +3,8 @@
 //! The comparison is the traversal's own: on decoded segments, empty ones left out, with `-` and `.` equal to `_`. So whatever way a
 //! client writes a path that reaches a handler (`//admin`, `/%61dmin`), the handler's section covers it.
 
+use crate::publish::same_segment;
+
 /// The sections of an application as a tree; each knows the number of its plan.
 #[derive(Debug, Default)]
 pub(crate) struct Sections {
@@ -36,15 +38,6 @@ impl Sections {
         }
         place.plan
     }
-}
-
-/// Whether two segments are the same to the traversal.
-pub(crate) fn same_segment(one: &str, other: &str) -> bool {
-    one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
-}
-
-fn folded(byte: u8) -> u8 {
-    if matches!(byte, b'-' | b'.') { b'_' } else { byte }
 }
 
 #[cfg(test)]

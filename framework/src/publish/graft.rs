@@ -1,13 +1,13 @@
 //! Apps below apps: one tree of several roots, each at its own path.
 //!
 //! A [`Graft`] is the node at a place where trees meet. Its description is that of the tree which is there itself, with the trees
-//! mounted below it as its first children: a mount is a name, and comes before whatever else would take its segments. What would come
+//! mounted below it as its first children: a mount is a name, and comes before whatever else would take its segments. An app owns its path: the walk does not
+//! leave it again, so no page of the outer tree answers there, whatever the app has not. What would come
 //! before a mount, or be hidden by it, is found here and refused, so that no page disappears silently.
 
-use super::resolve::{has_name, has_room, is_page, matches_name};
+use super::resolve::{has_name, has_room, is_page, matches_name, same_segment};
 use super::{Call, ChildNode, ChildStep, DispatchRef, Node, NodeKind, NodeRef, PathRest, Publish, Way};
 use crate::exchange::{Captures, Error, Source};
-use crate::lifecycle::same_segment;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -99,14 +99,19 @@ impl Place<'_> {
 
     fn grown(&self) -> Graft {
         let below: Vec<_> = self.below.iter().map(|(name, place)| ((*name).to_owned(), place.grown())).collect();
-        let mounts = below.iter().map(|(name, graft)| down(name.clone(), graft.node.clone()));
+        let mounts = below.iter().map(|(name, graft)| {
+            let node = ChildNode::Mount { node: graft.node.clone(), is_app: graft.own.is_some() };
+            down(name.clone(), node)
+        });
         let own = self.own.map(|(_, root)| (root.clone(), root.describe()));
         let node = match &own {
             None => Node { children: mounts.collect(), kind: NodeKind::Pages, ..nothing() },
             // Below a node that finds its children in its own way, their numbers must stay: it becomes a child itself, the last one.
             Some((_, node)) if matches!(node.kind, NodeKind::Late | NodeKind::Dispatched) && !below.is_empty() => {
                 Node {
-                    children: mounts.chain([down(String::new(), Arc::new(Node::clone(node)))]).collect(),
+                    children: mounts
+                        .chain([down(String::new(), ChildNode::Shared(Arc::new(Node::clone(node))))])
+                        .collect(),
                     dispatch: Some(DispatchRef::new(mounts_first(
                         self.below.iter().map(|place| Self::paths(&[], place)).collect(),
                     ))),
@@ -128,8 +133,8 @@ fn nothing() -> Node {
     Node { type_name: Cow::Borrowed("App::mount"), ..Node::LATE.clone() }
 }
 
-fn down(name: String, node: Arc<Node>) -> ChildStep {
-    ChildStep { name: Cow::Owned(name), arguments: Cow::Borrowed(&[]), node: ChildNode::Shared(node) }
+fn down(name: String, node: ChildNode) -> ChildStep {
+    ChildStep { name: Cow::Owned(name), arguments: Cow::Borrowed(&[]), node }
 }
 
 /// To the child in whose mounts the path is, by their paths from here; else to the one behind them all.
@@ -137,7 +142,7 @@ fn mounts_first(paths: Vec<Vec<Vec<String>>>) -> impl Fn(&mut PathRest<'_>) -> W
     move |rest| {
         let is_below = |path: &Vec<String>| {
             path.len() <= rest.segments().len()
-                && path.iter().zip(rest.segments()).all(|(name, segment)| matches_name(name, segment))
+                && path.iter().zip(rest.segments()).all(|(name, segment)| same_segment(name, segment))
         };
         match paths.iter().position(|paths| paths.iter().any(is_below)) {
             Some(index) => Way::child(as_index(index)).after(1),

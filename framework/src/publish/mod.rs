@@ -28,6 +28,7 @@ pub(crate) use graft::{Mount, graft};
 pub use node::{ChildNode, ChildStep, Node, NodeKind, NodeRef};
 pub use patterns::Routes;
 pub(crate) use resolve::methods;
+pub(crate) use resolve::same_segment;
 pub use resolve::{Resolution, resolve};
 pub use route_urls::{RouteUrlError, RouteUrls};
 pub use routes::{Route, routes};

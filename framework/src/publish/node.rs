@@ -1,6 +1,7 @@
 //! The shape of a node: handlers and children, as data.
 
 use super::dispatch::DispatchRef;
+use super::resolve::{matches_name, same_segment};
 use crate::exchange::{ArgumentInfo, HandlerRef};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
@@ -50,6 +51,13 @@ pub enum ChildNode {
     ByType(fn() -> NodeRef),
     /// From a value.
     Shared(Arc<Node>),
+    /// The place of a mount, or one on the way to it. `is_app`: an app is mounted here, and what it does not find is nowhere.
+    Mount {
+        /// The node.
+        node: Arc<Node>,
+        /// Whether an app is here.
+        is_app: bool,
+    },
 }
 
 impl ChildStep {
@@ -66,8 +74,21 @@ impl ChildStep {
     pub fn below(&self) -> NodeRef {
         match &self.node {
             ChildNode::ByType(node) => node(),
-            ChildNode::Shared(node) => NodeRef::Shared(Arc::clone(node)),
+            ChildNode::Shared(node) | ChildNode::Mount { node, .. } => NodeRef::Shared(Arc::clone(node)),
         }
+    }
+
+    /// Whether the segment is the name of the child. Mounts are found as their sections are.
+    pub(super) fn is_named(&self, segment: &str) -> bool {
+        match self.node {
+            ChildNode::Mount { .. } => same_segment(&self.name, segment),
+            _ => self.name != "default" && matches_name(&self.name, segment),
+        }
+    }
+
+    /// Whether an app is mounted here: the whole of its path is its own.
+    pub(super) fn is_app(&self) -> bool {
+        matches!(self.node, ChildNode::Mount { is_app: true, .. })
     }
 }
 

@@ -1,11 +1,11 @@
 //! The walk from a path to a handler. The traversal table in `docs/traversal.md` is its test.
 //!
 //! Depth first: at each node a page of the segment's name, a child of that name, the `default` child, the `default` page (in a resource:
-//! its HTTP methods). What does not fit is left again, so the deepest match wins. Only names, numbers of segments and HTTP methods
+//! its HTTP methods). What does not fit is left again, so the deepest match wins; only a mounted app is not left. Only names, numbers of segments and HTTP methods
 //! decide, never values; nothing is called and nothing allocated, unless the tree has a [`Dispatch`](super::Dispatch), which is asked for the way on.
 //! Two bounds keep a hostile path cheap, whatever the tree.
 
-use super::{Node, NodeKind, NodeRef, PathRest, Way};
+use super::{ChildStep, Node, NodeKind, NodeRef, PathRest, Way};
 use crate::exchange::{ArgumentInfo, Captures, Handler, MethodSet, Request, Source, Step, Trail};
 
 /// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
@@ -81,7 +81,7 @@ impl<'w> Walk<'w> {
             return page;
         }
         for (index, child) in node.children.iter().enumerate() {
-            if child.name != "default" && matches_name(&child.name, segment) {
+            if child.is_named(segment) {
                 let found = self.child(node, index, at + 1, depth);
                 if found.is_some() {
                     return found;
@@ -131,10 +131,11 @@ impl<'w> Walk<'w> {
             return found;
         }
         let index = way.child_index()?;
-        let below = node.children.get(usize::from(index))?.below();
+        let child = node.children.get(usize::from(index))?;
+        let below = child.below();
         let length = self.trail.steps.len();
         self.trail.steps.push(Step::Child { index, first: at, count: way.taken() });
-        let found = self.node(&below, first, depth + 1);
+        let found = self.node(&below, first, depth + 1).or_else(|| nowhere_else(child));
         if found.is_none() {
             self.trail.steps.truncate(length);
         }
@@ -178,7 +179,7 @@ impl<'w> Walk<'w> {
         let names_a_way = |count: &u16| {
             let segment = self.request.segment(usize::from(first + count));
             below.handlers.iter().any(|handler| is_page(&below, handler) && has_name(handler, segment))
-                || below.children.iter().any(|child| child.name != "default" && matches_name(&child.name, segment))
+                || below.children.iter().any(|child| child.is_named(segment))
         };
         let preferred = (least..most).find(names_a_way).unwrap_or(most);
         let others = (least..=most).rev().filter(|count| *count != preferred);
@@ -193,7 +194,7 @@ impl<'w> Walk<'w> {
         self.trail.child_locks_session = child_locks_session;
         self.trail.child_views_session = child_views_session;
         self.trail.child_reads_parameters = child_reads_parameters;
-        None
+        nowhere_else(child)
     }
 
     /// Chooses among the handlers that fit by the method of the request. HEAD is content with GET.
@@ -223,6 +224,11 @@ impl<'w> Walk<'w> {
     }
 }
 
+/// The walk does not leave a mounted app again: its path is its own, and so is the 404 there.
+fn nowhere_else(child: &ChildStep) -> Option<Resolution> {
+    child.is_app().then_some(Resolution::NotFound)
+}
+
 /// Whether a handler answers for its name; in a resource the HTTP methods do not.
 pub(super) fn is_page(node: &Node, handler: &Handler) -> bool {
     node.kind == NodeKind::Pages || !is_http_method(&handler.name)
@@ -246,6 +252,15 @@ pub(super) fn matches_name(name: &str, segment: &str) -> bool {
             .bytes()
             .zip(segment.bytes())
             .all(|(wanted, given)| wanted == given || (wanted == b'_' && matches!(given, b'-' | b'.')))
+}
+
+/// Whether two segments are the same to the traversal.
+pub(crate) fn same_segment(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
+}
+
+fn folded(byte: u8) -> u8 {
+    if matches!(byte, b'-' | b'.') { b'_' } else { byte }
 }
 
 pub(super) fn has_room(handler: &Handler, segments: usize, captures: &Captures) -> bool {

@@ -57,6 +57,9 @@ pub struct Session {
     settings: Arc<Settings>,
     claim: Claim,
     is_encrypted: bool,
+    /// Where a sealed cookie belongs; empty for sessions in stores.
+    #[cfg(feature = "cookie")]
+    host: Box<str>,
     /// When the request came.
     received: Instant,
     is_used: Cell<bool>,
@@ -386,6 +389,8 @@ impl Session {
             settings,
             claim,
             is_encrypted,
+            #[cfg(feature = "cookie")]
+            host: if is_sealed { request.origin().host().into() } else { Box::default() },
             received: request.received(),
             is_used: Cell::new(false),
             expects_lock: Cell::new(None),

@@ -26,6 +26,12 @@ impl Brought {
 }
 
 impl Session {
+    /// What a sealed cookie is worth something for: its name, and the host or the domain that browsers send it to. So two sites with one secret do not take each other's.
+    fn sealed_as(&self) -> String {
+        let cookie = &self.settings.cookie;
+        format!("{}@{}", cookie.full_name(self.is_encrypted), cookie.domain.as_deref().unwrap_or(&self.host))
+    }
+
     /// Opens what the client has brought, if that was not done yet.
     pub(super) fn open_cookie(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
         if std::mem::take(&mut state.is_doubtful) {
@@ -35,7 +41,7 @@ impl Session {
             Some(brought) if !state.is_loaded => std::mem::take(&mut brought.values),
             _ => return Ok(()),
         };
-        let name = self.settings.cookie.full_name(self.is_encrypted);
+        let name = self.sealed_as();
         // Of several the first that is ours and goes on; if none does, the first that is ours has ended.
         let mut ours = None;
         for opened in values.iter().take(MAX_IDS).filter_map(|value| seal.open(&name, value, now)) {
@@ -102,8 +108,7 @@ impl Session {
         brought.has = should_have;
         state.client = Some(stored.id);
         let life = (Moment::now(), timeout);
-        let name = cookie.full_name(self.is_encrypted);
-        let value = seal.seal(&name, &stored.id, stored.version, &stored.data, life);
+        let value = seal.seal(&self.sealed_as(), &stored.id, stored.version, &stored.data, life);
         Some(cookie.give(&value, timeout, self.is_encrypted))
     }
 }

@@ -17,7 +17,10 @@ mod nonces;
 pub use ha1::{DigestAlgorithm, Ha1};
 
 use super::authorization::{Authorization, Verdict, quoted};
+use crate::exchange::origin_of;
+use crate::http::one_spelling;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::tools::origins::is_own;
 use crate::watched_file::WatchedFile;
 use crate::{Error, Exchange, HeaderValue, Login, Request, StatusCode, exchange::HttpError, header};
 use credentials::Credentials;
@@ -301,14 +304,30 @@ impl Prepared {
     }
 }
 
-/// Whether credentials for `uri` are for this request: its target as the client sent it, before proxies that take a prefix away.
+/// Whether credentials for `uri` are for this request: the resource of its target as the client sent it, before proxies that take a prefix away. Each of
+/// the two may be a path or a whole URL (RFC 7616, section 3.4.6).
 fn is_target(uri: &str, request: &Request) -> bool {
     let target = request.target();
     if uri == target {
         return true;
     }
-    let prefix = request.forwarded().and_then(|forwarded| forwarded.prefix.as_deref());
-    prefix.is_some_and(|prefix| uri.strip_prefix(prefix) == Some(target))
+    // The host of a target that is a whole URL is the request's.
+    let (Some(asked), Some(named)) = (local(target, |_| true), local(uri, |url| is_own(request, url))) else {
+        return false;
+    };
+    let within =
+        Some(request.prefix()).filter(|prefix| !prefix.is_empty()).and_then(|prefix| named.strip_prefix(prefix));
+    [Some(&*named), within].into_iter().flatten().any(|named| named == asked)
+}
+
+/// Path and query of a target, spelled in one way, if it is a path or a URL that `is_ours`.
+fn local(target: &str, is_ours: impl Fn(&str) -> bool) -> Option<String> {
+    let path = match target.strip_prefix('/') {
+        Some(_) => target,
+        None => origin_of(target).filter(|_| is_ours(target))?.1,
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Some(format!("{slash}{}", one_spelling(path)))
 }
 
 impl Tool for AuthDigest {

@@ -135,11 +135,40 @@ fn i10_stale_is_an_expired_nonce_with_the_right_answer_only() {
 fn i10_an_answer_for_another_address_is_400() {
     let client = client(users());
     let right = answer(&client);
-    for uri in ["/other", "/?a", "http://localhost/", ""] {
+    for uri in ["/other", "/?a", "http://other.example/", ""] {
         Answer { uri, ..right.clone() }.send(&client).assert_status(400).assert_contains("another address");
     }
     let query = Answer { uri: "/?a=1", ..right };
     client.get("/?a=1").header("authorization", query.field()).send().assert_status(200);
+}
+
+#[test]
+fn a_path_and_a_whole_url_name_one_resource() {
+    let table = [
+        ("/~a?b=%c3%bc", "/%7ea?b=%C3%BC", 200),
+        ("http://localhost/~a?b", "/~a?b", 200),
+        ("/~a?b", "HTTP://LocalHost:80/~a?b", 200),
+        ("/~a?b", "https://localhost/~a?b", 200),
+        ("http://localhost", "/", 200),
+        ("/", "http://localhost", 200),
+        ("/~a?b", "http://other.example/~a?b", 400),
+        ("http://localhost/~a?b", "http://other.example/~a?b", 400),
+        ("/~a?b", "http://localhost:81/~a?b", 400),
+        ("/~a?b", "http://localhost/~a", 400),
+        ("/~a?b", "http://localhost/~a?c", 400),
+        ("/~a", "/~a?", 400),
+        ("/a%2Fb", "/a/b", 400),
+        ("/~a", "~a", 400),
+        ("/~a", "", 400),
+    ];
+    let client = Client::over_socket(App::new(Tree::new().index(|_| "in").default(|_| "in")).tool("/", users()));
+    let first = answer(&client);
+    for (count, (target, uri, status)) in (1..).zip(table) {
+        let uri: &'static str = uri;
+        let field = Answer { uri, count, ..first.clone() }.field();
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {field}\r\n\r\n");
+        client.raw().send(head.as_bytes()).read_response().assert_status(status);
+    }
 }
 
 #[test]

@@ -120,19 +120,20 @@ impl Prepared {
     /// The password was right.
     fn enter(&self, exchange: &mut Exchange, name: String, next: &str) -> Result<Flow, Error> {
         let login = Login::new(name);
+        let key = self.key.of(&exchange.request);
         let session = Session::of(exchange).ok_or_else(|| Error::unexpected("the tool `sessions` is off"))?;
         if session.is_missing() {
             // A login is always possible, also where the session has ended meanwhile.
             session.delete();
         }
         session.acquire_lock()?;
-        let before = session.get::<String>(&self.key);
+        let before = session.get::<String>(&key);
         if before.is_some_and(|before| before != login.name()) {
             // What belongs to one person is not for the next.
             session.delete();
         }
         session.regenerate();
-        session.try_set(&self.key, login.name())?;
+        session.try_set(&key, login.name())?;
         let target = self.next_page(&exchange.request, next).map(str::to_owned);
         let target = target.unwrap_or_else(|| outside(&exchange.request, &self.home));
         exchange.values.insert(login.clone());

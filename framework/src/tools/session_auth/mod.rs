@@ -17,6 +17,7 @@
 //! | `forms.rs` | the login, the logout |
 //! | `login_form.rs` | the form, and the built-in pages |
 //! | `next_page.rs` | where to go after the login |
+//! | `source.rs` | under which name a session keeps the login: of which host, and of which source of credentials |
 //! | `throttle.rs` | how often a password may be guessed |
 //! | `token.rs` | the token of the form |
 
@@ -24,6 +25,7 @@ mod forms;
 mod login_form;
 mod next_page;
 mod prepared;
+mod source;
 mod throttle;
 mod token;
 mod visitor;
@@ -34,6 +36,7 @@ use super::authorization::{ClearTextWarning, Passwords, Verdict};
 use crate::lifecycle::{HookPoint, Hooks, IntoFlow, Secret, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Flow, IntoResponse, Login, Response};
 use forms::PasswordAdmission;
+use source::FunctionName;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,13 +84,16 @@ use visitor::keep_private;
 /// With [`required(false)`](Self::required) strangers see the pages, too, and `Option<&Login>` tells who it is: for a whole site, parts of which are then closed by
 /// a section with `session_auth.required = true`.
 ///
-/// At the login the session gets another id; at the logout it ends. Guesses are counted by name and by address ([`attempts`](Self::attempts)); too many are
+/// A login holds for its section, its host and its source of credentials, whoever else sees the session; [`realm`](Self::realm) says otherwise. At the login the session gets another id; at the logout it ends. Guesses are counted by name and by address ([`attempts`](Self::attempts)); too many are
 /// 429 with `Retry-After`. The form has a token, and forms that another site sends are refused.
 ///
-/// In a file: `session_auth.file`, `required`, `login`, `logout`, `home`, `attempts`, `address_attempts`, `attempts_window`, `secret`. CherryPy's `session_auth`.
+/// In a file: `session_auth.file`, `realm`, `required`, `login`, `logout`, `home`, `attempts`, `address_attempts`, `attempts_window`, `secret`. CherryPy's `session_auth`.
 #[derive(Clone)]
 pub struct SessionAuth {
     passwords: Passwords,
+    /// Of the function among the passwords.
+    function: Option<Arc<FunctionName>>,
+    realm: String,
     required: bool,
     login: String,
     logout: String,
@@ -121,7 +127,7 @@ impl SessionAuth {
         F: Fn(&str, &str) -> V + Send + Sync + 'static,
         V: Verdict,
     {
-        Self::with(Passwords::function(check))
+        Self { function: Some(FunctionName::of::<F>()), ..Self::with(Passwords::function(check)) }
     }
 
     /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). Needs the cargo feature `passwords`.
@@ -142,6 +148,8 @@ impl SessionAuth {
     fn with(passwords: Passwords) -> Self {
         Self {
             passwords,
+            function: None,
+            realm: String::new(),
             required: true,
             login: "login".to_owned(),
             logout: "logout".to_owned(),
@@ -157,6 +165,17 @@ impl SessionAuth {
             tokens: Arc::new(Tokens::new(&[])),
             warning: ClearTextWarning::default(),
         }
+    }
+
+    /// Names what one logs in to (`realm`), for logins that hold in more than one place.
+    ///
+    /// Unless it is set, a login holds where its password was looked at, and nowhere else: in this section, on this host, for this source of credentials (a file by its path, a function by
+    /// its name). So two sites may share a store of sessions, or a secret of cookies. Whoever is logged in to a realm is so in all sections, on all hosts and in all programs that
+    /// name it and see the session: for `www.example` and `shop.example` with one [`cookie_domain`](crate::Sessions::cookie_domain), or for two programs with functions of their own.
+    #[must_use]
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = realm.into();
+        self
     }
 
     /// Whether the pages are only for those who have logged in (`required`); they are unless said otherwise.
@@ -294,6 +313,7 @@ impl Tool for SessionAuth {
         let mut tool = self.clone();
         let mut reader = SettingReader::new(settings);
         tool.passwords.read(&mut reader)?;
+        reader.text("realm", &mut tool.realm)?;
         reader.flag("required", &mut tool.required)?;
         reader.text("login", &mut tool.login)?;
         reader.text("logout", &mut tool.logout)?;

@@ -5,10 +5,13 @@
 
 use super::SessionAuth;
 use super::next_page::{same_site, segments};
+use super::source::LoginKey;
+#[cfg(feature = "passwords")]
+use super::source::file_name;
 use super::throttle::Rate;
 use super::token::Tokens;
 use crate::lifecycle::SettingError;
-use crate::tools::authorization::Checker;
+use crate::tools::authorization::{Checker, Passwords};
 use crate::{HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::sync::Arc;
@@ -24,7 +27,7 @@ pub(super) struct Prepared {
     pub(super) login_path: String,
     pub(super) home: String,
     /// Where the session has the name. Each section has its own: a customer is no member of the staff.
-    pub(super) key: String,
+    pub(super) key: LoginKey,
     pub(super) challenge: HeaderValue,
     pub(super) tokens: Arc<Tokens>,
     /// Opened when the tool is attached.
@@ -108,11 +111,15 @@ impl SessionAuth {
             secret => Arc::new(Tokens::new(secret.as_bytes())),
         };
         let (section, login_path) = (encoded(&section), encoded(&login));
+        let key = match self.realm.as_str() {
+            "" => LoginKey::Own { section: section.clone(), source: self.source() },
+            realm => LoginKey::Realm(realm.to_owned()),
+        };
         let challenge = HeaderValue::try_from(format!("Cookie form-action=\"{login_path}\""));
         Ok(Prepared {
             tool: self.clone(),
             home: if self.home.is_empty() { section.clone() } else { format!("{mount}{}", self.home) },
-            key: format!("kirsch.login:{section}"),
+            key,
             login,
             logout,
             login_path,
@@ -120,6 +127,17 @@ impl SessionAuth {
             tokens,
             check: None,
         })
+    }
+}
+
+impl SessionAuth {
+    /// Who knows which password is whose.
+    fn source(&self) -> String {
+        match &self.passwords {
+            Passwords::Function(_) => self.function.as_ref().map(ToString::to_string).unwrap_or_default(),
+            #[cfg(feature = "passwords")]
+            Passwords::File(path) => file_name(path),
+        }
     }
 }
 

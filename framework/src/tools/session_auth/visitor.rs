@@ -22,7 +22,9 @@ impl Prepared {
     /// Before the body: who is it, and may he go on?
     pub(super) fn find_out(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
         exchange.values.remove::<Login>();
-        let login = SessionView::of(exchange)?.and_then(|session| session.get::<String>(&self.key)).map(Login::new);
+        let login = SessionView::of(exchange)?
+            .and_then(|session| session.get::<String>(&self.key.of(&exchange.request)))
+            .map(Login::new);
         let is_post = *exchange.request.method() == Method::POST;
         let is_read = matches!(*exchange.request.method(), Method::GET | Method::HEAD);
         match self.place(&exchange.request) {
