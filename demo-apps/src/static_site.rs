@@ -1,7 +1,7 @@
 //! A small site out of files: pages and assets from a folder, a recording that can be sought in, a download.
 
 use kirsch::prelude::*;
-use std::{fs, io, path::Path};
+use std::{fs, io, io::Write, path::Path};
 
 /// Samples a second, one byte each.
 const RATE: u32 = 8_000;
@@ -40,11 +40,10 @@ impl Site {
 
 /// A WAV file that nobody else sees and that ends with the process.
 fn recording() -> io::Result<fs::File> {
-    let path = std::env::temp_dir().join(format!("kirsch-tone-{}.wav", std::process::id()));
-    let made = fs::write(&path, wave()).and_then(|()| fs::File::open(&path));
-    // Open files live on without a name.
-    fs::remove_file(&path)?;
-    made
+    // Not a name of our own choice in a folder where everybody may write: a link could wait there, to a file that would be overwritten.
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&wave())?;
+    Ok(file)
 }
 
 /// A square wave that rises from 100 to 700 Hz.

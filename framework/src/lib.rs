@@ -192,6 +192,7 @@ pub mod logs;
 #[cfg(feature = "passwords")]
 pub mod passwords;
 mod primitive;
+mod private_file;
 pub mod publish;
 mod seldom;
 pub mod server;

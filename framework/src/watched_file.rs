@@ -6,6 +6,7 @@
 //! reads, the others use what is there.
 
 use crate::file_stamp::FileStamp;
+use crate::private_file;
 use parking_lot::{Mutex, RwLock};
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -93,7 +94,7 @@ fn is_old(metadata: &Metadata) -> bool {
 /// The content, with the stamp that it had before and after it was read; anything else is an error.
 fn read<T>(path: &Path, parse: Parse<T>) -> Result<(FileStamp, T), String> {
     let said = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
-    let mut file = File::open(path).map_err(|error| said(&error))?;
+    let mut file = private_file::open_plain(path).map_err(|error| said(&error))?;
     let stamp = |file: &File| file.metadata().map(|metadata| FileStamp::of(&metadata)).map_err(|error| said(&error));
     let before = stamp(&file)?;
     let mut text = String::new();
@@ -101,6 +102,7 @@ fn read<T>(path: &Path, parse: Parse<T>) -> Result<(FileStamp, T), String> {
     if stamp(&file)? != before {
         return Err(said(&"changed while it was read"));
     }
+    private_file::warn_of_passwords(path);
     Ok((before, parse(&text).map_err(|problem| said(&problem))?))
 }
 

@@ -3,6 +3,7 @@
 use super::keys::{PATH_KEYS, SERVER_KEYS};
 use super::{AppPlace, ConfigError};
 use crate::lifecycle::setting::suggestion;
+use crate::private_file;
 use crate::server::ServerSettings;
 use toml::{Table, Value};
 
@@ -21,7 +22,14 @@ impl ConfigurationFile {
     pub(crate) fn read(path: &std::path::Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&name, &text),
+            Ok(text) => {
+                private_file::warn_of_changes(path, "the configuration");
+                let file = Self::parse(&name, &text)?;
+                if file.sections.iter().any(|(_, section)| section.iter().any(|(key, value)| is_secret(key, value))) {
+                    private_file::warn_if_everybody_reads(path, "the secrets of the configuration");
+                }
+                Ok(file)
+            }
             Err(error) => Err(ConfigError::new(name, format!("cannot be read: {error}"))),
         }
     }
@@ -93,6 +101,22 @@ impl ConfigurationFile {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a value is for few eyes: a secret, a password, or the address of a server with one in it.
+fn is_secret(key: &str, value: &Value) -> bool {
+    let is_named = || key.contains("secret") || key.contains("password");
+    match value {
+        Value::Table(table) => table.iter().any(|(key, value)| is_secret(key, value)),
+        Value::Array(values) => values.iter().any(|value| is_secret(key, value)),
+        Value::String(text) => {
+            let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+            let credentials = rest.split(['/', '?']).next().and_then(|authority| authority.rsplit_once('@'));
+            let is_asked = ["pass=", "password="].iter().any(|name| text.contains(name));
+            (is_named() && !text.is_empty()) || is_asked || credentials.is_some_and(|(user, _)| user.contains(':'))
+        }
+        _ => false,
     }
 }
 

@@ -4,9 +4,9 @@ use super::list_names::is_of_list;
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, DiskCharge, HttpError, Source};
 use crate::http::PartHead;
 use ::http::StatusCode;
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::{NamedTempFile, PersistError};
@@ -61,6 +61,9 @@ pub(super) enum Content {
         length: u64,
     },
 }
+
+/// The mode of a file that was kept: for everybody to read, since it may be served by others, and for nobody else to write.
+const USUAL: u32 = 0o644;
 
 /// How much is copied at a time.
 const PIECE: usize = 128 * 1024;
@@ -144,29 +147,40 @@ impl Upload {
     /// Keeps the content as a new file at `path`.
     ///
     /// It is written to a file next to it (`.upload-…`), forced to disk, and then named: others see all of it or nothing, also after a
-    /// crash. The file gets the permissions of any file that the program creates. On a slow disk forcing takes its time; to do without,
-    /// copy with [`std::io::copy`].
+    /// crash. The file may be read by all and written by this user alone (mode 0644), as far as the program's umask allows. On a slow disk forcing takes its
+    /// time; to do without, copy with [`std::io::copy`].
     ///
     /// # Errors
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when there is something at `path`, and whatever the file system says. Nothing
     /// is left behind then.
     pub fn persist(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.keep(path.as_ref(), |file, path| file.persist_noclobber(path))
+        self.keep(path.as_ref(), USUAL, |file, path| file.persist_noclobber(path))
     }
 
-    /// As [`persist`](Self::persist), but takes the place of a file that is there.
+    /// As [`persist`](Self::persist), but takes the place of a file that is there, with its mode.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn persist_replacing(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.keep(path.as_ref(), |file, path| file.persist(path))
+        let path = path.as_ref();
+        let replaced = path.symlink_metadata().ok().filter(Metadata::is_file);
+        // A file that was for few must not be for all because its content is new, not even while that is written.
+        self.keep(path, replaced.map_or(USUAL, |metadata| metadata.mode() & 0o777), |file, path| file.persist(path))
     }
 
-    fn keep(&self, path: &Path, give_name: fn(NamedTempFile, &Path) -> Result<File, PersistError>) -> io::Result<()> {
+    fn keep(
+        &self,
+        path: &Path,
+        mode: u32,
+        give_name: fn(NamedTempFile, &Path) -> Result<File, PersistError>,
+    ) -> io::Result<()> {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let permissions = Permissions::from_mode(0o666);
+        let permissions = Permissions::from_mode(mode);
         let mut file = tempfile::Builder::new().prefix(".upload-").permissions(permissions).tempfile_in(directory)?;
         self.write_to(file.as_file_mut())?;
+        if mode != USUAL {
+            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        }
         file.as_file().sync_all()?;
         give_name(file, path).map_err(|failure| failure.error)?;
         // Without this the name itself could be lost in a crash.
@@ -353,13 +367,18 @@ mod tests {
     }
 
     #[test]
-    fn a_persisted_file_has_the_permissions_of_any_new_file() {
+    fn a_persisted_file_is_for_its_user_alone_to_write_and_keeps_the_mode_of_the_one_it_replaces() {
         let directory = tempfile::tempdir().expect("a directory");
-        let (kept, usual) = (directory.path().join("kept"), directory.path().join("usual"));
+        let kept = directory.path().join("kept");
+        let mode = || std::fs::metadata(&kept).expect("it is there").mode() & 0o777;
+        let usual = tempfile::Builder::new().permissions(Permissions::from_mode(USUAL)).tempfile().expect("room");
         both()[0].persist(&kept).expect("a new file");
-        std::fs::write(&usual, "").expect("room");
-        let mode = |path| std::fs::metadata(path).expect("it is there").permissions().mode();
-        assert_eq!(mode(kept), mode(usual));
+        assert_eq!(mode(), usual.as_file().metadata().expect("it is there").mode() & 0o777, "less the umask");
+        for before in [0o600, 0o660, 0o444] {
+            std::fs::set_permissions(&kept, Permissions::from_mode(before)).expect("ours");
+            both()[1].persist_replacing(&kept).expect("takes its place");
+            assert_eq!(mode(), before);
+        }
     }
 
     #[test]

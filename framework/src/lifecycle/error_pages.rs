@@ -8,9 +8,9 @@ use super::error_template::ErrorTemplate;
 use super::setting::wrong;
 use crate::exchange::{Error, IntoResponse, Response};
 use crate::file_stamp::FileStamp;
+use crate::private_file;
 use ::http::{StatusCode, header};
 use parking_lot::Mutex;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -241,11 +241,9 @@ impl PageFile {
 impl Loaded {
     fn read(path: &Path) -> Result<Self, String> {
         let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-        let file = File::open(path).map_err(unreadable)?;
+        let file = private_file::open_plain(path).map_err(unreadable)?;
+        private_file::warn_of_changes(path, "an error page");
         let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err("is no file".to_owned());
-        }
         let mut text = String::new();
         file.take(MOST + 1).read_to_string(&mut text).map_err(unreadable)?;
         if text.len() as u64 > MOST {

@@ -2,6 +2,7 @@
 
 use super::patience::Pace;
 use crate::http::HeadLimits;
+use crate::private_file;
 use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io;
@@ -100,7 +101,7 @@ impl ServerSettings {
             return wrong("server.limits: a head of less than 256 bytes holds no real request");
         }
         if let Some(directory) = &self.spool_directory
-            && let Err(error) = tempfile::tempfile_in(directory)
+            && let Err(error) = private_file::without_name(directory)
         {
             let place = directory.display();
             return wrong(&format!("server.spool_directory: no file can be made in {place}: {error}"));
@@ -121,8 +122,8 @@ impl ServerSettings {
     /// A file without a name for a large request body.
     pub(crate) fn spool_file(&self) -> io::Result<File> {
         match &self.spool_directory {
-            Some(directory) => tempfile::tempfile_in(directory),
-            None => tempfile::tempfile(),
+            Some(directory) => private_file::without_name(directory),
+            None => private_file::without_name(&std::env::temp_dir()),
         }
     }
 

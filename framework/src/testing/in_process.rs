@@ -234,7 +234,7 @@ fn keep(content: Vec<u8>, memory: u64) -> RequestBody {
     if length <= memory {
         return RequestBody::Memory(content);
     }
-    let spooled = tempfile::tempfile().and_then(|mut file| {
+    let spooled = crate::private_file::without_name(&std::env::temp_dir()).and_then(|mut file| {
         file.write_all(&content)?;
         file.rewind()?;
         Ok(file)

@@ -14,12 +14,12 @@ use super::super::{
     Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
     Watch, wire,
 };
-use super::range_lock::RangeLocks;
+use super::range_lock::{RangeLocks, owned};
 use crate::lifecycle::{SettingError, SettingReader};
+use crate::private_file;
 use parking_lot::Mutex;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,7 +54,7 @@ impl Sessions {
 ///
 /// | setting | in the file | default | what |
 /// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.folder` | | the folder; it is made at the start, for this user alone |
+/// | [`new`](Self::new) | `sessions.folder` | | the folder; it is made at the start, for this user alone, and refused if another user owns it or may write there |
 /// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a record is on the disk before the client has its answer, so that it outlives a power failure |
 ///
 /// Sessions outlive the program. A lock ends with the process that holds it, however that ends; a process that is stopped (`SIGSTOP`) keeps its locks. The folder
@@ -96,7 +96,7 @@ impl FileStore {
     fn folder(&self) -> &Folder {
         self.folder.get_or_init(|| {
             let Settings { folder, sync } = self.settings.lock().clone();
-            Folder { locks: RangeLocks::new(folder.join("locks")), path: folder, sync }
+            Folder { locks: RangeLocks::new(folder.join("locks"), folder.clone()), path: folder, sync }
         })
     }
 
@@ -105,12 +105,14 @@ impl FileStore {
         let folder = self.folder();
         let path = folder.path_of(id);
         let Some(bytes) = folder.read_file(&path)? else { return Ok(None) };
-        let problem = match (Head::read(&bytes), bytes.get(Head::BYTES..)) {
-            (Some(head), Some(content)) => match wire::decode(content) {
+        let parts = bytes.as_ref().map(|bytes| Head::read(bytes).zip(bytes.get(Head::BYTES..)));
+        let problem = match parts {
+            Ok(Some((head, content))) => match wire::decode(content) {
                 Ok(data) => return Ok(Some((head, data))),
                 Err(problem) => problem.to_string(),
             },
-            _ => "a session cannot be read: its file does not begin as one".to_owned(),
+            Ok(None) => "a session cannot be read: its file does not begin as one".to_owned(),
+            Err(foreign) => format!("a session is not read: {foreign}"),
         };
         let aside = path.with_extension("unreadable");
         crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside as {})", aside.display());
@@ -164,10 +166,12 @@ impl Folder {
         self.path.join(&name[..2]).join(&name[2..4]).join(&name[4..])
     }
 
-    /// `None` if there is no such file in a folder that is there; a folder that is away is an error.
-    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-        match fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
+    /// `None` if there is no such file in a folder that is there; a folder that is away is an error. What this user has not written is not read.
+    fn read_file(&self, path: &Path) -> Result<Option<io::Result<Vec<u8>>>, StoreError> {
+        let mut bytes = Vec::new();
+        match private_file::open_own(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => Ok(Some(Ok(bytes))),
+            Err(error) if error.kind() == ErrorKind::InvalidData => Ok(Some(Err(error))),
             Err(error) if error.kind() == ErrorKind::NotFound && self.locks.path().exists() => Ok(None),
             Err(error) => Err(failed("cannot read a session", path, error)),
         }
@@ -180,15 +184,15 @@ impl Folder {
         };
         let temporary = leaf.join(format!(".tmp-{:016x}", Fence::random().0));
         let write = || -> io::Result<()> {
-            let mut file = match private(&temporary) {
+            let mut file = match private_file::create(&temporary) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     for folder in [branch, leaf] {
-                        match DirBuilder::new().mode(0o700).create(folder) {
+                        match private_file::folders().create(folder) {
                             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
                             _ => {}
                         }
                     }
-                    private(&temporary)?
+                    private_file::create(&temporary)?
                 }
                 opened => opened?,
             };
@@ -207,18 +211,37 @@ impl Folder {
         })
     }
 
-    /// The files of all records, and whatever else is in the leaves.
-    fn files(&self) -> Result<impl Iterator<Item = PathBuf>, StoreError> {
-        let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    /// What is in the folder itself.
+    fn branches(&self) -> Result<impl Iterator<Item = DirEntry>, StoreError> {
         let top = fs::read_dir(&self.path)
             .map_err(|error| failed("cannot read the folder of the sessions", &self.path, error))?;
-        let branches = top.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
-        Ok(branches.flat_map(entries).flat_map(entries))
+        Ok(top.flatten())
+    }
+
+    /// The files of all records, and whatever else is in the leaves. Links lead to other places and are none.
+    fn files(&self) -> Result<impl Iterator<Item = PathBuf>, StoreError> {
+        let leaves = self.branches()?.flat_map(|branch| below(&branch));
+        Ok(leaves.flat_map(|leaf| below(&leaf)).map(|entry| entry.path()))
+    }
+
+    /// Refuses folders that another user has put here, or may write, while that was possible: who owns one can exchange what is in it.
+    fn check(&self) -> Result<(), StoreError> {
+        owned(&self.path)?;
+        let leaves = self.branches()?.flat_map(|branch| below(&branch).map(|leaf| leaf.path()).chain([branch.path()]));
+        for folder in leaves {
+            private_file::is_own(&folder).then_some(()).ok_or_else(|| {
+                let place = folder.display();
+                let place = format!("{place}: another user may write there, or has made it; remove it");
+                StoreError::new("other users could forge sessions", place)
+            })?;
+        }
+        Ok(())
     }
 }
 
-fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+fn below(folder: &DirEntry) -> impl Iterator<Item = DirEntry> + use<> {
+    let is_folder = folder.file_type().is_ok_and(|kind| kind.is_dir());
+    is_folder.then(|| fs::read_dir(folder.path())).into_iter().flatten().flatten().flatten()
 }
 
 fn failed(what: &'static str, path: &Path, error: io::Error) -> StoreError {
@@ -293,7 +316,7 @@ impl Store for FileStore {
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
         const ASIDE: Duration = Duration::from_secs(30 * 24 * 3600);
         const HALF_WRITTEN: Duration = Duration::from_secs(3600);
-        let mut swept = 0;
+        let (mut swept, mut problem) = (0, None);
         for path in self.folder().files()? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let kept = match name {
@@ -302,12 +325,16 @@ impl Store for FileStore {
                 _ => None,
             };
             let removed = match kept {
-                Some(kept) => is_older(&path, kept, now.calendar) && remove(&path)?,
-                None => has_ended(&path, now.unix_millis()) && self.remove_ended(&path, now)?,
+                Some(kept) if is_older(&path, kept, now.calendar) => remove(&path),
+                None if has_ended(&path, now.unix_millis()) => self.remove_ended(&path, now),
+                _ => Ok(false),
             };
-            swept += usize::from(removed && kept.is_none());
+            match removed {
+                Ok(removed) => swept += usize::from(removed && kept.is_none()),
+                Err(error) => problem = problem.or(Some(error)),
+            }
         }
-        Ok(swept)
+        problem.map_or(Ok(swept), Err)
     }
 
     fn count(&self) -> Result<Option<usize>, StoreError> {
@@ -328,11 +355,11 @@ impl Store for FileStore {
                 StoreError::new(what, place).because(error)
             }
         };
-        DirBuilder::new()
+        private_file::folders()
             .recursive(true)
-            .mode(0o700)
             .create(&folder.path)
             .map_err(advice("cannot make the folder for the sessions"))?;
+        folder.check()?;
         let (id, now) = (SessionId::random(), Moment::now());
         let Some(fence) = folder.locks.try_lock(&id)? else {
             return Err(StoreError::new(
@@ -442,12 +469,12 @@ fn remove(path: &Path) -> Result<bool, StoreError> {
 /// One whose head cannot be read has not ended: it is put aside when somebody asks for it.
 fn has_ended(path: &Path, now: u64) -> bool {
     let mut head = [0; Head::BYTES];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let read = private_file::open_own(path).and_then(|mut file| file.read_exact(&mut head));
     read.is_ok() && Head::read(&head).is_some_and(|head| head.ends <= now)
 }
 
 fn is_older(path: &Path, age: Duration, now: SystemTime) -> bool {
-    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
     modified.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|passed| passed > age))
 }
 

@@ -11,14 +11,15 @@
 //! are free, at the latest every 10 ms, and that lives only as long as somebody waits (A13).
 
 use super::super::{Fence, SessionId, StoreError, Watch, Watchers};
+use crate::private_file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -26,6 +27,8 @@ use std::time::Duration;
 /// The locks of all sessions of one store.
 pub(super) struct RangeLocks {
     path: PathBuf,
+    /// What they are for, a folder or a file.
+    kept: PathBuf,
     shared: Arc<Shared>,
     /// Within this process only one thread at a time has a short lock of a stripe; see `exclusively`.
     #[cfg(feature = "file")]
@@ -53,10 +56,11 @@ impl RangeLocks {
     #[cfg(feature = "file")]
     const SHORT: i64 = 1 << 62;
 
-    /// Locks in the file at `path`, which is made when it is first needed.
-    pub(super) fn new(path: PathBuf) -> Self {
+    /// Locks in the file at `path`, which is made when it is first needed, for the sessions that are kept at `kept`.
+    pub(super) fn new(path: PathBuf, kept: PathBuf) -> Self {
         Self {
             path,
+            kept,
             shared: Arc::default(),
             #[cfg(feature = "file")]
             stripes: (0..Self::STRIPES).map(|_| Mutex::default()).collect(),
@@ -64,7 +68,7 @@ impl RangeLocks {
     }
 
     #[cfg(feature = "file")]
-    pub(super) fn path(&self) -> &std::path::Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -152,7 +156,8 @@ impl RangeLocks {
         result
     }
 
-    /// The file, if it is still the one at its place (A11): a folder that was moved away takes its locks with it.
+    /// The file, if it is still the one at its place (A11): a folder that was moved away takes its locks with it. Where a new one is needed, what comes
+    /// along with it must be this user's own.
     fn file(&self, state: &mut State) -> Result<Arc<File>, StoreError> {
         if let Some(file) = &state.file {
             let there =
@@ -163,8 +168,8 @@ impl RangeLocks {
             }
             state.held.clear();
         }
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.path);
+        owned(&self.kept)?;
+        let opened = private_file::open_or_create(&self.path);
         let file = Arc::new(opened.map_err(|error| self.failed("cannot open the lock file", error))?);
         state.file = Some(Arc::clone(&file));
         Ok(file)
@@ -177,6 +182,12 @@ impl RangeLocks {
     fn failed(&self, what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
         StoreError::new(what, self.place()).because(error)
     }
+}
+
+/// Refuses sessions that other users could change or exchange.
+pub(super) fn owned(kept: &Path) -> Result<(), StoreError> {
+    private_file::require_own(kept)
+        .map_err(|exposed| StoreError::new("other users could read or forge sessions", exposed.to_string()))
 }
 
 impl Shared {

@@ -10,11 +10,13 @@ use super::super::{
     Watch, wire,
 };
 use super::pool::Pool;
-use super::range_lock::RangeLocks;
+use super::range_lock::{RangeLocks, owned};
 use crate::lifecycle::{SettingError, SettingReader};
+use crate::private_file;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, params};
-use std::path::PathBuf;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -48,7 +50,7 @@ impl Sessions {
 ///
 /// | setting | in the file | default | what |
 /// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.path` | | the database; it is made at the start. Beside it are `-wal`, `-shm` and `-locks` |
+/// | [`new`](Self::new) | `sessions.path` | | the database; it is made at the start, for this user alone. Beside it are `-wal`, `-shm` and `-locks` |
 /// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a commit is on the disk before the client has its answer; without, a power failure may cost the last moments, and nothing else |
 /// | [`pool`](Self::pool) | `sessions.pool` | 8 | the most connections of this process |
 /// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | how long a statement waits for other writers, and an operation for a connection |
@@ -128,7 +130,8 @@ impl SqliteStore {
             let mut beside = settings.path.clone().into_os_string();
             beside.push("-locks");
             let connections = Pool::new(settings.pool, settings.operation_timeout);
-            Database { connections, locks: RangeLocks::new(beside.into()), settings }
+            let locks = RangeLocks::new(beside.into(), settings.path.clone());
+            Database { connections, locks, settings }
         })
     }
 
@@ -171,7 +174,7 @@ impl Database {
         }
         let mut connection = match lease.link.take() {
             Some(connection) => connection,
-            None => self.open().map_err(failed)?,
+            None => self.open(what)?,
         };
         let result = run(&mut connection).map_err(failed)?;
         lease.link = Some(connection);
@@ -182,8 +185,27 @@ impl Database {
         connection.is_some() || self.locks.was_used()
     }
 
-    fn open(&self) -> rusqlite::Result<Connection> {
-        let connection = Connection::open(&self.settings.path)?;
+    /// A connection to the database, which is made for this user alone before SQLite sees it: what SQLite puts beside it gets the same mode.
+    fn open(&self, what: &'static str) -> Result<Connection, StoreError> {
+        let path = std::path::absolute(&self.settings.path).unwrap_or_else(|_| self.settings.path.clone());
+        match private_file::create(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(StoreError::new(what, self.place()).because(error));
+            }
+            _ => {}
+        }
+        for ending in ["", "-wal", "-shm", "-journal"] {
+            let mut name = path.clone().into_os_string();
+            name.push(ending);
+            owned(name.as_ref())?;
+            private_file::warn_if_readable(name.as_ref(), "sessions");
+        }
+        self.connect(&path).map_err(|error| StoreError::new(what, self.place()).because(error))
+    }
+
+    fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(self.settings.operation_timeout)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", if self.settings.sync { "FULL" } else { "NORMAL" })?;

@@ -8,6 +8,7 @@ use super::escaping;
 use crate::exchange::{Error, Escaping, Exchange};
 use crate::file_stamp::FileStamp;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::private_file;
 use minijinja::{Environment, TemplateSource, UndefinedBehavior, Value, path_loader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,9 +98,11 @@ impl Templates {
                     let source = load(name)?.map(|source| TemplateSource::new(source.source()));
                     Ok(source.map(|source| source.with_uptodate_check(move || FileStamp::at(&path) == stamp)))
                 });
-                for name in names_below(folder)? {
-                    environment.get_template(&name).map_err(|error| spoiled(&error))?;
+                let names = names_below(folder)?;
+                for name in &names {
+                    environment.get_template(name).map_err(|error| spoiled(&error))?;
                 }
+                private_file::warn_of_changes_below(folder, names.iter().map(String::as_str), "templates");
             }
             Place::Embedded(templates) => {
                 for (name, text) in &**templates {

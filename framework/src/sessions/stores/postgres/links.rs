@@ -61,6 +61,12 @@ impl Link {
 impl Links {
     pub(super) fn new(runtime: Handle, url: &str, limits: Connections) -> Result<Self, String> {
         let mut config = parse(url).map_err(|problem| format!("sessions.url: {problem}"))?;
+        for (index, host) in config.get_hosts().iter().enumerate() {
+            if let Host::Unix(folder) = host {
+                let port = config.get_ports().get(index).or(config.get_ports().first()).unwrap_or(&5432);
+                crate::private_file::warn_of_socket(&folder.join(format!(".s.PGSQL.{port}")));
+            }
+        }
         config.connect_timeout(limits.connect_timeout).application_name("kirsch");
         // The server gives up as well, so that what nobody waits for any more holds nothing there.
         let most = limits.operation_timeout.as_millis();

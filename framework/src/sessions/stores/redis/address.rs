@@ -1,7 +1,9 @@
 //! The forms of `sessions.url`, and connecting to what they name.
 
 use super::connection::Link;
-use ::redis::{Client, Connection, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult};
+use ::redis::{
+    Client, Connection, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+};
 use std::time::Duration;
 
 /// Where Redis is.
@@ -114,6 +116,9 @@ fn choose_cryptography() {
 }
 
 fn open(info: &ConnectionInfo, connect: Duration, operation: Duration) -> RedisResult<Connection> {
+    if let ConnectionAddr::Unix(socket) = info.addr() {
+        crate::private_file::warn_of_socket(socket);
+    }
     let connection = Client::open(info.clone())?.get_connection_with_timeout(connect)?;
     connection.set_read_timeout(Some(operation))?;
     connection.set_write_timeout(Some(operation))?;
