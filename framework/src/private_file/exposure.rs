@@ -13,18 +13,19 @@
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// A sentence that says who may use a file that should be this user's own, and what mends it.
+#[cfg(any(feature = "file", feature = "sqlite"))]
 #[derive(Debug)]
 pub(crate) struct Exposed(String);
 
-impl fmt::Display for Exposed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+#[cfg(any(feature = "file", feature = "sqlite"))]
+impl std::fmt::Display for Exposed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }

@@ -31,6 +31,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Never through a link, and without waiting: to open a FIFO for reading waits for its writer.
+#[cfg(any(feature = "file", feature = "sqlite"))]
 const PLAIN: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Creates a file for this user alone.
@@ -117,5 +118,6 @@ fn flags(flags: OFlags) -> i32 {
     flags.bits().cast_signed()
 }
 
-#[cfg(all(test, feature = "file", feature = "sqlite", feature = "auth", feature = "templates"))]
+#[cfg(test)]
+#[cfg(all(feature = "file", feature = "sqlite", feature = "passwords", feature = "templates"))]
 mod tests;

@@ -63,7 +63,7 @@ impl Links {
         let mut config = parse(url).map_err(|problem| format!("sessions.url: {problem}"))?;
         for (index, host) in config.get_hosts().iter().enumerate() {
             if let Host::Unix(folder) = host {
-                let port = config.get_ports().get(index).or(config.get_ports().first()).unwrap_or(&5432);
+                let port = config.get_ports().get(index).or_else(|| config.get_ports().first()).unwrap_or(&5432);
                 crate::private_file::warn_of_socket(&folder.join(format!(".s.PGSQL.{port}")));
             }
         }
