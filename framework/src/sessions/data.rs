@@ -18,11 +18,18 @@ struct Entry {
     value: Arc<Value>,
     /// Bytes as JSON: of the name, and of the value.
     sizes: [usize; 2],
+    /// Bytes of memory that the value has allocated.
+    allocated: usize,
 }
 
 impl Entry {
     fn size(&self) -> usize {
         self.sizes[0] + self.sizes[1]
+    }
+
+    /// Name and value in memory, beside this entry.
+    fn memory(&self) -> usize {
+        2 * ALLOCATION + self.key.len() + size_of::<Value>() + self.allocated
     }
 }
 
@@ -46,11 +53,13 @@ impl Data {
             Some(index) => {
                 let entry = &mut self.entries_mut()[index];
                 entry.sizes[1] = value_len(&value);
+                entry.allocated = allocated(&value);
                 entry.value = Arc::new(value);
             }
             None => {
                 let sizes = [text_len(key), value_len(&value)];
-                self.entries_mut().push(Entry { key: Arc::from(key), value: Arc::new(value), sizes });
+                let allocated = allocated(&value);
+                self.entries_mut().push(Entry { key: Arc::from(key), value: Arc::new(value), sizes, allocated });
             }
         }
     }
@@ -84,6 +93,13 @@ impl Data {
         let entries: usize = self.entries().iter().map(Entry::size).sum();
         // The byte of the form, the braces, a colon for each name, a comma between them.
         entries + 3 + (2 * self.len()).saturating_sub(1)
+    }
+
+    /// About how many bytes of memory the content takes, with what each allocation costs. Small values of JSON take many times their length.
+    pub(super) fn memory(&self) -> usize {
+        let Some(entries) = &self.0 else { return 0 };
+        let table = 2 * ALLOCATION + entries.capacity() * size_of::<Entry>();
+        table + entries.iter().map(Entry::memory).sum::<usize>()
     }
 
     /// The names whose values have the most bytes, largest first.
@@ -127,6 +143,26 @@ fn value_len(value: &Value) -> usize {
         Value::Array(values) => values.iter().map(|value| value_len(value) + 1).sum::<usize>().max(1) + 1,
         Value::Object(values) => {
             values.iter().map(|(key, value)| text_len(key) + value_len(value) + 2).sum::<usize>().max(1) + 1
+        }
+    }
+}
+
+/// What an allocation costs beyond its content: the allocator's header and rounding, or the counts of an `Arc`.
+const ALLOCATION: usize = 24;
+
+/// How many bytes of memory a value takes beside itself.
+fn allocated(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => ALLOCATION + text.capacity(),
+        Value::Array(values) => {
+            ALLOCATION + values.capacity() * size_of::<Value>() + values.iter().map(allocated).sum::<usize>()
+        }
+        Value::Object(values) => {
+            // Nodes of the tree are half full at the least.
+            let entry = 2 * (size_of::<String>() + size_of::<Value>());
+            let entries = values.iter().map(|(key, value)| entry + ALLOCATION + key.capacity() + allocated(value));
+            ALLOCATION + entries.sum::<usize>()
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The store in memory: shards of records in the order of their last use.
 //!
-//! A shard is a slab of entries, an index by id, and a list through the slab from the entry used longest ago to the one used last.
+//! A shard is a slab of entries, an index by id, and lists through the slab from the entry used longest ago to the one used last: one of
+//! sessions that never came back, one of the others. Strangers can make sessions without end, so the former go first, unless there are so few
+//! of them that they are not the trouble: a new visitor must have time to come back.
 //! So the oldest is found at once, and nothing ever looks at all records under one lock: a sweep takes a shard a batch of entries at a
 //! time, an eviction asks each shard for its oldest. A shard's lock is held for a few moves of pointers; content is dropped after it.
 //!
@@ -16,20 +18,62 @@ use std::time::Instant;
 
 /// Keeps sessions in the memory of this process; they end with it.
 ///
-/// At most [`DEFAULT_CAPACITY`](MemoryStore::DEFAULT_CAPACITY) sessions, unless said otherwise: when one more comes, the one used longest ago
-/// goes. So visitors without end cost memory that has one.
+/// At most [`DEFAULT_CAPACITY`](MemoryStore::DEFAULT_CAPACITY) sessions and [`DEFAULT_MAX_BYTES`](MemoryStore::DEFAULT_MAX_BYTES) of memory, unless
+/// said otherwise. Beyond it those go first that were made by one request and never came back, then those used longest ago. So
+/// visitors without end cost memory that has one.
 #[derive(Debug)]
 pub struct MemoryStore {
     shards: Box<[Shard]>,
-    count: AtomicUsize,
+    all: Totals,
+    /// Those that never came back.
+    fresh: Totals,
     capacity: AtomicUsize,
+    max_bytes: AtomicUsize,
     evicted: AtomicU64,
+}
+
+/// How many sessions, and the memory that they take. Changed under the lock of a shard only, so that neither falls below zero.
+#[derive(Debug, Default)]
+struct Totals {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Totals {
+    fn add(&self, bytes: usize) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn resize(&self, before: usize, after: usize) {
+        // Wraps to a subtraction when it shrinks.
+        self.bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl MemoryStore {
     /// The most sessions, unless another number is set.
     pub const DEFAULT_CAPACITY: usize = 100_000;
+    /// The most bytes of memory, unless another number is set: 256 MiB.
+    pub const DEFAULT_MAX_BYTES: usize = 256 << 20;
     const SHARDS: usize = 64;
+    /// What a session takes beside its content: its entry and its place in the index, both of which grow by doubling.
+    const OVERHEAD: usize = 2 * (size_of::<Entry>() + size_of::<(SessionId, usize)>());
+    /// New sessions may take this part of the store before they go first.
+    const PART_OF_FRESH: usize = 8;
     /// Entries that a sweep looks at before it lets others have the shard.
     const SWEEP_BATCH: usize = 256;
 
@@ -44,51 +88,96 @@ impl MemoryStore {
     pub fn with_capacity(sessions: usize) -> Self {
         Self {
             shards: (0..Self::SHARDS).map(|_| Shard::default()).collect(),
-            count: AtomicUsize::new(0),
+            all: Totals::default(),
+            fresh: Totals::default(),
             capacity: AtomicUsize::new(sessions.max(1)),
+            max_bytes: AtomicUsize::new(Self::DEFAULT_MAX_BYTES),
             evicted: AtomicU64::new(0),
         }
     }
 
-    /// Sets the most sessions to keep, at least one. If there are more, those used longest ago go at once.
+    /// Sets the most sessions to keep, at least one. If there are more, some go at once.
     pub fn set_capacity(&self, sessions: usize) {
         self.capacity.store(sessions.max(1), Ordering::Relaxed);
-        self.evict_above_capacity();
+        self.evict_above_limits();
+    }
+
+    /// Sets how many bytes of memory all sessions together may take, what surrounds their content included. If there are more, some sessions go at once.
+    pub fn set_max_bytes(&self, bytes: usize) {
+        self.max_bytes.store(bytes, Ordering::Relaxed);
+        self.evict_above_limits();
+    }
+
+    /// About how many bytes of memory all sessions take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.all.bytes()
     }
 
     fn shard(&self, id: &SessionId) -> &Mutex<Entries> {
         &self.shards[id.shard(Self::SHARDS)].0
     }
 
-    /// Removes one entry and counts it. The count changes under the shard's lock only, so that it never falls below zero.
-    fn counting_down(&self, entries: &mut Entries, remove: impl FnOnce(&mut Entries) -> Option<Data>) -> Option<Data> {
-        let gone = remove(entries);
-        if gone.is_some() {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+    /// Removes one entry and counts it.
+    fn remove(&self, entries: &mut Entries, id: &SessionId) -> Option<Data> {
+        let gone = entries.remove(id)?;
+        self.all.remove(gone.bytes);
+        if gone.kind == Kind::Fresh {
+            self.fresh.remove(gone.bytes);
         }
-        gone
+        Some(gone.data)
     }
 
-    fn evict_above_capacity(&self) {
-        while self.count.load(Ordering::Relaxed) > self.capacity.load(Ordering::Relaxed) {
-            let oldest = self.shards.iter().filter_map(|shard| {
-                let used = shard.0.lock().oldest()?;
-                Some((used, shard))
-            });
-            let Some((_, shard)) = oldest.min_by_key(|(used, _)| *used) else { return };
-            // The oldest may have been used since; then the one that is oldest now goes, which is as good.
-            let gone = self.counting_down(&mut shard.0.lock(), Entries::remove_oldest);
-            if gone.is_some() {
-                let evicted = self.evicted.fetch_add(1, Ordering::Relaxed) + 1;
-                if evicted.is_power_of_two() {
-                    crate::line::record!(Warn,
-                        target: "kirsch::sessions",
-                        "{evicted} sessions evicted so far: more than the {} of `sessions.capacity` are in use",
-                        self.capacity.load(Ordering::Relaxed)
-                    );
-                }
+    /// The session is used. The first time, it has come back.
+    fn used(&self, entries: &mut Entries, index: usize, now: Instant) {
+        let entry = &entries.slab[index];
+        if entry.kind == Kind::Fresh {
+            self.fresh.remove(entry.bytes);
+        }
+        entries.used(index, Kind::Returned, now);
+    }
+
+    /// Which kind of session goes first, if one must go.
+    fn evicted_first(&self) -> Option<Kind> {
+        let (capacity, max_bytes) = (self.capacity.load(Ordering::Relaxed), self.max_bytes.load(Ordering::Relaxed));
+        let (is_full, is_heavy) = (self.all.count() > capacity, self.all.bytes() > max_bytes);
+        let are_many = is_full && self.fresh.count() > capacity / Self::PART_OF_FRESH;
+        let are_large = is_heavy && self.fresh.bytes() > max_bytes / Self::PART_OF_FRESH;
+        (is_full || is_heavy).then_some(if are_many || are_large { Kind::Fresh } else { Kind::Returned })
+    }
+
+    fn evict_above_limits(&self) {
+        while let Some(first) = self.evicted_first() {
+            if !self.evict_oldest(first) && !self.evict_oldest(first.other()) {
+                return;
+            }
+            let evicted = self.evicted.fetch_add(1, Ordering::Relaxed) + 1;
+            if evicted.is_power_of_two() {
+                crate::line::record!(
+                    Warn,
+                    target: "kirsch::sessions",
+                    "{evicted} sessions evicted so far: there are more than `sessions.capacity` ({}) or `sessions.max_bytes` ({}) allows",
+                    self.capacity.load(Ordering::Relaxed),
+                    self.max_bytes.load(Ordering::Relaxed)
+                );
             }
         }
+    }
+
+    /// Removes the one of this kind that was used longest ago; false when there is none.
+    fn evict_oldest(&self, kind: Kind) -> bool {
+        let oldest = self.shards.iter().filter_map(|shard| {
+            let (used, _) = shard.0.lock().oldest(kind)?;
+            Some((used, shard))
+        });
+        let Some((_, shard)) = oldest.min_by_key(|(used, _)| *used) else { return false };
+        // The oldest may have been used since; then the one that is oldest now goes, which is as good.
+        let mut entries = shard.0.lock();
+        let gone = entries.oldest(kind).and_then(|(_, id)| self.remove(&mut entries, &id));
+        drop(entries);
+        // Another thread may have been faster: then all is to be looked at again.
+        drop(gone);
+        true
     }
 }
 
@@ -102,7 +191,7 @@ impl Store for MemoryStore {
     fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
         let mut entries = self.shard(id).lock();
         let Some(index) = entries.find_alive(id, now.monotonic) else { return Ok(None) };
-        entries.used(index, now.monotonic);
+        self.used(&mut entries, index, now.monotonic);
         let entry = &entries.slab[index];
         Ok(Some(Record {
             data: entry.data.clone(),
@@ -128,26 +217,29 @@ impl Store for MemoryStore {
         }
         entries.last_version += 1;
         let version = Version(entries.last_version);
-        let (index, is_more) = match found {
-            Some(index) => (index, false),
-            None => {
-                self.count.fetch_add(1, Ordering::Relaxed);
-                (entries.insert(id, now), true)
-            }
-        };
+        let index = found.unwrap_or_else(|| {
+            self.all.add(0);
+            self.fresh.add(0);
+            entries.insert(id, now)
+        });
         let entry = &mut entries.slab[index];
         let before = std::mem::replace(&mut entry.data, data.clone());
+        let bytes = data.memory() + Self::OVERHEAD;
+        self.all.resize(entry.bytes, bytes);
+        if entry.kind == Kind::Fresh {
+            self.fresh.resize(entry.bytes, bytes);
+        }
+        entry.bytes = bytes;
+        let kind = entry.kind;
         entry.version = version;
         entry.expires = terms.now.later(terms.lifetime).monotonic;
         if terms.cookie_sent || expected.is_none() {
             entry.cookie_sent = now;
         }
-        entries.used(index, now);
+        entries.used(index, kind, now);
         drop(entries);
         drop(before);
-        if is_more {
-            self.evict_above_capacity();
-        }
+        self.evict_above_limits();
         Ok(Commit::Committed(version))
     }
 
@@ -160,13 +252,13 @@ impl Store for MemoryStore {
             if terms.cookie_sent {
                 entry.cookie_sent = now;
             }
-            entries.used(index, now);
+            self.used(&mut entries, index, now);
         }
         Ok(())
     }
 
     fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let gone = self.counting_down(&mut self.shard(id).lock(), |entries| entries.remove(id));
+        let gone = self.remove(&mut self.shard(id).lock(), id);
         drop(gone);
         Ok(())
     }
@@ -181,8 +273,7 @@ impl Store for MemoryStore {
                 let batch = start.min(end)..end;
                 let is_ended = |entry: &&Entry| entry.is_used && entry.expires <= now.monotonic;
                 let ended: Vec<SessionId> = entries.slab[batch].iter().filter(is_ended).map(|entry| entry.id).collect();
-                let gone: Vec<Data> = ended.iter().filter_map(|id| entries.remove(id)).collect();
-                self.count.fetch_sub(gone.len(), Ordering::Relaxed);
+                let gone: Vec<Data> = ended.iter().filter_map(|id| self.remove(&mut entries, id)).collect();
                 let is_last = end == entries.slab.len();
                 if is_last && entries.index.is_empty() {
                     entries.give_memory_back();
@@ -199,7 +290,7 @@ impl Store for MemoryStore {
     }
 
     fn count(&self) -> Result<Option<usize>, StoreError> {
-        Ok(Some(self.count.load(Ordering::Relaxed)))
+        Ok(Some(self.all.count()))
     }
 
     fn blocks(&self) -> bool {
@@ -210,7 +301,7 @@ impl Store for MemoryStore {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// `capacity`: the most sessions to keep.
+    /// `capacity`: the most sessions to keep; `max_bytes`: the most memory for all of them.
     fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
         let before = self.capacity.load(Ordering::Relaxed);
         let mut capacity = before;
@@ -218,35 +309,75 @@ impl Store for MemoryStore {
         if capacity == 0 {
             return Err(SettingError::new("capacity", "must be at least 1"));
         }
+        let before_bytes = self.max_bytes.load(Ordering::Relaxed) as u64;
+        let mut max_bytes = before_bytes;
+        settings.size("max_bytes", &mut max_bytes)?;
+        if max_bytes < MIN_MAX_BYTES {
+            return Err(SettingError::new(
+                "max_bytes",
+                "must be at least 1 MiB, or a large session would push out all others",
+            ));
+        }
         if capacity != before {
             self.set_capacity(capacity);
+        }
+        if max_bytes != before_bytes {
+            self.set_max_bytes(usize::try_from(max_bytes).unwrap_or(usize::MAX));
         }
         Ok(())
     }
 }
+
+/// No smaller limit in settings.
+const MIN_MAX_BYTES: u64 = 1 << 20;
 
 /// On a cache line of its own, so that neighbours do not slow each other down.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Shard(Mutex<Entries>);
 
-/// Invariant: the list from `oldest` to `newest` goes through exactly the entries in `index`, in the order of their last use;
-/// the others are in `free`.
+/// Invariant: the lists go through exactly the entries in `index`, each through those of its kind, in the order of their last use; the
+/// others are in `free`.
 #[derive(Debug)]
 struct Entries {
     index: HashMap<SessionId, usize, IdHasher>,
     slab: Vec<Entry>,
     free: Vec<usize>,
+    lists: [List; 2],
+    last_version: u64,
+}
+
+/// Whether a session has come back since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Fresh,
+    Returned,
+}
+
+impl Kind {
+    fn other(self) -> Self {
+        match self {
+            Self::Fresh => Self::Returned,
+            Self::Returned => Self::Fresh,
+        }
+    }
+}
+
+/// The ends of a list.
+#[derive(Clone, Copy, Debug)]
+struct List {
     oldest: usize,
     newest: usize,
-    last_version: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     id: SessionId,
     is_used: bool,
+    kind: Kind,
     data: Data,
+    /// Of memory, all included; what the totals count.
+    bytes: usize,
     version: Version,
     expires: Instant,
     last_used: Instant,
@@ -255,7 +386,14 @@ struct Entry {
     newer: usize,
 }
 
-/// The end of the list.
+/// What is left of an entry.
+struct Gone {
+    data: Data,
+    bytes: usize,
+    kind: Kind,
+}
+
+/// The end of a list.
 const NONE: usize = usize::MAX;
 
 impl Default for Entries {
@@ -264,8 +402,7 @@ impl Default for Entries {
             index: HashMap::default(),
             slab: Vec::new(),
             free: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
+            lists: [List { oldest: NONE, newest: NONE }; 2],
             last_version: 0,
         }
     }
@@ -284,7 +421,9 @@ impl Entries {
         let entry = Entry {
             id: *id,
             is_used: true,
+            kind: Kind::Fresh,
             data: Data::new(),
+            bytes: 0,
             version: Version(0),
             expires: now,
             last_used: now,
@@ -307,30 +446,30 @@ impl Entries {
         index
     }
 
-    fn remove(&mut self, id: &SessionId) -> Option<Data> {
+    fn remove(&mut self, id: &SessionId) -> Option<Gone> {
         let index = self.index.remove(id)?;
         self.unlink(index);
         self.free.push(index);
         let entry = &mut self.slab[index];
         entry.is_used = false;
-        Some(std::mem::take(&mut entry.data))
+        Some(Gone { data: std::mem::take(&mut entry.data), bytes: std::mem::take(&mut entry.bytes), kind: entry.kind })
     }
 
-    fn used(&mut self, index: usize, now: Instant) {
+    fn used(&mut self, index: usize, kind: Kind, now: Instant) {
         self.slab[index].last_used = now;
-        if self.newest != index {
+        if self.list(kind).newest != index {
             self.unlink(index);
+            self.slab[index].kind = kind;
             self.link_newest(index);
         }
     }
 
-    fn oldest(&self) -> Option<Instant> {
-        self.slab.get(self.oldest).map(|entry| entry.last_used)
+    fn oldest(&self, kind: Kind) -> Option<(Instant, SessionId)> {
+        self.slab.get(self.lists[kind as usize].oldest).map(|entry| (entry.last_used, entry.id))
     }
 
-    fn remove_oldest(&mut self) -> Option<Data> {
-        let id = self.slab.get(self.oldest)?.id;
-        self.remove(&id)
+    fn list(&mut self, kind: Kind) -> &mut List {
+        &mut self.lists[kind as usize]
     }
 
     /// After a wave of visitors has gone, their memory goes too.
@@ -340,25 +479,25 @@ impl Entries {
     }
 
     fn link_newest(&mut self, index: usize) {
-        let before = self.newest;
+        let kind = self.slab[index].kind;
+        let before = std::mem::replace(&mut self.list(kind).newest, index);
         self.slab[index].older = before;
         self.slab[index].newer = NONE;
         match self.slab.get_mut(before) {
             Some(entry) => entry.newer = index,
-            None => self.oldest = index,
+            None => self.list(kind).oldest = index,
         }
-        self.newest = index;
     }
 
     fn unlink(&mut self, index: usize) {
-        let (older, newer) = (self.slab[index].older, self.slab[index].newer);
+        let Entry { older, newer, kind, .. } = self.slab[index];
         match self.slab.get_mut(older) {
             Some(entry) => entry.newer = newer,
-            None => self.oldest = newer,
+            None => self.list(kind).oldest = newer,
         }
         match self.slab.get_mut(newer) {
             Some(entry) => entry.older = older,
-            None => self.newest = older,
+            None => self.list(kind).newest = older,
         }
     }
 }
@@ -400,6 +539,71 @@ mod tests {
         assert_eq!((store.count().expect("memory"), store.evicted()), (Some(3), 1));
     }
 
+    fn add_large(store: &MemoryStore, now: Moment) -> SessionId {
+        let id = SessionId::random();
+        let mut data = Data::new();
+        data.insert("text", "x".repeat(250_000).into());
+        assert!(matches!(store.commit(&id, None, &data, &terms(now)), Ok(Commit::Committed(_))));
+        id
+    }
+
+    #[test]
+    fn sessions_that_never_came_back_make_room_for_others() {
+        let store = MemoryStore::new();
+        store.set_max_bytes(10 << 20);
+        let start = Moment::now();
+        let visitors = [1, 2, 3].map(|_| add_large(&store, start));
+        let comes_back =
+            |id: &SessionId| store.load(id, start.later(Duration::from_secs(1))).expect("memory").is_some();
+        assert!(visitors.iter().all(comes_back));
+        let strangers: Vec<_> =
+            (0..1500).map(|number| add_large(&store, start.later(Duration::from_secs(2 + number % 9)))).collect();
+        assert!(store.bytes() <= 10 << 20 && store.bytes() > 9 << 20, "{}", store.bytes());
+        assert!(visitors.iter().all(comes_back), "used longest ago, but they have come back");
+        let kept = strangers.iter().filter(|id| store.shard(id).lock().find(id).is_some()).count();
+        assert_eq!((kept + 3, Some(kept + 3)), (store.all.count(), store.count().expect("memory")));
+    }
+
+    #[test]
+    fn a_new_visitor_has_time_to_come_back_where_all_others_have() {
+        let store = MemoryStore::with_capacity(80);
+        let start = Moment::now();
+        for _ in 0..80 {
+            let id = add(&store, start);
+            assert!(store.load(&id, start).expect("memory").is_some());
+        }
+        let new: Vec<_> = (0..10).map(|_| add(&store, start.later(Duration::from_secs(1)))).collect();
+        assert!(new.iter().all(|id| store.load(id, start.later(Duration::from_secs(2))).expect("memory").is_some()));
+        assert_eq!(store.all.count(), 80);
+    }
+
+    #[test]
+    fn what_is_counted_is_given_back_to_the_last_byte() {
+        let store = MemoryStore::new();
+        let now = Moment::now();
+        let ids: Vec<_> = (0..100).map(|_| add_large(&store, now)).collect();
+        let ids_and_kinds = ids.iter().enumerate();
+        for (number, id) in ids_and_kinds {
+            if number % 2 == 0 {
+                let version = store.load(id, now).expect("memory").map(|record| record.version);
+                assert!(matches!(store.commit(id, version, &Data::new(), &terms(now)), Ok(Commit::Committed(_))));
+            }
+            if number % 3 == 0 {
+                store.delete(id).expect("memory");
+            }
+        }
+        store.sweep(now.later(Duration::from_secs(99))).expect("memory");
+        let totals = [&store.all, &store.fresh].map(|totals| (totals.count(), totals.bytes()));
+        assert_eq!(totals, [(0, 0); 2]);
+    }
+
+    #[test]
+    fn small_values_count_what_they_take_and_not_what_they_are_as_json() {
+        let mut data = Data::new();
+        data.insert("list", vec![0; 10_000].into());
+        assert!(data.encoded_len() < 21_000 && data.memory() > 10_000 * size_of::<serde_json::Value>());
+    }
+
     #[test]
     fn a_smaller_capacity_takes_effect_at_once() {
         let store = MemoryStore::new();
@@ -438,17 +642,24 @@ mod tests {
             let id = ids[(random >> 8) as usize % ids.len()];
             match (entries.find(&id), random % 3) {
                 (None, _) => drop(entries.insert(&id, now)),
-                (Some(index), 0 | 1) => entries.used(index, now),
+                (Some(index), 0) => entries.used(index, Kind::Returned, now),
+                (Some(index), 1) => {
+                    let kind = entries.slab[index].kind;
+                    entries.used(index, kind, now);
+                }
                 (Some(_), _) => drop(entries.remove(&id)),
             }
             let mut walked = 0;
-            let (mut at, mut before) = (entries.oldest, NONE);
-            while at != NONE {
-                assert_eq!(entries.slab[at].older, before);
-                assert!(before == NONE || entries.slab[before].last_used < entries.slab[at].last_used);
-                (before, at, walked) = (at, entries.slab[at].newer, walked + 1);
+            for kind in [Kind::Fresh, Kind::Returned] {
+                let (mut at, mut before) = (entries.list(kind).oldest, NONE);
+                while at != NONE {
+                    assert_eq!((entries.slab[at].older, entries.slab[at].kind), (before, kind));
+                    assert!(before == NONE || entries.slab[before].last_used < entries.slab[at].last_used);
+                    (before, at, walked) = (at, entries.slab[at].newer, walked + 1);
+                }
+                assert_eq!(before, entries.list(kind).newest);
             }
-            assert_eq!((walked, before), (entries.index.len(), entries.newest));
+            assert_eq!(walked, entries.index.len());
         }
     }
 }

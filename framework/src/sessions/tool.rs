@@ -204,18 +204,35 @@ impl Sessions {
         self.with(|settings| settings.probe = probe)
     }
 
-    /// The most sessions to keep (`capacity`): one more, and the one used longest ago goes. It is the store's, so it holds for all paths.
+    /// The most sessions to keep (`capacity`, default 100,000): one more, and one goes that never came back, or the one used longest ago. It is the store's,
+    /// so it holds for all paths.
     ///
     /// # Panics
     /// When the store has no such limit.
     #[must_use]
     #[track_caller]
     pub fn capacity(self, sessions: usize) -> Self {
-        let sessions = i64::try_from(sessions).unwrap_or(i64::MAX);
-        let table = toml::Table::from_iter([("capacity".to_owned(), toml::Value::Integer(sessions))]);
+        self.of_store("capacity", sessions as u64)
+    }
+
+    /// The most bytes of memory for all sessions together (`max_bytes`, default 256 MiB, at least 1 MiB), what surrounds their content included: beyond it those
+    /// go first that were made by one request and never came back, then those used longest ago. It is the store's, so it holds for all paths.
+    ///
+    /// # Panics
+    /// When the store has no such limit.
+    #[must_use]
+    #[track_caller]
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        self.of_store("max_bytes", bytes)
+    }
+
+    #[track_caller]
+    fn of_store(self, key: &str, value: u64) -> Self {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        let table = toml::Table::from_iter([(key.to_owned(), toml::Value::Integer(value))]);
         let mut reader = SettingReader::new(&table);
         if let Err(error) = self.shared.store.configure(&mut reader).and_then(|()| reader.finish()) {
-            panic!("this session store cannot have that capacity: {error}");
+            panic!("this session store cannot have that {key}: {error}");
         }
         self
     }

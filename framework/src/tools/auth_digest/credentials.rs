@@ -24,11 +24,15 @@ impl<'r> Credentials<'r> {
         let mut said = Self::default();
         let mut extended = Cow::Borrowed("");
         let mut unknown = Cow::Borrowed("");
-        let mut seen: Vec<&str> = Vec::new();
+        // Few, so that looking for repeats costs no more than reading.
+        let mut seen: Vec<&str> = Vec::with_capacity(MAX_NAMES);
         let mut rest = text;
         while let Some((name, value)) = next(&mut rest)? {
             if seen.iter().any(|earlier| earlier.eq_ignore_ascii_case(name)) {
                 return Err(format!("`{name}` is there twice"));
+            }
+            if seen.len() == MAX_NAMES {
+                return Err(format!("there are more than {MAX_NAMES} names"));
             }
             seen.push(name);
             let field = match &*name.to_ascii_lowercase() {
@@ -75,6 +79,9 @@ impl<'r> Credentials<'r> {
         Ok(said)
     }
 }
+
+/// Most names of one field: the fourteen of RFC 7616, and as many that a client may add.
+const MAX_NAMES: usize = 32;
 
 /// Takes the next `name=value` from the start of `rest`.
 fn next<'r>(rest: &mut &'r str) -> Result<Option<(&'r str, Cow<'r, str>)>, String> {
@@ -141,6 +148,14 @@ mod tests {
         assert_eq!((&*said.username, &*said.uri, said.count, &*said.algorithm), ("a\"b\\c", "/a,b", 10, "SHA-256"));
         let extended = GOOD.replace(r#"username="a\"b\\c""#, "username*=UTF-8''J%C3%A4s");
         assert_eq!(Credentials::parse(&extended).unwrap().username, "Jäs");
+    }
+
+    #[test]
+    fn a_client_may_add_names_but_not_thousands() {
+        let with =
+            |count: usize| GOOD.to_owned() + &(0..count).map(|number| format!(", x{number}=1")).collect::<String>();
+        assert!(Credentials::parse(&with(MAX_NAMES - 10)).is_ok());
+        assert!(Credentials::parse(&with(MAX_NAMES - 9)).unwrap_err().contains("more than 32 names"));
     }
 
     #[test]
