@@ -51,7 +51,6 @@ pub use head::{HeadLimits, RequestHead};
 pub use list::{list_has, list_members};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub(crate) use parameters::Parameters;
-pub(crate) use path::one_spelling;
 pub use path::{decode_segments, encode_segment};
 pub use ranges::{ByteRanges, MOST_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use reference::{ControlCharacter, encode_reference, is_dot_segment, is_local_reference};

@@ -108,26 +108,6 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// A path or query in one of the spellings that mean the same: what need not be encoded is not, and the digits of what is are capitals (RFC 3986, section 6.2.2).
-pub(crate) fn one_spelling(text: &str) -> String {
-    let mut spelled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        let (before, encoded) = rest.split_at(at);
-        spelled.push_str(before);
-        let Some(byte) = encoded.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
-            return spelled + encoded;
-        };
-        match byte {
-            b'-' | b'.' | b'_' | b'~' => spelled.push(byte.into()),
-            byte if byte.is_ascii_alphanumeric() => spelled.push(byte.into()),
-            _ => spelled.push_str(&encoded[..3].to_ascii_uppercase()),
-        }
-        rest = &encoded[3..];
-    }
-    spelled + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,18 +9,17 @@
 //! | `credentials.rs` | what the client says |
 //! | `ha1.rs` | the algorithms, HA1, htdigest files |
 //! | `nonces.rs` | nonces and their counts |
+//! | `target.rs` | whether they are for this request |
 
 mod credentials;
 mod ha1;
 mod nonces;
+mod target;
 
 pub use ha1::{DigestAlgorithm, Ha1};
 
 use super::authorization::{Authorization, Verdict, quoted};
-use crate::exchange::origin_of;
-use crate::http::one_spelling;
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
-use crate::tools::origins::is_own;
 use crate::watched_file::WatchedFile;
 use crate::{Error, Exchange, HeaderValue, Login, Request, StatusCode, exchange::HttpError, header};
 use credentials::Credentials;
@@ -31,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use target::is_target;
 
 /// Asks for a proof that the client knows a password, without the password itself. Needs the cargo feature `auth`.
 ///
@@ -302,32 +302,6 @@ impl Prepared {
         }
         error.into()
     }
-}
-
-/// Whether credentials for `uri` are for this request: the resource of its target as the client sent it, before proxies that take a prefix away. Each of
-/// the two may be a path or a whole URL (RFC 7616, section 3.4.6).
-fn is_target(uri: &str, request: &Request) -> bool {
-    let target = request.target();
-    if uri == target {
-        return true;
-    }
-    // The host of a target that is a whole URL is the request's.
-    let (Some(asked), Some(named)) = (local(target, |_| true), local(uri, |url| is_own(request, url))) else {
-        return false;
-    };
-    let within =
-        Some(request.prefix()).filter(|prefix| !prefix.is_empty()).and_then(|prefix| named.strip_prefix(prefix));
-    [Some(&*named), within].into_iter().flatten().any(|named| named == asked)
-}
-
-/// Path and query of a target, spelled in one way, if it is a path or a URL that `is_ours`.
-fn local(target: &str, is_ours: impl Fn(&str) -> bool) -> Option<String> {
-    let path = match target.strip_prefix('/') {
-        Some(_) => target,
-        None => origin_of(target).filter(|_| is_ours(target))?.1,
-    };
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    Some(format!("{slash}{}", one_spelling(path)))
 }
 
 impl Tool for AuthDigest {

@@ -118,7 +118,7 @@ impl SessionAuth {
         let challenge = HeaderValue::try_from(format!("Cookie form-action=\"{login_path}\""));
         Ok(Prepared {
             tool: self.clone(),
-            home: if self.home.is_empty() { section.clone() } else { format!("{mount}{}", self.home) },
+            home: if self.home.is_empty() { section } else { format!("{mount}{}", self.home) },
             key,
             login,
             logout,
