@@ -117,6 +117,49 @@ proptest! {
     }
 
     #[test]
+    fn any_head_of_a_part_means_one_thing_however_it_is_split(boundary in "[!-~]{1,70}", noise in noise(), cut in any::<Index>(), is_folded in any::<bool>()) {
+        let fold: &[u8] = if is_folded { b"\r\n " } else { b" " };
+        let head = [b"Content-Disposition:", fold, b"form-data;", fold, b"name=\"x\"; filename=", &noise[..]].concat();
+        let body = [b"--", boundary.as_bytes(), b"\r\n", &head, b"\r\n\r\ncontent\r\n--", boundary.as_bytes(), b"--"].concat();
+        let quoted = boundary.replace('\\', "\\\\").replace('"', "\\\"");
+        let content_type = format!("multipart/form-data; x=y; boundary=\"{quoted}\"");
+        let read = |pieces: &[&[u8]]| -> Result<Vec<PartHead>, MultipartError> {
+            let mut parser = MultipartParser::new(&content_type, PartLimits::default())?;
+            let mut heads = Vec::new();
+            for piece in pieces {
+                let mut rest = *piece;
+                while !rest.is_empty() {
+                    let (used, event) = parser.next(rest)?;
+                    if let MultipartEvent::Part(head) = event {
+                        heads.push(head);
+                    }
+                    rest = &rest[used..];
+                }
+            }
+            parser.finish().map(|()| heads)
+        };
+        let whole = read(&[&body]);
+        let (first, second) = body.split_at(cut.index(body.len() + 1));
+        prop_assert_eq!(&whole, &read(&[first, second]));
+        prop_assert_eq!(&whole, &read(&body.chunks(1).collect::<Vec<_>>()));
+        // Only a line that is no field, or two names, can spoil it.
+        if noise.iter().all(|byte| byte.is_ascii_graphic() && *byte != b';') {
+            let heads = whole.expect("a sound body");
+            prop_assert_eq!((heads.len(), &*heads[0].name, heads[0].file_name.is_some()), (1, "x", true));
+        }
+    }
+
+    #[test]
+    fn any_text_of_a_form_is_read_in_any_charset_or_refused(form in noise(), label in prop_oneof![Just("utf-8"), Just("latin1"), Just("utf-16"), Just("utf-16be")]) {
+        let charset = Charset::of_label(label.as_bytes()).expect("a known one");
+        for (name, value) in urlencoded(&form) {
+            let read = charset.decode(&name).zip(charset.decode(&value));
+            prop_assert!(read.is_some() || label != "latin1");
+            prop_assert_eq!(charset == Charset::Utf8 && read.is_none(), label == "utf-8" && [name, value].iter().any(|bytes| std::str::from_utf8(bytes).is_err()));
+        }
+    }
+
+    #[test]
     fn any_head_is_read_as_its_prefixes_are(input in noise()) {
         let input = [b"GET / HTTP/1.1\r\nHost: a\r\n", &input[..], b"\r\n\r\n"].concat();
         let limits = HeadLimits::default();
