@@ -1,7 +1,7 @@
 //! A small site out of files: pages and assets from a folder, a recording that can be sought in, a download.
 
 use kirsch::prelude::*;
-use std::{fs, io, io::Write, path::Path};
+use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 /// Samples a second, one byte each.
 const RATE: u32 = 8_000;
@@ -40,8 +40,11 @@ impl Site {
 
 /// A WAV file that nobody else sees and that ends with the process.
 fn recording() -> io::Result<fs::File> {
-    // Not a name of our own choice in a folder where everybody may write: a link could wait there, to a file that would be overwritten.
-    let mut file = tempfile::tempfile()?;
+    let path = std::env::temp_dir().join(format!("kirsch-tone-{}.wav", std::process::id()));
+    // Only as a new file: everybody may write there, and a link could wait, to a file that would be overwritten.
+    let mut file = fs::File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    // Open files live on without a name.
+    fs::remove_file(&path)?;
     file.write_all(&wave())?;
     Ok(file)
 }
