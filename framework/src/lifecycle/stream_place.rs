@@ -33,7 +33,8 @@ impl StreamPlace {
     /// It has ended.
     #[inline]
     pub(super) fn end(waits: Option<Blocking>, exchange: &mut Exchange) {
-        if waits.is_some() {
+        if let Some(waits) = waits {
+            drop(waits);
             exchange.values.remove::<Given>();
         }
     }

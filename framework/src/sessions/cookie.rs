@@ -228,13 +228,14 @@ mod tests {
 
     #[test]
     fn the_name_is_the_hosts_own_where_the_cookie_is_for_all_of_the_host_and_secure() {
-        let named = |change: fn(&mut CookieSettings), is_encrypted| {
+        type Change = fn(&mut CookieSettings);
+        let named = |change: Change, is_encrypted| {
             let mut cookie = CookieSettings::default();
             change(&mut cookie);
             let field = cookie.give("1", HOUR, is_encrypted);
             field.to_str().expect("ASCII").split('=').next().unwrap_or_default().to_owned()
         };
-        let table: [(fn(&mut CookieSettings), &str); 7] = [
+        let table: [(Change, &str); 7] = [
             (|_| (), "__Host-session_id"),
             (|cookie| cookie.name = "sid".to_owned(), "__Host-sid"),
             (|cookie| cookie.path = "/shop".to_owned(), "session_id"),

@@ -161,7 +161,7 @@ impl Session {
                 crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}: {holder}");
             }
             None => {
-                crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}")
+                crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}");
             }
         }
         try_again("Another request of your session takes too long. Please try again.")

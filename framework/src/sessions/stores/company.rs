@@ -27,6 +27,9 @@ pub(super) struct Company<T: Travel> {
     inner: Arc<Inner<T>>,
 }
 
+/// What a request comes to.
+type Outcome<T> = Result<<T as Travel>::Answers, <T as Travel>::Failure>;
+
 /// How a request goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
@@ -199,12 +202,7 @@ impl<T: Travel> Company<T> {
     }
 
     /// The answers, if there is room and this thread may wait for a trip of its own; otherwise the ticket for them.
-    fn go_or_queue(
-        &self,
-        how: How,
-        request: &T::Request,
-        traveller: &T,
-    ) -> Result<Result<T::Answers, T::Failure>, Arc<Ticket<T>>> {
+    fn go_or_queue(&self, how: How, request: &T::Request, traveller: &T) -> Result<Outcome<T>, Arc<Ticket<T>>> {
         let mut state = self.inner.state.lock();
         let is_doubtful = traveller.is_doubtful();
         if is_doubtful && (state.under_way > 0 || !state.queue.is_empty()) {
