@@ -127,10 +127,10 @@ impl CookieSettings {
         ids
     }
 
-    /// All values of that name that the request brings.
+    /// The values of that name that the request brings, no more than ids: each costs a decryption.
     #[cfg(feature = "cookie")]
     pub(super) fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
-        self.all(request, is_encrypted).map(<[u8]>::to_vec).collect()
+        self.all(request, is_encrypted).take(MAX_IDS).map(<[u8]>::to_vec).collect()
     }
 
     fn all<'r>(&'r self, request: &'r Request, is_encrypted: bool) -> impl Iterator<Item = &'r [u8]> {
