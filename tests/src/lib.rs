@@ -5,6 +5,7 @@
 
 pub mod engines;
 mod held;
+pub mod networked;
 pub mod pages;
 pub mod program;
 pub mod resources;

@@ -1,9 +1,8 @@
 //! Sessions in memcached: the rules of every store, and what is particular about this one. Each test starts the servers that it needs.
 
 use integration_tests::engines::{Engine, Wire, free_port};
-use kirsch::sessions::{
-    Commit, Data, MemcachedStore, Moment, SessionId, Store, StoreError, Terms, Version, conformance,
-};
+use integration_tests::networked::{check_lossy_wire, check_silent_engine, data, kept, terms};
+use kirsch::sessions::{Commit, Data, MemcachedStore, Moment, SessionId, Store, conformance};
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,24 +10,6 @@ use std::time::Duration;
 
 fn store(engine: &Engine) -> MemcachedStore {
     MemcachedStore::new([engine.address()]).prefix(format!("{}:", SessionId::random()))
-}
-
-fn data(number: u64) -> Data {
-    let mut data = Data::new();
-    data.insert("number", number.into());
-    data
-}
-
-fn terms() -> Terms {
-    let now = Moment::now();
-    Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence: None, unlock: false }
-}
-
-fn kept(result: Result<Commit, StoreError>) -> Version {
-    match result {
-        Ok(Commit::Committed(version)) => version,
-        other => panic!("not kept: {other:?}"),
-    }
 }
 
 /// Speaks memcached's protocol; the first of the answer's lines.
@@ -194,46 +175,12 @@ fn visitors_of_a_slow_memcached_hold_no_worker() {
 fn what_was_done_is_not_done_twice_when_its_answer_is_lost() {
     let engine = Engine::memcached(&[]);
     let wire = Wire::to(&engine);
-    let (store, id) = (MemcachedStore::new([wire.address()]), SessionId::random());
-    let version = kept(store.commit(&id, None, &data(1), &terms()));
-    let lock = store.shared_lock().expect("shared");
-    wire.lose_an_answer();
-    let grant =
-        lock.try_lock(&id, Duration::from_secs(60)).expect("asked again").expect("it was taken by this very call");
-    assert!(!wire.is_about_to_lose() && lock.try_lock(&id, Duration::from_secs(60)).expect("memcached").is_none());
-    wire.lose_an_answer();
-    assert!(lock.renew(&id, grant.fence, Duration::from_secs(60)).expect("asked again"), "it is held");
-    wire.lose_an_answer();
-    let locked = Terms { fence: Some(grant.fence), unlock: true, ..terms() };
-    let _ = kept(store.commit(&id, Some(version), &data(2), &locked));
-    assert!(!wire.is_about_to_lose() && number(&store, &id) == 2);
-    assert!(lock.try_lock(&id, Duration::from_secs(60)).expect("memcached").is_some(), "the lock was given back");
-    wire.lose_an_answer();
-    store.delete(&id).expect("asked again");
-    assert!(store.load(&id, Moment::now()).expect("memcached").is_none());
+    check_lossy_wire(&MemcachedStore::new([wire.address()]), &wire);
 }
 
 #[test]
 fn a_silent_server_holds_one_request_at_a_time() {
     let engine = Engine::memcached(&[]);
     let store = store(&engine).operation_timeout(Duration::from_millis(500));
-    let id = SessionId::random();
-    let _ = kept(store.commit(&id, None, &data(1), &terms()));
-    engine.freeze();
-    let load = || store.load(&id, Moment::now()).expect_err("frozen").to_string();
-    assert!(load().contains("did not answer in time"));
-    let problems: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-    });
-    let turned_away = problems.iter().filter(|problem| problem.contains("one request at a time asks it")).count();
-    assert!(turned_away > 0, "{problems:?}");
-    engine.thaw();
-    integration_tests::wait_until(|| store.load(&id, Moment::now()).is_ok());
-    assert_eq!(number(&store, &id), 1);
-}
-
-fn number(store: &MemcachedStore, id: &SessionId) -> u64 {
-    let record = store.load(id, Moment::now()).expect("memcached").expect("a record");
-    record.data.get("number").and_then(|value| value.as_u64()).expect("a number")
+    check_silent_engine(&store, || engine.freeze(), || engine.thaw());
 }

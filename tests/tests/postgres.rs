@@ -1,7 +1,8 @@
 //! Sessions in PostgreSQL: the rules of every store, and what is particular about this one. Each test starts the server that it needs.
 
 use integration_tests::engines::{Engine, Wire};
-use kirsch::sessions::{Commit, Data, Moment, PostgresStore, SessionId, Store, Terms, conformance};
+use integration_tests::networked::{check_silent_engine, data, terms};
+use kirsch::sessions::{Commit, PostgresStore, SessionId, Store, Terms, conformance};
 use std::cell::RefCell;
 use std::process::Command;
 use std::time::Duration;
@@ -14,16 +15,6 @@ fn opened(url: &str) -> PostgresStore {
     let store = PostgresStore::new(url);
     store.probe().expect("a database that can be written");
     store
-}
-
-fn data(number: u64) -> Data {
-    let mut data = Data::new();
-    data.insert("number", number.into());
-    data
-}
-
-fn terms() -> Terms {
-    Terms { now: Moment::now(), lifetime: Duration::from_secs(60), cookie_sent: true, fence: None, unlock: false }
 }
 
 /// What PostgreSQL's own client says.
@@ -133,4 +124,14 @@ fn visitors_of_a_slow_postgres_hold_no_worker() {
             .operation_timeout(minute)
     };
     conformance::check_slow_engine(open, || wire.hold(), || wire.release());
+}
+
+#[test]
+fn a_silent_server_holds_one_request_at_a_time() {
+    let engine = Engine::postgres();
+    let wire = Wire::to(&engine);
+    let store = PostgresStore::new(format!("postgres://kirsch@{}/postgres", wire.address()));
+    let store = store.operation_timeout(Duration::from_millis(500)).connect_timeout(Duration::from_millis(500));
+    store.probe().expect("a database that can be written");
+    check_silent_engine(&store, || wire.hold(), || wire.release());
 }

@@ -10,8 +10,8 @@
 //!
 //! While the server does not answer, one trip at a time finds out whether it does again. Requests that come meanwhile are told so at once.
 //!
-//! What has queued is sent also if nobody waits for its answer any more, in the order in which it came as far as the batch keeps it. The queue needs no
-//! bound of its own: each request of a visitor has at most one question in it, and the server bounds those.
+//! What has queued is sent even if nobody waits for its answer any more. A batch may sort its requests, so order holds only between batches. The queue
+//! needs no bound of its own: a visitor's request has one question in it at a time, and the server bounds the requests.
 
 use crate::exchange::{Blocking, WaitsFor};
 use parking_lot::{Condvar, Mutex};

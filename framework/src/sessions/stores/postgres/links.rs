@@ -105,8 +105,11 @@ impl Links {
         };
         let deadline = Instant::now() + self.patience();
         let connected = timeout_at(deadline, self.link()).await.unwrap_or(Err(None));
-        let link = self.learn(what, connected)?;
-        Ok(Asking { links: self, link, what, deadline, _turn: turn })
+        match connected {
+            // A connection that is kept says nothing about the server: its answer will.
+            Ok(link) => Ok(Asking { links: self, link, what, deadline, _turn: turn }),
+            Err(error) => self.learn(what, Err(error)),
+        }
     }
 
     /// What came of it; `None`: no answer in time.
