@@ -189,6 +189,7 @@ pub mod http;
 pub mod lifecycle;
 mod line;
 pub mod logs;
+mod panics;
 #[cfg(feature = "passwords")]
 pub mod passwords;
 mod primitive;
@@ -197,6 +198,7 @@ pub mod publish;
 mod seldom;
 pub mod server;
 pub mod sessions;
+mod suggestion;
 pub mod testing;
 pub mod tools;
 #[cfg(feature = "auth")]

@@ -2,9 +2,9 @@
 
 use super::keys::{PATH_KEYS, SERVER_KEYS};
 use super::{AppPlace, ConfigError};
-use crate::lifecycle::setting::suggestion;
 use crate::private_file;
 use crate::server::ServerSettings;
+use crate::suggestion::suggestion;
 use toml::{Table, Value};
 
 /// A file that was read: its name for messages, the server's settings, the sections.

@@ -3,7 +3,8 @@
 //! A job that fails or panics is logged and counted, and goes on: a sweep that dies of one bad record would let a store grow until the
 //! machine is full (A23). Each job has a thread of its own, so that a slow one delays no other.
 
-use crate::lifecycle::{BackgroundJob, guarded};
+use crate::lifecycle::BackgroundJob;
+use crate::panics::guarded;
 use crate::logs;
 use parking_lot::{Condvar, Mutex};
 use std::io;

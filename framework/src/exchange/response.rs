@@ -1,7 +1,7 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
 use super::set_cookie::problem_with_field;
-use super::{Error, Exchange, ReadyFields, ResponseBody};
+use super::{Error, Exchange, IntoResponse, ReadyFields, ResponseBody};
 use crate::http::{FixedDate, encode_field, is_reference};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -266,6 +266,41 @@ impl Response {
     #[must_use]
     pub fn take_body(&mut self) -> ResponseBody {
         std::mem::take(&mut self.body)
+    }
+
+    /// Puts `answer` in place of this response. Fields that were set before and that the answer does not name stay, cookies in any case.
+    pub(crate) fn give_way_to(&mut self, answer: Self) {
+        self.forget_content();
+        if self.headers().next().is_none() {
+            *self = answer;
+            return;
+        }
+        let laid_over = answer.into_response(self);
+        debug_assert!(laid_over.is_ok(), "a response can always be laid over another");
+    }
+
+    /// Forgets the content and the fields that describe it.
+    pub(crate) fn forget_content(&mut self) {
+        const OF_THE_CONTENT: [HeaderName; 12] = [
+            header::ACCEPT_RANGES,
+            header::AGE,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_ENCODING,
+            header::CONTENT_LANGUAGE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_LOCATION,
+            header::CONTENT_RANGE,
+            header::CONTENT_TYPE,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::LOCATION,
+        ];
+        for name in &OF_THE_CONTENT {
+            self.remove_header(name);
+        }
+        self.forget_date();
+        drop(self.take_body());
+        drop(self.take_deferred());
     }
 
     /// Forgets status, fields and body, as before an error page is written. Keeps the buffers.

@@ -1,6 +1,6 @@
 //! How the life of a request asks an [`Admit`]: the same way before the body, before the handler and at `before_finalize`.
 
-use super::guarded::guarded;
+use crate::panics::guarded;
 use crate::exchange::{Admission, Admit, Blocking, Error, Exchange, WaitsFor, Wakers};
 use crate::primitive::{Unpark, park_timeout};
 use std::task::Waker;

@@ -14,13 +14,12 @@ mod source;
 mod text;
 mod trace;
 
-use super::guarded::Panicked;
-use super::setting::distance;
 use super::{ErrorPage, HookPoint, Plan};
 use crate::exchange::{Error, ErrorKind, Exchange, Request};
 use crate::logs;
-use crate::publish::same_segment;
-use crate::publish::{NodeRef, Route, named_segments, route_of, routes};
+use crate::panics::Panicked;
+use crate::publish::{NodeRef, Route, named_segments, route_of, routes, same_segment};
+use crate::suggestion::distance;
 use ::http::StatusCode;
 use secrets::masked;
 use source::{Frame, Place};

@@ -13,7 +13,7 @@
 
 use super::debug_page::{self, Report};
 use super::error_page::usual_message;
-use super::guarded::guarded;
+use crate::panics::guarded;
 use super::hook::run_point;
 use super::{ErrorPage, HookPoint, Plan};
 use crate::exchange::{
@@ -46,7 +46,7 @@ impl Funnel<'_> {
                     self.unexpected(exchange, error);
                 }
             }
-            ErrorKind::Answer(answer) => adopt(&mut exchange.response, answer),
+            ErrorKind::Answer(answer) => exchange.response.give_way_to(answer),
             ErrorKind::InternalRedirect(path) => {
                 let problem =
                     format!("an internal redirect to {path:?} came after the handler's turn, which is too late");
@@ -156,7 +156,7 @@ impl Funnel<'_> {
             self.tell_methods(&exchange.request, &mut error);
         }
         logs::answered_with_error(exchange, &error);
-        forget_content(&mut exchange.response);
+        exchange.response.forget_content();
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
         let report = self.report(exchange, error.status, cause);
         let tells_cause = self.plan.settings.show_tracebacks || report.is_some();
@@ -187,12 +187,12 @@ impl Funnel<'_> {
             page.write_built_in(&mut response);
             logs::error_in(exchange, "the error page", &failure);
         }
-        adopt(&mut exchange.response, response);
+        exchange.response.give_way_to(response);
         if let Err(failure) = make_deferred(exchange) {
             logs::error_in(exchange, "the error page", &failure);
-            forget_content(&mut exchange.response);
+            exchange.response.forget_content();
             let built_in = self.page(exchange, &error, details, report).built_in();
-            adopt(&mut exchange.response, built_in);
+            exchange.response.give_way_to(built_in);
         }
         let response = &mut exchange.response;
         for (name, _) in &error.headers {
@@ -232,48 +232,13 @@ pub(super) fn make_deferred(exchange: &mut Exchange) -> Result<(), Error> {
     }
 }
 
-/// Puts `answer` in place of the response. Fields that were set before and that the answer does not name stay, cookies in any case.
-pub(super) fn adopt(response: &mut Response, answer: Response) {
-    forget_content(response);
-    if response.headers().next().is_none() {
-        *response = answer;
-        return;
-    }
-    let laid_over = answer.into_response(response);
-    debug_assert!(laid_over.is_ok(), "a response can always be laid over another");
-}
-
-/// Forgets the content and the fields that describe it.
-fn forget_content(response: &mut Response) {
-    const OF_THE_CONTENT: [HeaderName; 12] = [
-        header::ACCEPT_RANGES,
-        header::AGE,
-        header::CONTENT_DISPOSITION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LANGUAGE,
-        header::CONTENT_LENGTH,
-        header::CONTENT_LOCATION,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
-        header::ETAG,
-        header::LAST_MODIFIED,
-        header::LOCATION,
-    ];
-    for name in &OF_THE_CONTENT {
-        response.remove_header(name);
-    }
-    response.forget_date();
-    drop(response.take_body());
-    drop(response.take_deferred());
-}
-
 fn write_redirect(redirect: Redirect, exchange: &mut Exchange) -> Result<(), Error> {
     if !redirect.status.is_redirection() {
         return Err(Error::unexpected(format!("{} is not the status of a redirect", redirect.status)));
     }
     let mut answer = Response::new();
     redirect.into_response(&mut answer)?;
-    adopt(&mut exchange.response, answer);
+    exchange.response.give_way_to(answer);
     Ok(())
 }
 

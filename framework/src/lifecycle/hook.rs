@@ -1,8 +1,7 @@
 //! Hooks: pieces of code at the eight hook points.
 
 use super::admission::{Passed, pass, pass_here};
-use super::funnel::adopt;
-use super::guarded::{capture_backtraces, guarded};
+use crate::panics::{capture_backtraces, guarded};
 use super::{Admit, BackgroundJob, Plan, SettingError};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, ErrorKind, Exchange, Response};
@@ -127,6 +126,12 @@ impl Hook {
             Run::Function(_) => None,
             Run::Waiting(admit) => Some(&**admit),
         }
+    }
+
+    /// Logs that the hook's answer came after another one.
+    pub(super) fn log_late_answer(&self, exchange: &Exchange) {
+        let id = exchange.request.id();
+        crate::line::record!(Warn, target: logs::ERROR, "request {id}: the answer of {self:?} comes too late");
     }
 
     /// The same as [`call`](Self::call) of one that may, where the request can be run again by one of `wakers`: then this hook is run again.
@@ -405,7 +410,7 @@ fn run_hooks(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
         match hook.call(exchange) {
             Ok(Flow::Continue) => {}
             Ok(Flow::Answer(response)) => {
-                adopt(&mut exchange.response, response);
+                exchange.response.give_way_to(response);
                 return run_always(&hooks[index + 1..], exchange, Ok(true));
             }
             Err(error) => return run_always(&hooks[index + 1..], exchange, Err(error)),
@@ -419,7 +424,7 @@ fn run_always(hooks: &[Hook], exchange: &mut Exchange, mut outcome: Result<bool,
     for hook in hooks.iter().filter(|hook| hook.always) {
         match (hook.call(exchange), &outcome) {
             (Ok(Flow::Continue), _) => {}
-            (Ok(Flow::Answer(_)), _) => logs::answer_ignored(exchange, hook),
+            (Ok(Flow::Answer(_)), _) => hook.log_late_answer(exchange),
             (Err(error), Ok(_)) => outcome = Err(error),
             (Err(error), Err(_)) => logs::error_in(exchange, hook.tool, &error),
         }

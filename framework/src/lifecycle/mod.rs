@@ -7,6 +7,7 @@
 //! ```
 
 mod admission;
+mod backtrace;
 mod background;
 mod conditions;
 mod debug_page;
@@ -14,7 +15,6 @@ mod error_page;
 mod error_pages;
 mod error_template;
 mod funnel;
-mod guarded;
 mod hook;
 mod hosts;
 mod plan;
@@ -30,8 +30,7 @@ pub use background::BackgroundJob;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};
 pub use error_page::{ErrorForm, ErrorPage};
 pub use error_pages::ErrorPages;
-pub use guarded::backtrace_of;
-pub(crate) use guarded::guarded;
+pub use backtrace::backtrace_of;
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};

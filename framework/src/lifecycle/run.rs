@@ -34,8 +34,8 @@
 
 use super::admission::{Parked, Passed, pass};
 use super::conditions;
-use super::funnel::{Funnel, adopt, make_deferred, write_overloaded};
-use super::guarded::{capture_backtraces, guarded, watch_panics};
+use super::funnel::{Funnel, make_deferred, write_overloaded};
+use crate::panics::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
@@ -436,8 +436,8 @@ impl Application {
             };
             match result {
                 Ok(Flow::Continue) => continue,
-                Ok(Flow::Answer(answer)) if !only_always => adopt(&mut exchange.response, answer),
-                Ok(Flow::Answer(_)) => logs::answer_ignored(exchange, hook),
+                Ok(Flow::Answer(answer)) if !only_always => exchange.response.give_way_to(answer),
+                Ok(Flow::Answer(_)) => hook.log_late_answer(exchange),
                 Err(error) if failed => logs::error_in(exchange, hook.tool, &error),
                 Err(error) => {
                     failed = true;

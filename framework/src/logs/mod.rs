@@ -17,7 +17,7 @@ use crate::line::record;
 pub(crate) use access::access;
 
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError};
-use crate::lifecycle::{Hook, guarded};
+use crate::panics::guarded;
 use std::fmt::Write;
 
 /// The target of access records.
@@ -45,11 +45,6 @@ pub(crate) fn error_in(exchange: &Exchange, place: &str, failure: &Error) {
 /// Tells that the client gets an error page.
 pub(crate) fn answered_with_error(exchange: &Exchange, error: &HttpError) {
     record!(Debug, target: ERROR, "request {}: {} {:?}", exchange.request.id(), error.status, error.message);
-}
-
-/// Tells that a hook's answer came after another one.
-pub(crate) fn answer_ignored(exchange: &Exchange, hook: &Hook) {
-    record!(Warn, target: ERROR, "request {}: the answer of {hook:?} comes too late", exchange.request.id());
 }
 
 /// The error with its place and all its causes, in one text.

@@ -33,6 +33,7 @@ pub use resolve::{Resolution, resolve};
 pub use route_urls::{RouteUrlError, RouteUrls};
 pub use routes::{Route, routes};
 pub(crate) use routes::{has_dispatchers, named_segments, route_of};
+
 pub use tree::{PageCall, Tree};
 
 use crate::exchange::Error;

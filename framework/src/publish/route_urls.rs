@@ -1,7 +1,7 @@
 //! From the name of a route and values to an address.
 
 use crate::http::encode_segment;
-use crate::lifecycle::setting::suggestion;
+use crate::suggestion::suggestion;
 use parking_lot::RwLock;
 use std::fmt::Display;
 use std::sync::Arc;

@@ -26,6 +26,7 @@
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
 mod acceptor;
+mod alarm;
 mod body_reading;
 mod body_stream;
 mod budgets;

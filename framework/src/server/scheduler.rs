@@ -22,7 +22,7 @@ use super::poll::{BATCH, Events, Interest, Poller};
 use super::reserve::Reserve;
 use super::run_queue::{Entry, RunQueue, Waiting};
 use super::slab::{Owned, Slab, Token};
-use super::ticker::Alarm;
+use super::alarm::Alarm;
 use super::word::Edges;
 use super::workers::WorkerRecord;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};

@@ -9,7 +9,7 @@ use super::lock_table::Claim;
 use super::tool::Shared;
 use super::{Fence, SessionId, StoreError};
 use crate::exchange::Error;
-use crate::lifecycle::guarded;
+use crate::panics::guarded;
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

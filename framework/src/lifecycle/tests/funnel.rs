@@ -303,7 +303,7 @@ fn an_answer_keeps_the_fields_that_tools_have_set() {
     let mut response = Response::new();
     response.set_header(header::VARY, HeaderValue::from_static("Accept"));
     response.set_header(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    crate::lifecycle::funnel::adopt(&mut response, answer);
+    response.give_way_to(answer);
     let fields: Vec<_> =
         response.headers().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     assert_eq!(fields, ["x-frame-options: DENY", "vary: *"]);

@@ -4,7 +4,7 @@
 //! request, or behind the application's own locks, whose rules it must keep anyway. The worker, the connection and every other request
 //! live on. (A program built with `panic = "abort"` ends instead; that is its choice.)
 
-use crate::exchange::{Error, ErrorKind};
+use crate::exchange::Error;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -40,28 +40,19 @@ pub(crate) fn watch_panics() {
 }
 
 /// Lets panics be caught with their backtrace, which the debug page shows. Taking one costs milliseconds.
-pub(super) fn capture_backtraces() {
+pub(crate) fn capture_backtraces() {
     CAPTURE_BACKTRACES.store(true, Ordering::Relaxed);
 }
 
 static CAPTURE_BACKTRACES: AtomicBool = AtomicBool::new(false);
 
-/// The steps of the program that led to a panic, the innermost first, as `function at file:line:column`; empty for other errors, and unless somebody has asked for
-/// backtraces ([`Hooks::capture_backtraces`](super::Hooks::capture_backtraces)). Steps of libraries are left out.
-#[must_use]
-pub fn backtrace_of(error: &Error) -> Vec<String> {
-    let ErrorKind::Unexpected(cause) = error.kind() else { return Vec::new() };
-    let backtrace = cause.downcast_ref::<Panicked>().and_then(|panicked| panicked.backtrace.as_ref());
-    backtrace.map(super::debug_page::steps).unwrap_or_default()
-}
-
 /// A panic that was caught.
 #[derive(Debug)]
 pub(crate) struct Panicked {
-    pub(super) message: String,
+    pub(crate) message: String,
     /// As `file:line:column`.
-    pub(super) place: Option<String>,
-    pub(super) backtrace: Option<Backtrace>,
+    pub(crate) place: Option<String>,
+    pub(crate) backtrace: Option<Backtrace>,
 }
 
 impl std::fmt::Display for Panicked {
@@ -98,7 +89,7 @@ mod tests {
     fn a_panic_becomes_an_error_with_message_and_place() {
         watch_panics();
         let error = guarded::<()>(|| panic!("no {}", "luck")).unwrap_err().to_string();
-        assert!(error.starts_with("panicked: no luck, at framework/src/lifecycle/guarded.rs:"), "{error}");
+        assert!(error.starts_with("panicked: no luck, at framework/src/panics.rs:"), "{error}");
     }
 
     #[test]
