@@ -4,8 +4,8 @@
 //! machine is full (A23). Each job has a thread of its own, so that a slow one delays no other.
 
 use crate::lifecycle::BackgroundJob;
-use crate::panics::guarded;
 use crate::logs;
+use crate::panics::guarded;
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;

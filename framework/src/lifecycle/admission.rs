@@ -1,7 +1,7 @@
 //! How the life of a request asks an [`Admit`]: the same way before the body, before the handler and at `before_finalize`.
 
-use crate::panics::guarded;
 use crate::exchange::{Admission, Admit, Blocking, Error, Exchange, WaitsFor, Wakers};
+use crate::panics::guarded;
 use crate::primitive::{Unpark, park_timeout};
 use std::task::Waker;
 use std::time::{Duration, Instant};

@@ -13,13 +13,13 @@
 
 use super::debug_page::{self, Report};
 use super::error_page::usual_message;
-use crate::panics::guarded;
 use super::hook::run_point;
 use super::{ErrorPage, HookPoint, Plan};
 use crate::exchange::{
     Error, ErrorKind, Exchange, HttpError, IntoResponse, MethodSet, Redirect, Request, Rescue, Response,
 };
 use crate::logs;
+use crate::panics::guarded;
 use crate::publish::{NodeRef, methods};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 

@@ -7,8 +7,8 @@
 //! ```
 
 mod admission;
-mod backtrace;
 mod background;
+mod backtrace;
 mod conditions;
 mod debug_page;
 mod error_page;
@@ -30,7 +30,6 @@ pub use background::BackgroundJob;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};
 pub use error_page::{ErrorForm, ErrorPage};
 pub use error_pages::ErrorPages;
-pub use backtrace::backtrace_of;
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};

@@ -35,7 +35,6 @@
 use super::admission::{Parked, Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, make_deferred, write_overloaded};
-use crate::panics::{capture_backtraces, guarded, watch_panics};
 use super::hook::run_point;
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
@@ -45,6 +44,7 @@ use crate::exchange::{
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
+use crate::panics::{capture_backtraces, guarded, watch_panics};
 use crate::publish::{Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;

@@ -45,8 +45,8 @@ impl Alarm {
 mod model {
     use super::*;
     use crate::primitive::{AtomicUsize, effort};
-    use std::sync::Arc;
     use shuttle::{check_random, thread};
+    use std::sync::Arc;
 
     /// The acceptor takes a connection in and rings, the stop rings loudly; the ticker, which was about to sleep without end, sees both. If it
     /// looks before it `announces` its sleep, shuttle reports that it sleeps for ever.

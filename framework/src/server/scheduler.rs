@@ -17,12 +17,12 @@
 //! A worker that harvests while others sleep takes one event and leaves the rest to them; the last one takes a batch.
 //! How many sleep in the poller, and how many in reserve, is said in `reserve.rs`.
 
+use super::alarm::Alarm;
 use super::clock::{Clock, Tick};
 use super::poll::{BATCH, Events, Interest, Poller};
 use super::reserve::Reserve;
 use super::run_queue::{Entry, RunQueue, Waiting};
 use super::slab::{Owned, Slab, Token};
-use super::alarm::Alarm;
 use super::word::Edges;
 use super::workers::WorkerRecord;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
