@@ -2,12 +2,12 @@
 //!
 //! Reads the block into [`Block`], which is checked but not yet code; [`generate`](crate::generate) turns it into code.
 
-use crate::generate;
-use crate::marks::{ChildMark, ExposeMark, take_mark};
+use crate::errors::Errors;
+use crate::marks::{ChildMark, ExposeMark, http_method, take_mark};
 use crate::method::Method;
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
-use syn::{Attribute, Error, ImplItem, Item, ItemImpl, Type, ext::IdentExt, parse_quote};
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::{Attribute, Error, ImplItem, ItemImpl, Type, ext::IdentExt, parse_quote};
 
 /// What the block is published as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,103 +52,8 @@ pub(crate) struct Child {
     span: Span,
 }
 
-/// The HTTP methods that have a method name in resources and a word in `#[expose(...)]`, with their constants.
-pub(crate) const HTTP_METHODS: [(&str, &str); 7] = [
-    ("get", "GET"),
-    ("post", "POST"),
-    ("put", "PUT"),
-    ("patch", "PATCH"),
-    ("delete", "DELETE"),
-    ("head", "HEAD"),
-    ("options", "OPTIONS"),
-];
-
-pub(crate) fn http_method(name: &str) -> Option<&'static str> {
-    HTTP_METHODS.iter().find(|(word, _)| *word == name).map(|(_, constant)| *constant)
-}
-
-/// Collects errors, so that all of a block are reported at once.
-#[derive(Default)]
-pub(crate) struct Errors(Option<Error>);
-
-impl Errors {
-    pub(crate) fn push(&mut self, error: Error) {
-        match &mut self.0 {
-            Some(first) => first.combine(error),
-            None => self.0 = Some(error),
-        }
-    }
-
-    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
-        self.push(Error::new_spanned(tokens, message));
-    }
-
-    pub(crate) fn keep<T>(&mut self, result: syn::Result<T>) -> Option<T> {
-        result.map_err(|error| self.push(error)).ok()
-    }
-
-    pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0.map(|error| error.to_compile_error()).unwrap_or_default()
-    }
-}
-
-pub(crate) fn expand(kind: Kind, attribute: &TokenStream, item: &TokenStream) -> TokenStream {
-    let name = kind.name();
-    let mut errors = Errors::default();
-    if !attribute.is_empty() {
-        errors.at(
-            attribute,
-            format!("`#[{name}]` takes nothing in parentheses; mark methods with `#[expose]` or `#[child]`"),
-        );
-    }
-    let mut block = match syn::parse2::<Item>(item.clone()) {
-        Ok(Item::Impl(block)) => block,
-        Ok(Item::Struct(other)) => {
-            return misplaced(errors, name, &other.struct_token, &other.ident.to_string(), &other);
-        }
-        Ok(Item::Enum(other)) => return misplaced(errors, name, &other.enum_token, &other.ident.to_string(), &other),
-        Ok(other) => return misplaced(errors, name, &first_token(&other), "Type", &other),
-        Err(error) => {
-            let error = error.to_compile_error();
-            return quote!(#error #item);
-        }
-    };
-    if let Some((path, _)) = &block.trait_ {
-        errors.at(path, format!("`#[{name}]` goes on the type's own `impl` block, not on the impl of a trait"));
-        let errors = errors.into_tokens();
-        return quote!(#errors #block);
-    }
-    let published = read(kind, &mut block, &mut errors);
-    let publish = generate::publish(&block, &published);
-    let errors = errors.into_tokens();
-    quote!(#block #publish #errors)
-}
-
-fn misplaced(
-    mut errors: Errors,
-    name: &str,
-    token: &dyn ToTokens,
-    type_name: &str,
-    item: &dyn ToTokens,
-) -> TokenStream {
-    errors.at(
-        token.to_token_stream(),
-        format!("`#[{name}]` goes on the impl block: `#[{name}] impl {type_name} {{ ... }}`"),
-    );
-    let errors = errors.into_tokens();
-    quote!(#errors #item)
-}
-
-fn first_token(item: &Item) -> TokenStream {
-    item.to_token_stream()
-        .into_iter()
-        .find(|token| !matches!(token, proc_macro2::TokenTree::Punct(_)))
-        .into_iter()
-        .collect()
-}
-
 /// Reads the marks and signatures of all methods and takes the marks out of the block.
-fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Block {
+pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Block {
     let type_name = type_name(&block.self_ty);
     let mut published = Block { kind, type_name, pages: Vec::new(), children: Vec::new() };
     for item in &mut block.items {

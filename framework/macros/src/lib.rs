@@ -6,6 +6,8 @@
 //! block are reported at once, and the `Publish` impl is written even then, so that one mistake is one error.
 
 mod block;
+mod errors;
+mod expand;
 mod generate;
 mod marks;
 mod method;
@@ -25,7 +27,7 @@ use quote::quote;
 /// One block of a type can be published; other impl blocks of the type are untouched.
 #[proc_macro_attribute]
 pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    block::expand(block::Kind::Pages, &attribute.into(), &item.into()).into()
+    expand::expand(block::Kind::Pages, &attribute.into(), &item.into()).into()
 }
 
 /// Publishes an impl block as a resource: the methods named `get post put patch delete head options` answer these HTTP methods.
@@ -35,7 +37,7 @@ pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// is answered with 405 and the list of those that are there.
 #[proc_macro_attribute]
 pub fn resource(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    block::expand(block::Kind::Resource, &attribute.into(), &item.into()).into()
+    expand::expand(block::Kind::Resource, &attribute.into(), &item.into()).into()
 }
 
 /// Makes a method of a `#[handlers]` block a page.

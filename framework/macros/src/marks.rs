@@ -1,6 +1,6 @@
 //! What stands in the parentheses of `#[expose(...)]` and `#[child(...)]`.
 
-use crate::block::{Errors, HTTP_METHODS, http_method};
+use crate::errors::Errors;
 use syn::{Attribute, Error, LitStr, Meta, Token, meta::ParseNestedMeta, token::Bracket};
 
 /// `#[expose]` with its options.
@@ -110,4 +110,19 @@ fn checked(segment: LitStr) -> syn::Result<LitStr> {
         return Err(Error::new(segment.span(), "a name is one path segment: not empty, and without `/`, `?` and `#`"));
     }
     Ok(segment)
+}
+
+/// The HTTP methods that have a method name in resources and a word in `#[expose(...)]`, with their constants.
+pub(crate) const HTTP_METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("head", "HEAD"),
+    ("options", "OPTIONS"),
+];
+
+pub(crate) fn http_method(name: &str) -> Option<&'static str> {
+    HTTP_METHODS.iter().find(|(word, _)| *word == name).map(|(_, constant)| *constant)
 }

@@ -1,6 +1,6 @@
 //! The signature of a published method: what it takes and returns.
 
-use crate::block::Errors;
+use crate::errors::Errors;
 use proc_macro2::Span;
 use syn::{
     Error, FnArg, GenericParam, Ident, ImplItemFn, Lifetime, Pat, PatType, Receiver, ReceiverKind, ReturnType, Safety,

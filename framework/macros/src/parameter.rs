@@ -1,6 +1,6 @@
 //! `derive(Parameter)`: enums by the names of their variants, newtypes by their content.
 
-use crate::block::Errors;
+use crate::errors::Errors;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::{Data, DataEnum, DeriveInput, Fields, LitStr, Type, Variant, ext::IdentExt, parse_quote};

@@ -27,6 +27,7 @@ mod tool;
 
 pub use crate::exchange::{Admission, Admit, Wait};
 pub use background::BackgroundJob;
+pub use backtrace::backtrace_of;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};
 pub use error_page::{ErrorForm, ErrorPage};
 pub use error_pages::ErrorPages;

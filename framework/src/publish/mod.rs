@@ -16,7 +16,7 @@ mod resolve;
 mod route_urls;
 mod routes;
 #[cfg(test)]
-mod traversal;
+mod traversal_tests;
 mod tree;
 
 #[doc(hidden)]

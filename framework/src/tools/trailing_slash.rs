@@ -7,11 +7,9 @@
 //! late, so that tools which refuse or rewrite requests at that point come before.
 
 use super::address::address;
-use crate::{
-    Error, Exchange, Method, Redirect, Request,
-    exchange::{Handler, Source, Step},
-    lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool},
-};
+use crate::exchange::{Error, Exchange, Handler, Redirect, Request, Source, Step};
+use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool};
+use ::http::Method;
 
 /// Redirects GET and HEAD to the one address of a page, with 301. On everywhere unless it is switched off.
 ///
