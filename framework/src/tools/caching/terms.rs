@@ -66,12 +66,14 @@ impl Terms {
         if is_authorized && !for_authorized {
             return None;
         }
+        // A response that was fetched from elsewhere may bring its date along: it has aged since, and by that clock it expires (sections 4.2.1 and 4.2.3).
+        let made = response.date().and_then(|date| parse_date(date.as_bytes(), now)).unwrap_or(now);
         let until_expires = || {
             let mut dates = fields(header::EXPIRES);
             let date = dates.next()?;
             // "0" and other nonsense is a date in the past (section 5.3).
             let date = parse_date(date.as_bytes(), now);
-            Some(date.and_then(|date| date.duration_since(now).ok()).unwrap_or_default())
+            Some(date.and_then(|date| date.duration_since(made).ok()).unwrap_or_default())
         };
         let lifetime = directives.s_maxage.or(directives.max_age).or_else(until_expires).unwrap_or(defaults.lifetime);
         // s-maxage forbids stale answers as proxy-revalidate does (section 5.2.2.10).
@@ -87,7 +89,8 @@ impl Terms {
             age: list_members(fields(header::AGE).map(HeaderValue::as_bytes))
                 .next()
                 .and_then(delta_seconds)
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .max(now.duration_since(made).unwrap_or_default()),
             stale_while_revalidate: when_stale(directives.stale_while_revalidate, defaults.stale_while_revalidate),
             stale_if_error: when_stale(directives.stale_if_error, defaults.stale_if_error),
             may_be_stale,
@@ -128,6 +131,7 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::FixedDate;
     use crate::{HeaderName, HeaderValue};
     use std::time::UNIX_EPOCH;
 
@@ -174,6 +178,29 @@ mod tests {
         for (fields, expected) in table {
             assert_eq!(lifetime(fields), expected, "{fields}");
         }
+    }
+
+    #[test]
+    fn a_response_with_a_date_of_its_own_expires_by_that_and_has_aged_since() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let terms = |made: u64, name, value: &str| {
+            let mut response = Response::new();
+            response.set_date(FixedDate::of(UNIX_EPOCH + Duration::from_secs(made)));
+            response.add_header(name, HeaderValue::from_str(value).expect("a value"));
+            let terms = Terms::of(&response, false, &DEFAULTS, now);
+            terms.map(|terms| (terms.lifetime.as_secs(), terms.age.as_secs()))
+        };
+        // In 100 s from now.
+        let expires = "Sun, 06 Nov 1994 08:51:17 GMT";
+        assert_eq!(terms(784_111_777, header::EXPIRES, expires), Some((100, 0)));
+        assert_eq!(
+            terms(784_111_767, header::EXPIRES, expires),
+            Some((110, 10)),
+            "the other clock is late, or it took 10 s"
+        );
+        assert_eq!(terms(784_111_867, header::EXPIRES, expires), Some((10, 0)), "the other clock is fast");
+        assert_eq!(terms(784_111_977, header::EXPIRES, expires), None, "it had expired when it was made");
+        assert_eq!(terms(784_111_717, header::CACHE_CONTROL, "max-age=60"), None, "a minute old");
     }
 
     #[test]
