@@ -356,7 +356,7 @@ impl Quickest {
     }
 
     fn is_long(&self) -> bool {
-        self.before.or(self.now.filter(|_| self.trips >= Self::FIRST)).is_some_and(|quickest| quickest > LONG)
+        self.before.or_else(|| self.now.filter(|_| self.trips >= Self::FIRST)).is_some_and(|quickest| quickest > LONG)
     }
 }
 

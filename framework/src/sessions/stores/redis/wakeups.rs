@@ -77,7 +77,7 @@ impl Wakeups {
             match started {
                 Ok(_) => state.is_listening = true,
                 Err(error) => {
-                    crate::line::record!(Error, target: "kirsch::sessions", "no thread for wake-ups from Redis: {error}")
+                    crate::line::record!(Error, target: "kirsch::sessions", "no thread for wake-ups from Redis: {error}");
                 }
             }
         }
