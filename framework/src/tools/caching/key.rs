@@ -62,6 +62,8 @@ mod tests {
     use super::*;
     use crate::exchange::Forwarded;
 
+    type Target = (&'static str, Option<&'static str>);
+
     #[test]
     fn the_key_is_all_of_the_address_as_the_client_sees_it() {
         let mut request = request("");
@@ -79,7 +81,7 @@ mod tests {
     fn only_references_to_the_same_origin_are_followed() {
         let found = |request: &Request, reference: &'static str| addressed(request, reference).collect::<Vec<_>>();
         let mut request = request("");
-        let table: [(&str, &[(&str, Option<&str>)]); 10] = [
+        let table: [(&str, &[Target]); 10] = [
             ("/song/4", &[("/song/4", None)]),
             ("/song?id=4#top", &[("/song", Some("id=4"))]),
             ("http://A.Example:80/song", &[("/song", None)]),
