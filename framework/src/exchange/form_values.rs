@@ -26,7 +26,7 @@ impl<'de> Deserializer<'de> for Fields<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
         // Stable, so that repeated fields keep their order; sorting bounds the time for a hostile form.
-        self.pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
+        self.pairs.sort_by_key(|(name, _)| *name);
         let fields = self.pairs.chunk_by(|(left, _), (right, _)| left == right);
         let mut map = MapDeserializer::new(fields.map(|field| (field[0].0, Field { pairs: field })));
         let value = visitor.visit_map(&mut map)?;

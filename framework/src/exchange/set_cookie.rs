@@ -193,7 +193,7 @@ pub(super) fn problem_with_field(field: &HeaderValue) -> Option<Error> {
         return None;
     }
     let field = String::from_utf8_lossy(field.as_bytes());
-    let mut parts = field.split(';').map(|part| part.trim().split_once('=').unwrap_or((part.trim(), "")));
+    let mut parts = field.split(';').map(|part| part.trim().split_once('=').unwrap_or_else(|| (part.trim(), "")));
     let (name, value) = parts.next().unwrap_or_default();
     let problem = check_sizes(name.trim(), value.trim(), parts.map(|(_, value)| value.trim())).err()?;
     Some(Error::unexpected(format!("the cookie {:?}: {problem}", name.trim())))

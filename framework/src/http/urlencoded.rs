@@ -27,7 +27,8 @@ mod tests {
 
     #[test]
     fn fields_are_split_before_they_are_decoded() {
-        let table: [(&str, &[(&[u8], &[u8])]); 8] = [
+        type Fields = &'static [(&'static [u8], &'static [u8])];
+        let table: [(&str, Fields); 8] = [
             ("a=1&b=2", &[(b"a", b"1"), (b"b", b"2")]),
             ("&&a&=1&", &[(b"a", b""), (b"", b"1")]),
             ("a=b=c&d%3De%26=f%3d%26", &[(b"a", b"b=c"), (b"d=e&", b"f=&")]),
