@@ -332,7 +332,7 @@ mod tests {
         ];
         for (name, value, expected) in table {
             let encoded = encode_field(&name, &HeaderValue::from_static(value)).unwrap();
-            assert_eq!(encoded.map_or(value.to_owned(), |value| value.to_str().unwrap().to_owned()), expected);
+            assert_eq!(encoded.map_or_else(|| value.to_owned(), |value| value.to_str().unwrap().to_owned()), expected);
         }
         let tab = HeaderValue::from_static("/\t/evil.example");
         assert!(encode_field(&LOCATION, &tab).is_err() && encode_field(&header::ETAG, &tab) == Ok(None));

@@ -86,7 +86,7 @@ impl IntoResponse for View {
             let page_type = PageType::of_name(&name);
             let own = exchange.response.header(&header::CONTENT_TYPE).map(Escaping::of_content_type);
             let template = Source { name: &name, text: source.as_deref() };
-            let content = engine.render(template, own.unwrap_or(page_type.escaping()), data, exchange)?;
+            let content = engine.render(template, own.unwrap_or_else(|| page_type.escaping()), data, exchange)?;
             let response = &mut exchange.response;
             if own.is_none() {
                 response.set_header(header::CONTENT_TYPE, page_type.header_value());
