@@ -88,10 +88,21 @@ pub fn is_local_reference(text: &str) -> bool {
         return false;
     }
     let path = text.split(['?', '#']).next().unwrap_or_default();
+    let is_text = |path: Vec<u8>| std::str::from_utf8(&path).is_ok_and(|path| !path.contains(char::is_control));
+    decodings(path.as_bytes()).all(is_text) && !leads_to_other_host(text)
+}
+
+/// Whether a path, with or without a query, is the address of another host to somebody: to a browser, or to somebody who decodes it before a browser gets it.
+///
+/// Unlike [`is_local_reference`] it lets encoded control characters through: for paths that are made of what was asked for, and encoded anew.
+#[must_use]
+pub fn leads_to_other_host(text: &str) -> bool {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
     // Decoded, and decoded again: for who decodes what was decoded already.
-    decodings(path.as_bytes()).all(|path| {
-        let is_text = std::str::from_utf8(&path).is_ok_and(|path| !path.contains(char::is_control));
-        is_text && !path.contains(&b'\\') && !leads_to_host(&path)
+    decodings(path.as_bytes()).any(|mut path| {
+        // As browsers do with TAB and line breaks.
+        path.retain(|byte| !byte.is_ascii_control());
+        path.contains(&b'\\') || leads_to_host(&path)
     })
 }
 

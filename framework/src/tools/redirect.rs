@@ -4,7 +4,7 @@
 //! where it would be sent goes on, so a section may lead to a page within it, and a host to itself with another scheme.
 
 use super::address::{from_mount, is_here, problem, to_client};
-use crate::http::{encode_reference, encode_segment, is_dot_segment, is_local_reference};
+use crate::http::{encode_reference, encode_segment, is_dot_segment, leads_to_other_host};
 use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
 use crate::{Error, Exchange, Redirect, Request, StatusCode};
 
@@ -105,10 +105,7 @@ impl RedirectTo {
             url.push('?');
             url.push_str(&encode_reference(query).ok()?);
         }
-        let added = &url[start..];
-        let is_path = added.starts_with('/');
-        let is_local = if is_path { is_local_reference(added) } else { is_local_reference(&format!("/{added}")) };
-        is_local.then_some(url)
+        (!leads_to_other_host(&url[start..])).then_some(url)
     }
 }
 
@@ -203,6 +200,7 @@ mod tests {
         for (path, expected) in [
             ("/old//evil.example/", "/evil.example/"),
             ("/old/a/AC%2FDC/?b=c%0D", "/a/AC%2FDC/?b=c%0D"),
+            ("/old/%0D%0Aa?b=%0D", "/%0D%0Aa?b=%0D"),
             ("/old", "/"),
             ("/old/%2Fevil.example", "nowhere"),
             ("/old/%5Cevil.example", "nowhere"),
