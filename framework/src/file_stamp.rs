@@ -1,7 +1,8 @@
 //! What tells one state of a file from another, for whoever reads a file again when it has changed.
 
-use std::fs::{Metadata, metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+#[cfg(any(test, feature = "templates"))]
 use std::path::Path;
 
 /// All that changes when a file changes: device, inode, length, and the times of content and inode in nanoseconds. The last one nobody can set, so a
@@ -11,8 +12,9 @@ pub(crate) struct FileStamp(Option<[i64; 7]>);
 
 impl FileStamp {
     /// Of the file that is at `path` now.
+    #[cfg(any(test, feature = "templates"))]
     pub(crate) fn at(path: &Path) -> Self {
-        metadata(path).as_ref().map(Self::of).unwrap_or_default()
+        path.metadata().as_ref().map(Self::of).unwrap_or_default()
     }
 
     pub(crate) fn of(metadata: &Metadata) -> Self {
