@@ -290,6 +290,7 @@ impl Blocking {
     }
 
     /// The same without waiting for a place: `None` where none is free.
+    #[cfg(any(feature = "redis", feature = "memcached"))]
     pub(crate) fn here_at_once(for_whom: WaitsFor) -> Option<Self> {
         let Some(places) = places() else { return Some(Self::with(None)) };
         match places.enter(for_whom, || Waker::noop().clone()) {
