@@ -12,7 +12,7 @@ use super::farewell::MOST_DISCARDED;
 use super::poll::Interest;
 use super::scheduler::{Phase, Role, Step};
 use super::send_file;
-use super::unread::{self, Unread};
+use super::unread;
 use super::workspace::{Answered, Shared, Workspace};
 use crate::exchange::{Exchange, ResponseBody};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
@@ -172,7 +172,17 @@ impl HttpConnection {
             }
             if moved >= MOST_MOVED_IN_A_ROW {
                 self.state = State::Sending(sending);
-                return Flow::Stop(Step::Again);
+                // Beyond the budget it goes on until its client falls behind: in the queue it could not be cut off, and sixty of its kind
+                // could stand there uncounted.
+                if self.charge_unread(work) || turn.role != Role::Worker {
+                    return Flow::Stop(Step::Again);
+                }
+                let State::Sending(kept) = std::mem::take(&mut self.state) else {
+                    unreachable!("charging leaves the state alone");
+                };
+                sending = kept;
+                moved = 0;
+                continue;
             }
             let rest = &rest[..rest.len().min(MOST_MOVED_IN_A_ROW - moved)];
             let parts = [IoSlice::new(head), IoSlice::new(rest)];
@@ -269,17 +279,16 @@ impl HttpConnection {
     pub(super) fn wait_for_room(&mut self, turn: &Turn, work: &mut Workspace) -> Flow {
         let scheduler = &work.shared.scheduler;
         let now = scheduler.clock.now();
-        let budgets = &work.shared.budgets;
-        let reader =
-            self.reader.get_or_insert_with(|| Box::new(Unread::new(budgets, work.shared.settings.write_pace())));
+        let fits = self.charge_unread(work);
+        let Some(reader) = &mut self.reader else { unreachable!("it was just charged") };
         let deadline = reader.client.wait(now);
         if deadline.has_passed(now) {
             return Flow::Stop(self.lose(turn, work));
         }
-        reader.charge(budgets, &self.state, &work.output);
-        if !budgets.responses.has_room_for(0) {
-            if reader.exceeds_alone(&budgets.responses) {
-                unread::tell_too_large(&budgets.responses);
+        if !fits {
+            let responses = &work.shared.budgets.responses;
+            if reader.exceeds_alone(responses) {
+                unread::tell_too_large(responses);
                 return Flow::Stop(self.lose(turn, work));
             }
             unread::keep_within_budget(&work.shared);

@@ -13,7 +13,7 @@ use super::clock::Tick;
 use super::connection::{HttpConnection, State};
 use super::patience::{Awaited, Pace};
 use super::run_queue::Waiting;
-use super::workspace::{Output, Shared};
+use super::workspace::{Output, Shared, Workspace};
 use crate::exchange::{Budget, Charge, ResponseBody};
 use crate::seldom::Seldom;
 use parking_lot::Mutex;
@@ -89,6 +89,14 @@ impl SharedContents {
 }
 
 impl HttpConnection {
+    /// Charges what is left of the response. False when all responses together are beyond the budget.
+    pub(super) fn charge_unread(&mut self, work: &Workspace) -> bool {
+        let Shared { budgets, settings, .. } = &*work.shared;
+        let reader = self.reader.get_or_insert_with(|| Box::new(Unread::new(budgets, settings.write_pace())));
+        reader.charge(budgets, &self.state, &work.output);
+        budgets.responses.has_room_for(0)
+    }
+
     /// Ends the response that nobody takes. A worker tells the service; the memory is free at once.
     fn evict(&mut self) {
         self.lost = true;
