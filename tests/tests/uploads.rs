@@ -462,26 +462,33 @@ fn the_directory_for_large_bodies_can_be_chosen_and_must_be_there() {
     client.post("/add").form_data(photo(&[b'x'; 400_000])).send().assert_status(200);
 }
 
+#[derive(Default)]
 struct Kept(std::sync::Mutex<Vec<Upload>>);
+
+impl Kept {
+    fn files(&self) -> std::sync::MutexGuard<'_, Vec<Upload>> {
+        self.0.lock().expect("no panic under the lock")
+    }
+}
 
 #[handlers]
 impl Kept {
     #[expose(post)]
     fn add(&self, file: Upload) {
-        self.0.lock().unwrap().push(file);
+        self.files().push(file);
     }
 
     #[expose(post)]
     fn forget(&self) {
-        self.0.lock().unwrap().clear();
+        self.files().clear();
     }
 }
 
 #[test]
 fn an_upload_that_the_application_keeps_counts_on_disk_until_it_is_dropped() {
-    let running = App::new(Kept(Default::default())).start("127.0.0.1:0").unwrap();
+    let running = App::new(Kept::default()).start("127.0.0.1:0").unwrap();
     let client = Client::connect(running.address());
-    let form = FormData::new().file("file", "a", "image/jpeg", &[b'x'; 1 << 20]);
+    let form = FormData::new().file("file", "a", "image/jpeg", [b'x'; 1 << 20]);
     client.post("/add").form_data(form).send().assert_status(200);
     assert!(running.statistics().bodies_on_disk > 1 << 20);
     client.post("/forget").send().assert_status(200);
