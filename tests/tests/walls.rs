@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Rooms that each room may use, in the order of the table.
 fn table() -> Vec<(String, Vec<String>)> {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let page =
+        fs::read_to_string(root().join("docs/architecture.md")).expect("the checkout as it is in the repository");
     let table = page.split_once("| room | may use |").expect("the table of the rooms").1;
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
@@ -21,7 +22,7 @@ fn table() -> Vec<(String, Vec<String>)> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout as it is in the repository").to_owned()
 }
 
 /// All files of the library that are no tests, with their rooms.
@@ -30,9 +31,9 @@ fn files() -> Vec<(String, PathBuf)> {
     let mut folders = vec![source.clone()];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap();
+        for entry in fs::read_dir(&folder).expect("the checkout as it is in the repository") {
+            let path = entry.expect("the checkout as it is in the repository").path();
+            let name = path.file_stem().expect("the checkout as it is in the repository").to_str().unwrap();
             let is_test = ["tests", "model", "properties", "conformance", "noise", "by_hand", "documents"]
                 .contains(&name)
                 || name.ends_with("_tests")
@@ -41,8 +42,14 @@ fn files() -> Vec<(String, PathBuf)> {
                 () if is_test => {}
                 () if path.is_dir() => folders.push(path),
                 () => {
-                    let within = path.strip_prefix(&source).unwrap();
-                    let room = within.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+                    let within = path.strip_prefix(&source).expect("the checkout as it is in the repository");
+                    let room = within
+                        .iter()
+                        .next()
+                        .expect("the checkout as it is in the repository")
+                        .to_str()
+                        .unwrap()
+                        .trim_end_matches(".rs");
                     found.push((room.to_owned(), path));
                 }
             }
@@ -54,7 +61,8 @@ fn files() -> Vec<(String, PathBuf)> {
 
 /// What the root of the crate passes on, with the room that it comes from.
 fn passed_on() -> BTreeMap<String, String> {
-    let face = fs::read_to_string(root().join("framework/src/lib.rs")).unwrap();
+    let face =
+        fs::read_to_string(root().join("framework/src/lib.rs")).expect("the checkout as it is in the repository");
     let statements = face.split("\npub use ").skip(1).filter_map(|rest| rest.split_once(';')).map(|(names, _)| names);
     let mut found = BTreeMap::from([("Result".to_owned(), "exchange".to_owned())]);
     for (room, names) in statements.filter_map(|names| names.trim_start_matches(':').split_once("::")) {
@@ -81,9 +89,9 @@ fn named(code: &str) -> Vec<(usize, &str)> {
 
 /// A file without its tests and comments, with as many lines as before.
 fn code_of(path: &Path) -> String {
-    let source = fs::read_to_string(path).unwrap();
-    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let code = code.split("#[cfg(all(test").next().unwrap();
+    let source = fs::read_to_string(path).expect("the checkout as it is in the repository");
+    let code = source.split("#[cfg(test)]\nmod tests {").next().expect("the checkout as it is in the repository");
+    let code = code.split("#[cfg(all(test").next().expect("the checkout as it is in the repository");
     code.lines()
         .map(|line| if line.trim_start().starts_with("//") { "\n".into() } else { format!("{line}\n") })
         .collect()
