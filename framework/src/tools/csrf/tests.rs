@@ -131,6 +131,17 @@ fn i3_behind_a_proxy_the_origin_is_its_clients() {
 }
 
 #[test]
+fn a_proxy_that_names_the_port_of_tls_alone_has_the_same_origin() {
+    let client = client(Csrf::new());
+    for (origin, status) in
+        [("https://bank.example", 200), ("https://bank.example:8443", 403), ("https://evil.example", 403)]
+    {
+        let asked = client.post("/transfer").header("host", "bank.example:443");
+        asked.header("origin", origin).send().assert_status(status);
+    }
+}
+
+#[test]
 fn a_token_is_good_for_its_browser_and_in_every_disguise() {
     let client = client(Csrf::new().tokens(true));
     let token = || client.get("/").send().text().to_owned();
