@@ -76,6 +76,7 @@ pub use request::{Connection, Request, RequestId};
 pub use response::Response;
 pub use response_body::{FileBody, ResponseBody};
 pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
+pub(crate) use set_cookie::has_prefix;
 pub use set_cookie::{SameSite, SetCookie};
 pub use stream::Stream;
 pub use trail::{Step, Trail};

@@ -136,10 +136,10 @@ impl SetCookie {
         if *same_site == SameSite::None && !secure {
             return Err("`SameSite::None` needs `secure`: browsers drop it otherwise".to_owned());
         }
-        if name.starts_with("__Secure-") && !secure {
+        if has_prefix(name, "__Secure-") && !secure {
             return Err("its prefix promises `secure`".to_owned());
         }
-        if name.starts_with("__Host-") && !(*secure && domain.is_none() && path == "/") {
+        if has_prefix(name, "__Host-") && !(*secure && domain.is_none() && path == "/") {
             return Err("its prefix promises `secure`, the path `/` and no domain".to_owned());
         }
         check_sizes(name, value, [path.as_str()].into_iter().chain(domain.as_deref()))?;
@@ -164,6 +164,11 @@ impl SetCookie {
         });
         HeaderValue::try_from(field).map_err(|error| error.to_string())
     }
+}
+
+/// Whether a name promises what `prefix` stands for: to browsers in any case of letters (RFC 6265bis, section 5.4).
+pub(crate) fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis, section 5.7).
@@ -268,6 +273,8 @@ mod tests {
             (SetCookie::new("a", "b").domain(""), "domain"),
             (SetCookie::new("a", "b").same_site(SameSite::None), "needs `secure`"),
             (SetCookie::new("__Secure-a", "b"), "prefix"),
+            (SetCookie::new("__SECURE-a", "b"), "prefix"),
+            (SetCookie::new("__host-a", "b"), "prefix"),
             (SetCookie::new("__Host-a", "b").secure(true).path("/x"), "prefix"),
         ];
         for (cookie, problem) in table {

@@ -4,8 +4,8 @@
 //! cost a visitor his session. Rendering is strict: what cannot be rendered is refused when it is set, at start.
 
 use super::SessionId;
-use crate::exchange::Request;
 pub use crate::exchange::SameSite;
+use crate::exchange::{Request, has_prefix};
 use ::http::HeaderValue;
 use std::time::Duration;
 
@@ -97,10 +97,10 @@ impl CookieSettings {
             ));
         }
         let is_secure = *secure == Secure::Always;
-        if name.starts_with("__Secure-") && !is_secure {
+        if has_prefix(name, "__Secure-") && !is_secure {
             return Some(("cookie_name", format!("{name:?} needs `secure = true`: its prefix promises that")));
         }
-        if name.starts_with("__Host-") && !(is_secure && domain.is_none() && path == "/") {
+        if has_prefix(name, HOST_PREFIX) && !(is_secure && domain.is_none() && path == "/") {
             let needs = "needs `secure = true`, the path `/` and no domain: its prefix promises that";
             return Some(("cookie_name", format!("{name:?} {needs}")));
         }
@@ -319,6 +319,7 @@ mod tests {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(refused(|cookie| cookie.name = "a b".to_owned()), Some("cookie_name"));
         assert_eq!(refused(|cookie| cookie.name = "__Host-id".to_owned()), Some("cookie_name"));
+        assert_eq!(refused(|cookie| cookie.name = "__host-id".to_owned()), Some("cookie_name"));
         assert_eq!(refused(|cookie| cookie.name = "__Secure-id".to_owned()), Some("cookie_name"));
         assert_eq!(refused(|cookie| cookie.path = "/;x".to_owned()), Some("cookie_path"));
         assert_eq!(refused(|cookie| cookie.path = "x".to_owned()), Some("cookie_path"));
