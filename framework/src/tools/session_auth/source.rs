@@ -4,7 +4,7 @@
 //! has looked at the password. So its key has all that makes a site:
 //!
 //! ```text
-//! kirsch.login:/members shop.example:8443 /etc/site/members        section, host, source of credentials
+//! kirsch.login:/members shop.example:8443/front /etc/site/members  section, host with the prefix of a proxy, source of credentials
 //! kirsch.login=staff                                               a realm that the program has named
 //! ```
 //!
@@ -68,7 +68,9 @@ pub(super) enum LoginKey {
 impl LoginKey {
     pub(super) fn of(&self, request: &Request) -> String {
         match self {
-            Self::Own { section, source } => format!("kirsch.login:{section} {} {source}", request.host()),
+            Self::Own { section, source } => {
+                format!("kirsch.login:{section} {}{} {source}", request.host(), request.prefix())
+            }
             Self::Realm(realm) => format!("kirsch.login={realm}"),
         }
     }

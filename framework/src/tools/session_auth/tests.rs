@@ -287,6 +287,15 @@ fn behind_a_proxy_addresses_are_those_that_the_browser_sees() {
 }
 
 #[test]
+fn a_login_at_one_prefix_of_a_proxy_is_none_at_another() {
+    let proxy = crate::tools::Proxy::trusting(["loopback"]).prefix("X-Forwarded-Prefix");
+    let client = Client::over_socket(app(auth()).tool("/", proxy));
+    log_in(&client, "anna", "secret").assert_status(303);
+    client.get("/members/").send().assert_text("anna");
+    client.get("/members/").header("x-forwarded-prefix", "/other").send().assert_status(401);
+}
+
+#[test]
 fn a_login_for_one_section_is_none_for_another() {
     let staff = SessionAuth::new(|_, _| false);
     let client = Client::in_process(app(auth()).tool("/cart", staff));
