@@ -156,7 +156,8 @@ fn site_with(sessions: &Sessions, auth: SessionAuth) -> App {
 /// Logs in at a host, and returns the session's cookie.
 fn log_in(client: &Client, host: &str, password: &str) -> String {
     let page = client.get("/login").header("host", host).send();
-    let token = page.text().split("name=\"token\" value=\"").nth(1).expect("a token").split('"').next().unwrap();
+    let token =
+        page.text().split("name=\"token\" value=\"").nth(1).expect("a token").split('"').next().expect("a token");
     let form = [("token", token), ("name", "anna"), ("password", password)];
     client.post("/login").header("host", host).form(&form).send().assert_status(303);
     client.cookie("session_id").expect("a session")
@@ -253,7 +254,7 @@ fn nothing_reads_the_raw_client_past_the_proxy() {
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder).expect("a folder of the sources").map(|entry| entry.expect("an entry").path());
     let below = |path: PathBuf| if path.is_dir() { rust_files(&path) } else { vec![path] };
     entries.flat_map(below).filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }

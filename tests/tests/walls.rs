@@ -33,7 +33,7 @@ fn files() -> Vec<(String, PathBuf)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("the checkout as it is in the repository") {
             let path = entry.expect("the checkout as it is in the repository").path();
-            let name = path.file_stem().expect("the checkout as it is in the repository").to_str().unwrap();
+            let name = path.file_stem().expect("the checkout as it is in the repository").to_str().expect("a name");
             let is_test = ["tests", "model", "properties", "conformance", "noise", "by_hand", "documents"]
                 .contains(&name)
                 || name.ends_with("_tests")
@@ -48,7 +48,7 @@ fn files() -> Vec<(String, PathBuf)> {
                         .next()
                         .expect("the checkout as it is in the repository")
                         .to_str()
-                        .unwrap()
+                        .expect("a name")
                         .trim_end_matches(".rs");
                     found.push((room.to_owned(), path));
                 }

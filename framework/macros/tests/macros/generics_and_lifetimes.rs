@@ -1,5 +1,7 @@
 //! Generic blocks, borrowed children, all kinds of arguments, under strict lints.
 #![deny(warnings, missing_docs, unused_qualifications, elided_lifetimes_in_paths, rust_2018_idioms, unreachable_pub)]
+#![allow(clippy::borrowed_box, clippy::needless_lifetimes, clippy::non_minimal_cfg, clippy::uninlined_format_args)]
+#![allow(clippy::unwrap_used)]
 
 use kirsch::prelude::*;
 use std::sync::{Arc, Mutex};

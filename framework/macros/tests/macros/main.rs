@@ -3,6 +3,15 @@
 //! After a wanted change of a message: `TRYBUILD=overwrite cargo test -p kirsch-macros --test macros`, then read the difference.
 //! They are here, not beside `kirsch`, because trybuild builds anew what the package depends on: here that is `kirsch` without features.
 
+#![allow(
+    clippy::borrowed_box,
+    clippy::needless_lifetimes,
+    clippy::non_minimal_cfg,
+    clippy::uninlined_format_args,
+    clippy::unwrap_used,
+    reason = "programs as users may write them"
+)]
+
 mod generics_and_lifetimes;
 mod page1_page2;
 mod song_counter;
