@@ -1,9 +1,9 @@
 //! Cookies that a response sets (RFC 6265). Those that a request brings are [`Cookies`](super::Cookies); the session's has its own settings.
 
+use super::cookie_text::{CookieText, MAX_ATTRIBUTE};
 use super::{Error, Response};
 use ::http::{HeaderValue, header};
 use std::borrow::Borrow;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// A cookie for the browser, safe unless said otherwise: for all paths of this host, until the browser ends, hidden from scripts
@@ -117,78 +117,38 @@ impl SetCookie {
     /// The field's value, or what is wrong with the cookie.
     fn render(&self) -> Result<HeaderValue, String> {
         let Self { name, value, path, domain, max_age, secure, http_only, same_site } = self;
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let is_attribute = |byte: u8| byte.is_ascii_graphic() && byte != b';';
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return Err("its name must be a token: letters, digits and -_.".to_owned());
+        let text = CookieText {
+            prefix: "",
+            name,
+            path,
+            domain: domain.as_deref(),
+            max_age: max_age.map(|age| age.as_secs()),
+            secure: *secure,
+            http_only: *http_only,
+            same_site: *same_site,
+        };
+        if let Some((part, problem)) = text.problem() {
+            return Err(format!("its {part} {problem}"));
         }
         if !value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)) {
             return Err(
                 "its value has a character that no cookie can hold: encode it, as with percent signs".to_owned()
             );
         }
-        if !path.starts_with('/') || !path.bytes().all(is_attribute) {
-            return Err(format!("its path must start with `/`, not {path:?}"));
-        }
-        if domain.as_ref().is_some_and(|domain| domain.is_empty() || !domain.bytes().all(is_attribute)) {
-            return Err(format!("its domain must be one as `example.org`, not {domain:?}"));
-        }
-        if *same_site == SameSite::None && !secure {
-            return Err("`SameSite::None` needs `secure`: browsers drop it otherwise".to_owned());
-        }
-        if has_prefix(name, "__Secure-") && !secure {
-            return Err("its prefix promises `secure`".to_owned());
-        }
-        if has_prefix(name, "__Host-") && !(*secure && domain.is_none() && path == "/") {
-            return Err("its prefix promises `secure`, the path `/` and no domain".to_owned());
-        }
-        check_sizes(name, value, [path.as_str()].into_iter().chain(domain.as_deref()))?;
-        let mut field = format!("{name}={value}");
-        if let Some(age) = max_age {
-            let _ = write!(field, "; Max-Age={}", age.as_secs());
-        }
-        let _ = write!(field, "; Path={path}");
-        if let Some(domain) = domain {
-            let _ = write!(field, "; Domain={domain}");
-        }
-        if *secure {
-            field.push_str("; Secure");
-        }
-        if *http_only {
-            field.push_str("; HttpOnly");
-        }
-        field.push_str(match same_site {
-            SameSite::Lax => "; SameSite=Lax",
-            SameSite::Strict => "; SameSite=Strict",
-            SameSite::None => "; SameSite=None",
-        });
-        HeaderValue::try_from(field).map_err(|error| error.to_string())
+        check_size(name, value)?;
+        HeaderValue::try_from(text.write(value)).map_err(|error| error.to_string())
     }
-}
-
-/// Whether a name promises what `prefix` stands for: to browsers in any case of letters (RFC 6265bis, section 5.4).
-pub(crate) fn has_prefix(name: &str, prefix: &str) -> bool {
-    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis, section 5.7).
 const MAX_COOKIE: usize = 4096;
 
-/// The most bytes of the value of one attribute; a longer one is as if it were not there.
-const MAX_ATTRIBUTE: usize = 1024;
-
-fn check_sizes<'v>(name: &str, value: &str, mut attributes: impl Iterator<Item = &'v str>) -> Result<(), String> {
+fn check_size(name: &str, value: &str) -> Result<(), String> {
     let size = name.len() + value.len();
     if size > MAX_COOKIE {
         return Err(format!("its name and value have {size} bytes, and browsers drop what has more than {MAX_COOKIE}"));
     }
-    match attributes.find(|attribute| attribute.len() > MAX_ATTRIBUTE) {
-        Some(attribute) => Err(format!(
-            "its path or domain has {} bytes, and browsers pass over what has more than {MAX_ATTRIBUTE}",
-            attribute.len()
-        )),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// What is wrong with the value of a Set-Cookie field that was written by hand: that browsers would drop it. The message does not
@@ -200,7 +160,11 @@ pub(super) fn problem_with_field(field: &HeaderValue) -> Option<Error> {
     let field = String::from_utf8_lossy(field.as_bytes());
     let mut parts = field.split(';').map(|part| part.trim().split_once('=').unwrap_or_else(|| (part.trim(), "")));
     let (name, value) = parts.next().unwrap_or_default();
-    let problem = check_sizes(name.trim(), value.trim(), parts.map(|(_, value)| value.trim())).err()?;
+    let too_long = |(_, value): (&str, &str)| value.len() > MAX_ATTRIBUTE;
+    let problem = check_size(name.trim(), value.trim()).err().or_else(|| {
+        let problem = format!("one of its attributes has more than {MAX_ATTRIBUTE} bytes, and browsers pass over it");
+        parts.any(too_long).then_some(problem)
+    })?;
     Some(Error::unexpected(format!("the cookie {:?}: {problem}", name.trim())))
 }
 
@@ -271,7 +235,7 @@ mod tests {
             (SetCookie::new("a", "b").path("x"), "start with `/`"),
             (SetCookie::new("a", "b").path("/;x"), "start with `/`"),
             (SetCookie::new("a", "b").domain(""), "domain"),
-            (SetCookie::new("a", "b").same_site(SameSite::None), "needs `secure`"),
+            (SetCookie::new("a", "b").same_site(SameSite::None), "needs `secure"),
             (SetCookie::new("__Secure-a", "b"), "prefix"),
             (SetCookie::new("__SECURE-a", "b"), "prefix"),
             (SetCookie::new("__host-a", "b"), "prefix"),

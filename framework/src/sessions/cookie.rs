@@ -5,7 +5,7 @@
 
 use super::SessionId;
 pub use crate::exchange::SameSite;
-use crate::exchange::{Request, has_prefix};
+use crate::exchange::{CookiePart, CookieText, Request};
 use ::http::HeaderValue;
 use std::time::Duration;
 
@@ -51,6 +51,9 @@ pub(super) struct CookieSettings {
 /// (RFC 6265bis, section 4.1.3.2). So no neighbour below the same domain, and nobody between a browser and a site without TLS, can plant one.
 const HOST_PREFIX: &str = "__Host-";
 
+/// The longest name, in bytes: the value and the prefix need room, too.
+const MAX_NAME: usize = 1024;
+
 /// Most ids of one request that are looked at. Who plants more cookies than that has pushed ours out of the browser already.
 pub(super) const MAX_IDS: usize = 16;
 
@@ -72,39 +75,17 @@ impl Default for CookieSettings {
 impl CookieSettings {
     /// What is wrong with the settings together, if anything: the key and the sentence.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
-        let Self { name, path, domain, secure, same_site, .. } = self;
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let is_attribute = |byte: u8| byte.is_ascii_graphic() && byte != b';';
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return Some(("cookie_name", format!("must be a token as `session_id`, not {name:?}")));
+        if self.name.len() > MAX_NAME {
+            return Some(("cookie_name", format!("has more than {MAX_NAME} bytes: browsers drop that")));
         }
-        let texts = [("cookie_name", Some(name)), ("cookie_path", Some(path)), ("cookie_domain", domain.as_ref())];
-        if let Some((key, _)) = texts.into_iter().find(|(_, text)| text.is_some_and(|text| text.len() > 1024)) {
-            return Some((key, "has more than 1024 bytes: browsers drop that".to_owned()));
-        }
-        if !path.starts_with('/') || !path.bytes().all(is_attribute) {
-            return Some(("cookie_path", format!("must be a path that starts with `/`, not {path:?}")));
-        }
-        if let Some(domain) = domain
-            && (domain.is_empty() || !domain.bytes().all(is_attribute))
-        {
-            return Some(("cookie_domain", format!("must be a domain as `example.org`, not {domain:?}")));
-        }
-        if *same_site == SameSite::None && *secure != Secure::Always {
-            return Some((
-                "same_site",
-                "`none` needs `secure = true`: browsers drop such a cookie otherwise".to_owned(),
-            ));
-        }
-        let is_secure = *secure == Secure::Always;
-        if has_prefix(name, "__Secure-") && !is_secure {
-            return Some(("cookie_name", format!("{name:?} needs `secure = true`: its prefix promises that")));
-        }
-        if has_prefix(name, HOST_PREFIX) && !(is_secure && domain.is_none() && path == "/") {
-            let needs = "needs `secure = true`, the path `/` and no domain: its prefix promises that";
-            return Some(("cookie_name", format!("{name:?} {needs}")));
-        }
-        None
+        let (part, problem) = self.text("", None, self.secure == Secure::Always).problem()?;
+        let key = match part {
+            CookiePart::Name => "cookie_name",
+            CookiePart::Path => "cookie_path",
+            CookiePart::Domain => "cookie_domain",
+            CookiePart::SameSite => "same_site",
+        };
+        Some((key, problem))
     }
 
     /// How long the browser keeps the cookie; `None` is until it ends.
@@ -170,28 +151,21 @@ impl CookieSettings {
     }
 
     fn render(&self, value: &str, max_age: Option<u64>, is_encrypted: bool) -> HeaderValue {
-        let mut field = String::with_capacity(160);
-        let mut write = |parts: &[&str]| parts.iter().for_each(|part| field.push_str(part));
-        write(&[self.prefix(is_encrypted), &self.name, "=", value]);
-        if let Some(seconds) = max_age {
-            write(&["; Max-Age=", itoa::Buffer::new().format(seconds)]);
+        let text = self.text(self.prefix(is_encrypted), max_age, self.is_secure(is_encrypted));
+        HeaderValue::try_from(text.write(value)).expect("every part was checked when it was set")
+    }
+
+    fn text(&self, prefix: &'static str, max_age: Option<u64>, secure: bool) -> CookieText<'_> {
+        CookieText {
+            prefix,
+            name: &self.name,
+            path: &self.path,
+            domain: self.domain.as_deref(),
+            max_age,
+            secure,
+            http_only: self.httponly,
+            same_site: self.same_site,
         }
-        write(&["; Path=", &self.path]);
-        if let Some(domain) = &self.domain {
-            write(&["; Domain=", domain]);
-        }
-        if self.is_secure(is_encrypted) {
-            write(&["; Secure"]);
-        }
-        if self.httponly {
-            write(&["; HttpOnly"]);
-        }
-        write(&[match self.same_site {
-            SameSite::Lax => "; SameSite=Lax",
-            SameSite::Strict => "; SameSite=Strict",
-            SameSite::None => "; SameSite=None",
-        }]);
-        HeaderValue::try_from(field).expect("every part was checked when it was set")
     }
 }
 
