@@ -11,6 +11,12 @@
     clippy::unwrap_used,
     reason = "programs as users may write them"
 )]
+#![allow(
+    clippy::all,
+    clippy::uninlined_format_args,
+    clippy::unwrap_used,
+    reason = "programs of users: unusual on purpose, under the lints that each names"
+)]
 
 mod generics_and_lifetimes;
 mod page1_page2;
