@@ -4,6 +4,7 @@
 //! entry before is to be believed, and so on. The walk ends at the first address that is not a proxy's: the client. It also ends at an entry that
 //! is no address; then the last proxy that is known is as near to the client as one can come.
 
+use crate::http::{is_dot_segment, is_local_reference};
 use ::http::uri::Authority;
 use std::net::{IpAddr, SocketAddr};
 
@@ -111,14 +112,20 @@ fn is_secure(text: &str) -> Option<bool> {
 /// A host, perhaps with a port, and nothing that could change a link that is made with it.
 fn is_authority(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    text.bytes().all(is_plain) && text.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty())
+    let has_host = |authority: Authority| {
+        let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+        !authority.host().is_empty()
+            && authority.as_str()[authority.host().len()..].strip_prefix(':').is_none_or(is_port)
+    };
+    text.bytes().all(is_plain) && text.parse().is_ok_and(has_host)
 }
 
-/// A path that can be put in front of others: `/shop`. `//host` would be another host to browsers.
+/// A path that can be put in front of others: `/shop`. `//host` would be another host to browsers, and `..` another path.
 fn prefix(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte);
-    let is_path = path.starts_with('/') && !path.contains("//") && path.bytes().all(is_plain);
+    let is_path = is_local_reference(path) && !path.contains("//") && path.bytes().all(is_plain);
+    let is_path = is_path && !path.split('/').any(is_dot_segment);
     is_path.then(|| path.to_owned())
 }
 
@@ -248,10 +255,24 @@ mod tests {
         let said = |host: &str, prefix: &str| x_forwarded_fields("", "", host, "", prefix, peer(), is_proxy);
         assert_eq!(said("shop.example:8443", "/shop/").authority.as_deref(), Some("shop.example:8443"));
         assert_eq!(said("", "/shop/").prefix.as_deref(), Some("/shop"));
-        for host in ["a b", "a/b", "user@host", "a\"b", "a?b", ":80", "[::1"] {
+        for host in ["a b", "a/b", "user@host", "a\"b", "a?b", ":80", "[::1", "a:65536", "[::1]:99999"] {
             assert_eq!(said(host, "").authority, None, "{host}");
         }
-        for prefix in ["//evil.example", "shop", "/a//b", "/a?b", "/a\\b", "/a\r\nb", "/"] {
+        for prefix in [
+            "//evil.example",
+            "shop",
+            "/a//b",
+            "/a?b",
+            "/a\\b",
+            "/a\r\nb",
+            "/",
+            "/..",
+            "/a/../b",
+            "/.",
+            "/%2e%2E",
+            "/%5Cb",
+            "/%09",
+        ] {
             assert_eq!(said("", prefix).prefix, None, "{prefix:?}");
         }
     }
