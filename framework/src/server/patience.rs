@@ -19,6 +19,9 @@ pub(super) struct Pace {
     pub(super) rate: u64,
 }
 
+/// In a second.
+const NANOSECONDS: u64 = 1_000_000_000;
+
 /// What is left of one client's time.
 #[derive(Debug)]
 pub(super) struct Patience {
@@ -42,8 +45,9 @@ impl Patience {
 
     /// The client has sent or taken this many bytes.
     pub(super) fn earn(&mut self, bytes: usize, pace: Pace) {
+        // In nanoseconds: rounded to milliseconds, small pieces would earn nothing, however many there are.
         let earned =
-            (bytes as u64).saturating_mul(1000).checked_div(pace.rate).map_or(pace.grace, Duration::from_millis);
+            (bytes as u64).saturating_mul(NANOSECONDS).checked_div(pace.rate).map_or(pace.grace, Duration::from_nanos);
         if bytes > 0 {
             self.left = self.left.saturating_add(earned).min(pace.grace);
         }
@@ -98,6 +102,19 @@ mod tests {
             patience.spend(9 * SECOND);
             assert!(!patience.left().is_zero());
             patience.earn(9000, PACE);
+        }
+    }
+
+    #[test]
+    fn small_pieces_count_in_full() {
+        for (bytes, rate, pause) in [(1, 1024, 900_u64), (1500, 1 << 20, 1400), (3, 2500, 1100)] {
+            let pace = Pace { rate, ..PACE };
+            let mut patience = Patience::new(pace);
+            for _ in 0..100_000 {
+                patience.spend(Duration::from_micros(pause));
+                assert!(!patience.left().is_zero(), "{bytes} bytes each {pause} microseconds");
+                patience.earn(bytes, pace);
+            }
         }
     }
 
