@@ -224,7 +224,9 @@ impl IntoResponse for Redirect {
 /// stay.
 impl IntoResponse for Response {
     fn into_response(mut self, response: &mut Response) -> Result<(), Error> {
+        response.take_over(&mut self);
         if response.headers().next().is_none() {
+            self.take_over(response);
             *response = self;
             return Ok(());
         }
@@ -240,7 +242,6 @@ impl IntoResponse for Response {
         if let Some(deferred) = self.take_deferred() {
             response.defer(|exchange| deferred.make(exchange));
         }
-        response.take_over(&mut self);
         Ok(())
     }
 }

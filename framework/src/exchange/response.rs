@@ -2,8 +2,9 @@
 
 use super::set_cookie::problem_with_field;
 use super::{Error, Exchange, IntoResponse, ReadyFields, ResponseBody};
-use crate::http::{FixedDate, encode_field, is_reference};
+use crate::http::{FixedDate, encode_field, is_reference, parse_date};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
+use std::time::SystemTime;
 
 /// What the client will be answered.
 ///
@@ -80,6 +81,8 @@ impl Response {
     ///
     /// Fields that lead elsewhere (`Location`, `Content-Location`, `Link`, `Refresh`) are sent as references: what these cannot hold is percent-encoded. A TAB in
     /// one of them is an error of the program, 500 in place of the response: browsers drop it, and read another address.
+    ///
+    /// `Date` is as [`set_date`](Self::set_date) sets it. With a value that is no date, the server says the time itself.
     pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         self.remove_header(&name);
         self.add_header(name, value)
@@ -94,6 +97,10 @@ impl Response {
                 None => self.headers.push((name, value)),
                 Some(problem) => self.cannot_send(problem),
             },
+            false if name == header::DATE => {
+                let now = SystemTime::now();
+                self.date = parse_date(value.as_bytes(), now).map(FixedDate::of).or(self.date);
+            }
             false => self.headers.push((name, value)),
         }
         self
@@ -115,9 +122,9 @@ impl Response {
         }
     }
 
-    /// Takes over the date of another response, laid over this one, and what it could not send.
+    /// Takes over the date of another response, laid over this one, and what it could not send. What the other has not, stays.
     pub(super) fn take_over(&mut self, other: &mut Self) {
-        self.date = other.date;
+        self.date = other.date.or(self.date);
         self.unsendable = other.unsendable.take().or_else(|| self.unsendable.take());
     }
 
@@ -145,6 +152,9 @@ impl Response {
 
     /// Removes all fields of that name.
     pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
+        if *name == header::DATE {
+            self.forget_date();
+        }
         if self.ready.is_some_and(|ready| ready.has(name)) {
             self.unready();
         }

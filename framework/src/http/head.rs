@@ -337,6 +337,7 @@ impl RequestHead {
         let parts = Target::parse(&self.method, target.as_bytes())?;
         let host = check_host(&self.fields, head, self.version)?;
         self.framing = Framing::of(&self.fields, head, self.version)?;
+        check_content_type(&self.fields, head)?;
         self.keep_alive = wants_keep_alive(&self.fields, head, self.version);
         self.expects_continue = check_expectation(&self.fields, head, self.version)?
             && !matches!(self.framing, Framing::None | Framing::Length(0));
@@ -443,6 +444,18 @@ fn check_host<'a>(fields: &FieldTable, bytes: &'a [u8], version: Version) -> Res
         Some(b"") => Err(Refusal::MissingHost),
         Some(host) if is_authority(host) => Ok(host),
         Some(_) => Err(Refusal::MalformedHost),
+    }
+}
+
+/// One type for one content: programs on the way that take the first field, and those that take the last, would read two contents.
+fn check_content_type(fields: &FieldTable, bytes: &[u8]) -> Result<(), Refusal> {
+    if !fields.is_repeated(KnownName::ContentType) {
+        return Ok(());
+    }
+    let first = fields.known(bytes, KnownName::ContentType);
+    match fields.named(bytes, "content-type").all(|value| Some(value) == first) {
+        true => Ok(()),
+        false => Err(Refusal::ContradictingContentTypes),
     }
 }
 

@@ -123,6 +123,9 @@ refusals! {
     /// Host, or the authority of the target, is not `host` or `host:port`.
     MalformedHost => BAD_REQUEST, "RFC 9110, section 7.2",
         "the host is not a name or an address with an optional port";
+    /// Content-Type fields that contradict each other. Equal ones do no harm.
+    ContradictingContentTypes => BAD_REQUEST, "RFC 9110, section 8.3",
+        "there are Content-Type fields with different values";
     /// Content-Length is not one number of 1 to 19 digits.
     MalformedContentLength => BAD_REQUEST, "RFC 9110, section 8.6",
         "Content-Length is not one number of 1 to 19 decimal digits";

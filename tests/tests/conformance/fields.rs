@@ -83,6 +83,10 @@ pub(crate) const ROWS: &[Row] = &[
     row("a Host outside of ASCII", "RFC 9110, 7.2", b"GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", &[400], Closed),
     row("a Host with a port of letters", "RFC 9110, 7.2", b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", &[400], Closed),
     row("a Host with a port beyond 65535", "RFC 9110, 7.2", b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", &[400], Closed),
+    // One content has one type.
+    row("two Content-Types", "RFC 9110, 8.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/xml\r\n\r\nhello", &[400], Closed),
+    row("two equal Content-Types", "RFC 9110, 8.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/plain\r\n\r\nhello", &[200], Open)
+        .says(&["hello"]),
     // C15, C16: fields that only offer something cannot break a request.
     row("an Accept that is no list", "RFC 9110, 12.5.1", b"GET / HTTP/1.1\r\nHost: a\r\nAccept: ;q=x, */, text/html;q=9\r\n\r\n", &[200], Open),
     row("a Range that is none", "RFC 9110, 14.2", b"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=x-y\r\n\r\n", &[200], Open),

@@ -216,6 +216,15 @@ fn a_malformed_host_is_refused() {
 }
 
 #[test]
+fn content_types_that_contradict_each_other_are_refused() {
+    for others in ["text/xml", "text/plain;a=b", "TEXT/PLAIN", "", "text/plain\r\nContent-Type: text/xml"] {
+        let fields = format!("Content-Length: 0\r\nContent-Type: text/plain\r\nA: b\r\ncontent-type: {others}\r\n");
+        assert_eq!(refuse(post(&fields)), Refusal::ContradictingContentTypes, "{others:?}");
+    }
+    accept(post("Content-Length: 0\r\nContent-Type: text/plain\r\ncontent-type:  text/plain \r\n"));
+}
+
+#[test]
 fn the_authority_of_the_target_overrides_host_c14() {
     let input = b"GET http://target?a HTTP/1.1\r\nHost: field\r\n\r\n";
     let mut head = RequestHead::new();
