@@ -190,7 +190,7 @@ impl Pages {
     /// The target, as it was understood.
     #[expose]
     fn seen(&self, request: &Request) -> String {
-        format!("{} {} {} {:?}", request.method(), request.host(), request.path(), request.query())
+        format!("{} {} {} {:?}", request.method(), request.raw_host(), request.path(), request.query())
     }
 
     #[expose]

@@ -58,4 +58,5 @@ pub(crate) use reference::{encode_field, is_reference};
 pub use refusal::Refusal;
 pub use response::{CONTINUE, Persistence, ResponseFraming, write_response_head};
 pub(crate) use response::{is_the_servers, reason, write_field};
+pub(crate) use target::is_authority;
 pub(crate) use urlencoded::urlencoded;

@@ -61,7 +61,7 @@ impl<'a> Target<'a> {
 }
 
 /// Whether `authority` is `host` or `host:port`. User names are refused; so is an empty host with a port.
-pub(super) fn is_authority(authority: &[u8]) -> bool {
+pub(crate) fn is_authority(authority: &[u8]) -> bool {
     if authority.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', authority) else { return false };
         return is_ipv6(&authority[1..end]) && is_port_part(&authority[end + 1..]);

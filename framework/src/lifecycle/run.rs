@@ -232,7 +232,7 @@ impl Application {
         // Behind a node that is resolved late anything may be wanted.
         let handler = exchange.trail.handler();
         let uses = |ways: &[BodyUse]| handler.is_none_or(|handler| handler.uses_body(ways));
-        let tool_reads_form = (plan.reads_forms || expects_form) && request.has_form();
+        let tool_reads_form = (self.reads_forms(exchange) || expects_form) && request.has_form();
         let body_use = match handler {
             _ if expects_form => BodyUse::None,
             Some(handler) => handler.body_use(),
@@ -275,11 +275,18 @@ impl Application {
         }
     }
 
+    /// Whether a form is read though the page does not ask for it: for a tool, or for `strict_params`, which refuses every field of it.
+    fn reads_forms(&self, exchange: &Exchange) -> bool {
+        let plan = self.plan(exchange);
+        let reads_nothing = || exchange.trail.handler().is_some_and(|handler| handler.body_use() == BodyUse::None);
+        plan.reads_forms || plan.settings.strict_params && reads_nothing()
+    }
+
     /// From the body to the handler's result, or to a wait.
     fn advance(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Advance, Error> {
         if let Stage::Admission(next) = exchange.course.stage {
             // Before any wait, so that nothing is held while a large form is looked through.
-            exchange.read_form(self.plan(exchange).reads_forms)?;
+            exchange.read_form(self.reads_forms(exchange))?;
             let all = self.plan(exchange).admissions.len();
             if (next < all || StreamPlace::is_needed(exchange))
                 && let Passed::Parked(parked) = self.admit(all, exchange, wakers)?

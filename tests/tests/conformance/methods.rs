@@ -57,5 +57,4 @@ pub(crate) const ROWS: &[Row] = &[
     // Fields about content that does not ask for more.
     row("a Range on POST says nothing", "RFC 9110, 14.2", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nRange: bytes=0-1\r\n\r\nhello", &[200], Open)
         .says(&["hello"]),
-    row("two content types", "RFC 9110, 8.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\n\r\nhello", &[200], Open),
 ];

@@ -123,4 +123,15 @@ fn strict_params_refuses_what_the_page_does_not_name() {
     assert_eq!(ask(app(), "GET /named?a=1").status, 200);
     assert_eq!(ask(app(), "GET /named?a=1&utm_source=x").status, 404);
     assert_eq!(ask(App::new(Forms), "GET /named?a=1&utm_source=x").status, 200);
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    assert_eq!(send(app(), &format!("POST /named\n{form}"), "a=1&utm_source=x").status, 400);
+    assert_eq!(
+        send(app(), &format!("POST /none\n{form}"), "a=1").status,
+        400,
+        "nor fields of a page without arguments"
+    );
+    assert_eq!(send(app(), "POST /none\nContent-Type: text/plain", "a=1").status, 200);
+    let parts = "POST /none\nContent-Type: multipart/form-data; boundary=b";
+    let part = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b--\r\n";
+    assert_eq!(send(app(), parts, part).status, 400);
 }

@@ -4,8 +4,7 @@
 //! entry before is to be believed, and so on. The walk ends at the first address that is not a proxy's: the client. It also ends at an entry that
 //! is no address; then the last proxy that is known is as near to the client as one can come.
 
-use crate::http::{is_dot_segment, is_local_reference};
-use ::http::uri::Authority;
+use crate::http::{is_authority as is_host_and_port, is_dot_segment, is_local_reference};
 use std::net::{IpAddr, SocketAddr};
 
 /// What is believed; `None` where nothing is said.
@@ -112,12 +111,7 @@ fn is_secure(text: &str) -> Option<bool> {
 /// A host, perhaps with a port, and nothing that could change a link that is made with it.
 fn is_authority(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    let has_host = |authority: Authority| {
-        let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
-        !authority.host().is_empty()
-            && authority.as_str()[authority.host().len()..].strip_prefix(':').is_none_or(is_port)
-    };
-    text.bytes().all(is_plain) && text.parse().is_ok_and(has_host)
+    text.bytes().all(is_plain) && is_host_and_port(text.as_bytes())
 }
 
 /// A path that can be put in front of others: `/shop`. `//host` would be another host to browsers, and `..` another path.
@@ -255,7 +249,8 @@ mod tests {
         let said = |host: &str, prefix: &str| x_forwarded_fields("", "", host, "", prefix, peer(), is_proxy);
         assert_eq!(said("shop.example:8443", "/shop/").authority.as_deref(), Some("shop.example:8443"));
         assert_eq!(said("", "/shop/").prefix.as_deref(), Some("/shop"));
-        for host in ["a b", "a/b", "user@host", "a\"b", "a?b", ":80", "[::1", "a:65536", "[::1]:99999"] {
+        for host in ["a b", "a/b", "user@host", "a\"b", "a?b", ":80", "[::1", "a:x", "a:65536", "[::1]:99999", "a:1:2"]
+        {
             assert_eq!(said(host, "").authority, None, "{host}");
         }
         for prefix in [
