@@ -111,19 +111,14 @@ const HOST_NAME: [bool; 256] = {
 };
 
 fn is_port_part(text: &[u8]) -> bool {
-    let digits = match text {
-        [] => return true,
-        [b':', digits @ ..] if digits.len() <= 5 => digits,
-        _ => return false,
-    };
-    let mut port = 0;
-    for digit in digits {
-        match digit.wrapping_sub(b'0') {
-            value @ 0..=9 => port = port * 10 + u32::from(value),
-            _ => return false,
+    match text {
+        [] => true,
+        [b':', digits @ ..] if digits.len() <= 5 => {
+            // Texts of one length compare as numbers do.
+            digits.iter().all(u8::is_ascii_digit) && (digits.len() < 5 || digits <= &b"65535"[..])
         }
+        _ => false,
     }
-    port <= u32::from(u16::MAX)
 }
 
 #[cfg(test)]

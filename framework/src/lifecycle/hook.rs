@@ -400,11 +400,12 @@ impl std::fmt::Debug for Hooks {
 
 /// Runs the hooks of one point in order. After the first answer or error only `always` hooks run; the first error wins, later ones are
 /// logged. Returns whether a hook has answered.
-#[inline]
+#[inline(always)] // Most points have no hooks, and a call to find that out costs as much as a hook.
 pub(super) fn run_point(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
     if hooks.is_empty() { Ok(false) } else { run_hooks(hooks, exchange) }
 }
 
+#[inline(never)]
 fn run_hooks(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
     for (index, hook) in hooks.iter().enumerate() {
         match hook.call(exchange) {
