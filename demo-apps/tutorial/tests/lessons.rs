@@ -5,6 +5,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+/// Opens the debug page of a lesson.
+const DEBUG_KEY: &str = "the-key-of-these-tests";
+
 struct Lesson {
     child: Child,
     client: Client,
@@ -14,7 +17,8 @@ impl Lesson {
     fn start(program: &str) -> Self {
         let mut command = Command::new(program);
         // What is logged about errors on purpose is of no use here.
-        let mut child = command.arg("0").env("RUST_LOG", "off").stdout(Stdio::piped()).spawn().expect("it was built");
+        command.arg("0").env("RUST_LOG", "off").env("KIRSCH_DEBUG_KEY", DEBUG_KEY);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it was built");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("stdout is text");
         let address = line.trim_end().strip_prefix("Serving on http://").map(str::parse);
@@ -129,6 +133,7 @@ fn t09_takes_and_gives_files() {
 #[test]
 fn t10_answers_each_error_with_its_page() {
     let lesson = Lesson::start(env!("CARGO_BIN_EXE_t10-errors"));
+    lesson.client.set_cookie("kirsch_debug", DEBUG_KEY);
     let browser = |path| lesson.client.get(path).header("Accept", "text/html").send();
     browser("/members").assert_status(403).assert_text("<h1>No</h1>This page is for members.");
     browser("/members/typo").assert_status(404).assert_contains("<h1>No such member</h1>");

@@ -164,9 +164,8 @@ impl State {
     fn has_room(&self, for_whom: WaitsFor, most: usize) -> bool {
         let all = self.others + self.stores;
         match (for_whom, most) {
-            // Too few to share: each kind has its own.
-            (WaitsFor::Others, 0 | 1) => self.others == 0,
-            (WaitsFor::Store, 0 | 1) => self.stores == 0,
+            // One place alone is for whoever comes first: two would take both workers of a server that has two.
+            (_, 0 | 1) => all == 0,
             (WaitsFor::Others, _) => all < most && self.others < most - 1,
             (WaitsFor::Store, _) => all < most,
         }
@@ -435,11 +434,13 @@ mod tests {
     }
 
     #[test]
-    fn a_single_place_is_there_once_for_each_kind() {
+    fn a_single_place_is_there_once_for_both_kinds_together() {
         let places = BlockingPlaces::new(1, Duration::ZERO);
-        let (other, store) = (place(&places, WaitsFor::Others), place(&places, WaitsFor::Store));
-        assert!(other.is_some() && store.is_some());
-        assert!(place(&places, WaitsFor::Others).is_none() && place(&places, WaitsFor::Store).is_none());
+        for (first, second) in [(WaitsFor::Others, WaitsFor::Store), (WaitsFor::Store, WaitsFor::Others)] {
+            let taken = place(&places, first);
+            assert!(taken.is_some() && place(&places, second).is_none() && place(&places, first).is_none());
+        }
+        assert_eq!(places.taken(), 0);
     }
 
     #[test]

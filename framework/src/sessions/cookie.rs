@@ -108,10 +108,20 @@ impl CookieSettings {
         ids
     }
 
-    /// The values of that name that the request brings, no more than ids: each costs a decryption.
+    /// The values of that name that the request brings and that are long enough for a session, each once; a short one only if there is no
+    /// other, for a session that is missing. No more than ids: each costs a decryption.
     #[cfg(feature = "cookie")]
     pub(super) fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
-        self.all(request, is_encrypted).take(MAX_IDS).map(<[u8]>::to_vec).collect()
+        let mut values: Vec<Vec<u8>> = Vec::new();
+        for value in self.all(request, is_encrypted).filter(|value| value.len() >= super::cookie_seal::MIN_VALUE) {
+            if values.len() < MAX_IDS && !values.iter().any(|known| known == value) {
+                values.push(value.to_vec());
+            }
+        }
+        if values.is_empty() {
+            values.extend(self.all(request, is_encrypted).next().map(<[u8]>::to_vec));
+        }
+        values
     }
 
     fn all<'r>(&'r self, request: &'r Request, is_encrypted: bool) -> impl Iterator<Item = &'r [u8]> {

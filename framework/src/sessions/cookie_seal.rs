@@ -119,6 +119,8 @@ const POLY_TAG: usize = 16;
 const MAC: usize = 32;
 /// Id, version, sent, ends.
 const HEAD: usize = 20 + 3 * 8;
+/// The fewest characters of a sealed session: what is shorter is not one.
+pub(super) const MIN_VALUE: usize = (1 + HEAD) * 4 / 3;
 
 impl Seal {
     /// The most bytes of a cookie, name and attributes included, that browsers keep (RFC 6265, section 6.1).

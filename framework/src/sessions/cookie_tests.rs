@@ -91,6 +91,17 @@ fn a45_the_content_is_in_the_cookie_and_any_process_with_the_secret_reads_it() {
 }
 
 #[test]
+fn planted_cookies_do_not_push_a_sealed_session_out() {
+    let client = site(SECRET);
+    client.get("/set?value=ann").send().assert_status(200);
+    let (own, planted) = (cookie(&client), "x".repeat(80));
+    for planted in ["session_id=x; ".repeat(40), format!("session_id={planted}; ").repeat(20)] {
+        let cookies = format!("{planted}session_id={own}");
+        client.new_browser().get("/get").header("cookie", &cookies).send().assert_text("ann");
+    }
+}
+
+#[test]
 fn a20_a_request_that_fails_changes_nothing() {
     let client = site(SECRET);
     client.get("/set?value=old").send().assert_status(200);
