@@ -3,6 +3,7 @@
 //! * Types are written only in expressions, where the compiler fills elided lifetimes in; so a block may be generic over types and
 //!   lifetimes, and a child may borrow from its parent.
 //! * The shape is one constant. A method that a `#[cfg]` removes leaves an empty entry, so that indexes stay.
+//! * Tuple variants around a borrow are written `{ 0: &... }`: before Rust 1.89 a call such as `Borrowed(&...)` does not make it last.
 //! * The tokens that name a user's type have the span of the place where the user wrote it: errors point there.
 
 use crate::block::{Block, Child, Kind, Page};
@@ -35,8 +36,8 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
                     &::kirsch::publish::Node {
                         type_name: ::std::borrow::Cow::Borrowed(#type_name),
                         kind: ::kirsch::publish::NodeKind::#kind,
-                        handlers: ::std::borrow::Cow::Borrowed(&[#(#handlers)*]),
-                        children: ::std::borrow::Cow::Borrowed(&[#(#children)*]),
+                        handlers: ::std::borrow::Cow::Borrowed { 0: &[#(#handlers)*] },
+                        children: ::std::borrow::Cow::Borrowed { 0: &[#(#children)*] },
                         dispatch: ::core::option::Option::None,
                     }
                 })
@@ -71,12 +72,12 @@ fn handler(page: &Page) -> TokenStream {
     entry(
         &page.conditions,
         &quote! {
-            ::kirsch::exchange::HandlerRef::Static(&::kirsch::exchange::Handler {
+            ::kirsch::exchange::HandlerRef::Static { 0: &::kirsch::exchange::Handler {
                 name: ::std::borrow::Cow::Borrowed(#name),
-                aliases: ::std::borrow::Cow::Borrowed(&[#(#aliases),*]),
+                aliases: ::std::borrow::Cow::Borrowed { 0: &[#(#aliases),*] },
                 methods: #methods,
-                arguments: ::std::borrow::Cow::Borrowed(&[#(#arguments),*]),
-            })
+                arguments: ::std::borrow::Cow::Borrowed { 0: &[#(#arguments),*] },
+            } }
         },
         &quote!(::kirsch::exchange::HandlerRef::Static(&::kirsch::exchange::Handler::ABSENT)),
     )
@@ -92,7 +93,7 @@ fn child(child: &Child) -> TokenStream {
         &quote! {
             ::kirsch::publish::ChildStep {
                 name: ::std::borrow::Cow::Borrowed(#name),
-                arguments: ::std::borrow::Cow::Borrowed(&::kirsch::publish::child_arguments([#(#arguments),*])),
+                arguments: ::std::borrow::Cow::Borrowed { 0: &::kirsch::publish::child_arguments([#(#arguments),*]) },
                 node: ::kirsch::publish::ChildNode::ByType(|| #below()),
             }
         },
