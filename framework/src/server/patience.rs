@@ -122,13 +122,13 @@ mod tests {
     fn a_client_below_the_rate_is_given_up_however_it_spreads_its_bytes() {
         for (bytes, pause) in [(1, SECOND / 10), (100, SECOND), (4000, 9 * SECOND), (0, SECOND)] {
             let mut patience = Patience::new(PACE);
-            let silent = |_: &u32| {
+            let silent = |_: u32| {
                 patience.spend(pause);
                 let is_over = patience.left().is_zero();
                 patience.earn(bytes, PACE);
                 is_over
             };
-            assert!((0..200).find(silent).is_some(), "{bytes} bytes each {pause:?}");
+            assert!((0..200).any(silent), "{bytes} bytes each {pause:?}");
         }
     }
 

@@ -52,9 +52,9 @@ struct Slot<C> {
     connection: UnsafeCell<Option<C>>,
 }
 
+#[expect(unsafe_code)]
 // SAFETY: `connection` is reached through `Owned` alone, of which there is at most one at a time (see the module's
 // documentation); it moves between threads, so C must be Send. All other fields are Sync.
-#[expect(unsafe_code)]
 unsafe impl<C: Send> Sync for Slot<C> {}
 
 /// Names a connection: void as soon as the connection has ended, also when the slot has a new tenant.
