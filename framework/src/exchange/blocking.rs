@@ -16,6 +16,7 @@
 
 use super::HttpError;
 use crate::primitive::{Mutex, Unpark, park_timeout};
+use crate::seldom::Seldom;
 use ::http::{HeaderValue, StatusCode, header};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -45,7 +46,7 @@ pub(crate) struct BlockingPlaces {
     start: Instant,
     /// When a place was taken or given back the last time, in milliseconds since `start`.
     moved: AtomicU64,
-    told: AtomicU64,
+    said: Seldom,
 }
 
 /// Invariant: taken are the places of those who have one, and of those in `granted`.
@@ -60,8 +61,6 @@ struct State {
 
 /// While no place has changed hands for this long, nobody waits for one on a worker.
 const STANDSTILL: Duration = Duration::from_millis(100);
-/// At most so often the log hears that there is no place.
-const TELL_EVERY: u64 = 10_000;
 /// Most requests in line; one more is refused at once.
 const MAX_IN_LINE: usize = 1000;
 
@@ -74,7 +73,7 @@ impl BlockingPlaces {
             state: Mutex::new(State::default()),
             start: Instant::now(),
             moved: AtomicU64::new(0),
-            told: AtomicU64::new(0),
+            said: Seldom::default(),
         })
     }
 
@@ -144,9 +143,7 @@ impl BlockingPlaces {
     /// The answer to who gets no place; the log hears of it now and then.
     #[cold]
     fn refusal(&self) -> HttpError {
-        let (now, told) = (self.now() + 1, self.told.load(Ordering::Relaxed));
-        let is_due = told == 0 || now.saturating_sub(told) >= TELL_EVERY;
-        if is_due && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if self.said.may_say(Instant::now()).is_some() {
             crate::line::record!(
                 Warn,
                 target: "kirsch::server",

@@ -4,6 +4,7 @@
 //! in the value is the caller's to check: an application's may be anything, a session's is made of letters.
 
 use super::SameSite;
+use crate::http::is_token;
 use std::fmt::Write;
 
 /// A cookie without its value.
@@ -37,9 +38,8 @@ impl CookieText<'_> {
     /// What browsers would not take, if anything: the part and what is wrong with it.
     pub(crate) fn problem(&self) -> Option<(CookiePart, String)> {
         let Self { name, path, domain, secure, same_site, .. } = *self;
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let is_attribute = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if !is_token(name.as_bytes()) {
             return Some((CookiePart::Name, format!("must be a token as `session_id`, not {name:?}")));
         }
         let texts = [(CookiePart::Path, path), (CookiePart::Domain, domain.unwrap_or_default())];

@@ -1,7 +1,14 @@
 //! The byte classes of HTTP that several readers share (RFC 9110, section 5.6).
 
-/// Whether `bytes` is a token: at least one byte, and only those that names and methods are made of.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+/// Whether `bytes` is a token: at least one byte, and only those that names and methods are made of (RFC 9110, section 5.6.2).
+///
+/// ```
+/// use kirsch::http::is_token;
+///
+/// assert!(is_token(b"x-own") && !is_token(b"x own") && !is_token(b""));
+/// ```
+#[must_use]
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 

@@ -60,8 +60,16 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether `authority` is `host` or `host:port`. User names are refused; so is an empty host with a port.
-pub(crate) fn is_authority(authority: &[u8]) -> bool {
+/// Whether `authority` is `host` or `host:port`, as in a Host field (RFC 9110, section 7.2). User names are refused; so is an empty host
+/// with a port.
+///
+/// ```
+/// use kirsch::http::is_authority;
+///
+/// assert!(is_authority(b"shop.example:8443") && is_authority(b"[::1]") && !is_authority(b"anna@shop.example"));
+/// ```
+#[must_use]
+pub fn is_authority(authority: &[u8]) -> bool {
     if authority.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', authority) else { return false };
         return is_ipv6(&authority[1..end]) && is_port_part(&authority[end + 1..]);

@@ -1,12 +1,28 @@
-//! Answers that come later: waiting for them where a caller blocks.
+//! Answers that come later: making them, and waiting for them where a caller blocks.
 
 use crate::primitive::block_on;
 use crate::sessions::{StoreError, StoreFuture};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The answer to a question that could not be asked.
 pub(super) fn refused<T: Send + 'static>(error: StoreError) -> StoreFuture<T> {
     Box::pin(std::future::ready(Err(error)))
+}
+
+/// What comes of the steps that an engine makes, as a future.
+pub(super) fn answer<E, T, F>(
+    engine: Result<&Arc<E>, StoreError>,
+    steps: impl FnOnce(Arc<E>) -> Result<F, StoreError>,
+) -> StoreFuture<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+{
+    match engine.and_then(|engine| steps(Arc::clone(engine))) {
+        Ok(answer) => Box::pin(answer),
+        Err(error) => refused(error),
+    }
 }
 
 /// Waits for an answer on this thread. It ends by itself: each question has a deadline of its own.

@@ -1,5 +1,6 @@
 //! The credentials of a digest (RFC 7616, section 3.4): names and values, each once.
 
+use crate::http::is_token;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -91,8 +92,7 @@ fn next<'r>(rest: &mut &'r str) -> Result<Option<(&'r str, Cow<'r, str>)>, Strin
     }
     let (name, text) = text.split_once('=').ok_or("a value is missing")?;
     let (name, text) = (name.trim_end(), text.trim_start());
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_token(name.as_bytes()) {
         return Err("a name is not as it must be".to_owned());
     }
     let (value, text) = match text.strip_prefix('"') {

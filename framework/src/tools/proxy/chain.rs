@@ -4,7 +4,7 @@
 //! entry before is to be believed, and so on. The walk ends at the first address that is not a proxy's: the client. It also ends at an entry that
 //! is no address; then the last proxy that is known is as near to the client as one can come.
 
-use crate::http::{is_authority as is_host_and_port, is_dot_segment, is_local_reference};
+use crate::http::{is_authority as is_host_and_port, is_dot_segment, is_local_reference, is_token};
 use std::net::{IpAddr, SocketAddr};
 
 /// What is believed; `None` where nothing is said.
@@ -133,7 +133,7 @@ fn elements(list: &str) -> Option<Vec<Element>> {
         // Empty pairs and elements mean nothing (RFC 9110, section 5.6.1).
         if !rest.is_empty() && !rest.starts_with([',', ';']) {
             let (name, behind) = rest.split_once('=')?;
-            if name.is_empty() || !name.bytes().all(is_token) {
+            if !is_token(name.as_bytes()) {
                 return None;
             }
             let (value, behind) = value(behind)?;
@@ -171,10 +171,6 @@ fn value(text: &str) -> Option<(String, &str)> {
         }
     }
     None
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -152,10 +152,7 @@ impl MemcachedStore {
         &self,
         steps: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
     ) -> StoreFuture<T> {
-        match self.engine().and_then(|engine| steps(Arc::clone(engine))) {
-            Ok(answer) => Box::pin(answer),
-            Err(error) => later::refused(error),
-        }
+        later::answer(self.engine(), steps)
     }
 }
 

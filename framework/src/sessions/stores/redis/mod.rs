@@ -408,10 +408,7 @@ impl RedisStore {
         &self,
         ask: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
     ) -> StoreFuture<T> {
-        match self.engine().and_then(|engine| ask(Arc::clone(engine))) {
-            Ok(answer) => Box::pin(answer),
-            Err(error) => later::refused(error),
-        }
+        later::answer(self.engine(), ask)
     }
 }
 
