@@ -25,7 +25,7 @@ pub fn app(directory: Option<PathBuf>) -> App {
 }
 
 /// Most uploads whose progress is remembered.
-const MOST_REMEMBERED: usize = 1000;
+const MAX_REMEMBERED: usize = 1000;
 
 struct Uploads {
     directory: Option<PathBuf>,
@@ -120,11 +120,11 @@ impl Uploads {
         let progress = Arc::new(Progress { total, ..Progress::default() });
         if let Some(id) = id.filter(|id| id.len() <= 64) {
             let mut running = self.lock();
-            if running.len() >= MOST_REMEMBERED {
+            if running.len() >= MAX_REMEMBERED {
                 // Held nowhere else: that upload has ended.
                 running.retain(|_, progress| Arc::strong_count(progress) > 1);
             }
-            if running.len() < MOST_REMEMBERED {
+            if running.len() < MAX_REMEMBERED {
                 running.insert(id, Arc::clone(&progress));
             }
         }

@@ -151,7 +151,7 @@ fn iresponse_names_a_wrong_url_and_a_server_that_is_not_there() {
     assert_eq!(printed.status.code(), Some(1));
 }
 
-// A18: the progress of an upload is told to the session that sends it, while it sends.
+// The progress of an upload is told to the session that sends it, while it sends.
 #[test]
 fn progress_answers_the_session_whose_upload_runs() {
     let program = Program::start(UPLOAD, &["--threads", "2"]);
@@ -171,7 +171,7 @@ fn progress_answers_the_session_whose_upload_runs() {
     client.get("/").send().assert_contains("a.txt: 9 bytes, CRC-32 cbf43926");
 }
 
-// G1, G6: memory does not grow with the upload.
+// Memory does not grow with the upload.
 #[test]
 fn an_upload_is_kept_in_the_directory_and_not_in_memory() {
     let directory = std::env::temp_dir().join(format!("kirsch-upload-{}", std::process::id()));

@@ -50,7 +50,7 @@ fn curl_logs_in_with_a_name_and_a_password_of_an_htpasswd_file() {
 }
 
 #[test]
-fn i10_curl_proves_its_password_with_both_algorithms() {
+fn curl_proves_its_password_with_both_algorithms() {
     let users = [("anna", "secret"), ("a\"\\ü", "p:w")];
     for algorithms in
         [&[DigestAlgorithm::Sha256, DigestAlgorithm::Md5][..], &[DigestAlgorithm::Sha256], &[DigestAlgorithm::Md5]]
@@ -98,7 +98,7 @@ fn urllib(client: &Client, name: &str, password: &str, realm: &str) -> String {
 
 // It reads the first challenge only, and fails if that is of SHA-256.
 #[test]
-fn i10_pythons_urllib_proves_its_password_with_md5() {
+fn pythons_urllib_proves_its_password_with_md5() {
     let tool = AuthDigest::users("Staff", [("anna", "secret")]);
     let app = App::new(Hello).tool("/", tool).config_str("[\"/\"]\nauth_digest.algorithms = [\"MD5\"]");
     let client = Client::over_socket(app);
@@ -123,7 +123,7 @@ fn nobody_uploads_who_is_not_let_in() {
 }
 
 #[test]
-fn i12_curl_logs_in_with_the_form_and_stays_logged_in() {
+fn curl_logs_in_with_the_form_and_stays_logged_in() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("members");
     std::fs::write(&file, format!("anna:{}\n", passwords::hash("secret"))).expect("a file");

@@ -185,9 +185,9 @@ fn a_second_request_is_answered_from_the_cache() {
     });
 }
 
-// F2: 50 cold requests at once run the handler once and hold one worker of two.
+// 50 cold requests at once run the handler once and hold one worker of two.
 #[test]
-fn f2_fifty_cold_requests_run_the_handler_once_and_hold_one_worker() {
+fn fifty_cold_requests_run_the_handler_once_and_hold_one_worker() {
     let (pages, caching, app) = cached();
     let client = Client::over_socket(app.threads(2));
     thread::scope(|scope| {
@@ -206,9 +206,9 @@ fn f2_fifty_cold_requests_run_the_handler_once_and_hold_one_worker() {
     assert_eq!((hits, misses), (49, 21));
 }
 
-// F1: whatever way the first request ends, nobody waits for what will not come.
+// Whatever way the first request ends, nobody waits for what will not come.
 #[test]
-fn f1_nobody_waits_for_a_leader_that_failed() {
+fn nobody_waits_for_a_leader_that_failed() {
     integration_tests::quiet_worker_panics();
     let table = [
         ("panic", 500),
@@ -246,7 +246,7 @@ fn f1_nobody_waits_for_a_leader_that_failed() {
 }
 
 #[test]
-fn f1_a_client_that_leaves_a_stream_hands_its_lead_on() {
+fn a_client_that_leaves_a_stream_hands_its_lead_on() {
     let pages = Pages::default();
     let caching = Caching::new().max_size(1 << 30).max_object_size(1 << 30).stampede_timeout(Duration::from_secs(3600));
     let client = Client::over_socket(App::new(pages.clone()).tool("/", caching.clone()));
@@ -277,9 +277,9 @@ fn who_has_waited_long_enough_runs_the_handler_itself() {
     assert_eq!((pages.calls(), caching.statistics().waits), (3, 2));
 }
 
-// F3: one entry for each language and each coding.
+// One entry for each language and each coding.
 #[test]
-fn f3_variants_are_kept_beside_each_other() {
+fn variants_are_kept_beside_each_other() {
     both(app, |client| {
         let get = |language: &str, coding: &str| {
             let path = "/?vary=Accept-Language,%20Accept-Encoding";
@@ -299,9 +299,9 @@ fn f3_variants_are_kept_beside_each_other() {
     });
 }
 
-// F4: what the client says.
+// What the client says.
 #[test]
-fn f4_a_client_that_wants_a_new_answer_gets_it_and_others_get_it_too() {
+fn a_client_that_wants_a_new_answer_gets_it_and_others_get_it_too() {
     both(app, |client| {
         let get = |directive: &str| client.get("/").header("Cache-Control", directive).send().text().to_owned();
         assert_eq!(get("max-age=3600"), "1");
@@ -316,7 +316,7 @@ fn f4_a_client_that_wants_a_new_answer_gets_it_and_others_get_it_too() {
 }
 
 #[test]
-fn f4_a_client_that_wants_nothing_kept_is_obeyed() {
+fn a_client_that_wants_nothing_kept_is_obeyed() {
     both(app, |client| {
         client.get("/").header("Cache-Control", "no-store").send().assert_text("1");
         client.get("/").send().assert_text("2").assert_no_header("age");
@@ -324,7 +324,7 @@ fn f4_a_client_that_wants_nothing_kept_is_obeyed() {
 }
 
 #[test]
-fn f4_a_client_that_wants_only_what_is_kept_gets_504_or_that() {
+fn a_client_that_wants_only_what_is_kept_gets_504_or_that() {
     both(app, |client| {
         let get = || client.get("/").header("Cache-Control", "only-if-cached").send();
         get().assert_status(504);
@@ -333,9 +333,9 @@ fn f4_a_client_that_wants_only_what_is_kept_gets_504_or_that() {
     });
 }
 
-// F4, L21: what the page says, and whom it is for.
+// What the page says, and whom it is for.
 #[test]
-fn f4_what_is_for_one_person_is_not_kept() {
+fn what_is_for_one_person_is_not_kept() {
     both(app, |client| {
         for path in ["/?cache=private", "/?cache=no-store", "/?cache=no-cache", "/?cache=max-age=0", "/?cookie=a=b"] {
             let first = client.get(path).send().text().to_owned();
@@ -346,7 +346,7 @@ fn f4_what_is_for_one_person_is_not_kept() {
 }
 
 #[test]
-fn l21_two_users_at_one_address_get_their_own_pages() {
+fn two_users_at_one_address_get_their_own_pages() {
     both(app, |client| {
         let get = |path: &str, user: &str| client.get(path).header("Authorization", user).send().text().to_owned();
         assert_eq!(get("/", "Bearer anna"), "1");
@@ -381,9 +381,9 @@ impl Tool for Brackets {
     }
 }
 
-// F5: what is kept is coded once, and sent to those alone who can read it.
+// What is kept is coded once, and sent to those alone who can read it.
 #[test]
-fn f5_each_coding_is_an_entry_of_its_own() {
+fn each_coding_is_an_entry_of_its_own() {
     let app = || app().tool("/", Brackets);
     both(app, |client| {
         let coded = || client.get("/").header("Accept-Encoding", "brackets").send();
@@ -396,9 +396,9 @@ fn f5_each_coding_is_an_entry_of_its_own() {
     });
 }
 
-// F5, with the tool that compresses: an entry is compressed or not, as its fields say, and a hit costs no compression.
+// With the tool that compresses: an entry is compressed or not, as its fields say, and a hit costs no compression.
 #[test]
-fn f5_gzip_goes_into_the_cache_compressed_and_comes_out_so() {
+fn gzip_goes_into_the_cache_compressed_and_comes_out_so() {
     let app = || app().tool("/", Gzip::new());
     both(app, |client| {
         let text = || client.get("/text").send();
@@ -424,9 +424,9 @@ fn f5_gzip_goes_into_the_cache_compressed_and_comes_out_so() {
     });
 }
 
-// F6: what is too large is sent whole and not kept.
+// What is too large is sent whole and not kept.
 #[test]
-fn f6_a_large_response_is_not_cut_off() {
+fn a_large_response_is_not_cut_off() {
     both(app, |client| {
         for call in ["1", "2"] {
             let response = client.get("/large").send();
@@ -435,9 +435,9 @@ fn f6_a_large_response_is_not_cut_off() {
     });
 }
 
-// F6: a 304 takes nothing from the entry.
+// A 304 takes nothing from the entry.
 #[test]
-fn f6_a_client_that_has_the_response_gets_304_and_the_entry_stays_whole() {
+fn a_client_that_has_the_response_gets_304_and_the_entry_stays_whole() {
     both(app, |client| {
         let tag = client.get("/").send().header("etag").expect("made of the content").to_owned();
         let response = client.get("/").header("If-None-Match", &tag).send();
@@ -448,16 +448,16 @@ fn f6_a_client_that_has_the_response_gets_304_and_the_entry_stays_whole() {
 }
 
 #[test]
-fn f1_a_304_to_the_first_request_is_not_kept_but_its_response_is() {
+fn a_304_to_the_first_request_is_not_kept_but_its_response_is() {
     both(app, |client| {
         client.get("/").header("If-None-Match", "*").send().assert_status(304);
         client.get("/").send().assert_status(200).assert_text("1").assert_header("age", "0");
     });
 }
 
-// L10: error pages are not kept.
+// Error pages are not kept.
 #[test]
-fn l10_error_pages_are_not_kept() {
+fn error_pages_are_not_kept() {
     both(app, |client| {
         client.get("/missing").send().assert_status(404).assert_contains("call 1");
         client.get("/missing").send().assert_status(404).assert_contains("call 2");
@@ -680,7 +680,7 @@ fn a_cached_page_does_not_wait_for_the_session() {
     });
 }
 
-// A1: whichever tool was switched on first, nobody waits for a response with the lock of a session.
+// Whichever tool was switched on first, nobody waits for a response with the lock of a session.
 #[test]
 fn who_waits_for_a_response_holds_no_lock() {
     let (personal, caching) = (Personal::default(), Caching::new());

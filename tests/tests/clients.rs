@@ -195,7 +195,7 @@ fn curl_keeps_its_connection() {
     assert_eq!(String::from_utf8_lossy(&curl(&arguments).stderr), "1000000");
 }
 
-// C10, C12: curl waits for 100 before a large body, here in vain; told not to wait, it is in the middle of its upload.
+// Curl waits for 100 before a large body, here in vain; told not to wait, it is in the middle of its upload.
 #[test]
 fn curl_gets_an_early_answer_to_its_upload() {
     let (_client, address) = server();
@@ -269,7 +269,7 @@ fn python_keeps_its_connection() {
     assert_eq!(answers.first(), answers.last());
 }
 
-// C10: Python writes all of the body before it reads.
+// Python writes all of the body before it reads.
 #[test]
 fn python_gets_an_early_answer_to_its_upload() {
     let (_client, address) = server();

@@ -86,14 +86,14 @@ fn strict_params_refuses_unknown_fields() {
     });
 }
 
-// J9: a typo is an error with a suggestion.
+// A typo is an error with a suggestion.
 #[test]
 fn an_unknown_key_is_refused_with_a_suggestion() {
     assert_names(&refusal(site("[\"/outer\"]\nmax_boddy = 10")()), &["/outer", "max_boddy", "max_body"]);
     assert_names(&refusal(site("[global]\nserver.thread = 10")()), &["global", "server.thread", "threads"]);
 }
 
-// A25: durations carry their unit.
+// Durations carry their unit.
 #[test]
 fn a_duration_without_unit_is_refused() {
     assert_names(&refusal(site("[global]\nserver.idle_timeout = 5")()), &["idle_timeout", "5"]);

@@ -2,7 +2,7 @@
 //!
 //! Here is how a row is read and run; the rows are in `conformance/`, one table for each topic. A row names the section it comes
 //! from. Where the RFC leaves a choice, the row says what this server has chosen: the strict side. The tables cover what the public
-//! suites h1spec and Http11Probe ask for. Rows of `cherrypy-pains.md` are named where they are answered (C1 to C21).
+//! suites h1spec and Http11Probe ask for.
 //!
 //! All rows run against one server, on connections of their own. Nothing waits for time to pass: a closed connection shows by its
 //! end, an open one by the answer to one more request.
@@ -290,7 +290,7 @@ fn everything_after(sent: &str) -> String {
     String::from_utf8_lossy(&connection.read_to_end()).into_owned()
 }
 
-// C12: RFC 9110, section 10.1.1. A final status takes the place of 100, and nobody waits for the body.
+// RFC 9110, section 10.1.1. A final status takes the place of 100, and nobody waits for the body.
 #[test]
 fn no_100_is_sent_where_the_body_is_not_wanted() {
     for (request, status) in [
@@ -331,7 +331,7 @@ fn the_names_of_a_head_are_all_of_one_form() {
     }
 }
 
-// C13: RFC 9110, section 9.3.2. No byte follows the head, and the head is that of GET.
+// RFC 9110, section 9.3.2. No byte follows the head, and the head is that of GET.
 #[test]
 fn head_is_get_without_content() {
     for path in ["/", "/stream", "/missing", "/nothing", "/unchanged"] {
@@ -356,7 +356,7 @@ fn a_stream_to_http_1_0_ends_with_the_connection() {
     assert!(answer.ends_with("\r\n\r\nonetwo") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
-// C4, C9: RFC 9112, section 11.2. The answer was out before anybody looked at the body, so it could not say `close`.
+// RFC 9112, section 11.2. The answer was out before anybody looked at the body, so it could not say `close`.
 #[test]
 fn nothing_is_answered_behind_an_unread_body_that_is_broken() {
     for path in ["/", "/glance"] {
@@ -366,7 +366,7 @@ fn nothing_is_answered_behind_an_unread_body_that_is_broken() {
     }
 }
 
-// C10, B14: RFC 9112, section 9.6. The client writes all of it before it reads.
+// RFC 9112, section 9.6. The client writes all of it before it reads.
 #[test]
 fn an_early_answer_reaches_a_client_that_sends_ten_megabytes() {
     let client = pages();

@@ -287,9 +287,9 @@ fn a_form_without_a_file_is_refused() {
     );
 }
 
-// A42: with mod_python a page and its template that both opened the session waited for each other until the server gave up.
+// With mod_python a page and its template that both opened the session waited for each other until the server gave up.
 #[test]
-fn a42_handler_template_and_its_parts_may_all_open_the_session() {
+fn handler_template_and_its_parts_may_all_open_the_session() {
     both(shared_session::app, |client| {
         client.get("/").send().assert_contains("no session yet").assert_no_header("set-cookie");
         for (path, who) in [
@@ -330,9 +330,9 @@ fn parts(variant: &str) -> Vec<(f64, f64)> {
     })
 }
 
-// A14, A19, A40: parts of one page, loaded at once, with one session.
+// Parts of one page, loaded at once, with one session.
 #[test]
-fn a14_parts_run_one_by_one_with_the_lock_and_side_by_side_without() {
+fn parts_run_one_by_one_with_the_lock_and_side_by_side_without() {
     for (variant, side_by_side) in
         [("implicit", false), ("forget", true), ("view", true), ("lazy", true), ("database", true)]
     {

@@ -35,7 +35,7 @@ fn refusal(app: App) -> String {
 }
 
 #[test]
-fn j3b_a_mount_is_the_same_with_every_way_to_write_its_slashes() {
+fn a_mount_is_the_same_with_every_way_to_write_its_slashes() {
     for mount in ["/our/blog", "/our/blog/", "//our//blog//", "/our%2Fblog/.."] {
         let limit = |settings: &mut kirsch::lifecycle::PathSettings| settings.max_body = 3;
         let app = App::new(Pages("home")).mount(mount, blog().settings("/echo", limit).tool("/", tools::Etags::new()));
@@ -303,7 +303,7 @@ fn ask(client: &Client, host: &str, path: &str) -> kirsch::testing::TestResponse
 }
 
 #[test]
-fn d24_each_host_has_its_app_and_the_others_the_outermost() {
+fn each_host_has_its_app_and_the_others_the_outermost() {
     let app = || {
         let shop = App::new(Pages("shop")).tool("/", tools::Etags::new()).mount("/blog", blog());
         let page = |pages: &mut kirsch::lifecycle::ErrorPages| pages.set_default(|_| "shop's page");
@@ -339,7 +339,7 @@ fn d24_each_host_has_its_app_and_the_others_the_outermost() {
 }
 
 #[test]
-fn d24_only_a_trusted_proxy_says_another_host() {
+fn only_a_trusted_proxy_says_another_host() {
     let app = || App::new(Pages("home")).virtual_host("shop.example", App::new(Pages("shop")));
     let forwarded = |client: &Client| client.get("/").header("X-Forwarded-Host", "shop.example").send();
     forwarded(&Client::in_process(app())).assert_text("home");
@@ -507,7 +507,7 @@ fn shop_routes() -> Routes {
 }
 
 #[test]
-fn d21_patterns_find_their_pages() {
+fn patterns_find_their_pages() {
     both(
         || App::new(shop_routes()),
         |client| {
@@ -541,7 +541,7 @@ fn d21_patterns_find_their_pages() {
 }
 
 #[test]
-fn j2_an_unknown_path_or_method_of_a_pattern_is_no_error_of_the_server() {
+fn an_unknown_path_or_method_of_a_pattern_is_no_error_of_the_server() {
     let client = Client::in_process(App::new(shop_routes()));
     client.delete("/user/7").send().assert_text("gone");
     client.head("/user/7").send().assert_status(200).assert_text("");

@@ -177,7 +177,7 @@ fn read_start(mut reader: impl Read) -> Vec<u8> {
 }
 
 #[test]
-fn python_reads_every_kind_of_body_f7() {
+fn python_reads_every_kind_of_body() {
     let client = Client::over_socket(app());
     let bodies = [
         ("/", LINE.repeat(1000)),
@@ -206,7 +206,7 @@ fn curl_reads_every_kind_of_body() {
     }
 }
 
-/// F3, F5: each client gets a coding that it can read, and caches are told.
+/// Each client gets a coding that it can read, and caches are told.
 #[test]
 fn who_does_not_ask_gets_the_content_as_it_is() {
     both(app, |client| {
@@ -225,7 +225,7 @@ fn who_does_not_ask_gets_the_content_as_it_is() {
 }
 
 #[test]
-fn l11_nobody_is_answered_with_406() {
+fn nobody_is_answered_with_406() {
     both(app, |client| {
         for accept_encoding in ["br", "*;q=0", "identity;q=0", "gzip;q=0, identity;q=0", "\u{1f0}", ",;q="] {
             get(client, "/", accept_encoding).assert_status(200).assert_text(&LINE.repeat(1000));
@@ -284,7 +284,7 @@ fn vary_is_merged_and_said_once() {
     });
 }
 
-/// E9: the length is that of what is sent.
+/// The length is that of what is sent.
 #[test]
 fn head_has_the_fields_of_get() {
     let client = Client::over_socket(app());
@@ -301,7 +301,7 @@ fn head_has_the_fields_of_get() {
     client.head("/").header("accept-encoding", "gzip").send().assert_header("content-length", &length);
 }
 
-/// F5: the tag of compressed content is another one, and works in conditions.
+/// The tag of compressed content is another one, and works in conditions.
 #[test]
 fn a_tag_is_of_one_coding_and_is_found_again() {
     both(app, |client| {
@@ -392,7 +392,7 @@ fn brotli_and_zstd_are_sent_where_they_are_offered() {
     get(&Client::in_process(app()), "/", "br, zstd").assert_no_header("content-encoding");
 }
 
-/// K9: a compressed stream that breaks off is no whole one either.
+/// A compressed stream that breaks off is no whole one either.
 #[test]
 fn a_broken_stream_ends_the_connection_and_has_no_end() {
     both(app, |client| {

@@ -62,7 +62,7 @@ fn an_error_page_comes_in_the_form_that_the_client_accepts() {
     });
 }
 
-// I8: what goes into HTML is escaped.
+// What goes into HTML is escaped.
 #[test]
 fn messages_are_escaped_in_html() {
     both(pages, |client| {
@@ -71,7 +71,7 @@ fn messages_are_escaped_in_html() {
     });
 }
 
-// I9: no details for strangers, but a number to quote.
+// No details for strangers, but a number to quote.
 #[test]
 fn an_unexpected_error_tells_no_details() {
     both(pages, |client| {
@@ -87,7 +87,7 @@ fn an_unexpected_error_tells_no_details() {
     });
 }
 
-// J6: one place for all errors, the router's too.
+// One place for all errors, the router's too.
 #[test]
 fn the_applications_own_page_is_used_whoever_met_the_error() {
     let app = || {
@@ -102,7 +102,7 @@ fn the_applications_own_page_is_used_whoever_met_the_error() {
     });
 }
 
-// J7: an error page that fails falls back once.
+// An error page that fails falls back once.
 #[test]
 fn an_error_page_that_panics_falls_back_to_the_built_in_one() {
     let app = || {
@@ -124,9 +124,9 @@ fn refusal(app: App) -> String {
     app.build().map(drop).expect_err("a wrong set-up").to_string()
 }
 
-// J5b: whoever asks for it gets problem details, and so does everybody where the path says so.
+// Whoever asks for it gets problem details, and so does everybody where the path says so.
 #[test]
-fn j5b_an_error_is_problem_json_for_who_asks_and_where_the_path_says_so() {
+fn an_error_is_problem_json_for_who_asks_and_where_the_path_says_so() {
     both(pages, |client| {
         let answer = client.get("/forbidden?a=1").header("Accept", "application/problem+json").send();
         let problem = json(answer.assert_header("content-type", "application/problem+json"));
@@ -173,9 +173,9 @@ fn the_wait_of_retry_after_is_told_in_words() {
     });
 }
 
-// I9: a number to quote, also for programs that look at no page.
+// A number to quote, also for programs that look at no page.
 #[test]
-fn i9_the_number_of_the_request_is_on_every_error_page_and_in_a_field() {
+fn the_number_of_the_request_is_on_every_error_page_and_in_a_field() {
     both(pages, |client| {
         for path in ["/forbidden", "/panic", "/nowhere"] {
             let page = client.get(path).send();
@@ -320,9 +320,9 @@ fn a_page_names_its_status_as_the_status_line_does() {
     }
 }
 
-// J7: whatever the application's code does while its error is told.
+// Whatever the application's code does while its error is told.
 #[test]
-fn j7_an_error_that_panics_when_it_is_told_is_500_and_the_worker_lives() {
+fn an_error_that_panics_when_it_is_told_is_500_and_the_worker_lives() {
     #[derive(Debug)]
     struct Untold;
     impl std::fmt::Display for Untold {

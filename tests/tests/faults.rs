@@ -1,6 +1,4 @@
 //! What breaks inside: handlers, hooks, error pages and streams that panic, a log and a disk that cannot be written.
-//!
-//! Letters and numbers such as B12 name field reports.
 
 use integration_tests::{program::Program, quiet_worker_panics, wait_until, watched::Watched};
 use kirsch::prelude::*;
@@ -16,7 +14,7 @@ use std::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_attacked");
 
-// B12: ten thousand panics, and not one worker less. `assert_recovered` counts them.
+// Ten thousand panics, and not one worker less. `assert_recovered` counts them.
 #[test]
 fn ten_thousand_panics_in_a_handler_cost_no_worker() {
     quiet_worker_panics();
@@ -45,7 +43,7 @@ impl Tool for Bomb {
     }
 }
 
-// B12: the same in the hooks, wherever they are.
+// The same in the hooks, wherever they are.
 #[test]
 fn ten_thousand_panics_in_hooks_cost_no_worker() {
     use HookPoint::*;
@@ -143,14 +141,14 @@ fn assert_serves(program: Program) {
     assert_eq!(program.terminate().code(), Some(0));
 }
 
-// H4: the disk of the log is full.
+// The disk of the log is full.
 #[test]
 fn a_log_on_a_full_disk_harms_nobody() {
     let full = File::options().write(true).open("/dev/full").expect("Linux has it");
     assert_serves(Program::start(PROGRAM, "", "", full.into()));
 }
 
-// H4: whoever read the log is gone.
+// Whoever read the log is gone.
 #[test]
 fn a_log_into_a_broken_pipe_harms_nobody() {
     let (reader, writer) = std::io::pipe().expect("a pipe");

@@ -131,7 +131,7 @@ fn a_file_that_the_kernel_cannot_send_is_read() {
     }
 }
 
-// C13: not one byte is read, so it does not matter that there is none.
+// Not one byte is read, so it does not matter that there is none.
 #[test]
 fn head_and_statuses_without_content_do_not_read_the_file() {
     let client = Client::over_socket(files(0));
@@ -145,7 +145,6 @@ fn head_and_statuses_without_content_do_not_read_the_file() {
     connection.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").read_response().assert_text("here");
 }
 
-// B26.
 #[test]
 fn a_slow_reader_of_a_file_holds_no_worker() {
     let client = Client::over_socket(files(LARGE).threads(1));
@@ -172,7 +171,7 @@ fn a_file_goes_on_while_all_workers_are_held() {
 }
 
 #[test]
-fn a_client_that_leaves_in_the_middle_of_a_file_disturbs_nobody_k7() {
+fn a_client_that_leaves_in_the_middle_of_a_file_disturbs_nobody() {
     let client = Client::over_socket(files(LARGE).threads(1));
     for _ in 0..20 {
         let mut connection = client.raw();

@@ -46,14 +46,14 @@ fn a_folder_is_shared() {
 }
 
 #[test]
-fn a6_a35_several_processes_share_a_folder() {
+fn several_processes_share_a_folder() {
     let room = tempfile::tempdir().expect("room");
     let place = room.path().display().to_string();
     conformance::processes("a6_a35_several_processes_share_a_folder", &place, |place| opened(Path::new(place)));
 }
 
 #[test]
-fn a24_a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_is_in_nobodys_way() {
     let room = tempfile::tempdir().expect("room");
     let spoil = |_: &FileStore, id: &SessionId| fs::write(place_of(room.path(), id), "spoiled").expect("a record");
     conformance::check_spoiled(|| opened(room.path()), spoil);
@@ -68,7 +68,7 @@ fn without_its_folder_a_store_says_so_and_comes_back_by_itself() {
 }
 
 #[test]
-fn a12_a34_many_sessions_have_one_lock_file_and_small_folders() {
+fn many_sessions_have_one_lock_file_and_small_folders() {
     let room = tempfile::tempdir().expect("room");
     let store = opened(room.path());
     for _ in 0..2000 {
@@ -83,7 +83,7 @@ fn a12_a34_many_sessions_have_one_lock_file_and_small_folders() {
 }
 
 #[test]
-fn a43_a_session_that_is_held_is_in_no_others_way() {
+fn a_session_that_is_held_is_in_no_others_way() {
     let room = tempfile::tempdir().expect("room");
     let (one, other) = (opened(room.path()), opened(room.path()));
     let (one, other) = (one.shared_lock().expect("shared"), other.shared_lock().expect("shared"));
@@ -105,7 +105,7 @@ fn what_is_kept_is_for_its_user_alone() {
 }
 
 #[test]
-fn a8_a_folder_that_cannot_be_used_stops_the_start() {
+fn a_folder_that_cannot_be_used_stops_the_start() {
     let room = tempfile::tempdir().expect("room");
     let file = room.path().join("file");
     fs::write(&file, "").expect("a file");
@@ -131,7 +131,7 @@ fn what_a_killed_program_left_half_written_goes_at_a_sweep() {
 }
 
 #[test]
-fn a37_readers_never_see_a_half_written_record() {
+fn readers_never_see_a_half_written_record() {
     let room = tempfile::tempdir().expect("room");
     let (store, id) = (opened(room.path()), SessionId::random());
     let mut large = data();

@@ -61,7 +61,7 @@ fn field(response: &TestResponse, name: &str) -> String {
 }
 
 #[test]
-fn i13_what_a_plain_page_says() {
+fn what_a_plain_page_says() {
     let page = Client::over_socket(site()).get("/").send();
     let names: Vec<_> = page.headers().map(|(name, _)| name.to_ascii_lowercase()).collect();
     let expected =
@@ -70,7 +70,7 @@ fn i13_what_a_plain_page_says() {
 }
 
 #[test]
-fn i13_error_pages_of_every_kind_have_the_fields() {
+fn error_pages_of_every_kind_have_the_fields() {
     let client = Client::over_socket(site().settings("/", |settings| settings.max_body = 1));
     let responses = [
         client.get("/broken").send(),
@@ -86,7 +86,7 @@ fn i13_error_pages_of_every_kind_have_the_fields() {
 }
 
 #[test]
-fn f5_tags_compression_and_cache_fit_together_in_any_order() {
+fn tags_compression_and_cache_fit_together_in_any_order() {
     for client in clients() {
         let plain = client.get("/").send();
         let packed = client.get("/").header("accept-encoding", "gzip").send();
@@ -108,7 +108,7 @@ fn f5_tags_compression_and_cache_fit_together_in_any_order() {
 }
 
 #[test]
-fn f3_what_was_read_keeps_responses_apart() {
+fn what_was_read_keeps_responses_apart() {
     for client in clients() {
         for language in ["de", "en", "de", "en"] {
             let page = client.get("/greeting").header("accept-language", language).send();
@@ -132,7 +132,7 @@ fn a_page_of_one_person_is_private_and_in_no_cache() {
 
 /// What Python decodes out of a word as in mail is not decoded here, and a host is a host.
 #[test]
-fn i6_a_host_with_a_line_break_in_it_is_refused() {
+fn a_host_with_a_line_break_in_it_is_refused() {
     let app = site().tool("/", RedirectTo::external("https://a.example").keep_path(true));
     let client = Client::over_socket(app);
     for host in ["=?utf-8?q?a=0D=0ASet-Cookie:_b=3Dc?=", "a\tb", "a b", "a/b", "a\\b", "<a>"] {
@@ -145,7 +145,7 @@ fn i6_a_host_with_a_line_break_in_it_is_refused() {
 }
 
 #[test]
-fn i7_i8_what_a_request_brings_into_location_stays_in_it() {
+fn what_a_request_brings_into_location_stays_in_it() {
     let app = site().tool("/", RedirectTo::external("https://a.example").keep_path(true));
     let client = Client::over_socket(app.tool("/greeting", ResponseHeaders::new().set("X-A", "1")));
     let answer = client.get("/%0D%0ASet-Cookie:%20b=c/%3Cscript%3E?%0D%0Ax").send();

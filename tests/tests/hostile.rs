@@ -1,6 +1,5 @@
-//! Clients that mean no good, or vanish: each attack is bounded, the server answers others meanwhile, and afterwards nothing is left of it.
-//!
-//! Letters and numbers such as B24 name field reports: B threads and deadlines, C framing.
+//! Hostile clients, and clients that vanish. Each attack is bounded, the server goes on to answer others, and nothing is
+//! left of the attack in the end.
 
 use integration_tests::{wait_until, watched::Watched};
 use kirsch::{
@@ -55,7 +54,7 @@ fn a_request_may_be_split_anywhere() {
     server.assert_recovered();
 }
 
-// K7, B20: whoever leaves, and however, leaves nothing behind.
+// Whoever leaves, and however, leaves nothing behind.
 #[test]
 fn a_client_may_leave_before_its_request_is_complete() {
     for begun in [
@@ -183,7 +182,7 @@ fn a_half_closed_connection_is_answered_if_its_request_is_complete() {
     server.assert_recovered();
 }
 
-// B19, B20: connections come, expire and break off at the same time, from all sides.
+// Connections come, expire and break off at the same time, from all sides.
 #[test]
 fn two_thousand_connections_come_and_go() {
     let server = Watched::start(|settings| settings.idle_timeout = Duration::from_millis(1));
@@ -208,7 +207,7 @@ fn two_thousand_connections_come_and_go() {
     server.assert_recovered();
 }
 
-// B29: pipelining is bounded by what the client takes.
+// Pipelining is bounded by what the client takes.
 #[test]
 fn a_client_that_floods_and_reads_nothing_is_not_read_any_further() {
     let server = Watched::start(|settings| settings.write_timeout = SHORT);
@@ -247,7 +246,7 @@ fn insist(client: &Client, beginning: &str, endless: &str) -> RawConnection {
     connection
 }
 
-// C3, C11: what has no end is bounded, also where it is no content.
+// What has no end is bounded, also where it is no content.
 #[test]
 fn what_never_ends_is_refused() {
     let chunked = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -283,7 +282,7 @@ fn a_head_that_never_ends_is_refused() {
     server.assert_recovered();
 }
 
-// C9, C11: a body that nobody wants does not keep the server busy for ever.
+// A body that nobody wants does not keep the server busy for ever.
 #[test]
 fn an_unwanted_body_that_never_ends_is_cut() {
     for path in ["/", "/ignore", "/nowhere"] {
@@ -301,7 +300,7 @@ fn an_unwanted_body_that_never_ends_is_cut() {
     }
 }
 
-// C10, B14: the answer arrives, also at a client that looks for it only when it has sent everything.
+// The answer arrives, also at a client that looks for it only when it has sent everything.
 #[test]
 fn an_early_answer_reaches_a_client_that_sends_ten_megabytes_first() {
     let server = Watched::start(|settings| settings.linger_timeout = Duration::from_secs(10));
@@ -314,7 +313,7 @@ fn an_early_answer_reaches_a_client_that_sends_ten_megabytes_first() {
     server.assert_recovered();
 }
 
-// B25: who speaks TLS, and who says nothing, to a port without it.
+// Who speaks TLS, and who says nothing, to a port without it.
 #[test]
 fn a_tls_handshake_at_a_plain_port_is_refused() {
     let server = Watched::start(|_| {});
@@ -349,7 +348,7 @@ fn short(settings: &mut ServerSettings) {
     settings.idle_timeout = SHORT;
 }
 
-// B24: a deadline is not put off by a byte now and then.
+// A deadline is not put off by a byte now and then.
 #[test]
 fn bytes_that_drip_do_not_put_a_deadline_off() {
     for (beginning, drops) in [
@@ -369,7 +368,7 @@ fn bytes_that_drip_do_not_put_a_deadline_off() {
     }
 }
 
-// B24: silence at each stage ends at the deadline of that stage.
+// Silence at each stage ends at the deadline of that stage.
 #[test]
 fn silence_ends_at_a_deadline() {
     let server = Watched::start(short);
@@ -391,7 +390,7 @@ fn silence_ends_at_a_deadline() {
     server.assert_recovered();
 }
 
-// B24, B26: who takes nothing of a response.
+// Who takes nothing of a response.
 #[test]
 fn a_reader_that_stops_is_given_up() {
     for path in ["/large", "/endless"] {
@@ -405,7 +404,7 @@ fn a_reader_that_stops_is_given_up() {
     }
 }
 
-// B1, B2, B4, B26: one worker, and many who keep their connection without using it.
+// One worker, and many who keep their connection without using it.
 #[test]
 fn those_who_do_not_use_their_connection_hold_no_worker() {
     let server = Watched::start(|settings| settings.threads = 1);

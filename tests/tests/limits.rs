@@ -21,7 +21,7 @@ fn while_held(client: &Client, gate: &Gate, test: impl FnOnce()) {
     });
 }
 
-// B6: the overload answer is part of the contract.
+// The overload answer is part of the contract.
 #[test]
 fn a_request_that_waits_too_long_for_a_worker_is_503_with_retry_after() {
     let (client, gate) = pages(|settings| {

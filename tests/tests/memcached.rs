@@ -53,7 +53,7 @@ fn several_processes_share_memcached() {
 }
 
 #[test]
-fn a24_a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_is_in_nobodys_way() {
     let engine = Engine::memcached(&[]);
     let spoil = |_: &MemcachedStore, id: &SessionId| {
         assert_eq!(say(&engine, &format!("ms s:{} 7\r\nspoiled\r\n", id.storage_key())), "HD");
@@ -154,7 +154,7 @@ fn what_is_no_memcached_is_named_at_the_start() {
 }
 
 #[test]
-fn a31_the_engine_sees_no_id() {
+fn the_engine_sees_no_id() {
     let engine = Engine::memcached(&[]);
     let (store, id) = (store(&engine).prefix("s:"), SessionId::random());
     let _ = kept(store.commit(&id, None, &data(1), &terms()));

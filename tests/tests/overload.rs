@@ -1,6 +1,4 @@
 //! More than the server can do, or may: the others are served, what is beyond is bounded, and afterwards all is as before.
-//!
-//! Letters and numbers such as B22 name field reports.
 
 use integration_tests::{allow_descriptors, program::Program, wait_until, watched::Watched};
 use kirsch::{
@@ -29,7 +27,7 @@ fn sent(client: &Client, bytes: impl AsRef<[u8]>) -> RawConnection {
     connection
 }
 
-// B11, B13: more of everything than fits, then nothing; the pool is what it was.
+// More of everything than fits, then nothing; the pool is what it was.
 #[test]
 fn after_an_overload_the_server_is_as_before() {
     let server = Watched::start(|settings| {
@@ -53,7 +51,7 @@ fn after_an_overload_the_server_is_as_before() {
     server.assert_recovered();
 }
 
-// B18: descriptors beyond 1024, where `select` ends.
+// Descriptors beyond 1024, where `select` ends.
 #[test]
 fn more_connections_than_select_could_hold_are_served() {
     allow_descriptors(4096);
@@ -66,7 +64,7 @@ fn more_connections_than_select_could_hold_are_served() {
     server.assert_recovered();
 }
 
-// B15, B21: many more clients than connections; who is idle makes room, who is not waits.
+// Many more clients than connections; who is idle makes room, who is not waits.
 #[test]
 fn four_times_more_clients_than_connections_are_all_served() {
     let server = Watched::start(|settings| settings.connections = Some(16));
@@ -82,7 +80,7 @@ fn four_times_more_clients_than_connections_are_all_served() {
     server.assert_recovered();
 }
 
-// B21: a limit of 64 descriptors, known at the start.
+// A limit of 64 descriptors, known at the start.
 #[test]
 fn a_limit_of_descriptors_bounds_the_connections() {
     let program = Program::start(PROGRAM, "ulimit -n 64; ", "", Stdio::null());
@@ -95,7 +93,7 @@ fn a_limit_of_descriptors_bounds_the_connections() {
     assert_eq!(program.terminate().code(), Some(0));
 }
 
-// B21: descriptors run out although the server believed that there were enough.
+// Descriptors run out although the server believed that there were enough.
 #[test]
 fn running_out_of_descriptors_costs_only_idle_connections() {
     let program = Program::start(PROGRAM, "", "", Stdio::null());
@@ -148,7 +146,7 @@ fn wake_ups(process: u32) -> u64 {
     tasks.map(status).map(count).sum()
 }
 
-// B17: no ticks.
+// No ticks.
 #[test]
 fn a_server_without_connections_sleeps() {
     let program = Program::start(PROGRAM, "", "", Stdio::null());
@@ -162,7 +160,7 @@ fn a_server_without_connections_sleeps() {
     assert!(slept, "it never slept for half a second");
 }
 
-// B16: a connection may be used until the very end of its time.
+// A connection may be used until the very end of its time.
 #[test]
 fn a_connection_that_is_nearly_idle_for_too_long_still_serves() {
     let server = Watched::start(|settings| settings.idle_timeout = Duration::from_millis(500));
@@ -281,7 +279,7 @@ impl Drop for Waiting {
     }
 }
 
-// B22: fifty long polls on a section that two of four workers may serve; the rest of the site does not notice.
+// Fifty long polls on a section that two of four workers may serve; the rest of the site does not notice.
 #[test]
 fn a_limit_of_ones_own_keeps_workers_free_for_others() {
     let limit = AtMost::new(2);
@@ -305,7 +303,7 @@ fn a_limit_of_ones_own_keeps_workers_free_for_others() {
     server.assert_recovered();
 }
 
-// B23: more streams than workers, each held up by its reader.
+// More streams than workers, each held up by its reader.
 #[test]
 fn streams_whose_readers_are_slow_hold_no_worker() {
     let server = Watched::start(|settings| settings.threads = 2);
@@ -320,7 +318,7 @@ fn streams_whose_readers_are_slow_hold_no_worker() {
     server.assert_recovered();
 }
 
-// B5, B9: the queue is bounded in number; its time is tested with the limits.
+// The queue is bounded in number; its time is tested with the limits.
 #[test]
 fn without_a_queue_everything_beyond_the_workers_is_refused() {
     let server = Watched::start(|settings| {
@@ -336,7 +334,7 @@ fn without_a_queue_everything_beyond_the_workers_is_refused() {
     server.assert_recovered();
 }
 
-// B28: a handler cannot be interrupted, and nobody pretends to; but one can see which one is late, and for how long.
+// A handler cannot be interrupted, and nobody pretends to; but one can see which one is late, and for how long.
 #[test]
 fn a_handler_that_takes_long_can_be_seen() {
     let server = Watched::start(|_| {});

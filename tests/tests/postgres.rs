@@ -53,7 +53,7 @@ fn several_processes_share_postgres() {
 }
 
 #[test]
-fn a24_a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_is_in_nobodys_way() {
     let engine = Engine::postgres();
     let spoil = |_: &PostgresStore, id: &SessionId| {
         let key = id.storage_key();
@@ -71,7 +71,7 @@ fn without_postgres_requests_end_in_time_and_come_back_by_themselves() {
 }
 
 #[test]
-fn a38_after_a_crash_of_the_server_nobody_has_a_lock() {
+fn after_a_crash_of_the_server_nobody_has_a_lock() {
     let mut engine = Engine::postgres();
     let (store, id) = (opened(&url(&engine)), SessionId::random());
     let Ok(Commit::Committed(version)) = store.commit(&id, None, &data(1), &terms()) else { panic!("kept") };

@@ -39,7 +39,7 @@ fn several_processes_share_redis() {
 }
 
 #[test]
-fn a24_a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_is_in_nobodys_way() {
     let engine = Engine::redis(&[]);
     let prefix = format!("{}:", SessionId::random());
     let spoil = |_: &RedisStore, id: &SessionId| {
@@ -178,7 +178,7 @@ fn a_replica_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a31_the_engine_sees_no_id_and_everything_it_keeps_ends() {
+fn the_engine_sees_no_id_and_everything_it_keeps_ends() {
     let engine = Engine::redis(&[]);
     let (store, id) = (store(&engine), SessionId::random());
     let lock = store.shared_lock().expect("shared");

@@ -22,7 +22,7 @@ fn a_page_answers_while_nine_of_ten_workers_are_held() {
     });
 }
 
-// B1, B2: a worker is lent to a request, never to a socket.
+// A worker is lent to a request, never to a socket.
 #[test]
 fn idle_connections_half_heads_and_clients_that_read_nothing_hold_no_worker() {
     allow_descriptors(4096);
@@ -132,7 +132,7 @@ fn continue_is_said_before_the_body_is_read() {
     connection.send("abc").read_response().assert_text("abc");
 }
 
-// C1 to C8: any doubt about the framing ends the connection, and the answer arrives.
+// Any doubt about the framing ends the connection, and the answer arrives.
 #[test]
 fn malformed_requests_are_refused_and_end_the_connection() {
     let (client, _gate) = pages();
@@ -183,7 +183,7 @@ fn heads_beyond_the_limits_are_refused() {
     }
 }
 
-// K7: a client that is gone is an ordinary end.
+// A client that is gone is an ordinary end.
 #[test]
 fn clients_that_break_off_do_no_harm() {
     let (client, _gate) = pages();
@@ -210,7 +210,7 @@ fn two_servers_live_in_one_process() {
     two.get("/").send().assert_text("here");
 }
 
-// H2, H3: idle connections are not waited for.
+// Idle connections are not waited for.
 #[test]
 fn a_stopped_server_lets_go_of_its_port() {
     let (client, _gate) = pages();

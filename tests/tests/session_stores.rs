@@ -218,13 +218,13 @@ fn file(folder: &Path) -> String {
 }
 
 #[test]
-fn a45_a_store_of_ones_own_passes_the_suite_of_shared_stores() {
+fn a_store_of_ones_own_passes_the_suite_of_shared_stores() {
     let folder = tempfile::tempdir().expect("a folder");
     conformance::check_shared(|| OneFile::open(&file(folder.path())));
 }
 
 #[test]
-fn a6_a35_a38_and_that_of_several_processes() {
+fn and_that_of_several_processes() {
     let folder = tempfile::tempdir().expect("a folder");
     conformance::processes("a6_a35_a38_and_that_of_several_processes", &file(folder.path()), OneFile::open);
 }

@@ -86,7 +86,7 @@ fn held_pages() -> (Client, Gate) {
     (Client::over_socket(App::new(pages).tool("/", Sessions::in_memory())), gate)
 }
 
-// A15, A39: 50 requests of one session run one after another, and no count is lost.
+// 50 requests of one session run one after another, and no count is lost.
 #[test]
 fn requests_of_one_session_run_one_after_another() {
     let pages = Pages::default();
@@ -102,7 +102,7 @@ fn requests_of_one_session_run_one_after_another() {
     assert_eq!(most_inside.load(Ordering::SeqCst), 1);
 }
 
-// A4, A13: first come, first served.
+// First come, first served.
 #[test]
 fn waiting_requests_are_served_in_the_order_in_which_they_came() {
     let pages = Pages::default();
@@ -170,11 +170,11 @@ fn a_released_session_can_be_used_by_the_next_request() {
         client.get("/count").send().assert_text("11");
         gate.open();
     });
-    // A16: the end of the first request does not overwrite what the second has written.
+    // The end of the first request does not overwrite what the second has written.
     client.get("/count").send().assert_text("12");
 }
 
-// A14: a snapshot never waits.
+// A snapshot never waits.
 #[test]
 fn a_view_does_not_wait_for_the_lock() {
     let (client, gate) = held_pages();
@@ -188,7 +188,7 @@ fn a_view_does_not_wait_for_the_lock() {
     });
 }
 
-// A1, A2, A20, A21: a failed request rolls back and lets go of the lock.
+// A failed request rolls back and lets go of the lock.
 #[test]
 fn a_failed_request_rolls_back_and_releases_the_lock() {
     both(pages, |client| {
@@ -200,7 +200,7 @@ fn a_failed_request_rolls_back_and_releases_the_lock() {
     });
 }
 
-// A27: no write, no cookie.
+// No write, no cookie.
 #[test]
 fn a_request_that_writes_nothing_gets_no_cookie() {
     both(pages, |client| {
@@ -210,7 +210,7 @@ fn a_request_that_writes_nothing_gets_no_cookie() {
     });
 }
 
-// A28: the cookie is sent when it is new, not with every answer.
+// The cookie is sent when it is new, not with every answer.
 #[test]
 fn the_cookie_is_sent_once() {
     both(pages, |client| {
@@ -219,7 +219,7 @@ fn the_cookie_is_sent_once() {
     });
 }
 
-// A32: the defaults are safe.
+// The defaults are safe.
 #[test]
 fn the_cookie_is_http_only_and_lax() {
     both(pages, |client| {
@@ -231,7 +231,7 @@ fn the_cookie_is_http_only_and_lax() {
     });
 }
 
-// A29, A31: ids that the server did not make are never adopted.
+// Ids that the server did not make are never adopted.
 #[test]
 fn an_id_made_by_the_client_is_not_adopted() {
     for forged in ["evil", "0123456789abcdef0123456789abcdef", "../../etc/passwd", &"a".repeat(10_000)] {
@@ -287,7 +287,7 @@ fn body_is_asked_for_under_the_lock(mode: LockMode) -> bool {
     })
 }
 
-// A18: an upload does not hold the lock while its body comes in, unless the mode asks for it.
+// An upload does not hold the lock while its body comes in, unless the mode asks for it.
 #[test]
 fn the_lock_is_taken_after_the_upload_and_before_it_in_mode_early() {
     assert!(body_is_asked_for_under_the_lock(LockMode::Implicit));

@@ -1,6 +1,4 @@
 //! The end of a process: SIGTERM at every stage, a second signal, what a parent or a child of the process sees.
-//!
-//! Letters and numbers such as H22 name field reports.
 
 use integration_tests::{pages::Pages, program::Program, wait_until};
 use kirsch::{prelude::*, testing::Client};
@@ -34,7 +32,7 @@ fn wait_for_the_stop(program: &Program) {
     wait_until(|| TcpStream::connect(address).is_err());
 }
 
-// H2, H3, H22: who is silent is not waited for.
+// Who is silent is not waited for.
 #[test]
 fn sigterm_waits_for_nobody_who_is_silent() {
     let program = start(PATIENT);
@@ -50,7 +48,7 @@ fn sigterm_waits_for_nobody_who_is_silent() {
     silent.iter_mut().for_each(kirsch::testing::RawConnection::assert_closed);
 }
 
-// H23, H21: whatever was received is answered, and the answer says that it is the last.
+// Whatever was received is answered, and the answer says that it is the last.
 #[test]
 fn sigterm_lets_requests_end() {
     let program = start(PATIENT);
@@ -83,7 +81,7 @@ fn sigterm_lets_requests_end() {
     assert_eq!(program.wait().code(), Some(0));
 }
 
-// H4: what never ends is cut off at one deadline, and the exit code says so.
+// What never ends is cut off at one deadline, and the exit code says so.
 #[test]
 fn sigterm_ends_by_its_deadline_whatever_goes_on() {
     for request in [
@@ -102,7 +100,6 @@ fn sigterm_ends_by_its_deadline_whatever_goes_on() {
     }
 }
 
-// H1.
 #[test]
 fn the_second_signal_ends_the_process_at_once() {
     for (second, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
@@ -116,7 +113,7 @@ fn the_second_signal_ends_the_process_at_once() {
     }
 }
 
-// H5: a signal at whatever moment of the start is not lost: it ends the process by itself, or it is the first signal.
+// A signal at whatever moment of the start is not lost: it ends the process by itself, or it is the first signal.
 #[test]
 fn sigterm_during_the_start_is_not_lost() {
     for delay in 0..40 {
@@ -133,7 +130,7 @@ fn sigterm_during_the_start_is_not_lost() {
     }
 }
 
-// H5: it takes effect when the start is over, in order.
+// It takes effect when the start is over, in order.
 #[test]
 fn sigterm_during_a_long_start_stops_in_order() {
     let program = Program::start(PROGRAM, "SLOW_START=300; export SLOW_START; ", PATIENT, Stdio::null());
@@ -154,7 +151,7 @@ fn ended(child: &mut Child) -> std::process::ExitStatus {
     }
 }
 
-// H7, H7b: a server inside of a program that has other threads, and goes on afterwards.
+// A server inside of a program that has other threads, and goes on afterwards.
 #[test]
 fn a_stop_waits_for_no_foreign_thread_and_the_program_goes_on() {
     let (end, until) = std::sync::mpsc::channel::<()>();
@@ -184,7 +181,7 @@ impl Spawning {
     }
 }
 
-// H12: a child that a handler has started keeps neither the port nor the connection.
+// A child that a handler has started keeps neither the port nor the connection.
 #[test]
 fn a_child_process_inherits_no_socket() {
     let child = Arc::new(Mutex::new(None));

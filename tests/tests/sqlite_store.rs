@@ -39,14 +39,14 @@ fn sqlite_is_shared() {
 }
 
 #[test]
-fn a6_a35_several_processes_share_sqlite() {
+fn several_processes_share_sqlite() {
     let room = tempfile::tempdir().expect("room");
     let place = file_in(&room).display().to_string();
     conformance::processes("a6_a35_several_processes_share_sqlite", &place, |place| opened(Path::new(place)));
 }
 
 #[test]
-fn a24_a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_is_in_nobodys_way() {
     let room = tempfile::tempdir().expect("room");
     let spoil = |_: &SqliteStore, id: &SessionId| {
         let database = rusqlite::Connection::open(file_in(&room)).expect("the database");
@@ -78,7 +78,7 @@ fn what_was_kept_is_there_after_a_restart() {
 }
 
 #[test]
-fn a15_writers_beside_each_other_are_patient_and_lose_nothing() {
+fn writers_beside_each_other_are_patient_and_lose_nothing() {
     let room = tempfile::tempdir().expect("room");
     let stores = [opened(&file_in(&room)), opened(&file_in(&room))];
     std::thread::scope(|scope| {

@@ -106,7 +106,7 @@ fn other_methods_than_get_and_head_are_405_unless_a_handler_answers() {
 }
 
 #[test]
-fn e1_a_folder_whose_name_starts_alike_is_out_of_reach() {
+fn a_folder_whose_name_starts_alike_is_out_of_reach() {
     let place = Place::new();
     fs::create_dir(place.path("public-secret")).unwrap();
     fs::write(place.path("public-secret/key"), "secret").unwrap();
@@ -122,7 +122,7 @@ fn e1_a_folder_whose_name_starts_alike_is_out_of_reach() {
 }
 
 #[test]
-fn e2_nothing_leads_out_of_the_folder() {
+fn nothing_leads_out_of_the_folder() {
     let place = Place::new();
     symlink("../secret", place.path("public/out")).unwrap();
     symlink(place.path("secret"), place.path("public/absolute")).unwrap();
@@ -159,7 +159,7 @@ fn e2_nothing_leads_out_of_the_folder() {
 }
 
 #[test]
-fn e2_a_path_is_decoded_once() {
+fn a_path_is_decoded_once() {
     let place = Place::new().file("100%25.txt", "percent").file("a b.txt", "space").file("ü.txt", "umlaut");
     let client = place.client();
     client.get("/static/100%2525.txt").send().assert_text("percent");
@@ -183,7 +183,7 @@ fn hidden_files_are_served_only_when_asked_for() {
 }
 
 #[test]
-fn e3_a_stale_if_range_gets_the_whole_file() {
+fn a_stale_if_range_gets_the_whole_file() {
     let place = Place::new();
     let client = place.client();
     let whole = client.get("/static/ten").send();
@@ -198,7 +198,7 @@ fn e3_a_stale_if_range_gets_the_whole_file() {
 }
 
 #[test]
-fn e4_conditions_are_answered_without_content() {
+fn conditions_are_answered_without_content() {
     let place = Place::new();
     let client = place.client();
     let whole = client.get("/static/ten").send();
@@ -217,7 +217,7 @@ fn e4_conditions_are_answered_without_content() {
 }
 
 #[test]
-fn l17_ranges_single_several_and_impossible() {
+fn ranges_single_several_and_impossible() {
     let place = Place::new();
     let client = place.client();
     range(&client, "bytes=2-4").assert_status(206).assert_text("234").assert_header("content-range", "bytes 2-4/10");
@@ -244,7 +244,7 @@ fn l17_ranges_single_several_and_impossible() {
 }
 
 #[test]
-fn e5_a_range_of_a_huge_file_costs_no_memory() {
+fn a_range_of_a_huge_file_costs_no_memory() {
     const HUGE: u64 = 4 << 30;
     let place = Place::new();
     let huge = fs::File::create(place.path("public/huge.mp4")).unwrap();
@@ -263,7 +263,7 @@ fn e5_a_range_of_a_huge_file_costs_no_memory() {
 }
 
 #[test]
-fn e6_ranges_of_what_cannot_be_cut_are_ignored() {
+fn ranges_of_what_cannot_be_cut_are_ignored() {
     let tree = Tree::new()
         .page("stream", |_| ([(kirsch::header::ACCEPT_RANGES, "bytes")], Stream::new(["one", "two"])))
         .page("bytes", |_| ([(kirsch::header::ACCEPT_RANGES, "bytes")], "onetwo"))
@@ -275,7 +275,7 @@ fn e6_ranges_of_what_cannot_be_cut_are_ignored() {
 }
 
 #[test]
-fn e7_a_folder_redirects_to_its_slash_then_shows_its_index() {
+fn a_folder_redirects_to_its_slash_then_shows_its_index() {
     let place = Place::new().file("docs/index.html", "documents").file("bare/file", "");
     let app = App::new(Tree::new()).tool("/static", place.dir());
     let client = Client::over_socket(app);
@@ -294,7 +294,7 @@ fn e7_a_folder_redirects_to_its_slash_then_shows_its_index() {
 }
 
 #[test]
-fn e7_the_folder_of_the_whole_site_and_pages_of_the_tree_live_together() {
+fn the_folder_of_the_whole_site_and_pages_of_the_tree_live_together() {
     let place = Place::new().file("index.html", "front").file("docs/index.html", "documents");
     let tree = Tree::new().index(|_| "index").page("docs", |_| "page").page("other", |_| "other");
     let client = Client::over_socket(App::new(tree).tool("/", place.dir()));
@@ -307,7 +307,7 @@ fn e7_the_folder_of_the_whole_site_and_pages_of_the_tree_live_together() {
 }
 
 #[test]
-fn e8_no_file_stays_open_after_aborted_downloads_heads_and_304s() {
+fn no_file_stays_open_after_aborted_downloads_heads_and_304s() {
     let place = Place::new().file("large.bin", vec![0; 8 << 20]);
     let client = place.client();
     settle(&client, "/static/large.bin");
@@ -332,7 +332,7 @@ fn open_files(folder: &Path) -> usize {
 }
 
 #[test]
-fn e9_the_length_is_that_of_what_is_sent() {
+fn the_length_is_that_of_what_is_sent() {
     let place = Place::new().file("a.js", "x".repeat(1000)).file("a.js.gz", "gzip").file("a.js.br", "brotli");
     let client = place.client();
     for (accept, expected) in [("", 1000), ("gzip", 4), ("gzip, br", 6), ("gzip;q=0, br;q=0", 1000)] {
@@ -349,7 +349,7 @@ fn e9_the_length_is_that_of_what_is_sent() {
 }
 
 #[test]
-fn f5_compressed_siblings_have_their_own_tags_and_are_never_older() {
+fn compressed_siblings_have_their_own_tags_and_are_never_older() {
     let place = Place::new()
         .file("a.js", "x".repeat(1000))
         .file("a.js.gz", "gzip")
@@ -374,7 +374,7 @@ fn f5_compressed_siblings_have_their_own_tags_and_are_never_older() {
 }
 
 #[test]
-fn e9_f5_files_that_are_compressed_on_the_way_have_validators_and_ranges_that_fit() {
+fn files_that_are_compressed_on_the_way_have_validators_and_ranges_that_fit() {
     let place = Place::new().file("long.txt", "0123456789".repeat(1000));
     let client = Client::over_socket(App::new(Tree::new()).tool("/", tools::Gzip::new()).tool("/static", place.dir()));
     settle(&client, "/static/long.txt");
@@ -406,7 +406,7 @@ fn a_sibling_that_comes_later_is_noticed() {
 }
 
 #[test]
-fn e10_downloads_carry_their_name() {
+fn downloads_carry_their_name() {
     let place = Place::new();
     let path = place.path("public/ten");
     let tree = Tree::new().page("download/{name}", move |call| -> kirsch::Result<File> {
@@ -425,7 +425,7 @@ fn e10_downloads_carry_their_name() {
 }
 
 #[test]
-fn e11_a_file_from_a_handler_that_is_not_there_is_404() {
+fn a_file_from_a_handler_that_is_not_there_is_404() {
     let place = Place::new();
     let (folder, other) = (place.path("public"), place.path("public"));
     symlink("../secret", place.path("public/out")).unwrap();
@@ -443,7 +443,7 @@ fn e11_a_file_from_a_handler_that_is_not_there_is_404() {
 }
 
 #[test]
-fn e11_a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
+fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
     let place = Place::new().file("large.bin", vec![7; 32 << 20]);
     let client = place.client();
     let mut download = client.get("/static/large.bin").send_streaming();
@@ -488,7 +488,7 @@ fn a_hot_file_is_served_from_memory_and_its_change_is_seen_soon() {
 }
 
 #[test]
-fn a28_e12_files_set_no_cookie() {
+fn files_set_no_cookie() {
     let place = Place::new();
     let app = App::new(Tree::new()).tool("/", Sessions::in_memory()).tool("/static", place.dir());
     let client = Client::over_socket(app);
@@ -497,7 +497,7 @@ fn a28_e12_files_set_no_cookie() {
 }
 
 #[test]
-fn e12_files_do_not_wait_for_the_lock_of_their_session() {
+fn files_do_not_wait_for_the_lock_of_their_session() {
     let place = Place::new();
     let gate = integration_tests::Gate::new();
     struct Pages(integration_tests::Gate);
@@ -652,9 +652,9 @@ fn curl_resumes_a_download() {
     assert!(fs::read(&target).unwrap() == content, "the two parts do not make the file");
 }
 
-// F5, F9: the cache keeps no files, whichever of the two tools was switched on first.
+// The cache keeps no files, whichever of the two tools was switched on first.
 #[test]
-fn f5_a_changed_file_is_seen_at_once_with_the_cache_on_the_same_path() {
+fn a_changed_file_is_seen_at_once_with_the_cache_on_the_same_path() {
     for cache_first in [true, false] {
         let (place, caching) = (Place::new(), Caching::new());
         let app = App::new(Tree::new().default(|_| "tree"));

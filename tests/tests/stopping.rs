@@ -20,7 +20,7 @@ fn start(change: impl FnOnce(App) -> App) -> (Running, Client, Gate) {
     (running, client, gate)
 }
 
-// H23: a request whose head was read counts as running. H21: its answer announces the end.
+// A request whose head was read counts as running. Its answer announces the end.
 #[test]
 fn a_running_request_is_answered() {
     let (running, client, gate) = start(|app| app);
@@ -35,7 +35,7 @@ fn a_running_request_is_answered() {
     });
 }
 
-// H2, H3: idle connections are not waited for. The deadline of an hour would show.
+// Idle connections are not waited for. The deadline of an hour would show.
 #[test]
 fn idle_connections_are_not_waited_for() {
     let (running, client, _gate) = start(|app| app);
@@ -47,7 +47,7 @@ fn idle_connections_are_not_waited_for() {
     idle.iter_mut().for_each(kirsch::testing::RawConnection::assert_closed);
 }
 
-// H4: the deadline is absolute, and who was late is named.
+// The deadline is absolute, and who was late is named.
 #[test]
 fn who_is_late_is_in_the_report() {
     let (running, client, gate) = start(|app| app);

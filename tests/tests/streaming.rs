@@ -224,7 +224,7 @@ fn a_stream_of_known_length_is_sent_with_its_length() {
 }
 
 #[test]
-fn a_broken_promise_breaks_the_connection_k9() {
+fn a_broken_promise_breaks_the_connection() {
     both(
         || App::new(Promises),
         |client| {
@@ -335,7 +335,7 @@ fn abandoned() -> Stage {
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_stream_that_waits_for_room_is_dropped_when_the_client_vanishes_k7() {
+fn a_stream_that_waits_for_room_is_dropped_when_the_client_vanishes() {
     let stage = abandoned();
     let mut response = stage.client.get("/endless").send_streaming();
     assert!(response.next().is_some());
@@ -348,7 +348,7 @@ fn a_stream_that_waits_for_room_is_dropped_when_the_client_vanishes_k7() {
 }
 
 #[test]
-fn a_stream_between_two_chunks_is_dropped_when_the_client_vanishes_k7() {
+fn a_stream_between_two_chunks_is_dropped_when_the_client_vanishes() {
     let stage = abandoned();
     stage.items.send("one".to_owned()).expect("the stream is waiting");
     let mut response = stage.client.get("/on_demand").send_streaming();
@@ -361,7 +361,7 @@ fn a_stream_between_two_chunks_is_dropped_when_the_client_vanishes_k7() {
 }
 
 #[test]
-fn a_handler_learns_that_its_client_has_gone_k8() {
+fn a_handler_learns_that_its_client_has_gone() {
     for leave in [|connection: RawConnection| connection.reset(), |connection| drop(connection)] {
         let stage = abandoned();
         let mut connection = stage.client.raw();
@@ -382,7 +382,7 @@ fn a_client_that_ends_its_side_has_gone_and_is_answered_all_the_same() {
 }
 
 #[test]
-fn a_stream_learns_that_its_client_has_gone_k8() {
+fn a_stream_learns_that_its_client_has_gone() {
     let stage = abandoned();
     let mut response = stage.client.get("/patient_stream").send_streaming();
     assert_eq!(response.next().as_deref(), Some(&b"chunk"[..]));

@@ -115,7 +115,7 @@ fn photo(content: &[u8]) -> FormData {
     form.file("photo", "C:\\my \"pictures\"\\a, b.jpg", "image/jpeg", content)
 }
 
-// G1, G7: whether it stays in memory or not, a file is a file and a text is a text.
+// Whether it stays in memory or not, a file is a file and a text is a text.
 #[test]
 fn files_and_fields_arrive_whatever_their_size() {
     both(app, |client| {
@@ -171,7 +171,7 @@ fn a_multipart_form_without_files_is_as_good_as_an_urlencoded_one() {
     });
 }
 
-// G8: malformed is 400, never 500.
+// Malformed is 400, never 500.
 #[test]
 fn a_malformed_form_is_the_clients_mistake() {
     both(app, |client| {
@@ -189,7 +189,7 @@ fn a_malformed_form_is_the_clients_mistake() {
     });
 }
 
-// G2, G9: the limits hold for known and unknown length, and name their setting.
+// The limits hold for known and unknown length, and name their setting.
 #[test]
 fn limits_are_413_and_name_setting_and_section() {
     let app = || {
@@ -317,7 +317,7 @@ fn json_of_another_type_or_shape_is_refused_with_its_place() {
     });
 }
 
-// C12: what cannot be read is not asked for.
+// What cannot be read is not asked for.
 #[test]
 fn a_body_of_the_wrong_type_is_not_asked_for() {
     let client = Client::over_socket(app());
@@ -346,7 +346,7 @@ impl Tool for LoggedIn {
     }
 }
 
-// G3: nothing of a gigabyte is read, or asked for, before the visitor is known.
+// Nothing of a gigabyte is read, or asked for, before the visitor is known.
 #[test]
 fn who_may_not_upload_is_told_before_the_first_byte() {
     let client = Client::over_socket(app().tool("/", LoggedIn));
@@ -441,7 +441,7 @@ fn a_full_disk_is_507_a_line_in_the_log_and_nothing_left() {
     std::fs::remove_file(&path).expect("it is ours");
 }
 
-// G5: a spooled body whose client vanishes leaves no file behind.
+// A spooled body whose client vanishes leaves no file behind.
 #[test]
 fn clients_that_vanish_in_the_middle_leave_nothing() {
     let server = Watched::start_app(|_| {}, |app| app.settings("/", |settings| settings.body_memory = 1000));

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 #[test]
-fn a38_kills_and_restarts_lose_no_update() {
+fn kills_and_restarts_lose_no_update() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/run");
     let mut command = Command::new("python3");
     command.args(["-B", script, "--seconds", "12", "--program", env!("CARGO_BIN_EXE_cluster-counter")]);

@@ -13,7 +13,7 @@ fn it_announces_its_address_answers_and_ends_with_0_after_sigterm() {
     assert_eq!(program.end_with(Signal::TERM), (Some(0), String::new()));
 }
 
-// H1: the first signal waits for the running request, the second does not.
+// The first signal waits for the running request, the second does not.
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let program = Program::start(TESTBED, &[]);

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn j9_wrong_files_are_refused_with_place_and_remedy() {
+    fn wrong_files_are_refused_with_place_and_remedy() {
         let table = [
             (
                 "[global]\nserver.thraeds = 2",

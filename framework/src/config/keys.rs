@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn b10_each_row_sets_a_field_of_its_own() {
+    fn each_row_sets_a_field_of_its_own() {
         for key in SERVER_KEYS {
             let value = match (key.show)(&ServerSettings::default()).chars().last() {
                 Some('s') => Value::String("77s".to_owned()),

@@ -1,7 +1,7 @@
 //! The supervised threads of background jobs.
 //!
 //! A job that fails or panics is logged and counted, and goes on: a sweep that dies of one bad record would let a store grow until the
-//! machine is full (A23). Each job has a thread of its own, so that a slow one delays no other.
+//! machine is full. Each job has a thread of its own, so that a slow one delays no other.
 
 use crate::lifecycle::BackgroundJob;
 use crate::logs;
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a23_a_job_that_panics_or_fails_goes_on() {
+    fn a_job_that_panics_or_fails_goes_on() {
         let (done, runs) = mpsc::channel();
         let count = AtomicU64::new(0);
         let background = Background::start(&[job(Duration::from_millis(1), move || {

@@ -2,10 +2,10 @@
 //!
 //! Start: the server listens and answers, the background jobs begin, the `on_start` functions run in their order. If one fails, all is
 //! stopped again and the error returned: what is returned as running is running. There is no moment at which a stop could be lost,
-//! since there is nothing to stop before `start` returns (H5).
+//! since there is nothing to stop before `start` returns.
 //!
 //! Stop: the server drains (listener, idle connections, queue, running requests, all by one absolute deadline), the background jobs end,
-//! the `on_stop` functions run, the latest first (H6). Only threads that were started here are waited for (H7).
+//! the `on_stop` functions run, the latest first. Only threads that were started here are waited for.
 
 use super::app::{StartFunction, StopFunction};
 use super::background::{Background, JobStatistics};

@@ -3,7 +3,7 @@
 //! it gracefully.
 //!
 //! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the waiting thread.
-//! A signal that finds the flag set ends the process at once (H1), with the status that shells expect: 130 or 143.
+//! A signal that finds the flag set ends the process at once, with the status that shells expect: 130 or 143.
 
 use crate::Result;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
@@ -93,7 +93,6 @@ mod tests {
         low_level::raise(SIGXFSZ).unwrap();
     }
 
-    /// H5.
     #[test]
     fn a_signal_that_comes_before_the_pipe_is_in_place_is_not_lost() {
         drop(Signals::install().unwrap());

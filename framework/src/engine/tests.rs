@@ -110,7 +110,7 @@ fn pages() -> App {
     App::new(Tree::new().index(|_| "Hello World!"))
 }
 
-/// H5, H6: the order of start and stop.
+/// The order of start and stop.
 #[test]
 fn starting_and_stopping_have_an_order() {
     use std::sync::{Arc, Mutex};

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn j3_slashes_at_the_end_stay_and_double_ones_go() {
+    fn slashes_at_the_end_stay_and_double_ones_go() {
         let table = [
             ("/", "http://inner:8080/"),
             ("/a", "http://inner:8080/a"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn i4_prefix_and_mount_come_before_the_path() {
+    fn prefix_and_mount_come_before_the_path() {
         let request = behind_a_proxy();
         assert_eq!(request.url("/a").to_string(), "https://shop.example/front/our/blog/a");
         assert_eq!(request.url("/").to_string(), "https://shop.example/front/our/blog/");

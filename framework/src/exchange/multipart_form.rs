@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(form.uploads.iter().map(Upload::field).collect::<Vec<_>>(), ["b", "c"]);
     }
 
-    // G7: a field is a text or refused, never one thing or the other by its size.
+    // A field is a text or refused, never one thing or the other by its size.
     #[test]
     fn only_what_is_kept_in_memory_counts_against_max_form() {
         let limits = Limits { max_form: super::super::limits::Limit::new("max_form", "/up", 10), ..Limits::default() };

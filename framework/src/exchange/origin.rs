@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn i4_a_default_port_is_left_out_and_there_is_only_one() {
+    fn a_default_port_is_left_out_and_there_is_only_one() {
         let table = [
             (false, "a.example", "http://a.example", "a.example", 80),
             (false, "a.example:80", "http://a.example", "a.example", 80),

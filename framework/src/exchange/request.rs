@@ -599,12 +599,12 @@ impl ParameterTable {
 
     fn clear(&mut self) {
         // A form may have a million fields. Exchanges are kept for later requests; what such a form needs is not.
-        const MOST_KEPT_TEXT: usize = 16 * 1024;
-        const MOST_KEPT_ENTRIES: usize = 1024;
-        if self.text.capacity() > MOST_KEPT_TEXT {
+        const MAX_KEPT_TEXT: usize = 16 * 1024;
+        const MAX_KEPT_ENTRIES: usize = 1024;
+        if self.text.capacity() > MAX_KEPT_TEXT {
             self.text = String::new();
         }
-        if self.entries.capacity() > MOST_KEPT_ENTRIES {
+        if self.entries.capacity() > MAX_KEPT_ENTRIES {
             self.entries = Vec::new();
         }
         self.decoded = false;

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn f4_the_table_of_requests() {
+    fn the_table_of_requests() {
         let none = RequestDirectives::default;
         let table = [
             ("", none()),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn f4_the_table_of_responses() {
+    fn the_table_of_responses() {
         let none = ResponseDirectives::default;
         let table = [
             ("private", ResponseDirectives { private: true, ..none() }),

@@ -131,7 +131,7 @@ impl Precondition {
             (Field::Absent, Field::Absent) => {}
             (Field::Absent, date) if reads => {
                 if let (Some(date), Some(last_modified)) = (date.date(now), last_modified)
-                    && date <= now + MOST_AHEAD
+                    && date <= now + MAX_AHEAD
                     && last_modified <= date
                 {
                     return Self::NotModified;
@@ -152,7 +152,7 @@ impl Precondition {
 
 /// The longest that a client's date may be ahead of this clock. A date further ahead than clocks go wrong is none that a server has given
 /// out; believed, it would hide all changes until then.
-const MOST_AHEAD: Duration = Duration::from_secs(24 * 3600);
+const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// How long after a change its date cannot yet tell one state from the next: a second may have seen two changes.
 const DATE_SETTLES: Duration = Duration::from_secs(1);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn e4_dates_are_compared_as_dates_in_all_three_forms() {
+    fn dates_are_compared_as_dates_in_all_three_forms() {
         let table = [
             ("GET\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", NotModified),
             ("HEAD\nIf-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT", NotModified),
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn e3_parts_are_sent_only_of_the_state_that_the_client_has() {
+    fn parts_are_sent_only_of_the_state_that_the_client_has() {
         let table = [
             ("GET\nRange: bytes=0-1", PART),
             ("HEAD\nRange: bytes=0-1", WHOLE),
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn e3_a_date_that_has_not_settled_tells_nothing() {
+    fn a_date_that_has_not_settled_tells_nothing() {
         let mut head = RequestHead::new();
         let text = b"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
         head.read(text, &mut 0, &HeadLimits::default()).unwrap();

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(read(&format!("form-data; a={text}; b=2")), expected);
     }
 
-    // G8: a comma, a space or a semicolon in a name once truncated it.
+    // A comma, a space or a semicolon in a name once truncated it.
     #[test]
     fn quotes_hold_commas_spaces_and_semicolons() {
         check("\"x, y; z=1 .txt\"", "x, y; z=1 .txt");

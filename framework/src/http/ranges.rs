@@ -1,7 +1,7 @@
 //! Parts of a content (RFC 9110, section 14): what a Range field asks for, and the frame of an answer with several parts.
 //!
 //! Whether the field counts at all (GET, If-Range) is decided before, by [`Precondition`](super::Precondition). What breaks the grammar,
-//! units other than bytes and more ranges than [`MOST_RANGES`] are ignored, as section 14.2 allows: the answer is the whole content,
+//! units other than bytes and more ranges than [`MAX_RANGES`] are ignored, as section 14.2 allows: the answer is the whole content,
 //! which every client must be ready for. So nobody gets more bytes than the content has, and no mistake of a client is a 500
 //! (CherryPy's `get_ranges` takes any number, overlapping ones too, and fails on `Range: x`).
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// How many ranges one request may name. Video players and resumed downloads name one, viewers of documents a handful; hundreds
 /// are only ever sent to make a server work.
-pub const MOST_RANGES: usize = 16;
+pub const MAX_RANGES: usize = 16;
 
 /// What a Range field comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl ByteRanges {
         // Empty elements are ignored (RFC 9110, section 5.6.1).
         for text in set.split(',').map(|text| text.trim_matches([' ', '\t'])).filter(|text| !text.is_empty()) {
             count += 1;
-            if count > MOST_RANGES {
+            if count > MAX_RANGES {
                 return None;
             }
             match parse_range(text, length)? {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn l17_what_cannot_be_read_is_ignored() {
+    fn what_cannot_be_read_is_ignored() {
         let table = [
             "",
             "x",
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::single_range_in_vec_init, reason = "a list of one part is meant")]
-    fn l17_ranges_that_overlap_or_touch_become_one_in_the_clients_order() {
+    fn ranges_that_overlap_or_touch_become_one_in_the_clients_order() {
         let table = [
             ("bytes=0-9, 20-29", vec![0..10, 20..30]),
             ("bytes=20-29, 0-9", vec![20..30, 0..10]),
@@ -250,13 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn l17_too_many_ranges_are_the_whole() {
+    fn too_many_ranges_are_the_whole() {
         let many = |count: usize| {
             let set: Vec<String> = (0..count).map(|index| format!("{0}-{0}", index * 2)).collect();
             ByteRanges::parse(format!("bytes={}", set.join(",")).as_bytes(), 1000)
         };
-        assert!(matches!(many(MOST_RANGES), ByteRanges::Parts(parts) if parts.len() == MOST_RANGES));
-        assert_eq!(many(MOST_RANGES + 1), ByteRanges::Whole);
+        assert!(matches!(many(MAX_RANGES), ByteRanges::Parts(parts) if parts.len() == MAX_RANGES));
+        assert_eq!(many(MAX_RANGES + 1), ByteRanges::Whole);
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn l17_whatever_is_asked_the_parts_are_apart_and_within() {
+    fn whatever_is_asked_the_parts_are_apart_and_within() {
         let mut noise = Noise::new();
         for round in 0..20_000 {
             let mut value = b"bytes=0-9,5-30, -20,40-,60-61".to_vec();

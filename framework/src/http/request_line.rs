@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_three_parts_with_single_spaces_is_refused_c7() {
+    fn anything_but_three_parts_with_single_spaces_is_refused() {
         for line in [
             "",
             " ",
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_version_is_refused_c7() {
+    fn a_malformed_version_is_refused() {
         for version in
             ["HTTP/1", "HTTP/1.1x", "HTTP/11.1", "HTTP/1.10", "http/1.1", "HTTP/1,1", "HTTPS/1.1", "HTTP/x.1", "1.1"]
         {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_not_supported_c7() {
+    fn another_version_is_not_supported() {
         for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/9.9"] {
             assert_eq!(refusal(&format!("GET / {version}")), Refusal::UnsupportedVersion, "{version}");
         }

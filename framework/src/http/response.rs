@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn head_has_the_framing_fields_of_get_c13() {
+    fn head_has_the_framing_fields_of_get() {
         assert_eq!(choose(&Method::HEAD, Version::HTTP_11, 200, Some(5)), ResponseFraming::Length(5));
         assert_eq!(choose(&Method::HEAD, Version::HTTP_11, 200, None), ResponseFraming::Chunked);
         assert_eq!(choose(&Method::HEAD, Version::HTTP_10, 200, None), ResponseFraming::None);

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_form_brings_its_authority_c14() {
+    fn an_absolute_form_brings_its_authority() {
         let target = parse("HTTP://example.org:80/a?b").expect("well-formed");
         assert_eq!((target.authority, target.path), (Some(&b"example.org:80"[..]), &b"/a"[..]));
         assert_eq!(
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused_c14() {
+    fn other_forms_are_refused() {
         for target in ["a", "ftp://h/", "h:80", "http:/h", "?a", "**", "http//h"] {
             assert_eq!(parse(target), Err(Refusal::MalformedTarget), "{target}");
         }
@@ -171,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn an_asterisk_is_for_options_c14() {
+    fn an_asterisk_is_for_options() {
         assert_eq!(parse("*"), Err(Refusal::AsteriskWithoutOptions));
         assert!(Target::parse(&Method::OPTIONS, b"*").is_ok());
     }
 
     #[test]
-    fn connect_is_refused_c14() {
+    fn connect_is_refused() {
         assert_eq!(Target::parse(&Method::CONNECT, b"h:443"), Err(Refusal::ConnectRefused));
         assert_eq!(Target::parse(&Method::CONNECT, b"/"), Err(Refusal::ConnectRefused));
     }

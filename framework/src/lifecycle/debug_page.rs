@@ -170,7 +170,7 @@ impl Report {
             section: plan.section.clone(),
             request_line: format!("{} {}{query} {version:?}", request.method(), masked_path(request, &in_path)),
             fields: fields.collect(),
-            parameters: parameters.take(MOST_PARAMETERS).collect(),
+            parameters: parameters.take(MAX_PARAMETERS).collect(),
             handler,
             tools: plan.tools.join(", "),
             settings: plan.debug.as_ref().map(|notes| notes.settings.clone()).unwrap_or_default(),
@@ -200,9 +200,9 @@ fn masked_path(request: &Request, named: &[(String, usize)]) -> String {
     shown.collect()
 }
 
-const MOST_PARAMETERS: usize = 200;
+const MAX_PARAMETERS: usize = 200;
 /// Most routes that are called near.
-const MOST_NEAR: usize = 12;
+const MAX_NEAR: usize = 12;
 
 /// The routes that begin as the path does or are spelled like it, the best first.
 fn near(all: &[Route], segments: &[&str]) -> Vec<Route> {
@@ -224,7 +224,7 @@ fn near(all: &[Route], segments: &[&str]) -> Vec<Route> {
     near.sort_by_key(|(likeness, route)| {
         (std::cmp::Reverse(*likeness), route.path.matches('/').count().abs_diff(segments.len()))
     });
-    near.into_iter().take(MOST_NEAR).map(|(_, route)| route.clone()).collect()
+    near.into_iter().take(MAX_NEAR).map(|(_, route)| route.clone()).collect()
 }
 
 #[cfg(test)]

@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c15_the_form_follows_accept_and_nonsense_is_passed_over() {
+    fn the_form_follows_accept_and_nonsense_is_passed_over() {
         use ErrorForm::{Html, Json, Problem, Text};
         // For an error, and for a problem.
         let table = [

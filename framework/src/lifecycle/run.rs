@@ -51,7 +51,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Most internal redirects of one request; more are taken for a circle.
-const MOST_REDIRECTS: u8 = 10;
+const MAX_REDIRECTS: u8 = 10;
 
 /// A published tree with its plans: what the server calls. Made by [`App::build`](crate::App::build).
 #[derive(Debug)]
@@ -360,9 +360,9 @@ impl Application {
 
     /// Begins again with another path.
     fn redirect_internally(&self, exchange: &mut Exchange, target: &str) -> Result<(), Error> {
-        if exchange.course.redirects == MOST_REDIRECTS {
+        if exchange.course.redirects == MAX_REDIRECTS {
             let problem =
-                format!("{MOST_REDIRECTS} internal redirects in one request, then to {target:?}: they go in a circle");
+                format!("{MAX_REDIRECTS} internal redirects in one request, then to {target:?}: they go in a circle");
             return Err(Error::unexpected(problem));
         }
         if !target.starts_with('/') {

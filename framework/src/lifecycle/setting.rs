@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a25_a_bare_number_is_no_duration() {
+    fn a_bare_number_is_no_duration() {
         let expected = "it must be a duration with its unit, as \"250ms\", \"20s\", \"5m\", \"2h\" or \"7d\"";
         for text in ["5", "\"5\"", "5.5", "true", "\"m\"", "\"-5m\"", "\"5 minutes\"", "\"5M\""] {
             assert_eq!(duration(&value(text)), Err(format!("is {text}; {expected}")));

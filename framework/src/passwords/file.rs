@@ -36,7 +36,7 @@ pub struct PasswordFile {
 }
 
 /// How many right passwords are remembered; then they are forgotten, all at once.
-const MOST_REMEMBERED: usize = 1024;
+const MAX_REMEMBERED: usize = 1024;
 
 impl PasswordFile {
     /// Reads the file.
@@ -67,7 +67,7 @@ impl PasswordFile {
         let is_right = verify(password, hash);
         if is_right {
             let mut remembered = self.remembered.lock();
-            if remembered.len() >= MOST_REMEMBERED {
+            if remembered.len() >= MAX_REMEMBERED {
                 remembered.clear();
             }
             remembered.insert(tag);

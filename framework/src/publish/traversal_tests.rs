@@ -1,5 +1,4 @@
-//! The traversal table: which path leads to which handler with which arguments. `docs/traversal.md` tells the same in prose; rows of
-//! `cherrypy-pains.md` are named where one is answered (J1, J3, L14, C18, C19).
+//! The traversal table: which path leads to which handler with which arguments. `docs/traversal.md` tells the same in prose.
 
 use super::probe::{answer, ask, exchange};
 use super::{Publish, Resolution, Tree, resolve, routes};
@@ -311,7 +310,7 @@ fn check(root: &dyn Publish, table: &[(&str, &str)]) {
 }
 
 #[test]
-fn j3_pages_are_found_by_name() {
+fn pages_are_found_by_name() {
     check(
         &ROOT,
         &[
@@ -337,7 +336,7 @@ fn j3_pages_are_found_by_name() {
 }
 
 #[test]
-fn j1_parameters_are_checked_before_the_call() {
+fn parameters_are_checked_before_the_call() {
     check(
         &ROOT,
         &[
@@ -363,7 +362,7 @@ fn j1_parameters_are_checked_before_the_call() {
 }
 
 #[test]
-fn c18_segments_are_decoded_once_after_splitting() {
+fn segments_are_decoded_once_after_splitting() {
     check(
         &ROOT,
         &[
@@ -379,7 +378,7 @@ fn c18_segments_are_decoded_once_after_splitting() {
 }
 
 #[test]
-fn c19_only_an_ampersand_separates_parameters() {
+fn only_an_ampersand_separates_parameters() {
     check(&ROOT, &[("GET /search?text=1;page=2", "search(\"1;page=2\", None, [])")]);
 }
 
@@ -488,7 +487,7 @@ fn a_default_child_takes_any_segment_that_nothing_else_takes() {
 }
 
 #[test]
-fn j3_the_walk_backs_up_to_the_nearest_default() {
+fn the_walk_backs_up_to_the_nearest_default() {
     check(
         &ROOT,
         &[
@@ -519,7 +518,7 @@ fn j3_the_walk_backs_up_to_the_nearest_default() {
 }
 
 #[test]
-fn l14_only_what_is_exposed_is_reachable() {
+fn only_what_is_exposed_is_reachable() {
     check(
         &ROOT,
         &[

@@ -196,7 +196,7 @@ fn has_input(connection: &impl AsFd) -> bool {
 mod tests {
     use super::*;
 
-    // K8: nothing else tells a handler that waits of a network that was unplugged.
+    // Nothing else tells a handler that waits of a network that was unplugged.
     #[test]
     fn accepted_connections_are_probed_when_they_are_silent() {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");

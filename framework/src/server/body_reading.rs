@@ -35,7 +35,7 @@ struct Spool {
 
 /// How much of a body is read before the others have their turn: a fast client would otherwise keep the thread for all of a large
 /// upload, and that may be the one that watches the deadlines.
-const MOST_READ_IN_A_ROW: u64 = 1024 * 1024;
+const MAX_READ_IN_A_ROW: u64 = 1024 * 1024;
 
 impl BodyReading {
     pub(super) fn new(request: InFlight, memory: u64, pace: Pace, charge: Charge) -> Self {
@@ -158,7 +158,7 @@ impl HttpConnection {
     /// Reads until the body is complete, and then runs the request.
     pub(super) fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
         work.input.load(&mut self.input);
-        let pause = reading.received.saturating_add(MOST_READ_IN_A_ROW);
+        let pause = reading.received.saturating_add(MAX_READ_IN_A_ROW);
         loop {
             match reading.decode(&mut work.input, &work.shared) {
                 Ok(false) => {}

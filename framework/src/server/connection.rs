@@ -151,13 +151,13 @@ pub(super) enum Flow {
 }
 
 /// Requests that are answered on one connection before the others have their turn.
-const MOST_IN_A_ROW: u32 = 16;
+const MAX_IN_A_ROW: u32 = 16;
 /// Responses wait for each other in the output up to this.
-const MOST_COLLECTED: usize = 64 * 1024;
+const MAX_COLLECTED: usize = 64 * 1024;
 /// A response may wait for the next one to the same page if it was made in less time than this.
 const FAST: Duration = Duration::from_micros(100);
 /// News of input that nobody wants to read, before the poller is asked to be silent about it.
-const MOST_UNHEARD: u8 = 8;
+const MAX_UNHEARD: u8 = 8;
 
 impl scheduler::Connection for HttpConnection {
     type Workspace = Workspace;
@@ -251,7 +251,7 @@ impl HttpConnection {
         } else if edges.contains(Edges::READABLE) {
             self.unheard = self.unheard.saturating_add(1);
         }
-        let interest = Interest { input: self.unheard < MOST_UNHEARD, ..self.interest };
+        let interest = Interest { input: self.unheard < MAX_UNHEARD, ..self.interest };
         if interest == self.interest || self.watch(turn, work, interest) { step } else { self.lose(turn, work) }
     }
 
@@ -298,7 +298,7 @@ impl HttpConnection {
         self.readable |= phase >= Phase::Closing;
         loop {
             if !work.input.is_empty() {
-                if turn.requests >= MOST_IN_A_ROW {
+                if turn.requests >= MAX_IN_A_ROW {
                     self.state = State::Idle;
                     return match self.flush(turn, work) {
                         Flow::Go => Flow::Stop(Step::Again),
@@ -518,7 +518,7 @@ impl HttpConnection {
         self.fast
             && last.path() == next.path()
             && last.method() == next.method()
-            && work.output.bytes.len() < MOST_COLLECTED
+            && work.output.bytes.len() < MAX_COLLECTED
             && !matches!(request.rest, Rest::Stream(_))
     }
 

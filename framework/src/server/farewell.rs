@@ -12,11 +12,11 @@ use super::workspace::{Output, Workspace};
 use crate::http::BodyDecoder;
 
 /// How much of an unread body is discarded to keep the connection.
-pub(super) const MOST_DISCARDED: usize = 64 * 1024;
+pub(super) const MAX_DISCARDED: usize = 64 * 1024;
 
 /// How much is read and forgotten after an early close before the others have their turn. There is no bound but time for all of
 /// it: many clients write all of a large body before they read.
-const MOST_LINGERED_IN_A_ROW: usize = 256 * 1024;
+const MAX_LINGERED_IN_A_ROW: usize = 256 * 1024;
 
 impl HttpConnection {
     /// What the connection does after a response.
@@ -27,7 +27,7 @@ impl HttpConnection {
             After::Keep => self.state = State::Idle,
             After::Discard(decoder) => {
                 let deadline = now.after(settings.linger_timeout);
-                self.state = State::Discarding { decoder, left: MOST_DISCARDED, deadline };
+                self.state = State::Discarding { decoder, left: MAX_DISCARDED, deadline };
             }
             After::Close => return Flow::Stop(Step::Close),
             After::Linger => {
@@ -93,7 +93,7 @@ impl HttpConnection {
     pub(super) fn linger(&mut self, work: &mut Workspace, deadline: Tick) -> Flow {
         self.input = Vec::new();
         work.input.clear();
-        let mut left = MOST_LINGERED_IN_A_ROW;
+        let mut left = MAX_LINGERED_IN_A_ROW;
         while !self.expired && !deadline.has_passed(work.shared.scheduler.clock.now()) {
             match self.fill(work) {
                 Fill::End => break,

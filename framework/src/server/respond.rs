@@ -8,7 +8,7 @@
 use super::Delivery;
 use super::body_stream::StreamHandle;
 use super::connection::{Flow, HttpConnection, InFlight, Rest, State, Turn, guarded};
-use super::farewell::MOST_DISCARDED;
+use super::farewell::MAX_DISCARDED;
 use super::poll::Interest;
 use super::scheduler::{Phase, Role, Step};
 use super::send_file;
@@ -50,7 +50,7 @@ pub(super) struct Sending {
 /// A body up to this size is copied behind its head; beyond, two parts in one call cost less than the copy.
 const INLINE: usize = 4 * 1024;
 /// What is moved for one connection before the others have their turn, in bytes.
-pub(super) const MOST_MOVED_IN_A_ROW: usize = 1024 * 1024;
+pub(super) const MAX_MOVED_IN_A_ROW: usize = 1024 * 1024;
 
 impl HttpConnection {
     /// The response is in the exchange: writes its head and sends what is there.
@@ -132,7 +132,7 @@ impl HttpConnection {
         let nothing_left = work.input.is_empty() && self.input.is_empty() && !self.readable;
         let after = match unread {
             None if keep => After::Keep,
-            Some((decoder, false)) if keep && decoder.remaining().is_none_or(|left| left <= MOST_DISCARDED as u64) => {
+            Some((decoder, false)) if keep && decoder.remaining().is_none_or(|left| left <= MAX_DISCARDED as u64) => {
                 After::Discard(decoder)
             }
             // The client ends the connection itself after a request that was read to its end.
@@ -170,7 +170,7 @@ impl HttpConnection {
                 self.state = State::Sending(sending);
                 return self.wait_for_room(turn, work);
             }
-            if moved >= MOST_MOVED_IN_A_ROW {
+            if moved >= MAX_MOVED_IN_A_ROW {
                 self.state = State::Sending(sending);
                 // Beyond the budget it goes on until its client falls behind: in the queue it could not be cut off, and sixty of its kind
                 // could stand there uncounted.
@@ -184,7 +184,7 @@ impl HttpConnection {
                 moved = 0;
                 continue;
             }
-            let rest = &rest[..rest.len().min(MOST_MOVED_IN_A_ROW - moved)];
+            let rest = &rest[..rest.len().min(MAX_MOVED_IN_A_ROW - moved)];
             let parts = [IoSlice::new(head), IoSlice::new(rest)];
             let total = head.len() + rest.len();
             match sendmsg(&self.socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {

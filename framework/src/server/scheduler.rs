@@ -100,7 +100,7 @@ pub(super) enum Phase {
 }
 
 /// Connections that a worker takes from the queue before it looks at the poller.
-const MOST_UNPOLLED: u32 = 64;
+const MAX_UNPOLLED: u32 = 64;
 
 #[derive(Debug)]
 pub(super) struct Scheduler<C> {
@@ -170,7 +170,7 @@ impl<C: Connection> Scheduler<C> {
                 self.drive(owned, Edges::NONE, self.worker_role(), workspace);
                 in_a_row += 1;
                 // Connections that can always go on keep the queue from ever being empty; the others are heard all the same.
-                if in_a_row >= MOST_UNPOLLED && self.phase() < Phase::Stopped {
+                if in_a_row >= MAX_UNPOLLED && self.phase() < Phase::Stopped {
                     in_a_row = 0;
                     self.attend(&mut events, workspace);
                 }

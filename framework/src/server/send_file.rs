@@ -7,7 +7,7 @@
 //! before `main`, would die of a client that leaves.
 
 use super::connection::{Flow, HttpConnection, State, Turn};
-use super::respond::{MOST_MOVED_IN_A_ROW, Sending};
+use super::respond::{MAX_MOVED_IN_A_ROW, Sending};
 use super::scheduler::Step;
 use super::workspace::Workspace;
 use crate::exchange::{FileBody, ResponseBody, Stream};
@@ -48,13 +48,13 @@ impl HttpConnection {
                 self.state = State::Sending(sending);
                 return self.wait_for_room(turn, work);
             }
-            if moved >= MOST_MOVED_IN_A_ROW {
+            if moved >= MAX_MOVED_IN_A_ROW {
                 self.state = State::Sending(sending);
                 return Flow::Stop(Step::Again);
             }
             let total = head.len();
             let outcome = if head.is_empty() {
-                let most = usize::try_from(left).unwrap_or(usize::MAX).min(MOST_MOVED_IN_A_ROW - moved);
+                let most = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_MOVED_IN_A_ROW - moved);
                 let mut position = file.offset() + sending.body_bytes;
                 sendfile(&self.socket, file.file(), Some(&mut position), most).map(Sent::OfFile)
             } else {

@@ -70,7 +70,7 @@ pub struct ServerSettings {
 }
 
 /// No more connections than this by default: a number that a default kernel serves without tuning.
-const MOST_CONNECTIONS: usize = 16_384;
+const MAX_CONNECTIONS: usize = 16_384;
 /// A few large bodies must be possible, however few descriptors there are.
 const MIN_SPOOLED: u64 = 4;
 /// No less memory for bodies than this: the threads read in pieces.
@@ -145,7 +145,7 @@ impl ServerSettings {
         self.connections.unwrap_or_else(|| {
             let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
             let reserve = (descriptors / 8).clamp(16, 512);
-            usize::try_from(descriptors.saturating_sub(reserve)).unwrap_or(usize::MAX).clamp(1, MOST_CONNECTIONS)
+            usize::try_from(descriptors.saturating_sub(reserve)).unwrap_or(usize::MAX).clamp(1, MAX_CONNECTIONS)
         })
     }
 }

@@ -1,7 +1,4 @@
 //! The server over real sockets, with a service that does what the path says. No application, no lifecycle.
-//!
-//! Letters and numbers such as B1 and H22 name the field reports that a test answers: B threads and overload, C framing,
-//! H the end, K and L the rest.
 
 mod bodies;
 mod connections;

@@ -36,7 +36,7 @@ const SLOW: Duration = Duration::from_millis(5);
 /// How long after the last slow handler workers may rest again.
 const CALM_AFTER: Duration = Duration::from_secs(1);
 /// Events that are taken in one look.
-const MOST_EVENTS: usize = 8 * BATCH;
+const MAX_EVENTS: usize = 8 * BATCH;
 
 /// The life of the ticker.
 pub(super) fn run(shared: &Arc<Shared>, record: usize) {
@@ -145,7 +145,7 @@ fn expire(shared: &Shared, work: &mut Workspace) {
 fn relieve(shared: &Shared, events: &mut Events, work: &mut Workspace) {
     let scheduler = &shared.scheduler;
     let mut taken = 0;
-    while taken < MOST_EVENTS {
+    while taken < MAX_EVENTS {
         match scheduler.attend(events, work) {
             0 => break,
             count => taken += count,

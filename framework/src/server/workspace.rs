@@ -53,9 +53,9 @@ pub(super) struct Workspace {
 /// without a second system call that the socket has nothing more.
 const INPUT: usize = 64 * 1024;
 /// As many as responses leave in one write.
-const MOST_SPARE: usize = 16;
+const MAX_SPARE: usize = 16;
 /// A larger output buffer is not kept.
-const MOST_OUTPUT: usize = 256 * 1024;
+const MAX_OUTPUT: usize = 256 * 1024;
 
 impl Workspace {
     /// For the thread with this record of the scheduler.
@@ -83,7 +83,7 @@ impl Workspace {
 
     /// Takes an exchange back that was not used.
     pub(super) fn put_back(&mut self, exchange: Box<Exchange>) {
-        if self.spare.len() < MOST_SPARE {
+        if self.spare.len() < MAX_SPARE {
             self.spare.push(exchange);
         }
     }
@@ -189,7 +189,7 @@ impl Output {
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > MOST_OUTPUT {
+            if self.bytes.capacity() > MAX_OUTPUT {
                 self.bytes = Vec::new();
             }
         }

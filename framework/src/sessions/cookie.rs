@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a31_bad_cookies_are_skipped_and_the_first_id_counts() {
+    fn bad_cookies_are_skipped_and_the_first_id_counts() {
         let other = TEXT.replace('0', "f");
         for field in [
             format!("session_id={TEXT}"),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a32_the_defaults_are_httponly_and_lax_and_secure_when_encrypted() {
+    fn the_defaults_are_httponly_and_lax_and_secure_when_encrypted() {
         let cookie = CookieSettings::default();
         let plain = format!("session_id={TEXT}; Max-Age=3600; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(cookie.give(TEXT, HOUR, false), plain);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a33_the_lifetime_is_max_age_or_nothing() {
+    fn the_lifetime_is_max_age_or_nothing() {
         let max_age = |lifetime| {
             let cookie = CookieSettings { lifetime, ..CookieSettings::default() };
             let field = cookie.give(TEXT, HOUR, false);

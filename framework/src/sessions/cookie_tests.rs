@@ -77,7 +77,7 @@ fn cookie(client: &Client) -> String {
 }
 
 #[test]
-fn a45_the_content_is_in_the_cookie_and_any_process_with_the_secret_reads_it() {
+fn the_content_is_in_the_cookie_and_any_process_with_the_secret_reads_it() {
     for seal in [CookieSeal::encrypted, CookieSeal::signed] {
         let (here, there) = (site(seal(SECRET)), site(seal(SECRET)));
         here.get("/set?value=ann").send().assert_status(200);
@@ -102,7 +102,7 @@ fn planted_cookies_do_not_push_a_sealed_session_out() {
 }
 
 #[test]
-fn a20_a_request_that_fails_changes_nothing() {
+fn a_request_that_fails_changes_nothing() {
     let client = site(SECRET);
     client.get("/set?value=old").send().assert_status(200);
     client.get("/fail").send().assert_status(500).assert_no_header("set-cookie");
@@ -124,7 +124,7 @@ fn a_session_that_no_browser_would_keep_is_a_clear_error_and_stays_as_it_was() {
 }
 
 #[test]
-fn a29_a31_what_is_not_ours_is_no_session() {
+fn what_is_not_ours_is_no_session() {
     let client = site(SECRET);
     let stranger = site(OLD);
     stranger.get("/set?value=evil").send().assert_status(200);
@@ -141,7 +141,7 @@ fn a29_a31_what_is_not_ours_is_no_session() {
 }
 
 #[test]
-fn a30_a44_a_login_keeps_the_values_and_a_logout_takes_the_cookie_away() {
+fn a_login_keeps_the_values_and_a_logout_takes_the_cookie_away() {
     for client in [site(SECRET), paired().1] {
         client.get("/set?value=kept").send().assert_status(200);
         let ids = ["/login", "/login"].map(|path| client.get(path).send().assert_status(200).text().to_owned());
@@ -164,7 +164,7 @@ fn an_old_cookie_comes_back_unless_the_sessions_are_paired_with_a_store() {
 }
 
 #[test]
-fn a39_two_updates_of_one_cookie_are_a_conflict_if_paired_and_one_is_lost_if_not() {
+fn two_updates_of_one_cookie_are_a_conflict_if_paired_and_one_is_lost_if_not() {
     for (client, status, count) in [(site(SECRET), 200, "1"), (paired().1, 409, "0")] {
         client.get("/set?value=old").send().assert_status(200);
         let tab = client.new_browser();
@@ -177,7 +177,7 @@ fn a39_two_updates_of_one_cookie_are_a_conflict_if_paired_and_one_is_lost_if_not
 }
 
 #[test]
-fn a15_paired_with_a_store_every_update_that_is_answered_with_200_counts() {
+fn paired_with_a_store_every_update_that_is_answered_with_200_counts() {
     let (_, client) = paired();
     client.get("/count").send().assert_text("1");
     let kept = parking_lot::Mutex::new(vec![1]);

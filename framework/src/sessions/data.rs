@@ -1,6 +1,6 @@
 //! The content of a session: names and values, shared until it is changed.
 //!
-//! A value is what JSON can say, whatever the store, so that a program behaves the same with every store (A20). Copies share
+//! A value is what JSON can say, whatever the store, so that a program behaves the same with every store. Copies share
 //! their content: handing a session out costs one count, giving up changes costs nothing, and "is it changed?" is a comparison of pointers.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a40_setting_the_same_value_is_no_change() {
+    fn setting_the_same_value_is_no_change() {
         let mut original = Data::new();
         original.insert("count", 1.into());
         let mut copy = original.clone();

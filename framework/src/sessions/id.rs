@@ -65,7 +65,7 @@ impl SessionId {
     }
 
     /// The name under which a store outside of this process keeps the session: SHA-256 of the id, 64 hexadecimal digits. So whoever
-    /// can read the store (a backup, a log of queries) does not become the visitors in it, and no id is ever part of a path (A31).
+    /// can read the store (a backup, a log of queries) does not become the visitors in it, and no id is ever part of a path.
     #[cfg(feature = "stores")]
     #[must_use]
     pub fn storage_key(&self) -> String {
@@ -158,7 +158,7 @@ mod tests {
 
     #[cfg(feature = "stores")]
     #[test]
-    fn a31_a_store_outside_sees_no_id() {
+    fn a_store_outside_sees_no_id() {
         let id = SessionId::parse(b"000102030405060708090a0b0c0d0e0f10111213").unwrap();
         assert_eq!(id.storage_key(), "e7aebf577f60412f0312d442c70a1fa6148c090bf5bab404caec29482ae779e8");
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a31_only_forty_lower_case_digits_are_an_id() {
+    fn only_forty_lower_case_digits_are_an_id() {
         let good = "0123456789abcdef0123456789abcdef01234567";
         assert!(SessionId::parse(good.as_bytes()).is_some());
         let slashes = good.replace("ab", "/.");

@@ -259,7 +259,7 @@ fn found_a_store_that_keeps_workers_waiting() {
 }
 
 #[test]
-fn a13_who_waits_for_the_engine_holds_no_worker() {
+fn who_waits_for_the_engine_holds_no_worker() {
     let (pair, desk) = pair(Client::over_socket, as_is, writes);
     std::thread::scope(|scope| {
         desk.close();
@@ -278,7 +278,7 @@ fn a13_who_waits_for_the_engine_holds_no_worker() {
 }
 
 #[test]
-fn a13_who_waits_for_another_process_is_woken_also_between_question_and_answer() {
+fn who_waits_for_another_process_is_woken_also_between_question_and_answer() {
     let (pair, desk) = pair(Client::over_socket, as_is, no_page);
     for _ in 0..20 {
         let fence = pair.hold();
@@ -294,7 +294,7 @@ fn a13_who_waits_for_another_process_is_woken_also_between_question_and_answer()
 }
 
 #[test]
-fn a1_who_vanishes_while_he_asks_gives_back_what_he_is_granted() {
+fn who_vanishes_while_he_asks_gives_back_what_he_is_granted() {
     let (pair, desk) = pair(Client::over_socket, as_is, no_page);
     desk.close();
     let mut connection = pair.here.raw();
@@ -308,7 +308,7 @@ fn a1_who_vanishes_while_he_asks_gives_back_what_he_is_granted() {
 }
 
 #[test]
-fn a1_what_a_request_has_done_is_kept_when_its_client_vanishes_meanwhile() {
+fn what_a_request_has_done_is_kept_when_its_client_vanishes_meanwhile() {
     let (pair, desk) = pair(Client::over_socket, as_is, writes);
     desk.close();
     let mut connection = pair.here.raw();
@@ -323,7 +323,7 @@ fn a1_what_a_request_has_done_is_kept_when_its_client_vanishes_meanwhile() {
 }
 
 #[test]
-fn a38_an_answer_that_comes_later_may_be_no() {
+fn an_answer_that_comes_later_may_be_no() {
     let (pair, _desk) = pair(Client::in_process, as_is, |name, session, tools| {
         match name {
             "lost" => tools.engine.lose(&session.id()),
@@ -342,7 +342,7 @@ fn a38_an_answer_that_comes_later_may_be_no() {
 }
 
 #[test]
-fn a4_an_answer_that_does_not_come_is_waited_for_until_the_deadline() {
+fn an_answer_that_does_not_come_is_waited_for_until_the_deadline() {
     let (pair, desk) = pair(Client::in_process, impatient, writes);
     desk.close();
     pair.here.get("/with/new").send().assert_status(503).assert_header("retry-after", "1");
@@ -359,7 +359,7 @@ fn a4_an_answer_that_does_not_come_is_waited_for_until_the_deadline() {
 }
 
 #[test]
-fn a13_who_only_looks_holds_no_worker_either() {
+fn who_only_looks_holds_no_worker_either() {
     let (pair, desk) = pair(Client::over_socket, as_is, no_page);
     desk.close();
     std::thread::scope(|scope| {
@@ -438,7 +438,7 @@ fn a_handler_that_has_left_half_of_its_body_is_saved_later_too() {
 }
 
 #[test]
-fn a40_only_what_has_changed_is_saved_later() {
+fn only_what_has_changed_is_saved_later() {
     let (pair, desk) = pair(Client::in_process, as_is, no_page);
     pair.here.get("/with/get").send().assert_text("old");
     pair.here.new_browser().get("/with/set").send().assert_status(200);

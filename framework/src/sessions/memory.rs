@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn a27_one_too_many_evicts_the_one_used_longest_ago() {
+    fn one_too_many_evicts_the_one_used_longest_ago() {
         let store = MemoryStore::with_capacity(3);
         let start = Moment::now();
         let at = |second| start.later(Duration::from_secs(second));

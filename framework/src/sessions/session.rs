@@ -1,6 +1,6 @@
 //! The session of one request: what handlers, hooks and templates see.
 //!
-//! There is one [`Session`] per request, kept in the exchange, whoever asks (A42). It starts knowing only the id in the cookie, and goes
+//! There is one [`Session`] per request, kept in the exchange, whoever asks. It starts knowing only the id in the cookie, and goes
 //! this way; nothing is read from the store before somebody needs it:
 //!
 //! ```text

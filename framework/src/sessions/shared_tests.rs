@@ -126,7 +126,7 @@ pub(super) fn wait_until(happened: impl Fn() -> bool) {
 }
 
 #[test]
-fn a13_who_waits_for_another_process_holds_no_worker_and_is_woken() {
+fn who_waits_for_another_process_holds_no_worker_and_is_woken() {
     let pair = Pair::with(Client::over_socket, as_is, no_page);
     let fence = pair.hold();
     std::thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn a13_who_waits_for_another_process_holds_no_worker_and_is_woken() {
 }
 
 #[test]
-fn a4_the_deadline_holds_for_both_waits_together_and_the_log_says_where_the_lock_is() {
+fn the_deadline_holds_for_both_waits_together_and_the_log_says_where_the_lock_is() {
     let pair = Pair::new(impatient, no_page);
     let fence = pair.hold();
     let records = crate::logs::capture::records("kirsch::sessions", || {
@@ -167,7 +167,7 @@ fn a4_the_deadline_holds_for_both_waits_together_and_the_log_says_where_the_lock
 }
 
 #[test]
-fn a1_a5_the_shared_lock_is_given_back_whatever_way_the_request_took() {
+fn the_shared_lock_is_given_back_whatever_way_the_request_took() {
     let pair = Pair::new(impatient, |name, session, _| {
         match name {
             "panic" => panic!("the handler fails"),
@@ -200,7 +200,7 @@ fn a1_a5_the_shared_lock_is_given_back_whatever_way_the_request_took() {
 }
 
 #[test]
-fn a40_a_request_that_saves_makes_two_round_trips_and_one_that_does_not_saves_nothing() {
+fn a_request_that_saves_makes_two_round_trips_and_one_that_does_not_saves_nothing() {
     let pair = Pair::new(as_is, |_, session, _| {
         session.update("count", |count: &mut u32| *count += 1);
         Ok(String::new())
@@ -215,7 +215,7 @@ fn a40_a_request_that_saves_makes_two_round_trips_and_one_that_does_not_saves_no
 }
 
 #[test]
-fn a16_acquire_lock_waits_for_another_process_on_its_worker() {
+fn acquire_lock_waits_for_another_process_on_its_worker() {
     let pair = Arc::new(OnceLock::<Pair>::new());
     let own = Arc::clone(&pair);
     let made = Pair::new(as_is, move |_, session, tools| {
@@ -240,7 +240,7 @@ fn a16_acquire_lock_waits_for_another_process_on_its_worker() {
 }
 
 #[test]
-fn a4_acquire_lock_gives_up_at_the_deadline_too() {
+fn acquire_lock_gives_up_at_the_deadline_too() {
     let pair = Arc::new(OnceLock::<Pair>::new());
     let own = Arc::clone(&pair);
     let made = Pair::new(impatient, move |_, session, _| {
@@ -257,7 +257,7 @@ fn a4_acquire_lock_gives_up_at_the_deadline_too() {
 }
 
 #[test]
-fn a1_a_client_that_vanishes_while_it_waits_for_another_process_leaves_the_queue() {
+fn a_client_that_vanishes_while_it_waits_for_another_process_leaves_the_queue() {
     let pair = Pair::with(Client::over_socket, as_is, no_page);
     let fence = pair.hold();
     let mut connection = pair.here.raw();
@@ -272,7 +272,7 @@ fn a1_a_client_that_vanishes_while_it_waits_for_another_process_leaves_the_queue
 }
 
 #[test]
-fn a38_a_lock_is_kept_for_as_long_as_the_request_runs() {
+fn a_lock_is_kept_for_as_long_as_the_request_runs() {
     let pair = Pair::new(short_leases, |_, session, tools| {
         let began = Instant::now();
         wait_until(|| tools.sessions.statistics().lease_renewals >= 4 && began.elapsed() > Duration::from_millis(400));
@@ -285,7 +285,7 @@ fn a38_a_lock_is_kept_for_as_long_as_the_request_runs() {
 }
 
 #[test]
-fn a38_who_has_lost_the_lock_saves_nothing_and_is_told_so() {
+fn who_has_lost_the_lock_saves_nothing_and_is_told_so() {
     let pair = Pair::new(as_is, |name, session, tools| {
         tools.engine.lose(&session.id());
         match name {
@@ -308,7 +308,7 @@ fn a38_who_has_lost_the_lock_saves_nothing_and_is_told_so() {
 }
 
 #[test]
-fn a38_a_loss_that_is_known_refuses_the_next_write() {
+fn a_loss_that_is_known_refuses_the_next_write() {
     let pair = Pair::new(short_leases, |name, session, tools| {
         let before = tools.sessions.statistics().locks_lost;
         tools.engine.lose(&session.id());
@@ -328,7 +328,7 @@ fn a38_a_loss_that_is_known_refuses_the_next_write() {
 }
 
 #[test]
-fn a38_a_renewal_that_fails_is_tried_again_until_the_lease_has_ended() {
+fn a_renewal_that_fails_is_tried_again_until_the_lease_has_ended() {
     let pair = Pair::new(short_leases, |name, session, tools| {
         tools.engine.die(true);
         let before = tools.sessions.statistics();
@@ -381,7 +381,7 @@ fn who_is_parked_when_the_engine_dies_is_answered_by_the_deadline() {
 }
 
 #[test]
-fn a8_a_store_that_cannot_work_stops_the_start() {
+fn a_store_that_cannot_work_stops_the_start() {
     let engine = Engine::new();
     engine.die(true);
     let start = |sessions: Sessions| App::new(Tree::new().index(|_| "")).tool("/", sessions).build().map(drop);

@@ -65,7 +65,7 @@ pub trait Store: Send + Sync + 'static {
     fn count(&self) -> Result<Option<usize>, StoreError>;
 
     /// Tries, once at start, whether the store can do its work: reaches the engine, writes, reads and deletes something, makes
-    /// its tables. What it finds stops the start (A8).
+    /// its tables. What it finds stops the start.
     ///
     /// # Errors
     /// Names what cannot be done, where, and what to do.
@@ -235,7 +235,7 @@ pub enum Commit {
     Committed(Version),
     /// Not kept: the record has another version than expected, or is gone, or is there already.
     Conflict,
-    /// Not kept: the lock under which the record was read is not held any more (A38).
+    /// Not kept: the lock under which the record was read is not held any more.
     LockLost,
 }
 

@@ -206,7 +206,7 @@ fn stored(site: &Site) -> usize {
 }
 
 #[test]
-fn a1_whatever_fails_wherever_the_lock_is_free_afterwards() {
+fn whatever_fails_wherever_the_lock_is_free_afterwards() {
     use HookPoint::*;
     let points = [
         OnStartResource,
@@ -249,7 +249,7 @@ fn a1_whatever_fails_wherever_the_lock_is_free_afterwards() {
 }
 
 #[test]
-fn a2_a21_a_panic_and_a_500_release_and_roll_back() {
+fn a_panic_and_a_500_release_and_roll_back() {
     let site = Site::new(impatient, |name, session| {
         session.set("value", "new");
         match name {
@@ -267,7 +267,7 @@ fn a2_a21_a_panic_and_a_500_release_and_roll_back() {
 }
 
 #[test]
-fn a21_a_redirect_and_a_client_error_save() {
+fn a_redirect_and_a_client_error_save() {
     for (name, status) in [("redirect", 303), ("404", 404)] {
         let site = Site::new(as_is, |name, session| {
             session.set("value", name);
@@ -279,7 +279,7 @@ fn a21_a_redirect_and_a_client_error_save() {
 }
 
 #[test]
-fn a3_a_hook_that_fails_after_a_redirect_is_a_500_and_rolls_back() {
+fn a_hook_that_fails_after_a_redirect_is_a_500_and_rolls_back() {
     let more = |hooks: &mut Hooks| {
         hooks.at(HookPoint::BeforeFinalize, |exchange| match exchange.response.status().is_redirection() {
             true => Err(Error::unexpected("the hook fails")),
@@ -297,7 +297,7 @@ fn a3_a_hook_that_fails_after_a_redirect_is_a_500_and_rolls_back() {
 }
 
 #[test]
-fn a4_who_waits_too_long_gets_503_and_leaves_the_queue() {
+fn who_waits_too_long_gets_503_and_leaves_the_queue() {
     let site = Site::new(impatient, no_page);
     site.get("set").assert_status(200);
     let guard = site.hold();
@@ -316,7 +316,7 @@ fn a4_who_waits_too_long_gets_503_and_leaves_the_queue() {
 }
 
 #[test]
-fn a4_within_a_handler_too_and_as_an_error() {
+fn within_a_handler_too_and_as_an_error() {
     let held = Arc::new(OnceLock::<Site>::new());
     let page = Arc::clone(&held);
     let site = Site::new(impatient, move |_, session| {
@@ -331,7 +331,7 @@ fn a4_within_a_handler_too_and_as_an_error() {
 }
 
 #[test]
-fn a5_a42_a_hook_and_a_handler_have_the_same_session_and_lock_it_once() {
+fn a_hook_and_a_handler_have_the_same_session_and_lock_it_once() {
     let more = |hooks: &mut Hooks| {
         hooks.at(HookPoint::BeforeHandler, |exchange| {
             let session = Session::of(exchange).expect("the tool is on");
@@ -350,7 +350,7 @@ fn a5_a42_a_hook_and_a_handler_have_the_same_session_and_lock_it_once() {
 }
 
 #[test]
-fn a9_a_sweep_does_not_disturb_a_request_that_has_a_session() {
+fn a_sweep_does_not_disturb_a_request_that_has_a_session() {
     let site = Arc::new(OnceLock::<Site>::new());
     let page = Arc::clone(&site);
     let made = Site::new(impatient, move |name, session| {
@@ -367,7 +367,7 @@ fn a9_a_sweep_does_not_disturb_a_request_that_has_a_session() {
 }
 
 #[test]
-fn a9_a_record_that_ends_while_a_request_has_it_is_saved_all_the_same() {
+fn a_record_that_ends_while_a_request_has_it_is_saved_all_the_same() {
     let site = Site::new(as_is, no_page);
     site.get("set").assert_status(200);
     let id = site.id().expect("a session");
@@ -386,7 +386,7 @@ fn a9_a_record_that_ends_while_a_request_has_it_is_saved_all_the_same() {
 }
 
 #[test]
-fn a9_a_session_does_not_end_during_the_request_that_uses_it() {
+fn a_session_does_not_end_during_the_request_that_uses_it() {
     let site = Arc::new(OnceLock::<Site>::new());
     let page = Arc::clone(&site);
     let made = Site::new(as_is, move |_, _| {
@@ -401,7 +401,7 @@ fn a9_a_session_does_not_end_during_the_request_that_uses_it() {
 }
 
 #[test]
-fn a10_a27_no_write_no_record_no_cookie_no_lock() {
+fn no_write_no_record_no_cookie_no_lock() {
     let site = Site::new(as_is, no_page);
     for path in ["/plain", "/view", "/with?name=get", "/nowhere"] {
         for _ in 0..100 {
@@ -414,7 +414,7 @@ fn a10_a27_no_write_no_record_no_cookie_no_lock() {
 }
 
 #[test]
-fn a14_what_waits_in_which_mode() {
+fn what_waits_in_which_mode() {
     // Which of these pages wait for a lock that is held: `&Session`, `SessionView`, neither.
     for (mode, waits) in [
         (LockMode::Implicit, [true, false, true]),
@@ -442,7 +442,7 @@ fn a14_what_waits_in_which_mode() {
 }
 
 #[test]
-fn a15_a13_parallel_requests_lose_no_count() {
+fn parallel_requests_lose_no_count() {
     let site = Site::new(as_is, |_, session| {
         Ok(session.update("count", |count: &mut u64| {
             *count += 1;
@@ -460,7 +460,7 @@ fn a15_a13_parallel_requests_lose_no_count() {
 }
 
 #[test]
-fn a16_after_a_release_nothing_is_overwritten() {
+fn after_a_release_nothing_is_overwritten() {
     let site = Arc::new(OnceLock::<Site>::new());
     let page = Arc::clone(&site);
     let made = Site::new(impatient, move |name, session| {
@@ -483,7 +483,7 @@ fn a16_after_a_release_nothing_is_overwritten() {
 }
 
 #[test]
-fn a17_explicit_mode_writes_under_its_lock_only() {
+fn explicit_mode_writes_under_its_lock_only() {
     let site = Site::new(
         |sessions| sessions.lock(LockMode::Explicit),
         |name, session| {
@@ -506,7 +506,7 @@ fn a17_explicit_mode_writes_under_its_lock_only() {
 }
 
 #[test]
-fn a18_there_is_no_lock_before_the_body_is_there() {
+fn there_is_no_lock_before_the_body_is_there() {
     let more = |hooks: &mut Hooks| {
         hooks.at(HookPoint::BeforeRequestBody, |exchange| {
             assert!(!Session::of(exchange).expect("the tool is on").is_locked());
@@ -518,14 +518,14 @@ fn a18_there_is_no_lock_before_the_body_is_there() {
 }
 
 #[test]
-fn a19_a_stream_is_sent_without_the_lock() {
+fn a_stream_is_sent_without_the_lock() {
     let site = Site::new(as_is, no_page);
     site.get("set").assert_status(200);
     site.client.get("/stream").send().assert_text("0");
 }
 
 #[test]
-fn a20_forget_gives_up_the_changes_and_lets_the_next_one_in() {
+fn forget_gives_up_the_changes_and_lets_the_next_one_in() {
     let site = Site::new(impatient, |_, session| {
         session.set("value", "new");
         session.forget();
@@ -538,7 +538,7 @@ fn a20_forget_gives_up_the_changes_and_lets_the_next_one_in() {
 }
 
 #[test]
-fn a22_the_session_is_there_from_the_first_hook_to_the_error_page() {
+fn the_session_is_there_from_the_first_hook_to_the_error_page() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     let more = move |hooks: &mut Hooks| {
@@ -561,7 +561,7 @@ fn a22_the_session_is_there_from_the_first_hook_to_the_error_page() {
 }
 
 #[test]
-fn a23_a26_one_sweep_job_for_one_store_or_none() {
+fn one_sweep_job_for_one_store_or_none() {
     let sessions = Sessions::in_memory();
     let below = sessions.configure(&"timeout = '5m'".parse().expect("TOML")).expect("right");
     let mut hooks = Hooks::default();
@@ -611,7 +611,7 @@ fn a_capacity_is_for_stores_that_have_one() {
 }
 
 #[test]
-fn a28_the_cookie_is_sent_when_it_is_new_and_when_half_its_life_is_over() {
+fn the_cookie_is_sent_when_it_is_new_and_when_half_its_life_is_over() {
     let site = Site::new(as_is, no_page);
     assert!(site.get("set").header("set-cookie").is_some());
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
@@ -626,7 +626,7 @@ fn a28_the_cookie_is_sent_when_it_is_new_and_when_half_its_life_is_over() {
 }
 
 #[test]
-fn a28_reading_keeps_a_session_alive_and_writes_nothing() {
+fn reading_keeps_a_session_alive_and_writes_nothing() {
     let site = Site::new(|sessions| sessions.cookie_lifetime(CookieLifetime::BrowserSession), no_page);
     site.get("set").assert_status(200);
     for _ in 0..5 {
@@ -637,7 +637,7 @@ fn a28_reading_keeps_a_session_alive_and_writes_nothing() {
 }
 
 #[test]
-fn a29_an_unknown_id_is_never_adopted() {
+fn an_unknown_id_is_never_adopted() {
     let site = Site::new(impatient, |_, session| Ok(session.is_missing().to_string()));
     let evil = SessionId::random().reveal();
     site.client.set_cookie("session_id", &evil);
@@ -651,7 +651,7 @@ fn a29_an_unknown_id_is_never_adopted() {
 }
 
 #[test]
-fn a30_l4_regenerate_keeps_the_data_and_the_flags_in_any_order() {
+fn regenerate_keeps_the_data_and_the_flags_in_any_order() {
     let flags = |response: &TestResponse| {
         let cookie = response.header("set-cookie").expect("a cookie").to_owned();
         cookie.split_once(';').expect("flags").1.to_owned()
@@ -699,7 +699,7 @@ fn a30_l4_regenerate_keeps_the_data_and_the_flags_in_any_order() {
 }
 
 #[test]
-fn a30_regenerate_changes_an_id_that_is_not_stored_yet() {
+fn regenerate_changes_an_id_that_is_not_stored_yet() {
     let site = Site::new(as_is, |_, session| {
         let before = session.id();
         session.regenerate();
@@ -712,7 +712,7 @@ fn a30_regenerate_changes_an_id_that_is_not_stored_yet() {
 }
 
 #[test]
-fn a30_a_failed_login_leaves_the_old_session() {
+fn a_failed_login_leaves_the_old_session() {
     let site = Site::new(as_is, |_, session| {
         session.regenerate();
         Err(Error::unexpected("the login fails"))
@@ -723,7 +723,7 @@ fn a30_a_failed_login_leaves_the_old_session() {
 }
 
 #[test]
-fn a40_an_unchanged_session_is_not_written() {
+fn an_unchanged_session_is_not_written() {
     let site = Site::new(as_is, |_, session| {
         session.set("value", "old");
         Ok(session.keys().join(" "))
@@ -736,7 +736,7 @@ fn a40_an_unchanged_session_is_not_written() {
 }
 
 #[test]
-fn a41_parallel_first_requests_get_an_id_each() {
+fn parallel_first_requests_get_an_id_each() {
     let site = Site::new(as_is, no_page);
     let ids: std::collections::BTreeSet<_> = std::thread::scope(|scope| {
         let first = || {
@@ -751,7 +751,7 @@ fn a41_parallel_first_requests_get_an_id_each() {
 }
 
 #[test]
-fn a43_a_session_that_is_held_disturbs_no_other() {
+fn a_session_that_is_held_disturbs_no_other() {
     let site = Site::new(impatient, no_page);
     site.get("set").assert_status(200);
     let _guard = site.hold();
@@ -764,7 +764,7 @@ fn a43_a_session_that_is_held_disturbs_no_other() {
 }
 
 #[test]
-fn a44_delete_removes_record_and_cookie() {
+fn delete_removes_record_and_cookie() {
     let site = Site::new(as_is, |name, session| {
         session.delete();
         if name == "again" {

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn c15_what_cannot_be_read_is_passed_over() {
+    fn what_cannot_be_read_is_passed_over() {
         let client = Client::in_process(app(both()));
         for accept in ["", ";;q=", "text/html;q=NaN", "application/json;q=x, text/html", "/", "*/html"] {
             client.get("/").header("accept", accept).send().assert_status(200).assert_text("text/html");

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn i11_unknown_schemes_are_401_and_what_cannot_be_read_is_400() {
+    fn unknown_schemes_are_401_and_what_cannot_be_read_is_400() {
         let client = client();
         let table = [
             ("Bearer abc".to_owned(), 401),

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn f3_a_cache_keeps_what_was_read_apart() {
+    fn a_cache_keeps_what_was_read_apart() {
         let client = Client::in_process(app(Autovary::new()).tool("/", Caching::new()));
         for language in ["de", "en", "de", "en"] {
             let page = client.get("/language").header("accept-language", language).send();

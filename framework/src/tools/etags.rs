@@ -229,7 +229,7 @@ mod tests {
 
     #[cfg(feature = "gzip")]
     #[test]
-    fn f5_a_compressed_page_has_a_tag_of_its_own_and_its_client_gets_304() {
+    fn a_compressed_page_has_a_tag_of_its_own_and_its_client_gets_304() {
         let client = Client::in_process(app(Etags::new()).tool("/", crate::tools::Gzip::new()));
         let plain = tag(&client, "/").unwrap();
         let packed = client.get("/").header("accept-encoding", "gzip").send().header("etag").unwrap().to_owned();

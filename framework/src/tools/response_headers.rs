@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn i7_what_cannot_be_a_field_stops_the_start() {
+    fn what_cannot_be_a_field_stops_the_start() {
         let table = [
             (
                 "X-A",

@@ -441,7 +441,7 @@ mod tests {
     ];
 
     #[test]
-    fn i13_the_fields_are_there_without_being_asked_for_on_error_pages_too() {
+    fn the_fields_are_there_without_being_asked_for_on_error_pages_too() {
         let client = Client::in_process(app());
         for (path, status) in [("/", 200), ("/nowhere", 404), ("/panics", 500)] {
             let page = client.get(path).send();
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn i13_static_files_and_cached_pages_have_them_once() {
+    fn static_files_and_cached_pages_have_them_once() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("a.txt"), "text").unwrap();
         let client =

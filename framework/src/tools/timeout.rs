@@ -5,7 +5,7 @@
 //! | `before_handler` | 0 | the clock starts: waiting for a worker, a lock or a place does not count |
 //! | `before_finalize` | 99, always | a handler that took longer is told to the log, and counted |
 //!
-//! A thread cannot be interrupted in the middle of its work without leaving things half done; a tool that says it can is lying (B28). So nothing is killed here: the handler
+//! A thread cannot be interrupted in the middle of its work without leaving things half done; a tool that says it can is lying. So nothing is killed here: the handler
 //! asks, and ends itself.
 
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn b28_a_handler_that_asks_ends_at_its_deadline_and_one_that_does_not_is_counted() {
+    fn a_handler_that_asks_ends_at_its_deadline_and_one_that_does_not_is_counted() {
         let timeout = Timeout::new(Duration::from_millis(5));
         let client = Client::in_process(App::new(Pages).tool("/", timeout.clone()));
         client

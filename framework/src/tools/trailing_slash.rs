@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn j3_index_pages_end_in_a_slash_and_others_do_not() {
+    fn index_pages_end_in_a_slash_and_others_do_not() {
         let table = [
             ("GET /", "200"),
             ("GET /dir", "301 /dir/"),

@@ -1,4 +1,4 @@
-//! The chunked coding: sizes, extensions, ends, trailers (RFC 9112, section 7.1). C3, C4, C8.
+//! The chunked coding: sizes, extensions, ends, trailers (RFC 9112, section 7.1).
 
 use crate::{Closed, Open, Row, row};
 

@@ -22,7 +22,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("a value above ASCII", "RFC 9110, 5.5", b"GET /fields HTTP/1.1\r\nHost: a\r\nX: caf\xc3\xa9\r\n\r\n", &[200], Open)
         .says(&["Host=a;X=caf\u{e9};"]),
     row("a value that is not UTF-8", "RFC 9110, 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX: \xff\xfe\r\n\r\n", &[200], Open),
-    // C5: names.
+    // Names.
     row("a space before the colon", "RFC 9112, 5.1", b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", &[400], Closed),
     row("a tab before the colon", "RFC 9112, 5.1", b"GET / HTTP/1.1\r\nHost: a\r\nX\t: b\r\n\r\n", &[400], Closed),
     row("a space before the colon of Host", "RFC 9112, 5.1", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", &[400], Closed),
@@ -35,7 +35,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("a name with a slash", "RFC 9110, 5.6.2", b"GET / HTTP/1.1\r\nHost: a\r\nX/Y: b\r\n\r\n", &[400], Closed),
     row("a name with a NUL", "RFC 9110, 5.6.2", b"GET / HTTP/1.1\r\nHost: a\r\nX\0: b\r\n\r\n", &[400], Closed),
     row("a name outside of ASCII", "RFC 9110, 5.6.2", b"GET / HTTP/1.1\r\nHost: a\r\nX-T\xc3\xabst: b\r\n\r\n", &[400], Closed),
-    // C6: values.
+    // Values.
     row("a NUL in a value", "RFC 9110, 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\0c\r\n\r\n", &[400], Closed),
     row("a bell in a value", "RFC 9110, 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\x07\r\n\r\n", &[400], Closed),
     row("an escape in a value", "RFC 9110, 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX: \x1b[31m\r\n\r\n", &[400], Closed),
@@ -53,7 +53,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("a space before the first field", "RFC 9112, 2.2", b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", &[400], Closed),
     row("a line of white space before the first field", "RFC 9112, 2.2", b"GET / HTTP/1.1\r\n \r\nHost: a\r\n\r\n", &[400], Closed),
     row("a line of white space before the end", "RFC 9112, 5.2", b"GET / HTTP/1.1\r\nHost: a\r\n \r\n\r\n", &[400], Closed),
-    // C17: names that programs of the CGI take for others.
+    // Names that programs of the CGI take for others.
     row("a name with an underscore is dropped", "RFC 3875, 4.1.18", b"GET /fields HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: evil\r\nX-Forwarded-For: good\r\nREMOTE_USER: evil\r\n\r\n", &[200], Open)
         .says(&["Host=a;X-Forwarded-For=good;"]),
     row("Content_Length is not Content-Length", "RFC 3875, 4.1.18", b"POST /fields HTTP/1.1\r\nHost: a\r\nContent_Length: 99\r\n\r\n", &[200], Open)
@@ -87,7 +87,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("two Content-Types", "RFC 9110, 8.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/xml\r\n\r\nhello", &[400], Closed),
     row("two equal Content-Types", "RFC 9110, 8.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/plain\r\n\r\nhello", &[200], Open)
         .says(&["hello"]),
-    // C15, C16: fields that only offer something cannot break a request.
+    // Fields that only offer something cannot break a request.
     row("an Accept that is no list", "RFC 9110, 12.5.1", b"GET / HTTP/1.1\r\nHost: a\r\nAccept: ;q=x, */, text/html;q=9\r\n\r\n", &[200], Open),
     row("a Range that is none", "RFC 9110, 14.2", b"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=x-y\r\n\r\n", &[200], Open),
     row("a Range of a unit that nobody knows", "RFC 9110, 14.2", b"GET / HTTP/1.1\r\nHost: a\r\nRange: miles=1-2\r\n\r\n", &[200], Open),

@@ -1,7 +1,7 @@
 //! Where a body ends: Content-Length and Transfer-Encoding (RFC 9110, section 8.6; RFC 9112, section 6).
 //!
 //! Behind many requests stands another one, which must not be answered: whoever doubts where a request ends cannot know where the next
-//! begins (C4).
+//! begins.
 
 use crate::{Closed, Open, Row, row};
 
@@ -22,13 +22,11 @@ pub(crate) const ROWS: &[Row] = &[
     row("a length within white space", "RFC 9110, 5.5", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length:\t 5 \r\n\r\nhello", &[200], Open)
         .says(&["hello"]),
     row("a length with leading zeros", "RFC 9110, 8.6", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 005\r\n\r\nhello", &[400], Closed),
-    // C1.
     row("two different lengths", "RFC 9112, 6.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", &[400], Closed),
     row("two equal lengths", "RFC 9112, 6.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\ncontent-length: 5\r\n\r\nhello", &[400], Closed),
     row("a list of different lengths", "RFC 9112, 6.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nhello!", &[400], Closed),
     row("a list of equal lengths", "RFC 9112, 6.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello", &[400], Closed),
     row("a request hidden behind the shorter of two lengths", "RFC 9112, 11.2", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 31\r\n\r\nabcdGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),
-    // C2.
     row("a length with a plus", "RFC 9110, 8.6", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello", &[400], Closed),
     row("a negative length", "RFC 9110, 8.6", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", &[400], Closed),
     row("a length of minus zero", "RFC 9110, 8.6", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -0\r\n\r\n", &[400], Closed),
@@ -48,7 +46,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("a length that wraps to five", "RFC 9110, 8.6", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551621\r\n\r\nhello", &[400], Closed),
     row("a wrong length on GET", "RFC 9110, 8.6", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", &[400], Closed),
     row("a space before the colon of the length", "RFC 9112, 5.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nhello", &[400], Closed),
-    // C3: both.
+    // Both.
     row("length before coding", "RFC 9112, 6.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400], Closed),
     row("coding before length", "RFC 9112, 6.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 30\r\n\r\n0\r\n\r\n", &[400], Closed),
     row("length and coding in odd case", "RFC 9112, 6.1", b"POST /echo HTTP/1.1\r\nHost: a\r\ncontent-LengtH: 5\r\nTransFer-Encoding: chunked\r\n\r\nc\r\nHellO world1\r\n0\r\n\r\n", &[400], Closed),
@@ -59,7 +57,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("length and a coding with a trailing space", "RFC 9112, 6.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked \r\n\r\nhello", &[400], Closed),
     row("a request hidden behind the last chunk", "RFC 9112, 11.2", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 32\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),
     row("a byte hidden behind the last chunk", "RFC 9112, 11.2", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX", &[400], Closed),
-    // C3: Transfer-Encoding is exactly `chunked`.
+    // Transfer-Encoding is exactly `chunked`.
     row("a chunked body", "RFC 9112, 7.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", &[200], Open)
         .says(&["hello"]),
     row("a chunked body, read by the handler", "RFC 9112, 7.1", b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", &[200], Open)

@@ -4,7 +4,7 @@ use crate::{Closed, Open, Row, row};
 
 #[rustfmt::skip] // one row, one line
 pub(crate) const ROWS: &[Row] = &[
-    // HEAD. C13.
+    // HEAD.
     row("HEAD", "RFC 9110, 9.3.2", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).head_at(&[0]),
     row("HEAD of a stream", "RFC 9110, 9.3.2", b"HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).head_at(&[0]),
     row("HEAD of nothing", "RFC 9110, 9.3.2", b"HEAD /missing HTTP/1.1\r\nHost: a\r\n\r\n", &[404], Open).head_at(&[0]),
@@ -21,7 +21,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("OPTIONS of nothing", "RFC 9110, 9.3.7", b"OPTIONS /missing HTTP/1.1\r\nHost: a\r\n\r\n", &[404], Open),
     row("TRACE repeats nothing", "RFC 9110, 9.3.8", b"TRACE / HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\n\r\n", &[405], Open),
     row("TRACE with a body", "RFC 9110, 9.3.8", b"TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", &[405], Open),
-    // Expect. C12.
+    // Expect.
     row("100 is said before the body", "RFC 9110, 10.1.1", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", &[100, 200], Open)
         .continued(b"hello")
         .says(&["", "hello"]),

@@ -4,7 +4,7 @@ use crate::{Closed, Open, Row, row};
 
 #[rustfmt::skip] // one row, one line
 pub(crate) const ROWS: &[Row] = &[
-    // The line. C7.
+    // The line.
     row("a backslash in the path", "RFC 3986, 3.3", b"GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),
     row("a simple request", "RFC 9112, 2.1", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open).says(&["here"]),
     row("an empty line before the request", "RFC 9112, 2.2", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open),
@@ -66,7 +66,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("a DEL in the target", "RFC 9112, 3.2", b"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),
     row("a path that starts with two slashes", "RFC 9112, 3.2.1", b"GET //b/seen HTTP/1.1\r\nHost: a\r\n\r\n", &[404], Open),
     row("a path that nobody answers", "RFC 9110, 15.5.5", b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n", &[404], Open),
-    // Percent-encoding: once, and within its segment. C18, C20.
+    // Percent-encoding: once, and within its segment.
     row("encoded letters", "RFC 3986, 2.3", b"GET /%73een HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open),
     row("an encoded slash stays in its segment", "RFC 3986, 2.2", b"GET /segments/a%2Fb/c HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open)
         .says(&["a/b|c"]),
@@ -83,12 +83,12 @@ pub(crate) const ROWS: &[Row] = &[
     row("an overlong slash", "RFC 3629, 3", b"GET /segments/%c0%af HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Open),
     row("dots are ordinary segments", "RFC 3986, 5.2.4", b"GET /segments/../a HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open)
         .says(&["..|a"]),
-    // C19: only `&` separates.
+    // Only `&` separates.
     row("a semicolon separates nothing", "RFC 3986, 3.4", b"GET /query?a=1;b=2 HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open)
         .says(&["[a=1;b=2]"]),
     row("an ampersand separates", "RFC 3986, 3.4", b"GET /query?a=1&b=2&a=+%26 HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open)
         .says(&["[a=1][b=2][a= &]"]),
-    // Absolute-form. C14.
+    // Absolute-form.
     row("an absolute target", "RFC 9112, 3.2.2", b"GET http://b:80/seen?q HTTP/1.1\r\nHost: b:80\r\n\r\n", &[200], Open)
         .says(&["GET b:80 /seen Some(\"q\")"]),
     row("an absolute target beats Host", "RFC 9112, 3.2.2", b"GET http://b/seen HTTP/1.1\r\nHost: a\r\n\r\n", &[200], Open)
@@ -102,7 +102,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("an absolute target with a user", "RFC 9110, 4.2.4", b"GET http://u:p@b/ HTTP/1.1\r\nHost: b\r\n\r\n", &[400], Closed),
     row("an absolute target with a wrong port", "RFC 9110, 4.2.1", b"GET http://b:x/ HTTP/1.1\r\nHost: b\r\n\r\n", &[400], Closed),
     row("an absolute target of another scheme", "RFC 9112, 3.2.2", b"GET ftp://b/ HTTP/1.1\r\nHost: b\r\n\r\n", &[400], Closed),
-    // Authority-form and asterisk-form. C14.
+    // Authority-form and asterisk-form.
     row("CONNECT", "RFC 9110, 9.3.6", b"CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n", &[400], Closed),
     row("CONNECT to a path", "RFC 9112, 3.2.3", b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", &[400], Closed),
     row("GET of an authority", "RFC 9112, 3.2.3", b"GET b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n", &[400], Closed),

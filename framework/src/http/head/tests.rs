@@ -123,7 +123,7 @@ fn noise_is_refused_at_its_first_byte() {
 }
 
 #[test]
-fn a_bare_line_feed_is_refused_anywhere_c6() {
+fn a_bare_line_feed_is_refused_anywhere() {
     for input in [
         "GET / HTTP/1.1\n",
         "GET / HTTP/1.1\nHost: h\r\n\r\n",
@@ -136,7 +136,7 @@ fn a_bare_line_feed_is_refused_anywhere_c6() {
 }
 
 #[test]
-fn a_bare_carriage_return_is_refused_anywhere_c6() {
+fn a_bare_carriage_return_is_refused_anywhere() {
     for fields in ["A: b\rc\r\n", "A: \rb\r\n", "A\r: b\r\n", "A: b\r\r\n", "\rA: b\r\n", "A:\r\r\n"] {
         assert_eq!(refuse(get(fields)), Refusal::BareCarriageReturn, "{fields:?}");
     }
@@ -145,21 +145,21 @@ fn a_bare_carriage_return_is_refused_anywhere_c6() {
 }
 
 #[test]
-fn space_before_the_colon_is_refused_c5() {
+fn space_before_the_colon_is_refused() {
     assert_eq!(refuse(get("A : b\r\n")), Refusal::SpaceBeforeColon);
     assert_eq!(refuse(get("A\t: b\r\n")), Refusal::SpaceBeforeColon);
     assert_eq!(refuse(post("Content-Length : 5\r\n")), Refusal::SpaceBeforeColon);
 }
 
 #[test]
-fn a_field_name_is_a_token_c5() {
+fn a_field_name_is_a_token() {
     for fields in ["A\r\n", ": b\r\n", "A b: c\r\n", "A(: b\r\n", "\u{e9}: b\r\n", "A\0: b\r\n", "\"A\": b\r\n"] {
         assert_eq!(refuse(get(fields)), Refusal::MalformedFieldName, "{fields:?}");
     }
 }
 
 #[test]
-fn each_byte_is_allowed_or_refused_in_names_c5() {
+fn each_byte_is_allowed_or_refused_in_names() {
     for byte in (0..=255u8).filter(|byte| !b"\r\n:".contains(byte)) {
         for prefix in ["", "X", "Long-Enough-For-Vectors-Of-Thirty-Two-Bytes"] {
             let mut input = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
@@ -172,7 +172,7 @@ fn each_byte_is_allowed_or_refused_in_names_c5() {
 }
 
 #[test]
-fn a_control_byte_in_a_value_is_refused_c6() {
+fn a_control_byte_in_a_value_is_refused() {
     for byte in (0..=255u8).filter(|byte| !b"\r\n".contains(byte)) {
         for prefix in ["", "x", "long enough for vectors of thirty-two bytes"] {
             let mut input = b"GET / HTTP/1.1\r\nHost: h\r\nA: ".to_vec();
@@ -225,7 +225,7 @@ fn content_types_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn the_authority_of_the_target_overrides_host_c14() {
+fn the_authority_of_the_target_overrides_host() {
     let input = b"GET http://target?a HTTP/1.1\r\nHost: field\r\n\r\n";
     let mut head = RequestHead::new();
     head.read(input, &mut 0, &HeadLimits::default()).expect("accepted");
@@ -234,7 +234,7 @@ fn the_authority_of_the_target_overrides_host_c14() {
 }
 
 #[test]
-fn target_forms_go_with_their_methods_c14() {
+fn target_forms_go_with_their_methods() {
     assert_eq!(accept("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").target, "*");
     assert_eq!(refuse("GET * HTTP/1.1\r\nHost: h\r\n\r\n"), Refusal::AsteriskWithoutOptions);
     assert_eq!(refuse("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"), Refusal::ConnectRefused);
@@ -242,14 +242,14 @@ fn target_forms_go_with_their_methods_c14() {
 }
 
 #[test]
-fn a_second_content_length_is_refused_c1() {
+fn a_second_content_length_is_refused() {
     assert_eq!(refuse(post("Content-Length: 5\r\nContent-Length: 5\r\n")), Refusal::RepeatedContentLength);
     assert_eq!(refuse(post("Content-Length: 5\r\ncontent-length: 6\r\n")), Refusal::RepeatedContentLength);
     assert_eq!(refuse(post("Content-Length: 5, 5\r\n")), Refusal::MalformedContentLength);
 }
 
 #[test]
-fn content_length_is_one_canonical_number_c2() {
+fn content_length_is_one_canonical_number() {
     for value in ["", "+5", "-1", "1_0", "0x5", "5 5", "5.0", "1e3", "\u{663}", "99999999999999999999", "five", "5;"] {
         assert_eq!(refuse(post(&format!("Content-Length: {value}\r\n"))), Refusal::MalformedContentLength, "{value}");
     }
@@ -259,7 +259,7 @@ fn content_length_is_one_canonical_number_c2() {
 }
 
 #[test]
-fn transfer_encoding_with_content_length_is_refused_c3() {
+fn transfer_encoding_with_content_length_is_refused() {
     for fields in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
@@ -270,7 +270,7 @@ fn transfer_encoding_with_content_length_is_refused_c3() {
 }
 
 #[test]
-fn transfer_encoding_is_exactly_chunked_c3() {
+fn transfer_encoding_is_exactly_chunked() {
     assert_eq!(accept(post("transfer-encoding: Chunked\r\n")).framing, Framing::Chunked);
     let refusal = |value: &str| refuse(post(&format!("Transfer-Encoding: {value}\r\n")));
     for value in ["gzip, chunked", "gzip;a=b , Chunked"] {
@@ -295,7 +295,7 @@ fn transfer_encoding_is_exactly_chunked_c3() {
 }
 
 #[test]
-fn http_1_0_has_no_transfer_encoding_c3() {
+fn http_1_0_has_no_transfer_encoding() {
     assert_eq!(refuse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Refusal::TransferEncodingInHttp10);
 }
 
@@ -323,7 +323,7 @@ fn http_1_0_lives_on_with_keep_alive_only() {
 }
 
 #[test]
-fn only_100_continue_can_be_expected_c12() {
+fn only_100_continue_can_be_expected() {
     assert!(accept(post("Content-Length: 1\r\nExpect: 100-Continue\r\n")).expects_continue);
     assert!(!accept(post("Content-Length: 0\r\nExpect: 100-continue\r\n")).expects_continue);
     assert_eq!(refuse(post("Expect: 100-continue\r\nExpect: more\r\n")), Refusal::UnknownExpectation);
@@ -337,7 +337,7 @@ fn limits(request_line: usize, head: usize, fields: usize) -> HeadLimits {
 }
 
 #[test]
-fn a_request_line_over_its_limit_is_refused_c21() {
+fn a_request_line_over_its_limit_is_refused() {
     let input = b"GET /abc HTTP/1.1\r\nHost: h\r\n\r\n";
     assert!(read_with(input, &limits(17, 1000, 10)).expect("complete").is_ok());
     assert_eq!(read_with(input, &limits(16, 1000, 10)), Some(Err(Refusal::RequestLineTooLong { limit: 16 })));
@@ -346,7 +346,7 @@ fn a_request_line_over_its_limit_is_refused_c21() {
 }
 
 #[test]
-fn a_head_over_its_limit_is_refused_c21() {
+fn a_head_over_its_limit_is_refused() {
     let input = b"GET /abc HTTP/1.1\r\nHost: h\r\n\r\n";
     assert!(read_with(input, &limits(100, input.len(), 10)).expect("complete").is_ok());
     let less = input.len() - 1;
@@ -357,7 +357,7 @@ fn a_head_over_its_limit_is_refused_c21() {
 }
 
 #[test]
-fn more_fields_than_the_limit_are_refused_c21() {
+fn more_fields_than_the_limit_are_refused() {
     for most in [1, 2, 24, 25, 100, 101, 300] {
         let fields = |count: usize| get(&"a:b\r\n".repeat(count - 1));
         let limits = limits(100, 10_000, most);
@@ -378,7 +378,7 @@ fn fields_are_found_by_name_in_any_case() {
 }
 
 #[test]
-fn a_name_with_an_underscore_is_dropped_c17() {
+fn a_name_with_an_underscore_is_dropped() {
     let seen = accept(post("Content_Length: 5\r\nTransfer_Encoding: chunked\r\n"));
     assert_eq!(seen.framing, Framing::None);
     let mut head = RequestHead::new();
@@ -389,7 +389,7 @@ fn a_name_with_an_underscore_is_dropped_c17() {
 }
 
 #[test]
-fn cookies_of_all_cookie_fields_are_read_c16() {
+fn cookies_of_all_cookie_fields_are_read() {
     let mut head = RequestHead::new();
     let input = b"GET / HTTP/1.1\r\nHost: h\r\nCookie: a=1; bad=\xe9; b=2\r\nCookie: c=3\r\n\r\n";
     head.read(input, &mut 0, &HeadLimits::default()).expect("accepted");

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!((&*head.name, head.file_name.as_deref()), (name, file_name), "{parameters}");
     }
 
-    // G8: what browsers, curl and programs send.
+    // What browsers, curl and programs send.
     #[test]
     fn names_of_files_come_as_clients_write_them() {
         check("name=\"a\"", "a", None);

@@ -148,7 +148,6 @@ fn a_body_without_its_last_boundary_is_unfinished() {
     assert_eq!(parse(format!("--XX\r\n{HEAD}1\n--XX--\n")).map(|(_, ended)| ended), Ok(false));
 }
 
-// G2.
 #[test]
 fn parts_and_heads_are_limited() {
     let limits = PartLimits { parts: 2, head: HEAD.len() };
@@ -165,7 +164,7 @@ fn parts_and_heads_are_limited() {
     );
 }
 
-// G2: no input makes the search slow; this takes for ever if it is quadratic.
+// No input makes the search slow; this takes for ever if it is quadratic.
 #[test]
 fn content_that_looks_like_boundaries_is_read_in_linear_time() {
     let name = "-".repeat(70);

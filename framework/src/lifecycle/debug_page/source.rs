@@ -43,10 +43,10 @@ impl Place {
 /// Reads a file that the compiler names relative to the root of a workspace, which may lie above the working directory.
 fn read_source(file: &str) -> Option<String> {
     let here = std::env::current_dir().ok()?;
-    here.ancestors().take(MOST_LEVELS).find_map(|folder| std::fs::read_to_string(folder.join(file)).ok())
+    here.ancestors().take(MAX_LEVELS).find_map(|folder| std::fs::read_to_string(folder.join(file)).ok())
 }
 
-const MOST_LEVELS: usize = 4;
+const MAX_LEVELS: usize = 4;
 
 /// One step of a backtrace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) fn frames(backtrace: &Backtrace) -> Vec<Frame> {
     short(&backtrace.to_string())
 }
 
-const MOST_FRAMES: usize = 20;
+const MAX_FRAMES: usize = 20;
 
 /// Reads the text of a backtrace: there is no other way to its frames yet.
 fn short(text: &str) -> Vec<Frame> {
@@ -97,7 +97,7 @@ fn short(text: &str) -> Vec<Frame> {
         .find(|index| panicked(&frames[*index]))
         .map_or(0, |last| last + 1);
     let own = frames.drain(start..end).filter(|frame| !of_the_library(frame));
-    own.take(MOST_FRAMES).collect()
+    own.take(MAX_FRAMES).collect()
 }
 
 fn of_the_library(frame: &Frame) -> bool {
@@ -156,7 +156,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_can_be_read_as_a_backtrace(text in "( {0,3}[0-9]{1,2}: (std::panicking::x|core::panicking::y|lifecycle::guarded::guarded|catch_unwind|a::b)\\n| at (./x|/rustc/y)\\n|[a-z:0-9]*\\n){0,12}") {
-            proptest::prop_assert!(short(&text).len() <= MOST_FRAMES);
+            proptest::prop_assert!(short(&text).len() <= MAX_FRAMES);
         }
     }
 }

@@ -32,7 +32,7 @@ fn pages() -> App {
     App::new(tree)
 }
 
-/// J6: whoever meets the error, the application's page answers.
+/// Whoever meets the error, the application's page answers.
 #[test]
 fn every_source_of_errors_comes_to_the_applications_page() {
     struct Broken;
@@ -72,7 +72,7 @@ fn the_page_of_a_status_comes_before_the_default_one() {
     assert_eq!((answer.status, answer.body.as_str()), (410, "it moved"));
 }
 
-/// J7: built-in page once, no recursion, and a log record.
+/// Built-in page once, no recursion, and a log record.
 #[test]
 fn an_error_page_that_fails_is_replaced_by_the_built_in_one() {
     let panics = pages().default_error_page(|_| -> &'static str { panic!("in the page") });
@@ -103,7 +103,7 @@ fn an_error_page_may_send_the_client_elsewhere() {
     );
 }
 
-/// A22: what tools keep is there for error pages too.
+/// What tools keep is there for error pages too.
 #[test]
 fn error_pages_see_what_tools_keep() {
     struct Keeps;
@@ -144,7 +144,7 @@ fn error_pages_are_not_sniffed_and_not_cached() {
     assert!(head.contains("x-content-type-options: nosniff\n") && head.contains("cache-control: no-store\n"), "{head}");
 }
 
-/// I9: details only for the log, unless `show_tracebacks` is on.
+/// Details only for the log, unless `show_tracebacks` is on.
 #[test]
 fn unexpected_errors_tell_no_details() {
     for path in ["/unexpected", "/panic"] {
@@ -235,7 +235,7 @@ fn a_body_that_is_too_large_names_setting_and_section() {
     assert!(driver.refuse(Refusal::BodyTooLarge { limit: 10 }).body.contains("`max_body` at `/in`"));
 }
 
-/// J8: one record for each response, whoever made it.
+/// One record for each response, whoever made it.
 #[test]
 fn each_response_has_one_access_record() {
     let records = crate::logs::capture::records("kirsch::access", || {
@@ -256,7 +256,7 @@ fn each_response_has_one_access_record() {
     assert!(records[3].contains(" \"c\" \"a\\\"b\" "), "{}", records[3]);
 }
 
-/// K9: an error in the middle of a stream is logged with its request and ends the stream.
+/// An error in the middle of a stream is logged with its request and ends the stream.
 #[test]
 fn a_stream_that_fails_ends_with_an_error() {
     for panics in [false, true] {
@@ -282,7 +282,7 @@ fn a_stream_that_fails_ends_with_an_error() {
     }
 }
 
-// K7: no client can fill the log with errors.
+// No client can fill the log with errors.
 #[test]
 fn a_stream_that_its_client_breaks_is_no_error_in_the_log() {
     let tree = Tree::new().index(|_| Stream::fallible([Err::<&str, _>(Error::new(StatusCode::BAD_REQUEST, "left"))]));

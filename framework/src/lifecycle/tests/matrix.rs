@@ -1,4 +1,4 @@
-//! Which hooks run in which case: the table at the top of `run.rs`, case by case (J5).
+//! Which hooks run in which case: the table at the top of `run.rs`, case by case.
 //!
 //! Each point has an `always` hook, which writes its letter in upper case, and behind it a normal one, which writes it in lower case:
 //! P before_routing, S on_start_resource, B before_request_body, A admission, H before_handler, F before_finalize, X before_error_response,
@@ -115,7 +115,7 @@ fn course(app: App, diary: &Diary, request: &str) -> (String, u16) {
 }
 
 #[test]
-fn j5_what_the_handler_does_decides_which_hooks_follow() {
+fn what_the_handler_does_decides_which_hooks_follow() {
     let diary = Diary::default();
     let table = [
         ("GET /ok", "PpSsBbAHhFfEeRr", 200),
@@ -137,7 +137,7 @@ fn j5_what_the_handler_does_decides_which_hooks_follow() {
 }
 
 #[test]
-fn j5_what_a_hook_does_decides_which_hooks_follow() {
+fn what_a_hook_does_decides_which_hooks_follow() {
     let diary = Diary::default();
     let table = [
         (BeforeRouting, Act::Answer, "PFfEeRr", 202),
@@ -187,7 +187,7 @@ fn a_hook_may_answer_in_place_of_the_error_page() {
 }
 
 #[test]
-fn a3_a_hook_that_fails_after_a_redirect_is_500_and_always_hooks_run() {
+fn a_hook_that_fails_after_a_redirect_is_500_and_always_hooks_run() {
     let app = App::new(pages()).tool("/", At(BeforeFinalize, Act::Unexpected));
     assert_eq!(course(app, &Diary::default(), "GET /redirect"), ("PpSsBbAHhXxYyFEeRr".to_owned(), 500));
 }
@@ -227,7 +227,7 @@ fn a_refusal_before_the_path_is_known_and_overload_run_no_hooks() {
     assert_eq!(diary.read(), "PpSsBb");
 }
 
-/// J4: three hooks fail at one point, two `always` hooks run.
+/// Three hooks fail at one point, two `always` hooks run.
 #[test]
 fn the_first_error_wins_and_the_others_are_logged() {
     struct Failing;
@@ -254,7 +254,7 @@ fn the_first_error_wins_and_the_others_are_logged() {
     );
 }
 
-/// L16, A20: what the `always` hooks of `before_finalize` see.
+/// What the `always` hooks of `before_finalize` see.
 #[test]
 fn always_hooks_know_that_the_request_has_failed() {
     #[derive(Clone, Default)]

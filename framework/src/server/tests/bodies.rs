@@ -42,7 +42,6 @@ fn only_waiting_for_the_client_counts_as_its_time() {
     assert_eq!(client.answer().text(), "abc");
 }
 
-/// B24.
 #[test]
 fn a_body_that_does_not_come_is_given_up() {
     let stage = Stage::new(|settings| settings.body_timeout = Duration::from_millis(50));
@@ -94,7 +93,6 @@ fn a_body_that_stops_within_its_framing_is_given_up() {
     }
 }
 
-/// C9.
 #[test]
 fn an_unread_body_does_not_become_the_next_request() {
     let stage = Stage::new(|_| {});
@@ -110,7 +108,7 @@ fn an_unread_body_does_not_become_the_next_request() {
     }
 }
 
-/// C9: the rest of the body comes after the response.
+/// The rest of the body comes after the response.
 #[test]
 fn an_unread_body_that_is_still_coming_is_discarded() {
     let stage = Stage::new(|_| {});
@@ -121,7 +119,6 @@ fn an_unread_body_that_is_still_coming_is_discarded() {
     assert_eq!(client.get("/next").text(), "/next");
 }
 
-/// B14, C10.
 #[test]
 fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let stage = Stage::new(|_| {});
@@ -147,7 +144,6 @@ fn a_client_that_asks_is_told_to_continue_when_the_body_is_wanted() {
     }
 }
 
-/// C12.
 #[test]
 fn a_client_that_asks_is_not_told_to_continue_when_the_body_is_not_wanted() {
     let stage = Stage::new(|_| {});

@@ -49,7 +49,6 @@ fn the_split_of_the_input_does_not_matter() {
     assert_eq!(client.answer().text(), "/next");
 }
 
-/// B1, B2, B24, L7.
 #[test]
 fn silent_connections_hold_no_worker() {
     let stage = Stage::new(|settings| settings.threads = 1);
@@ -83,7 +82,6 @@ fn an_idle_connection_is_closed_in_silence() {
     assert!(stage.connect().is_closed(), "also one that never sent anything");
 }
 
-/// B24.
 #[test]
 fn a_head_that_does_not_end_is_answered_with_408() {
     let stage = Stage::new(|settings| settings.head_timeout = Duration::from_millis(50));
@@ -105,7 +103,6 @@ fn a_refused_head_ends_the_connection() {
     assert_eq!(stage.server().statistics().requests, 1);
 }
 
-/// B15.
 #[test]
 fn at_the_limit_the_oldest_idle_connection_makes_room() {
     let stage = Stage::new(|settings| settings.connections = Some(2));
@@ -121,7 +118,7 @@ fn at_the_limit_the_oldest_idle_connection_makes_room() {
     assert_eq!(newer.get("/still").text(), "/still");
 }
 
-/// B21: also when all of them have never said anything.
+/// Also when all of them have never said anything.
 #[test]
 fn silent_connections_at_the_limit_keep_nobody_out() {
     let stage = Stage::new(|settings| settings.connections = Some(4));
@@ -159,7 +156,6 @@ fn a_half_closed_client_is_still_answered() {
     assert!(client.is_closed());
 }
 
-/// K7.
 #[test]
 fn clients_that_vanish_leave_nothing_behind() {
     let stage = Stage::new(|_| {});

@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// H2, H3.
 #[test]
 fn idle_connections_are_not_waited_for() {
     let mut stage = Stage::new(|_| {});
@@ -17,7 +16,6 @@ fn idle_connections_are_not_waited_for() {
     assert!(idle.iter_mut().all(Client::is_closed));
 }
 
-/// H23.
 #[test]
 fn a_running_request_is_answered_and_told_to_close() {
     let mut stage = Stage::new(|_| {});
@@ -32,7 +30,6 @@ fn a_running_request_is_answered_and_told_to_close() {
     assert!(stopping.join().expect("no panic").unfinished.is_empty());
 }
 
-/// H22, H21.
 #[test]
 fn an_idle_connection_may_send_one_more_request_while_draining() {
     let mut stage = Stage::new(|settings| settings.drain_idle = SOON);
@@ -47,7 +44,6 @@ fn an_idle_connection_may_send_one_more_request_while_draining() {
     assert!(stopping.join().expect("no panic").unfinished.is_empty());
 }
 
-/// H4, L9.
 #[test]
 fn a_handler_that_never_ends_is_reported_and_left() {
     let mut stage = Stage::new(|_| {});
@@ -59,7 +55,7 @@ fn a_handler_that_never_ends_is_reported_and_left() {
     stage.release.send(()).expect("the puppet waits");
 }
 
-/// H23: a request that was received before the stop, but waits for a worker.
+/// A request that was received before the stop, but waits for a worker.
 #[test]
 fn a_queued_request_is_answered() {
     let mut stage = Stage::new(|settings| settings.threads = 1);
@@ -77,7 +73,7 @@ fn a_queued_request_is_answered() {
     assert!(stopping.join().expect("no panic").unfinished.is_empty());
 }
 
-/// B8: threads that belong to a server have its workers' names; other tests run beside this one.
+/// Threads that belong to a server have its workers' names; other tests run beside this one.
 #[test]
 fn starting_and_stopping_leaves_no_thread_and_no_descriptor() {
     let mut last = None;
@@ -93,7 +89,6 @@ fn starting_and_stopping_leaves_no_thread_and_no_descriptor() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-/// H9.
 #[test]
 fn the_address_is_free_at_once_after_a_stop() {
     let mut stage = Stage::new(|_| {});
@@ -111,7 +106,7 @@ fn settings_that_cannot_work_are_refused_with_their_name() {
     assert!(error.to_string().contains("server.threads"));
 }
 
-/// H4: also of a request that was about to be parked when the server stopped, the service learns the end.
+/// Also of a request that was about to be parked when the server stopped, the service learns the end.
 #[test]
 fn the_service_is_told_of_every_request_that_is_cut_off() {
     for round in 0..300 {

@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// B5, B6, B9.
 #[test]
 fn with_a_full_queue_the_answer_is_503() {
     let stage = Stage::new(|settings| {
@@ -22,7 +21,6 @@ fn with_a_full_queue_the_answer_is_503() {
     assert_eq!(queued.answer().text(), "/queued");
 }
 
-/// B9, B13.
 #[test]
 fn a_request_that_waits_too_long_for_a_worker_is_answered_and_the_server_recovers() {
     let stage = Stage::new(|settings| {
@@ -50,7 +48,6 @@ fn downloads_go_on_while_all_workers_are_busy() {
     stage.release.send(()).expect("the puppet waits");
 }
 
-/// B7.
 #[test]
 fn clients_that_vanish_under_overload_harm_nothing() {
     let stage = Stage::new(|settings| {
@@ -67,7 +64,6 @@ fn clients_that_vanish_under_overload_harm_nothing() {
     assert_eq!(stage.connect().get("/free").text(), "/free");
 }
 
-/// B3.
 #[test]
 fn a_busy_connection_does_not_starve_another() {
     let stage = Stage::new(|settings| settings.threads = 1);

@@ -4,7 +4,7 @@ use super::*;
 
 const PARK: &str = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// B22, B23: the same for waiting requests.
+/// The same for waiting requests.
 #[test]
 fn parked_requests_hold_no_worker() {
     let stage = Stage::new(|settings| settings.threads = 1);

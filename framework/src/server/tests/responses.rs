@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// B26.
 #[test]
 fn a_large_response_to_a_slow_reader_holds_no_worker() {
     let stage = Stage::new(|settings| settings.threads = 1);
@@ -17,7 +16,6 @@ fn a_large_response_to_a_slow_reader_holds_no_worker() {
     }
 }
 
-/// B24.
 #[test]
 fn a_reader_that_takes_nothing_is_cut_off() {
     let stage = Stage::new(|settings| settings.write_timeout = Duration::from_millis(50));
@@ -65,7 +63,6 @@ fn a_stream_arrives_chunk_by_chunk_as_it_is_made() {
     assert_eq!(client.get("/next").text(), "/next");
 }
 
-/// K9.
 #[test]
 fn a_stream_that_fails_ends_without_its_last_chunk() {
     let stage = Stage::new(|_| {});
@@ -76,7 +73,6 @@ fn a_stream_that_fails_ends_without_its_last_chunk() {
     assert!(!stage.next_end().1.complete);
 }
 
-/// C13.
 #[test]
 fn head_gets_the_head_and_no_byte_of_the_body() {
     let stage = Stage::new(|_| {});
@@ -89,7 +85,6 @@ fn head_gets_the_head_and_no_byte_of_the_body() {
     }
 }
 
-/// B12.
 #[test]
 fn a_panic_in_the_service_costs_one_response() {
     let stage = Stage::new(|settings| settings.threads = 1);

@@ -20,18 +20,18 @@ pub fn check_spoiled<S: Store>(make_store: impl Fn() -> S, spoil: impl Fn(&S, &S
     }
     let before = store.quarantined();
     spoil(&store, &ids[0]);
-    assert!(load(&store, &ids[0], now).is_none(), "a record that cannot be read is absent, and no error (A24)");
-    assert!(load(&store, &ids[0], now).is_none(), "a record that cannot be read is absent, and no error (A24)");
-    assert_eq!(store.quarantined(), before + 1, "a record that cannot be read is counted, once (A24)");
+    assert!(load(&store, &ids[0], now).is_none(), "a record that cannot be read is absent, and no error");
+    assert!(load(&store, &ids[0], now).is_none(), "a record that cannot be read is absent, and no error");
+    assert_eq!(store.quarantined(), before + 1, "a record that cannot be read is counted, once");
     let _ = committed(store.commit(&ids[0], None, &data(2), &terms(now)));
     assert_eq!(number(&store, &ids[0], now), 2, "a record that cannot be read is not in the way of a new one");
     spoil(&store, &ids[1]);
-    store.sweep(now).expect("a record that cannot be read does not end a sweep (A24)");
+    store.sweep(now).expect("a record that cannot be read does not end a sweep");
     assert_eq!(number(&store, &ids[2], now), 1, "a sweep keeps the living");
     spoil(&store, &ids[3]);
     let after = now.later(LIFETIME * 2);
-    let swept = store.sweep(after).expect("a record that cannot be read does not end a sweep (A24)");
-    assert!(store.expires_by_itself() || swept >= 2, "a sweep goes on behind a record that cannot be read (A24)");
+    let swept = store.sweep(after).expect("a record that cannot be read does not end a sweep");
+    assert!(store.expires_by_itself() || swept >= 2, "a sweep goes on behind a record that cannot be read");
     assert!(ids.iter().all(|id| load(&store, id, after).is_none()), "what has ended is gone");
 }
 
@@ -55,7 +55,7 @@ pub fn check_dead_engine<S: Store>(make_store: impl Fn() -> S, stop: impl Fn(), 
     if let Some(shared) = store.shared_lock() {
         assert!(shared.try_lock(&id, LONG).is_err(), "a lock without an engine is an error, not a lock");
     }
-    assert!(store.probe().is_err(), "a probe without an engine is an error (A8)");
+    assert!(store.probe().is_err(), "a probe without an engine is an error");
     visitor.get("/count").send().assert_status(503).assert_header("retry-after", "1");
     visitor.get("/get").send().assert_status(503).assert_header("retry-after", "1");
     visitor.get("/plain").send().assert_status(200);

@@ -32,7 +32,7 @@ pub(super) fn what_nobody_waits_for_is_given_back<S: Store>(here: &S, there: &S)
         let grant = loop {
             match shared(there).try_lock(&id, LONG).expect("try_lock") {
                 Some(grant) => break grant,
-                None => assert!(Instant::now() < deadline, "a lock that nobody waits for any more is given back (A1)"),
+                None => assert!(Instant::now() < deadline, "a lock that nobody waits for any more is given back"),
             }
         };
         unlock(there, &id, grant.fence);

@@ -47,7 +47,7 @@ pub(super) fn lock<S: Store>(store: &S, id: &SessionId, lease: Duration) -> Gran
             return grant;
         }
         let woken = bell.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-        assert!(woken.is_ok(), "a watch wakes when the lock may be free: nothing came for {PATIENCE:?} (A13)");
+        assert!(woken.is_ok(), "a watch wakes when the lock may be free: nothing came for {PATIENCE:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn locks_of_other_sessions_are_free<S: Store>(here: &S, there: &S) {
     // Striped locks would meet among so many.
     let others: Vec<_> = (0..1_000).map(|_| SessionId::random()).collect();
     let held: Vec<_> = others.iter().filter_map(|other| try_lock(there, other, LONG)).collect();
-    assert_eq!(held.len(), others.len(), "the lock of one session is in the way of no other (A43)");
+    assert_eq!(held.len(), others.len(), "the lock of one session is in the way of no other");
     others.iter().zip(held).for_each(|(other, grant)| unlock(there, other, grant.fence));
     unlock(here, &id, grant.fence);
 }
@@ -185,7 +185,7 @@ fn the_fence_of_an_earlier_hold_is_refused<S: Store>(here: &S, there: &S) {
     unlock(here, &id, early);
     let late = lock(there, &id, LONG).fence;
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(early, true)));
-    assert_eq!(refused, Commit::LockLost, "a commit with the fence of an earlier hold is refused (A38)");
+    assert_eq!(refused, Commit::LockLost, "a commit with the fence of an earlier hold is refused");
     assert_eq!(number(there, &id, Moment::now()), 1, "a refused commit keeps nothing");
     assert!(!shared(here).renew(&id, early, LONG).expect("renew"), "an earlier hold cannot be renewed");
     unlock(here, &id, early);
@@ -215,7 +215,7 @@ fn a_watch_wakes_when_the_lock_is_given_back<S: Store>(here: &S, there: &S) {
         });
         unlock(here, &id, grant.fence);
         for thread in waiting {
-            assert!(thread.join().is_ok(), "everybody who watches gets the lock in turn (A13)");
+            assert!(thread.join().is_ok(), "everybody who watches gets the lock in turn");
         }
     });
 }
@@ -269,7 +269,7 @@ fn a_lease_that_lapses_ends_the_hold<S: Store>(here: &S, there: &S) {
     // Nobody renews it. The watch has to wake by itself.
     let next = lock(there, &id, LONG).fence;
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(lapsed, true)));
-    assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused (A38)");
+    assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused");
     assert!(!shared(here).renew(&id, lapsed, LONG).expect("renew"), "a lapsed lease cannot be renewed");
     unlock(here, &id, lapsed);
     assert!(!is_free(here, &id), "giving back a lapsed lease has no effect");
@@ -286,7 +286,7 @@ fn a_lease_that_lapsed_is_refused_though_nobody_came<S: Store>(here: &S, there: 
     // Here time itself is the matter. Engines that count in seconds may be late by two.
     std::thread::sleep(SHORT * 4);
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(lapsed, true)));
-    assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused, whoever came or not (A38)");
+    assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused, whoever came or not");
     assert_eq!(number(there, &id, Moment::now()), 1, "a refused commit keeps nothing");
     assert!(is_free(there, &id), "a lapsed lock is free");
 }
@@ -314,5 +314,5 @@ fn locked_updates_lose_nothing<S: Store>(here: &S, there: &S) {
         }
     });
     let total = 2 * THREADS as u64 * ROUNDS;
-    assert_eq!(number(here, &id, Moment::now()), total, "under the lock no update is lost (A15, A39)");
+    assert_eq!(number(here, &id, Moment::now()), total, "under the lock no update is lost");
 }

@@ -36,8 +36,8 @@ const KEPT: Duration = Duration::from_secs(3);
 /// }
 /// ```
 ///
-/// Two processes with four threads each count in one session; a process that holds a lock is killed, and its lock comes free (A6); a process
-/// that holds a lock is paused past its lease, and its commit is refused when it goes on (A38), that of a whole request too.
+/// Two processes with four threads each count in one session; a process that holds a lock is killed, and its lock comes free; a process
+/// that holds a lock is paused past its lease, and its commit is refused when it goes on, that of a whole request too.
 ///
 /// # Panics
 /// When the store breaks a rule; the message is the rule. What the other processes say of themselves is on standard error.
@@ -64,7 +64,7 @@ fn two_processes_lose_nothing<S: Store>(test: &str, place: &str, store: &S) {
     count(store, &id);
     other.expect("done");
     let total = 2 * THREADS as u64 * ROUNDS;
-    assert_eq!(number(store, &id, Moment::now()), total, "two processes with four threads each lose nothing (A35)");
+    assert_eq!(number(store, &id, Moment::now()), total, "two processes with four threads each lose nothing");
 }
 
 fn the_lock_of_a_killed_process_comes_free<S: Store>(test: &str, place: &str, store: &S) {
@@ -78,7 +78,7 @@ fn the_lock_of_a_killed_process_comes_free<S: Store>(test: &str, place: &str, st
     std::thread::scope(|scope| {
         let next = scope.spawn(|| lock(store, &id, LONG));
         other.kill();
-        let next = next.join().unwrap_or_else(|_| panic!("the lock of a process that was killed comes free (A6)"));
+        let next = next.join().unwrap_or_else(|_| panic!("the lock of a process that was killed comes free"));
         let _ = committed(store.commit(&id, Some(version), &data(2), &fenced(next.fence, true)));
     });
 }
@@ -100,7 +100,7 @@ fn the_commit_of_a_paused_process_is_refused<S: Store>(test: &str, place: &str, 
     other.signal(Signal::CONT);
     other.tell();
     other.expect("refused");
-    assert_eq!(number(store, &id, Moment::now()), 2, "a process that was paused past its lease commits nothing (A38)");
+    assert_eq!(number(store, &id, Moment::now()), 2, "a process that was paused past its lease commits nothing");
 }
 
 fn the_request_of_a_paused_process_is_refused<S: Store>(test: &str, place: &str, store: &S) {
@@ -116,7 +116,7 @@ fn the_request_of_a_paused_process_is_refused<S: Store>(test: &str, place: &str,
     other.signal(Signal::CONT);
     other.tell();
     other.expect("status 409");
-    assert_eq!(number(store, &id, Moment::now()), 2, "a request that was paused past its lease saves nothing (A38)");
+    assert_eq!(number(store, &id, Moment::now()), 2, "a request that was paused past its lease saves nothing");
 }
 
 fn new_record<S: Store>(store: &S) -> (SessionId, Version) {

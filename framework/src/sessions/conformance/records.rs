@@ -52,7 +52,7 @@ fn what_was_loaded_is_a_copy<S: Store>(store: &S) {
     let _ = committed(store.commit(&id, None, &data(1), &terms(now)));
     let mut copy = load(store, &id, now).expect("a record");
     copy.data.insert("number", 2.into());
-    assert_eq!(number(store, &id, now), 1, "a change without a commit is not kept (A20)");
+    assert_eq!(number(store, &id, now), 1, "a change without a commit is not kept");
 }
 
 fn a_new_record_needs_a_free_id<S: Store>(store: &S) {
@@ -172,7 +172,7 @@ fn parallel_commits_lose_nothing<S: Store>(store: &S) {
     };
     std::thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(count))));
     let total = number(store, &id, Moment::now());
-    assert_eq!(total, THREADS as u64 * ROUNDS, "two commits of one version: only one is kept (A15, A39)");
+    assert_eq!(total, THREADS as u64 * ROUNDS, "two commits of one version: only one is kept");
 }
 
 /// What `regenerate` does.
@@ -182,7 +182,7 @@ fn a_record_moves_to_another_id<S: Store>(store: &S) {
     let record = load(store, &old, now).expect("a record");
     let _ = committed(store.commit(&new, None, &record.data, &terms(now)));
     store.delete(&old).expect("delete");
-    assert!(load(store, &old, now).is_none(), "the old id of a session that was given a new one is nobody's (A30)");
+    assert!(load(store, &old, now).is_none(), "the old id of a session that was given a new one is nobody's");
     assert_eq!(number(store, &new, now), 1, "the new id has the content");
 }
 
@@ -198,11 +198,11 @@ fn ids_that_look_alike_are_apart<S: Store>(store: &S) {
         .map(|text| SessionId::parse(text.as_bytes()).expect("forty digits are an id"))
         .collect();
     for (index, id) in (0..).zip(&ids) {
-        assert!(load(store, id, now).is_none(), "ids that look alike have records of their own (A31)");
+        assert!(load(store, id, now).is_none(), "ids that look alike have records of their own");
         let _ = committed(store.commit(id, None, &data(index), &terms(now)));
     }
     for (index, id) in (0..).zip(&ids) {
-        assert_eq!(number(store, id, now), index, "ids that look alike have records of their own (A31)");
+        assert_eq!(number(store, id, now), index, "ids that look alike have records of their own");
         store.delete(id).expect("delete");
     }
 }

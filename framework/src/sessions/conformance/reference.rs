@@ -349,7 +349,7 @@ fn every_mistake_breaks_a_rule() {
         (IgnoresFencesOnceFree, locks, "whoever came or not"),
         (LocksTwice, locks, "a lock has one holder"),
         (LocksNothing, locks, "a lock has one holder"),
-        (StripesItsLocks, locks, "is in the way of no other (A43)"),
+        (StripesItsLocks, locks, "is in the way of no other"),
         (KeepsTheLockAtCommit, locks, "a commit that gives the lock back wakes"),
         (LosesTheLockAtConflict, locks, "a commit that is not kept keeps the lock"),
         (UnlocksForAnybody, locks, "giving back a lock that is somebody else's now has no effect"),
@@ -360,7 +360,7 @@ fn every_mistake_breaks_a_rule() {
         (WakesOnce, locks, "watch"),
         (NoticesNoLapse, locks, "wakes"),
         (FailsAtSpoiledRecords, spoiled, "load"),
-        (CountsNothingSpoiled, spoiled, "is counted, once (A24)"),
+        (CountsNothingSpoiled, spoiled, "is counted, once"),
         (LocksWithoutItsEngine, dead, "a lock without an engine is an error"),
         (StaysDead, dead, "works again by itself"),
     ];

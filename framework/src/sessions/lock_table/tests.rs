@@ -36,7 +36,7 @@ fn a_second_one_waits_and_a_stranger_does_not() {
 }
 
 #[test]
-fn a9_a10_a_record_exists_only_while_somebody_holds_or_waits() {
+fn a_record_exists_only_while_somebody_holds_or_waits() {
     let table = LockTable::new();
     for _ in 0..10_000 {
         drop(now_or_never(&table, SessionId::random()));
@@ -51,7 +51,7 @@ fn a9_a10_a_record_exists_only_while_somebody_holds_or_waits() {
 }
 
 #[test]
-fn a2_a_panic_releases() {
+fn a_panic_releases() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _guard = now_or_never(&table, id).expect("free");
@@ -61,7 +61,7 @@ fn a2_a_panic_releases() {
 }
 
 #[test]
-fn a4_waiters_are_served_in_the_order_they_came() {
+fn waiters_are_served_in_the_order_they_came() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (mut first, first_wakes) = parked(&table, id);
@@ -148,7 +148,7 @@ fn who_blocks_a_worker_takes_what_was_offered_to_a_parked_one() {
 }
 
 #[test]
-fn a4_a_blocked_one_gives_up_at_its_deadline_and_learns_who_holds() {
+fn a_blocked_one_gives_up_at_its_deadline_and_learns_who_holds() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let _guard = table.try_acquire(id, &claim("/slow"), Instant::now()).expect("free");
     let timed_out = table.acquire_blocking(id, &claim("/fast"), Instant::now()).expect_err("held");
@@ -159,7 +159,7 @@ fn a4_a_blocked_one_gives_up_at_its_deadline_and_learns_who_holds() {
 }
 
 #[test]
-fn a13_a_blocked_one_is_woken_by_the_release() {
+fn a_blocked_one_is_woken_by_the_release() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let far = Instant::now() + Duration::from_secs(3600);

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! folder/locks                         one byte for each session that is locked: range_lock.rs
-//! folder/3f/9a/1c07…                   a record; the name is the hash of the id (A31), in two levels of folders (A34)
-//! folder/3f/9a/1c07….unreadable        a record that could not be read, put aside (A24)
+//! folder/3f/9a/1c07…                   a record; the name is the hash of the id, in two levels of folders
+//! folder/3f/9a/1c07….unreadable        a record that could not be read, put aside
 //! folder/3f/9a/.tmp-…                  a record that is being written
 //! ```
 //!
 //! A record is a head of 32 bytes (`kirsch\\0` and the form, version, end of life, when the cookie was sent) and the content as `wire` writes it. It is
-//! written beside its place and renamed to it, so readers see the old one or the new one and need no lock (A37), and a full disk leaves the old one.
+//! written beside its place and renamed to it, so readers see the old one or the new one and need no lock, and a full disk leaves the old one.
 
 use super::super::{
     Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,

@@ -1,14 +1,14 @@
 //! Locks between the processes of one machine: one byte of a file for each session, locked by the kernel.
 //!
 //! A lock is an open file description lock (`F_OFD_SETLK`) on the byte whose number is a hash of the session's name. The kernel drops it when the
-//! last descriptor of the description is closed, so it dies with its process and needs no lease (A6). There is one file for all sessions, that is
-//! never removed (A11, A12), and holding one byte is in nobody's way who wants another (A43).
+//! last descriptor of the description is closed, so it dies with its process and needs no lease. There is one file for all sessions, that is
+//! never removed, and holding one byte is in nobody's way who wants another.
 //!
 //! All locks of a store go through one description, to which its own locks are no obstacle; so who holds what within this store is in `held`, and a
 //! lock that somebody here holds is refused there.
 //!
 //! The kernel can wait for a lock, but only by holding a thread. So those who wait are woken by a thread that asks whether the bytes
-//! are free, at the latest every 10 ms, and that lives only as long as somebody waits (A13).
+//! are free, at the latest every 10 ms, and that lives only as long as somebody waits.
 
 use super::super::{Fence, SessionId, StoreError, Watch, Watchers};
 use crate::private_file;
@@ -72,7 +72,7 @@ impl RangeLocks {
         &self.path
     }
 
-    /// Takes the lock, unless somebody has it. Anything but "somebody has it" is an error (A7).
+    /// Takes the lock, unless somebody has it. Anything but "somebody has it" is an error.
     pub(super) fn try_lock(&self, id: &SessionId) -> Result<Option<Fence>, StoreError> {
         let mut state = self.shared.state.lock();
         let file = self.file(&mut state)?;
@@ -156,7 +156,7 @@ impl RangeLocks {
         result
     }
 
-    /// The file, if it is still the one at its place (A11): a folder that was moved away takes its locks with it. Where a new one is needed, what comes
+    /// The file, if it is still the one at its place: a folder that was moved away takes its locks with it. Where a new one is needed, what comes
     /// along with it must be this user's own.
     fn file(&self, state: &mut State) -> Result<Arc<File>, StoreError> {
         if let Some(file) = &state.file {

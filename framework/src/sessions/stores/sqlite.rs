@@ -135,7 +135,7 @@ impl SqliteStore {
         })
     }
 
-    /// Puts a record aside that nobody can read, so that the visitor can begin anew (A24).
+    /// Puts a record aside that nobody can read, so that the visitor can begin anew.
     fn put_aside(&self, id: &SessionId, version: i64, problem: &wire::Unreadable) -> Result<(), StoreError> {
         let database = self.database();
         crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in kirsch_session_unreadable of {})", database.place());

@@ -42,7 +42,7 @@ struct Counts {
 }
 
 /// How many nonces are known with their counts: 64 bytes each.
-const MOST_USED: usize = 16 * 1024;
+const MAX_USED: usize = 16 * 1024;
 
 /// A nonce of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Nonces {
         }
         while let Some((&oldest, counts)) = used.counts.first_key_value() {
             let is_over = now.saturating_sub(counts.issued) >= lifetime;
-            if !is_over && used.counts.len() < MOST_USED {
+            if !is_over && used.counts.len() < MAX_USED {
                 break;
             }
             used.counts.pop_first();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn i10_a_nonce_cannot_be_made_up() {
+    fn a_nonce_cannot_be_made_up() {
         let nonces = Nonces::new();
         let issued = nonces.issue("realm");
         assert!(nonces.read(&issued, "realm").is_some());
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn i10_each_count_is_good_once_in_whatever_order_they_come() {
+    fn each_count_is_good_once_in_whatever_order_they_come() {
         let nonces = Nonces::new();
         let nonce = nonce(&nonces);
         let count = |count| nonces.count(nonce, count, LIFETIME);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn i10_an_expired_nonce_is_told_from_a_replayed_one() {
+    fn an_expired_nonce_is_told_from_a_replayed_one() {
         let nonces = Nonces::new();
         let nonce = nonce(&nonces);
         let at = |seconds| nonces.count_at(nonce.issued + Duration::from_secs(seconds), nonce, 1, LIFETIME);
@@ -200,10 +200,10 @@ mod tests {
         let nonces = Nonces::new();
         let (early, first) = (nonce(&nonces), nonce(&nonces));
         assert_eq!(nonces.count(first, 1, LIFETIME), Count::Fresh);
-        for _ in 0..MOST_USED {
+        for _ in 0..MAX_USED {
             assert_eq!(nonces.count(nonce(&nonces), 1, LIFETIME), Count::Fresh);
         }
-        assert_eq!(nonces.used.lock().counts.len(), MOST_USED);
+        assert_eq!(nonces.used.lock().counts.len(), MAX_USED);
         assert_eq!(nonces.count(first, 1, LIFETIME), Count::Expired);
         assert_eq!(nonces.count(early, 1, LIFETIME), Count::Expired);
     }

@@ -91,7 +91,7 @@ fn a_right_answer_lets_in_with_either_algorithm() {
 }
 
 #[test]
-fn i10_a_wrong_answer_is_401_and_not_stale() {
+fn a_wrong_answer_is_401_and_not_stale() {
     let client = client(users());
     let right = answer(&client);
     let table = [
@@ -112,7 +112,7 @@ fn i10_a_wrong_answer_is_401_and_not_stale() {
 }
 
 #[test]
-fn i10_a_replayed_count_is_401_and_not_stale() {
+fn a_replayed_count_is_401_and_not_stale() {
     let client = client(users());
     let first = answer(&client);
     first.send(&client).assert_status(200);
@@ -123,7 +123,7 @@ fn i10_a_replayed_count_is_401_and_not_stale() {
 }
 
 #[test]
-fn i10_stale_is_an_expired_nonce_with_the_right_answer_only() {
+fn stale_is_an_expired_nonce_with_the_right_answer_only() {
     let client = client(users().nonce_lifetime(Duration::from_nanos(1)));
     let late = answer(&client);
     let stale = |refused: &TestResponse| refused.header("www-authenticate").unwrap().ends_with("stale=true");
@@ -132,7 +132,7 @@ fn i10_stale_is_an_expired_nonce_with_the_right_answer_only() {
 }
 
 #[test]
-fn i10_an_answer_for_another_address_is_400() {
+fn an_answer_for_another_address_is_400() {
     let client = client(users());
     let right = answer(&client);
     for uri in ["/other", "/?a", "http://other.example/", ""] {

@@ -112,7 +112,7 @@ struct Address {
 }
 
 /// The most variants of an address: what its Vary names may have more values than anybody wants to keep, or to look through.
-const MOST_VARIANTS: usize = 32;
+const MAX_VARIANTS: usize = 32;
 
 /// How long nobody waits at an address whose last response was for one request only.
 const UNSHARED_FOR: Duration = Duration::from_secs(120);
@@ -351,7 +351,7 @@ impl State {
             _ => true,
         };
         let mut replaced: Vec<usize> = address.variants.extract_if(.., |place| is_replaced(place)).collect();
-        replaced.extend(address.variants.drain(address.variants.len().min(MOST_VARIANTS - 1)..));
+        replaced.extend(address.variants.drain(address.variants.len().min(MAX_VARIANTS - 1)..));
         replaced.extend(address.unshared.take());
         gone.extend(replaced.iter().filter_map(|place| self.entries.remove(*place)));
         let place = self.entries.insert(Arc::clone(key), content, ends);

@@ -191,9 +191,9 @@ mod tests {
         assert_eq!(entries.oldest(), Some(places[1]));
     }
 
-    // F6, L10: the count of bytes never drifts.
+    // The count of bytes never drifts.
     #[test]
-    fn f6_the_bytes_are_the_sum_of_the_sizes() {
+    fn the_bytes_are_the_sum_of_the_sizes() {
         let mut entries = Entries::new();
         let mut seed = 7_u64;
         for round in 0..2_000 {

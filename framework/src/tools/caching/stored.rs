@@ -123,9 +123,9 @@ mod tests {
     use super::super::samples::{response, stored_as};
     use super::*;
 
-    // F6: what one hit does to its response is not seen by the next.
+    // What one hit does to its response is not seen by the next.
     #[test]
-    fn f6_a_hit_leaves_the_entry_as_it_is() {
+    fn a_hit_leaves_the_entry_as_it_is() {
         let stored = stored_as(&response("X-A: 1\nCache-Control: max-age=60", "text"));
         let mut first = Response::new();
         stored.write_into(&mut first, Duration::from_secs(3));

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn f4_how_long_a_response_is_fresh() {
+    fn how_long_a_response_is_fresh() {
         let table = [
             ("", Some(600)),
             ("Cache-Control: max-age=60", Some(60)),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn f4_what_is_never_kept() {
+    fn what_is_never_kept() {
         for fields in [
             "Cache-Control: no-store",
             "Cache-Control: private",
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn f4_l21_what_was_made_for_a_user_is_kept_only_if_it_says_so() {
+    fn what_was_made_for_a_user_is_kept_only_if_it_says_so() {
         assert_eq!(terms_for("", true), None);
         assert_eq!(terms_for("Cache-Control: max-age=60", true), None);
         for word in ["public", "s-maxage=60", "must-revalidate"] {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn f4_what_a_request_takes() {
+    fn what_a_request_takes() {
         use Verdict::{Fresh, Unusable, WhileRevalidated};
         let table = [
             ("max-age=60", 0, "", Fresh),

@@ -86,7 +86,7 @@ fn content(cache: &Arc<Cache>, key: &str, fields: &str) -> Option<String> {
 }
 
 #[test]
-fn f2_the_first_leads_from_the_cold_start_and_the_others_wait() {
+fn the_first_leads_from_the_cold_start_and_the_others_wait() {
     let (cache, bell) = (Cache::new(LIMITS), Arc::<Bell>::default());
     let lead = lead(&cache, "a");
     assert!(matches!(find(&cache, "a", ""), Found::Busy));
@@ -99,7 +99,7 @@ fn f2_the_first_leads_from_the_cold_start_and_the_others_wait() {
 }
 
 #[test]
-fn f1_a_leader_that_gives_up_is_followed_by_the_next_in_line() {
+fn a_leader_that_gives_up_is_followed_by_the_next_in_line() {
     let cache = Cache::new(LIMITS);
     let bells = [Arc::<Bell>::default(), Arc::<Bell>::default()];
     let lead = lead(&cache, "a");
@@ -115,7 +115,7 @@ fn f1_a_leader_that_gives_up_is_followed_by_the_next_in_line() {
 }
 
 #[test]
-fn f1_a_follower_that_does_not_come_for_its_offer_passes_it_on() {
+fn a_follower_that_does_not_come_for_its_offer_passes_it_on() {
     let (cache, bell) = (Cache::new(LIMITS), Arc::<Bell>::default());
     let lead = lead(&cache, "a");
     let first = follow(&cache, "a", &bell);
@@ -166,9 +166,9 @@ fn what_was_begun_before_an_invalidation_is_not_kept() {
     assert_eq!(content(&cache, "a", "").as_deref(), Some("new"));
 }
 
-// F3: gzip and identity, in two languages.
+// Gzip and identity, in two languages.
 #[test]
-fn f3_variants_do_not_overwrite_each_other() {
+fn variants_do_not_overwrite_each_other() {
     let cache = Cache::new(LIMITS);
     let requests = [
         "Accept-Encoding: gzip\nAccept-Language: de",
@@ -208,9 +208,9 @@ fn variants_without_end_have_one() {
     assert!(content(&cache, "a", "User-Agent: 0").is_none());
 }
 
-// F6: at the limit the one used longest ago goes.
+// At the limit the one used longest ago goes.
 #[test]
-fn f6_the_response_used_longest_ago_goes_first() {
+fn the_response_used_longest_ago_goes_first() {
     let cache = Cache::new(Limits { objects: 2, ..LIMITS });
     keep(&cache, "a", "a");
     keep(&cache, "b", "b");
@@ -220,9 +220,9 @@ fn f6_the_response_used_longest_ago_goes_first() {
     assert!(content(&cache, "b", "").is_none());
 }
 
-// F6, L10: a wave of addresses takes no more than the limit, and nothing is left of it when it is over.
+// A wave of addresses takes no more than the limit, and nothing is left of it when it is over.
 #[test]
-fn f6_l10_memory_has_a_limit_and_is_given_back() {
+fn memory_has_a_limit_and_is_given_back() {
     let cache = Cache::new(Limits { objects: 1_000_000, bytes: 100_000 });
     for number in 0..5_000 {
         keep(&cache, &number.to_string(), &"x".repeat(number % 3_000));
@@ -262,7 +262,7 @@ fn a_stale_response_serves_while_one_request_makes_a_new_one() {
 }
 
 #[test]
-fn l21_users_who_have_logged_in_get_only_what_is_for_everybody() {
+fn users_who_have_logged_in_get_only_what_is_for_everybody() {
     let cache = Cache::new(LIMITS);
     keep(&cache, "a", "a");
     lead(&cache, "b").keep(stored("Cache-Control: public", "b"));

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn f3_names_and_values_stay_together() {
+    fn names_and_values_stay_together() {
         let both = [HeaderName::from_static("x-a"), HeaderName::from_static("x-b")];
         let variant = Variant::of(&request("X-A: 1\nX-B: 2"), &both);
         assert!(variant.fits(&request("x-b: 2\nx-a: 1")));

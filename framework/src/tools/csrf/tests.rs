@@ -119,7 +119,7 @@ fn safe_methods_come_through_whoever_asks() {
 }
 
 #[test]
-fn i3_behind_a_proxy_the_origin_is_its_clients() {
+fn behind_a_proxy_the_origin_is_its_clients() {
     let app = App::new(Bank).tool("/", Proxy::trusting(["loopback"]).host("X-Forwarded-Host")).tool("/", Csrf::new());
     let client = Client::over_socket(app);
     let ask = |origin| {
@@ -209,7 +209,7 @@ fn below_dispatchers_and_late_nodes_nothing_runs_without_the_token() {
 }
 
 #[test]
-fn a27_a_page_that_does_not_look_at_the_token_gets_no_cookie() {
+fn a_page_that_does_not_look_at_the_token_gets_no_cookie() {
     let client = client(Csrf::new().tokens(true));
     client.get("/plain").send().assert_no_header("set-cookie").assert_no_header("cache-control");
     let page = client.get("/").send();

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn f7_the_head_of_gzip_tells_nothing_that_is_not_so() {
+    fn the_head_of_gzip_tells_nothing_that_is_not_so() {
         let mut out = Vec::new();
         Compressor::new(Coding::Gzip, 5).unwrap().compress(b"content", Then::End, &mut out).unwrap();
         // Magic, deflate, no flags, no time, neither the best nor the fastest level (RFC 1952, section 2.3).

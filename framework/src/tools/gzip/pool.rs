@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many compressors rest: three megabytes of gzip's. More than are at work at once on most machines.
-const MOST_RESTING: usize = 8;
+const MAX_RESTING: usize = 8;
 
 /// The compressors of one tool, for all paths.
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl Drop for Lent {
             return;
         }
         let mut resting = self.pool.resting.lock();
-        if resting.len() < MOST_RESTING {
+        if resting.len() < MAX_RESTING {
             resting.push((self.kind, compressor));
         }
     }
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn only_a_few_rest() {
         let pool = Arc::new(Pool::default());
-        let lent: Vec<_> = (0..2 * MOST_RESTING).map(|_| pool.lend(GZIP).unwrap()).collect();
+        let lent: Vec<_> = (0..2 * MAX_RESTING).map(|_| pool.lend(GZIP).unwrap()).collect();
         drop(lent);
-        assert_eq!(pool.resting.lock().len(), MOST_RESTING);
+        assert_eq!(pool.resting.lock().len(), MAX_RESTING);
     }
 
     #[test]

@@ -55,9 +55,9 @@ fn site(limit: &Limit, path: &str) -> Site {
     Site { client: Client::over_socket(app), began: begun, end }
 }
 
-// B22: long polls leave workers for others.
+// Long polls leave workers for others.
 #[test]
-fn b22_fifty_slow_requests_hold_as_many_workers_as_the_limit_says() {
+fn fifty_slow_requests_hold_as_many_workers_as_the_limit_says() {
     let limit = Limit::new(1).wait(Duration::from_secs(600));
     let Site { client, began, end } = site(&limit, "/slow");
     std::thread::scope(|scope| {

@@ -73,7 +73,7 @@ fn programs_get_401_and_nothing_tells_what_is_there() {
 }
 
 #[test]
-fn a30_the_login_gives_the_session_another_id_and_keeps_what_is_in_it() {
+fn the_login_gives_the_session_another_id_and_keeps_what_is_in_it() {
     let client = client(auth());
     client.get("/keep").send();
     let planted = client.cookie("session_id").unwrap();
@@ -126,7 +126,7 @@ fn the_two_pages_tell_their_methods_as_all_pages_do() {
 }
 
 #[test]
-fn a27_no_page_of_a_stranger_makes_a_session() {
+fn no_page_of_a_stranger_makes_a_session() {
     let sessions = Sessions::in_memory();
     let app = App::new(tree()).tool("/", sessions.clone()).tool("/", auth().required(false).login("members/login"));
     let client = Client::in_process(app);
@@ -138,7 +138,7 @@ fn a27_no_page_of_a_stranger_makes_a_session() {
 }
 
 #[test]
-fn i12_a_form_needs_the_token_that_goes_with_the_cookie() {
+fn a_form_needs_the_token_that_goes_with_the_cookie() {
     let client = client(auth());
     let other = client.new_browser();
     let foreign = token(&other);
@@ -161,7 +161,7 @@ fn i12_a_form_needs_the_token_that_goes_with_the_cookie() {
 }
 
 #[test]
-fn i12_forms_of_other_sites_are_refused() {
+fn forms_of_other_sites_are_refused() {
     let client = client(auth());
     let own = token(&client);
     let form = [("token", own.as_str()), ("name", "anna"), ("password", "secret")];
@@ -177,7 +177,7 @@ fn i12_forms_of_other_sites_are_refused() {
 }
 
 #[test]
-fn i12_a_login_leads_to_pages_of_this_site_only() {
+fn a_login_leads_to_pages_of_this_site_only() {
     let client = client(auth());
     for next in [
         "//evil.example",
@@ -212,7 +212,7 @@ fn a_login_does_not_lead_to_the_login_or_the_logout() {
 }
 
 #[test]
-fn i12_too_many_wrong_passwords_are_429_also_with_the_right_one() {
+fn too_many_wrong_passwords_are_429_also_with_the_right_one() {
     let client = client(auth().attempts(2, 4, Duration::from_secs(600)));
     log_in(&client, "anna", "x").assert_status(401).assert_contains("is not right").assert_contains("value=\"anna\"");
     log_in(&client, "anna", "x").assert_status(401);

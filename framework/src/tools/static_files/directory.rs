@@ -123,7 +123,7 @@ impl Directory {
         };
         // Links of /proc would lead to whatever this process has open.
         let resolve = resolve.union(ResolveFlags::NO_MAGICLINKS);
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             match openat2(&self.handle, path, flags, Mode::empty(), resolve) {
                 // Something on the way was renamed meanwhile.
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -144,10 +144,10 @@ impl Directory {
 }
 
 /// A rename that hits the same lookup this often is no accident.
-const MOST_ATTEMPTS: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 /// As many links as the kernel follows in one path.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// Opens `path` below `root`, component by component, and never leaves `root`. Links are followed in the same way, or not at all.
 fn descend(root: &OwnedFd, path: &str, flags: OFlags, follow: bool) -> rustix::io::Result<OwnedFd> {
@@ -179,7 +179,7 @@ fn descend(root: &OwnedFd, path: &str, flags: OFlags, follow: bool) -> rustix::i
             }
         };
         links += 1;
-        if !follow || links > MOST_LINKS {
+        if !follow || links > MAX_LINKS {
             return Err(Errno::LOOP);
         }
         if target.starts_with(b"/") {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn e2_links_are_followed_as_far_as_the_policy_says() {
+    fn links_are_followed_as_far_as_the_policy_says() {
         let place = folders();
         let table = [
             ("a", [true, true, true]),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn e2_absolute_links_and_those_of_proc_lead_out() {
+    fn absolute_links_and_those_of_proc_lead_out() {
         let place = folders();
         for path in ["absolute", "magic/etc/hostname"] {
             assert!(!is_file(&open_folder(&place, Symlinks::Within), path), "{path}");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn e1_a_neighbour_whose_name_starts_alike_is_not_below() {
+    fn a_neighbour_whose_name_starts_alike_is_not_below() {
         let place = folders();
         for path in ["../public-secret/key", "-secret/key", "../secret", "sub/../../secret"] {
             assert!(!is_file(&open_folder(&place, Symlinks::Within), path), "{path}");

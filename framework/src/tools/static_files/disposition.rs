@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e10_names_come_through_whatever_is_in_them() {
+    fn names_come_through_whatever_is_in_them() {
         let table = [
             ("report.pdf", r#"attachment; filename="report.pdf""#),
             ("two words.pdf", r#"attachment; filename="two words.pdf""#),

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Entries on one page; a folder with more has better be searched.
-const MOST_ENTRIES: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// The page for the folder at `path`; `title` is its address as text. `None` when there is no such folder.
 pub(super) fn listing(directory: &Directory, path: &str, title: &str, hidden: bool) -> Result<Option<String>, Error> {
@@ -29,7 +29,7 @@ pub(super) fn listing(directory: &Directory, path: &str, title: &str, hidden: bo
         if !is_visible(name, hidden) {
             continue;
         }
-        if entries.len() == MOST_ENTRIES {
+        if entries.len() == MAX_ENTRIES {
             more = true;
             break;
         }
@@ -84,7 +84,7 @@ fn page(title: &str, entries: &[Listed], has_parent: bool, more: bool) -> String
         page.push_str("<p>There is nothing here.</p>\n");
     }
     if more {
-        let _ = writeln!(page, "<p>There is more: only {MOST_ENTRIES} entries are listed.</p>");
+        let _ = writeln!(page, "<p>There is more: only {MAX_ENTRIES} entries are listed.</p>");
     }
     page.push_str("</body>\n</html>\n");
     page

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn f5_codings_have_tags_of_their_own() {
+    fn codings_have_tags_of_their_own() {
         let identity = Identity::of(tempfile::tempfile().unwrap()).unwrap();
         let now = SystemTime::now();
         let tag = |coding| Stamp::new(&identity, coding, now).etag;

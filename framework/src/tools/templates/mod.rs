@@ -8,7 +8,7 @@
 //! | `context` | what a template sees besides its data: the session, the request, who is logged in |
 //!
 //! A view is rendered after its handler has returned, as part of the same request: the session that a template shows or changes is the
-//! very one that the handler had, with the lock that it had (A42). Rendering needs nothing but hooks, values and
+//! very one that the handler had, with the lock that it had. Rendering needs nothing but hooks, values and
 //! [`Response::defer`](crate::Response::defer).
 
 mod context;

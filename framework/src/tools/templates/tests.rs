@@ -69,7 +69,7 @@ fn client(app: App) -> Client {
 }
 
 #[test]
-fn a42_handler_and_template_use_one_session_whoever_opens_it_first() {
+fn handler_and_template_use_one_session_whoever_opens_it_first() {
     let client = client(App::new(Pages));
     for (path, expected) in
         [("/handler_first", "2"), ("/template_first", "3"), ("/twice", "4 outer True"), ("/handler_first", "6")]

@@ -214,7 +214,7 @@ impl Engine {
         self.record(id, answer, now).await
     }
 
-    /// The record in an answer. One that cannot be read is deleted, so that the visitor can begin anew (A24).
+    /// The record in an answer. One that cannot be read is deleted, so that the visitor can begin anew.
     async fn record(&self, id: &SessionId, answer: Answer, now: Moment) -> Result<Option<Record>, StoreError> {
         let Some((cas, bytes)) = answer.item else { return Ok(None) };
         match record(&bytes, now) {

@@ -248,7 +248,7 @@ impl Engine {
         self.record(id, row.as_ref(), now).await
     }
 
-    /// The record of this row, if it is alive. One that cannot be read is put aside, so that the visitor can begin anew (A24).
+    /// The record of this row, if it is alive. One that cannot be read is put aside, so that the visitor can begin anew.
     async fn record(&self, id: &SessionId, row: Option<&Row>, now: Moment) -> Result<Option<Record>, StoreError> {
         let Some(row) = row else { return Ok(None) };
         let [version, ends, cookie_sent] = [0, 1, 2].map(|column| unsigned(row.get(column)));

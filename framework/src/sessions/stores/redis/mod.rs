@@ -195,7 +195,7 @@ impl Engine {
         }
     }
 
-    /// The record of these bytes. One that cannot be read is put aside, so that the visitor can begin anew (A24).
+    /// The record of these bytes. One that cannot be read is put aside, so that the visitor can begin anew.
     async fn record(
         &self,
         id: &SessionId,
