@@ -6,12 +6,13 @@
 use crate::lifecycle::BackgroundJob;
 use crate::logs;
 use crate::panics::guarded;
-use parking_lot::{Condvar, Mutex};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::Builder;
+use std::time::Instant;
 
 /// What a background job has done so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +28,11 @@ pub struct JobStatistics {
 
 /// The threads of all jobs of one application. Dropping it stops them.
 pub(super) struct Background {
-    stopping: Arc<Stopping>,
+    /// Nothing is sent. When it is dropped, all threads end.
+    going_on: Sender<Infallible>,
     jobs: Vec<Arc<Counters>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Stopping {
-    asked: Mutex<bool>,
-    signal: Condvar,
+    /// Disconnected when the last thread has ended.
+    ended: Receiver<&'static str>,
 }
 
 struct Counters {
@@ -47,13 +44,20 @@ struct Counters {
 impl Background {
     /// Starts a thread for each job.
     pub(super) fn start(jobs: &[BackgroundJob]) -> io::Result<Self> {
-        let mut background = Self { stopping: Arc::default(), jobs: Vec::new(), threads: Vec::new() };
+        let (going_on, stopped) = bounded(0);
+        let (end, ended) = unbounded();
+        let mut background = Self { going_on, jobs: Vec::new(), ended };
         for job in jobs {
             let counters = Arc::new(Counters { name: job.name, runs: AtomicU64::new(0), failures: AtomicU64::new(0) });
-            let (job, stopping, own) = (job.clone(), background.stopping.clone(), counters.clone());
-            let thread = Builder::new().name(job.name.to_owned()).spawn(move || repeat(&job, &stopping, &own))?;
+            let (job, stopped, own, end) = (job.clone(), stopped.clone(), counters.clone(), end.clone());
+            Builder::new().name(job.name.to_owned()).spawn(move || {
+                repeat(&job, &stopped, &own);
+                let name = job.name;
+                // What the job holds is let go before the stop goes on.
+                drop(job);
+                let _ = end.send(name);
+            })?;
             background.jobs.push(counters);
-            background.threads.push(thread);
         }
         Ok(background)
     }
@@ -67,55 +71,26 @@ impl Background {
         jobs.collect()
     }
 
-    /// Asks all jobs to stop, without waiting for one that is at work.
-    fn ask_to_stop(&self) {
-        *self.stopping.asked.lock() = true;
-        self.stopping.signal.notify_all();
-    }
-
-    /// Stops all jobs and waits until `deadline` for those that are at work. Returns the names of those that still are: they are left to
-    /// themselves, so that a stop never hangs.
-    pub(super) fn stop(mut self, deadline: Instant) -> Vec<String> {
-        self.ask_to_stop();
-        let mut at_work = std::mem::take(&mut self.threads);
-        loop {
-            at_work.retain(|thread| !thread.is_finished());
-            if at_work.is_empty() || Instant::now() >= deadline {
-                return at_work.iter().filter_map(|thread| thread.thread().name().map(str::to_owned)).collect();
-            }
-            std::thread::sleep(Duration::from_millis(1));
+    /// Stops all jobs and waits until `deadline` for those that are at work. Returns the names of those that still are: they
+    /// are left to themselves, so that a stop never hangs.
+    pub(super) fn stop(self, deadline: Instant) -> Vec<&'static str> {
+        drop(self.going_on);
+        let mut at_work: Vec<_> = self.jobs.iter().map(|job| job.name).collect();
+        while let Ok(name) = self.ended.recv_deadline(deadline) {
+            at_work.swap_remove(at_work.iter().position(|other| *other == name).expect("each job ends once"));
         }
+        at_work
     }
 }
 
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.ask_to_stop();
-    }
-}
-
-/// A year: longer intervals are cut to this.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-
-fn repeat(job: &BackgroundJob, stopping: &Stopping, counters: &Counters) {
-    let every = job.every.min(LONGEST);
-    let mut next = Instant::now() + every;
-    loop {
-        let mut asked = stopping.asked.lock();
-        while !*asked && Instant::now() < next {
-            stopping.signal.wait_until(&mut asked, next);
-        }
-        if *asked {
-            return;
-        }
-        drop(asked);
+fn repeat(job: &BackgroundJob, stopped: &Receiver<Infallible>, counters: &Counters) {
+    // Counted from the end of the run: a job slower than its interval still lets the machine breathe.
+    while stopped.recv_timeout(job.every) == Err(RecvTimeoutError::Timeout) {
         if let Err(error) = guarded(|| (job.run)()) {
             counters.failures.fetch_add(1, Ordering::Relaxed);
             crate::line::record!(Error, target: logs::ERROR, "the background job {:?} failed: {}", job.name, logs::causes(&error));
         }
         counters.runs.fetch_add(1, Ordering::Relaxed);
-        // Counted from the end of the run: a job slower than its interval still lets the machine breathe.
-        next = Instant::now() + every;
     }
 }
 
@@ -123,7 +98,7 @@ fn repeat(job: &BackgroundJob, stopping: &Stopping, counters: &Counters) {
 mod tests {
     use super::*;
     use crate::Error;
-    use std::sync::mpsc;
+    use std::time::Duration;
 
     fn job(every: Duration, run: impl Fn() -> Result<(), Error> + Send + Sync + 'static) -> BackgroundJob {
         BackgroundJob::new("a job", every, run)
@@ -131,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_job_that_panics_or_fails_goes_on() {
-        let (done, runs) = mpsc::channel();
+        let (done, runs) = unbounded();
         let count = AtomicU64::new(0);
         let background = Background::start(&[job(Duration::from_millis(1), move || {
             let run = count.fetch_add(1, Ordering::Relaxed);
@@ -152,24 +127,22 @@ mod tests {
     #[test]
     fn stopping_does_not_wait_for_the_interval() {
         let background = Background::start(&[job(Duration::from_secs(3600), || Ok(()))]).unwrap();
-        assert_eq!(background.stop(Instant::now() + Duration::from_secs(60)), Vec::<String>::new());
+        assert!(background.stop(Instant::now() + Duration::from_secs(60)).is_empty());
     }
 
     #[test]
     fn an_interval_that_no_clock_reaches_is_long_and_no_panic() {
-        let stopping = Stopping { asked: Mutex::new(true), signal: Condvar::new() };
-        let counters = Counters { name: "a job", runs: AtomicU64::new(0), failures: AtomicU64::new(0) };
-        repeat(&job(Duration::MAX, || Ok(())), &stopping, &counters);
+        let background = Background::start(&[job(Duration::MAX, || Ok(()))]).unwrap();
+        assert!(background.stop(Instant::now() + Duration::from_secs(60)).is_empty());
     }
 
     #[test]
     fn a_job_that_never_ends_is_named_and_left() {
-        let (began, begun) = mpsc::channel();
-        let (end, ended) = mpsc::channel::<()>();
-        let ended = Mutex::new(ended);
+        let (began, begun) = unbounded();
+        let (end, ended) = unbounded::<()>();
         let background = Background::start(&[job(Duration::ZERO, move || {
             began.send(()).unwrap_or_default();
-            ended.lock().recv().unwrap_or_default();
+            ended.recv().unwrap_or_default();
             Ok(())
         })]);
         begun.recv().unwrap();

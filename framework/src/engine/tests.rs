@@ -136,7 +136,7 @@ fn starting_and_stopping_have_an_order() {
 
 #[test]
 fn a_start_that_fails_stops_what_was_started() {
-    let (listened, address) = std::sync::mpsc::channel();
+    let (listened, address) = crossbeam_channel::unbounded();
     let app = pages().on_start(move |address| {
         listened.send(address).unwrap();
         Err(crate::Error::unexpected("no licence"))
@@ -161,7 +161,7 @@ fn the_address_in_the_file_wins() {
 
 #[test]
 fn background_jobs_of_tools_run_while_the_application_does() {
-    struct Sweeping(std::sync::Mutex<Option<std::sync::mpsc::Sender<()>>>);
+    struct Sweeping(std::sync::Mutex<Option<crossbeam_channel::Sender<()>>>);
     impl Tool for Sweeping {
         fn name(&self) -> &'static str {
             "sweeping"
@@ -171,7 +171,7 @@ fn background_jobs_of_tools_run_while_the_application_does() {
             hooks.background("a sweep", Duration::from_millis(1), move || done.send(()).unwrap_or_default());
         }
     }
-    let (done, sweeps) = std::sync::mpsc::channel();
+    let (done, sweeps) = crossbeam_channel::unbounded();
     let running = pages().tool("/", Sweeping(std::sync::Mutex::new(Some(done)))).start("127.0.0.1:0").unwrap();
     sweeps.recv().unwrap();
     assert_eq!(running.background_jobs()[0].name, "a sweep");

@@ -108,7 +108,7 @@ impl Server {
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
         let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
-        let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::default() };
+        let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
         running.spawn()?;
         Ok(Self { running })
     }

@@ -17,9 +17,8 @@ use super::slab::Owned;
 use super::word::Edges;
 use super::workers::WorkerState;
 use super::workspace::{Shared, Workspace};
-use parking_lot::{Condvar, Mutex};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::io;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -149,19 +148,23 @@ impl Shared {
 }
 
 /// The threads of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
-    running: Arc<(Mutex<usize>, Condvar)>,
+    end: Sender<()>,
+    ended: Receiver<()>,
 }
 
 impl Threads {
+    pub(super) fn new() -> Self {
+        let (end, ended) = unbounded();
+        Self { handles: Vec::new(), end, ended }
+    }
+
     pub(super) fn spawn(&mut self, name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let running = self.running.clone();
-        *running.0.lock() += 1;
-        let ended = Ended(running);
+        let end = self.end.clone();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _ended = ended;
+            let _end = End(end);
             life();
         });
         let handle =
@@ -173,12 +176,10 @@ impl Threads {
     /// Waits until all threads have ended except `stuck` ones, which are left to themselves.
     fn end(&mut self, stuck: impl Fn() -> usize) {
         let patience = Instant::now() + GRACE;
-        let (running, ended) = &*self.running;
-        let mut count = running.lock();
-        while *count > stuck() && Instant::now() < patience {
-            ended.wait_for(&mut count, LOOK);
+        let mut running = self.handles.len();
+        while running > stuck() && Instant::now() < patience {
+            running -= usize::from(self.ended.recv_timeout(LOOK).is_ok());
         }
-        drop(count);
         for handle in self.handles.drain(..) {
             if handle.is_finished() {
                 let _ = handle.join();
@@ -187,12 +188,11 @@ impl Threads {
     }
 }
 
-/// Counts a thread as ended when it is dropped.
-struct Ended(Arc<(Mutex<usize>, Condvar)>);
+/// Tells that a thread has ended when it is dropped, also by a panic.
+struct End(Sender<()>);
 
-impl Drop for Ended {
+impl Drop for End {
     fn drop(&mut self) {
-        *self.0.0.lock() -= 1;
-        self.0.1.notify_all();
+        let _ = self.0.send(());
     }
 }

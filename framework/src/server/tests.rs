@@ -11,11 +11,11 @@ mod responses;
 use super::{BodyPlan, Delivery, Progress, Server, ServerSettings, Service, Wakers};
 use crate::exchange::{Exchange, FileBody, RequestBody, Stream};
 use crate::http::Refusal;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -28,15 +28,15 @@ const LATE: Duration = Duration::from_millis(100);
 /// What the service of the tests tells, and is told.
 struct Puppet {
     /// One message for each call of `/block`, then a wait for `release`.
-    entered: Mutex<Sender<()>>,
-    release: Mutex<Receiver<()>>,
+    entered: Sender<()>,
+    release: Receiver<()>,
     /// The wakers of parked requests.
-    wakers: Mutex<Sender<Waker>>,
+    wakers: Sender<Waker>,
     /// Whether `/park` may go on.
     open: Mutex<bool>,
     park_for: Option<Duration>,
     chunks: Mutex<Option<Receiver<Vec<u8>>>>,
-    ends: Mutex<Sender<(String, Delivery)>>,
+    ends: Sender<(String, Delivery)>,
     refusals: Mutex<Vec<Refusal>>,
 }
 
@@ -56,8 +56,8 @@ impl Service for Puppet {
         let path = exchange.request.path().to_owned();
         match path.as_str() {
             "/block" => {
-                self.entered.lock().send(()).expect("the test listens");
-                let _ = self.release.lock().recv();
+                self.entered.send(()).expect("the test listens");
+                let _ = self.release.recv();
                 exchange.response.set_body("released");
             }
             "/park" if !*self.open.lock() => {
@@ -66,7 +66,7 @@ impl Service for Puppet {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     exchange.response.set_body("expired");
                 } else {
-                    self.wakers.lock().send(wakers.waker()).expect("the test listens");
+                    self.wakers.send(wakers.waker()).expect("the test listens");
                     return Progress::Park { deadline };
                 }
             }
@@ -149,7 +149,7 @@ impl Service for Puppet {
 
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery) {
         let path = exchange.request.path().to_owned();
-        let _ = self.ends.lock().send((path.clone(), *delivery));
+        let _ = self.ends.send((path.clone(), *delivery));
         assert_ne!(path, "/end-panics", "end");
     }
 }
@@ -177,19 +177,19 @@ impl Stage {
         let mut settings = ServerSettings { threads: 2, drain_idle: Duration::ZERO, ..Default::default() };
         settings.address.set_port(0);
         change(&mut settings);
-        let (entered_sender, entered) = channel();
-        let (release, release_receiver) = channel();
-        let (wakers_sender, wakers) = channel();
-        let (chunks, chunks_receiver) = channel();
-        let (ends_sender, ends) = channel();
+        let (entered_sender, entered) = unbounded();
+        let (release, release_receiver) = unbounded();
+        let (wakers_sender, wakers) = unbounded();
+        let (chunks, chunks_receiver) = unbounded();
+        let (ends_sender, ends) = unbounded();
         let puppet = Arc::new(Puppet {
-            entered: Mutex::new(entered_sender),
-            release: Mutex::new(release_receiver),
-            wakers: Mutex::new(wakers_sender),
+            entered: entered_sender,
+            release: release_receiver,
+            wakers: wakers_sender,
             open: Mutex::new(false),
             park_for,
             chunks: Mutex::new(Some(chunks_receiver)),
-            ends: Mutex::new(ends_sender),
+            ends: ends_sender,
             refusals: Mutex::default(),
         });
         let server = Server::start(settings, puppet.clone()).expect("a free port");

@@ -2,9 +2,9 @@
 
 use super::{PATIENCE, committed, data, load, number, outcome, terms};
 use crate::sessions::{Commit, Fence, Grant, Moment, SessionId, SharedLock, Store, Terms, Version};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -69,14 +69,14 @@ pub(super) fn fenced(fence: Fence, unlock: bool) -> Terms {
 
 /// A waker, and where its wake-ups arrive.
 pub(super) fn bell() -> (Receiver<()>, Waker) {
-    struct Bell(SyncSender<()>);
+    struct Bell(Sender<()>);
     impl Wake for Bell {
         fn wake(self: Arc<Self>) {
             // One that was not seen yet is enough.
             let _ = self.0.try_send(());
         }
     }
-    let (sender, receiver) = sync_channel(1);
+    let (sender, receiver) = bounded(1);
     (receiver, Waker::from(Arc::new(Bell(sender))))
 }
 

@@ -8,10 +8,10 @@ use super::{PATIENCE, committed, data, load, number, terms};
 use crate::prelude::*;
 use crate::sessions::{Commit, Moment, SessionId, Store, Version};
 use crate::testing::Client;
+use crossbeam_channel::{Receiver, unbounded};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 const ROLE: &str = "KIRSCH_CONFORMANCE_ROLE";
@@ -220,7 +220,7 @@ impl Other {
             .expect("the test can run its own program");
         let input = process.stdin.take().expect("a pipe");
         let output = BufReader::new(process.stdout.take().expect("a pipe"));
-        let (sender, said) = channel();
+        let (sender, said) = unbounded();
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
                 if let Some(word) = line.strip_prefix(MARK) {

@@ -1,8 +1,8 @@
 //! The table's rules one by one, then against a model that is simple enough to be right, then under threads.
 
 use super::*;
+use crossbeam_channel::{Sender, unbounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::task::Wake;
 
 fn claim(path: &str) -> Claim {
@@ -293,7 +293,7 @@ fn under_threads_there_is_one_holder_and_nobody_is_lost() {
             });
             scope.spawn(move || {
                 let mut random = Random(seed + 100);
-                let (wake, woken) = mpsc::channel();
+                let (wake, woken) = unbounded();
                 let mut waiting: Vec<(usize, Waiter)> = Vec::new();
                 for round in 0..ROUNDS {
                     let index = random.below(ids.len());
@@ -324,7 +324,7 @@ fn under_threads_there_is_one_holder_and_nobody_is_lost() {
     assert!(entered.load(Ordering::Relaxed) > ROUNDS as u64);
 }
 
-struct Report(mpsc::Sender<()>);
+struct Report(Sender<()>);
 
 impl Wake for Report {
     fn wake(self: Arc<Self>) {

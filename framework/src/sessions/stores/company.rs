@@ -14,7 +14,8 @@
 //! needs no bound of its own: a visitor's request has one question in it at a time, and the server bounds the requests.
 
 use crate::exchange::{Blocking, WaitsFor};
-use parking_lot::{Condvar, Mutex};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +26,9 @@ use std::time::{Duration, Instant};
 /// The trips of one process to one server.
 pub(super) struct Company<T: Travel> {
     inner: Arc<Inner<T>>,
+    /// The only one that lasts: the couriers end with it.
+    _bell: Arc<Sender<()>>,
+    rung: Receiver<()>,
 }
 
 /// What a request comes to.
@@ -80,8 +84,8 @@ pub(super) trait Failed: Clone + Send + 'static {
 
 struct Inner<T: Travel> {
     state: Mutex<State<T>>,
-    /// Rung for a courier, when it has something to do.
-    bell: Condvar,
+    /// Rung for a courier, when it may have something to do. It has room for all of them: if it is full, all look.
+    bell: Weak<Sender<()>>,
     traveller: Weak<T>,
 }
 
@@ -90,7 +94,6 @@ struct State<T: Travel> {
     queue: VecDeque<Queued<T>>,
     quickest: Quickest,
     couriers: usize,
-    is_over: bool,
 }
 
 impl<T: Travel> State<T> {
@@ -189,8 +192,10 @@ const LONG: Duration = Duration::from_micros(400);
 impl<T: Travel> Company<T> {
     pub(super) fn new(traveller: Weak<T>) -> Self {
         let (queue, quickest) = (VecDeque::new(), Quickest::default());
-        let state = State { under_way: 0, queue, quickest, couriers: 0, is_over: false };
-        Self { inner: Arc::new(Inner { state: Mutex::new(state), bell: Condvar::new(), traveller }) }
+        let state = Mutex::new(State { under_way: 0, queue, quickest, couriers: 0 });
+        let (bell, rung) = bounded(LONG_TRIPS);
+        let bell = Arc::new(bell);
+        Self { inner: Arc::new(Inner { state, bell: Arc::downgrade(&bell), traveller }), _bell: bell, rung }
     }
 
     /// The answers to a request.
@@ -233,7 +238,7 @@ impl<T: Travel> Company<T> {
         let is_due = state.is_due();
         drop(state);
         if is_due {
-            self.inner.bell.notify_one();
+            self.inner.ring();
         }
         ticket
     }
@@ -242,8 +247,8 @@ impl<T: Travel> Company<T> {
     fn has_courier(&self, state: &mut State<T>) -> bool {
         let wanted = if state.quickest.is_long() { LONG_TRIPS } else { COURIERS };
         while state.couriers < wanted {
-            let inner = Arc::clone(&self.inner);
-            match std::thread::Builder::new().name(T::COURIER.to_owned()).spawn(move || inner.deliver()) {
+            let (inner, rung) = (Arc::clone(&self.inner), self.rung.clone());
+            match std::thread::Builder::new().name(T::COURIER.to_owned()).spawn(move || inner.deliver(&rung)) {
                 Ok(_) => state.couriers += 1,
                 Err(error) if state.couriers == 0 => {
                     crate::line::record!(Error, target: "kirsch::sessions", "no thread `{}` for trips of the store: {error}", T::COURIER);
@@ -256,18 +261,10 @@ impl<T: Travel> Company<T> {
     }
 }
 
-/// The couriers end with the store.
-impl<T: Travel> Drop for Company<T> {
-    fn drop(&mut self) {
-        self.inner.state.lock().is_over = true;
-        self.inner.bell.notify_all();
-    }
-}
-
 impl<T: Travel> Inner<T> {
     /// What a courier does.
-    fn deliver(&self) {
-        while let Some(Queued { batch, tickets, .. }) = self.next() {
+    fn deliver(&self, rung: &Receiver<()>) {
+        while let Some(Queued { batch, tickets, .. }) = self.next(rung) {
             // What panics fails those who went along, not those who come later.
             let answers = catch_unwind(AssertUnwindSafe(|| {
                 self.trip(|| match self.traveller.upgrade() {
@@ -280,22 +277,26 @@ impl<T: Travel> Inner<T> {
     }
 
     /// Waits for something to take along. `None`: the store is gone.
-    fn next(&self) -> Option<Queued<T>> {
-        let mut state = self.state.lock();
+    fn next(&self, rung: &Receiver<()>) -> Option<Queued<T>> {
         loop {
-            if state.is_over && state.queue.is_empty() {
-                return None;
-            }
+            let mut state = self.state.lock();
             if state.is_due()
                 && let Some(next) = state.queue.pop_front()
             {
                 state.under_way += 1;
                 if state.is_due() {
-                    self.bell.notify_one();
+                    self.ring();
                 }
                 return Some(next);
             }
-            self.bell.wait(&mut state);
+            drop(state);
+            rung.recv().ok()?;
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = self.bell.upgrade() {
+            let _ = bell.try_send(());
         }
     }
 
@@ -326,7 +327,7 @@ impl<T: Travel> Drop for Trip<'_, T> {
         let is_due = state.is_due();
         drop(state);
         if is_due {
-            self.inner.bell.notify_one();
+            self.inner.ring();
         }
         if let Some(failure) = &self.silence {
             told.into_iter().for_each(|queued| distribute(queued.tickets, Err(failure.clone())));

@@ -3,22 +3,21 @@
 use super::Limit;
 use crate::testing::Client;
 use crate::{App, Error, Flow, HookPoint, Hooks, Stream, Tool, Tree, handlers};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::time::Duration;
 
 /// Handlers that say when they begin, and end when they are told.
 struct Slow {
-    began: Mutex<Sender<()>>,
-    end: Mutex<Receiver<()>>,
+    began: Sender<()>,
+    end: Receiver<()>,
 }
 
 #[handlers]
 impl Slow {
     #[expose]
     fn slow(&self) -> &'static str {
-        self.began.lock().expect("no panic").send(()).expect("the test listens");
-        self.end.lock().expect("no panic").recv().expect("the test says when");
+        self.began.send(()).expect("the test listens");
+        self.end.recv().expect("the test says when");
         "slow"
     }
 
@@ -50,8 +49,8 @@ struct Site {
 }
 
 fn site(limit: &Limit, path: &str) -> Site {
-    let ((began, begun), (end, ended)) = (channel(), channel());
-    let app = App::new(Slow { began: Mutex::new(began), end: Mutex::new(ended) }).threads(10).tool(path, limit.clone());
+    let ((began, begun), (end, ended)) = (unbounded(), unbounded());
+    let app = App::new(Slow { began, end: ended }).threads(10).tool(path, limit.clone());
     Site { client: Client::over_socket(app), began: begun, end }
 }
 
@@ -118,7 +117,7 @@ fn whatever_way_a_request_takes_its_place_is_free_again() {
         }
     }
     let limit = Limit::new(1).queue(0);
-    let tree = Slow { began: Mutex::new(channel().0), end: Mutex::new(channel().1) };
+    let tree = Slow { began: unbounded().0, end: unbounded().1 };
     let client = Client::over_socket(App::new(tree).tool("/", limit.clone()).tool("/", Answers));
     for (path, status) in
         [("/quick", 200), ("/fails", 500), ("/nowhere", 404), ("/streams", 200), ("/elsewhere", 200), ("/quick", 200)]
@@ -131,13 +130,12 @@ fn whatever_way_a_request_takes_its_place_is_free_again() {
 
 #[test]
 fn a_stream_keeps_its_place_until_its_last_byte() {
-    let (begin, begun) = channel();
-    let begun = Arc::new(Mutex::new(begun));
+    let (begin, begun) = unbounded();
     let tree = Tree::new().page("stream", move |_| {
-        let begun = Arc::clone(&begun);
+        let begun = begun.clone();
         Stream::new((0..2).map(move |number| {
             if number == 1 {
-                begun.lock().expect("no panic").recv().expect("the test says when");
+                begun.recv().expect("the test says when");
             }
             number.to_string()
         }))
@@ -158,8 +156,8 @@ fn a_stream_keeps_its_place_until_its_last_byte() {
 fn addresses_may_have_places_of_their_own() {
     let limit = Limit::new(1).queue(0).per_address(true);
     let Site { client, began, end } = {
-        let ((began, begun), (end, ended)) = (channel(), channel());
-        let app = App::new(Slow { began: Mutex::new(began), end: Mutex::new(ended) }).tool("/slow", limit);
+        let ((began, begun), (end, ended)) = (unbounded(), unbounded());
+        let app = App::new(Slow { began, end: ended }).tool("/slow", limit);
         let app = app.tool("/", crate::tools::Proxy::trusting(["loopback"]));
         Site { client: Client::over_socket(app), began: begun, end }
     };

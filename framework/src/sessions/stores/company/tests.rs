@@ -1,7 +1,7 @@
 use super::*;
 use crate::primitive::block_on;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Silent;
@@ -37,7 +37,7 @@ struct Road {
     trips: Mutex<Vec<usize>>,
     threads: Mutex<Vec<Option<String>>>,
     set_out: Sender<()>,
-    end: Mutex<Receiver<Answers>>,
+    end: Receiver<Answers>,
     is_doubtful: AtomicBool,
     company: Company<Road>,
 }
@@ -70,7 +70,7 @@ impl Road {
         assert!(!names.contains(&"panic"), "on the way");
         if names.contains(&"first") {
             self.set_out.send(()).expect("the test waits");
-            self.end.lock().recv().expect("the test says how it ends")?;
+            self.end.recv().expect("the test says how it ends")?;
         }
         Ok((0..names.len()).collect())
     }
@@ -94,12 +94,12 @@ struct Test {
 
 impl Test {
     fn new() -> Self {
-        let ((sent, set_out), (end, ended)) = (channel(), channel());
+        let ((sent, set_out), (end, ended)) = (unbounded(), unbounded());
         let road = Arc::new_cyclic(|road: &Weak<Road>| Road {
             trips: Mutex::default(),
             threads: Mutex::default(),
             set_out: sent,
-            end: Mutex::new(ended),
+            end: ended,
             is_doubtful: AtomicBool::new(false),
             company: Company::new(road.clone()),
         });
