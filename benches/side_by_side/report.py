@@ -4,6 +4,7 @@ import os
 import platform
 import statistics
 import sys
+import textwrap
 from pathlib import Path
 
 from . import loads
@@ -45,7 +46,7 @@ def case_table(case, names, results):
     several = len(case.variants) > 1
     base = case.variants[0].label if several else case.base
     counts = any(one.lost is not None for name in names for variant in case.variants for one in results.rounds(case.name, name, variant.label).values())
-    lines = [f"### {case.name}", "", f"{case.note.rstrip('.')}.", "",
+    lines = [f"### {case.name}", "", paragraph(f"{case.note.rstrip('.')}."), "",
              f"| server | req/s | x {base} | CPU us/request | x {base} | user | system | p50 ms | p99 ms | p99.9 ms | memory MiB | errors |"
              + (" lost updates |" if counts else ""),
              "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|" + ("---:|" if counts else "")]
@@ -83,8 +84,12 @@ def _ratio(results, key, own, reference):
 def heading():
     memory = int(loads.number(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()) / 2**20)
     command = " ".join(["benches/compare", *sys.argv[1:]])
-    return (f"Measured on {datetime.date.today()} with `{command}`: {os.cpu_count()} cores, {memory} GiB, "
-            f"Linux {'.'.join(platform.release().split('.')[:2])}. Load and server share the machine; read the ratios.\n")
+    return paragraph(f"Measured on {datetime.date.today()} with `{command}`: {os.cpu_count()} cores, {memory} GiB, "
+                     f"Linux {'.'.join(platform.release().split('.')[:2])}. Load and server share the machine; read the ratios.") + "\n"
+
+
+def paragraph(text):
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def write(numbers, tables, plot):

@@ -1,9 +1,10 @@
-//! Kirsch is CherryPy distilled: structs whose methods are web pages, plain blocking code, and an HTTP/1.1 server of its own that keeps
-//! every connection off the threads while it does not run your code.
+//! Kirsch is CherryPy distilled: structs whose methods are web pages, plain blocking code, and an HTTP/1.1 server of
+//! its own. A connection holds a thread only while your code runs for it.
 //!
 //! # Hello world
 //!
-//! `#[handlers]` publishes an impl block; methods marked `#[expose]` are pages, and `index` is the page of the place itself.
+//! `#[handlers]` publishes an impl block; methods marked `#[expose]` are pages, and `index` is the page of the place
+//! itself.
 //!
 //! ```no_run
 //! use kirsch::prelude::*;
@@ -25,8 +26,9 @@
 //!
 //! # Parameters are the signature
 //!
-//! Arguments come by name from the path, the query and the form, converted and checked before the method is called. What cannot be
-//! converted, and what is missing, is answered for you. `curl localhost:8080/add/3/4` and `/add?a=3&b=4` both print 7:
+//! Arguments come by name from the path, the query and the form. They are converted and checked before the method is
+//! called; a missing or malformed one is answered for you. `curl localhost:8080/add/3/4` and `/add?a=3&b=4` both print
+//! 7:
 //!
 //! ```
 //! use kirsch::{prelude::*, testing::Client};
@@ -46,13 +48,15 @@
 //! client.get("/add?a=3&b=four").send().assert_status(400).assert_contains("`b` must be a whole number");
 //! ```
 //!
-//! Everything else comes by its type: [`&Request`](Request), `&mut `[`Response`], [`Json<T>`](Json), [`Form<T>`](Form), [`Upload`],
-//! [`Body`], [`Cookies`], [`&Session`](Session) and more; [`Argument`] lists them. What may be returned is listed at [`IntoResponse`].
+//! Everything else comes by its type: [`&Request`](Request), `&mut `[`Response`], [`Json<T>`](Json), [`Form<T>`](Form),
+//! [`Upload`], [`Body`], [`Cookies`], [`&Session`](Session) and more; [`Argument`] lists them. [`IntoResponse`] lists
+//! the types that a page may return.
 //!
 //! # The tree
 //!
-//! A struct has children as it has pages: `#[child]` methods return another node, owned or borrowed, and may take segments of the path.
-//! Children run as part of the request, so they may look into a database, and answer 404 with `None`.
+//! A struct has children as it has pages: `#[child]` methods return another node, owned or borrowed, and may take
+//! segments of the path. Children run as part of the request, so they may look into a database, and answer 404 with
+//! `None`.
 //!
 //! ```
 //! use kirsch::{prelude::*, testing::Client};
@@ -81,13 +85,13 @@
 //! client.get("/customer/100/orders").send().assert_status(404);
 //! ```
 //!
-//! Where the HTTP method is the method, write `#[resource]` and name them `get`, `post`, `put`, `patch`, `delete`: [`resource`]. A tree
-//! of values and closures, without macros, is a [`Tree`].
+//! Where the HTTP method is the method, write `#[resource]` and name them `get`, `post`, `put`, `patch`, `delete`:
+//! [`resource`]. A tree of values and closures, without macros, is a [`Tree`].
 //!
 //! # Sessions
 //!
-//! A tool is switched on for a path and everything below it. The sessions tool gives handlers a session that is theirs alone while they
-//! run; a request that waits for it holds no thread.
+//! A tool is switched on for a path and everything below it. The sessions tool gives handlers a session that is theirs
+//! alone while they run; a request that waits for it holds no thread.
 //!
 //! ```
 //! use kirsch::{prelude::*, testing::Client};
@@ -117,7 +121,7 @@
 //!
 //! | tool | what it does |
 //! |---|---|
-//! | [`Sessions`] | what the requests of one visitor have in common, and the lock on it |
+//! | [`Sessions`] | the data that the requests of one visitor share, and the lock on it |
 //! | [`StaticDir`], [`StaticFile`] | files, with conditions, ranges and a cache of small ones |
 //! | [`Caching`] | keeps responses; of many requests for the same page one runs the handler |
 //! | `tools::Gzip` | compressed responses, streams too; needs the cargo feature `gzip` |
@@ -128,7 +132,8 @@
 //!
 //! # Tools of your own
 //!
-//! A [`Tool`] puts hooks at [hook points](HookPoint). The tools of the framework use nothing else. This one logs how long each handler ran:
+//! A [`Tool`] puts hooks at [hook points](HookPoint). The tools of the framework use nothing else. This one logs how
+//! long each handler ran:
 //!
 //! ```
 //! use kirsch::prelude::*;
@@ -156,23 +161,26 @@
 //! # Ok::<(), kirsch::Error>(())
 //! ```
 //!
-//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`]. An [admission](lifecycle::Admit) may let it wait.
+//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`]. An
+//! [admission](lifecycle::Admit) may let it wait.
 //!
 //! # Errors
 //!
-//! Any error becomes a response with `?`. [`Error::new`] chooses status and message, a [`Problem`] tells programs more; what is not an HTTP error is
-//! a 500 whose cause is in the log and not on the page. [`App::error_page`] replaces the page of a status, [`App::error_pages`] those of a part
-//! of the site, whoever met the error: your handler, the router, the parser. While you develop, the setting `debug_page` shows the cause, the
-//! source around it, the parameters and what ran in your browser.
+//! Any error becomes a response with `?`. [`Error::new`] chooses status and message, a [`Problem`] tells programs more.
+//! Any other error is a 500 whose cause is in the log and not on the page. [`App::error_page`] replaces the page of a
+//! status, [`App::error_pages`] those of a part of the site, wherever the error comes from: your handler, the router,
+//! the parser. While you develop, the setting `debug_page` shows the cause in your browser, with the source around it,
+//! the parameters and the hooks that ran.
 //!
 //! # Files
 //!
-//! [`StaticDir`] serves a folder, [`StaticFile`] one file, and handlers return a [`File`]. All of them answer conditions and ranges.
+//! [`StaticDir`] serves a folder, [`StaticFile`] one file, and handlers return a [`File`]. All of them answer
+//! conditions and ranges.
 //!
 //! # Further
 //!
-//! Settings from a file: [`config`]. The server by itself: [`server`]. Tests without a socket and over one: [`testing`]. The guide is in
-//! `docs/guide/` of the repository.
+//! Settings from a file: [`config`]. The server by itself: [`server`]. Tests without a socket and over one:
+//! [`testing`]. The guide is in `docs/guide/` of the repository.
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 // The macros write `::kirsch::...`; inside this crate and its tests that name must exist too.
@@ -218,7 +226,7 @@ pub use publish::{Publish, Routes, Tree};
 pub use sessions::{Session, SessionView, Sessions};
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
 
-/// What a page, a hook or `main` returns: `()` or the value, or an [`Error`] that knows its status.
+/// The result of a page, a hook or `main`: `()` or the value, or an [`Error`] that knows its status.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Everything a program needs, in one import line.
