@@ -2,9 +2,8 @@
 
 use integration_tests::{allow_descriptors, program::Program, wait_until, watched::Watched};
 use kirsch::{
-    lifecycle::{Admission, Admit, Wait},
+    lifecycle::{Admission, Admit, Wait, Wakers},
     prelude::*,
-    server::Wakers,
     testing::{Client, RawConnection},
 };
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -15,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_attacked");
@@ -229,7 +228,7 @@ impl Admit for AtMost {
         let number = room.next;
         room.next += 1;
         room.waiting.push_back((number, wakers.waker()));
-        Ok(Admission::Park(Box::new(Waiting { limit: self.clone(), number })))
+        Ok(Admission::park(Waiting { limit: self.clone(), number }, Duration::from_secs(60)))
     }
 }
 
@@ -250,7 +249,7 @@ struct Waiting {
 }
 
 impl Wait for Waiting {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
         let mut room = self.limit.room();
         let is_first = room.waiting.front().is_some_and(|(number, _)| *number == self.number);
         if room.free == 0 || !is_first {
@@ -262,8 +261,8 @@ impl Wait for Waiting {
         Ok(true)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        None
+    fn waits_for(&self) -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed("a place")
     }
 
     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {

@@ -4,7 +4,10 @@
 //! response goes out. Each of these asks an [`Admit`]; `lifecycle/` does the asking.
 
 use super::{Error, Exchange, Wakers};
-use std::time::Instant;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// Decides whether a request may go on now: to its handler if it was added with [`Hooks::admission`](crate::Hooks::admission), to its
 /// end if with [`Hooks::before_finalize`](crate::Hooks::before_finalize).
@@ -27,22 +30,37 @@ pub trait Admit: Send + Sync {
 pub enum Admission {
     /// Go on.
     Go,
-    /// Wait for this. The request holds no thread meanwhile. It is asked at once whether it is [`ready`](Wait::ready), so that what
-    /// happened while it was made is not missed.
-    Park(Box<dyn Wait>),
+    /// Wait. The request holds no thread meanwhile. The wait is asked at once whether it is [`ready`](Wait::ready), so that
+    /// what happened while it was made is not missed.
+    Park {
+        /// What the request waits for.
+        wait: Box<dyn Wait>,
+        /// How long it waits at most, from now on; then the wait has [`expired`](Wait::expired). A year is the limit.
+        at_most: Duration,
+    },
+}
+
+impl Admission {
+    /// Parks the request until the wait is over, but no longer than `at_most`.
+    pub fn park(wait: impl Wait + 'static, at_most: Duration) -> Self {
+        Self::Park { wait: Box::new(wait), at_most }
+    }
 }
 
 /// One request's place on a wait list. Dropping it gives the place up.
 pub trait Wait: Send {
-    /// Whether the wait is over; called when woken, and whenever else. `Ok(true)` lets the request go on; what was waited for
-    /// has then been put into the exchange.
+    /// Whether the wait is over. It is asked when the request parks, when its waker was woken, and at any other time.
+    /// `Ok(true)` lets the request go on; the wait has then put what it waited for into the exchange. `wakers` makes the
+    /// same waker each time.
     ///
     /// # Errors
     /// Ends the request with an error page.
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error>;
+    fn ready(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error>;
 
-    /// When to give up.
-    fn deadline(&self) -> Option<Instant>;
+    /// What the request waits for and, where that is known, who is in the way: words that continue the sentence "it waits
+    /// for ...", such as `the lock of session 3f9a1c, held by /page1 for 12.4s`. The log names them when a wait was long.
+    /// They may be asked for at any time by whichever thread has the request, so the answer must not take long.
+    fn waits_for(&self) -> Cow<'static, str>;
 
     /// Whether the wait is this request's own affair, so that others who ask for the same page need not wait for it. Then what they wait for is
     /// given up for the time being, as the duty to make a page for the cache ([`Hooks::when_parked`](crate::Hooks::when_parked)). `false` for a line in
@@ -51,7 +69,8 @@ pub trait Wait: Send {
         true
     }
 
-    /// The deadline has passed. `Ok(())` lets the request go on without what it waited for.
+    /// The deadline has passed. `Ok(())` lets the request go on without what it waited for. The log says what the wait was
+    /// for.
     ///
     /// # Errors
     /// Ends the request with an error page.
@@ -62,7 +81,47 @@ impl std::fmt::Debug for Admission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Go => "Go",
-            Self::Park(_) => "Park",
+            Self::Park { .. } => "Park",
         })
+    }
+}
+
+/// A request that waits: for what, since when, until when.
+pub(crate) struct Parked {
+    pub(crate) wait: Box<dyn Wait>,
+    pub(crate) since: Instant,
+    pub(crate) deadline: Instant,
+    /// What the wait was for when it was asked last. Once it is over nobody is in the way any more.
+    pub(crate) waits_for: Cow<'static, str>,
+    pub(crate) waker: OneWaker,
+}
+
+impl Parked {
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+    pub(crate) fn new(wait: Box<dyn Wait>, at_most: Duration, waker: OneWaker) -> Self {
+        let since = Instant::now();
+        Self { wait, since, deadline: since + at_most.min(Self::LONGEST), waits_for: Cow::Borrowed(""), waker }
+    }
+}
+
+/// The waker of one request, made when it is asked for the first time.
+#[derive(Default)]
+pub(crate) struct OneWaker(OnceCell<Waker>);
+
+impl OneWaker {
+    pub(crate) fn by<'a>(&'a self, wakers: &'a dyn Wakers) -> impl Wakers + 'a {
+        MadeOnce { made: &self.0, wakers }
+    }
+}
+
+struct MadeOnce<'a> {
+    made: &'a OnceCell<Waker>,
+    wakers: &'a dyn Wakers,
+}
+
+impl Wakers for MadeOnce<'_> {
+    fn waker(&self) -> Waker {
+        self.made.get_or_init(|| self.wakers.waker()).clone()
     }
 }

@@ -18,6 +18,7 @@ use super::HttpError;
 use crate::primitive::{Mutex, Unpark, park_timeout};
 use crate::seldom::Seldom;
 use ::http::{HeaderValue, StatusCode, header};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -224,9 +225,16 @@ impl Line {
         Some(Place { places: Arc::clone(&self.places), for_whom: self.for_whom })
     }
 
-    /// When to give up.
-    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        now.checked_add(self.places.patience)
+    /// How long a request waits here without a worker.
+    pub(crate) fn patience(&self) -> Duration {
+        self.places.patience
+    }
+
+    /// What a request in line waits for, in words.
+    pub(crate) fn waits_for() -> Cow<'static, str> {
+        Cow::Borrowed(
+            "its turn to wait on a worker: others wait there for slow bodies, locks or stores (`server.waiting_threads`)",
+        )
     }
 
     /// The answer when no place was free in time.
@@ -359,6 +367,11 @@ impl InLine {
                 Ok(None)
             }
         }
+    }
+
+    /// What the request waits for, in words, if it is in line.
+    pub(crate) fn waits_for(&self) -> Option<Cow<'static, str>> {
+        self.0.as_ref().map(|_| Line::waits_for())
     }
 
     /// The answer to a request that gives up, if it is in line.

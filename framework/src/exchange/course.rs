@@ -3,7 +3,7 @@
 //! Only `lifecycle/` reads and writes it, and the test client says whose request it is. It lives here so that a request that is parked between two runs is one value, and so that
 //! a plain page needs nothing on the heap for it.
 
-use super::{Error, Wait};
+use super::{Error, Parked};
 
 #[derive(Default)]
 pub(crate) struct Course {
@@ -27,7 +27,7 @@ pub(crate) struct Course {
     /// What is answered at the handler's turn instead of calling one.
     pub(crate) pending: Option<Error>,
     /// The request's place on a wait list.
-    pub(crate) parked: Option<Box<dyn Wait>>,
+    pub(crate) parked: Option<Parked>,
 }
 
 /// Whether a hook of `before_error_response` may send a failed request on to another path: once, while nothing has begun to finish the

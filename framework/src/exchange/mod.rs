@@ -47,6 +47,7 @@ mod values;
 mod vary;
 
 pub use admission::{Admission, Admit, Wait};
+pub(crate) use admission::{OneWaker, Parked};
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
 pub(crate) use blocking::{Blocking, BlockingPlaces, InLine, Line, Place, PlaceOrLine, WaitsFor, place_or_line};

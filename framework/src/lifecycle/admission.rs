@@ -1,6 +1,8 @@
 //! How the life of a request asks an [`Admit`]: the same way before the body, before the handler and at `before_finalize`.
+//!
+//! The log names each wait that was long or in vain, whatever it was for.
 
-use crate::exchange::{Admission, Admit, Blocking, Error, Exchange, WaitsFor, Wakers};
+use crate::exchange::{Admission, Admit, Blocking, Error, Exchange, OneWaker, Parked, WaitsFor, Wakers};
 use crate::panics::guarded;
 use crate::primitive::{Unpark, park_timeout};
 use std::task::Waker;
@@ -11,50 +13,85 @@ pub(super) enum Passed {
     /// Go on.
     Through,
     /// The request waits.
-    Parked(Parked),
+    Parked(Park),
 }
 
 /// How a request waits.
 #[derive(Clone, Copy)]
-pub(super) struct Parked {
+pub(super) struct Park {
     /// Until this moment at most.
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Instant,
     /// See [`Wait::is_own`](crate::exchange::Wait::is_own).
     pub(super) is_own: bool,
 }
 
 /// Asks an admission, or the wait that it has made when it was asked before.
 pub(super) fn pass(admit: &dyn Admit, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Passed, Error> {
-    let mut wait = match exchange.course.parked.take() {
+    let mut parked = match exchange.course.parked.take() {
         Some(parked) => parked,
-        None => match guarded(|| admit.admit(exchange, wakers))? {
-            Admission::Go => return Ok(Passed::Through),
-            Admission::Park(wait) => wait,
-        },
-    };
-    if !guarded(|| wait.ready(exchange))? {
-        let deadline = wait.deadline();
-        if deadline.is_none_or(|deadline| deadline > Instant::now()) {
-            let is_own = wait.is_own();
-            exchange.course.parked = Some(wait);
-            return Ok(Passed::Parked(Parked { deadline, is_own }));
+        None => {
+            let waker = OneWaker::default();
+            match guarded(|| admit.admit(exchange, &waker.by(wakers)))? {
+                Admission::Go => return Ok(Passed::Through),
+                Admission::Park { wait, at_most } => Parked::new(wait, at_most, waker),
+            }
         }
-        guarded(|| wait.expired(exchange))?;
+    };
+    let Parked { wait, waits_for, waker, .. } = &mut parked;
+    let asked = guarded(|| {
+        let is_ready = wait.ready(exchange, &waker.by(wakers))?;
+        if !is_ready {
+            *waits_for = wait.waits_for();
+        }
+        Ok(is_ready)
+    });
+    let now = Instant::now();
+    if matches!(asked, Ok(false)) {
+        if now < parked.deadline {
+            let park = Park { deadline: parked.deadline, is_own: parked.wait.is_own() };
+            exchange.course.parked = Some(parked);
+            return Ok(Passed::Parked(park));
+        }
+        guarded(|| parked.wait.expired(exchange)).inspect_err(|_| tell_given_up(&parked, exchange, now))?;
     }
-    Ok(Passed::Through)
+    tell_if_slow(&parked, exchange, now);
+    asked.map(|_| Passed::Through)
 }
+
+/// Tells the log who was in the way of a request that was not let in in time.
+#[cold]
+fn tell_given_up(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
+    let (path, id, waited) = (exchange.request.path(), exchange.request.id(), now.duration_since(*since));
+    crate::line::record!(Warn, target: WAITS, "{path} (request {id}) gave up after {waited:.1?}: it waited for {waits_for}");
+}
+
+/// The same for a wait that is over, if it was long.
+fn tell_if_slow(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
+    let waited = now.duration_since(*since);
+    if waited >= SLOW {
+        let (path, id) = (exchange.request.path(), exchange.request.id());
+        crate::line::record!(Warn, target: WAITS, "{path} (request {id}) waited {waited:.1?} for {waits_for}");
+    }
+}
+
+/// Waits above this are told to the log.
+const SLOW: Duration = Duration::from_secs(1);
+/// The target of the log's records about waits.
+const WAITS: &str = "kirsch::waits";
 
 /// The same where nobody can run the request again: waits on this thread, if it may.
 #[cold]
 pub(super) fn pass_here(admit: &dyn Admit, exchange: &mut Exchange) -> Result<(), Error> {
-    const LONGEST: Duration = Duration::from_secs(3600);
+    if let Some(parked) = &mut exchange.course.parked {
+        // It parked elsewhere.
+        parked.waker = OneWaker::default();
+    }
     let mut blocking = None;
-    while let Passed::Parked(Parked { deadline, .. }) = pass(admit, exchange, &ThisThread)? {
+    while let Passed::Parked(Park { deadline, .. }) = pass(admit, exchange, &ThisThread)? {
         if blocking.is_none() {
             blocking = Some(Blocking::here(WaitsFor::Others)?);
         }
-        let left = deadline.map_or(LONGEST, |deadline| deadline.saturating_duration_since(Instant::now()));
-        park_timeout(left.min(LONGEST));
+        park_timeout(deadline.saturating_duration_since(Instant::now()));
     }
     Ok(())
 }

@@ -258,10 +258,11 @@ impl Hooks {
     ///
     /// ```
     /// use kirsch::lifecycle::{Admission, Admit, Hooks, Tool, Wait};
-    /// use kirsch::{Error, Exchange, StatusCode, server::Wakers};
+    /// use kirsch::lifecycle::Wakers;
+    /// use kirsch::{Error, Exchange, StatusCode};
+    /// use std::borrow::Cow;
     /// use std::sync::{Arc, Mutex};
-    /// use std::task::Waker;
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     ///
     /// /// Lets no response out before its receipt is kept.
     /// struct Receipts;
@@ -284,19 +285,19 @@ impl Hooks {
     ///             *told.lock().unwrap() = true;
     ///             waker.wake();
     ///         });
-    ///         Ok(Admission::Park(Box::new(Receipt(kept, Instant::now() + Duration::from_secs(2)))))
+    ///         Ok(Admission::park(Receipt(kept), Duration::from_secs(2)))
     ///     }
     /// }
     ///
-    /// struct Receipt(Arc<Mutex<bool>>, Instant);
+    /// struct Receipt(Arc<Mutex<bool>>);
     ///
     /// impl Wait for Receipt {
-    ///     fn ready(&mut self, _: &mut Exchange) -> Result<bool, Error> {
+    ///     fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
     ///         Ok(*self.0.lock().unwrap())
     ///     }
     ///
-    ///     fn deadline(&self) -> Option<Instant> {
-    ///         Some(self.1)
+    ///     fn waits_for(&self) -> Cow<'static, str> {
+    ///         Cow::Borrowed("the receipt of this order")
     ///     }
     ///
     ///     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {

@@ -25,7 +25,7 @@ pub(crate) mod setting;
 mod stream_place;
 mod tool;
 
-pub use crate::exchange::{Admission, Admit, Wait};
+pub use crate::exchange::{Admission, Admit, Wait, Wakers};
 pub use background::BackgroundJob;
 pub use backtrace::backtrace_of;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};

@@ -32,7 +32,7 @@
 //! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
 //! begins again with the routing. An unexpected error whose `before_error_response` hooks redirect internally ends its resource in the same way.
 
-use super::admission::{Parked, Passed, pass};
+use super::admission::{Park, Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, make_deferred, write_overloaded};
 use super::hook::run_point;
@@ -289,9 +289,9 @@ impl Application {
             exchange.read_form(self.reads_forms(exchange))?;
             let all = self.plan(exchange).admissions.len();
             if (next < all || StreamPlace::is_needed(exchange))
-                && let Passed::Parked(parked) = self.admit(all, exchange, wakers)?
+                && let Passed::Parked(park) = self.admit(all, exchange, wakers)?
             {
-                return Ok(Advance::Parked(parked.deadline));
+                return Ok(Advance::Parked(park.deadline));
             }
             exchange.course.stage = Stage::Decided;
             if run_point(self.plan(exchange).hooks(HookPoint::BeforeHandler), exchange)? {
@@ -331,10 +331,10 @@ impl Application {
                 Some(admission) => (admission, false),
                 None => break,
             };
-            if let Passed::Parked(parked) = pass(asked, exchange, wakers)? {
+            if let Passed::Parked(park) = pass(asked, exchange, wakers)? {
                 exchange.waited = true;
-                self.note_parked(parked, exchange);
-                return Ok(Passed::Parked(parked));
+                self.note_parked(park, exchange);
+                return Ok(Passed::Parked(park));
             }
             if !is_place {
                 exchange.course.stage = Stage::Admission(next + 1);
@@ -344,8 +344,8 @@ impl Application {
     }
 
     /// Tells the tools that have given the request something others wait for.
-    fn note_parked(&self, parked: Parked, exchange: &mut Exchange) {
-        if parked.is_own {
+    fn note_parked(&self, park: Park, exchange: &mut Exchange) {
+        if park.is_own {
             for tell in &self.plan(exchange).when_parked {
                 let told = guarded(|| {
                     tell(exchange);
@@ -411,8 +411,8 @@ impl Application {
 
     /// From there to the final response. Without `wakers` nothing is parked.
     fn finish(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Passed {
-        if let Passed::Parked(parked) = self.before_finalize(exchange, wakers) {
-            return Passed::Parked(parked);
+        if let Passed::Parked(park) = self.before_finalize(exchange, wakers) {
+            return Passed::Parked(park);
         }
         self.finalize(exchange);
         exchange.course.stage = Stage::Final;
@@ -431,10 +431,10 @@ impl Application {
             }
             let result = match (hook.admit(), wakers) {
                 (Some(admit), Some(wakers)) => match Hook::call_or_park(admit, exchange, wakers) {
-                    Ok(Passed::Parked(parked)) => {
+                    Ok(Passed::Parked(park)) => {
                         exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
-                        self.note_parked(parked, exchange);
-                        return Passed::Parked(parked);
+                        self.note_parked(park, exchange);
+                        return Passed::Parked(park);
                     }
                     Ok(Passed::Through) => continue,
                     Err(error) => Err(error),
@@ -488,7 +488,7 @@ impl Application {
 /// What [`Application::advance`] came to.
 enum Advance {
     /// The request waits.
-    Parked(Option<Instant>),
+    Parked(Instant),
     /// The response is in the exchange.
     Ended,
 }
@@ -503,7 +503,7 @@ impl Service for Application {
             && next < early
         {
             match self.admit(early, exchange, wakers) {
-                Ok(Passed::Parked(Parked { deadline, .. })) => return BodyPlan::Park { deadline },
+                Ok(Passed::Parked(park)) => return BodyPlan::Park { deadline: Some(park.deadline) },
                 Ok(Passed::Through) => {}
                 Err(error) => {
                     exchange.course.pending = Some(error);
@@ -521,12 +521,12 @@ impl Service for Application {
         while !matches!(exchange.course.stage, Stage::Final | Stage::Refused) {
             if matches!(exchange.course.stage, Stage::Finishing { .. }) {
                 match self.finish(exchange, Some(wakers)) {
-                    Passed::Parked(Parked { deadline, .. }) => return Progress::Park { deadline },
+                    Passed::Parked(park) => return Progress::Park { deadline: Some(park.deadline) },
                     Passed::Through => continue,
                 }
             }
             let result = match self.advance(exchange, wakers) {
-                Ok(Advance::Parked(deadline)) => return Progress::Park { deadline },
+                Ok(Advance::Parked(deadline)) => return Progress::Park { deadline: Some(deadline) },
                 Ok(Advance::Ended) => Ok(()),
                 Err(error) => match error.into_internal_redirect() {
                     Ok(target) => match self.redirect_internally(exchange, &target) {

@@ -6,7 +6,7 @@
 use super::{Admission, Admit, Wait};
 use crate::exchange::Wakers;
 use crate::exchange::{Blocking, Error, Exchange, Line, Place, PlaceOrLine, RequestBody, WaitsFor, place_or_line};
-use std::time::Instant;
+use std::borrow::Cow;
 
 /// Lets a request to its handler when it may hold a worker for as long as its client sends.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ impl Admit for StreamPlace {
                 Ok(Admission::Go)
             }
             PlaceOrLine::Wait(line) => {
-                let deadline = line.deadline(Instant::now());
-                Ok(Admission::Park(Box::new(InLine { line, deadline })))
+                let at_most = line.patience();
+                Ok(Admission::park(InLine(line), at_most))
             }
         }
     }
@@ -68,14 +68,11 @@ impl Admit for StreamPlace {
     }
 }
 
-struct InLine {
-    line: Line,
-    deadline: Option<Instant>,
-}
+struct InLine(Line);
 
 impl Wait for InLine {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
-        let place = self.line.poll();
+    fn ready(&mut self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
+        let place = self.0.poll();
         let is_there = place.is_some();
         if is_there {
             exchange.values.insert(Given { _place: place });
@@ -83,11 +80,11 @@ impl Wait for InLine {
         Ok(is_there)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    fn waits_for(&self) -> Cow<'static, str> {
+        Line::waits_for()
     }
 
     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
-        Err(self.line.refusal().into())
+        Err(self.0.refusal().into())
     }
 }

@@ -63,6 +63,11 @@ impl Clock {
         Tick(((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1_000_000) as u32)
     }
 
+    /// The first tick at which `moment` has passed, so that whoever compares it with the precise clock then agrees.
+    pub(super) fn deadline(self, moment: Instant) -> Tick {
+        self.tick(moment).after(Duration::from_millis(1))
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
     pub(super) fn tick(self, moment: Instant) -> Tick {
         Tick(moment.saturating_duration_since(self.start).as_millis() as u32)
@@ -100,6 +105,16 @@ mod tests {
         assert!(!deadline.has_passed(now));
         assert!(deadline.has_passed(Tick(deadline.0.wrapping_add(1))));
         assert_eq!(now.earlier(deadline), now);
+    }
+
+    #[test]
+    fn at_the_tick_of_a_deadline_the_precise_clock_has_passed_it() {
+        let clock = Clock::new();
+        for micros in [0, 1, 999, 1000, 1001] {
+            let moment = clock.start + Duration::from_micros(micros);
+            let reached = clock.start + Duration::from_millis(u64::from(clock.deadline(moment).bits()));
+            assert!(reached > moment, "{micros}");
+        }
     }
 
     #[test]

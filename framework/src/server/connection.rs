@@ -524,8 +524,7 @@ impl HttpConnection {
 
     fn park(&mut self, turn: &mut Turn, work: &mut Workspace, parked: Parked, deadline: Option<Instant>) -> Flow {
         let clock = work.shared.scheduler.clock;
-        // Rounded up: when it is reached, the service's own clock agrees.
-        let deadline = deadline.map(|moment| clock.tick(moment).after(Duration::from_millis(1)));
+        let deadline = deadline.map(|moment| clock.deadline(moment));
         self.fast = false;
         self.woken = false;
         self.state = State::Parked(parked, deadline);

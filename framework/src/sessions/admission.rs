@@ -5,14 +5,15 @@
 //! and there may be only so many such calls at a time: a request that would be one too many waits in line for its place, in the same way.
 
 use super::hold::{Asked, Contender, Hold};
-use super::lock_table::{LockGuard, LockStatus, Waiter};
+use super::lock_table::{LockGuard, Waiter};
 use super::session::Wanted;
 use super::{Moment, Record, Session, SessionId, StoreError, StoreFuture};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, HttpError, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, Wait};
+use std::borrow::Cow;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Lets a request to its handler when it has the lock that the handler needs.
 #[derive(Debug)]
@@ -41,18 +42,10 @@ impl Admit for LockAdmission {
                 }
             }
         };
-        let now = Moment::now();
-        let mut wait = LockWait {
-            phase,
-            line: InLine::default(),
-            waker: wakers.waker(),
-            started: now.monotonic,
-            deadline: session.lock_deadline(now),
-            behind: None,
-            is_counted: false,
-        };
-        let is_over = wait.go_on(session)?;
-        Ok(if is_over { Admission::Go } else { Admission::Park(Box::new(wait)) })
+        let at_most = session.lock_timeout();
+        let mut wait = LockWait { phase, line: InLine::default(), started: Instant::now(), is_counted: false };
+        let is_over = wait.go_on(session, wakers)?;
+        Ok(if is_over { Admission::Go } else { Admission::park(wait, at_most) })
     }
 }
 
@@ -134,20 +127,13 @@ struct LockWait {
     phase: Phase,
     /// For calls of a store that blocks.
     line: InLine,
-    waker: Waker,
     started: Instant,
-    deadline: Instant,
-    /// Who in this process had the lock when the wait began.
-    behind: Option<LockStatus>,
     is_counted: bool,
 }
 
 impl LockWait {
-    /// Waits above this are told to the log.
-    const LONG: Duration = Duration::from_secs(1);
-
     /// As far as it goes now. Whether it is over.
-    fn go_on(&mut self, session: &Session) -> Result<bool, HttpError> {
+    fn go_on(&mut self, session: &Session, wakers: &dyn Wakers) -> Result<bool, HttpError> {
         loop {
             let mut phase = std::mem::replace(&mut self.phase, Phase::Over);
             if let Phase::Local(waiter) = &mut phase {
@@ -161,14 +147,14 @@ impl LockWait {
             }
             self.phase = phase;
             let _blocking = match session.needs_place() {
-                true => match self.line.begin(WaitsFor::Store, || self.waker.clone())? {
+                true => match self.line.begin(WaitsFor::Store, || wakers.waker())? {
                     Some(blocking) => Some(blocking),
                     None => return Ok(false),
                 },
                 false => None,
             };
             let phase = std::mem::replace(&mut self.phase, Phase::Over);
-            self.phase = phase.go_on(session, Moment::now(), &self.waker)?;
+            self.phase = phase.go_on(session, Moment::now(), &wakers.waker())?;
             if !matches!(self.phase, Phase::Local(_)) {
                 return Ok(matches!(self.phase, Phase::Over));
             }
@@ -182,39 +168,33 @@ impl LockWait {
         }
         self.is_counted = true;
         session.shared().count_wait();
-        if let Phase::Local(waiter) = &self.phase {
-            self.behind = waiter.holder();
-        }
-    }
-
-    fn tell_if_long(&self, session: &Session) {
-        let waited = self.started.elapsed();
-        session.shared().count_waited(waited);
-        if waited >= Self::LONG {
-            let (path, request) = (session.claim().path(), session.claim().request());
-            let behind = self.behind.as_ref().map_or("another process", |behind| behind.path.as_str());
-            crate::line::record!(Warn,
-                target: "kirsch::sessions",
-                "{path} (request {request}) waited {waited:.1?} for its session, at first behind {behind}; \
-                 a handler that only reads does not wait if it takes SessionView"
-            );
-        }
     }
 }
 
 impl Wait for LockWait {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(true) };
-        let is_over = self.go_on(session)?;
+        let is_over = self.go_on(session, wakers)?;
         self.count(session);
         if is_over && self.is_counted {
-            self.tell_if_long(session);
+            session.shared().count_waited(self.started.elapsed());
         }
         Ok(is_over)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        Some(self.deadline)
+    fn waits_for(&self) -> Cow<'static, str> {
+        if let Some(place) = self.line.waits_for() {
+            return place;
+        }
+        match &self.phase {
+            Phase::Local(waiter) => waiter.waits_for().into(),
+            Phase::Shared(contender) => format!(
+                "the lock of session {}, held in another process; its `Sessions::locks` says by whom",
+                contender.id()
+            )
+            .into(),
+            _ => Cow::Borrowed("the store of sessions"),
+        }
     }
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
@@ -228,12 +208,10 @@ impl Wait for LockWait {
             return Err(refusal.into());
         }
         Err(match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Asking(contender) | Phase::Shared(contender) => session.gave_up_elsewhere(contender.id()).into(),
-            Phase::Local(waiter) => session.gave_up(waiter.holder().as_ref()).into(),
             Phase::Loading(..) => session
                 .store_failed(&StoreError::new("the store did not answer in time", "`AnswersLater::load_later`"))
                 .into(),
-            Phase::Start | Phase::Look | Phase::Locked(_) | Phase::Over => session.gave_up(None).into(),
+            _ => session.gave_up().into(),
         })
     }
 }

@@ -217,9 +217,12 @@ impl Waiter {
         Some(LockGuard { table: Arc::clone(&self.table), id: self.id, ticket: self.ticket })
     }
 
-    /// Who holds the lock now.
-    pub(super) fn holder(&self) -> Option<LockStatus> {
-        self.table.holder(&self.id)
+    /// What is waited for, in words for people.
+    pub(super) fn waits_for(&self) -> String {
+        match self.table.holder(&self.id) {
+            Some(holder) => holder.in_the_way(),
+            None => format!("the lock of session {}", self.id),
+        }
     }
 }
 
@@ -298,6 +301,20 @@ pub struct LockStatus {
     pub waiting: usize,
     /// Whether a request of another process has the lock: this one is the next of its process, and has waited for it so long.
     pub elsewhere: bool,
+}
+
+impl LockStatus {
+    /// As `the lock of session 3f9a1c, held by /page1 (request 0000000000000002) for 12.4s, 4 waiting`.
+    fn in_the_way(&self) -> String {
+        let Self { session, request, path, held_for, waiting, elsewhere } = self;
+        let by = match elsewhere {
+            true => {
+                format!("held in another process; {path} (request {request}) has waited for that for {held_for:.1?}")
+            }
+            false => format!("held by {path} (request {request}) for {held_for:.1?}"),
+        };
+        format!("the lock of session {session}, {by}, {waiting} waiting")
+    }
 }
 
 impl std::fmt::Display for LockStatus {

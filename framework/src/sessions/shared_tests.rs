@@ -149,7 +149,7 @@ fn who_waits_for_another_process_holds_no_worker_and_is_woken() {
 fn the_deadline_holds_for_both_waits_together_and_the_log_says_where_the_lock_is() {
     let pair = Pair::new(impatient, no_page);
     let fence = pair.hold();
-    let records = crate::logs::capture::records("kirsch::sessions", || {
+    let records = crate::logs::capture::records("kirsch::waits", || {
         std::thread::scope(|scope| {
             let behind = scope.spawn(|| {
                 wait_until(|| pair.sessions.statistics().waits > 0 || pair.sessions.statistics().lock_timeouts > 0);
@@ -159,7 +159,7 @@ fn the_deadline_holds_for_both_waits_together_and_the_log_says_where_the_lock_is
             behind.join().expect("no failure");
         });
     });
-    assert!(matches!(&*records, [line] if line.contains("is locked in another process")), "{records:?}");
+    assert!(matches!(&*records, [line] if line.contains(", held in another process;")), "{records:?}");
     assert_eq!(pair.sessions.statistics().lock_timeouts, 2);
     pair.give_back(fence);
     assert_eq!(pair.value(), "old");

@@ -301,11 +301,11 @@ fn who_waits_too_long_gets_503_and_leaves_the_queue() {
     let site = Site::new(impatient, no_page);
     site.get("set").assert_status(200);
     let guard = site.hold();
-    let records = crate::logs::capture::records("kirsch::sessions", || {
+    let records = crate::logs::capture::records("kirsch::waits", || {
         site.get("get").assert_status(503).assert_header("retry-after", "1");
     });
     assert!(
-        matches!(&*records, [line] if line.contains("gave up") && line.contains("is locked by /slow")),
+        matches!(&*records, [line] if line.contains("gave up") && line.contains("it waited for the lock of session ") && line.contains(", held by /slow (")),
         "{records:?}"
     );
     let locks = site.sessions.locks();

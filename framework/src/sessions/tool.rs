@@ -24,10 +24,10 @@ use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, Tool, Wait};
 use ::http::header;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The sessions tool: gives handlers [`&Session`](Session) and [`SessionView`](super::SessionView) on a path and below it.
 ///
@@ -455,35 +455,33 @@ impl Admit for Finish {
         if !waits_for_place && !session.begin_saving(is_success) {
             return finish(exchange).map(|()| Admission::Go);
         }
-        let deadline = session.lock_deadline(Moment::now());
-        let mut wait = SaveWait { line: InLine::default(), waker: wakers.waker(), deadline };
-        Ok(if wait.ready(exchange)? { Admission::Go } else { Admission::Park(Box::new(wait)) })
+        let at_most = session.lock_timeout();
+        let mut wait = SaveWait { line: InLine::default() };
+        Ok(if wait.ready(exchange, wakers)? { Admission::Go } else { Admission::park(wait, at_most) })
     }
 }
 
 /// A request that waits until its session is kept, or for its turn to ask a store that blocks.
 struct SaveWait {
     line: InLine,
-    waker: Waker,
-    deadline: Instant,
 }
 
 impl Wait for SaveWait {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(true) };
         let _blocking = match session.needs_place() {
-            true => match self.line.begin(WaitsFor::Store, || self.waker.clone())? {
+            true => match self.line.begin(WaitsFor::Store, || wakers.waker())? {
                 Some(blocking) => Some(blocking),
                 None => return Ok(false),
             },
-            false if !session.poll_saving(&self.waker) => return Ok(false),
+            false if !session.poll_saving(&wakers.waker()) => return Ok(false),
             false => None,
         };
         finish(exchange).map(|()| true)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        Some(self.deadline)
+    fn waits_for(&self) -> Cow<'static, str> {
+        self.line.waits_for().unwrap_or(Cow::Borrowed("the store of sessions, to keep what was changed"))
     }
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange};
 use crate::lifecycle::hook::Run;
 use crate::lifecycle::{Admission, Admit, Flow, Hook, HookPoint, Wait};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -124,7 +125,7 @@ impl Admit for Watched {
         let index = trace(exchange).begin(Some(self.tool), self.point, self.priority);
         let result = self.admit.admit(exchange, wakers);
         match result {
-            Ok(Admission::Park(wait)) => Ok(Admission::Park(Box::new(WatchedWait { index, wait }))),
+            Ok(Admission::Park { wait, at_most }) => Ok(Admission::park(WatchedWait { index, wait }, at_most)),
             result => note(index, exchange, result),
         }
     }
@@ -136,15 +137,19 @@ struct WatchedWait {
 }
 
 impl Wait for WatchedWait {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
-        match self.wait.ready(exchange) {
+    fn ready(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
+        match self.wait.ready(exchange, wakers) {
             Ok(false) => Ok(false),
             result => note(self.index, exchange, result),
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.wait.deadline()
+    fn waits_for(&self) -> Cow<'static, str> {
+        self.wait.waits_for()
+    }
+
+    fn is_own(&self) -> bool {
+        self.wait.is_own()
     }
 
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {

@@ -4,16 +4,16 @@ use super::*;
 use crate::exchange::Error;
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
 use crate::{StatusCode, Tree};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
 /// Lets requests in while it is open.
 #[derive(Clone, Default)]
 struct Door {
     open: Arc<AtomicBool>,
     waiting: Arc<AtomicUsize>,
-    deadline: Option<Instant>,
+    at_most: Option<Duration>,
     broken: bool,
     /// Whoever has waited long enough comes in by another door.
     patient: bool,
@@ -38,18 +38,18 @@ impl Admit for Door {
             return Ok(Admission::Go);
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        Ok(Admission::Park(Box::new(Place(self.clone()))))
+        Ok(Admission::park(Place(self.clone()), self.at_most.unwrap_or(Duration::from_secs(3600))))
     }
 }
 
 impl Wait for Place {
-    fn ready(&mut self, _: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
         assert!(!self.0.broken, "the door is broken");
         Ok(self.0.open.load(Ordering::SeqCst))
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+    fn waits_for(&self) -> Cow<'static, str> {
+        Cow::Borrowed("the door, held by the wind")
     }
 
     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
@@ -76,8 +76,9 @@ fn driver(door: &Door) -> Driver {
 fn a_parked_request_goes_on_when_its_wait_is_over() {
     let door = Door::default();
     let mut driver = driver(&door);
-    assert_eq!(driver.run(), Progress::Park { deadline: None });
-    assert_eq!(driver.run(), Progress::Park { deadline: None });
+    let parked = driver.run();
+    assert!(matches!(parked, Progress::Park { deadline: Some(_) }));
+    assert_eq!(driver.run(), parked, "the deadline stays");
     assert_eq!(door.waiting.load(Ordering::SeqCst), 1);
     door.open.store(true, Ordering::SeqCst);
     assert_eq!(driver.finish().body, "inside");
@@ -86,16 +87,22 @@ fn a_parked_request_goes_on_when_its_wait_is_over() {
 
 #[test]
 fn a_wait_that_is_too_long_answers_for_itself() {
-    let door = Door { deadline: Some(Instant::now()), ..Door::default() };
-    let answer = driver(&door).finish();
-    assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("the door stayed shut"));
+    let door = Door { at_most: Some(Duration::ZERO), ..Door::default() };
+    let records = crate::logs::capture::records("kirsch::waits", || {
+        let answer = driver(&door).finish();
+        assert_eq!(answer.status, 503);
+        assert!(answer.body.contains("the door stayed shut"));
+    });
+    assert!(
+        matches!(&*records, [line] if line.starts_with("WARN kirsch::waits / (request ") && line.ends_with("it waited for the door, held by the wind")),
+        "{records:?}"
+    );
     assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
 }
 
 #[test]
 fn a_wait_that_is_too_long_may_let_the_request_go_on() {
-    let door = Door { deadline: Some(Instant::now()), patient: true, ..Door::default() };
+    let door = Door { at_most: Some(Duration::ZERO), patient: true, ..Door::default() };
     assert_eq!(driver(&door).finish().body, "inside");
     assert_eq!(door.waiting.load(Ordering::SeqCst), 0);
 }

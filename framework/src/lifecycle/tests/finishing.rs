@@ -4,6 +4,7 @@ use super::*;
 use crate::exchange::{Error, IntoResponse, Response};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
 use crate::{StatusCode, Tree};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -38,20 +39,20 @@ impl Tool for Receipts {
 impl Admit for Receipts {
     fn admit(&self, _: &mut Exchange, _: &dyn Wakers) -> Result<Admission, Error> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        Ok(Admission::Park(Box::new(self.clone())))
+        Ok(Admission::park(self.clone(), Duration::from_secs(60)))
     }
 }
 
 impl Wait for Receipts {
-    fn ready(&mut self, _: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
         match self.kept.load(Ordering::SeqCst) {
             true if self.fails => Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "no receipt")),
             is_kept => Ok(is_kept),
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        Some(Instant::now() + Duration::from_secs(60))
+    fn waits_for(&self) -> Cow<'static, str> {
+        Cow::Borrowed("a receipt")
     }
 
     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {

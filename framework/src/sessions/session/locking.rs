@@ -11,7 +11,7 @@ use crate::sessions::hold::{Asked, Contender, Hold};
 use crate::sessions::lock_table::{LockGuard, LockStatus};
 use crate::sessions::tool::Shared;
 use crate::sessions::{Moment, Record, SessionId, Store, StoreError, StoreFuture};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a request waits for before its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl Session {
         self.take(&mut self.state.borrow_mut(), id, record, now)
     }
 
-    pub(in crate::sessions) fn lock_deadline(&self, now: Moment) -> Instant {
-        now.later(self.settings.lock_timeout).monotonic
+    pub(in crate::sessions) fn lock_timeout(&self) -> Duration {
+        self.settings.lock_timeout
     }
 
     /// Whether no other process has a part in the store, so that the lock within this one is all there is.
@@ -152,9 +152,14 @@ impl Session {
         Ok(())
     }
 
-    /// The answer when the lock was not free in time; tells the log who had it.
-    pub(in crate::sessions) fn gave_up(&self, holder: Option<&LockStatus>) -> HttpError {
+    /// The answer when the lock was not free in time.
+    pub(in crate::sessions) fn gave_up(&self) -> HttpError {
         self.shared.count_lock_timeout();
+        try_again("Another request of your session takes too long. Please try again.")
+    }
+
+    /// The same for a request that has waited on its worker; tells the log who had the lock.
+    fn gave_up_here(&self, holder: Option<&LockStatus>) -> HttpError {
         let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
         match holder {
             Some(holder) => {
@@ -164,18 +169,17 @@ impl Session {
                 crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}");
             }
         }
-        try_again("Another request of your session takes too long. Please try again.")
+        self.gave_up()
     }
 
     /// The same when the lock between processes was not free in time. Only the other process knows who had it.
-    pub(in crate::sessions) fn gave_up_elsewhere(&self, id: &SessionId) -> HttpError {
-        self.shared.count_lock_timeout();
+    fn gave_up_elsewhere(&self, id: &SessionId) -> HttpError {
         let (path, request, limit) = (self.claim.path(), self.claim.request(), self.settings.lock_timeout);
         crate::line::record!(Warn,
             target: "kirsch::sessions",
             "{path} (request {request}) gave up after {limit:?}: session {id} is locked in another process; its `Sessions::locks` says by whom"
         );
-        try_again("Another request of your session takes too long. Please try again.")
+        self.gave_up()
     }
 }
 
@@ -261,13 +265,13 @@ impl Session {
             }
         };
         let now = Moment::now();
-        let deadline = self.lock_deadline(now);
+        let deadline = now.later(self.settings.lock_timeout).monotonic;
         let guard = match self.shared.locks.try_acquire(id, &self.claim, now.monotonic) {
             Some(guard) => guard,
             None => {
                 let _blocking = Blocking::here(WaitsFor::Others)?;
                 let guard = self.shared.locks.acquire_blocking(id, &self.claim, deadline);
-                guard.map_err(|timed_out| self.gave_up(timed_out.holder.as_ref()))?
+                guard.map_err(|timed_out| self.gave_up_here(timed_out.holder.as_ref()))?
             }
         };
         if self.is_alone() {

@@ -26,8 +26,8 @@ use crate::http::{RequestDirectives, list_has};
 use crate::lifecycle::{Admission, Admit, Flow, Wait};
 use crate::{Method, Request, Response, Session, StatusCode, header};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
 /// What a request has to do with the cache until its response is made.
@@ -118,16 +118,10 @@ impl Admit for CachingAdmission {
         if !exchange.values.get::<Visit>().is_some_and(|visit| matches!(visit.part, Part::Waiting)) {
             return Ok(Admission::Go);
         }
-        let now = Instant::now();
-        let mut wait = FlightWait {
-            cache: Arc::clone(&self.shared.cache),
-            waker: wakers.waker(),
-            follower: None,
-            deadline: now.checked_add(self.settings.stampede_timeout),
-        };
-        match wait.ask_again(exchange)? {
+        let mut wait = FlightWait { cache: Arc::clone(&self.shared.cache), follower: None };
+        match wait.ask_again(exchange, wakers)? {
             true => Ok(Admission::Go),
-            false => Ok(Admission::Park(Box::new(wait))),
+            false => Ok(Admission::park(wait, self.settings.stampede_timeout)),
         }
     }
 
@@ -141,17 +135,15 @@ impl Admit for CachingAdmission {
 /// A request's wait for the response that another one makes.
 struct FlightWait {
     cache: Arc<Cache>,
-    waker: Waker,
     follower: Option<Follower>,
-    deadline: Option<Instant>,
 }
 
 impl FlightWait {
     /// Asks anew: the answer to the client is the error, `true` lets the request go on, `false` lets it wait again.
-    fn ask_again(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+    fn ask_again(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
         let Some(visit) = exchange.values.get_mut::<Visit>() else { return Ok(true) };
         let inquiry = inquiry(&exchange.request, &visit.key, Instant::now());
-        visit.part = match self.cache.find(&inquiry, Some(self.waker.clone())) {
+        visit.part = match self.cache.find(&inquiry, Some(wakers.waker())) {
             Found::Hit(stored, age) => {
                 exchange.values.remove::<Visit>();
                 let mut response = Response::new();
@@ -171,11 +163,11 @@ impl FlightWait {
 }
 
 impl Wait for FlightWait {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
         let polled = self.follower.as_mut().map_or(Polled::Over, Follower::poll);
         match polled {
             Polled::Waiting => Ok(false),
-            Polled::Over => self.ask_again(exchange),
+            Polled::Over => self.ask_again(exchange, wakers),
             Polled::Lead(lead) => {
                 let Some(visit) = exchange.values.get_mut::<Visit>() else { return Ok(true) };
                 // Who may not lead hands it on by dropping it, and goes its own way.
@@ -186,8 +178,8 @@ impl Wait for FlightWait {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    fn waits_for(&self) -> Cow<'static, str> {
+        Cow::Borrowed("the response that another request makes (`caching`)")
     }
 
     /// Who has waited long enough makes the response itself: one request that hangs must not stop all others.

@@ -20,9 +20,10 @@ use crate::exchange::ResponseBody;
 use crate::exchange::Wakers;
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool, Wait};
 use crate::{Error, Exchange, HeaderValue, StatusCode, header};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Lets so many requests of a section be at work at once; the others wait in line, without a worker.
 ///
@@ -174,13 +175,8 @@ impl Admit for Limit {
                 Ok(Admission::Go)
             }
             Place::InLine(waiter) => {
-                let deadline = Instant::now().checked_add(settings.wait);
-                Ok(Admission::Park(Box::new(InLine {
-                    waiter,
-                    deadline,
-                    is_own: settings.per_address,
-                    shared: Arc::clone(shared),
-                })))
+                let wait = InLine { waiter, is_own: settings.per_address, shared: Arc::clone(shared) };
+                Ok(Admission::park(wait, settings.wait))
             }
             Place::None => Err(shared.refused()),
         }
@@ -194,13 +190,12 @@ impl Admit for Limit {
 /// A request that waits for a place.
 struct InLine {
     waiter: gate::Waiter,
-    deadline: Option<Instant>,
     is_own: bool,
     shared: Arc<Shared>,
 }
 
 impl Wait for InLine {
-    fn ready(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
+    fn ready(&mut self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
         let Some(permit) = self.waiter.poll() else { return Ok(false) };
         self.shared.admitted.fetch_add(1, Ordering::Relaxed);
         self.shared.waited.fetch_add(1, Ordering::Relaxed);
@@ -208,8 +203,8 @@ impl Wait for InLine {
         Ok(true)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    fn waits_for(&self) -> Cow<'static, str> {
+        Cow::Borrowed("a place at work (`limit`)")
     }
 
     /// Where all addresses share the places, all stand in this line.
@@ -217,9 +212,7 @@ impl Wait for InLine {
         self.is_own
     }
 
-    fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
-        let path = exchange.request.path().escape_debug();
-        crate::line::record!(Warn, target: "kirsch::tools", "{path} (request {}) found no place in time: `limit`", exchange.request.id());
+    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
         Err(self.shared.refused())
     }
 }
