@@ -1,4 +1,5 @@
-//! The README and the guide, so that their code is compiled and run with the tests. Nothing here is part of the library.
+//! The README and the guide, so that their code is compiled and run with the tests. Nothing here is part of the
+//! library.
 
 macro_rules! documents {
     ($($name:ident: $path:literal;)*) => {

@@ -1,12 +1,13 @@
-//! What tells one state of a file from another, for whoever reads a file again when it has changed.
+//! The stamp of a file, which changes when the file changes.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 #[cfg(any(test, feature = "templates"))]
 use std::path::Path;
 
-/// All that changes when a file changes: device, inode, length, and the times of content and inode in nanoseconds. The last one nobody can set, so a
-/// change is seen that leaves length and time as they were. The default is that of a file that is not there.
+/// All that changes when a file changes: device, inode, length, and the times of content and inode in nanoseconds. No
+/// program can set the last one, so even a change that keeps length and time is seen. The default is the stamp of a
+/// missing file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileStamp(Option<[i64; 7]>);
 

@@ -1,13 +1,14 @@
 //! Text in one line of a log.
 //!
-//! A log is lines, and who reads it trusts that each is one event. Texts of clients, applications, files and other servers may have line breaks in them, which
-//! would begin a line of their own choice, and sequences that terminals obey. So every record of the framework passes [`Line`], whether it has foreign text
-//! in it or not: the macro [`record!`] is the only place where the framework calls the logging facade, which a test sees to.
+//! A log is lines, and its readers trust that each is one event. Texts of clients, applications, files and other
+//! servers may contain line breaks, which would begin a line of their own choice, and sequences that terminals obey. So
+//! every record of the framework passes [`Line`], even one without foreign text. The macro [`record!`] is the only
+//! place where the framework calls the logging facade; a test holds that.
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-/// What it displays, in one line: control characters, line separators and the characters that turn the direction of text around are
-/// escaped as in Rust's texts, `\n` and `\u{1b}`. For log lines of your own that have foreign text in them.
+/// Displays its value in one line: control characters, line separators and the characters that turn the direction of
+/// text around are escaped as in Rust's texts, `\n` and `\u{1b}`. For log lines of your own that contain foreign text.
 ///
 /// ```
 /// use kirsch::logs::Line;
@@ -24,7 +25,8 @@ impl<T: Display> Display for Line<T> {
     }
 }
 
-/// Several lines of one record, each in a line for itself; those that follow the first are indented, so none looks like a record.
+/// Several lines of one record, each in a line for itself; those that follow the first are indented, so none looks like
+/// a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lines<'l>(pub(crate) &'l str, pub(crate) &'l [String]);
 
@@ -50,13 +52,14 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Control characters (C0, C1, DEL), the two separators of Unicode, and what turns text around (UAX #9).
+/// Control characters (C0, C1, DEL), the two separators of Unicode, and characters that turn text around (UAX #9).
 fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Writes a record of the framework: `record!(Warn, target: "kirsch::tools", "{path} took {time:?}")`. The target may be left out.
+/// Writes a record of the framework: `record!(Warn, target: "kirsch::tools", "{path} took {time:?}")`. The target may
+/// be left out.
 macro_rules! record {
     ($level:ident, target: $target:expr, $($text:tt)+) => {
         ::log::log!(target: $target, ::log::Level::$level, "{}", $crate::line::Line(::std::format_args!($($text)+)))

@@ -1,8 +1,9 @@
 //! The one place where panics of the application's code are caught and become errors.
 //!
-//! Why it is right to go on after a panic: what the code could have left half-changed is either in the exchange, which ends with this
-//! request, or behind the application's own locks, whose rules it must keep anyway. The worker, the connection and every other request
-//! live on. (A program built with `panic = "abort"` ends instead; that is its choice.)
+//! It is right to go on after a panic. Values that the code could have left half-changed are either in the exchange,
+//! which ends with this request, or behind the application's own locks, whose rules it must keep anyway. The worker,
+//! the connection and every other request live on. (A program built with `panic = "abort"` ends instead; that is its
+//! choice.)
 
 use crate::exchange::Error;
 use std::backtrace::Backtrace;
@@ -26,8 +27,8 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
     }
 }
 
-/// Lets panics be logged with their place, which only a panic hook is told. The hook that was there before is called as before, so
-/// that a program's own reporting goes on, the backtrace that `RUST_BACKTRACE` asks for included.
+/// Lets panics be logged with their place, which only a panic hook is told. The hook that was there before is called as
+/// before, so that a program's own reporting goes on, the backtrace that `RUST_BACKTRACE` asks for included.
 pub(crate) fn watch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -77,7 +78,7 @@ thread_local! {
 fn remember(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let backtrace = CAPTURE_BACKTRACES.load(Ordering::Relaxed).then(Backtrace::force_capture);
-    // The thread may be ending, its locals gone; then nobody will ask.
+    // The thread may be ending, with its locals gone; then no one reads the place.
     let _ = LAST_PANIC.try_with(|last| last.replace(Some((place, backtrace))));
 }
 

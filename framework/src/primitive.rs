@@ -1,9 +1,13 @@
-//! Locks, atomics and waits of the parts that are checked by models: the real ones, or a model checker's while a model runs.
+//! Locks, atomics and waits of the parts that are checked by models: the real ones, or a model checker's while a model
+//! runs.
 //!
-//! * `--cfg loom` replaces the atomics of `server/word.rs` and `server/reserve.rs`; loom tries all interleavings and all weak orders of a few threads.
-//! * `--cfg shuttle` replaces what is here; shuttle tries many schedules of the scheduler and of the table of session locks.
+//! * `--cfg loom` replaces the atomics of `server/word.rs` and `server/reserve.rs`; loom tries all interleavings and
+//!   all weak orders of a few threads.
+//! * `--cfg shuttle` replaces everything here; shuttle tries many schedules of the scheduler and of the table of
+//!   session locks.
 //!
-//! Where neither is set, every name here is the real thing itself and costs nothing. `docs/reliability.md` says how to run the models.
+//! Where neither is set, every name here is the real thing itself and costs nothing. `docs/reliability.md` says how to
+//! run the models.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,7 +56,7 @@ mod modelled {
 #[cfg(any(loom, shuttle))]
 pub(crate) use modelled::*;
 
-/// A condition variable whose wait takes the guard and gives it back, as that of the standard library and of shuttle.
+/// A condition variable whose wait takes the guard and returns it, like those of the standard library and of shuttle.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     #[cfg(not(shuttle))]
@@ -73,7 +77,7 @@ impl Bell {
         self.condition.wait(guard).expect("a model ends with its first panic")
     }
 
-    /// The same for at most this long. Under a model time is somebody else's turn.
+    /// Like [`wait`](Self::wait), for at most this long. Under a model time is another thread's turn.
     #[cfg(not(shuttle))]
     pub(crate) fn wait_for<'a, T>(&self, mut guard: MutexGuard<'a, T>, most: Duration) -> MutexGuard<'a, T> {
         self.condition.wait_for(&mut guard, most);

@@ -1,6 +1,7 @@
-//! Lines for the log that strangers or a dead engine could cause by the thousand: the first is said, then how many every 10 s.
+//! Lines for the log that strangers or a dead engine could cause by the thousand: the first is said, then how many
+//! every 10 s.
 //!
-//! A line for each would bury what the operator looks for, and cost as much as serving.
+//! A line for each would bury the lines that the operator looks for, and cost as much as serving.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};

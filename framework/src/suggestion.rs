@@ -1,4 +1,4 @@
-//! What a message about an unknown name ends with: the name that was probably meant.
+//! The end of a message about an unknown name: the name that was probably meant.
 
 /// The end of a message about an unknown name: the most similar known one, or all of them.
 pub(crate) fn suggestion(name: &str, known: &[&str]) -> String {

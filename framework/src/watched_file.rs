@@ -1,9 +1,9 @@
 //! A file of settings that is read at start, and read again when it has changed, but never half of it.
 //!
-//! Who asks for the content looks at the file first (one `stat`). A file that has changed is taken once it has been still for a second, or since the
-//! last look: editors and `htpasswd` write in place, and what they have not finished must lock nobody out. It is taken only if it can be read and
-//! understood; otherwise the log says once what is wrong, and the content of before goes on. Nobody waits: while one request
-//! reads, the others use what is there.
+//! Each request looks at the file before it uses the content (one `stat`). A changed file is read once it has been
+//! still for a second, or since the last look: editors and `htpasswd` write in place, and half a file must lock nobody
+//! out. It is used only if it can be read and understood. Otherwise the log reports the mistake once, and the old
+//! content stays in force. No request waits: while one reads, the others use the old content.
 
 use crate::file_stamp::FileStamp;
 use crate::private_file;
@@ -28,9 +28,9 @@ pub(crate) struct WatchedFile<T> {
 struct Watch {
     /// Of the content.
     taken: FileStamp,
-    /// Of what was refused, so that it is told once.
+    /// The stamp of the refused content, so that it is reported once.
     refused: Option<FileStamp>,
-    /// What was found changed, and when.
+    /// The changed stamp, and when it was seen.
     seen: Option<(FileStamp, Instant)>,
 }
 
@@ -71,7 +71,7 @@ impl<T> WatchedFile<T> {
             return;
         }
         match read(&self.path, self.parse) {
-            // Changed again meanwhile: the next look sees to it.
+            // The file has changed again: the next look will see it.
             Ok((read, _)) if read != stamp => {}
             Ok((_, content)) => {
                 *self.content.write() = Arc::new(content);

@@ -9,7 +9,7 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::{Attribute, Error, ImplItem, ItemImpl, Type, ext::IdentExt, parse_quote};
 
-/// What the block is published as.
+/// The form in which the block is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Pages,
@@ -25,7 +25,7 @@ impl Kind {
     }
 }
 
-/// What an impl block publishes.
+/// The published methods of an impl block.
 pub(crate) struct Block {
     pub(crate) kind: Kind,
     pub(crate) type_name: String,
@@ -37,7 +37,7 @@ pub(crate) struct Block {
 pub(crate) struct Page {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
-    /// Constants of `MethodSet`; empty for what a page answers unless it says otherwise.
+    /// Constants of `MethodSet`; empty for the methods that a page answers by default.
     pub(crate) methods: Vec<&'static str>,
     pub(crate) method: Method,
     pub(crate) conditions: Vec<Attribute>,
@@ -68,7 +68,8 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
         let conditions = conditions(&function.attrs);
         let span = function.sig.ident.span();
         if expose.is_some() || child.is_some() || method_name.is_some() {
-            // The shape of a handler is the framework's: it takes `&self` and owned arguments whether it needs them or not.
+            // The shape of a handler is the framework's: it takes `&self` and owned arguments whether it needs them or
+            // not.
             function.attrs.push(parse_quote!(#[allow(clippy::needless_pass_by_value, clippy::unused_self)]));
         }
         match (expose, child, method_name) {
@@ -178,7 +179,7 @@ fn answers(page: &Page) -> Vec<&'static str> {
     if page.methods.is_empty() { vec!["GET", "HEAD", "POST"] } else { page.methods.clone() }
 }
 
-/// The `#[cfg(...)]` of a method: what is published must vanish with it.
+/// The `#[cfg(...)]` of a method: its published entry must vanish with it.
 fn conditions(attributes: &[Attribute]) -> Vec<Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
 }

@@ -1,9 +1,10 @@
 //! The code for a checked block: its `impl ::kirsch::Publish`.
 //!
-//! * Types are written only in expressions, where the compiler fills elided lifetimes in; so a block may be generic over types and
-//!   lifetimes, and a child may borrow from its parent.
+//! * Types are written only in expressions, where the compiler fills in elided lifetimes. So a block may be generic
+//!   over types and lifetimes, and a child may borrow from its parent.
 //! * The shape is one constant. A method that a `#[cfg]` removes leaves an empty entry, so that indexes stay.
-//! * Tuple variants around a borrow are written `{ 0: &... }`: before Rust 1.89 a call such as `Borrowed(&...)` does not make it last.
+//! * Tuple variants around a borrow are written `{ 0: &... }`: before Rust 1.89 a call such as `Borrowed(&...)` does
+//!   not make it last.
 //! * The tokens that name a user's type have the span of the place where the user wrote it: errors point there.
 
 use crate::block::{Block, Child, Kind, Page};
@@ -186,8 +187,8 @@ fn child_arm(index: u16, child: &Child) -> TokenStream {
     }
 }
 
-/// The conversion of the return. A type with `impl Trait` in it can be written nowhere else; any other is named, so that an error
-/// covers all of it.
+/// The conversion of the return. A type with `impl Trait` in it can be written nowhere else; any other is named, so
+/// that an error covers all of it.
 fn into_response(method: &Method) -> TokenStream {
     let span = output_span(method);
     match &method.output {
@@ -218,8 +219,8 @@ fn call_method(method: &Method, arguments: &Ident, response: &Ident) -> (TokenSt
     (takes, quote!(Self::#ident(self, #(#passed),*)))
 }
 
-/// A variable of the generated code. Hygiene keeps it apart from the user's variables; the prefix from the user's constants, which
-/// would turn it into a pattern.
+/// A variable of the generated code. Hygiene keeps it apart from the user's variables; the prefix from the user's
+/// constants, which would turn it into a pattern.
 fn local(name: &str) -> Ident {
     local_at(name, Span::mixed_site())
 }

@@ -1,9 +1,10 @@
 //! The attribute macros of kirsch: `#[handlers]`, `#[resource]` and `derive(Parameter)`.
 //!
-//! The macros look at signatures and nothing else: they write an `impl ::kirsch::Publish` next to the block and give the block
-//! back as it was, without the marks. What a type can be (argument, response, child) is asked of the compiler by naming the
-//! type in the generated code at the place where the user wrote it; what a signature can be is checked here. All mistakes of a
-//! block are reported at once, and the `Publish` impl is written even then, so that one mistake is one error.
+//! The macros look at signatures and nothing else. They write an `impl ::kirsch::Publish` next to the block and give
+//! the block back as it was, without the marks. The generated code names each type at the place where the user wrote
+//! it, so the compiler checks what the type can be (argument, response, child). The macros themselves check the shape
+//! of signatures. All mistakes of a block are reported at once, and the `Publish` impl is written even then, so that
+//! one mistake is one error.
 
 mod block;
 mod errors;
@@ -18,23 +19,24 @@ use quote::quote;
 
 /// Publishes the methods of an impl block that are marked with `#[expose]` as pages.
 ///
-/// * [`#[expose]`](macro@expose) makes a method a page. Its name is the path segment; `index` answers for the node itself, `default` for
-///   whatever nothing else answers.
+/// * [`#[expose]`](macro@expose) makes a method a page. Its name is the path segment; `index` answers for the node
+///   itself, `default` for all paths that match nothing else.
 /// * [`#[child]`](macro@child) makes a method a step down to another node.
 /// * Everything else stays private.
 ///
-/// Handlers run on many threads at once, so they take `&self`; state that changes belongs behind a lock or in an atomic.
-/// One block of a type can be published; other impl blocks of the type are untouched.
+/// Handlers run on many threads at once, so they take `&self`; state that changes belongs behind a lock or in an
+/// atomic. One block of a type can be published; other impl blocks of the type are untouched.
 #[proc_macro_attribute]
 pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(block::Kind::Pages, &attribute.into(), &item.into()).into()
 }
 
-/// Publishes an impl block as a resource: the methods named `get post put patch delete head options` answer these HTTP methods.
+/// Publishes an impl block as a resource: the methods named `get post put patch delete head options` answer these HTTP
+/// methods.
 ///
 /// Every other method is private, unless it is a [`#[child]`](macro@child), or a page below the resource with
-/// [`#[expose]`](macro@expose). HEAD follows `get`; OPTIONS is answered without a method for it; an HTTP method that is missing here
-/// is answered with 405 and the list of those that are there.
+/// [`#[expose]`](macro@expose). HEAD follows `get`. OPTIONS is answered without a method for it. An HTTP method without
+/// a method here is answered with 405 and the list of those that exist.
 #[proc_macro_attribute]
 pub fn resource(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(block::Kind::Resource, &attribute.into(), &item.into()).into()
@@ -45,7 +47,8 @@ pub fn resource(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// * `#[expose]`: under the method's name, for GET, HEAD and POST.
 /// * `#[expose(alias = "song.json")]`: under this path segment as well; may be repeated.
 /// * `#[expose(name = "new")]`: under this path segment in place of the method's name.
-/// * `#[expose(put, delete)]`: for these HTTP methods only; HEAD goes with `get`. Two pages may share a name when they answer different methods.
+/// * `#[expose(put, delete)]`: for these HTTP methods only; HEAD goes with `get`. Two pages may share a name when they
+///   answer different methods.
 ///
 /// A `-` or `.` in the path also matches a `_` of the name.
 #[proc_macro_attribute]
@@ -53,11 +56,12 @@ pub fn expose(_attribute: TokenStream, item: TokenStream) -> TokenStream {
     outside("expose", item)
 }
 
-/// Makes a method of a `#[handlers]` or `#[resource]` block a step down: it returns the node that goes on with the path.
+/// Makes a method of a `#[handlers]` or `#[resource]` block a step down: it returns the node that goes on with the
+/// path.
 ///
-/// The arguments are taken from the path segments that follow the name, in order; arguments by type, as `&Request`, work as well.
-/// A child named `default` matches any segment and takes it as its first argument. The return is a node, owned or borrowed, or
-/// a `Result` or `Option` of one. `#[child(name = "...")]` puts it under another name.
+/// The arguments are taken from the path segments that follow the name, in order; arguments by type, such as
+/// `&Request`, work as well. A child named `default` matches any segment and takes it as its first argument. The return
+/// is a node, owned or borrowed, or a `Result` or `Option` of one. `#[child(name = "...")]` puts it under another name.
 #[proc_macro_attribute]
 pub fn child(_attribute: TokenStream, item: TokenStream) -> TokenStream {
     outside("child", item)
@@ -65,8 +69,8 @@ pub fn child(_attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes an enum or newtype usable as an argument by name.
 ///
-/// A variant is written in the path, query or form as its name in snake case, or as `#[parameter(rename = "...")]` says. A newtype
-/// is written as its content.
+/// A variant is written in the path, query or form as its name in snake case, or as `#[parameter(rename = "...")]`
+/// says. A newtype is written as its content.
 #[proc_macro_derive(Parameter, attributes(parameter))]
 pub fn parameter(item: TokenStream) -> TokenStream {
     parameter::expand(item.into()).into()

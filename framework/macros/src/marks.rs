@@ -1,4 +1,4 @@
-//! What stands in the parentheses of `#[expose(...)]` and `#[child(...)]`.
+//! The parentheses of `#[expose(...)]` and `#[child(...)]`.
 
 use crate::errors::Errors;
 use syn::{Attribute, Error, LitStr, Meta, Token, meta::ParseNestedMeta, token::Bracket};

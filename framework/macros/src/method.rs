@@ -1,4 +1,4 @@
-//! The signature of a published method: what it takes and returns.
+//! The signature of a published method: its arguments and its return.
 
 use crate::errors::Errors;
 use proc_macro2::Span;

@@ -24,7 +24,7 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
     quote!(#code #errors)
 }
 
-/// What the two impls are made of.
+/// The parts of the two impls.
 struct Body {
     expected: TokenStream,
     from_text: TokenStream,

@@ -1,7 +1,7 @@
 //! The application as its author describes it.
 //!
-//! Nothing is decided here: the calls are noted in their order, and [`App::build`] merges them with the configuration files, checks the
-//! result against the tree, and hands out what the server can call.
+//! The calls are only noted in their order. [`App::build`] merges them with the configuration files, checks the result
+//! against the tree, and returns the value that the server can call.
 
 use super::Running;
 use super::checks;
@@ -52,7 +52,7 @@ pub struct App {
     server: ServerSettings,
     /// The apps below that change settings of the server, with their paths, and the settings: they do not count.
     unheard: Vec<(String, Vec<String>)>,
-    /// What was said and cannot be, to be told at start.
+    /// Calls that are mistakes, to be reported at start.
     refusals: Vec<String>,
     on_start: Vec<StartFunction>,
     on_stop: Vec<StopFunction>,
@@ -84,8 +84,8 @@ impl App {
             .change("/", Change::Default(Arc::new(SecureHeaders::default())))
     }
 
-    /// Puts another app at a path of this one, as CherryPy's `tree.mount`: its tree, and below the path all that it says about paths
-    /// of its own (tools, settings, error pages, configuration files).
+    /// Puts another app at a path of this one, like CherryPy's `tree.mount`: its tree, and below the path all that it
+    /// sets for paths of its own (tools, settings, error pages, configuration files).
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -99,15 +99,18 @@ impl App {
     /// client.get("/our/blog/").send().assert_text("articles");
     /// ```
     ///
-    /// The app below inherits what is on at the path above, as every path does, and changes it for itself. Where both speak about the
-    /// same path, this app has the last word. What both add to [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) runs in the order in which it was
-    /// added, what this app gets from the other at this call. Server settings of the app below do not count, nor does `[global]` in its files; a warning in the
-    /// log names them.
+    /// The app below inherits the tools and settings of the path above, as every path does, and changes them for
+    /// itself. Where both set something for the same path, this app wins. The functions that both add to
+    /// [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) run in the order in which they were added; this call
+    /// adds those of the other app. Server settings of the app below do not count, nor does `[global]` in its files; a
+    /// warning in the log names them.
     ///
-    /// The path has one or more segments; slashes at its ends and double ones mean nothing. It wins over `default` pages and over children
-    /// that take the segment as a value. Links within the app: [`Request::url`](crate::Request::url).
+    /// The path has one or more segments; slashes at its ends and double ones mean nothing. It wins over `default`
+    /// pages and over children that take the segment as a value. Links within the app:
+    /// [`Request::url`](crate::Request::url).
     ///
-    /// Building the application fails when two apps are at one path, and when this app has a page or child of that name.
+    /// Building the application fails when two apps are at one path, and when this app has a page or child of that
+    /// name.
     pub fn mount(mut self, path: &str, app: Self) -> Self {
         if app.hosts.is_some() || !app.virtual_hosts.is_empty() {
             self.refusals.push(format!(
@@ -142,15 +145,17 @@ impl App {
         self.virtual_hosts([host], app)
     }
 
-    /// Lets another app answer for several hosts: `shop.example`, `*.shop.example` for everything below it, `shop.example:8443` where the port matters.
+    /// Lets another app answer for several hosts: `shop.example`, `*.shop.example` for everything below it,
+    /// `shop.example:8443` where the port matters.
     ///
-    /// A whole name comes before `*`, a longer name behind the `*` before a shorter one. Upper and lower case are the same. The host is that of
-    /// [`Request::origin`](crate::Request::origin): the client's, or what a trusted proxy says that the client has asked for (the tool `proxy`,
-    /// which must then be on at `/` of this app).
+    /// A whole name comes before `*`, a longer name behind the `*` before a shorter one. Upper and lower case are the
+    /// same. The host is that of [`Request::origin`](crate::Request::origin): the client's, or the one that a trusted
+    /// proxy names (the tool `proxy`, which must then be on at `/` of this app).
     ///
-    /// The app of a host is one of its own: it inherits no tools and no settings, and has its own error pages. What is added to
-    /// [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) runs with the others. This app keeps what comes before a host is known: the
-    /// server, `[global]`, tools that work before routing, answers to requests that cannot be read.
+    /// The app of a host is independent: it inherits no tools and no settings, and has its own error pages. Its
+    /// functions for [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) run with the others. This app keeps
+    /// everything that comes before a host is known: the server, `[global]`, tools that work before routing, answers to
+    /// requests that cannot be read.
     ///
     /// This app answers for all other hosts, unless [`hosts`](Self::hosts) names those that it answers for.
     pub fn virtual_hosts<'h>(mut self, hosts: impl IntoIterator<Item = &'h str>, mut app: Self) -> Self {
@@ -160,17 +165,19 @@ impl App {
         self
     }
 
-    /// The hosts that this app answers for, written as for [`virtual_hosts`](Self::virtual_hosts). Who asks for any other gets 421 (Misdirected
-    /// Request). Without it the app answers for every host that has no other app.
+    /// The hosts that this app answers for, written as for [`virtual_hosts`](Self::virtual_hosts). Requests for any
+    /// other host are answered with 421 (Misdirected Request). Without it the app answers for every host that has no
+    /// other app.
     ///
-    /// It is worth it where links are made from the host of the request: nobody can make the application write the name of a host that is not
-    /// its own.
+    /// Use it where links are made from the host of the request: then no client can make the application write a
+    /// foreign host name.
     pub fn hosts<'h>(mut self, hosts: impl IntoIterator<Item = &'h str>) -> Self {
         self.hosts.get_or_insert_default().extend(hosts.into_iter().map(str::to_owned));
         self
     }
 
-    /// Switches a tool on for `path` and everything below it. Further down it may be switched on again with other settings.
+    /// Switches a tool on for `path` and everything below it. Further down it may be switched on again with other
+    /// settings.
     pub fn tool(self, path: &str, tool: impl Tool) -> Self {
         self.change(path, Change::On(Arc::new(tool)))
     }
@@ -196,23 +203,24 @@ impl App {
         self.server(|settings| settings.threads = threads)
     }
 
-    /// Lays a TOML file over what code says; see [`config`](crate::config). It is read when the application is built. Of several files
-    /// the later ones win.
+    /// Lays a TOML file over the settings of the code; see [`config`](crate::config). It is read when the application
+    /// is built. Of several files the later ones win.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.configuration.push((AppPlace::default(), Source::File(path.into())));
         self
     }
 
-    /// The same with the text of a file.
+    /// Like [`config_file`](Self::config_file), with the text of a file.
     pub fn config_str(mut self, text: impl Into<String>) -> Self {
         self.configuration.push((AppPlace::default(), Source::Text(text.into())));
         self
     }
 
-    /// The page for answers with this error status, whoever answers: router, parser, tool, handler, panic. For a part of the site,
-    /// a template or a file: [`error_pages`](Self::error_pages).
+    /// The page for all answers with this error status, whether they come from the router, the parser, a tool, a
+    /// handler or a panic. For a part of the site, a template or a file: [`error_pages`](Self::error_pages).
     ///
-    /// Should the page itself fail, the built-in one takes its place. While the server is overloaded it answers without any page.
+    /// Should the page itself fail, the built-in one takes its place. While the server is overloaded it answers without
+    /// any page.
     pub fn error_page<F, R>(self, status: StatusCode, page: F) -> Self
     where
         F: Fn(&ErrorPage<'_>) -> R + Send + Sync + 'static,
@@ -286,19 +294,21 @@ impl App {
         list
     }
 
-    /// Makes what the server calls, without starting anything: for tests, and for servers of one's own.
+    /// Makes the value that the server calls, without starting anything: for tests, and for servers of your own.
     ///
     /// # Errors
-    /// Names what is wrong with the set-up, where, and what to do: unknown or wrong settings, tools that are missing, switched on twice
-    /// or unknown.
+    /// Names the mistake in the set-up, its place, and the remedy: unknown or wrong settings, tools that are missing,
+    /// switched on twice or unknown.
     pub fn build(mut self) -> Result<Application> {
         let files = self.read_configuration()?;
         self.assemble(&files)
     }
 
-    /// Starts the application on `address` and returns; port 0 picks a free one. `server.address` in a configuration file wins.
+    /// Starts the application on `address` and returns; port 0 picks a free one. `server.address` in a configuration
+    /// file wins.
     ///
-    /// Installs no signal handlers: whoever embeds the application decides when it stops. [`Running::wait`] does install them.
+    /// Installs no signal handlers: the program around the application decides when it stops. [`Running::wait`] does
+    /// install them.
     ///
     /// # Errors
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails.
@@ -320,8 +330,9 @@ impl App {
         Running::start(application, &self.server, &addresses, self.on_start, self.on_stop)
     }
 
-    /// Serves on `address` until SIGINT or SIGTERM, then lets the running requests end (setting `server.drain_timeout`). A second signal
-    /// ends the process at once, with status 130 or 143. A signal that comes while the application starts takes effect when it has.
+    /// Serves on `address` until SIGINT or SIGTERM, then lets the running requests end (setting
+    /// `server.drain_timeout`). A second signal ends the process at once, with status 130 or 143. A signal that comes
+    /// while the application starts takes effect when it has.
     ///
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.
@@ -362,13 +373,13 @@ impl App {
     }
 
     fn routes_of_tree(&self) -> Vec<Route> {
-        // What is in the way of a mount is told when the application is built.
+        // A page in the way of a mount is reported when the application is built.
         let tree = self.tree().unwrap_or_else(|_| self.root.clone());
         routes(&tree.describe())
     }
 
     fn assemble(&mut self, files: &[ConfigurationFile]) -> Result<Application> {
-        // What is wrong in [global] is found by build as well as by start.
+        // `build` finds mistakes in [global] as well as `start` does.
         let mut server = self.server.clone();
         for file in files {
             file.apply_global(&mut server)?;
@@ -444,7 +455,7 @@ fn changed(server: &ServerSettings) -> Vec<String> {
     changed.map(|key| format!("server.{}", key.name)).collect()
 }
 
-/// Writes down what is in force, one line for each key.
+/// Logs the settings in force, one line for each key.
 fn log_effective(merged: &Merged, host: &str) {
     for plan in &merged.plans {
         let section = plan.section();

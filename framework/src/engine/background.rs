@@ -1,7 +1,7 @@
 //! The supervised threads of background jobs.
 //!
-//! A job that fails or panics is logged and counted, and goes on: a sweep that dies of one bad record would let a store grow until the
-//! machine is full. Each job has a thread of its own, so that a slow one delays no other.
+//! A job that fails or panics is logged and counted, and goes on: a sweep that dies of one bad record would let a store
+//! grow until the machine is full. Each job has a thread of its own, so that a slow one delays no other.
 
 use crate::lifecycle::BackgroundJob;
 use crate::logs;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Builder;
 use std::time::Instant;
 
-/// What a background job has done so far.
+/// The counts of a background job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobStatistics {
@@ -53,7 +53,7 @@ impl Background {
             Builder::new().name(job.name.to_owned()).spawn(move || {
                 repeat(&job, &stopped, &own);
                 let name = job.name;
-                // What the job holds is let go before the stop goes on.
+                // The job lets go of its values before the stop goes on.
                 drop(job);
                 let _ = end.send(name);
             })?;
@@ -71,8 +71,8 @@ impl Background {
         jobs.collect()
     }
 
-    /// Stops all jobs and waits until `deadline` for those that are at work. Returns the names of those that still are: they
-    /// are left to themselves, so that a stop never hangs.
+    /// Stops all jobs and waits until `deadline` for those that are at work. Returns the names of those that still are:
+    /// they are left to themselves, so that a stop never hangs.
     pub(super) fn stop(self, deadline: Instant) -> Vec<&'static str> {
         drop(self.going_on);
         let mut at_work: Vec<_> = self.jobs.iter().map(|job| job.name).collect();

@@ -1,5 +1,5 @@
-//! What is checked at start against the tree: that handlers have the tools they need and do not read the body twice, and that path
-//! sections lead somewhere.
+//! The checks of the tree at start: that handlers have the tools they need and do not read the body twice, and that
+//! path sections have a page.
 
 use crate::config::{ConfigError, Merged, how_to_add};
 use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
@@ -27,7 +27,8 @@ pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigE
     })
 }
 
-/// Refuses handlers that read the body as a stream and take something out of it as well, which nothing would ever be in.
+/// Refuses handlers that read the body as a stream and take something out of it as well, which nothing would ever be
+/// in.
 pub(super) fn one_reader_of_the_body(root: &Node) -> Result<(), ConfigError> {
     visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, path| {
         // Parameters and `Params` are found in the query, too.
@@ -48,7 +49,8 @@ pub(super) fn one_reader_of_the_body(root: &Node) -> Result<(), ConfigError> {
 /// Gets a node, the name and the arguments of one of its handlers or children, and the path so far.
 type Visit<'v> = dyn FnMut(&Node, &str, &[ArgumentInfo], &[String]) -> Result<(), ConfigError> + 'v;
 
-/// Calls `visitor` for every handler and child with the fixed part of its path; nodes that contain themselves are visited once.
+/// Calls `visitor` for every handler and child with the fixed part of its path; nodes that contain themselves are
+/// visited once.
 fn visit(
     node: &Node,
     path: &mut Vec<String>,
@@ -106,14 +108,14 @@ fn pattern_of(handler: &Handler) -> impl Iterator<Item = &str> {
     segments_of(handler.aliases.first().copied().unwrap_or_default())
 }
 
-/// What is left of `segments` behind a pattern; nothing if the pattern is the longer one, `None` if it is another path.
+/// The rest of `segments` behind a pattern; nothing if the pattern is the longer one, `None` if it is another path.
 fn left_over<'s, 'p>(pattern: impl Iterator<Item = &'p str>, mut segments: &'s [&'s str]) -> Option<&'s [&'s str]> {
     for piece in pattern {
         let Some((first, rest)) = segments.split_first() else { break };
         if piece.starts_with("{*") {
             return Some(&[]);
         }
-        // Whatever a variable piece takes, it may take this.
+        // A variable piece may take any text, so it may take this.
         if !piece.contains('{') && !same_segment(piece, first) {
             return None;
         }

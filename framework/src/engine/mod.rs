@@ -1,9 +1,9 @@
 //! Start, stop, signals, background jobs: the application as a program.
 //!
-//! | file | what it knows |
+//! | file | what is in it |
 //! |---|---|
-//! | `app.rs` | what the user says about the application, and how it is built |
-//! | `checks.rs` | what is checked at start against the tree |
+//! | `app.rs` | the calls that describe the application, and how it is built |
+//! | `checks.rs` | the checks of the tree at start |
 //! | `running.rs` | a started application: server and background jobs; the order of start and stop |
 //! | `signals.rs` | SIGINT and SIGTERM, for programs only |
 //! | `background.rs` | the supervised threads of background jobs |

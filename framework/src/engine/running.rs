@@ -1,11 +1,12 @@
 //! A started application, and the order in which it starts and stops.
 //!
-//! Start: the server listens and answers, the background jobs begin, the `on_start` functions run in their order. If one fails, all is
-//! stopped again and the error returned: what is returned as running is running. There is no moment at which a stop could be lost,
-//! since there is nothing to stop before `start` returns.
+//! Start: the server listens and answers, the background jobs begin, the `on_start` functions run in their order. If
+//! one fails, all is stopped again and the error returned: an app that is returned as running is running. No stop can
+//! be lost, since there is nothing to stop before `start` returns.
 //!
-//! Stop: the server drains (listener, idle connections, queue, running requests, all by one absolute deadline), the background jobs end,
-//! the `on_stop` functions run, the latest first. Only threads that were started here are waited for.
+//! Stop: the server drains (listener, idle connections, queue, running requests, all by one absolute deadline), the
+//! background jobs end, the `on_stop` functions run, the latest first. Only threads that were started here are waited
+//! for.
 
 use super::app::{StartFunction, StopFunction};
 use super::background::{Background, JobStatistics};
@@ -73,19 +74,20 @@ impl Running {
         self.server.as_ref().map(Server::statistics).unwrap_or_default()
     }
 
-    /// What each worker does now, and for how long it has been doing it: where to look when the server is slow.
+    /// The present work of each worker, and for how long it has been at it: where to look when the server is slow.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerState> {
         self.server.as_ref().map(Server::workers).unwrap_or_default()
     }
 
-    /// What the background jobs have done so far.
+    /// The counts of the background jobs.
     #[must_use]
     pub fn background_jobs(&self) -> Vec<JobStatistics> {
         self.background.as_ref().map(Background::statistics).unwrap_or_default()
     }
 
-    /// Waits for SIGINT or SIGTERM, then stops; a second signal ends the process at once. For programs: it installs signal handlers.
+    /// Waits for SIGINT or SIGTERM, then stops; a second signal ends the process at once. For programs: it installs
+    /// signal handlers.
     ///
     /// # Errors
     /// Names the requests that had not ended within `server.drain_timeout`.
@@ -106,10 +108,10 @@ impl Running {
         Err(Error::unexpected(format!("stopped, but not all requests had ended after {timeout:?}: {requests}")))
     }
 
-    /// Stops gracefully: no new connections, running requests end, everything by one deadline from now. What had not ended by then is in
-    /// the report.
+    /// Stops gracefully: no new connections, running requests end, everything by one deadline from now. The report
+    /// names the requests that had not ended by then.
     pub fn stop(mut self, within: Duration) -> StopReport {
-        // Whoever waits without end says so with a time that no clock reaches.
+        // A caller without a limit passes a very long time, which an `Instant` cannot add.
         let deadline = Instant::now() + within.min(LONGEST_STOP);
         let report = self.server.take().map(|server| server.stop(within)).unwrap_or_default();
         let at_work = self.background.take().map(|background| background.stop(deadline)).unwrap_or_default();

@@ -1,9 +1,10 @@
-//! SIGINT and SIGTERM. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a library that stops a
-//! process it does not own would be a surprise. `App::serve` does so before it listens: whoever has read that the program serves may stop
-//! it gracefully.
+//! SIGINT and SIGTERM. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a library that
+//! stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a supervisor that
+//! has read that the program serves may stop it gracefully.
 //!
-//! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the waiting thread.
-//! A signal that finds the flag set ends the process at once, with the status that shells expect: 130 or 143.
+//! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the
+//! waiting thread. A signal that finds the flag set ends the process at once, with the status that shells expect: 130
+//! or 143.
 
 use crate::Result;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
@@ -13,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// What the handlers know. They stay installed once they are, so there is one for the process.
+/// The state of the handlers. Once installed they stay, so the process has one.
 struct Handlers {
     /// A signal has come: the next one ends the process.
     armed: Arc<AtomicBool>,
@@ -29,8 +30,8 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers, and forgets the signals that an earlier application of this process has had. From the first signal on the
-    /// next one ends the process.
+    /// Installs the handlers, and forgets the signals that an earlier application of this process has had. From the
+    /// first signal on the next one ends the process.
     pub(super) fn install() -> Result<Self> {
         let handlers = handlers()?;
         let (wake, waker) = UnixStream::pair()?;
@@ -55,7 +56,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // Nobody waits any more, also after a start that has failed: the next signal ends the process.
+        // No thread waits any more, also after a start that has failed: the next signal ends the process.
         self.handlers.armed.store(true, Ordering::SeqCst);
         for registered in self.registered.drain(..) {
             low_level::unregister(registered);
@@ -78,7 +79,8 @@ fn handlers() -> Result<&'static Handlers> {
         flag::register_conditional_shutdown(signal, status, handlers.armed.clone())?;
         flag::register(signal, handlers.armed.clone())?;
     }
-    // A handler of any kind turns the limit of file sizes from the end of the process into an error of the write, as a full disk is.
+    // A handler of any kind turns the limit of file sizes from the end of the process into an error of the write, like
+    // a full disk.
     flag::register(SIGXFSZ, Arc::default())?;
     Ok(HANDLERS.get_or_init(|| handlers))
 }

@@ -1,11 +1,11 @@
-//! What is checked at start.
+//! The checks at start.
 
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
 use crate::lifecycle::{Hooks, Tool};
 use crate::{App, Tree, handlers};
 use std::time::Duration;
 
-/// What the tool `badge` provides.
+/// The value that the tool `badge` provides.
 struct Badge;
 
 impl<'a> Argument<'a> for Badge {

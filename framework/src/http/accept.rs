@@ -1,16 +1,16 @@
-//! Choosing a media type by the Accept field (RFC 9110, section 12.5.1). Never fails: what cannot be read is ignored.
+//! Choosing a media type by the Accept field (RFC 9110, section 12.5.1). Never fails: malformed parts are ignored.
 
 use super::weight::parse_weight;
 
 /// Which of the `offered` media types the client likes best: by weight, then by their order in `offered`.
 ///
-/// The weight of each comes from the most specific range that matches it. Malformed ranges are ignored; when none is left,
-/// or `accept` is empty, the first one offered is the answer. `None` when the client rules all of them out.
+/// The weight of each comes from the most specific range that matches it. Malformed ranges are ignored; when none is
+/// left, or `accept` is empty, the first one offered is the answer. `None` when the client rules all of them out.
 ///
-/// A parameter of a range counts where the offered media type has one of that name. Others are passed over, as the
-/// `odata=verbose` in `application/json;odata=verbose`: the client gets what it asked for, in the only form that there is. Such a
-/// range counts less than one without them, and never rules out. A `charset` is no wish at all, since it asks for nothing that
-/// `Accept` is about.
+/// A parameter of a range counts if the offered media type has one of that name. Others are passed over, such as
+/// `odata=verbose` in `application/json;odata=verbose`: the client gets its type in the only form that exists. Such a
+/// range counts less than one without them, and never rules out. A `charset` is ignored, since `Accept` is not about
+/// charsets.
 ///
 /// ```
 /// use kirsch::http::best_media_type;
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(best("application/json;charset=utf-8, text/html;q=0.9"), Some("application/json"));
         assert_eq!(best("application/json;odata=verbose, */*;q=0.1"), Some("application/json"));
         assert_eq!(best("text/html;level=1"), Some("text/html"));
-        // RFC 9110, section 12.5.1: what is said about the type itself counts more.
+        // RFC 9110, section 12.5.1: a range that names the type itself counts more.
         assert_eq!(best("text/html;level=1, text/html;q=0.1, text/plain;q=0.5"), Some("text/plain"));
         assert_eq!(best("text/html;level=1;q=0, */*"), Some("text/html"));
         assert_eq!(best("text/html;charset=utf-8;q=0, */*"), Some("application/json"));

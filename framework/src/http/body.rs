@@ -1,7 +1,7 @@
 //! Request bodies: from framed bytes to content, whatever the framing.
 //!
-//! Where the body ends is all that is decided here; where its content goes is the caller's choice. After a refusal the
-//! decoder stays refused: what follows in the stream belongs to nobody.
+//! This module decides only where the body ends; the caller decides where its content goes. After a refusal the decoder
+//! stays refused: the rest of the stream belongs to no request.
 
 use super::chunked::ChunkedDecoder;
 use super::{Framing, Refusal};
@@ -9,12 +9,12 @@ use super::{Framing, Refusal};
 /// How much of a request body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Most bytes of content, decoded (default 100 MiB, as CherryPy); more is [`Refusal::BodyTooLarge`].
+    /// Maximum of content in bytes, decoded (default 100 MiB, as in CherryPy); more is [`Refusal::BodyTooLarge`].
     pub content: u64,
-    /// Most bytes of chunk extensions in one body (default 16 KiB, as hyper and Node.js). Nobody uses them, and without a limit
-    /// they would carry bytes past the limit of the content.
+    /// Maximum of chunk extensions in one body, in bytes (default 16 KiB, as in hyper and Node.js). Clients do not use
+    /// them, and without a limit they would carry bytes past the limit of the content.
     pub extensions: u64,
-    /// Most bytes of the trailer section (default 8 KiB).
+    /// Maximum of the trailer section in bytes (default 8 KiB).
     pub trailers: u64,
     /// Most trailer fields (default 100, as many as header fields).
     pub trailer_fields: u32,

@@ -1,13 +1,14 @@
-//! Cache-Control: what clients and pages say to caches (RFC 9111, section 5.2).
+//! Cache-Control: the directives of clients and pages for caches (RFC 9111, section 5.2).
 //!
-//! Never fails: what is unknown is ignored, and what cannot be read is taken for the careful meaning: a lifetime for zero, the freshness
-//! that a client wants for the longest. Of a directive that is there twice the first one counts (section 4.2.1). `no-cache` and
-//! `private` that name single fields are taken for the whole response, as the RFC allows. Seconds beyond 2^31 are 2^31 (section 1.2.2).
+//! Never fails. Unknown directives are ignored. A malformed one gets the careful meaning: a lifetime is zero, the
+//! freshness that a client wants is the longest. If a directive is there twice, the first one counts (section 4.2.1).
+//! `no-cache` and `private` that name single fields apply to the whole response, as the RFC allows. Seconds beyond 2^31
+//! are 2^31 (section 1.2.2).
 
 use super::grammar::trim;
 use std::time::Duration;
 
-/// What a request says to caches.
+/// The directives of a request.
 ///
 /// ```
 /// use kirsch::http::RequestDirectives;
@@ -62,7 +63,7 @@ impl RequestDirectives {
     }
 }
 
-/// What a response says to caches.
+/// The directives of a response.
 ///
 /// ```
 /// use kirsch::http::ResponseDirectives;
@@ -75,9 +76,9 @@ impl RequestDirectives {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
-    /// Nobody keeps it.
+    /// No cache keeps it.
     pub no_store: bool,
-    /// Who keeps it asks each time before using it.
+    /// A cache that keeps it asks each time before using it.
     pub no_cache: bool,
     /// It is for one user: shared caches do not keep it.
     pub private: bool,
@@ -148,7 +149,7 @@ struct Directive<'f> {
 #[derive(Clone, Copy)]
 enum Argument<'f> {
     Absent,
-    /// A token, or what is between the quotes.
+    /// A token, or the text between the quotes.
     Text(&'f [u8]),
     Malformed,
 }

@@ -1,8 +1,8 @@
 //! The charsets that the texts of a request are read in: UTF-8, and the few others that clients still declare.
 //!
-//! A label names what the Encoding Standard of the WHATWG says, since browsers go by it: `iso-8859-1` is windows-1252. Only
-//! `us-ascii` is UTF-8 here, which it is a part of, so that a byte beyond ASCII is refused and not guessed. Tables of whole
-//! languages are not here: what they are needed for is 415.
+//! Labels mean what the Encoding Standard of the WHATWG says, since browsers go by it: `iso-8859-1` is windows-1252.
+//! Only `us-ascii` is read as UTF-8, of which it is a part, so that a byte beyond ASCII is refused and not guessed.
+//! There are no tables of whole languages here: text that needs them is 415.
 
 use super::Parameters;
 use std::borrow::Cow;
@@ -19,12 +19,12 @@ pub(crate) enum Charset {
     },
 }
 
-/// A label that is none of those above.
+/// Any other label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownCharset;
 
 impl Charset {
-    /// What the `charset` of a media type says, if it says anything.
+    /// The `charset` of a media type, if it has one.
     pub(crate) fn declared(media_type: &str) -> Result<Option<Self>, UnknownCharset> {
         match Parameters::split(media_type.as_bytes()).1.value_of("charset") {
             Some(label) if !label.is_empty() => Self::of_label(&label).map(Some).ok_or(UnknownCharset),
@@ -71,7 +71,7 @@ impl Charset {
         }
     }
 
-    /// The text, or `None` when the bytes are none in this charset.
+    /// The text, or `None` when the bytes are not valid in this charset.
     pub(crate) fn decode(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
         match self {
             Self::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),

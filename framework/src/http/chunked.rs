@@ -10,9 +10,10 @@
 //!
 //! An extension has a table of its own: `;` Name [`=` (Token | `"` Quoted `"`)], with white space around its marks.
 //!
-//! Framing goes byte by byte through this table and is never stored, so a decoder is a few words large and no split of the
-//! input can matter. Content is copied in whole pieces. Extensions and trailers are checked, bounded and dropped; trailers
-//! never become header fields. White space around a chunk size is refused, although RFC 9112 lets a recipient read it.
+//! Framing goes byte by byte through this table and is never stored, so a decoder is a few words large and no split of
+//! the input can matter. Content is copied in whole pieces. Extensions and trailers are checked, bounded and dropped;
+//! trailers never become header fields. White space around a chunk size is refused, although RFC 9112 lets a recipient
+//! read it.
 
 use super::grammar::{is_field_value_byte, is_token_byte};
 use super::{BodyLimits, Refusal};
@@ -64,7 +65,7 @@ enum ExtensionPart {
 }
 
 impl ExtensionPart {
-    /// What `byte`, which is not the CR at the end, leads to; `None` when it must not be there.
+    /// The state after `byte`, which is not the CR at the end; `None` when it must not be there.
     fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Quoted, b'"') => Some(Self::QuotedEnd),

@@ -1,12 +1,14 @@
-//! Choosing a content coding by the Accept-Encoding field (RFC 9110, section 12.5.3). Never fails: what cannot be read is ignored.
+//! Choosing a content coding by the Accept-Encoding field (RFC 9110, section 12.5.3). Never fails: malformed parts are
+//! ignored.
 //!
 //! Identity, the content as it is, takes part in the choice like a coding that is always offered:
 //! * It loses every draw, since a client that names a coding has asked for it.
 //! * It wins over codings that the client likes less, as in `gzip;q=0.2, identity`.
-//! * It is the answer when nothing else is left, even after `identity;q=0`. The RFC allows that instead of a 406, and it is right:
-//!   a client that gets the content can use it, one that gets an error page cannot (CherryPy answers 406 even to `br`).
+//! * It is the answer when nothing else is left, even after `identity;q=0`. The RFC allows that instead of a 406. A
+//!   client can use the content, but not an error page (CherryPy answers 406 even to `br`).
 //!
-//! `deflate` is no [`Coding`]: half of the programs mean zlib by it and half mean bare deflate, so that nobody can send it safely.
+//! `deflate` is not a [`Coding`]: half of the programs mean zlib by it and half mean bare deflate, so it cannot be sent
+//! safely.
 
 use super::weight::parse_weight;
 
@@ -55,11 +57,12 @@ impl Coding {
     }
 }
 
-/// Which of the `offered` codings the client likes best: by weight, then by their order in `offered`. `None` is identity: send the
-/// content as it is.
+/// Which of the `offered` codings the client likes best: by weight, then by their order in `offered`. `None` is
+/// identity: send the content as it is.
 ///
-/// `accept_encoding` are the values of all fields of that name, of which there may be several or none. Without the field the answer is
-/// identity: the RFC leaves the choice, but programs that do not send the field often cannot decode anything.
+/// `accept_encoding` are the values of all fields of that name, of which there may be several or none. Without the
+/// field the answer is identity: the RFC leaves the choice, but programs that do not send the field often cannot decode
+/// anything.
 ///
 /// ```
 /// use kirsch::http::{Coding, best_coding};
@@ -88,7 +91,7 @@ pub fn best_coding<V: AsRef<[u8]>>(accept_encoding: impl IntoIterator<Item = V>,
     best.0
 }
 
-/// What the client said, in thousandths; of repeated names the highest weight counts.
+/// The client's weights, in thousandths; of repeated names the highest weight counts.
 #[derive(Default)]
 struct Weights {
     codings: [Option<u16>; Coding::ALL.len()],

@@ -1,10 +1,10 @@
-//! Conditional requests (RFC 9110, section 13): whether what the client has is still what there is.
+//! Conditional requests (RFC 9110, section 13): whether the client's copy is still current.
 //!
-//! The fields are evaluated in the order of section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match, else
-//! If-Modified-Since; then If-Range. The time of day comes in as an argument.
+//! The fields are evaluated in the order of section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match,
+//! else If-Modified-Since; then If-Range. The time of day comes in as an argument.
 //!
-//! Strict where a mistake would cost: what cannot be read never makes a 304, lets no change through and joins no parts of
-//! different files. Dates are compared as dates, in all three forms, never as text (CherryPy compares text).
+//! Strict where a mistake would cost. A malformed condition never makes a 304, lets no change through and joins no
+//! parts of different files. Dates are compared as dates, in all three forms, never as text (CherryPy compares text).
 
 use super::RequestHead;
 use super::date::parse_date;
@@ -13,7 +13,7 @@ use ::http::Method;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// An entity tag: what tells two states of a page apart (RFC 9110, section 8.8.3).
+/// An entity tag, which tells two states of a page apart (RFC 9110, section 8.8.3).
 ///
 /// ```
 /// use kirsch::http::EntityTag;
@@ -70,7 +70,7 @@ impl fmt::Display for EntityTag<'_> {
     }
 }
 
-/// What is known of the present state of a page, to compare with what the client has.
+/// The present state of a page, to compare with the client's conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validators<'v> {
     /// Its entity tag, as the ETag field says it.
@@ -79,23 +79,23 @@ pub struct Validators<'v> {
     pub last_modified: Option<SystemTime>,
 }
 
-/// What the conditions of a request come to.
+/// The result of the conditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// Do what the request asks.
+    /// Carry out the request.
     Met {
         /// Whether a Range field is to be obeyed: there is one, the method is GET, and If-Range, if there, fits.
         range: bool,
     },
-    /// 304: the client has what there is.
+    /// 304: the client's copy is current.
     NotModified,
     /// 412: the client means another state than the present one.
     Failed,
 }
 
 impl Precondition {
-    /// Evaluates the conditions of a request with `method` and `head`. `present` is the state of the page, `None` when there is none, as
-    /// before a PUT that makes it.
+    /// Evaluates the conditions of a request with `method` and `head`. `present` is the state of the page, `None` when
+    /// there is none yet, such as before a PUT that makes it.
     ///
     /// ```
     /// use kirsch::http::{EntityTag, HeadLimits, Precondition, RequestHead, Validators};
@@ -140,7 +140,7 @@ impl Precondition {
             (Field::Absent, _) => {}
             _ => match any_tag(head, "if-none-match", present, |one, other| one.matches_weakly(other)) {
                 Some(true) if reads => return Self::NotModified,
-                // What cannot be read may have been meant to keep this change from being made.
+                // A malformed condition may have been meant to prevent this change.
                 Some(true) | None if !reads => return Self::Failed,
                 _ => {}
             },
@@ -150,8 +150,8 @@ impl Precondition {
     }
 }
 
-/// The longest that a client's date may be ahead of this clock. A date further ahead than clocks go wrong is none that a server has given
-/// out; believed, it would hide all changes until then.
+/// The longest that a client's date may be ahead of this clock. A date too far ahead to be clock skew cannot have come
+/// from a server; trusting it would hide every change until then.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// How long after a change its date cannot yet tell one state from the next: a second may have seen two changes.
@@ -181,7 +181,8 @@ impl<'h> Field<'h> {
         }
     }
 
-    /// Whether this, as If-Range, names the present state: by a strong tag, or by exactly its date once that has settled.
+    /// Whether this, as If-Range, names the present state: by a strong tag, or by exactly its date once that has
+    /// settled.
     fn fits(self, present: Option<&Validators<'_>>, now: SystemTime) -> bool {
         let text = match self {
             Self::Absent => return true,
@@ -232,8 +233,8 @@ impl<'h> Fields<'h> {
     }
 }
 
-/// Whether one of the tags in all fields called `name` matches the present state; `*` matches any. `None` when a field breaks the
-/// grammar.
+/// Whether one of the tags in all fields called `name` matches the present state; `*` matches any. `None` when a field
+/// breaks the grammar.
 fn any_tag(
     head: &RequestHead,
     name: &str,
@@ -257,8 +258,8 @@ fn any_tag(
     Some(any)
 }
 
-/// Takes the next tag of a list from the front of `rest`; the inner `None` is the end of the list, the outer one a broken rule. Commas
-/// may be in tags, so a list is not split at them.
+/// Takes the next tag of a list from the front of `rest`; the inner `None` is the end of the list, the outer one a
+/// broken rule. Commas may be in tags, so a list is not split at them.
 #[expect(clippy::option_option, reason = "the outer one says whether the list can be read")]
 fn next_tag<'t>(rest: &mut &'t [u8]) -> Option<Option<EntityTag<'t>>> {
     *rest = trim(rest);

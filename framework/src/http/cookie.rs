@@ -1,7 +1,7 @@
 //! Cookies of requests, read leniently: one that another program on the same host has set must not cost ours.
 //!
-//! What is not `name=value` is skipped, never refused (RFC 6265, section 5.4; pairs come from the browser's jar and may be
-//! anybody's). Writing `Set-Cookie` is not done here.
+//! Anything but `name=value` is skipped, never refused (RFC 6265, section 5.4): pairs come from the browser's jar, and
+//! any site may have set them. Writing `Set-Cookie` is not done here.
 
 use super::grammar::{is_token, trim};
 

@@ -1,4 +1,5 @@
-//! Dates of HTTP (RFC 9110, section 5.6.7): written in the one form, read in all three. The time of day comes in as an argument.
+//! Dates of HTTP (RFC 9110, section 5.6.7): written in the one form, read in all three. The time of day comes in as an
+//! argument.
 
 use httpdate::HttpDate;
 use std::io::Write as _;
@@ -23,8 +24,8 @@ impl FixedDate {
     }
 }
 
-/// Reads a date in any of the three forms. The case of letters means nothing, spaces around it are passed over. A year of two digits that would be more than
-/// 50 years after `now` is one of the century before.
+/// Reads a date in any of the three forms. The case of letters means nothing, spaces around it are passed over. A year
+/// of two digits that would be more than 50 years after `now` is one of the century before.
 ///
 /// ```
 /// use kirsch::http::parse_date;
@@ -101,8 +102,8 @@ impl DateCache {
         Self { second: None, text: [b' '; 29] }
     }
 
-    /// The date of `unix_second` as IMF-fixdate (RFC 9110, section 5.6.7): 29 bytes, always in GMT. A clock that jumps, in either
-    /// direction, is followed; beyond the year 9999 the last date that the format can say is shown.
+    /// The date of `unix_second` as IMF-fixdate (RFC 9110, section 5.6.7): 29 bytes, always in GMT. A clock that jumps,
+    /// in either direction, is followed; beyond the year 9999 the last date that the format can say is shown.
     pub fn render(&mut self, unix_second: u64) -> &[u8; 29] {
         if self.second != Some(unix_second) {
             let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(unix_second.min(LAST_SECOND)));

@@ -1,7 +1,8 @@
 //! The fields of a request head: a table of offsets, with an index of the names that servers and tools ask for.
 //!
-//! The parser has found the fields; the table keeps where they are. The names in [`KnownName`] are recognised once, while the table
-//! is filled, so that asking for them later is one array access. For a head that the parser has not read, [`broken_rule`] says why.
+//! The parser has found the fields; the table keeps where they are. The names in [`KnownName`] are recognised once,
+//! while the table is filled, so that asking for them later is one array access. For a head that the parser has not
+//! read, [`broken_rule`] says why.
 
 use super::Refusal;
 use super::grammar::{is_field_value_byte, is_name, is_space, is_token};
@@ -32,7 +33,8 @@ pub(super) enum KnownName {
 impl KnownName {
     const COUNT: usize = Self::UserAgent as usize + 1;
 
-    /// The known name that `name`, which has no control bytes, is in any case. Length and first letter leave one candidate.
+    /// The known name that `name`, which has no control bytes, is in any case. Length and first letter leave one
+    /// candidate.
     fn recognise(name: &[u8]) -> Option<Self> {
         let first = name.first()? | 0x20;
         match (name.len(), first) {
@@ -85,8 +87,8 @@ impl FieldTable {
         self.repeated = 0;
     }
 
-    /// Fills the table with the fields that the parser has found in `head`. Returns where the request line ends, `None` when a line
-    /// ends in LF alone, which the parser lets pass.
+    /// Fills the table with the fields that the parser has found in `head`. Returns where the request line ends, `None`
+    /// when a line ends in LF alone, which the parser lets pass.
     pub(super) fn fill(&mut self, head: &[u8], fields: &[httparse::Header<'_>]) -> Option<usize> {
         self.clear();
         let is_line_start = |at: usize| head.get(at.wrapping_sub(2)..at) == Some(b"\r\n");
@@ -104,8 +106,8 @@ impl FieldTable {
                 return None;
             }
             let known = KnownName::recognise(field.name.as_bytes());
-            // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a proxy that
-            // they trust. No field in use has one, so such fields are dropped, as nginx does.
+            // Programs behind this one may not tell `_` from `-`, and would take `X_Forwarded_For` for the field of a
+            // proxy that they trust. No field in use has one, so such fields are dropped, as nginx does.
             if known.is_some() || !scan::contains_any(field.name.as_bytes(), [b'_']) {
                 self.push(name, Span::within(head, field.value), known);
             }

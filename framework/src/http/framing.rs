@@ -38,8 +38,8 @@ impl Framing {
     }
 }
 
-/// Whether a list of codings ends as RFC 9112, section 6.1 has it: in `chunked`, once. Only then the end of the body could be
-/// found by a server that knows the others.
+/// Whether a list of codings ends as RFC 9112, section 6.1 has it: in `chunked`, once. Only then the end of the body
+/// could be found by a server that knows the others.
 fn ends_in_one_chunked(list: &[u8]) -> bool {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let mut from_last = list.rsplit(|&byte| byte == b',').map(trim);

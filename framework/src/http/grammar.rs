@@ -1,6 +1,7 @@
 //! The byte classes of HTTP that several readers share (RFC 9110, section 5.6).
 
-/// Whether `bytes` is a token: at least one byte, and only those that names and methods are made of (RFC 9110, section 5.6.2).
+/// Whether `bytes` is a token: at least one byte, and only those that names and methods are made of (RFC 9110, section
+/// 5.6.2).
 ///
 /// ```
 /// use kirsch::http::is_token;
@@ -17,11 +18,11 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
-/// Whether a text without control bytes is `name`, which is written in lower case, letters and `-` only. Of the others, only the two
-/// cases of a letter differ in nothing but the bit that is set here.
+/// Whether a text without control bytes is `name`, which is written in lower case, letters and `-` only. Of the others,
+/// only the two cases of a letter differ in nothing but the bit that is set here.
 #[inline]
 pub(super) fn is_name<const LENGTH: usize>(text: &[u8], name: &[u8; LENGTH]) -> bool {
-    // All bytes are compared whatever the first ones say: so the compiler compares many at once.
+    // All bytes are compared, even after a difference: so the compiler compares many at once.
     <&[u8; LENGTH]>::try_from(text)
         .is_ok_and(|text| text.iter().zip(name).fold(true, |same, (byte, wanted)| same & (byte | 0x20 == *wanted)))
 }

@@ -1,12 +1,12 @@
 //! Request heads: one request line and its fields, checked and kept as bytes plus a table of offsets.
 //!
-//! `httparse` takes a head apart, and nearly every head is complete and correct at the first look. What it lets through and we
-//! do not (lines that end in LF alone, limits, the meaning of fields) is checked on top of it, and the head is copied once.
+//! `httparse` takes a head apart, and nearly every head is complete and correct at the first look. Our own rules (no
+//! lines that end in LF alone, limits, the meaning of fields) are checked on top of it, and the head is copied once.
 //!
-//! Any other head goes the long way. First its end is searched, line by line, never looking at a byte twice, whatever the pieces
-//! that the input comes in; limits and bare line feeds are found here, before the head is complete. Once it is complete, a second
-//! look names the rule that it breaks, which the parser's errors do not. Every rule looks at a prefix of the input, so that the
-//! outcome does not depend on how the input was split.
+//! Any other head goes the long way. First its end is searched, line by line. No byte is looked at twice, whatever the
+//! pieces that the input comes in. Limits and bare line feeds are found here, before the head is complete. Once it is
+//! complete, a second look names the rule that it breaks, since the parser's errors do not. Every rule looks at a
+//! prefix of the input, so the outcome does not depend on how the input was split.
 //!
 //! Framing is decided in `framing`, target forms in `target`. Nothing is decoded here; see `path` and `cookie`.
 
@@ -41,8 +41,8 @@ impl Default for HeadLimits {
 
 /// One request head, owned: its bytes and the table that finds things in them.
 ///
-/// The value is made to be reused: [`read`](RequestHead::read) keeps the capacity of earlier requests. While no head has
-/// been read, the method is GET, the version HTTP/1.1, and everything else empty. After a refusal, method, target,
+/// The value is made to be reused: [`read`](RequestHead::read) keeps the capacity of earlier requests. While no head
+/// has been read, the method is GET, the version HTTP/1.1, and everything else empty. After a refusal, method, target,
 /// path and [`request_line`](RequestHead::request_line) say as much as could be recognised, for the log.
 ///
 /// ```
@@ -123,7 +123,7 @@ impl RequestHead {
         *self = Self { bytes, target, fields, ..Self::new() };
     }
 
-    /// Takes from an incomplete or broken head what can be told of its request line, for the log and the error page.
+    /// Reads the request line of an incomplete or broken head as far as possible, for the log and the error page.
     ///
     /// [`read`](RequestHead::read) does this by itself when it refuses; call it when the head was given up for
     /// another reason, such as a deadline.
@@ -180,14 +180,14 @@ impl RequestHead {
         self.version
     }
 
-    /// The request line as sent, for the log: on one line, whatever the client sent, with `"`, `\` and all bytes that
-    /// are not printable ASCII written as `\x1b`. After a refusal at most its first 1024 bytes.
+    /// The request line as sent, for the log. It is one line in any case: `"`, `\` and all bytes that are not printable
+    /// ASCII are written as `\x1b`. After a refusal at most its first 1024 bytes.
     #[must_use]
     pub fn request_line(&self) -> impl fmt::Display + '_ {
         Escaped(self.line.of(&self.bytes))
     }
 
-    /// The authority of the request: of an absolute-form target, else the Host field; empty when there is none.
+    /// The authority of the request: of an absolute-form target, else the Host field; empty when it has neither.
     #[must_use]
     pub fn host(&self) -> &str {
         std::str::from_utf8(self.host.of(&self.bytes)).unwrap_or_default()
@@ -204,19 +204,19 @@ impl RequestHead {
         self.fields.named(&self.bytes, name)
     }
 
-    /// All fields in the order received: names as sent, values without surrounding white space. Fields with `_` in their name
-    /// are not among them: some programs cannot tell `X_Forwarded_For` from `X-Forwarded-For`, so nobody gets to see them.
+    /// All fields in the order received: names as sent, values without surrounding white space. Fields with `_` in
+    /// their name are left out: some programs cannot tell `X_Forwarded_For` from `X-Forwarded-For`.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter(&self.bytes)
     }
 
-    /// Puts one field in place of all fields of that name, for whoever reads them later. What the server has read from them already
-    /// (framing, host, the life of the connection) stays.
+    /// Puts one field in place of all fields of that name, for later readers. The values that the server has read
+    /// already (framing, host, the life of the connection) stay.
     pub fn set_header(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.fields.set(&mut self.bytes, name.as_str().as_bytes(), value.as_bytes());
     }
 
-    /// Takes all fields of that name out, for whoever reads them later. What the server has read from them already stays, as with
+    /// Removes all fields of that name for later readers. The values that the server has read already stay, as with
     /// [`set_header`](Self::set_header).
     pub fn remove_header(&mut self, name: &HeaderName) {
         self.fields.remove(&self.bytes, name.as_str().as_bytes());
@@ -364,8 +364,8 @@ const USUAL_FIELDS: usize = 100;
 /// The number of bytes of a refused request line that are kept for the log.
 const LONGEST_RECOGNISED: usize = 1024;
 
-/// Names the rule of syntax that a complete head breaks. The parser and this second look hold each other's rules: see the two
-/// assertions above.
+/// Names the rule of syntax that a complete head breaks. The parser and this second look hold each other's rules: see
+/// the two assertions above.
 #[cold]
 fn broken_rule(head: &[u8], limits: &HeadLimits) -> Option<Refusal> {
     let line_end = scan::line_feed(head, 0).map_or(0, |end| end - 1);
@@ -433,8 +433,8 @@ fn find_head(input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<
     Ok(None)
 }
 
-/// The Host field: exactly one in HTTP/1.1, at most one in HTTP/1.0. An empty one stands for an empty authority, which http
-/// addresses must not have (RFC 9110, section 4.2.1).
+/// The Host field: exactly one in HTTP/1.1, at most one in HTTP/1.0. An empty one stands for an empty authority, which
+/// http addresses must not have (RFC 9110, section 4.2.1).
 fn check_host<'a>(fields: &FieldTable, bytes: &'a [u8], version: Version) -> Result<&'a [u8], Refusal> {
     match fields.known(bytes, KnownName::Host) {
         None if version == Version::HTTP_10 => Ok(&[]),
@@ -447,7 +447,8 @@ fn check_host<'a>(fields: &FieldTable, bytes: &'a [u8], version: Version) -> Res
     }
 }
 
-/// One type for one content: programs on the way that take the first field, and those that take the last, would read two contents.
+/// One type for one content: programs on the way that take the first field, and those that take the last, would read
+/// two contents.
 fn check_content_type(fields: &FieldTable, bytes: &[u8]) -> Result<(), Refusal> {
     if !fields.is_repeated(KnownName::ContentType) {
         return Ok(());
@@ -462,7 +463,7 @@ fn check_content_type(fields: &FieldTable, bytes: &[u8]) -> Result<(), Refusal> 
 /// RFC 9112, section 9.3: `close` wins, HTTP/1.1 lives on, HTTP/1.0 lives on with `keep-alive`.
 fn wants_keep_alive(fields: &FieldTable, bytes: &[u8], version: Version) -> bool {
     let Some(first) = fields.known(bytes, KnownName::Connection) else { return version == Version::HTTP_11 };
-    // What browsers send needs no look into the list.
+    // The usual field of browsers needs no look at the list.
     if first == b"keep-alive" && !fields.is_repeated(KnownName::Connection) {
         return true;
     }

@@ -1,10 +1,10 @@
-//! Fields whose value is a list (RFC 9110, sections 5.3 and 5.6.1): all fields of the name are one list, its members are separated by commas, and empty
-//! members mean nothing.
+//! Fields whose value is a list (RFC 9110, sections 5.3 and 5.6.1): all fields of the name are one list, its members
+//! are separated by commas, and empty members mean nothing.
 
 use super::grammar::trim;
 
-/// The members of a list that may have come in several fields, without the white space around them. Empty ones are left out, and a comma within quotes
-/// separates nothing.
+/// The members of a list that may have come in several fields, without the white space around them. Empty ones are left
+/// out, and a comma within quotes separates nothing.
 ///
 /// ```
 /// use kirsch::http::list_members;

@@ -3,7 +3,7 @@
 //! Rules of this room:
 //! * No socket, no clock, no thread. Bytes and the time of day come in as arguments; bytes go out.
 //! * Strict by default (RFC 9110, RFC 9112). Any doubt about framing is a [`Refusal`] that ends the connection.
-//! * What comes out never depends on how the input was split.
+//! * The result never depends on how the input was split.
 
 mod accept;
 mod body;

@@ -1,9 +1,10 @@
 //! The parameters behind a value, `; name=value; name="quoted value"`, as in Content-Disposition and Content-Type.
 //!
-//! What clients send decides, more than the grammar: browsers write a quote within quotes as `%22` and a backslash as itself
-//! (the form submission algorithm of the HTML standard), curl and others write `\"` and `\\`. So a backslash escapes a quote
-//! and a backslash, and is itself before anything else. Unquoted values end at the semicolon: some clients put a space, or letters
-//! beyond ASCII, into them. Nothing here fails. What is no parameter is passed over, and a value whose quotes do not hold says so.
+//! The practice of clients decides, more than the grammar. Browsers write a quote within quotes as `%22` and a
+//! backslash as itself (the form submission algorithm of the HTML standard), curl and others write `\"` and `\\`. So a
+//! backslash escapes a quote and a backslash, and is itself before any other character. Unquoted values end at the
+//! semicolon: some clients put a space, or letters beyond ASCII, into them. Nothing here fails. Malformed parameters
+//! are passed over, and a value without a closing quote says so.
 
 use super::grammar::{is_token, trim};
 use std::borrow::Cow;
@@ -66,7 +67,7 @@ impl<'v> Iterator for Parameters<'v> {
     }
 }
 
-/// The text up to the closing quote, what follows that, and whether there is one.
+/// The text up to the closing quote, the text after it, and whether there is a closing quote.
 fn read_quoted(text: &[u8]) -> (Cow<'_, [u8]>, &[u8], bool) {
     let mut value = Cow::Borrowed(&text[..0]);
     let mut start = 0;
@@ -151,7 +152,7 @@ mod tests {
         for (text, value) in [("\"x", "x"), ("\"x\"y", "x"), ("\"x\\\"", "x\""), ("\"", "")] {
             assert_eq!(read(&format!("x; a={text}")), [("a".to_owned(), value.to_owned(), false)], "{text}");
         }
-        // What follows the first closing quote is lost, the parameters behind it are not.
+        // Text after the first closing quote is lost, the parameters behind it are not.
         let parameters = read("x; a=\"say \"hi\".txt\"; b=2");
         assert_eq!(parameters[0], ("a".to_owned(), "say ".to_owned(), false));
         assert_eq!(parameters[1].0, "b");

@@ -1,15 +1,16 @@
 //! Request paths: split into segments, then decoded, once.
 //!
-//! Splitting comes first, so `%2F` stays inside its segment. `.` and `..` are ordinary segments: clients remove them (RFC
-//! 3986, section 5.2.4), the object tree has no parent to climb to, and what opens files checks its own names.
+//! Splitting comes first, so `%2F` stays inside its segment. `.` and `..` are ordinary segments: clients remove them
+//! (RFC 3986, section 5.2.4), the object tree has no parent to climb to, and code that opens files checks its own
+//! names.
 
 use super::Refusal;
 use super::scan;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// Splits `path` at `/`, drops empty segments and percent-decodes the rest; `ranges` gets the start and end of each
-/// segment in `text`, to the end of which they are written. `%2F` stays inside its segment, `+` stays a plus. The path `*` of OPTIONS
-/// has no segments.
+/// segment in `text`, to the end of which they are written. `%2F` stays inside its segment, `+` stays a plus. The path
+/// `*` of OPTIONS has no segments.
 ///
 /// ```
 /// let (mut text, mut ranges) = (String::new(), Vec::new());
@@ -20,7 +21,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_
 /// ```
 ///
 /// # Errors
-/// Refuses bad percent-encoding, NUL and what is not UTF-8 after decoding; `text` and `ranges` are empty then.
+/// Refuses bad percent-encoding, NUL and text that is not UTF-8 after decoding; `text` and `ranges` are empty then.
 pub fn decode_segments(path: &str, text: &mut String, ranges: &mut Vec<(u32, u32)>) -> Result<(), Refusal> {
     if path == "*" {
         return Ok(());
@@ -88,7 +89,7 @@ pub fn encode_segment(segment: &str) -> impl Iterator<Item = &str> + std::fmt::D
     utf8_percent_encode(segment, SEGMENT)
 }
 
-/// What must be encoded in a path segment (RFC 3986, section 3.3: all but `pchar`).
+/// The characters to encode in a path segment (RFC 3986, section 3.3: all but `pchar`).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

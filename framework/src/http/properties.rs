@@ -1,4 +1,4 @@
-//! Properties of the protocol that hold for all input, on random input. What rows of examples can say is in the tests of each file.
+//! Properties of the protocol that hold for all input, on random input. Rows of examples are in the tests of each file.
 
 use super::*;
 use proptest::collection::vec;
@@ -68,7 +68,7 @@ proptest! {
     fn a_cookie_that_was_set_comes_back(name in "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}", value in "[!#-+\\--:<-\\[\\]-~]{0,20}", other in noise()) {
         let set = format!("{name}={value}");
         prop_assert_eq!(cookies(&set).next(), Some((&name[..], &value[..])));
-        // What another program has set before it does not hide it.
+        // A cookie of another program does not hide it.
         let mut field = other;
         field.extend_from_slice(b"; ");
         field.extend_from_slice(set.as_bytes());
@@ -142,7 +142,7 @@ proptest! {
         let (first, second) = body.split_at(cut.index(body.len() + 1));
         prop_assert_eq!(&whole, &read(&[first, second]));
         prop_assert_eq!(&whole, &read(&body.chunks(1).collect::<Vec<_>>()));
-        // Only a line that is no field, or two names, can spoil it.
+        // Only a line that is not a field, or two names, can spoil it.
         if noise.iter().all(|byte| byte.is_ascii_graphic() && *byte != b';') {
             let heads = whole.expect("a sound body");
             prop_assert_eq!((heads.len(), &*heads[0].name, heads[0].file_name.is_some()), (1, "x", true));

@@ -1,31 +1,34 @@
-//! Parts of a content (RFC 9110, section 14): what a Range field asks for, and the frame of an answer with several parts.
+//! Parts of a content (RFC 9110, section 14): the ranges in a Range field, and the frame of an answer with several
+//! parts.
 //!
-//! Whether the field counts at all (GET, If-Range) is decided before, by [`Precondition`](super::Precondition). What breaks the grammar,
-//! units other than bytes and more ranges than [`MAX_RANGES`] are ignored, as section 14.2 allows: the answer is the whole content,
-//! which every client must be ready for. So nobody gets more bytes than the content has, and no mistake of a client is a 500
-//! (CherryPy's `get_ranges` takes any number, overlapping ones too, and fails on `Range: x`).
+//! [`Precondition`](super::Precondition) decides before whether the field counts at all (GET, If-Range). Fields that
+//! break the grammar, units other than bytes and more ranges than [`MAX_RANGES`] are ignored, as section 14.2 allows:
+//! the answer is the whole content, which every client must be ready for. So no client gets more bytes than the content
+//! has, and no mistake of a client is a 500 (CherryPy's `get_ranges` takes any number, overlapping ones too, and fails
+//! on `Range: x`).
 
 use std::ops::Range;
 
-/// How many ranges one request may name. Video players and resumed downloads name one, viewers of documents a handful; hundreds
-/// are only ever sent to make a server work.
+/// How many ranges one request may name. Video players and resumed downloads name one, viewers of documents a handful;
+/// hundreds are only ever sent to make a server work.
 pub const MAX_RANGES: usize = 16;
 
-/// What a Range field comes to.
+/// The result of a Range field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ByteRanges {
     /// 200: the field does not count.
     Whole,
     /// 206: these parts, at least one; none is empty, overlaps another or touches it.
     Parts(Vec<Range<u64>>),
-    /// 416: nothing of what was asked for exists.
+    /// 416: none of the ranges exists.
     Unsatisfiable,
 }
 
 impl ByteRanges {
     /// Reads the value of a Range field for a content of `length` bytes.
     ///
-    /// Ranges that overlap or touch become one, at the place of the first of them; otherwise the client's order is kept.
+    /// Ranges that overlap or touch become one, at the place of the first of them; otherwise the client's order is
+    /// kept.
     ///
     /// ```
     /// use kirsch::http::ByteRanges;
@@ -84,17 +87,17 @@ pub fn unsatisfied_range(length: u64) -> String {
 pub struct MultipartFrame {
     /// The value of Content-Type.
     pub content_type: String,
-    /// What comes before each part.
+    /// The text before each part.
     pub heads: Vec<String>,
-    /// What comes after the last part.
+    /// The text after the last part.
     pub end: String,
     /// The length of the whole body, frame and parts.
     pub length: u64,
 }
 
 impl MultipartFrame {
-    /// The frame for `parts` of a content of `length` bytes and type `content_type`. The content must not contain `boundary`, which
-    /// therefore should be random; it needs no quotes if it is made of letters and digits.
+    /// The frame for `parts` of a content of `length` bytes and type `content_type`. The content must not contain
+    /// `boundary`, which therefore should be random; it needs no quotes if it is made of letters and digits.
     #[must_use]
     pub fn new(parts: &[Range<u64>], length: u64, content_type: &str, boundary: &str) -> Self {
         let head = |(index, part): (usize, &Range<u64>)| {
@@ -111,8 +114,8 @@ impl MultipartFrame {
     }
 }
 
-/// One range of a set. The inner `None` is one that does not exist, the outer one a broken rule; an empty range says that the suffix of
-/// an empty content was asked for, which exists and cannot be said.
+/// One range of a set. The inner `None` is one that does not exist, the outer one a broken rule. An empty range is the
+/// suffix of an empty content, which exists and cannot be written.
 #[expect(clippy::option_option, reason = "the outer one says whether the range can be read")]
 fn parse_range(text: &str, length: u64) -> Option<Option<Range<u64>>> {
     let (first, last) = text.split_once('-')?;
@@ -138,7 +141,7 @@ fn parse_number(text: &str) -> Option<u64> {
 /// Adds a range, joined with all that it overlaps or touches.
 fn add(parts: &mut Vec<Range<u64>>, mut range: Range<u64>) {
     let mut place = parts.len();
-    // What the joined range touches now may be a part that was looked at before.
+    // The joined range may now touch a part that was looked at before.
     while let Some(index) = parts.iter().position(|part| part.start <= range.end && range.start <= part.end) {
         let part = parts.remove(index);
         range = part.start.min(range.start)..part.end.max(range.end);

@@ -1,9 +1,9 @@
-//! References to other pages, as `Location` has them (RFC 3986, section 4.1): written so that every reader understands the same, and judged:
-//! does it stay on this site?
+//! References to other pages in fields such as `Location` (RFC 3986, section 4.1). They are written so that every
+//! reader understands the same, and judged: does it stay on this site?
 //!
-//! Browsers mend what they get: they drop TABs and line breaks, and take `\` for `/`. So `/\evil.example` and `/<TAB>/evil.example` are other sites
-//! to them, whatever a check for `//` has said. What goes out has neither: other characters than those of the RFC are percent-encoded, and
-//! control characters are refused.
+//! Browsers mend malformed addresses: they drop TABs and line breaks, and take `\` for `/`. So `/\evil.example` and
+//! `/<TAB>/evil.example` are other sites to them, even if a check for `//` passes. The server sends neither: characters
+//! outside of the RFC are percent-encoded, and control characters are refused.
 
 use ::http::header::{CONTENT_LOCATION, LINK, LOCATION, REFRESH};
 use ::http::{HeaderName, HeaderValue};
@@ -31,8 +31,8 @@ impl std::fmt::Display for ControlCharacter {
 
 impl std::error::Error for ControlCharacter {}
 
-/// The text as a URI reference: what the RFC does not allow is percent-encoded, letters outside of ASCII as UTF-8. A `%` stays if two hexadecimal digits
-/// follow.
+/// The text as a URI reference: characters that the RFC does not allow are percent-encoded, letters outside of ASCII as
+/// UTF-8. A `%` stays if two hexadecimal digits follow.
 ///
 /// ```
 /// use kirsch::http::encode_reference;
@@ -52,7 +52,8 @@ pub fn encode_reference(text: &str) -> Result<Cow<'_, str>, ControlCharacter> {
     })
 }
 
-/// The value of a field that leads elsewhere, encoded; `None` when it is fine as it is, or the field is another one.
+/// The encoded value of a field that refers to another page; `None` when it is fine as it is, or the field is another
+/// one.
 pub(crate) fn encode_field(name: &HeaderName, value: &HeaderValue) -> Result<Option<HeaderValue>, ControlCharacter> {
     let bytes = value.as_bytes();
     let encoded = match *name {
@@ -64,12 +65,13 @@ pub(crate) fn encode_field(name: &HeaderName, value: &HeaderValue) -> Result<Opt
     Ok(encoded.map(|encoded| HeaderValue::try_from(encoded).expect("encoded texts are visible ASCII and spaces")))
 }
 
-/// Whether a field leads elsewhere.
+/// Whether a field refers to another page.
 pub(crate) fn is_reference(name: &HeaderName) -> bool {
     [LOCATION, CONTENT_LOCATION, LINK, REFRESH].contains(name)
 }
 
-/// Whether `text` is a path of this site, with or without a query: for every browser, and for whoever decodes it before a browser gets it.
+/// Whether `text` is a path of this site, with or without a query: for every browser, and for every program that
+/// decodes it before a browser gets it.
 ///
 /// Use it for texts that a visitor has sent, such as the `next` of a form: anybody can put `//evil.example` there.
 ///
@@ -92,13 +94,15 @@ pub fn is_local_reference(text: &str) -> bool {
     decodings(path.as_bytes()).all(is_text) && !leads_to_other_host(text)
 }
 
-/// Whether a path, with or without a query, is the address of another host to somebody: to a browser, or to somebody who decodes it before a browser gets it.
+/// Whether a path, with or without a query, may be read as the address of another host: by a browser, or by a program
+/// that decodes it before a browser gets it.
 ///
-/// Unlike [`is_local_reference`] it lets encoded control characters through: for paths that are made of what was asked for, and encoded anew.
+/// Unlike [`is_local_reference`] it lets encoded control characters through: it is for paths that are made of the
+/// request's own path and encoded again.
 #[must_use]
 pub fn leads_to_other_host(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default();
-    // Decoded, and decoded again: for who decodes what was decoded already.
+    // Decoded, and decoded again, as by a program that decodes twice.
     decodings(path.as_bytes()).any(|mut path| {
         // As browsers do with TAB and line breaks.
         path.retain(|byte| !byte.is_ascii_control());
@@ -106,7 +110,7 @@ pub fn leads_to_other_host(text: &str) -> bool {
     })
 }
 
-/// Whether one segment of a path is `.` or `..` to somebody who decodes it, or has such a part.
+/// Whether one segment of a path is `.` or `..` after decoding, or has such a part.
 #[must_use]
 pub fn is_dot_segment(segment: &str) -> bool {
     decodings(segment.as_bytes())
@@ -118,7 +122,7 @@ fn decodings(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     std::iter::successors(Some(text.to_vec()), |text| Some(percent_decode(text).collect())).take(3)
 }
 
-/// Whether what is left of a path without `.` and `..` begins with `//`.
+/// Whether a path begins with `//` once `.` and `..` are removed.
 fn leads_to_host(path: &[u8]) -> bool {
     let mut left: Vec<&[u8]> = Vec::new();
     for segment in path.split(|byte| *byte == b'/').skip(1) {
@@ -170,12 +174,13 @@ fn authority(text: &[u8]) -> std::ops::Range<usize> {
     start..length.map_or(text.len(), |length| start + length)
 }
 
-/// Unreserved and reserved characters (RFC 3986, section 2), without brackets, `#` and `%`, which have rules of their own.
+/// Unreserved and reserved characters (RFC 3986, section 2), without brackets, `#` and `%`, which have rules of their
+/// own.
 fn is_of_references(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=".contains(&byte)
 }
 
-/// What stands between `<` and `>` in the links of a Link field (RFC 8288, section 3), not within quotes.
+/// The text between `<` and `>` in the links of a Link field (RFC 8288, section 3), not within quotes.
 fn encode_links(value: &[u8]) -> Result<Option<String>, ControlCharacter> {
     let Ok(text) = std::str::from_utf8(value) else { return Ok(None) };
     let mut encoded = String::with_capacity(text.len());
@@ -223,7 +228,7 @@ fn encode_refresh(value: &[u8]) -> Result<Option<String>, ControlCharacter> {
             start = equals + 1 + blank(&after[equals + 1..]);
         }
     }
-    // What stands in quotes ends with them.
+    // A text in quotes ends with them.
     let target = match after.get(start) {
         Some(&quote @ (b'"' | b'\'')) => after[start + 1..].split(|byte| *byte == quote).next().unwrap_or_default(),
         _ => after[start..].trim_ascii_end(),

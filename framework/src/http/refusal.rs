@@ -1,8 +1,8 @@
 //! Why the server refuses a request before any handler saw it: one variant for each rule.
 //!
-//! One table below holds every rule: its variant, its status, the section that it comes from, and the sentence that
-//! says what was wrong and, for limits, which setting raises it. A new rule is a new row; nothing else needs to change.
-//! What a refusal looks like to the client (HTML, JSON, text) is not decided here.
+//! One table below holds every rule: its variant, its status, the section that it comes from, and its sentence. The
+//! sentence says what was wrong and, for limits, which setting raises it. A new rule is a new row; nothing else needs
+//! to change. The form of the error page (HTML, JSON, text) is not decided here.
 
 use ::http::StatusCode;
 
@@ -14,7 +14,7 @@ macro_rules! refusals {
     )+) => {
         /// A request that breaks a rule of HTTP or a limit of the server.
         ///
-        /// The connection always ends after a refusal: what follows in the stream cannot be trusted.
+        /// The connection always ends after a refusal: the rest of the stream cannot be trusted.
         ///
         /// ```
         /// use kirsch::http::Refusal;
@@ -79,7 +79,7 @@ refusals! {
     /// The target `*` goes with OPTIONS only.
     AsteriskWithoutOptions => BAD_REQUEST, "RFC 9112, section 3.2.4",
         "the request target `*` is only for OPTIONS";
-    /// CONNECT asks for a tunnel, and this server is no proxy.
+    /// CONNECT asks for a tunnel, and this server is not a proxy.
     ConnectRefused => BAD_REQUEST, "RFC 9110, section 9.3.6",
         "CONNECT is only for proxies, which this server is not";
 
@@ -144,7 +144,7 @@ refusals! {
     /// Transfer codings before `chunked`, which the server does not know.
     UnsupportedTransferCoding => NOT_IMPLEMENTED, "RFC 9112, section 6.1",
         "the transfer coding is not exactly `chunked`";
-    /// The last transfer coding is not `chunked`, or `chunked` is there twice: nobody can tell where the body ends.
+    /// The last transfer coding is not `chunked`, or `chunked` is there twice: the end of the body is not known.
     LastCodingNotChunked => BAD_REQUEST, "RFC 9112, section 6.3",
         "the last transfer coding is not `chunked`, or it is there twice";
     /// An expectation other than `100-continue`.

@@ -1,6 +1,6 @@
 //! Request lines: `method SP target SP version` and nothing else (RFC 9112, section 3).
 //!
-//! Here is the second look at a line that the parser has refused: it names the rule, or says what can be told of the line.
+//! The second look at a line that the parser has refused: it names the rule, or the parts of the line that it can read.
 
 use super::Refusal;
 use super::grammar::is_token;

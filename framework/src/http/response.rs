@@ -1,9 +1,10 @@
-//! Response heads as bytes. The framing is chosen once, from what is known about the body.
+//! Response heads as bytes. The framing is chosen once, from the facts about the body.
 //!
-//! Content-Length, Transfer-Encoding, Connection, Keep-Alive and Date are written here and nowhere else, so that what a
-//! response says about its end is always what the server does. Chunks are written in `chunked`.
+//! Content-Length, Transfer-Encoding, Connection, Keep-Alive and Date are written here and nowhere else. So a response
+//! always ends as it announces. Chunks are written in `chunked`.
 //!
-//! Names of fields are in lower case, all of them, as they are in the `http` crate and in HTTP/2: case means nothing (RFC 9110, section 5.1), and one form costs nothing.
+//! Names of fields are all in lower case, as in the `http` crate and in HTTP/2. Case means nothing (RFC 9110, section
+//! 5.1), and one form costs nothing.
 
 use ::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -44,7 +45,7 @@ impl ResponseFraming {
     }
 }
 
-/// What the response says about the life of the connection.
+/// The response's word about the life of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
     /// HTTP/1.1 and the connection lives on: nothing is said.
@@ -61,7 +62,8 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Appends a whole response head to `out`: status line, `Date`, the fields, framing, persistence, blank line.
 ///
 /// Fields named Content-Length, Transfer-Encoding, Connection, Date and Keep-Alive in `headers` are left out, since
-/// they are the server's to say. `ready` are further fields that have been written out before, each with its CRLF. [`ResponseFraming::Close`] always says `Connection: close`.
+/// they are the server's to say. `ready` are further fields that have been written out before, each with its CRLF.
+/// [`ResponseFraming::Close`] always says `Connection: close`.
 pub fn write_response_head<'a>(
     out: &mut Vec<u8>,
     status: StatusCode,
@@ -135,7 +137,7 @@ macro_rules! status_lines {
             }
         }
 
-        /// The status in words, as the status line says it: the one source of these names. None for a status that nobody has named.
+        /// The status in words, as in the status line: the one source of these names. None for a status without a name.
         pub(crate) fn reason(status: StatusCode) -> Option<&'static str> {
             match status.as_u16() {
                 $( $code => Some($reason), )+

@@ -1,7 +1,7 @@
 //! Searches in short texts: eight bytes at a time, without the set-up that a vector search needs.
 //!
-//! Most lines, targets and values of a head are shorter than a hundred bytes; there this is quicker than `memchr`, which is
-//! made for long ones.
+//! Most lines, targets and values of a head are shorter than a hundred bytes; there this is quicker than `memchr`,
+//! which is made for long ones.
 
 /// Where the first LF is, from `start` on.
 pub(super) fn line_feed(bytes: &[u8], start: usize) -> Option<usize> {
@@ -20,8 +20,8 @@ pub(super) fn contains_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> boo
     find(bytes, 0, marks, |byte| wanted.contains(&byte)).is_some()
 }
 
-/// Looks for the first byte that `is` wanted. In what `marks` makes of eight bytes, the lowest high bit of a byte that is set is
-/// that of the first wanted one; those above may be wrong.
+/// Looks for the first byte that `is` wanted. In the eight bytes that `marks` returns, the lowest high bit belongs to
+/// the first wanted byte; those above may be wrong.
 #[inline]
 fn find(bytes: &[u8], start: usize, marks: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, rest) = bytes.get(start..)?.as_chunks();

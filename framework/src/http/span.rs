@@ -8,7 +8,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// The span from `start` to `end`, which lie within a head and thus far below 4 GiB.
+    /// The span from `start` to `end`, which lie within a head and so far below 4 GiB.
     #[expect(clippy::cast_possible_truncation, reason = "the limit of a head is below 4 GiB, whatever is set")]
     pub(super) fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= u32::MAX as usize, "a span lies in a head");

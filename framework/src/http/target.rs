@@ -1,7 +1,7 @@
 //! Request targets and authorities (RFC 9112, section 3.2; RFC 3986, section 3.2).
 //!
-//! Three forms are answered: `/path?query`, `http://authority/path?query`, and `*` for OPTIONS. The fourth, for CONNECT,
-//! is refused, since it makes sense for proxies only. Nothing is decoded here.
+//! Three forms are answered: `/path?query`, `http://authority/path?query`, and `*` for OPTIONS. The fourth, for
+//! CONNECT, is refused, since it makes sense for proxies only. Nothing is decoded here.
 
 use super::Refusal;
 use super::scan;
@@ -60,8 +60,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether `authority` is `host` or `host:port`, as in a Host field (RFC 9110, section 7.2). User names are refused; so is an empty host
-/// with a port.
+/// Whether `authority` is `host` or `host:port`, as in a Host field (RFC 9110, section 7.2). User names are refused; so
+/// is an empty host with a port.
 ///
 /// ```
 /// use kirsch::http::is_authority;
@@ -89,8 +89,9 @@ fn is_ipv6(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// How much of the start of `text` is a host name: unreserved, percent-encoded and sub-delimiters of RFC 3986, section 3.2.2, except the
-/// comma: `a,b` looks like a list of two hosts, and programs that split it would see another host than we do.
+/// How much of the start of `text` is a host name: unreserved, percent-encoded and sub-delimiters of RFC 3986, section
+/// 3.2.2, except the comma: `a,b` looks like a list of two hosts, and programs that split it would see another host
+/// than we do.
 fn host_name_length(text: &[u8]) -> usize {
     let mut length = 0;
     loop {

@@ -1,7 +1,8 @@
 //! application/x-www-form-urlencoded, as in queries and forms: from its bytes to names and values that are still bytes.
 //!
-//! The rules of the URL Standard (section 5.1): fields end at `&`, the name at the first `=`, `+` is a space, and a `%` that no two
-//! hexadecimal digits follow is itself. What the bytes mean as text is decided by who asks, since a form may declare its charset.
+//! The rules of the URL Standard (section 5.1): fields end at `&`, the name at the first `=`, `+` is a space, and a `%`
+//! without two hexadecimal digits is itself. The caller decides what the bytes mean as text, since a form may declare
+//! its charset.
 
 use std::borrow::Cow;
 

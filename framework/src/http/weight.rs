@@ -1,7 +1,7 @@
 //! Weights, the `q=0.5` of the Accept fields (RFC 9110, section 12.4.2).
 
-/// A weight in thousandths: `0` or `1` with decimals. Java writes `.2`, and programs that compute weights more than the three decimals of
-/// the RFC; what is beyond them does not count, except that it is more than nothing.
+/// A weight in thousandths: `0` or `1` with decimals. Java writes `.2`, and some programs write more than the three
+/// decimals of the RFC. Further decimals do not count, except that they are more than nothing.
 pub(super) fn parse_weight(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if !decimals.bytes().all(|byte| byte.is_ascii_digit()) {

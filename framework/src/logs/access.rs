@@ -5,8 +5,8 @@
 //! client   who     begin of the request            request line    status bytes referer agent seconds request number
 //! ```
 //!
-//! Combined Log Format, as Apache and nginx write it, and two columns more: the seconds from the complete head to the last byte, and the
-//! number of the request, which is also on its error page and in the error log.
+//! Combined Log Format, as Apache and nginx write it, and two more columns: the seconds from the complete head to the
+//! last byte, and the number of the request, which is also on its error page and in the error log.
 
 use super::clock::ClockTime;
 use crate::exchange::Delivery;
@@ -39,7 +39,7 @@ impl Display for Record<'_> {
             _ => f.write_char('-')?,
         }
         write!(f, " [{}] \"", ClockTime(began))?;
-        // The line as the client sent it, whatever internal redirects followed; nothing when the server could not read it.
+        // The line as the client sent it, even after internal redirects; nothing when the server could not read it.
         match request.head.target() {
             "" => f.write_char('-')?,
             _ => write!(f, "{}", request.head.request_line())?,
@@ -59,7 +59,8 @@ impl Display for Record<'_> {
     }
 }
 
-/// Bytes of a client between quotes: quotes, backslashes and all that is not printable ASCII are escaped, as Apache does.
+/// Bytes of a client between quotes: quotes, backslashes and all bytes that are not printable ASCII are escaped, as in
+/// Apache.
 struct Quoted<'a>(&'a [u8]);
 
 impl Display for Quoted<'_> {
@@ -75,7 +76,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// The same without quotes around it, so spaces are escaped, too.
+/// Like [`Quoted`], for a value without quotes around it, so spaces are escaped, too.
 struct Word<'a>(&'a [u8]);
 
 impl Display for Word<'_> {

@@ -19,8 +19,9 @@ impl std::fmt::Display for ClockTime {
     }
 }
 
-/// Year, month from 0 and day from 1 of a day since 1970-01-01. A year is counted from March, so that the leap day is its last; the
-/// months from there on follow the line (153 m + 2) / 5 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Year, month from 0 and day from 1 of a day since 1970-01-01. A year is counted from March, so that the leap day is
+/// its last; the months from there on follow the line (153 m + 2) / 5 (Howard Hinnant, "chrono-compatible low-level
+/// date algorithms").
 fn date(day: u64) -> (u64, usize, u64) {
     let day = day + 719_468;
     let era = day / 146_097;

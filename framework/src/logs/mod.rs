@@ -1,10 +1,11 @@
 //! The access record and the error log, both through the `log` facade.
 //!
-//! * `kirsch::access`, level info: one record per response, whoever made it, in Combined Log Format with duration and request number.
-//! * `kirsch::error`, level error: failures of the program, each with the request's number. A client's mistake is never one of them;
-//!   it is told at level debug.
+//! * `kirsch::access`, level info: one record for each response, in Combined Log Format with duration and request
+//!   number.
+//! * `kirsch::error`, level error: failures of the program, each with the request's number. A client's mistake is never
+//!   one of them; it is told at level debug.
 //!
-//! Whatever a client or an application can write is escaped, so that nothing can forge a record (CWE-117): see [`Line`].
+//! Text of a client or an application is escaped, so that it cannot forge a record (CWE-117): see [`Line`].
 
 mod access;
 #[cfg(test)]

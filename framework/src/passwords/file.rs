@@ -1,8 +1,9 @@
 //! htpasswd files: lines of `name:hash`.
 //!
-//! A name that is not in the file costs what one in it costs: the password is compared with the hash of another, chosen by the name, always the
-//! same one. Passwords that were right are remembered under a key that only this process has, since browsers send them with each request and
-//! bcrypt is made to be slow; a changed hash is another one, so nothing is remembered of what was removed.
+//! A name that is not in the file costs as much time as one in it: the password is compared with the hash of another
+//! user, chosen by the name, always the same one. Right passwords are remembered under a key that only this process
+//! has, since browsers send them with each request and bcrypt is made to be slow. A changed hash is another one, so a
+//! removed password is not remembered.
 
 use super::{is_argon2, is_bcrypt, verify};
 use crate::watched_file::WatchedFile;
@@ -26,9 +27,10 @@ use std::path::Path;
 /// # Ok::<(), kirsch::Error>(())
 /// ```
 ///
-/// Lines are `name:hash`, with a bcrypt or an argon2 hash; empty lines and lines that start with `#` are skipped. Other hashes of `htpasswd` (`{SHA}`, `$apr1$`,
-/// crypt, plain text) are refused: they are guessed by the billion. A change is seen by the next request once the file has been
-/// still for a second; one that cannot be understood is told to the log, and the file of before goes on.
+/// Lines are `name:hash`, with a bcrypt or an argon2 hash; empty lines and lines that start with `#` are skipped. Other
+/// hashes of `htpasswd` (`{SHA}`, `$apr1$`, crypt, plain text) are refused: they are guessed by the billion. The next
+/// request reads a changed file once it has been still for a second. If the new content has a mistake, the log reports
+/// it, and the old content stays in force.
 pub struct PasswordFile {
     file: WatchedFile<Hashes>,
     remembered: Mutex<HashSet<[u8; 32]>>,
@@ -42,7 +44,7 @@ impl PasswordFile {
     /// Reads the file.
     ///
     /// # Errors
-    /// When it cannot be read, or a line is not what it should be; says which one, and how to mend it.
+    /// When it cannot be read, or a line is malformed; the error names the line and the remedy.
     pub fn open(path: impl AsRef<Path>) -> crate::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
@@ -128,7 +130,7 @@ impl Hashes {
     }
 }
 
-/// What is there in place of a hash that can be used.
+/// Names the kind of a hash that cannot be used.
 fn kind(hash: &str) -> &'static str {
     match hash {
         "" => "no password",

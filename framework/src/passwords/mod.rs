@@ -1,7 +1,8 @@
 //! Passwords: hashes to store in place of them, and files of them. Needs the cargo feature `passwords`.
 //!
-//! [`hash`] makes argon2id hashes, which is what an application stores; [`verify`] compares with those and with bcrypt, which `htpasswd -B` writes.
-//! [`PasswordFile`] is an htpasswd file. How requests bring passwords is not here: that is in the tools `AuthBasic` and `SessionAuth`.
+//! [`hash`] makes argon2id hashes for an application to store. [`verify`] compares with those and with bcrypt, which
+//! `htpasswd -B` writes. [`PasswordFile`] is an htpasswd file. Reading passwords from requests is not done here: the
+//! tools `AuthBasic` and `SessionAuth` do that.
 
 mod file;
 
@@ -11,7 +12,8 @@ use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
-/// The hash of a password, to be stored in its place: argon2id with a salt of its own, 19 MiB of memory and two passes, as OWASP advises.
+/// The hash of a password, to be stored in its place: argon2id with a salt of its own, 19 MiB of memory and two passes,
+/// as OWASP advises.
 ///
 /// ```
 /// use kirsch::passwords::{hash, verify};
@@ -22,7 +24,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 /// assert!(!verify("battery staple", &stored));
 /// ```
 ///
-/// Takes some tens of milliseconds: that is what makes guessing expensive. In a handler, do it while no lock is held.
+/// Takes some tens of milliseconds, which makes guessing expensive. In a handler, do it while no lock is held.
 ///
 /// # Panics
 /// When the password is longer than 4 GiB, or the system has no random source.
@@ -34,7 +36,8 @@ pub fn hash(password: &str) -> String {
     hashed.to_string()
 }
 
-/// Whether this is the password of a hash: argon2 (`$argon2id$`) or bcrypt (`$2b$`, `$2y$`). A text that is neither is nobody's hash: `false`.
+/// Whether this is the password of a hash: argon2 (`$argon2id$`) or bcrypt (`$2b$`, `$2y$`). Any other text is not a
+/// hash: `false`.
 ///
 /// The parameters are those in the hash. As everywhere, bcrypt looks at the first 72 bytes of a password only.
 #[must_use]

@@ -1,15 +1,17 @@
-//! Who else may change or read a file, told by its owner, its mode and the way to it.
+//! Which other users can change or read a file: decided by its owner, its mode and the way to it.
 //!
-//! Trusted are this program's user and root. The way to a file is every folder from the root on, and every link that leads elsewhere. A folder that
-//! everybody may write is no way, unless it is sticky (as `/tmp`) and what comes next is a trusted user's own: then nobody else may rename it.
+//! This program's user and root are trusted. The way to a file is every folder from the root on, and every link that
+//! leads to another folder. A folder that every user may write is not safe, unless it is sticky (such as `/tmp`) and
+//! the next step belongs to a trusted user: then no other user may rename it.
 //!
 //! | who may | a store of sessions | passwords that are read | configuration, templates, error pages |
 //! |---|---|---|---|
-//! | everybody may write the file, or change the way | refused | a warning | a warning |
+//! | every user may write the file, or change the way | refused | a warning | a warning |
 //! | another user owns the file, or its group may write it | refused | a warning | nothing: that is how programs are deployed |
 //! | another user owns a folder of the way, or its group may write it | a warning | nothing | nothing |
 //!
-//! The group of the same number as the user is taken for the user's own, as most systems make it: only a store refuses it, since it needs no group.
+//! The group of the same number as the user is taken for the user's own, as most systems make it. Only a store refuses
+//! it, since it needs no group.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -18,7 +20,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// A sentence that says who may use a file that should be this user's own, and what mends it.
+/// A sentence that names the users who may use a file that should be private, and the remedy.
 #[cfg(any(feature = "file", feature = "sqlite"))]
 #[derive(Debug)]
 pub(crate) struct Exposed(String);
@@ -30,7 +32,7 @@ impl std::fmt::Display for Exposed {
     }
 }
 
-/// Refuses a file or folder that others could change or put another in the place of, if it is there. What is only doubtful is a warning.
+/// Refuses a file or folder that other users could change or replace, if it is there. A doubtful one is only a warning.
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub(crate) fn require_own(path: &Path) -> Result<(), Exposed> {
     let (doubtful, refused): (Vec<_>, Vec<_>) =
@@ -55,12 +57,12 @@ pub(crate) fn warn_if_readable(path: &Path, what: &str) {
     }
 }
 
-/// Warns if everybody may change a file that the program believes.
+/// Warns if every user may change a file that the program trusts.
 pub(crate) fn warn_of_changes(path: &Path, what: &str) {
     warn_of(path, what, &[Who::Everybody]);
 }
 
-/// Warns, in one sentence, if everybody may change a folder that the program believes, or some of the files below it.
+/// Warns, in one sentence, if every user may change a folder that the program trusts, or some of the files below it.
 #[cfg(feature = "templates")]
 pub(crate) fn warn_of_changes_below<'n>(folder: &Path, names: impl Iterator<Item = &'n str>, what: &str) {
     warn_of_changes(folder, what);
@@ -76,7 +78,7 @@ pub(crate) fn warn_of_changes_below<'n>(folder: &Path, names: impl Iterator<Item
     }
 }
 
-/// Warns if others may change a file of passwords, or everybody may read it.
+/// Warns if other users may change a file of passwords, or every user may read it.
 #[cfg(feature = "auth")]
 pub(crate) fn warn_of_passwords(path: &Path) {
     const WHAT: &str = "passwords";
@@ -84,7 +86,7 @@ pub(crate) fn warn_of_passwords(path: &Path) {
     warn_if_everybody_reads(path, WHAT);
 }
 
-/// Warns if everybody may read a file of secrets.
+/// Warns if every user may read a file of secrets.
 pub(crate) fn warn_if_everybody_reads(path: &Path, what: &str) {
     let Ok(metadata) = path.metadata() else { return };
     let mode = metadata.mode() & 0o777;
@@ -102,7 +104,7 @@ fn warn_of(path: &Path, what: &str, whom: &[Who]) {
     }
 }
 
-/// Warns of a socket where any user could have put one: whoever listens there gets what is sent.
+/// Warns of a socket where any user could have put one: the program behind it gets everything that is sent.
 #[cfg(any(feature = "redis", feature = "postgres"))]
 pub(crate) fn warn_of_socket(path: &Path) {
     use std::os::unix::fs::FileTypeExt;
@@ -118,7 +120,7 @@ pub(crate) fn warn_of_socket(path: &Path) {
     }
 }
 
-/// Whether this user or root is meant: nobody else's files are believed.
+/// Whether this is the program's user or root: files of other users are not trusted.
 pub(super) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == own_number()
 }
@@ -140,11 +142,12 @@ enum Who {
     Group,
     /// A group that is most likely the user's own.
     OwnGroup,
-    /// Who owns a folder of the way, or is in its group.
+    /// The owner of a folder on the way, or its group.
     Neighbours,
 }
 
-/// What is wrong with a file and with the way to it. Nothing is wrong with what is not there, or cannot be looked at: to use it will fail.
+/// The faults of a file and of the way to it. A missing file, or one that cannot be checked, has none: using it will
+/// fail.
 fn findings(path: &Path) -> Vec<Finding> {
     let Ok(steps) = way(path) else { return Vec::new() };
     let itself = steps.last().filter(|end| end.is_end).and_then(of_itself);
@@ -177,7 +180,7 @@ fn of_itself(step: &Step) -> Option<Finding> {
     Some(Finding { text, who })
 }
 
-/// What may happen to a step in the folder that it is in.
+/// What the folder of a step lets other users do with it.
 fn of_folder(step: &Step, path: &Path) -> Option<Finding> {
     let (folder, place) = (step.folder.as_ref()?, step.path.parent()?);
     let (uid, gid, mode) = (folder.uid(), folder.gid(), folder.mode() & 0o7777);

@@ -1,14 +1,15 @@
 //! Files that are for this user alone, and whether those that the program trusts are.
 //!
-//! Everything that the framework creates on disk is created here, and everything that it trusts there is looked at here: sessions, locks, spooled
-//! bodies, passwords, configuration, templates, error pages. What others do with the same files is theirs: static files and uploads that a handler
-//! keeps are meant for others, and are not here.
+//! Everything that the framework creates on disk is created here, and every file that it trusts is checked here:
+//! sessions, locks, spooled bodies, passwords, configuration, templates, error pages. Static files, and uploads that a
+//! handler keeps, are meant for other users and are not here.
 //!
-//! Two ideas. A file has its mode from its creation, never by a `chmod` afterwards, so there is no moment in which it is wider; a umask can only
-//! narrow it. And whoever may change a folder may put another file in the place of any that is below, so the way to a file
-//! counts as much as the file: `exposure` walks it.
+//! Two ideas. A file has its mode from its creation, never by a `chmod` afterwards, so there is no moment in which it
+//! is wider; a umask can only narrow it. And a user who may change a folder may replace any file below it. So the way
+//! to a file counts as much as the file: `exposure` walks it.
 //!
-//! The bits of the group stand for access control lists, too: in a file with a list they are its mask, the most that anybody named there has.
+//! The bits of the group stand for access control lists, too: in a file with a list they are its mask, the upper bound
+//! for every name in it.
 
 mod exposure;
 
@@ -52,7 +53,8 @@ pub(crate) fn folders() -> std::fs::DirBuilder {
     builder
 }
 
-/// Opens a file that only this user's programs use, for reading and writing, or creates it. One that others may use is narrowed first.
+/// Opens a file that only this user's programs use, for reading and writing, or creates it. One that others may use is
+/// narrowed first.
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -65,8 +67,8 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file to read what this user has written: [`InvalidData`](io::ErrorKind::InvalidData) for a link, for what is no file, and for a file that
-/// another user owns or may write.
+/// Opens a file that this user has written: [`InvalidData`](io::ErrorKind::InvalidData) for a link, for anything but a
+/// file, and for a file that another user owns or may write.
 #[cfg(feature = "file")]
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let opened = OpenOptions::new().read(true).custom_flags(flags(PLAIN)).open(path);
@@ -74,7 +76,7 @@ pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     only_own(opened.map_err(|error| if is_link(&error) { foreign("it is a link") } else { error })?)
 }
 
-/// Opens a file to read it, or says that it is none: nobody waits for the writer of a FIFO.
+/// Opens a file to read it, or says that it is not a file: it does not wait for the writer of a FIFO.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY)).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(foreign("is no file")) }

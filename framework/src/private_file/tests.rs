@@ -1,4 +1,4 @@
-//! What is found; what other users can do in truth is in `tests/tests/other_users.rs`.
+//! The findings of the checks; the real powers of other users are in `tests/tests/other_users.rs`.
 
 use super::exposure::{require_own, warn_if_readable, warn_of_changes, warn_of_changes_below, warn_of_passwords};
 use super::*;

@@ -1,7 +1,8 @@
 //! The call: following a trail through values.
 //!
-//! The macros' code asks the [`Call`] for one step after another and for the arguments of each. What stands in a trail was decided
-//! by [`resolve`](super::resolve) from types; only a [`Step::Late`] is decided here, when the value is at hand.
+//! The macros' code asks the [`Call`] for one step after another and for the arguments of each.
+//! [`resolve`](super::resolve) has decided the steps of a trail from types. Only a [`Step::Late`] is decided here, when
+//! the value is at hand.
 
 use super::{Node, NodeRef, Publish, Resolution, resolve};
 use crate::exchange::{
@@ -17,12 +18,13 @@ pub struct Call<'x> {
     /// The request's body, apart from the request so that one argument can take it while others look at the request.
     body: RequestBody,
     position: usize,
-    /// How many children of the described node are none of the value's own: see [`step_into`](Self::step_into).
+    /// How many children of the described node do not belong to the value: see [`step_into`](Self::step_into).
     foreign: u16,
 }
 
 impl<'x> Call<'x> {
-    /// A call that will follow the trail in `exchange` from its first step. The parameters have been decoded, as far as anybody wants them.
+    /// A call that will follow the trail in `exchange` from its first step. The parameters have been decoded, as far as
+    /// anybody wants them.
     pub fn new(exchange: &'x mut Exchange) -> Self {
         let body = exchange.request.body.take();
         Self { exchange, body, position: 0, foreign: 0 }
@@ -44,8 +46,8 @@ impl<'x> Call<'x> {
         }
     }
 
-    /// For a node that describes `foreign` children before those of a value of its own: goes down to one of them if the trail does, and
-    /// tells which. Otherwise the next step is the value's, as it has described itself.
+    /// For a node that describes `foreign` children before those of a value of its own: goes down to one of them if the
+    /// trail does, and returns its number. Otherwise the next step is the value's, by its own description.
     pub(crate) fn step_into(&mut self, foreign: usize) -> Option<usize> {
         match self.exchange.trail.steps.get(self.position) {
             Some(Step::Child { index, .. }) if usize::from(*index) < foreign => {
@@ -60,8 +62,8 @@ impl<'x> Call<'x> {
         }
     }
 
-    /// The arguments for a child that gets `count` path segments from `first` on, and the response. Values by name come from
-    /// these segments only.
+    /// The arguments for a child that gets `count` path segments from `first` on, and the response. Values by name come
+    /// from these segments only.
     pub fn arguments(&mut self, first: u16, count: u16) -> (Arguments<'_>, &mut Response) {
         let first = usize::from(first);
         self.split(first..first + usize::from(count), true)
@@ -78,8 +80,9 @@ impl<'x> Call<'x> {
         &mut self.exchange.response
     }
 
-    /// Goes on in a node whose shape only its value knows: if the trail has come to an end here, resolves the rest of the path in
-    /// `node`. Every [`Publish`] whose [`node`](Publish::node) is [`Node::LATE`] calls it first with what it describes.
+    /// Goes on in a node whose shape only its value knows: if the trail has come to an end here, resolves the rest of
+    /// the path in `node`. Every [`Publish`] whose [`node`](Publish::node) is [`Node::LATE`] calls it first with its
+    /// description.
     ///
     /// # Errors
     /// 404 or 405, as the walk finds; the answer to OPTIONS.
@@ -115,7 +118,7 @@ impl<'x> Call<'x> {
     }
 }
 
-/// What no argument took goes back into the request.
+/// The rest that no argument took goes back into the request.
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         self.exchange.request.body = self.body.take();
@@ -134,7 +137,7 @@ fn wrong_method(method: &Method, allowed: MethodSet) -> Error {
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into()
 }
 
-/// What a `#[child]` method may return: a node, owned or borrowed, or a `Result` or `Option` of one.
+/// The return of a `#[child]` method: a node, owned or borrowed, or a `Result` or `Option` of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a child",
     label = "not a node of the tree",
@@ -145,7 +148,7 @@ pub trait Child {
     /// The node.
     type Node: Publish;
 
-    /// The node, or what the client is answered instead.
+    /// The node, or the answer to the client instead.
     ///
     /// # Errors
     /// The child's own error; `None` is 404.
@@ -163,7 +166,7 @@ pub trait Child {
     /// Follows the next step of the trail in the node.
     ///
     /// # Errors
-    /// The child's own error, or what the node answers.
+    /// The child's own error, or the answer of the node.
     fn go_on(self, call: &mut Call<'_>) -> Result<(), Error>
     where
         Self: Sized,
@@ -196,7 +199,7 @@ impl<N: Publish, E: Into<Error>> Child for Result<N, E> {
     }
 }
 
-/// Publishes what a pointer to a node of known type points to.
+/// Publishes the target of a pointer to a node of known type.
 macro_rules! publish_through {
     ($($pointer:ty),*) => {$(
         impl<T: Publish> Publish for $pointer {
@@ -217,7 +220,7 @@ macro_rules! publish_through {
 
 publish_through!(&T, Box<T>, Arc<T>);
 
-/// Publishes what a pointer to a node of any type points to; resolved when the value is there.
+/// Publishes the target of a pointer to a node of any type; resolved when the value is there.
 macro_rules! publish_late {
     ($($pointer:ty),*) => {$(
         impl Publish for $pointer {

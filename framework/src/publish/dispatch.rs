@@ -1,8 +1,9 @@
-//! Dispatchers: nodes that find their handlers in a way of their own, by patterns, by a field of the head, by whatever a program decides.
+//! Dispatchers: nodes that find their handlers in a way of their own, by patterns, by a field of the head, by any rule
+//! of the program.
 //!
-//! A [`Dispatch`] looks at the request and at what is left of the path, and names a [`Way`]: a handler or a child of its node, by index.
-//! It is asked while the path is resolved, before any handler runs, so 404, 405, limits and the use of the session are known as early as in a
-//! static tree. [`Dispatcher`] is the node that carries one.
+//! A [`Dispatch`] looks at the request and at the rest of the path, and names a [`Way`]: a handler or a child of its
+//! node, by index. It runs while the path is resolved, before any handler. So 404, 405, limits and the use of the
+//! session are known as early as in a static tree. [`Dispatcher`] is the node that carries one.
 
 use super::tree::{Closure, from_anywhere};
 use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, PageCall, Publish};
@@ -13,7 +14,8 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-/// Chooses the way on at one node of the tree. A closure `Fn(&mut PathRest<'_>) -> Way` is one; CherryPy's `request.dispatch`.
+/// Chooses the way on at one node of the tree. A closure `Fn(&mut PathRest<'_>) -> Way` is one; CherryPy's
+/// `request.dispatch`.
 ///
 /// An API in two versions, chosen by a field of the request:
 ///
@@ -35,8 +37,8 @@ use std::sync::{Arc, OnceLock};
 /// client.get("/songs").header("Api-Version", "7").send().assert_status(404);
 /// ```
 ///
-/// It runs for every request that comes to its node, on a worker: it should be quick, and must not wait. A panic in it is a 500 as one in a
-/// handler. A cache in front of it needs to know what it looks at: add `Vary` where that is a field.
+/// It runs for every request that comes to its node, on a worker: it should be quick, and must not wait. A panic in it
+/// is a 500, like one in a handler. A cache in front of it needs to know which fields it looks at: add them to `Vary`.
 pub trait Dispatch: Send + Sync {
     /// The way on. What it [captures](PathRest::capture) becomes arguments of that name.
     fn dispatch(&self, rest: &mut PathRest<'_>) -> Way;
@@ -73,7 +75,7 @@ impl std::fmt::Debug for DispatchRef {
     }
 }
 
-/// What a [`Dispatch`] decides from: the request, and the segments of its path that are left at the node.
+/// The input of a [`Dispatch`]: the request, and the segments of its path that are left at the node.
 #[derive(Debug)]
 pub struct PathRest<'r> {
     request: &'r Request,
@@ -104,7 +106,7 @@ impl<'r> PathRest<'r> {
     }
 }
 
-/// What a [`Dispatch`] has decided: a handler or a child of its node, by its number, or that there is none.
+/// The decision of a [`Dispatch`]: a handler or a child of its node, by its number, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     to: Target,
@@ -121,8 +123,8 @@ enum Target {
 }
 
 impl Way {
-    /// To the handler with this number, or another of the same name that answers the method; 405 if none does. The segments that are left are its
-    /// own to read.
+    /// To the handler with this number, or another of the same name that answers the method; 405 if none does. The
+    /// segments that are left are its own to read.
     #[must_use]
     pub const fn page(index: u16) -> Self {
         Self::to(Target::Handler(index))
@@ -134,20 +136,21 @@ impl Way {
         Self::to(Target::Child(index))
     }
 
-    /// Nowhere: the walk goes back up, and if nobody above answers for the path it is 404.
+    /// Nowhere: the walk goes back up, and if no node above answers for the path it is 404.
     #[must_use]
     pub const fn nowhere() -> Self {
         Self::to(Target::Nowhere)
     }
 
-    /// The same behind so many of the segments that are left.
+    /// Goes on behind so many of the segments that are left.
     #[must_use]
     pub const fn after(mut self, segments: u16) -> Self {
         self.taken = segments;
         self
     }
 
-    /// Says that the path ends here with all its segments: another slash is sent away, and with `has_slash` a missing one is added.
+    /// Says that the path ends here with all its segments: another slash is sent away, and with `has_slash` a missing
+    /// one is added.
     #[must_use]
     pub const fn exactly(mut self, has_slash: bool) -> Self {
         self.is_exact = !has_slash;
@@ -201,8 +204,9 @@ impl Dispatcher {
         Self { type_name, dispatch, pages: Vec::new(), children: Vec::new(), node: OnceLock::new() }
     }
 
-    /// Adds the next child; the first one is number 0. `pattern` is the path that leads to it, as far as it is known: `""` for the place of the
-    /// dispatcher itself, `"{language}"` for any segment. It is for the list of routes and the checks at start.
+    /// Adds the next child; the first one is number 0. `pattern` is the path that leads to it, as far as it is known:
+    /// `""` for the place of the dispatcher itself, `"{language}"` for any segment. It is for the list of routes and
+    /// the checks at start.
     #[must_use]
     pub fn child(mut self, pattern: impl Into<Cow<'static, str>>, node: impl Publish + 'static) -> Self {
         let below = match node.describe() {
@@ -215,8 +219,8 @@ impl Dispatcher {
         self
     }
 
-    /// Adds the next handler; the first one is number 0. Handlers of one name are one page for several methods. `pattern` is the path that
-    /// leads to it, as for [`child`](Self::child).
+    /// Adds the next handler; the first one is number 0. Handlers of one name are one page for several methods.
+    /// `pattern` is the path that leads to it, as for [`child`](Self::child).
     #[must_use]
     pub fn page<F, R>(mut self, methods: MethodSet, name: &'static str, pattern: &'static str, page: F) -> Self
     where

@@ -1,7 +1,9 @@
-//! Handlers that know nothing of this framework: functions from `http::Request` to `http::Response`, below a path (CherryPy's `tree.graft`).
+//! Handlers that know nothing of this framework: functions from `http::Request` to `http::Response`, below a path
+//! (CherryPy's `tree.graft`).
 //!
-//! Such a function has its own router, its own words for methods and errors. It gets all that comes below its place, with the path as if the place were the root, and
-//! what is the server's business stays the server's: framing, the life of the connection, the limit of the body, HEAD, panics.
+//! Such a function has its own router and its own treatment of methods and errors. It gets every request below its
+//! place, with the path as if the place were the root. The server keeps its own tasks: framing, the life of the
+//! connection, the limit of the body, HEAD, panics.
 
 use super::{Call, Node, NodeKind, NodeRef, Publish};
 use crate::exchange::{
@@ -16,7 +18,8 @@ use std::sync::Arc;
 
 type Function = dyn Fn(::http::Request<bytes::Bytes>) -> ::http::Response<ResponseBody> + Send + Sync;
 
-/// A function from `http::Request` to `http::Response` as a node of the tree: for code that is written against the crate `http` alone.
+/// A function from `http::Request` to `http::Response` as a node of the tree: for code that is written against the
+/// crate `http` alone.
 ///
 /// ```
 /// use kirsch::bytes::Bytes;
@@ -36,13 +39,14 @@ type Function = dyn Fn(::http::Request<bytes::Bytes>) -> ::http::Response<Respon
 /// | of the request | the function gets |
 /// |---|---|
 /// | method | every one that the server lets through, HEAD and OPTIONS too |
-/// | path, query | what is below its place; a slash at the end stays, double ones are one |
+/// | path, query | the part below its place; a slash at the end stays, double ones are one |
 /// | fields | all but those of framing and connection; `Content-Length` is that of the body |
 /// | body | all of it, up to `max_body` of the path |
 /// | extensions | [`Abroad`]: the whole path, the client's address |
 ///
-/// Of the response status, fields and body count; fields of framing and connection are the server's to write. The body may be anything that becomes a [`ResponseBody`]: bytes,
-/// text, a file, a [`Stream`](crate::Stream). Tools of the path, conditions and ranges work as for every page. A panic is a 500.
+/// Of the response status, fields and body count; fields of framing and connection are the server's to write. The body
+/// may be anything that becomes a [`ResponseBody`]: bytes, text, a file, a [`Stream`](crate::Stream). Tools of the
+/// path, conditions and ranges work as for every page. A panic is a 500.
 ///
 /// It runs on a worker and may block. A function that is `async` needs a runtime of its own to be waited for.
 pub struct Foreign {
@@ -50,12 +54,14 @@ pub struct Foreign {
     node: Arc<Node>,
 }
 
-/// What a request knows beyond its own path: found in the extensions of the `http::Request` that a [`Foreign`] function gets.
+/// Facts about a request beyond its own path: found in the extensions of the `http::Request` that a [`Foreign`]
+/// function gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abroad {
     /// Path and query as the client has sent them.
     pub uri: Uri,
-    /// The path below which the function is, as the client sees it: `/front/old`, without a slash at its end. It belongs before the function's own links.
+    /// The path below which the function is, as the client sees it: `/front/old`, without a slash at its end. It
+    /// belongs before the function's own links.
     pub place: String,
     /// The client's address, right behind a trusted proxy.
     pub remote: IpAddr,
@@ -76,7 +82,7 @@ impl Foreign {
             name: Cow::Borrowed("default"),
             aliases: Cow::Borrowed(&[]),
             methods: MethodSet::ANY,
-            // It sees the query, too, whatever is in it.
+            // It sees the query, too, with any text in it.
             arguments: Cow::Owned(vec![
                 argument(Source::Segments, BodyUse::Whole),
                 argument(Source::Parameters, BodyUse::None),
@@ -112,7 +118,7 @@ impl Publish for Foreign {
         response.set_status(parts.status).set_body(body);
         let options: Vec<_> = parts.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
         for name in parts.headers.keys().filter(|name| !is_of_the_connection(name.as_str(), &options)) {
-            // What tools have said in these stays true.
+            // Fields that tools have set here stay true.
             if !matches!(*name, header::SET_COOKIE | header::VARY) {
                 response.remove_header(name);
             }
@@ -165,7 +171,8 @@ fn address(text: String) -> Result<Uri, HttpError> {
     Uri::try_from(text).map_err(refused)
 }
 
-/// Whether a field is about framing or one connection (RFC 9110, section 7.6.1), by its name or because `Connection` lists it.
+/// Whether a field is about framing or one connection (RFC 9110, section 7.6.1), by its name or because `Connection`
+/// lists it.
 fn is_of_the_connection(name: &str, options: &[&[u8]]) -> bool {
     const NAMES: [&str; 11] = [
         "connection",

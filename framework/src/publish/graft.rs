@@ -1,9 +1,10 @@
 //! Apps below apps: one tree of several roots, each at its own path.
 //!
-//! A [`Graft`] is the node at a place where trees meet. Its description is that of the tree which is there itself, with the trees
-//! mounted below it as its first children: a mount is a name, and comes before whatever else would take its segments. An app owns its path: the walk does not
-//! leave it again, so no page of the outer tree answers there, whatever the app has not. What would come
-//! before a mount, or be hidden by it, is found here and refused, so that no page disappears silently.
+//! A [`Graft`] is the node at a place where trees meet. Its description is that of the tree at this place, with the
+//! trees mounted below it as its first children: a mount is a name, and comes before all other children that could take
+//! its segments. An app owns its path: the walk does not leave it again, so no page of the outer tree answers there.
+//! Pages that would come before a mount, or be hidden by it, are found here and refused, so that no page disappears
+//! silently.
 
 use super::resolve::{has_name, has_room, is_page, matches_name, same_segment};
 use super::{Call, ChildNode, ChildStep, DispatchRef, Node, NodeKind, NodeRef, PathRest, Publish, Way};
@@ -24,7 +25,7 @@ pub(crate) struct Mount {
 /// Puts the mounts into the tree of `root`.
 ///
 /// # Errors
-/// What two trees both want, in a sentence.
+/// The address that two trees both claim, in a sentence.
 pub(crate) fn graft(root: &Arc<dyn Publish>, mounts: &[Mount]) -> Result<Arc<dyn Publish>, String> {
     if mounts.is_empty() {
         return Ok(root.clone());
@@ -67,7 +68,8 @@ struct Place<'m> {
 }
 
 impl Place<'_> {
-    /// Refuses mounts that trees above them are in the way of. `above` are the paths and trees above, with the segments from there.
+    /// Refuses mounts that trees above them are in the way of. `above` are the paths and trees above, with the segments
+    /// from there.
     fn check<'m>(&'m self, above: &mut Vec<(&'m str, NodeRef, Vec<&'m str>)>) -> Result<(), String> {
         if let Some((written, root)) = self.own {
             for (at, tree, segments) in above.iter() {
@@ -106,7 +108,8 @@ impl Place<'_> {
         let own = self.own.map(|(_, root)| (root.clone(), root.describe()));
         let node = match &own {
             None => Node { children: mounts.collect(), kind: NodeKind::Pages, ..nothing() },
-            // Below a node that finds its children in its own way, their numbers must stay: it becomes a child itself, the last one.
+            // Below a node that finds its children in its own way, their numbers must stay: it becomes a child itself,
+            // the last one.
             Some((_, node)) if matches!(node.kind, NodeKind::Late | NodeKind::Dispatched) && !below.is_empty() => {
                 Node {
                     children: mounts
@@ -137,7 +140,7 @@ fn down(name: String, node: ChildNode) -> ChildStep {
     ChildStep { name: Cow::Owned(name), arguments: Cow::Borrowed(&[]), node }
 }
 
-/// To the child in whose mounts the path is, by their paths from here; else to the one behind them all.
+/// To the child whose mounts contain the path, by their paths from here; else to the one behind them all.
 fn mounts_first(paths: Vec<Vec<Vec<String>>>) -> impl Fn(&mut PathRest<'_>) -> Way {
     move |rest| {
         let is_below = |path: &Vec<String>| {
@@ -155,10 +158,11 @@ fn as_index(index: usize) -> u16 {
     u16::try_from(index).expect("fewer mounts than children of a node")
 }
 
-/// What of a tree is where something is to be mounted: a page or a child of that name, or a page that takes the segments.
+/// The part of a tree that is in the way of a mount: a page or a child of that name, or a page that takes the segments.
 fn obstacle(node: &Node, segments: &[&str]) -> Option<String> {
     let [first, rest @ ..] = segments else { return None };
-    // Names go before values: a mount is met before a child's arguments, and before what only a value or a dispatcher knows.
+    // Names go before values: a mount is met before a child's arguments, and before anything that only a value or a
+    // dispatcher knows.
     if matches!(node.kind, NodeKind::Late | NodeKind::Dispatched) {
         return None;
     }

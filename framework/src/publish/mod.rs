@@ -1,8 +1,8 @@
-//! The object tree: what is published, how a path finds its handler, how the handler is called.
+//! The object tree: its shape, how a path finds its handler, how the handler is called.
 //!
 //! The idea: *resolve by type, call by value*. A type's published shape is a [`Node`], known without an instance. The
-//! [`resolve`] walk turns a path into a trail of steps through nodes, before any code of the application runs; the call then
-//! follows the trail through the values.
+//! [`resolve`] walk turns a path into a trail of steps through nodes, before any code of the application runs; the call
+//! then follows the trail through the values.
 
 mod call;
 mod dispatch;
@@ -56,6 +56,6 @@ pub trait Publish: Send + Sync {
     /// Follows the next step of the trail: calls a handler, or goes down to a child.
     ///
     /// # Errors
-    /// What the handler, a child or an argument answers instead of a response.
+    /// The answer of the handler, a child or an argument instead of a response.
     fn call(&self, call: &mut Call<'_>) -> Result<(), Error>;
 }

@@ -5,7 +5,7 @@ use super::resolve::{matches_name, same_segment};
 use crate::exchange::{ArgumentInfo, HandlerRef};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
-/// What is published at one place of the tree.
+/// The published shape of one place of the tree.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// The type that publishes it, for messages.
@@ -16,7 +16,7 @@ pub struct Node {
     pub handlers: Cow<'static, [HandlerRef]>,
     /// The ways down.
     pub children: Cow<'static, [ChildStep]>,
-    /// Who chooses among them, where the kind is [`Dispatched`](NodeKind::Dispatched).
+    /// The dispatcher that chooses among them, where the kind is [`Dispatched`](NodeKind::Dispatched).
     pub dispatch: Option<DispatchRef>,
 }
 
@@ -29,11 +29,12 @@ pub enum NodeKind {
     Resource,
     /// Only the value knows: resolve when it is there.
     Late,
-    /// By a [`Dispatch`](super::Dispatch). The names of the children and the first aliases of the handlers are patterns of paths, for lists.
+    /// By a [`Dispatch`](super::Dispatch). The names of the children and the first aliases of the handlers are patterns
+    /// of paths, for lists.
     Dispatched,
 }
 
-/// A way down: a name, the segments it takes as arguments, and what lies below.
+/// A way down: a name, the segments it takes as arguments, and the node below.
 #[derive(Clone, Debug)]
 pub struct ChildStep {
     /// The name in the path; `default` matches any segment and takes it as its first argument.
@@ -51,7 +52,7 @@ pub enum ChildNode {
     ByType(fn() -> NodeRef),
     /// From a value.
     Shared(Arc<Node>),
-    /// The place of a mount, or one on the way to it. `is_app`: an app is mounted here, and what it does not find is nowhere.
+    /// The place of a mount, or one on the way to it. `is_app`: an app is mounted here, and the walk does not leave it.
     Mount {
         /// The node.
         node: Arc<Node>,

@@ -1,7 +1,8 @@
 //! Handlers by the pattern of their path: [`Routes`], CherryPy's RoutesDispatcher.
 //!
-//! The patterns are kept in matchit's radix tree, which knows its conflicts when a pattern is added. What is matched is the rest of the path, decoded, segment by
-//! segment: a `/` within a segment (`%2F`) is written as NUL meanwhile, which no path can hold, so that it never ends a segment. The way back, from names and values to an address, is in
+//! The patterns are kept in matchit's radix tree, which knows its conflicts when a pattern is added. It matches the
+//! rest of the path, decoded, segment by segment. A `/` within a segment (`%2F`) is replaced by NUL during the match,
+//! which no path can contain, so that it never ends a segment. The way back, from names and values to an address, is in
 //! `route_urls.rs`.
 
 use super::dispatch::{DispatchRef, PathRest, Way};
@@ -38,14 +39,16 @@ use std::sync::{Arc, OnceLock};
 /// | in a pattern | matches |
 /// |---|---|
 /// | `user` | this text, as it is |
-/// | `{id}` | one segment, or what of it is not text: `{name}.html` |
+/// | `{id}` | one segment, or the variable part of it: `{name}.html` |
 /// | `{*rest}` | at the end: one segment or more, with the slashes between them |
 /// | `{{`, `}}` | `{`, `}` |
 ///
-/// Text comes before `{id}`, and that before `{*rest}`, whatever the order in which they were added. The pattern decides first, then the method: a path whose pattern answers other methods is 405.
-/// A slash at the end of a pattern is the page's address with the tool `trailing_slash`; without the tool both are.
+/// Text comes before `{id}`, and that before `{*rest}`, in any order of adding. The pattern decides first, then the
+/// method: a path whose pattern answers other methods is 405. A slash at the end of a pattern is the page's address
+/// with the tool `trailing_slash`; without the tool both are.
 ///
-/// Patterns that match the same paths, and those that are none, panic at once with a sentence that names them: they are mistakes of the program.
+/// Patterns that match the same paths, and malformed ones, panic at once with a sentence that names them: they are
+/// mistakes of the program.
 #[derive(Default)]
 pub struct Routes {
     patterns: matchit::Router<usize>,
@@ -76,10 +79,11 @@ impl Routes {
         <Self as Default>::default()
     }
 
-    /// Publishes `page` for GET, HEAD and POST at the paths of `pattern`. What the pattern takes is read with [`PageCall::parameter`].
+    /// Publishes `page` for GET, HEAD and POST at the paths of `pattern`. [`PageCall::parameter`] reads the values of
+    /// the pattern.
     ///
     /// # Panics
-    /// When the pattern is none, or matches paths of another one.
+    /// If `pattern` is not a valid pattern, or matches paths of another one.
     #[must_use]
     #[track_caller]
     pub fn page<F, R>(self, pattern: &'static str, page: F) -> Self
@@ -90,10 +94,11 @@ impl Routes {
         self.page_for(MethodSet::PAGE, pattern, page)
     }
 
-    /// The same for other HTTP methods. Pages that answer different methods may share a pattern.
+    /// Like [`page`](Self::page), for other HTTP methods. Pages that answer different methods may share a pattern.
     ///
     /// # Panics
-    /// When the pattern is none, or matches paths of another one; when there is a page for one of the methods already.
+    /// If `pattern` is not a valid pattern, or matches paths of another one, or if there is a page for one of the
+    /// methods already.
     #[must_use]
     #[track_caller]
     pub fn page_for<F, R>(mut self, methods: MethodSet, pattern: &'static str, page: F) -> Self
@@ -134,7 +139,8 @@ impl Routes {
         self
     }
 
-    /// Makes addresses from names and values. It knows the names that are added later, too, and may be kept by the pages themselves.
+    /// Makes addresses from names and values. It knows the names that are added later, too, and may be kept by the
+    /// pages themselves.
     #[must_use]
     pub fn urls(&self) -> RouteUrls {
         self.urls.clone()

@@ -1,9 +1,10 @@
 //! The walk from a path to a handler. The traversal table in `docs/traversal.md` is its test.
 //!
-//! Depth first: at each node a page of the segment's name, a child of that name, the `default` child, the `default` page (in a resource:
-//! its HTTP methods). What does not fit is left again, so the deepest match wins; only a mounted app is not left. Only names, numbers of segments and HTTP methods
-//! decide, never values; nothing is called and nothing allocated, unless the tree has a [`Dispatch`](super::Dispatch), which is asked for the way on.
-//! Two bounds keep a hostile path cheap, whatever the tree.
+//! Depth first: at each node a page of the segment's name, a child of that name, the `default` child, the `default`
+//! page (in a resource: its HTTP methods). If nothing fits, the walk leaves the node again, so the deepest match wins;
+//! only a mounted app is never left. Only names, numbers of segments and HTTP methods decide, never values. Nothing is
+//! called and nothing allocated, unless the tree has a [`Dispatch`](super::Dispatch), which chooses the way on. Two
+//! bounds keep a hostile path cheap in any tree.
 
 use super::{ChildStep, Node, NodeKind, NodeRef, PathRest, Way};
 use crate::exchange::{ArgumentInfo, Captures, Handler, MethodSet, Request, Source, Step, Trail};
@@ -11,8 +12,8 @@ use crate::exchange::{ArgumentInfo, Captures, Handler, MethodSet, Request, Sourc
 /// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
 const MAX_DEPTH: usize = 128;
 
-/// Most nodes visited for one path, those left again included: trees in which a path may go on in two ways at each node would cost
-/// time exponential in its length.
+/// Maximum of nodes visited for one path, including those left again. In trees with two ways at each node the time
+/// would be exponential in the length of the path.
 const MAX_VISITS: usize = 2048;
 
 /// Where a path leads.
@@ -26,7 +27,8 @@ pub enum Resolution {
     WrongMethod(MethodSet),
 }
 
-/// Finds the handler for the path segments of `request` from segment `first` on, starting at `root`; appends the steps to `trail`.
+/// Finds the handler for the path segments of `request` from segment `first` on, starting at `root`; appends the steps
+/// to `trail`.
 pub fn resolve(root: &Node, request: &Request, first: usize, trail: &mut Trail) -> Resolution {
     let Ok(end) = u16::try_from(request.segments().len()) else { return Resolution::NotFound };
     let Ok(first) = u16::try_from(first) else { return Resolution::NotFound };
@@ -34,8 +36,8 @@ pub fn resolve(root: &Node, request: &Request, first: usize, trail: &mut Trail) 
     walk.node(root, first, 0).unwrap_or(Resolution::NotFound)
 }
 
-/// The methods that the page answers which the path of `request` leads to, whatever the method of the request; none where there is no
-/// page, or only its value knows.
+/// The methods that the page of this path answers, whatever the method of the request; none where there is no page, or
+/// only its value knows.
 pub(crate) fn methods(root: &Node, request: &Request) -> MethodSet {
     let Ok(end) = u16::try_from(request.segments().len()) else { return MethodSet::NONE };
     let mut walk =
@@ -155,8 +157,9 @@ impl<'w> Walk<'w> {
         self.handler(node, at, |handler, _| handler.name == "default")
     }
 
-    /// Goes down to a child whose arguments start at segment `first`. An optional one takes a segment that is not a name in the node below,
-    /// since names go before values; if that leads nowhere, any other number is tried, the largest first.
+    /// Goes down to a child whose arguments start at segment `first`. An optional one takes a segment that is not a
+    /// name in the node below, since names go before values; if that leads nowhere, any other number is tried, the
+    /// largest first.
     fn child(&mut self, node: &Node, index: usize, first: u16, depth: usize) -> Option<Resolution> {
         let child = &node.children[index];
         let (least, most) = counts(&child.arguments, &self.trail.captures);
@@ -279,7 +282,7 @@ fn is_captured(argument: &ArgumentInfo, captures: &Captures) -> bool {
     matches!(argument.source, Source::Named { .. }) && !captures.is_empty() && captures.get(argument.name).is_some()
 }
 
-/// The least and the most segments that a child takes.
+/// The minimum and the maximum of segments that a child takes.
 fn counts(arguments: &[ArgumentInfo], captures: &Captures) -> (u16, u16) {
     let mut least = 0;
     let mut most: u16 = 0;

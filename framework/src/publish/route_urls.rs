@@ -6,7 +6,8 @@ use parking_lot::RwLock;
 use std::fmt::Display;
 use std::sync::Arc;
 
-/// Makes addresses of [`Routes`](super::Routes), by name: CherryPy's `url_for`. Cheap to clone, so that pages can keep one.
+/// Makes addresses of [`Routes`](super::Routes), by name: CherryPy's `url_for`. Cheap to clone, so that pages can keep
+/// one.
 #[derive(Clone, Debug, Default)]
 pub struct RouteUrls(Arc<RwLock<Vec<Named>>>);
 
@@ -16,7 +17,8 @@ struct Named {
     pattern: Arc<Pattern>,
 }
 
-/// Why an address cannot be made: a name that no route has, a value that is missing, unknown, or cannot stand in a path. A mistake of the program.
+/// Why an address cannot be made: a name that no route has, a value that is missing, unknown, or cannot stand in a
+/// path. A mistake of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteUrlError(String);
 
@@ -29,13 +31,15 @@ impl Display for RouteUrlError {
 impl std::error::Error for RouteUrlError {}
 
 impl RouteUrls {
-    /// The path of a route from the place of its `Routes`, each value encoded: `/user/7`. To what the client sees it is brought by
-    /// [`Link::join`](crate::exchange::Link::join): `request.url("/").join(&urls.url("user", &[("id", &7)])?)`.
+    /// The path of a route from the place of its `Routes`, each value encoded: `/user/7`.
+    /// [`Link::join`](crate::exchange::Link::join) makes it the address that the client sees:
+    /// `request.url("/").join(&urls.url("user", &[("id", &7)])?)`.
     ///
     /// A value for `{id}` is one segment, a `/` in it encoded; one for `{*rest}` is several.
     ///
     /// # Errors
-    /// No route of that name; a value too few, or one that the pattern does not have; a value that is empty, or `.` or `..`, which no browser would send.
+    /// No route of that name; a missing value, or one that the pattern does not have; a value that is empty, or `.` or
+    /// `..`, which no browser would send.
     pub fn url(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, RouteUrlError> {
         let found = {
             let routes = self.0.read();

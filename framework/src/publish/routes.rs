@@ -94,7 +94,8 @@ pub(crate) fn has_dispatchers(root: &Node) -> bool {
     visit(root, &mut Vec::new())
 }
 
-/// The route that a trail has taken from `root`; `None` when it passes a node that only its value knows, or ends before a handler.
+/// The route that a trail has taken from `root`; `None` when it passes a node that only its value knows, or ends before
+/// a handler.
 pub(crate) fn route_of(root: &NodeRef, trail: &Trail) -> Option<Route> {
     let mut node = root.clone();
     let mut path = String::new();

@@ -1,4 +1,5 @@
-//! The traversal table: which path leads to which handler with which arguments. `docs/traversal.md` tells the same in prose.
+//! The traversal table: which path leads to which handler with which arguments. `docs/traversal.md` tells the same in
+//! prose.
 
 use super::probe::{answer, ask, exchange};
 use super::{Publish, Resolution, Tree, resolve, routes};
@@ -72,7 +73,7 @@ impl Root {
         Archive { year, month }
     }
 
-    /// Takes what is no segment's from nowhere else.
+    /// A child takes its arguments from segments alone.
     #[child]
     fn chapter(&self, part: Option<&str>) -> Archive {
         Archive { year: 1, month: part.and_then(|part| part.parse().ok()) }
@@ -274,7 +275,7 @@ impl Hollow {
     }
 }
 
-/// A node whose `default` takes whatever is left.
+/// A node whose `default` takes all remaining segments.
 struct CatchAll;
 
 #[handlers]

@@ -1,4 +1,5 @@
-//! A tree built by hand, from values and closures: for what is known only at start, and for programs without macros.
+//! A tree built by hand, from values and closures: for pages that are known only at start, and for programs without
+//! macros.
 
 use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, Publish};
 use crate::exchange::{
@@ -25,7 +26,7 @@ pub(super) type Closure = dyn Fn(&mut PageCall<'_>) -> Result<(), Error> + Send 
 /// # let _ = tree;
 /// ```
 ///
-/// A name that is there twice, and a pattern that is none, panic at once with a sentence that names it: they are mistakes
+/// A name that is there twice, and a malformed pattern, panic at once with a sentence that names it: they are mistakes
 /// of the program.
 #[derive(Default)]
 pub struct Tree {
@@ -55,7 +56,7 @@ impl Tree {
         self.add(MethodSet::PAGE, "index", vec![from_anywhere("")], page)
     }
 
-    /// Answers whatever nothing else answers, with any number of segments; see [`PageCall::segments`].
+    /// Answers paths that match nothing else, with any number of segments; see [`PageCall::segments`].
     ///
     /// # Panics
     /// When there is a `default` already.
@@ -70,11 +71,11 @@ impl Tree {
         self.add(MethodSet::PAGE, "default", vec![from_anywhere(""), rest], page)
     }
 
-    /// Publishes `page` for GET, HEAD and POST. `pattern` is its name and, each in braces, the path segments that it takes:
-    /// `user/{id}/{tab}`; `{rest*}` at the end takes all that are left.
+    /// Publishes `page` for GET, HEAD and POST. `pattern` is its name and, each in braces, the path segments that it
+    /// takes: `user/{id}/{tab}`; `{rest*}` at the end takes all that are left.
     ///
     /// # Panics
-    /// When the pattern is none, or its name is taken.
+    /// If `pattern` is not a valid pattern, or its name is already taken.
     #[must_use]
     #[track_caller]
     pub fn page<F, R>(self, pattern: &'static str, page: F) -> Self
@@ -85,11 +86,11 @@ impl Tree {
         self.page_for(MethodSet::PAGE, pattern, page)
     }
 
-    /// The same for other HTTP methods: `.page_for(MethodSet::PUT, "song/{id}", ...)`. Pages that answer different methods may
-    /// share a name.
+    /// Like [`page`](Self::page), for other HTTP methods: `.page_for(MethodSet::PUT, "song/{id}", ...)`. Pages that
+    /// answer different methods may share a name.
     ///
     /// # Panics
-    /// When the pattern is none, or its name is taken for one of the methods.
+    /// If `pattern` is not a valid pattern, or its name is taken for one of the methods.
     #[must_use]
     #[track_caller]
     pub fn page_for<F, R>(self, methods: MethodSet, pattern: &'static str, page: F) -> Self
@@ -209,7 +210,7 @@ impl std::fmt::Debug for Tree {
     }
 }
 
-/// The call of one page of a [`Tree`]: what a handler written as a method has as arguments.
+/// The call of one page of a [`Tree`], with everything that a method gets as arguments.
 #[derive(Debug)]
 pub struct PageCall<'c> {
     declared: &'c [ArgumentInfo],
@@ -222,8 +223,8 @@ impl<'c> PageCall<'c> {
         Self { declared, arguments, response }
     }
 
-    /// The value of that name: from its segment of the path, if the pattern declares it, then from query and form. `T` is any
-    /// type that a handler's argument by name can have: `i64`, `&str`, `Option<T>`, `Vec<T>`, ...
+    /// The value of that name: from its segment of the path, if the pattern declares it, then from query and form. `T`
+    /// is any type that a handler's argument by name can have: `i64`, `&str`, `Option<T>`, `Vec<T>`, ...
     ///
     /// # Errors
     /// 404 or 400, as for an argument in a signature.
@@ -242,7 +243,7 @@ impl<'c> PageCall<'c> {
     /// A value by its type: `page.argument::<Json<Song>>()`, `page.argument::<&Session>()`.
     ///
     /// # Errors
-    /// What the type answers.
+    /// The answer of the type.
     pub fn argument<T: Argument<'c>>(&mut self) -> Result<T, HttpError> {
         let all = self.arguments.segments.clone();
         self.arguments.segments.start = all.end.min(all.start + self.named_segments());
@@ -282,7 +283,8 @@ fn is_segment(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '{', '}', '?', '#'])
 }
 
-/// What a closure asks for is not known before it runs, so its description says the most: any parameter, anything of the body.
+/// The needs of a closure are not known before it runs, so its description says the maximum: any parameter, anything of
+/// the body.
 pub(super) fn from_anywhere(name: &'static str) -> ArgumentInfo {
     ArgumentInfo { source: Source::Parameters, body: BodyUse::Any, ..ArgumentInfo::TYPED.named(name) }
 }

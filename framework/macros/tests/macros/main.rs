@@ -1,7 +1,8 @@
-//! What the macros accept and refuse: programs that must compile, and golden compile errors.
+//! The programs that the macros accept and refuse: some must compile, others give golden compile errors.
 //!
-//! After a wanted change of a message: `TRYBUILD=overwrite cargo test -p kirsch-macros --test macros`, then read the difference.
-//! They are here, not beside `kirsch`, because trybuild builds anew what the package depends on: here that is `kirsch` without features.
+//! After a wanted change of a message: `TRYBUILD=overwrite cargo test -p kirsch-macros --test macros`, then read the
+//! difference. They are here, not beside `kirsch`, because trybuild builds the dependencies of the package once more:
+//! here that is `kirsch` without features.
 
 #![allow(
     clippy::borrowed_box,

@@ -3,7 +3,7 @@
 use super::super::noise::Noise;
 use super::*;
 
-/// What a head is, in values that can be compared.
+/// The contents of a head, in values that can be compared.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     used: usize,

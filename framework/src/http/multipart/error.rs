@@ -10,8 +10,8 @@ use ::http::StatusCode;
 pub enum MultipartError {
     /// The content type is something else.
     NotMultipart,
-    /// The content type has no boundary, two, or one that is empty, longer than 70 bytes (RFC 2046, section 5.1.1), or has bytes that are not
-    /// visible ASCII.
+    /// The content type has no boundary, two, or one that is empty, longer than 70 bytes (RFC 2046, section 5.1.1), or
+    /// has bytes that are not visible ASCII.
     BadBoundary,
     /// The charset that the content type declares is not known.
     UnknownCharset,
@@ -25,7 +25,7 @@ pub enum MultipartError {
     MalformedHead,
     /// The `Content-Disposition` of a part says twice how it or its file is named.
     NamedTwice,
-    /// The name of a part is no text in the charset of the form, which is UTF-8 unless declared.
+    /// The name of a part is not valid text in the charset of the form, which is UTF-8 unless declared.
     NameNotText,
     /// A part is sent in base64, quoted-printable or the like, which RFC 7578, section 4.7, has given up.
     TransferEncoding,

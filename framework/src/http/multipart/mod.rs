@@ -7,14 +7,14 @@
 //!                │   │  └► Dash ─► Done
 //! ```
 //!
-//! The parser is fed pieces of the body, however they were split, and hands back what they mean; content is borrowed from the
-//! piece. What may be the start of a boundary at the end of a piece need not be kept: it *is* the start of the boundary, so only
-//! its length is remembered. A boundary is searched for as a whole, never line by line: a file without line ends, or one of nothing
-//! but CR, costs no more than any other.
+//! The parser takes pieces of the body, however they were split, and returns their meaning; content is borrowed from
+//! the piece. A possible start of a boundary at the end of a piece need not be kept: it *is* the start of the boundary,
+//! so only its length is remembered. A boundary is searched for as a whole, never line by line: a file without line
+//! ends, or one of nothing but CR, costs no more than any other.
 //!
-//! Strict where parts begin and end: a boundary is CRLF, `--`, its text, white space and CRLF. LF alone, or text behind a boundary, is an
-//! error, since another reader might see other parts. Generous in the heads of parts, which are MIME: they may be folded, and a bad
-//! parameter in one loses neither the part nor the form.
+//! Strict where parts begin and end: a boundary is CRLF, `--`, its text, white space and CRLF. LF alone, or text behind
+//! a boundary, is an error, since another reader might see other parts. Generous in the heads of parts, which are MIME:
+//! they may be folded, and a bad parameter in one loses neither the part nor the form.
 
 mod error;
 mod part_head;
@@ -29,7 +29,7 @@ pub use part_head::PartHead;
 /// How much of a multipart body is read; its size is limited where the body is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
-    /// Most parts (default 1000).
+    /// Maximum of parts (default 1000).
     pub parts: usize,
     /// Largest head of one part in bytes (default 8 KiB: a file name has 255 bytes at most on any file system).
     pub head: usize,
@@ -71,16 +71,17 @@ pub struct MultipartParser {
     delimiter: Finder<'static>,
     /// How many bytes of the delimiter the input has ended with.
     matched: usize,
-    /// How many of these are not content: a delimiter at the very start, or right behind a head, needs no CRLF of its own.
+    /// How many of these are not content: a delimiter at the very start, or right behind a head, needs no CRLF of its
+    /// own.
     free: usize,
     head: Vec<u8>,
     parts: usize,
     limits: PartLimits,
-    /// What the names of parts are written in.
+    /// The charset of the names of parts.
     charset: Charset,
 }
 
-/// What a piece of a multipart body means.
+/// The meaning of a piece of a multipart body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MultipartEvent<'a> {
     /// Nothing yet; all of the input is used.
@@ -91,7 +92,7 @@ pub enum MultipartEvent<'a> {
     Content(&'a [u8]),
     /// The part has ended.
     PartEnd,
-    /// The last boundary. What follows means nothing.
+    /// The last boundary. Anything after it is ignored.
     End,
 }
 
@@ -109,7 +110,7 @@ enum State {
     Failed(MultipartError),
 }
 
-/// What the search for the delimiter has found at the start of the input.
+/// The result of the search for the delimiter at the start of the input.
 enum Found {
     /// Bytes that are not part of a delimiter.
     Content(usize),
@@ -197,7 +198,7 @@ impl MultipartParser {
         Ok((used, MultipartEvent::More))
     }
 
-    /// Says that there is no more input.
+    /// Tells the parser that there is no more input.
     ///
     /// # Errors
     /// When the last boundary has not come.
@@ -306,7 +307,7 @@ fn boundary(content_type: &str) -> Result<Vec<u8>, MultipartError> {
             return Err(MultipartError::BadBoundary);
         }
     }
-    // White space may follow a boundary in the body, so what it ends with makes no difference.
+    // White space may follow a boundary in the body, so white space at its end makes no difference.
     let text = boundary.as_deref().unwrap_or_default().trim_ascii_end();
     let is_allowed = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
     if (1..=70).contains(&text.len()) && text.iter().all(is_allowed) {

@@ -1,19 +1,22 @@
-//! The head of one part: its name, the name of its file, its type. Everything else in it is of no use and is passed over.
+//! The head of one part: its name, the name of its file, its type. Everything else in it is of no use and is passed
+//! over.
 //!
-//! It is a head of MIME and not of HTTP: lines may be folded (RFC 5322, section 2.2.3). A name can be written in three ways, and the
-//! first of these that can be read counts: `name*` (RFC 8187), `name`, and `name*0`, `name*1`, ... (RFC 2231, section 3).
+//! It is a head of MIME and not of HTTP: lines may be folded (RFC 5322, section 2.2.3). A name can be written in three
+//! ways, and the first of these that can be read counts: `name*` (RFC 8187), `name`, and `name*0`, `name*1`, ... (RFC
+//! 2231, section 3).
 
 use super::MultipartError;
 use crate::http::grammar::{is_field_value_byte, is_name, is_space, is_token, trim};
 use crate::http::{Charset, Parameters};
 use std::borrow::Cow;
 
-/// What the head of a part says.
+/// The fields of a part's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartHead {
     /// The name of the form's field; empty when the part says none.
     pub name: String,
-    /// The name of the file as the client sent it, which may be empty or a whole path; `None` when the part is no file.
+    /// The name of the file as the client sent it, which may be empty or a whole path; `None` when the part is not a
+    /// file.
     pub file_name: Option<String>,
     /// The media type of the part, unchecked.
     pub content_type: Option<String>,
@@ -65,7 +68,7 @@ impl PartHead {
         }
         self.name = name.read(charset)?.unwrap_or_default();
         self.file_name = match file_name.read(charset) {
-            // Only told to people, so one that is no text does no harm.
+            // Only shown to people, so a malformed one does no harm.
             Err(_) => file_name.plain.map(|plain| String::from_utf8_lossy(&unescape(&plain)).into_owned()),
             // A file whose name cannot be read at all is still a file.
             Ok(None) => file_name.extended.map(|extended| String::from_utf8_lossy(&extended).into_owned()),
@@ -75,7 +78,7 @@ impl PartHead {
     }
 }
 
-/// The encodings whose bytes are not those of the content. Others mean nothing (`binary`, `8bit`), or nobody knows what.
+/// The encodings whose bytes are not those of the content. All others change nothing (`binary`, `8bit`) or are unknown.
 const CHANGING: [&[u8]; 4] = [b"base64", b"quoted-printable", b"uuencode", b"x-uuencode"];
 
 /// One name, as it was written.
@@ -90,7 +93,7 @@ struct Spellings<'v> {
 }
 
 impl<'v> Spellings<'v> {
-    /// `form` is what follows the name in `name`, `name*`, `name*0` and `name*0*`.
+    /// `form` is the text after the name in `name`, `name*`, `name*0` and `name*0*`.
     fn add(&mut self, form: &[u8], value: Cow<'v, [u8]>) -> Result<(), MultipartError> {
         let earlier = match form {
             b"" => self.plain.replace(value),
@@ -121,7 +124,7 @@ impl<'v> Spellings<'v> {
         if earlier.is_some() { Err(MultipartError::NamedTwice) } else { Ok(()) }
     }
 
-    /// The first spelling that can be read; an error if there is a plain one that is no text in `charset`.
+    /// The first spelling that can be read; an error if a plain one is not valid text in `charset`.
     fn read(&self, charset: Charset) -> Result<Option<String>, MultipartError> {
         if let Some(text) = self.extended.as_deref().and_then(read_extended) {
             return Ok(Some(text));
@@ -152,7 +155,8 @@ fn unfold(head: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(unfolded)
 }
 
-/// Takes back what browsers do to the three bytes that cannot stand within quotes; everything else they leave alone, `%` too.
+/// Undoes the escapes of browsers for the three bytes that cannot stand within quotes; browsers leave everything else
+/// alone, `%` too.
 fn unescape(value: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -171,8 +175,8 @@ fn unescape(value: &[u8]) -> Vec<u8> {
     text
 }
 
-/// `UTF-8'en'na%C3%AFve` (RFC 8187, section 3.2). Forms should not have it (RFC 7578, section 4.2), but some clients write it. One that
-/// cannot be read is passed over (RFC 6266, section 4.3).
+/// `UTF-8'en'na%C3%AFve` (RFC 8187, section 3.2). Forms should not have it (RFC 7578, section 4.2), but some clients
+/// write it. One that cannot be read is passed over (RFC 6266, section 4.3).
 fn read_extended(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |byte| *byte == b'\'');
     let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
@@ -194,7 +198,7 @@ mod tests {
         assert_eq!((&*head.name, head.file_name.as_deref()), (name, file_name), "{parameters}");
     }
 
-    // What browsers, curl and programs send.
+    // The spellings of browsers, curl and programs.
     #[test]
     fn names_of_files_come_as_clients_write_them() {
         check("name=\"a\"", "a", None);

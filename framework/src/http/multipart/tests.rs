@@ -164,7 +164,7 @@ fn parts_and_heads_are_limited() {
     );
 }
 
-// No input makes the search slow; this takes for ever if it is quadratic.
+// No input makes the search slow; a quadratic search would not end.
 #[test]
 fn content_that_looks_like_boundaries_is_read_in_linear_time() {
     let name = "-".repeat(70);
