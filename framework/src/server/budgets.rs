@@ -5,13 +5,13 @@
 //! | request bodies in memory, until their exchange ends | `server.memory_for_bodies` | 503 |
 //! | request bodies in temporary files | `server.disk_for_bodies` | 503 |
 //! | those files, which take descriptors from connections and other files | what `server.connections` leaves of the descriptors | 503 |
-//! | responses that their clients do not take (`unread.rs`) | `server.memory_for_responses` | the longest-stalled end |
+//! | responses that their clients do not take (`connection/unread.rs`) | `server.memory_for_responses` | the longest-stalled end |
 //!
 //! A body whose length is announced is refused before it is read when it does not fit at that moment. Nothing is reserved for it: who only
 //! announces much would keep others out. What arrives is charged.
 
 use super::ServerSettings;
-use super::unread::SharedContents;
+use super::connection::SharedContents;
 use crate::exchange::Budget;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

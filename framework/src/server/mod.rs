@@ -16,41 +16,33 @@
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
-//! | `connection.rs`, `respond.rs`, `send_file.rs`, `send_stream.rs`, `farewell.rs` | one HTTP connection |
-//! | `client_gone.rs` | whether a client is still there, for who asks |
-//! | `body_reading.rs`, `body_stream.rs` | bodies before and during the handler |
-//! | `budgets.rs` | how much all of them together may hold |
-//! | `unread.rs` | responses that nobody takes, and whose ends first |
+//! | `connection/` | one HTTP connection: its states, from the first byte to the last |
+//! | `client_gone.rs` | whether a client is still there, for a handler that asks |
+//! | `budgets.rs` | how much all bodies and responses together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | tests only: a connection stepped on one thread |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
 mod acceptor;
 mod alarm;
-mod body_reading;
-mod body_stream;
 mod budgets;
 #[cfg(all(any(test, fuzzing), not(any(loom, shuttle))))]
 mod by_hand;
 mod client_gone;
 mod clock;
 mod connection;
-mod farewell;
+mod panics;
 mod patience;
 mod poll;
 mod reserve;
-mod respond;
 mod run_queue;
 mod scheduler;
-mod send_file;
-mod send_stream;
 mod settings;
 mod slab;
 mod stop;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod ticker;
-mod unread;
 mod waker;
 mod word;
 mod workers;
@@ -189,21 +181,12 @@ fn work(shared: &Arc<Shared>, index: usize) {
     shared.places.hold_for_this_thread();
     loop {
         let mut workspace = Workspace::new(shared.clone(), index);
-        let life = std::panic::AssertUnwindSafe(|| shared.scheduler.work(record, &mut workspace));
-        match std::panic::catch_unwind(life) {
-            Ok(()) => break,
-            Err(payload) => {
-                crate::line::record!(
-                    Error,
-                    "worker {} died and is replaced: {}",
-                    index + 1,
-                    scheduler::panic_text(&*payload)
-                );
-                std::mem::forget(payload);
-                record.finish();
-                record.count_replaced();
-            }
+        let tell = |text: &str| crate::line::record!(Error, "worker {} died and is replaced: {text}", index + 1);
+        if panics::guarded(tell, || shared.scheduler.work(record, &mut workspace)).is_some() {
+            break;
         }
+        record.finish();
+        record.count_replaced();
     }
     record.set_alive(false);
 }

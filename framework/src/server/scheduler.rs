@@ -19,6 +19,7 @@
 
 use super::alarm::Alarm;
 use super::clock::{Clock, Tick};
+use super::panics::guarded;
 use super::poll::{BATCH, Events, Interest, Poller};
 use super::reserve::Reserve;
 use super::run_queue::{Entry, RunQueue, Waiting};
@@ -27,7 +28,6 @@ use super::word::Edges;
 use super::workers::WorkerRecord;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// Something with a socket that makes steps and never waits in one, except in application code.
@@ -227,13 +227,16 @@ impl<C: Connection> Scheduler<C> {
         loop {
             let edges = owned.take_edges() | std::mem::take(&mut extra);
             let news = News { token, edges, role };
-            let step = catch_unwind(AssertUnwindSafe(|| owned.connection().step(news, workspace)));
+            let tell = |text: &str| {
+                crate::line::record!(Error, "a connection was closed because the server panicked: {text}");
+            };
+            let Some(step) = guarded(tell, || owned.connection().step(news, workspace)) else { return };
             match step {
                 // Who comes back from application code after the end: nobody would look at the connection again.
-                Ok(Step::Wait { .. }) if role == Role::Worker && self.phase() >= Phase::Stopped => {
+                Step::Wait { .. } if role == Role::Worker && self.phase() >= Phase::Stopped => {
                     role = Role::Undertaker;
                 }
-                Ok(Step::Wait { deadline, idle }) => match owned.release(deadline, idle) {
+                Step::Wait { deadline, idle } => match owned.release(deadline, idle) {
                     Ok(()) => return,
                     Err(still_owned) => {
                         owned = still_owned;
@@ -250,26 +253,16 @@ impl<C: Connection> Scheduler<C> {
                     }
                 },
                 // Its turn is now: nobody waits for it, and who comes by the poller wakes another one there.
-                Ok(Step::Again)
+                Step::Again
                     if role == Role::Worker
                         && self.queue.is_empty()
                         && self.reserve.sleepers() > 0
                         && self.phase() < Phase::Stopped => {}
-                Ok(Step::Again) => return self.push(owned, Waiting::Turn),
-                Ok(Step::Lend { refusable: true }) if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
-                Ok(Step::Lend { refusable: true }) => return self.push(owned, Waiting::Request),
-                Ok(Step::Lend { refusable: false }) => return self.push(owned, Waiting::Worker),
-                Ok(Step::Close) => return,
-                Err(payload) => {
-                    crate::line::record!(
-                        Error,
-                        "a connection was closed because the server panicked: {}",
-                        panic_text(&*payload)
-                    );
-                    // Its drop could panic in its turn.
-                    std::mem::forget(payload);
-                    return;
-                }
+                Step::Again => return self.push(owned, Waiting::Turn),
+                Step::Lend { refusable: true } if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
+                Step::Lend { refusable: true } => return self.push(owned, Waiting::Request),
+                Step::Lend { refusable: false } => return self.push(owned, Waiting::Worker),
+                Step::Close => return,
             }
         }
     }
@@ -371,15 +364,6 @@ impl<C> Drop for Asleep<'_, C> {
 /// One worker for each processor, and a second one to be at the poller while the first works.
 fn sleepers_in_calm() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).max(2)
-}
-
-/// What a panic said.
-pub(super) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
 }
 
 #[cfg(all(test, shuttle))]

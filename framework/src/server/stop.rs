@@ -10,7 +10,7 @@
 //! Only threads that this server started are waited for, and only those that are not inside application code at the deadline.
 
 use super::Running;
-use super::connection::{HttpConnection, State};
+use super::connection::HttpConnection;
 use super::run_queue::Waiting;
 use super::scheduler::{Phase, Role};
 use super::slab::Owned;
@@ -87,7 +87,7 @@ impl Running {
 fn close_idle(shared: &Shared, work: &mut Workspace) {
     for index in shared.scheduler.slab.indexes() {
         if let Some(mut owned) = shared.scheduler.slab.claim_if_free(index) {
-            if matches!(owned.connection().state, State::Idle | State::Head { .. }) {
+            if owned.connection().waits_for_request() {
                 shared.scheduler.drive(owned, Edges::NONE, Role::Attendant, work);
             } else {
                 shared.scheduler.put_down(owned);

@@ -7,10 +7,10 @@
 //!
 //! While the reserve has it armed it also looks every millisecond whether the poller is attended; see `reserve.rs`.
 
+use super::connection::keep_within_budget;
 use super::poll::{BATCH, Events};
 use super::run_queue::Waiting;
 use super::scheduler::{Phase, Role};
-use super::unread;
 use super::word::Edges;
 use super::workers::WorkerRecord;
 use super::workspace::{Shared, Workspace};
@@ -65,7 +65,7 @@ pub(super) fn run(shared: &Arc<Shared>, record: usize) {
         looked = Instant::now();
         let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), record));
         expire(shared, work);
-        unread::keep_within_budget(shared);
+        keep_within_budget(shared);
         let is_busy = scheduler.is_busy();
         let few = turns_now - turns < BRISK_TURNS * shared.settings.threads as u64;
         if is_busy && was_busy && few {

@@ -47,6 +47,10 @@ impl Edges {
     pub(super) fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    pub(super) fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
 }
 
 impl std::ops::BitOr for Edges {

@@ -5,11 +5,11 @@
 //! read and not before: a handler that answers without reading never asks for the body. When the response is made,
 //! the connection takes back what was not read; the reader is dead from then on, wherever it went.
 
-use super::connection::HttpConnection;
-use super::patience::Patience;
-use super::workspace::{Shared, Workspace};
+use super::HttpConnection;
 use crate::exchange::{Blocking, BodyError, Charge, WaitsFor};
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
+use crate::server::patience::Patience;
+use crate::server::workspace::{Shared, Workspace};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};

@@ -8,14 +8,15 @@
 //! `write_rate`), so neither who has stalled longest nor who sips outlives a reader that has just fallen behind. Whoever
 //! exceeds the budget looks for them, without waiting for anybody; the ticker looks again while it is exceeded.
 
-use super::budgets::Budgets;
-use super::clock::Tick;
-use super::connection::{HttpConnection, State};
-use super::patience::{Awaited, Pace};
-use super::run_queue::Waiting;
-use super::workspace::{Output, Shared, Workspace};
+use super::respond::Sending;
+use super::{HttpConnection, State};
 use crate::exchange::{Budget, Charge, ResponseBody};
 use crate::seldom::Seldom;
+use crate::server::budgets::Budgets;
+use crate::server::clock::Tick;
+use crate::server::patience::{Awaited, Pace};
+use crate::server::run_queue::Waiting;
+use crate::server::workspace::{Output, Shared, Workspace};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -34,11 +35,8 @@ impl Unread {
     }
 
     /// Charges what is held for the client now.
-    pub(super) fn charge(&mut self, budgets: &Budgets, state: &State, output: &Output) {
-        let content = match state {
-            State::Sending(sending) => Some(&sending.exchange.response.body),
-            _ => None,
-        };
+    pub(super) fn charge(&mut self, budgets: &Budgets, sending: Option<&Sending>, output: &Output) {
+        let content = sending.map(|sending| &sending.request.exchange.response.body);
         let collected = output.answered.iter().map(|answered| own_size(&answered.exchange.response.body));
         self.own.force(output.bytes.capacity() as u64 + collected.sum::<u64>() + content.map_or(0, own_size));
         if let Some(ResponseBody::Shared(content)) = content
@@ -69,7 +67,7 @@ fn own_size(body: &ResponseBody) -> u64 {
 
 /// Contents that responses share, by where they are.
 #[derive(Debug, Default)]
-pub(super) struct SharedContents(Mutex<HashMap<(usize, usize), Weak<Charge>>>);
+pub(in crate::server) struct SharedContents(Mutex<HashMap<(usize, usize), Weak<Charge>>>);
 
 impl SharedContents {
     /// One charge for all who hold this content.
@@ -90,22 +88,24 @@ impl SharedContents {
 
 impl HttpConnection {
     /// Charges what is left of the response. False when all responses together are beyond the budget.
-    pub(super) fn charge_unread(&mut self, work: &Workspace) -> bool {
+    pub(super) fn charge_unread(&mut self, work: &Workspace, sending: Option<&Sending>) -> bool {
         let Shared { budgets, settings, .. } = &*work.shared;
         let reader = self.reader.get_or_insert_with(|| Box::new(Unread::new(budgets, settings.write_pace())));
-        reader.charge(budgets, &self.state, &work.output);
+        reader.charge(budgets, sending, &work.output);
         budgets.responses.has_room_for(0)
     }
 
     /// Ends the response that nobody takes. A worker tells the service; the memory is free at once.
     fn evict(&mut self) {
-        self.lost = true;
         self.reader = None;
-        if let State::Sending(sending) = &mut self.state
-            && matches!(sending.exchange.response.body, ResponseBody::Bytes(_) | ResponseBody::Shared(_))
+        let mut undelivered = std::mem::take(&mut self.state).into_undelivered();
+        let exchange = undelivered.as_mut().map(|undelivered| &mut undelivered.exchange);
+        if let Some(body) = exchange.map(|exchange| &mut exchange.response.body)
+            && matches!(body, ResponseBody::Bytes(_) | ResponseBody::Shared(_))
         {
-            sending.exchange.response.body = ResponseBody::Empty;
+            *body = ResponseBody::Empty;
         }
+        self.state = State::Lost(undelivered);
         if let Some(unsent) = &mut self.unsent {
             unsent.bytes = Vec::new();
             unsent.answered.iter_mut().for_each(|answered| answered.exchange.response.body = ResponseBody::Empty);
@@ -114,7 +114,7 @@ impl HttpConnection {
 }
 
 /// Ends responses until the rest fits. Connections that somebody owns at the moment, as those of running handlers, are left alone.
-pub(super) fn keep_within_budget(shared: &Shared) {
+pub(in crate::server) fn keep_within_budget(shared: &Shared) {
     let Budgets { responses, is_evicting, .. } = &shared.budgets;
     if responses.has_room_for(0) || is_evicting.swap(true, Ordering::Acquire) {
         return;

@@ -1,13 +1,15 @@
 //! A request body that is read before the request is run: in memory, beyond a size in a temporary file.
 
-use super::ServerSettings;
-use super::budgets::Budgets;
-use super::connection::{Fill, Flow, HttpConnection, InFlight, Rest, State, Turn};
-use super::patience::{Awaited, Pace};
-use super::scheduler::{Role, Step};
-use super::workspace::{Input, Shared, Workspace};
+use super::head::Fill;
+use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn};
 use crate::exchange::{BodyCharge, Charge, DiskCharge, RequestBody};
 use crate::http::Refusal;
+use crate::server::ServerSettings;
+use crate::server::budgets::Budgets;
+use crate::server::patience::{Awaited, Pace};
+use crate::server::scheduler::{Role, Step};
+use crate::server::word::Edges;
+use crate::server::workspace::{Input, Shared, Workspace};
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
 
@@ -156,59 +158,50 @@ fn make_room(content: &mut Vec<u8>, charge: &mut Charge, more: usize, left: usiz
 
 impl HttpConnection {
     /// Reads until the body is complete, and then runs the request.
-    pub(super) fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Flow {
+    pub(super) fn read_body(&mut self, turn: &mut Turn, work: &mut Workspace, mut reading: Box<BodyReading>) -> Next {
         work.input.load(&mut self.input);
         let pause = reading.received.saturating_add(MAX_READ_IN_A_ROW);
         loop {
             match reading.decode(&mut work.input, &work.shared) {
                 Ok(false) => {}
                 Ok(true) => return self.run(turn, work, reading.complete()),
-                Err(_) if turn.role != Role::Worker => {
-                    self.state = State::Body(reading);
-                    return Flow::Stop(Step::Lend { refusable: false });
-                }
-                Err(refusal) => {
-                    let InFlight { exchange, rest } = reading.abandon();
-                    return self.refuse(turn, work, exchange, rest, &refusal);
-                }
+                Err(refusal) => return self.refuse_body(turn, work, reading, &refusal),
             }
-            let has_had_its_turn = reading.received >= pause;
             reading.request.exchange.waited = true;
-            self.state = State::Body(reading);
-            if let stop @ Flow::Stop(_) = self.flush(turn, work) {
-                return stop;
-            }
-            if has_had_its_turn {
-                return Flow::Stop(Step::Again);
-            }
-            let fill = self.fill(work);
-            let State::Body(kept) = std::mem::take(&mut self.state) else {
-                unreachable!("flush and fill leave the state alone");
+            let then = match self.flush(turn, work, None) {
+                Then::Go if reading.received >= pause => Then::Stop(Step::Again),
+                Then::Go => match self.fill(work) {
+                    Fill::Some => continue,
+                    Fill::End => Then::Lost,
+                    Fill::Nothing => {
+                        let now = work.shared.scheduler.clock.now();
+                        let deadline = reading.client.wait(now);
+                        // The bytes that came together with the expiry may have earned more time.
+                        if self.heard.contains(Edges::EXPIRED) && deadline.has_passed(now) {
+                            let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
+                            return self.refuse_body(turn, work, reading, &refusal);
+                        }
+                        Then::Stop(Step::Wait { deadline: Some(deadline), idle: false })
+                    }
+                },
+                then => then,
             };
-            reading = kept;
-            match fill {
-                Fill::Some => {}
-                Fill::End => {
-                    self.state = State::Body(reading);
-                    return Flow::Stop(self.lose(turn, work));
-                }
-                Fill::Nothing => {
-                    let now = work.shared.scheduler.clock.now();
-                    let deadline = reading.client.wait(now);
-                    // The bytes that came together with the expiry may have earned more time.
-                    if !self.expired || !deadline.has_passed(now) {
-                        self.state = State::Body(reading);
-                        return Flow::Stop(Step::Wait { deadline: Some(deadline), idle: false });
-                    }
-                    if turn.role != Role::Worker {
-                        self.state = State::Body(reading);
-                        return Flow::Stop(Step::Lend { refusable: false });
-                    }
-                    let InFlight { exchange, rest } = reading.abandon();
-                    let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
-                    return self.refuse(turn, work, exchange, rest, &refusal);
-                }
-            }
+            return (State::Body(reading), then);
+        }
+    }
+
+    /// The body breaks a rule, or comes too slowly. A worker lets the service answer.
+    fn refuse_body(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        reading: Box<BodyReading>,
+        refusal: &Refusal,
+    ) -> Next {
+        if turn.role == Role::Worker {
+            self.refuse(turn, work, reading.abandon(), refusal)
+        } else {
+            (State::Body(reading), Then::Stop(Step::Lend { refusable: false }))
         }
     }
 }

@@ -6,11 +6,12 @@
 //! file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program in which `SIGPIPE` is not ignored, as Rust does it
 //! before `main`, would die of a client that leaves.
 
-use super::connection::{Flow, HttpConnection, State, Turn};
-use super::respond::{MAX_MOVED_IN_A_ROW, Sending};
-use super::scheduler::Step;
-use super::workspace::Workspace;
+use super::respond::{MAX_MOVED_IN_A_ROW, Sending, sent};
+use super::{HttpConnection, Next, State, Then, Turn};
 use crate::exchange::{FileBody, ResponseBody, Stream};
+use crate::server::scheduler::Step;
+use crate::server::word::Edges;
+use crate::server::workspace::Workspace;
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -33,24 +34,23 @@ pub(super) fn append_if_small(file: &FileBody, out: &mut Vec<u8>) -> bool {
 }
 
 impl HttpConnection {
-    pub(super) fn send_file(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Flow {
+    pub(super) fn send_file(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Next {
         let mut moved = 0;
         loop {
-            let ResponseBody::File(file) = &sending.exchange.response.body else {
+            let ResponseBody::File(file) = &sending.request.exchange.response.body else {
                 unreachable!("only files are sent as files");
             };
             let left = file.length().saturating_sub(sending.body_bytes);
             let head = work.output.unsent();
             if head.is_empty() && left == 0 {
-                return self.sent(turn, work, *sending);
+                return sent(turn, work, *sending);
             }
-            if !self.writable {
-                self.state = State::Sending(sending);
-                return self.wait_for_room(turn, work);
+            if !self.heard.contains(Edges::WRITABLE) {
+                let then = self.wait_for_room(turn, work, Some(&sending));
+                return (State::Sending(sending), then);
             }
             if moved >= MAX_MOVED_IN_A_ROW {
-                self.state = State::Sending(sending);
-                return Flow::Stop(Step::Again);
+                return (State::Sending(sending), Then::Stop(Step::Again));
             }
             let total = head.len();
             let outcome = if head.is_empty() {
@@ -66,13 +66,12 @@ impl HttpConnection {
                     work.output.advance(length);
                 }
                 Ok(Sent::OfFile(0)) => {
-                    let (id, sent, length) = (sending.exchange.request.id, sending.body_bytes, file.length());
+                    let (id, sent, length) = (sending.request.exchange.request.id, sending.body_bytes, file.length());
                     crate::line::record!(
                         Error,
                         "request {id}: the file became shorter while it was sent: {sent} of {length} bytes"
                     );
-                    self.state = State::Sending(sending);
-                    return Flow::Stop(self.lose(turn, work));
+                    return (State::Sending(sending), Then::Lost);
                 }
                 // Less than asked for may be the end of the file as well as that of the room: the next call tells.
                 Ok(Sent::OfFile(length)) => {
@@ -81,22 +80,19 @@ impl HttpConnection {
                     moved += length;
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.writable = false,
+                Err(Errno::AGAIN) => self.heard.remove(Edges::WRITABLE),
                 // Not every file system can do it. Reading can, or tells what is wrong with the file.
                 Err(error) if !is_the_clients(error) && head.is_empty() => {
-                    let id = sending.exchange.request.id;
+                    let id = sending.request.exchange.request.id;
                     let pieces = file.skip(sending.body_bytes).into_stream().inspect(move |piece| {
                         if let Err(error) = piece {
                             crate::line::record!(Error, "request {id}: the file cannot be sent: {error}");
                         }
                     });
-                    sending.exchange.response.set_body(Stream::fallible(pieces));
+                    sending.request.exchange.response.set_body(Stream::fallible(pieces));
                     return self.send_stream(turn, work, sending);
                 }
-                Err(_) => {
-                    self.state = State::Sending(sending);
-                    return Flow::Stop(self.lose(turn, work));
-                }
+                Err(_) => return (State::Sending(sending), Then::Lost),
             }
         }
     }

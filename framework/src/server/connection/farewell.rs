@@ -1,0 +1,151 @@
+//! After the response, and the ways to part from a client.
+//!
+//! A connection is never closed with unread input: that would reset it, and the client might lose a response that it has not
+//! read yet. So the server first ends its own side and lingers, reading and forgetting, until the client ends its side, or a
+//! bound of time is reached.
+
+use super::head::Fill;
+use super::respond::{After, end};
+use super::{HttpConnection, Next, Parked, State, Then, Turn};
+use crate::exchange::Exchange;
+use crate::http::BodyDecoder;
+use crate::server::clock::Tick;
+use crate::server::scheduler::{Phase, Role, Step};
+use crate::server::word::Edges;
+use crate::server::workspace::{Output, Workspace};
+
+/// How much of an unread body is discarded to keep the connection.
+pub(super) const MAX_DISCARDED: usize = 64 * 1024;
+
+/// How much is read and forgotten after an early close before the others have their turn. There is no bound but time for all
+/// of it: many clients write all of a large body before they read.
+const MAX_LINGERED_IN_A_ROW: usize = 256 * 1024;
+
+/// A request that the service has started, and whose response nobody will take to its end.
+pub(super) struct Undelivered {
+    pub(super) exchange: Box<Exchange>,
+    body_bytes: u64,
+}
+
+impl HttpConnection {
+    /// What the connection does after a response.
+    pub(super) fn proceed(&mut self, work: &Workspace, after: After) -> Next {
+        let now = work.shared.scheduler.clock.now();
+        let settings = &work.shared.settings;
+        match after {
+            After::Keep => (State::Idle, Then::Go),
+            After::Discard(decoder) => {
+                let deadline = now.after(settings.linger_timeout);
+                (State::Discarding { decoder, left: MAX_DISCARDED, deadline }, Then::Go)
+            }
+            After::Close => (State::Idle, Then::Stop(Step::Close)),
+            After::Linger => {
+                if rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).is_err() {
+                    return (State::Idle, Then::Stop(Step::Close));
+                }
+                let wait = match work.shared.scheduler.phase() {
+                    Phase::Running => settings.linger_timeout,
+                    // A client that was told that the connection ends needs no more time than an idle one.
+                    _ => settings.linger_timeout.min(settings.drain_idle),
+                };
+                (State::Lingering { deadline: now.after(wait) }, Then::Go)
+            }
+        }
+    }
+
+    /// Reads the rest of a body that nobody wanted, up to a bound, to keep the connection.
+    pub(super) fn discard(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut decoder: Box<BodyDecoder>,
+        mut left: usize,
+        deadline: Tick,
+    ) -> Next {
+        work.input.load(&mut self.input);
+        let mut content = Vec::new();
+        loop {
+            let before = work.input.bytes().len();
+            content.clear();
+            match decoder.decode(work.input.bytes(), &mut content) {
+                Ok(used) => work.input.consume(used),
+                Err(_) => return self.proceed(work, After::Linger),
+            }
+            if decoder.is_complete() {
+                return (State::Idle, Then::Go);
+            }
+            left = left.saturating_sub(before);
+            if left == 0 {
+                return self.proceed(work, After::Linger);
+            }
+            let then = match self.flush(turn, work, None) {
+                Then::Go => match self.fill(work) {
+                    Fill::Some => continue,
+                    Fill::End => Then::Stop(Step::Close),
+                    Fill::Nothing if self.heard.contains(Edges::EXPIRED) => Then::Stop(Step::Close),
+                    Fill::Nothing => Then::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
+                },
+                then => then,
+            };
+            return (State::Discarding { decoder, left, deadline }, then);
+        }
+    }
+
+    /// Reads and forgets until the client closes, so that it gets the whole response: closing with unread input would reset
+    /// the connection, and the response with it (RFC 9112, section 9.6).
+    pub(super) fn linger(&mut self, work: &mut Workspace, deadline: Tick) -> Next {
+        self.input = Vec::new();
+        work.input.clear();
+        let mut left = MAX_LINGERED_IN_A_ROW;
+        let is_over = self.heard.contains(Edges::EXPIRED);
+        let step = loop {
+            if is_over || deadline.has_passed(work.shared.scheduler.clock.now()) {
+                break Step::Close;
+            }
+            match self.fill(work) {
+                Fill::End => break Step::Close,
+                Fill::Some => {
+                    left = left.saturating_sub(work.input.bytes().len());
+                    work.input.clear();
+                    if left == 0 {
+                        break Step::Again;
+                    }
+                }
+                Fill::Nothing => break Step::Wait { deadline: Some(deadline), idle: false },
+            }
+        };
+        (State::Lingering { deadline }, Then::Stop(step))
+    }
+
+    /// Nobody will hear the answer: a worker tells the service, and the connection ends.
+    pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace, state: State) -> (State, Step) {
+        let undelivered = state.into_undelivered();
+        if matches!(turn.role, Role::Attendant | Role::Refuser) {
+            return (State::Lost(undelivered), Step::Lend { refusable: false });
+        }
+        for answered in std::mem::take(&mut work.output.answered) {
+            end(work, answered.exchange, answered.body_bytes, false);
+        }
+        work.output = Output::default();
+        self.reader = None;
+        if let Some(Undelivered { exchange, body_bytes }) = undelivered {
+            end(work, exchange, body_bytes, false);
+        }
+        (State::Idle, Step::Close)
+    }
+}
+
+impl State {
+    /// The request that the service must still be told the end of.
+    pub(super) fn into_undelivered(self) -> Option<Undelivered> {
+        let (exchange, body_bytes) = match self {
+            Self::Body(reading) => (reading.abandon().exchange, 0),
+            Self::Ready(request) | Self::Parked(Parked::BeforeHandler(request), _) => (request.exchange, 0),
+            Self::Parked(Parked::BeforeBody(exchange), _) => (exchange, 0),
+            Self::Sending(sending) => (sending.request.exchange, sending.body_bytes),
+            Self::Lost(undelivered) => return undelivered,
+            _ => return None,
+        };
+        Some(Undelivered { exchange, body_bytes })
+    }
+}

@@ -1,0 +1,157 @@
+//! Before a request: waits for the bytes of a head, and reads it. What becomes of the request is in `request.rs`.
+
+use super::{HttpConnection, InFlight, Next, State, Then, Turn};
+use crate::exchange::{Exchange, RequestId};
+use crate::http::Refusal;
+use crate::server::clock::Tick;
+use crate::server::scheduler::{Phase, Role, Step};
+use crate::server::word::Edges;
+use crate::server::workspace::Workspace;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use std::time::Instant;
+
+/// Requests that are answered on one connection before the others have their turn.
+const MAX_IN_A_ROW: u32 = 16;
+
+/// What a read brought.
+pub(super) enum Fill {
+    Some,
+    /// Nothing now.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+impl HttpConnection {
+    /// Reads until a head is complete, if `searched` bytes of it have been searched for its end `since` a while ago.
+    pub(super) fn await_head(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut searched: usize,
+        since: Option<Tick>,
+    ) -> Next {
+        work.input.load(&mut self.input);
+        let phase = work.shared.scheduler.phase();
+        if phase >= Phase::Closing {
+            // One last look: a request that was on its way when draining began is answered.
+            self.heard |= Edges::READABLE;
+        }
+        loop {
+            if !work.input.is_empty() {
+                if turn.requests >= MAX_IN_A_ROW {
+                    return match self.flush(turn, work, None) {
+                        Then::Go => (State::Idle, Then::Stop(Step::Again)),
+                        then => (State::Idle, then),
+                    };
+                }
+                let mut exchange = work.exchange();
+                match exchange.request.head.read(work.input.bytes(), &mut searched, &work.shared.settings.head) {
+                    Ok(Some(length)) => {
+                        work.input.consume(length);
+                        return self.accept(turn, work, exchange);
+                    }
+                    Ok(None) => work.put_back(exchange),
+                    Err(refusal) => return self.refuse_head(turn, work, exchange, &refusal),
+                }
+            }
+            let state = if work.input.is_empty() {
+                State::Idle
+            } else {
+                let scheduler = &work.shared.scheduler;
+                let deadline = since.unwrap_or_else(|| scheduler.clock.now().after(work.shared.settings.head_timeout));
+                State::Head { searched, deadline }
+            };
+            // Finished responses do not wait for more input.
+            let then = self.flush(turn, work, None);
+            if !then.is_go() {
+                return (state, then);
+            }
+            match self.fill(work) {
+                Fill::Some => {}
+                Fill::End => return (state, Then::Stop(Step::Close)),
+                Fill::Nothing => return self.wait_for_head(turn, work, state, phase),
+            }
+        }
+    }
+
+    fn wait_for_head(&mut self, turn: &mut Turn, work: &mut Workspace, state: State, phase: Phase) -> Next {
+        let has_expired = self.heard.contains(Edges::EXPIRED);
+        let step = match state {
+            _ if phase >= Phase::Closing => Step::Close,
+            // The first bytes may have come together with the expiry of the idle connection.
+            State::Head { deadline, .. } if has_expired && deadline.has_passed(work.shared.scheduler.clock.now()) => {
+                if turn.role == Role::Worker {
+                    let mut exchange = work.exchange();
+                    exchange.request.head.recognise(work.input.bytes());
+                    let refusal = Refusal::TooSlow { setting: "server.head_timeout" };
+                    return self.refuse_head(turn, work, exchange, &refusal);
+                }
+                Step::Lend { refusable: false }
+            }
+            State::Head { deadline, .. } => Step::Wait { deadline: Some(deadline), idle: false },
+            _ if has_expired => Step::Close,
+            _ => {
+                let deadline = work.shared.scheduler.clock.coarse().after(work.shared.settings.idle_timeout);
+                Step::Wait { deadline: Some(deadline), idle: true }
+            }
+        };
+        (state, Then::Stop(step))
+    }
+
+    /// The head breaks a rule. A worker lets the service answer; it reads the head again from its beginning.
+    fn refuse_head(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut exchange: Box<Exchange>,
+        refusal: &Refusal,
+    ) -> Next {
+        if turn.role != Role::Worker {
+            work.put_back(exchange);
+            let state = State::Head { searched: 0, deadline: work.shared.scheduler.clock.now() };
+            return (state, Then::Stop(Step::Lend { refusable: false }));
+        }
+        self.identify(&mut exchange);
+        self.refuse(turn, work, InFlight::without_body(exchange), refusal)
+    }
+
+    /// A head is complete.
+    fn accept(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
+        self.identify(&mut exchange);
+        exchange.request.client.turn_to(turn.token.bits(), || work.shared.watched());
+        self.requests += 1;
+        turn.requests += 1;
+        self.received(turn, work, exchange)
+    }
+
+    fn identify(&self, exchange: &mut Exchange) {
+        exchange.request.connection = self.ends;
+        exchange.request.id = RequestId::next();
+        exchange.request.received = Some(Instant::now());
+    }
+
+    /// Reads as much as there is room for.
+    pub(super) fn fill(&mut self, work: &mut Workspace) -> Fill {
+        while self.heard.contains(Edges::READABLE) {
+            let room = work.input.room();
+            let most = room.len();
+            match recv(&self.socket, room, RecvFlags::empty()) {
+                Ok((0, _)) => return Fill::End,
+                Ok((length, _)) => {
+                    // A short read has emptied the socket, unless an end of input is queued behind it.
+                    if length < most && !self.heard.contains(Edges::HALF_CLOSED) {
+                        self.heard.remove(Edges::READABLE);
+                    }
+                    work.input.extend(length);
+                    return Fill::Some;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.heard.remove(Edges::READABLE),
+                Err(_) => return Fill::End,
+            }
+        }
+        Fill::Nothing
+    }
+}

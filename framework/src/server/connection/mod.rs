@@ -1,0 +1,309 @@
+//! One HTTP connection: from bytes to a request, from a response to bytes, and what comes after.
+//!
+//! ```text
+//!            bytes               head complete               body complete
+//!   Idle ─────────► Head ───┬──────────────────► Body ───────────────────► run ──► respond ──► Idle
+//!                           │ ▲                                            │ ▲        │
+//!                           │ └─► Parked                                   ▼ │        ├─► Sending (large, or a stream)
+//!                           └─► Received (no worker yet)                Parked        ├─► Discarding (unread body)
+//!   Ready: the body is there, no worker yet                                           └─► Lingering ──► closed
+//!   any ─► Lost: the client is gone, and a worker must tell the service
+//! ```
+//!
+//! A connection is a value that one thread at a time may step. It never waits: when it can go no further, the step ends and
+//! says what it waits for. A state owns what it needs; its function consumes it and returns the [`Next`] one. Only
+//! [`go`](HttpConnection::go) stores a state, and only it loses a connection. Output that the socket did not take is kept
+//! apart from the state: while there is some, nothing else happens.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `head.rs` | waits for a request and reads its head |
+//! | `request.rs` | asks the service, parks, refuses |
+//! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
+//! | `respond.rs`, `send_file.rs`, `send_stream.rs` | the response, up to its last byte |
+//! | `unread.rs` | responses that their clients do not take |
+//! | `farewell.rs` | what comes after the response, and the ways to part from a client |
+
+mod body_reading;
+mod body_stream;
+mod farewell;
+mod head;
+mod request;
+mod respond;
+mod send_file;
+mod send_stream;
+mod unread;
+
+pub(super) use unread::{SharedContents, keep_within_budget};
+
+use super::clock::Tick;
+use super::poll::Interest;
+use super::scheduler::{self, News, Role, Step};
+use super::slab::Token;
+use super::word::Edges;
+use super::workspace::{Output, Workspace};
+use crate::exchange::{Connection, Exchange};
+use crate::http::BodyDecoder;
+use body_reading::BodyReading;
+use body_stream::StreamHandle;
+use farewell::Undelivered;
+use respond::{After, Sending};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use unread::Unread;
+
+pub(super) struct HttpConnection {
+    socket: OwnedFd,
+    ends: Connection,
+    state: State,
+    /// Received and not used yet. Empty, without memory, between requests.
+    input: Vec<u8>,
+    /// What the socket did not take yet.
+    unsent: Option<Box<Output>>,
+    /// The client as a reader, once the socket did not take all of what is on its way.
+    reader: Option<Box<Unread>>,
+    requests: u64,
+    /// News that the connection has not used up. `READABLE` and `WRITABLE` say that a call is worth a try.
+    heard: Edges,
+    /// What the poller reports.
+    interest: Interest,
+    /// How often news of input came while nothing read it.
+    unheard: u8,
+}
+
+#[derive(Default)]
+enum State {
+    /// Between requests.
+    #[default]
+    Idle,
+    /// A part of a head is there.
+    Head {
+        /// How much of it has been searched for the end.
+        searched: usize,
+        /// When the rest must be there.
+        deadline: Tick,
+    },
+    /// The head is complete; a worker must look at it.
+    Received(Box<Exchange>),
+    /// The body is being read.
+    Body(Box<BodyReading>),
+    /// The body is complete; a worker must run the request.
+    Ready(Box<InFlight>),
+    /// The service waits for something.
+    Parked(Parked, Option<Tick>),
+    /// The response is larger than the output buffer, or still being made.
+    Sending(Box<Sending>),
+    /// The response is in the output; this comes when it is out.
+    Finishing(After),
+    /// The response is out; the rest of the body is of no interest.
+    Discarding { decoder: Box<BodyDecoder>, left: usize, deadline: Tick },
+    /// The response is out and our side is closed; the client may still be sending.
+    Lingering { deadline: Tick },
+    /// The client is lost. A worker must tell the service.
+    Lost(Option<Undelivered>),
+}
+
+/// The state that follows, and how the step goes on with it.
+type Next = (State, Then);
+
+/// How a step goes on.
+#[derive(Clone, Copy)]
+enum Then {
+    /// At once.
+    Go,
+    /// Not now: the step ends.
+    Stop(Step),
+    /// Never: nobody will hear the answer.
+    Lost,
+}
+
+impl Then {
+    fn is_go(self) -> bool {
+        matches!(self, Self::Go)
+    }
+}
+
+/// A request that the service has started, or that is answered without it.
+struct InFlight {
+    exchange: Box<Exchange>,
+    rest: Rest,
+}
+
+impl InFlight {
+    /// A request of whose body nothing is left to read.
+    fn without_body(exchange: Box<Exchange>) -> Self {
+        Self { exchange, rest: Rest::Nothing }
+    }
+}
+
+/// A request that waits, and what it goes on with.
+enum Parked {
+    BeforeBody(Box<Exchange>),
+    BeforeHandler(Box<InFlight>),
+}
+
+/// What has not been read of a request body.
+enum Rest {
+    Nothing,
+    /// Nobody has read it.
+    Unread {
+        /// Apart, since most requests have none and all are moved.
+        decoder: Box<BodyDecoder>,
+        /// The client may not even send it.
+        expected: bool,
+    },
+    /// The service reads it, or what makes the response does.
+    Stream(StreamHandle),
+}
+
+/// What one step has done so far.
+struct Turn {
+    token: Token,
+    role: Role,
+    requests: u32,
+    /// The last request of this step took so little time that its response may wait for the next one.
+    is_quick: bool,
+}
+
+/// News of input that nothing reads, before the poller is asked to be silent about it.
+const MAX_UNHEARD: u8 = 8;
+
+impl scheduler::Connection for HttpConnection {
+    type Workspace = Workspace;
+
+    fn step(&mut self, news: News, work: &mut Workspace) -> Step {
+        self.heard |= news.edges;
+        if news.edges.contains(Edges::EXPIRED) {
+            // Worth a try: the poller reports room only when there is much of it.
+            self.heard |= Edges::WRITABLE;
+        }
+        work.reset();
+        if let Some(unsent) = self.unsent.take() {
+            work.output = *unsent;
+        }
+        let mut turn = Turn { token: news.token, role: news.role, requests: 0, is_quick: false };
+        let step = self.go(&mut turn, work, news.edges);
+        if !matches!(step, Step::Lend { .. }) {
+            self.heard.remove(Edges::EXPIRED);
+        }
+        work.input.store(&mut self.input);
+        if !work.output.is_empty() {
+            self.unsent = Some(Box::new(std::mem::take(&mut work.output)));
+        }
+        step
+    }
+
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+}
+
+impl AsFd for HttpConnection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl HttpConnection {
+    pub(super) fn new(socket: OwnedFd, ends: Connection) -> Self {
+        Self {
+            socket,
+            ends,
+            state: State::Idle,
+            input: Vec::new(),
+            unsent: None,
+            reader: None,
+            requests: 0,
+            heard: Edges::READABLE | Edges::WRITABLE,
+            interest: Interest::INPUT,
+            unheard: 0,
+        }
+    }
+
+    /// Whether it waits for a request, of which a part may be there.
+    pub(super) fn waits_for_request(&self) -> bool {
+        matches!(self.state, State::Idle | State::Head { .. })
+    }
+
+    /// Whether it is between two requests, and nothing of either is left here.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self.state, State::Idle) && self.input.is_empty() && self.unsent.is_none()
+    }
+
+    /// The request that is being answered.
+    pub(super) fn in_flight(&self) -> Option<&Exchange> {
+        match &self.state {
+            State::Received(exchange) | State::Parked(Parked::BeforeBody(exchange), _) => Some(exchange),
+            State::Body(reading) => Some(&reading.request.exchange),
+            State::Ready(request) | State::Parked(Parked::BeforeHandler(request), _) => Some(&request.exchange),
+            State::Sending(sending) => Some(&sending.request.exchange),
+            State::Lost(Some(undelivered)) => Some(&undelivered.exchange),
+            _ => self.unsent.as_ref()?.answered.front().map(|answered| &*answered.exchange),
+        }
+    }
+
+    /// Goes through the states until the step ends. The one place that stores a state, and that loses a connection.
+    fn go(&mut self, turn: &mut Turn, work: &mut Workspace, edges: Edges) -> Step {
+        let mut state = std::mem::take(&mut self.state);
+        let mut then = match &state {
+            _ if turn.role == Role::Undertaker => Then::Lost,
+            State::Lost(_) => Then::Lost,
+            State::Sending(sending) => self.flush(turn, work, Some(sending)),
+            _ => self.flush(turn, work, None),
+        };
+        let step = loop {
+            match then {
+                Then::Go => (state, then) = self.advance(turn, work, state),
+                Then::Stop(step) if self.listens(turn, work, edges, step) => break step,
+                Then::Stop(_) | Then::Lost => {
+                    let step;
+                    (state, step) = self.lose(turn, work, state);
+                    break step;
+                }
+            }
+        };
+        self.state = state;
+        step
+    }
+
+    fn advance(&mut self, turn: &mut Turn, work: &mut Workspace, state: State) -> Next {
+        match state {
+            State::Idle => self.await_head(turn, work, 0, None),
+            State::Head { searched, deadline } => self.await_head(turn, work, searched, Some(deadline)),
+            State::Received(exchange) => self.received(turn, work, exchange),
+            State::Body(reading) => self.read_body(turn, work, reading),
+            State::Ready(request) => self.run(turn, work, *request),
+            State::Parked(parked, deadline) => self.parked(turn, work, parked, deadline),
+            State::Sending(sending) => self.send(turn, work, sending),
+            State::Finishing(after) => self.finish(turn, work, after),
+            State::Discarding { decoder, left, deadline } => self.discard(turn, work, decoder, left, deadline),
+            State::Lingering { deadline } => self.linger(work, deadline),
+            State::Lost(undelivered) => (State::Lost(undelivered), Then::Lost),
+        }
+    }
+
+    /// While a request is parked or a client does not read, each byte that it sends would call a worker in vain. After a few
+    /// such bytes the poller is silent about input, until what is there has been read. False when the poller fails.
+    fn listens(&mut self, turn: &Turn, work: &Workspace, edges: Edges, step: Step) -> bool {
+        let has_input = self.heard.contains(Edges::READABLE);
+        if !(has_input || self.unheard > 0) || !matches!(step, Step::Wait { .. }) {
+            return true;
+        }
+        if !has_input {
+            self.unheard = 0;
+        } else if edges.contains(Edges::READABLE) {
+            self.unheard = self.unheard.saturating_add(1);
+        }
+        let interest = Interest { input: self.unheard < MAX_UNHEARD, ..self.interest };
+        interest == self.interest || self.watch(turn, work, interest)
+    }
+
+    /// Changes what the poller reports; false when it cannot, and the connection is of no more use.
+    fn watch(&mut self, turn: &Turn, work: &Workspace, interest: Interest) -> bool {
+        self.interest = interest;
+        let watched = work.shared.scheduler.poller.watch(&self.socket, turn.token, interest);
+        if let Err(error) = &watched {
+            crate::line::record!(Warn, "a connection cannot be watched any more: {error}");
+        }
+        watched.is_ok()
+    }
+}

@@ -1,0 +1,322 @@
+//! From the finished response to its last byte.
+//!
+//! Small responses are collected in the thread's output buffer and leave in one write. Large bodies are sent from where they
+//! are, behind the head, without a copy; `send_file.rs` and `send_stream.rs` have the two kinds that are not in memory. A slow
+//! client holds the body, not a worker. The framing and the fate of the connection are decided once, before the head is written.
+
+use super::farewell::MAX_DISCARDED;
+use super::request::guarded;
+use super::unread::{keep_within_budget, tell_too_large};
+use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn, send_file};
+use crate::exchange::{Delivery, Exchange, ResponseBody};
+use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
+use crate::server::poll::Interest;
+use crate::server::scheduler::{Phase, Role, Step};
+use crate::server::word::Edges;
+use crate::server::workspace::{Answered, Shared, Workspace};
+use ::http::{Method, Version};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use std::io::IoSlice;
+use std::time::Instant;
+
+/// How a request was answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As it asked.
+    Answered,
+    /// Against its will: what follows on the connection cannot be trusted, or nobody has time for it.
+    Refused,
+}
+
+/// What becomes of the connection after a response.
+pub(super) enum After {
+    /// The next request.
+    Keep,
+    /// The next request, behind the rest of this body.
+    Discard(Box<BodyDecoder>),
+    /// It ends; nothing unread is left.
+    Close,
+    /// It ends; the client may still be sending.
+    Linger,
+}
+
+/// A response that is not in the output as a whole.
+pub(super) struct Sending {
+    /// Its body goes on being read if the stream of the response does that.
+    pub(super) request: InFlight,
+    /// How much of the content is sent, or made.
+    pub(super) body_bytes: u64,
+    pub(super) framing: ResponseFraming,
+    after: After,
+    /// The stream has made its last chunk.
+    pub(super) ended: bool,
+}
+
+/// A body up to this size is copied behind its head; beyond, two parts in one call cost less than the copy.
+const INLINE: usize = 4 * 1024;
+/// What is moved for one connection before the others have their turn, in bytes.
+pub(super) const MAX_MOVED_IN_A_ROW: usize = 1024 * 1024;
+
+impl HttpConnection {
+    /// The response is in the exchange: writes its head and sends what is there.
+    pub(super) fn respond(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        mut request: InFlight,
+        verdict: Verdict,
+    ) -> Next {
+        let head = &request.exchange.request.head;
+        let response = &request.exchange.response;
+        let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
+        let after = self.after(work, &mut request, verdict, framing);
+        let InFlight { exchange, .. } = &mut request;
+        let persistence = match &after {
+            After::Close | After::Linger => Persistence::Close,
+            _ if exchange.request.head.version() == Version::HTTP_10 => Persistence::KeepAlive,
+            _ => Persistence::Implied,
+        };
+        let has_body = has_body(exchange, framing);
+        let date = exchange.response.date().map_or_else(|| *work.date(), |date| *date.as_bytes());
+        let (headers, ready) = exchange.response.fields_to_send();
+        write_response_head(
+            &mut work.output.bytes,
+            exchange.response.status,
+            &date,
+            headers,
+            ready,
+            framing,
+            persistence,
+        );
+        work.record().count_request();
+        let inline = if has_body { append_if_small(&exchange.response.body, &mut work.output.bytes) } else { Some(0) };
+        match inline {
+            Some(body_bytes) => {
+                answered(turn, work, request.exchange, body_bytes);
+                let state = match after {
+                    After::Keep => State::Idle,
+                    after => State::Finishing(after),
+                };
+                (state, Then::Go)
+            }
+            None => {
+                exchange.request.received.get_or_insert_with(Instant::now);
+                self.send(turn, work, Box::new(Sending { request, body_bytes: 0, framing, after, ended: false }))
+            }
+        }
+    }
+
+    /// Decides what becomes of the connection, and of what is left of the request's body.
+    fn after(&mut self, work: &Workspace, request: &mut InFlight, verdict: Verdict, framing: ResponseFraming) -> After {
+        let shared = &work.shared;
+        let client_keeps = request.exchange.request.head.keep_alive();
+        let keep = client_keeps
+            && verdict == Verdict::Answered
+            && framing != ResponseFraming::Close
+            && shared.scheduler.phase() == Phase::Running
+            && shared.settings.requests_per_connection.is_none_or(|most| self.requests < most);
+        let unread = match std::mem::replace(&mut request.rest, Rest::Nothing) {
+            Rest::Nothing => None,
+            Rest::Unread { decoder, expected } => (!decoder.is_complete()).then_some((decoder, expected)),
+            Rest::Stream(handle) => {
+                let response = &request.exchange.response.body;
+                let is_streamed = matches!(response, ResponseBody::Stream(_)) && has_body(&request.exchange, framing);
+                if is_streamed && !handle.is_read() {
+                    request.rest = Rest::Stream(handle);
+                    return After::Linger;
+                }
+                // The service read past the readiness that is noted here.
+                self.heard |= Edges::READABLE;
+                match handle.take_back(&mut self.input) {
+                    Some((decoder, expected)) => (!decoder.is_complete()).then(|| (Box::new(decoder), expected)),
+                    None => return After::Linger,
+                }
+            }
+        };
+        let nothing_left = work.input.is_empty() && self.input.is_empty() && !self.heard.contains(Edges::READABLE);
+        match unread {
+            None if keep => After::Keep,
+            Some((decoder, false)) if keep && decoder.remaining().is_none_or(|left| left <= MAX_DISCARDED as u64) => {
+                After::Discard(decoder)
+            }
+            // The client ends the connection itself after a request that was read to its end.
+            None if nothing_left && !client_keeps && verdict == Verdict::Answered => After::Close,
+            _ => After::Linger,
+        }
+    }
+
+    /// Goes on with a response that is larger than the output.
+    pub(super) fn send(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Box<Sending>) -> Next {
+        match sending.request.exchange.response.body {
+            ResponseBody::Stream(_) => self.send_stream(turn, work, sending),
+            ResponseBody::File(_) => self.send_file(turn, work, sending),
+            _ => self.send_content(turn, work, sending),
+        }
+    }
+
+    fn send_content(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Next {
+        let mut moved = 0;
+        loop {
+            let content = sending.request.exchange.response.body.as_bytes().unwrap_or_default();
+            let rest = &content[usize::try_from(sending.body_bytes).unwrap_or(usize::MAX).min(content.len())..];
+            let head = work.output.unsent();
+            if head.is_empty() && rest.is_empty() {
+                return sent(turn, work, *sending);
+            }
+            if !self.heard.contains(Edges::WRITABLE) {
+                let then = self.wait_for_room(turn, work, Some(&sending));
+                return (State::Sending(sending), then);
+            }
+            if moved >= MAX_MOVED_IN_A_ROW {
+                // Beyond the budget it goes on until its client falls behind: in the queue it could not be cut off, and
+                // sixty of its kind could stand there uncounted.
+                if self.charge_unread(work, Some(&sending)) || turn.role != Role::Worker {
+                    return (State::Sending(sending), Then::Stop(Step::Again));
+                }
+                moved = 0;
+            }
+            let rest = &rest[..rest.len().min(MAX_MOVED_IN_A_ROW - moved)];
+            let parts = [IoSlice::new(head), IoSlice::new(rest)];
+            let total = head.len() + rest.len();
+            match sendmsg(&self.socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    let of_head = length.min(head.len());
+                    self.took(&work.shared, length, total);
+                    work.output.advance(of_head);
+                    sending.body_bytes += (length - of_head) as u64;
+                    moved += length - of_head;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.heard.remove(Edges::WRITABLE),
+                Err(_) => return (State::Sending(sending), Then::Lost),
+            }
+        }
+    }
+
+    /// The response goes out; then comes what was decided for the connection.
+    pub(super) fn finish(&mut self, turn: &mut Turn, work: &mut Workspace, after: After) -> Next {
+        let then = self.flush(turn, work, None);
+        if then.is_go() { self.proceed(work, after) } else { (State::Finishing(after), then) }
+    }
+
+    /// Sends what is in the output, and tells the service of what is out. `sending` is the response that goes on behind it.
+    #[inline]
+    pub(super) fn flush(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Option<&Sending>) -> Then {
+        if work.output.is_empty() { Then::Go } else { self.flush_output(turn, work, sending) }
+    }
+
+    fn flush_output(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Option<&Sending>) -> Then {
+        while !work.output.unsent().is_empty() {
+            if !self.heard.contains(Edges::WRITABLE) {
+                return self.wait_for_room(turn, work, sending);
+            }
+            let unsent = work.output.unsent();
+            let total = unsent.len();
+            match send(&self.socket, unsent, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    self.took(&work.shared, length, total);
+                    work.output.advance(length);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.heard.remove(Edges::WRITABLE),
+                // The client has gone: an everyday end.
+                Err(_) => return Then::Lost,
+            }
+        }
+        if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
+            return Then::Stop(Step::Lend { refusable: false });
+        }
+        while let Some(answered) = work.output.answered.pop_front() {
+            end(work, answered.exchange, answered.body_bytes, true);
+        }
+        // The next response begins with the whole patience, the next chunk of a stream does not.
+        if sending.is_none() {
+            self.reader = None;
+        }
+        Then::Go
+    }
+
+    /// The socket took a part.
+    pub(super) fn took(&mut self, shared: &Shared, length: usize, of: usize) {
+        if length < of {
+            self.heard.remove(Edges::WRITABLE);
+        }
+        self.earn(shared, length);
+    }
+
+    /// The client is a reader again.
+    pub(super) fn earn(&mut self, shared: &Shared, length: usize) {
+        if let Some(reader) = &mut self.reader {
+            reader.client.earn(length, shared.settings.write_pace(), || shared.scheduler.clock.now());
+        }
+    }
+
+    pub(super) fn wait_for_room(&mut self, turn: &Turn, work: &Workspace, sending: Option<&Sending>) -> Then {
+        let now = work.shared.scheduler.clock.now();
+        let fits = self.charge_unread(work, sending);
+        let Some(reader) = &mut self.reader else { unreachable!("it was just charged") };
+        let deadline = reader.client.wait(now);
+        if deadline.has_passed(now) {
+            return Then::Lost;
+        }
+        if !fits {
+            let responses = &work.shared.budgets.responses;
+            if reader.exceeds_alone(responses) {
+                tell_too_large(responses);
+                return Then::Lost;
+            }
+            keep_within_budget(&work.shared);
+        }
+        if !self.interest.room && !self.watch(turn, work, Interest { room: true, ..self.interest }) {
+            return Then::Lost;
+        }
+        Then::Stop(Step::Wait { deadline: Some(deadline), idle: false })
+    }
+}
+
+/// The whole response is in the output.
+fn answered(turn: &Turn, work: &mut Workspace, exchange: Box<Exchange>, body_bytes: u64) {
+    let started = turn.role != Role::Refuser;
+    work.output.answered.push_back(Answered { exchange, body_bytes, started });
+}
+
+/// The last byte of the content is on its way.
+pub(super) fn sent(turn: &Turn, work: &mut Workspace, sending: Sending) -> Next {
+    let Sending { request, body_bytes, after, .. } = sending;
+    answered(turn, work, request.exchange, body_bytes);
+    (State::Finishing(after), Then::Go)
+}
+
+/// Tells the service how the response went out.
+pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
+    let id = exchange.request.id;
+    let delivery = Delivery { body_bytes, complete, received: exchange.request.received() };
+    let ended = guarded(id, || {
+        work.shared.service.end(&mut exchange, &delivery);
+        exchange.clear();
+    });
+    if ended.is_some() {
+        work.put_back(exchange);
+    } else {
+        guarded(id, || drop(exchange));
+    }
+}
+
+/// Whether content follows the head. The framing may leave out a body that the status does not allow, such as that of a 205.
+fn has_body(exchange: &Exchange, framing: ResponseFraming) -> bool {
+    *exchange.request.head.method() != Method::HEAD
+        && !matches!(framing, ResponseFraming::None | ResponseFraming::Length(0))
+}
+
+/// Appends a body that is cheaper to copy than to send apart from its head, and returns its length.
+fn append_if_small(body: &ResponseBody, out: &mut Vec<u8>) -> Option<u64> {
+    match body {
+        ResponseBody::File(file) => send_file::append_if_small(file, out).then(|| file.length()),
+        body => {
+            let content = body.as_bytes().filter(|content| content.len() <= INLINE)?;
+            out.extend_from_slice(content);
+            Some(content.len() as u64)
+        }
+    }
+}
