@@ -1,8 +1,7 @@
 //! The programs that the macros accept and refuse: some must compile, others give golden compile errors.
 //!
-//! After a wanted change of a message: `TRYBUILD=overwrite cargo test -p kirsch-macros --test macros`, then read the
-//! difference. They are here, not beside `kirsch`, because trybuild builds the dependencies of the package once more:
-//! here that is `kirsch` without features.
+//! After a wanted change of a message: `GOLDEN=overwrite cargo test -p kirsch-macros --test macros`, then read the
+//! difference.
 
 #![allow(
     clippy::borrowed_box,
@@ -20,6 +19,7 @@
 )]
 
 mod generics_and_lifetimes;
+mod golden;
 mod page1_page2;
 mod song_counter;
 mod without_imports;
@@ -33,7 +33,7 @@ fn errors_point_at_the_users_own_tokens() {
         eprintln!("skipped: the golden messages are those of Rust 1.{GOLDEN}");
         return;
     }
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    golden::check();
 }
 
 /// The N of the compiler's version, 1.N.
