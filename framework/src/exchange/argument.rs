@@ -5,7 +5,7 @@ use super::{Handler, HttpError, InvalidParameter, Parameter, Request, RequestBod
 use ::http::StatusCode;
 use std::ops::Range;
 
-/// What can be an argument of a handler.
+/// The types that can be an argument of a handler.
 ///
 /// The macros ask every type in a handler's signature for [`INFO`](Argument::INFO) at compile time, and call
 /// [`take`](Argument::take) before the handler runs. Implement it for a type of your own to hand a tool's value
@@ -38,24 +38,24 @@ use std::ops::Range;
             `Form<T>`, `Query<T>`, `Params`, `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`"
 )]
 pub trait Argument<'a>: Sized {
-    /// What is known about the argument before a request comes; `name` is filled in by the macro.
+    /// The facts about the argument before a request comes; the macro fills in `name`.
     const INFO: ArgumentInfo;
 
     /// Takes the value. `name` is the argument's name in the signature.
     ///
     /// # Errors
-    /// Answers the client: 404 or 400 as the parameter rules say, or what the type itself decides.
+    /// The answer to the client: 404 or 400 by the rules for parameters, or the type's own.
     fn take(name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError>;
 }
 
-/// What is known about an argument from its type and name.
+/// The facts about an argument from its type and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgumentInfo {
     /// The name in the signature.
     pub name: &'static str,
     /// Where its value comes from.
     pub source: Source,
-    /// What it needs of the request body.
+    /// Its need of the request body.
     pub body: BodyUse,
     /// The tool that must be on where the handler is published.
     pub requires: Option<&'static str>,
@@ -85,7 +85,7 @@ impl ArgumentInfo {
     /// All values of a name.
     pub const REPEATED: Self = Self { source: Source::Repeated, body: BodyUse::Form, ..Self::TYPED };
 
-    /// The same with a name; the macros use it.
+    /// These facts with a name; the macros use it.
     #[must_use]
     pub const fn named(mut self, name: &'static str) -> Self {
         self.name = name;
@@ -107,26 +107,26 @@ pub enum Source {
     File,
     /// All path segments that are left.
     Segments,
-    /// All of query or form, whatever the names: nothing in it is unknown to the handler.
+    /// All of query or form, under any name: the handler knows every field of it.
     Parameters,
     /// By its type.
     Typed,
 }
 
-/// What a handler needs of the request body.
+/// A handler's need of the request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BodyUse {
     /// Nothing.
     None,
     /// The texts of a form, if the client sent one: arguments by name. In memory, up to `max_form`.
     Form,
-    /// The same as one value: nothing but a form will do.
+    /// The form as one value: any other body is refused.
     Fields,
     /// The files of a form, too: up to `max_body`, beyond `body_memory` in a temporary file.
     Files,
     /// JSON. In memory, up to `max_json`.
     Json,
-    /// All of it before the handler runs, whatever it is, up to `max_body`.
+    /// All of it before the handler runs, in any format, up to `max_body`.
     Whole,
     /// Known only when the handler runs, which may ask for any of the above.
     Any,
@@ -146,7 +146,7 @@ pub struct Arguments<'a> {
     pub request: &'a Request,
     /// The values that tools keep.
     pub values: &'a Values,
-    /// How the path led here, and what dispatchers captured on the way.
+    /// The way of the path to this handler, and the values that dispatchers captured.
     pub trail: &'a Trail,
     /// The body, until an argument takes it.
     pub body: &'a mut RequestBody,
@@ -168,20 +168,21 @@ impl<'a> Arguments<'a> {
         self.request.parameters(name).next()
     }
 
-    /// The value of the argument `name`, which must be there: what a type that derives [`Parameter`] takes.
+    /// The value of the argument `name`, which must be there: for types that derive [`Parameter`].
     ///
     /// # Errors
-    /// Missing: 404, 400 when a form was sent, 415 when something else was. Not such a value: 404 in the path, 400 elsewhere.
+    /// A missing value is 404, 400 when a form was sent, 415 when another body was. A value of another type is 404 in
+    /// the path, 400 in query or form.
     pub fn required<T: Parameter>(&mut self, name: &'static str) -> Result<T, HttpError> {
         let given = self.given(name).ok_or_else(|| self.not_given(name))?;
         T::from_text(given.text).map_err(|InvalidParameter| given.refused(name, T::EXPECTED))
     }
 
-    /// The value of the argument `name`, if it was given. Given as empty text counts as not given where empty text is no value of the
+    /// The value of the argument `name`, if it was given. Empty text counts as missing if it is not a value of the
     /// type: a browser sends every field of a form, the ones left blank too.
     ///
     /// # Errors
-    /// Not such a value: 404 in the path, 400 elsewhere.
+    /// A value of another type is 404 in the path, 400 in query or form.
     pub fn optional<T: Parameter>(&mut self, name: &'static str) -> Result<Option<T>, HttpError> {
         let Some(given) = self.given(name) else { return self.check_body().map(|()| None) };
         match T::from_text(given.text) {
@@ -191,8 +192,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// All values of the argument `name` in query and form, in their order, those of fields `name[]` and `name[0]` too; blank ones are left out as in
-    /// [`optional`](Self::optional).
+    /// All values of the argument `name` in query and form, in their order, those of fields `name[]` and `name[0]` too;
+    /// blank ones are left out as in [`optional`](Self::optional).
     ///
     /// # Errors
     /// 400 when one of them is not such a value.
@@ -217,13 +218,13 @@ impl<'a> Arguments<'a> {
         Ok(texts)
     }
 
-    /// What is said when the argument `name`, which must be there, was not given.
+    /// The answer when the argument `name`, which must be there, is missing.
     pub(super) fn not_given(&self, name: &str) -> HttpError {
         self.check_body().err().unwrap_or_else(|| missing(name, self.request))
     }
 
-    /// For an argument that was not given: 415 when the client has sent a body that is no form and that no other argument takes. Without
-    /// this it would be lost in silence.
+    /// For a missing argument: 415 when the client has sent a body that is not a form and that no other argument takes.
+    /// Without this the body would be lost silently.
     pub(super) fn check_body(&self) -> Result<(), HttpError> {
         const OTHERS: [BodyUse; 4] = [BodyUse::Json, BodyUse::Whole, BodyUse::Any, BodyUse::Stream];
         let is_taken = || self.trail.handler().is_none_or(|handler| handler.uses_body(&OTHERS));
@@ -233,8 +234,8 @@ impl<'a> Arguments<'a> {
         Err(self.request.unsupported(A_FORM))
     }
 
-    /// The text of the argument `name`: what a dispatcher has captured, else the next path segment, else the first value in the query, else
-    /// in the form.
+    /// The text of the argument `name`: the value that a dispatcher has captured, else the next path segment, else the
+    /// first value in the query, else in the form.
     fn given(&mut self, name: &str) -> Option<Given<'a>> {
         let captures = &self.trail.captures;
         if !captures.is_empty()
@@ -257,14 +258,15 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// A path that cannot be is not there; a query or form that cannot be is a mistake. The text itself is not repeated.
+    /// A path that cannot be is not there; a query or form that cannot be is a mistake. The text itself is not
+    /// repeated.
     fn refused(&self, name: &str, expected: &str) -> HttpError {
         let status = if self.in_path { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
         HttpError::new(status, format!("the parameter `{name}` must be {expected}"))
     }
 }
 
-/// What pages read that take a form.
+/// The bodies that a page with a form reads.
 pub(super) const A_FORM: &str = "a form, `application/x-www-form-urlencoded` or `multipart/form-data`";
 
 /// The answer to a request that lacks a parameter: 404 as in CherryPy, 400 when a form was sent.
@@ -273,8 +275,8 @@ pub(crate) fn missing(name: &str, request: &Request) -> HttpError {
     HttpError::new(status, format!("the parameter `{name}` is missing"))
 }
 
-/// Checks that `handler` knows every parameter in query and form by name, as the setting `strict_params` asks. A handler that
-/// takes all parameters, or the request itself, knows every name.
+/// Checks that `handler` knows every parameter in query and form by name, as the setting `strict_params` asks. A
+/// handler that takes all parameters, or the request itself, knows every name.
 ///
 /// # Errors
 /// 404 as in CherryPy, 400 when a form was sent; names the parameter.
@@ -343,8 +345,8 @@ impl<'a, T: Parameter> Argument<'a> for Vec<T> {
     }
 }
 
-/// Each type by its own impl, as `derive(Parameter)` writes it. One impl for all `T: Parameter` would make the compiler ask for `Parameter`
-/// where a type is no argument at all, and hide the list of what can be one.
+/// Each type has its own impl, as `derive(Parameter)` writes it. One impl for all `T: Parameter` would make the
+/// compiler ask for `Parameter` where a type is not an argument at all, and hide the list of possible types.
 macro_rules! argument_by_name {
     ($($type:ty),* $(,)?) => {$(
         impl<'a> Argument<'a> for $type {

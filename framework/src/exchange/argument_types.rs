@@ -12,17 +12,20 @@ use std::borrow::Cow;
 
 /// The body read as JSON, or a value sent as JSON.
 ///
-/// As an argument: 415 unless the content type is one of the setting `json_types` (`application/json`, what ends in `+json`, and a few
-/// more), which is decided before the body is read; 413 beyond `max_json`; 400 with line and column when the body is not JSON or not
-/// such a value. JSON is UTF-8, with or without a byte order mark. `Option<Json<T>>` is `None` when there is no body.
+/// As an argument: 415 unless the content type is one of the setting `json_types` (`application/json`, types that end
+/// in `+json`, and a few more), which is decided before the body is read; 413 beyond `max_json`; 400 with line and
+/// column when the body is not JSON or not such a value. JSON is UTF-8, with or without a byte order mark.
+/// `Option<Json<T>>` is `None` when there is no body.
 ///
 /// As a return: `application/json`.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
-/// The form in the body as one value, a struct with a field for each text of the form: urlencoded, or multipart without its files.
+/// The form in the body as one value, a struct with a field for each text of the form: urlencoded, or multipart without
+/// its files.
 ///
-/// 415 when the body is no form, 400 when it is not such a value. `Vec<T>` takes repeated fields, `Option<T>` missing and blank ones.
+/// 415 when the body is not a form, 400 when it is not such a value. `Vec<T>` takes repeated fields, `Option<T>`
+/// missing and blank ones.
 #[derive(Clone, Debug)]
 pub struct Form<T>(pub T);
 
@@ -47,7 +50,7 @@ impl Params {
     }
 }
 
-/// The rest of the path, decoded: what no argument by name before it has taken.
+/// The rest of the path, decoded: the segments that no argument by name before it has taken.
 #[derive(Clone, Debug)]
 pub struct Segments(pub Vec<String>);
 
@@ -62,8 +65,8 @@ impl Segments {
 #[derive(Clone, Debug)]
 pub struct Bytes(pub Vec<u8>);
 
-/// The cookies of the request, read leniently: what is no `name=value` is passed over, quotes around a value are removed.
-/// A response sets them with [`Response::set_cookie`](super::Response::set_cookie).
+/// The cookies of the request, read leniently: anything but `name=value` is passed over, quotes around a value are
+/// removed. A response sets them with [`Response::set_cookie`](super::Response::set_cookie).
 #[derive(Clone, Debug)]
 pub struct Cookies(Vec<(String, String)>);
 
@@ -87,7 +90,8 @@ impl Cookies {
     }
 }
 
-/// The connection that the request came by, as the server sees it; behind a proxy that is the proxy's: see [`Connection`](super::Connection).
+/// The connection that the request came by, as the server sees it; behind a proxy that is the proxy's: see
+/// [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug)]
 pub struct Conn(pub super::Connection);
 
@@ -172,8 +176,8 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Option<Json<T>> {
     }
 }
 
-/// JSON is UTF-8 (RFC 8259, section 8.1). A byte order mark is passed over, and a charset that is declared counts where the body is no
-/// UTF-8: many clients declare one without meaning it.
+/// JSON is UTF-8 (RFC 8259, section 8.1). A byte order mark is passed over, and a charset that is declared counts where
+/// the body is no UTF-8: many clients declare one without meaning it.
 fn json_text<'c>(content: &'c [u8], content_type: &str) -> Result<Cow<'c, [u8]>, HttpError> {
     let utf_16 = || {
         let message = "this page reads JSON in UTF-8, and the body is UTF-16";
@@ -219,7 +223,7 @@ impl<'a> Argument<'a> for Conn {
     }
 }
 
-/// The error may repeat what the client sent: error pages escape messages.
+/// The error may repeat the client's text: error pages escape messages.
 fn bad(part: &str, error: &impl std::fmt::Display) -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, format!("the {part} cannot be read: {error}"))
 }

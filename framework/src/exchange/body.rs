@@ -46,7 +46,8 @@ impl RequestBody {
         }
     }
 
-    /// Takes the body, wherever it is kept, into memory and leaves [`RequestBody::None`]. The server has limited its size.
+    /// Takes the body, wherever it is kept, into memory and leaves [`RequestBody::None`]. The server has limited its
+    /// size.
     ///
     /// # Errors
     /// When the file or the connection fails.

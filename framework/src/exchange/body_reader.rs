@@ -1,19 +1,19 @@
-//! The body as a stream that the handler reads itself: [`Body`], and how what the client spoils on the way keeps its status.
+//! The body as a stream that the handler reads itself: [`Body`], and how errors of the client keep their status.
 
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, Error, ErrorKind, HttpError, RequestBody};
 use crate::http::{MultipartError, Refusal};
 use ::http::StatusCode;
 use std::io::{self, ErrorKind as IoErrorKind, Read};
 
-/// The body as a stream that the handler reads itself, with [`Read`]. Nothing is read before, and `100 Continue` is sent at the first
-/// read; what is left is read past or the connection closed.
+/// The body as a stream that the handler reads itself, with [`Read`]. Nothing is read before, and `100 Continue` is
+/// sent at the first read. The rest is read past, or the connection is closed.
 ///
 /// The handler holds its worker while it waits for the client, which must keep up the rate of `server.body_timeout` and
-/// `server.body_rate`. What the client spoils (too large, too slow, broken off) is an [`io::Error`] that `?` turns into its status: 413,
-/// 408, 400.
+/// `server.body_rate`. A body that is too large, too slow or broken off is an [`io::Error`] that `?` turns into its
+/// status: 413, 408, 400.
 ///
-/// A body in a content coding comes as it was sent; the request's field `Content-Encoding` says so. Everything else that takes a body
-/// answers 415 to it.
+/// A body in a content coding comes as it was sent; the request's field `Content-Encoding` says so. Everything else
+/// that takes a body answers 415 to it.
 #[derive(Debug)]
 pub struct Body {
     content: RequestBody,
@@ -28,7 +28,8 @@ impl Body {
     /// Reads all that is left.
     ///
     /// # Errors
-    /// 413 when it is more than `limit` bytes; what the client has spoilt has its usual status, as 408 for a body that is too slow.
+    /// 413 when it is more than `limit` bytes; a body that the client spoils has its usual status, such as 408 for one
+    /// that is too slow.
     pub fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
         let mut content = Vec::new();
         // One byte more than allowed tells "too much" from "just enough".
@@ -74,9 +75,9 @@ impl<'a> Argument<'a> for Body {
     }
 }
 
-/// What the client has spoilt, as it travels in an [`io::Error`].
+/// An error of the client, as it travels in an [`io::Error`].
 ///
-/// The cause is its `source`: the errors of parsers hand on the source of an `io::Error`, and not what is in it.
+/// The cause is its `source`: the errors of parsers pass on the source of an `io::Error`, but not its content.
 #[derive(Debug)]
 pub(crate) enum BodyError {
     Refused(Refusal),
@@ -84,7 +85,7 @@ pub(crate) enum BodyError {
     NotUtf8(NotUtf8),
 }
 
-/// A body that was read as a text is none.
+/// The body was read as a text, so no stream is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotUtf8;
 
@@ -164,7 +165,8 @@ pub(super) fn read_text(from: &mut impl Read, text: &mut String) -> io::Result<u
     Ok(read.len())
 }
 
-/// What the client has spoilt keeps its status; anything else, such as a temporary file that cannot be read, is not its fault.
+/// An error of the client keeps its status; any other error, such as a temporary file that cannot be read, is not the
+/// client's fault.
 pub(super) fn unreadable(error: io::Error) -> HttpError {
     match Error::from(error).into_kind() {
         ErrorKind::Http(error) => error,

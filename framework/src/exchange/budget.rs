@@ -1,8 +1,8 @@
-//! Budgets: how many bytes all clients of a server together may make it hold, and who holds how many of them.
+//! Budgets: how many bytes all clients of a server together may make it hold, and the part of each request.
 //!
-//! A limit for each request does not bound what ten thousand requests hold. A [`Budget`] bounds the sum; a [`Charge`] is one request's part
-//! of it, given back when it is dropped, on whatever way that happens. What a budget counts (memory, disk, files) and what happens beyond
-//! it is said by whoever charges.
+//! A limit for each request does not bound ten thousand requests. A [`Budget`] bounds the sum. A [`Charge`] is one
+//! request's part of it; dropping it always gives it back. The code that charges decides what a budget counts (memory,
+//! disk, files) and what happens beyond it.
 
 use super::HttpError;
 use crate::http::Refusal;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// What many share.
+/// The part of a budget that its clones share.
 #[derive(Debug)]
 pub(crate) struct Budget {
     setting: &'static str,
@@ -53,8 +53,8 @@ impl Budget {
         Charge { budget: self.clone(), amount: 0 }
     }
 
-    /// Counts a refusal. Returns how many the log has not heard of, if it should hear of this one: it hears of the first, and then of how
-    /// many every few seconds.
+    /// Counts a refusal. Returns how many refusals are not in the log yet, if the log should have this one: it gets the
+    /// first, and then their number every few seconds.
     pub(crate) fn refused(&self) -> Option<u64> {
         self.refusals.fetch_add(1, Ordering::Relaxed);
         self.said.may_say(Instant::now())
@@ -91,7 +91,7 @@ impl Charge {
         self.amount
     }
 
-    /// Makes it `amount`. False when it would have to grow beyond what is left: it stays as it was then.
+    /// Makes it `amount`. False when it would have to grow beyond the budget: it stays as it was then.
     #[must_use]
     pub(crate) fn resize(&mut self, amount: u64) -> bool {
         let Some(more) = amount.checked_sub(self.amount) else {
@@ -108,7 +108,7 @@ impl Charge {
         grown
     }
 
-    /// Makes it `amount`, whatever the limit: for what is held already.
+    /// Makes it `amount`, even beyond the limit: for bytes that are held already.
     pub(crate) fn force(&mut self, amount: u64) {
         // Wraps to a subtraction when it shrinks.
         self.budget.used.fetch_add(amount.wrapping_sub(self.amount), Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl Drop for Charge {
     }
 }
 
-/// What the body of one request is charged for.
+/// The charges for the body of one request.
 #[derive(Debug)]
 pub(crate) struct BodyCharge {
     memory: Charge,
@@ -155,13 +155,13 @@ impl BodyCharge {
             let later = HeaderValue::from_static(refusal.retry_after().unwrap_or("10"));
             return Err(HttpError::new(refusal.status(), refusal.to_string()).with_header(RETRY_AFTER, later));
         }
-        // Whoever reads it twice finds nothing the second time.
+        // A second read finds nothing.
         let _ = self.whole.set(whole);
         Ok(())
     }
 }
 
-/// What a spooled body is charged for.
+/// The charges for a spooled body.
 #[derive(Debug)]
 pub(crate) struct DiskCharge {
     pub(crate) bytes: Charge,

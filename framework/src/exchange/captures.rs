@@ -1,7 +1,7 @@
-//! What a dispatcher has read out of a request on the way to a handler: values by name.
+//! The values that a dispatcher has read out of a request on the way to a handler, by name.
 
-/// Values by name that a [`Dispatch`](crate::publish::Dispatch) has captured: handlers and children below it take them as arguments of that
-/// name, before segments of the path. Of two values of one name the later one counts.
+/// Values by name that a [`Dispatch`](crate::publish::Dispatch) has captured: handlers and children below it take them
+/// as arguments of that name, before segments of the path. Of two values of one name the later one counts.
 #[derive(Debug, Default)]
 pub struct Captures {
     text: String,

@@ -1,19 +1,20 @@
 //! Whether the client is still there, for code that runs long.
 //!
-//! A request carries the number of its connection and knows whom to ask about it; nothing is looked up before somebody asks.
+//! A request carries the number of its connection and a reference to the table of connections. It looks nothing up
+//! before it is asked.
 
 use std::sync::Weak;
 
-/// Tells whether the client of a request has gone, for as long as somebody keeps it: also in a stream, on another thread, or
-/// after the connection has ended.
+/// Tells whether the client of a request has gone. You can keep it for as long as you like: also in a stream, on
+/// another thread, or after the connection has ended.
 ///
-/// A client has gone when it has reset the connection, or has closed it and left nothing that could still be read. Who ends only
-/// its own side and goes on reading (`shutdown(SHUT_WR)`, `nc -N`) looks exactly like a closed tab, and counts as gone
-/// here; the server itself goes on sending until the client's side refuses it. A client that vanishes
-/// without a word, as with its network, is noticed after a minute and a half of silence.
+/// A client counts as gone once it has reset the connection, or has closed it with nothing left to read. A client that
+/// ends only its own side and reads on (`shutdown(SHUT_WR)`, `nc -N`) looks exactly like a closed tab, and counts as
+/// gone here. The server itself goes on sending until the client's side refuses it. A client that vanishes silently,
+/// such as with its network, is noticed after a minute and a half of silence.
 ///
-/// Each question costs about one system call, so ask between two pieces of work and not in an inner loop. In the in-process test client
-/// nobody ever goes.
+/// Each question costs about one system call, so ask between two pieces of work and not in an inner loop. In the
+/// in-process test client no client ever goes.
 ///
 /// ```
 /// use kirsch::prelude::*;
@@ -41,14 +42,14 @@ pub struct ClientWatch {
     connection: u64,
 }
 
-/// Who has the connections, and can look at one of them.
+/// The table of connections, which can look at one of them.
 pub(crate) trait Connections: Send + Sync {
     /// Whether the client of the connection with this token has gone, or the connection has ended.
     fn is_abandoned(&self, connection: u64) -> bool;
 }
 
 impl ClientWatch {
-    /// Whether the client has gone. True for ever when the connection has ended.
+    /// Whether the client has gone. Always true when the connection has ended.
     #[must_use]
     pub fn has_gone(&self) -> bool {
         let Some(connections) = &self.connections else { return false };

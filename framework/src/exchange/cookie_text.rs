@@ -1,7 +1,7 @@
-//! How a cookie is written into a Set-Cookie field, and what cannot be written (RFC 6265bis).
+//! How a cookie is written into a Set-Cookie field, and which cookies cannot be written (RFC 6265bis).
 //!
-//! The cookies that an application sets and the session's own are checked and written here, so that both keep the same rules. What stands
-//! in the value is the caller's to check: an application's may be anything, a session's is made of letters.
+//! The cookies of an application and the session's own are checked and written here, so that both keep the same rules.
+//! The caller checks the value: an application's may be any text, a session's is made of letters.
 
 use super::SameSite;
 use crate::http::is_token;
@@ -10,7 +10,7 @@ use std::fmt::Write;
 /// A cookie without its value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CookieText<'c> {
-    /// What stands before the name.
+    /// The prefix of the name.
     pub(crate) prefix: &'static str,
     pub(crate) name: &'c str,
     pub(crate) path: &'c str,
@@ -31,11 +31,11 @@ pub(crate) enum CookiePart {
     SameSite,
 }
 
-/// The most bytes of a path or domain that browsers read (RFC 6265bis, section 5.6); a longer one is as if it were not there.
+/// Maximum of a path or domain in bytes that browsers read (RFC 6265bis, section 5.6); a longer one is ignored.
 pub(crate) const MAX_ATTRIBUTE: usize = 1024;
 
 impl CookieText<'_> {
-    /// What browsers would not take, if anything: the part and what is wrong with it.
+    /// The first part that browsers would refuse, if any, and what is wrong with it.
     pub(crate) fn problem(&self) -> Option<(CookiePart, String)> {
         let Self { name, path, domain, secure, same_site, .. } = *self;
         let is_attribute = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
@@ -67,8 +67,8 @@ impl CookieText<'_> {
         None
     }
 
-    /// The value of the field. Nothing of it can end the field or begin an attribute, if there was no [`problem`](Self::problem) and `value` is
-    /// made of the bytes of a cookie's value.
+    /// The value of the field. Nothing of it can end the field or begin an attribute, if there was no
+    /// [`problem`](Self::problem) and `value` is made of the bytes of a cookie's value.
     pub(crate) fn write(&self, value: &str) -> String {
         let Self { prefix, name, path, domain, max_age, secure, http_only, same_site } = *self;
         let mut field = String::with_capacity(96 + value.len());

@@ -1,7 +1,7 @@
 //! The course of an exchange: how far the life of its request has come, as plain data.
 //!
-//! Only `lifecycle/` reads and writes it, and the test client says whose request it is. It lives here so that a request that is parked between two runs is one value, and so that
-//! a plain page needs nothing on the heap for it.
+//! Only `lifecycle/` reads and writes it; the test client asks for the request that is running. It lives here so that a
+//! request that is parked between two runs is one value, and so that a plain page needs nothing on the heap for it.
 
 use super::{Error, Parked};
 
@@ -24,14 +24,14 @@ pub(crate) struct Course {
     pub(crate) is_developers: bool,
     /// A tool answers in place of the page, and wants the form in the body.
     pub(crate) expects_form: bool,
-    /// What is answered at the handler's turn instead of calling one.
+    /// The answer at the handler's turn instead of a call.
     pub(crate) pending: Option<Error>,
     /// The request's place on a wait list.
     pub(crate) parked: Option<Parked>,
 }
 
-/// Whether a hook of `before_error_response` may send a failed request on to another path: once, while nothing has begun to finish the
-/// response.
+/// Whether a hook of `before_error_response` may send a failed request on to another path: once, while nothing has
+/// begun to finish the response.
 #[derive(Default)]
 pub(crate) enum Rescue {
     #[default]
@@ -49,12 +49,12 @@ pub(crate) enum Stage {
     Fresh,
     /// The next thing is the admission with this number.
     Admission(usize),
-    /// A hook or a failure before the body has decided what is answered: `pending`, or the response as it stands.
+    /// A hook or a failure before the body has decided the answer: `pending`, or the response as it stands.
     Decided,
     /// The response is made; the next thing is the hook of `before_finalize` with the number `next`.
     Finishing {
         next: usize,
-        /// One of the hooks has failed, or what came before them.
+        /// One of the hooks, or a step before them, has failed.
         failed: bool,
         only_always: bool,
     },

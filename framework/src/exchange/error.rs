@@ -1,4 +1,4 @@
-//! The one error type of handlers and hooks, sorted by what the client shall see.
+//! The one error type of handlers and hooks, sorted by what the client should see.
 
 use super::Response;
 use super::body_reader::NotUtf8;
@@ -9,8 +9,9 @@ use std::panic::Location;
 
 /// Why a handler or a hook did not end in an ordinary response.
 ///
-/// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause. Only the
-/// `std::io::Error` of a request body that breaks a rule of HTTP, or a limit, is answered with the status of that rule.
+/// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause. Only
+/// the `std::io::Error` of a request body that breaks a rule of HTTP, or a limit, is answered with the status of that
+/// rule.
 ///
 /// The log also tells the [place](Self::place) of the `?`.
 pub struct Error(Box<Inner>);
@@ -30,7 +31,7 @@ pub enum ErrorKind {
     Redirect(Redirect),
     /// Go on with another path within this server.
     InternalRedirect(String),
-    /// A ready response, in place of what would have come.
+    /// A ready response, in place of the usual one.
     Answer(Response),
     /// A failure of the program: 500 without details, the cause in the log.
     Unexpected(Box<dyn std::error::Error + Send + Sync>),
@@ -61,15 +62,15 @@ impl Error {
         Self::at(ErrorKind::Unexpected(message.into().into()), Location::caller())
     }
 
-    /// What kind of error it is.
+    /// The kind of an error.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
-    /// Where in the program a failure became this error: the place of the `?` in a function that returns [`kirsch::Result`](crate::Result), or of
-    /// [`unexpected`](Self::unexpected). Only for unexpected errors, and not when the framework has converted it, as for a handler that returns
-    /// `Result<_, std::io::Error>`.
+    /// Where in the program a failure became this error: the place of the `?` in a function that returns
+    /// [`kirsch::Result`](crate::Result), or of [`unexpected`](Self::unexpected). Only for unexpected errors, and not
+    /// when the framework has converted it, as for a handler that returns `Result<_, std::io::Error>`.
     ///
     /// ```
     /// fn read() -> kirsch::Result<String> {
@@ -110,7 +111,7 @@ impl Error {
     }
 }
 
-/// Where the files of this crate are, as places in it say.
+/// The folder of this crate's files, as `file!` writes it.
 fn self_path() -> &'static str {
     file!().strip_suffix("exchange/error.rs").unwrap_or(file!())
 }
@@ -191,18 +192,18 @@ impl std::fmt::Debug for Error {
     }
 }
 
-/// An answer with an error status, as CherryPy's `HTTPError`.
+/// An answer with an error status, like CherryPy's `HTTPError`.
 ///
 /// For clients that are programs, [`Problem`](super::Problem) says more about it.
 #[derive(Clone, Debug)]
 pub struct HttpError {
     /// The status, 400 to 599.
     pub status: StatusCode,
-    /// What the error page says; empty for the usual sentence of the status.
+    /// The message of the error page; empty for the usual sentence of the status.
     pub message: String,
-    /// Fields that belong to the answer, as `Allow` or `Retry-After`.
+    /// Fields that belong to the answer, such as `Allow` or `Retry-After`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// What a [`Problem`](super::Problem) says beside them.
+    /// Further members of a [`Problem`](super::Problem).
     pub(crate) problem: Option<Box<ProblemMembers>>,
 }
 
@@ -212,7 +213,7 @@ impl HttpError {
         Self { status, message: message.into(), headers: Vec::new(), problem: None }
     }
 
-    /// The same with one more field.
+    /// Adds one more field.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -220,10 +221,10 @@ impl HttpError {
     }
 }
 
-/// An answer that sends the client elsewhere, as CherryPy's `HTTPRedirect`.
+/// An answer that sends the client to another address, like CherryPy's `HTTPRedirect`.
 ///
-/// The target is encoded as a URI reference; control characters in it are an error of the program (500). It leads wherever it says: for a target that a visitor has
-/// sent there is [`local`](Self::local).
+/// The target is encoded as a URI reference; control characters in it are an error of the program (500). It leads
+/// wherever it says: for a target that a visitor has sent there is [`local`](Self::local).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
     /// 303 unless said otherwise.
@@ -238,7 +239,8 @@ impl Redirect {
         Self { status: StatusCode::SEE_OTHER, location: location.into() }
     }
 
-    /// 303 to a page of this site that the visitor has named, as in a field `next`: anybody can send a link with another site in it.
+    /// 303 to a page of this site that the visitor has named, as in a field `next`: anybody can send a link with
+    /// another site in it.
     ///
     /// ```
     /// use kirsch::Redirect;
@@ -248,7 +250,7 @@ impl Redirect {
     /// ```
     ///
     /// # Errors
-    /// 400 for what is no path of this site ([`is_local_reference`](crate::http::is_local_reference)).
+    /// 400 for anything but a path of this site ([`is_local_reference`](crate::http::is_local_reference)).
     pub fn local(location: impl Into<String>) -> Result<Self, Error> {
         let location = location.into();
         if !is_local_reference(&location) {

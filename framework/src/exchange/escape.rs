@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-/// `text` with the special characters of HTML replaced, for content and for attributes in quotes: what comes from somebody else goes
-/// through it before it becomes part of a page. Templates ([`tools`](crate::tools)) do it by themselves.
+/// `text` with the special characters of HTML replaced, for content and for attributes in quotes. Use it for text of
+/// visitors before it becomes part of a page. Templates ([`tools`](crate::tools)) do it by themselves.
 ///
-/// Not for what stands within `<script>` or `<style>`, nor for an address in `href`, which may begin with `javascript:`.
+/// Not for text within `<script>` or `<style>`, nor for an address in `href`, which may begin with `javascript:`.
 ///
 /// ```
 /// use kirsch::escape;
@@ -18,7 +18,7 @@ pub fn escape(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
-/// What [`escape`] returns, to be written into a page.
+/// The result of [`escape`], to be written into a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'t>(pub(crate) &'t str);
 

@@ -8,16 +8,17 @@ use super::{BodyUse, Error, Handler, HttpError, Request, RequestBody, Response, 
 /// Hooks get it as `&mut Exchange`; handlers get its parts as arguments.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// What the client asked.
+    /// The client's request.
     pub request: Request,
-    /// What the client will be answered.
+    /// The response to the client.
     pub response: Response,
     /// How the path leads to the handler.
     pub trail: Trail,
-    /// What tools keep for the length of this request, by type.
+    /// The values that tools keep for the length of this request, by type.
     pub values: Values,
     pub(crate) course: Course,
-    /// The server sets it when it lets the started request wait: for its body, or for a client to take earlier responses.
+    /// The server sets it when it lets the started request wait: for its body, or for a client to take earlier
+    /// responses.
     pub(crate) waited: bool,
 }
 
@@ -28,7 +29,8 @@ impl Exchange {
         Self::default()
     }
 
-    /// Whether an unexpected error or a panic has ended this request with 500, so that a tool rolls back what the request began.
+    /// Whether an unexpected error or a panic has ended this request with 500. A tool then rolls back the changes of
+    /// the request.
     ///
     /// Known from the failure on, also to the `always` hooks of the point where it happened.
     #[must_use]
@@ -36,8 +38,8 @@ impl Exchange {
         self.course.failed
     }
 
-    /// Why the path leads to no handler, if it does not: the error (404, 405, the answer to OPTIONS) that is answered at the handler's turn,
-    /// unless a tool answers before. Known from `on_start_resource` on.
+    /// The reason why the path leads to no handler, if it does not: the error (404, 405, the answer to OPTIONS) that is
+    /// answered at the handler's turn, unless a tool answers before. Known from `on_start_resource` on.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -64,9 +66,10 @@ impl Exchange {
         self.course.pending.as_ref()
     }
 
-    /// Has the form in the body read for a tool that answers in place of the page, whatever the page would do with a body, also where there is no page.
-    /// For hooks before the body; at `before_handler` the tool finds the fields with [`Request::form_fields`] and answers. `max_form` is the limit.
-    /// Where all forms of a section are to be read, there is [`Hooks::reads_forms`](crate::Hooks::reads_forms).
+    /// Reads the form in the body for a tool that answers in place of the page, even if the page reads another body or
+    /// does not exist. For hooks before the body; at `before_handler` the tool finds the fields with
+    /// [`Request::form_fields`] and answers. `max_form` is the limit. To read all forms of a section, use
+    /// [`Hooks::reads_forms`](crate::Hooks::reads_forms).
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -109,8 +112,9 @@ impl Exchange {
         self.course.expects_form
     }
 
-    /// The unexpected error that has ended this request: for tools that report failures elsewhere. Known from `before_error_response` on, until the end
-    /// of the request, also when a hook has answered in place of the error page.
+    /// The unexpected error that has ended this request: for tools that report failures to other systems. Known from
+    /// `before_error_response` on, until the end of the request, also when a hook has answered in place of the error
+    /// page.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -138,22 +142,23 @@ impl Exchange {
     /// assert_eq!(*reports.lock().unwrap(), ["/broken: out of cherries"]);
     /// ```
     ///
-    /// CherryPy's `sys.exc_info()` in such a hook. [`ErrorKind::Unexpected`](super::ErrorKind::Unexpected) has the error itself, with its causes, and
-    /// [`Error::place`](super::Error::place) where it was made.
+    /// CherryPy's `sys.exc_info()` in such a hook. [`ErrorKind::Unexpected`](super::ErrorKind::Unexpected) has the
+    /// error itself, with its causes, and [`Error::place`](super::Error::place) where it was made.
     #[must_use]
     pub fn failure(&self) -> Option<&Error> {
         self.course.failure.as_ref()
     }
 
-    /// Whether the request has waited since its head was looked at: for its body, in an admission, behind a response that its client did not take. What was
-    /// checked before may not hold any more; [`Hooks::check`](crate::Hooks::check) checks it again.
+    /// Whether the request has waited since its head was looked at: for its body, in an admission, behind a response
+    /// that its client did not take. Earlier checks may not hold any more; [`Hooks::check`](crate::Hooks::check)
+    /// repeats them.
     #[must_use]
     pub fn has_waited(&self) -> bool {
         self.waited
     }
 
-    /// Decodes the parameters if the page that was found looks at them, and reads the multipart form in the body, if there is one and the
-    /// handler is known and wants it, or `a_tool_asks` for it.
+    /// Decodes the parameters if the page looks at them, and reads the multipart form in the body, if there is one and
+    /// the handler wants it, or `a_tool_asks` for it.
     pub(crate) fn read_form(&mut self, a_tool_asks: bool) -> Result<(), HttpError> {
         let handler_asks = || self.trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
         if self.course.pending.is_none() && (self.trail.child_reads_parameters || handler_asks()) {
@@ -172,8 +177,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Makes the exchange ready for the next request and keeps its buffers. Values are dropped, so whatever
-    /// guard a tool left in them is released here at the latest.
+    /// Makes the exchange ready for the next request and keeps its buffers. Values are dropped, so any guard that a
+    /// tool left in them is released here at the latest.
     pub fn clear(&mut self) {
         self.course = Course::default();
         self.waited = false;

@@ -1,8 +1,8 @@
 //! Queries and forms as values of `serde` types: [`from_pairs`].
 //!
-//! Own code rather than `serde_urlencoded`, because one parameter must mean the same in a signature and in a struct: numbers and bools are read by
-//! [`Parameter`], `Vec<T>` takes repeated fields, the message names the field. Nested structs have no agreed way of writing
-//! and are refused.
+//! This is own code rather than `serde_urlencoded`, because one parameter must mean the same in a signature and in a
+//! struct. [`Parameter`] reads numbers and bools, `Vec<T>` takes repeated fields, the message names the field. Nested
+//! structs have no agreed way of writing and are refused.
 
 use super::Parameter;
 use super::list_names::list_name;

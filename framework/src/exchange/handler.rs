@@ -1,4 +1,4 @@
-//! What is known about a handler without calling it.
+//! The facts about a handler without calling it.
 
 use super::{ArgumentInfo, BodyUse, Source};
 use ::http::Method;
@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Deref, sync::Arc};
 /// The description of one handler: made from its signature, read before any of its code runs.
 #[derive(Clone, Debug)]
 pub struct Handler {
-    /// The name in the path: the method's name, `index`, `default`; in a resource the method, as `get`.
+    /// The name in the path: the method's name, `index`, `default`; in a resource the method, such as `get`.
     pub name: Cow<'static, str>,
     /// Other names in the path.
     pub aliases: Cow<'static, [&'static str]>,
@@ -41,7 +41,7 @@ impl Handler {
         Some(named)
     }
 
-    /// What it wants of the request body.
+    /// Its need of the request body.
     #[must_use]
     pub fn body_use(&self) -> BodyUse {
         self.arguments.iter().map(|argument| argument.body).max().unwrap_or(BodyUse::None)
@@ -52,7 +52,7 @@ impl Handler {
         self.arguments.iter().any(|argument| ways.contains(&argument.body))
     }
 
-    /// Whether one of its arguments needs the tool of this name, as `&Session` needs `sessions`.
+    /// Whether one of its arguments needs the tool of this name, such as `&Session` needs `sessions`.
     #[must_use]
     pub fn requires(&self, tool: &str) -> bool {
         self.arguments.iter().any(|argument| argument.requires == Some(tool))
@@ -102,7 +102,7 @@ impl MethodSet {
     pub const OPTIONS: Self = Self(1 << 6);
     /// Every method, those that no other set can hold too: for handlers that decide about the method themselves.
     pub const ANY: Self = Self(u16::MAX);
-    /// What a page answers unless it says otherwise: GET, HEAD and POST.
+    /// The methods that a page answers by default: GET, HEAD and POST.
     pub const PAGE: Self = Self(Self::GET.0 | Self::HEAD.0 | Self::POST.0);
 
     const NAMES: [(Self, &'static str); 7] = [

@@ -1,4 +1,4 @@
-//! What handlers may return.
+//! The types that handlers may return.
 
 use super::{Bytes, Error, FileBody, HttpError, Json, Redirect, Response, ResponseBody, Stream};
 use crate::http::encode_reference;
@@ -6,7 +6,7 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// What a handler may return: it writes itself into the response.
+/// A type that a handler may return: it writes itself into the response.
 ///
 /// | return | response |
 /// |---|---|
@@ -19,12 +19,12 @@ use std::borrow::Cow;
 /// | `Stream` | its items, sent as chunks one by one |
 /// | `StatusCode` | no content; from 400 on the error page of that status |
 /// | `(StatusCode, T)`, `([(HeaderName, &str); N], T)`, `(StatusCode, [(HeaderName, &str); N], T)` | `T` with this status, these fields |
-/// | `Redirect` | elsewhere |
+/// | `Redirect` | a redirect to another address |
 /// | `Problem` | an error as problem details |
 /// | `Option<T>` | `T`, or 404 |
 /// | `Result<T, E>` | `T`, or the error for the error funnel |
-/// | `Response` | itself, laid over what is there |
-/// | `()` | what the handler has written into `&mut Response` |
+/// | `Response` | itself, laid over the response so far |
+/// | `()` | the response that the handler has written into `&mut Response` |
 ///
 /// A content type that the handler has set through `&mut Response` stays.
 #[diagnostic::on_unimplemented(
@@ -37,7 +37,7 @@ pub trait IntoResponse {
     /// Writes itself into `response`; fields that are already set stay.
     ///
     /// # Errors
-    /// What the error funnel shall answer instead.
+    /// The answer of the error funnel instead.
     fn into_response(self, response: &mut Response) -> Result<(), Error>;
 }
 
@@ -113,7 +113,7 @@ impl IntoResponse for Bytes {
     }
 }
 
-/// Shared with whoever else holds it, not copied.
+/// Shared with its other holders, not copied.
 impl IntoResponse for bytes::Bytes {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(BYTES).set_body(self);
@@ -175,7 +175,7 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
     }
 }
 
-/// A value that is no field value, as one with a line break, is an error of the program: 500.
+/// A text that cannot be a field value, such as one with a line break, is an error of the program: 500.
 impl<T: IntoResponse, const N: usize> IntoResponse for ([(HeaderName, &str); N], T) {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (fields, content) = self;
@@ -207,8 +207,9 @@ impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
     }
 }
 
-/// Sends the client to `location`, with no content. What a reference cannot hold is percent-encoded (RFC 3986), letters outside of ASCII as UTF-8; a TAB, a
-/// line break or another control character is an error of the program (500).
+/// Sends the client to `location`, with no content. Characters that a reference cannot hold are percent-encoded (RFC
+/// 3986), letters outside of ASCII as UTF-8. A TAB, a line break or another control character is an error of the
+/// program (500).
 impl IntoResponse for Redirect {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let location = encode_reference(&self.location).map_err(|problem| {
@@ -220,8 +221,8 @@ impl IntoResponse for Redirect {
     }
 }
 
-/// Status and body take the place of those that are there; a field takes the place of fields of its name, but cookies that are there
-/// stay.
+/// Status and body take the place of those that are there; a field takes the place of fields of its name, but cookies
+/// that are there stay.
 impl IntoResponse for Response {
     fn into_response(mut self, response: &mut Response) -> Result<(), Error> {
         response.take_over(&mut self);

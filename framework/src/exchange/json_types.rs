@@ -1,7 +1,7 @@
 //! Which content types are JSON: a list of patterns, which a path can set.
 
-/// What is JSON unless a path says otherwise: the registered type and those built on it, and what clients have sent before they were
-/// registered. `text/plain` is not among them: any page of any site may send that, without asking.
+/// The types that are JSON by default: the registered type and those built on it, and those that clients sent before
+/// they were registered. `text/plain` is not among them: any page of any site may send that, without asking.
 pub(crate) const JSON_TYPES: [&str; 6] =
     ["application/json", "*/*+json", "text/json", "application/x-json", "text/x-json", "application/csp-report"];
 
@@ -13,7 +13,7 @@ pub(crate) fn is_json(media_type: &str, types: &[impl AsRef<str>]) -> bool {
     })
 }
 
-/// What is wrong with a pattern, if anything.
+/// The mistake in a pattern, if it has one.
 pub(crate) fn problem_with(pattern: &str) -> Option<&'static str> {
     let is_word = |word: &str| {
         let word = word.strip_prefix('*').unwrap_or(word);

@@ -1,4 +1,4 @@
-//! How much of a request body a path takes, and what is said when there is more.
+//! How much of a request body a path takes, and the message beyond it.
 
 use super::{HttpError, JSON_TYPES};
 use ::http::StatusCode;
@@ -13,7 +13,7 @@ pub(crate) const MAX_JSON: u64 = 2 << 20;
 /// `max_parts` unless set.
 pub(crate) const MAX_PARTS: usize = 1000;
 
-/// The limits of the bodies of one path section, and what it takes for JSON.
+/// The limits of the bodies of one path section, and its types of JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) max_body: Limit,

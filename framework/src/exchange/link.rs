@@ -1,27 +1,29 @@
 //! Links: addresses of this application, written as the client must ask for them.
 //!
-//! A program knows its own paths. Where they are for a client depends on the proxy in front (scheme, host, port, a prefix of the path: all in
-//! [`Origin`](super::Origin) and [`Forwarded`](super::Forwarded)) and on where the app is mounted in another one. A [`Link`] puts them together, and
-//! encodes what needs it, so that no value of a visitor becomes another part of the address.
+//! A program knows its own paths. Their addresses for a client depend on the proxy in front (scheme, host, port, a
+//! prefix of the path: all in [`Origin`](super::Origin) and [`Forwarded`](super::Forwarded)) and on the place where the
+//! app is mounted in another one. A [`Link`] puts them together, and encodes the parts, so that no value of a visitor
+//! becomes another part of the address.
 
 use super::Request;
 use crate::http::encode_segment;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::{Display, Formatter, Write};
 
-/// An address of this application: made by [`Request::url`], finished with [`query`](Self::query), [`segment`](Self::segment) and the like, written with `to_string()`.
+/// An address of this application: made by [`Request::url`], finished with [`query`](Self::query),
+/// [`segment`](Self::segment) and the like, written with `to_string()`.
 #[derive(Clone, Debug)]
 #[must_use = "a link does nothing until it is written: `to_string()`"]
 pub struct Link<'r> {
     request: &'r Request,
     start: Start,
-    /// The path below the start, encoded; what follows it.
+    /// The path below the start, encoded; query and fragment follow it.
     path: String,
     query: String,
     fragment: String,
 }
 
-/// What comes before the path.
+/// The part before the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Nothing,
@@ -30,8 +32,9 @@ enum Start {
 }
 
 impl Request {
-    /// The address of a path of this app, as the client sees it: with scheme and host, with the prefix that a trusted proxy has put before it,
-    /// and with the path at which the app is [mounted](crate::App::mount). CherryPy's `cherrypy.url()`.
+    /// The address of a path of this app, as the client sees it: with scheme and host, with the prefix that a trusted
+    /// proxy has put before it, and with the path at which the app is [mounted](crate::App::mount). CherryPy's
+    /// `cherrypy.url()`.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -43,8 +46,9 @@ impl Request {
     /// client.get("/shop/search").send().assert_text("http://localhost/shop/rock%20&%20roll/AC%2FDC?page=2");
     /// ```
     ///
-    /// `path` is text: each of its segments is encoded, a `?` or `%` in it too. Empty segments are left out, a slash at the end stays. A path that does not begin
-    /// with `/` is relative, and stays so: it counts from the page that the link is on. `.` and `..` are no names to browsers, in whatever way they are written.
+    /// `path` is text: each of its segments is encoded, a `?` or `%` in it too. Empty segments are left out, a slash at
+    /// the end stays. A path that does not begin with `/` is relative, and stays so: it counts from the page with the
+    /// link. `.` and `..` cannot be names, since browsers resolve them in any spelling.
     ///
     /// In HTML the address is escaped like any other value.
     pub fn url(&self, path: &str) -> Link<'_> {
@@ -67,7 +71,7 @@ impl Link<'_> {
             return self;
         }
         let is_first = self.path.is_empty();
-        // What comes first in a relative address must not look like a scheme (RFC 3986, section 4.2).
+        // The first segment of a relative address must not look like a scheme (RFC 3986, section 4.2).
         if is_first && self.start == Start::Nothing && text.contains(':') {
             self.path.push('.');
         }
@@ -104,7 +108,7 @@ impl Link<'_> {
         self
     }
 
-    /// Sets the part of the page, what comes after `#`.
+    /// Sets the fragment: the part after `#`, a place in the page.
     pub fn fragment(mut self, id: &str) -> Self {
         self.fragment.clear();
         self.fragment.push('#');
@@ -112,7 +116,7 @@ impl Link<'_> {
         self
     }
 
-    /// Leaves out scheme and host: `/shop/search`. For links within the site, which then stay right whatever the host.
+    /// Leaves out scheme and host: `/shop/search`. For links within the site, which then stay right on any host.
     pub fn local(mut self) -> Self {
         if let Start::Url { of_mount } = self.start {
             self.start = Start::Path { of_mount };
@@ -154,7 +158,8 @@ impl From<Link<'_>> for String {
     }
 }
 
-/// What is encoded in names and values of a query, and in fragments: all but the unreserved characters (RFC 3986, section 2.3).
+/// The characters to encode in names and values of a query, and in fragments: all but the unreserved characters (RFC
+/// 3986, section 2.3).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Lists in queries and forms: `a[]=1&a[]=2` is the list `a`.
 //!
-//! PHP, Rails, jQuery and Dropzone name the fields of a list so, and some number them, `a[0]`. The brackets only say that it is a list:
-//! the values come in the order in which they were sent, whatever the numbers. Other keys (`a[b]`) are names of their own.
+//! PHP, Rails, jQuery and Dropzone name the fields of a list so, and some number them, `a[0]`. The brackets only say
+//! that it is a list: the values come in the order in which they were sent, whatever the numbers. Other keys (`a[b]`)
+//! are names of their own.
 
 /// The list that a field belongs to by its name: `a` for `a[]` and `a[3]`.
 pub(super) fn list_name(field: &str) -> Option<&str> {

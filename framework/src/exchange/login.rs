@@ -1,12 +1,12 @@
-//! Who is logged in: what authentication tools tell handlers and the access log.
+//! The visitor who is logged in: what authentication tools tell handlers and the access log.
 
 use super::{Argument, ArgumentInfo, Arguments, Exchange, HttpError};
 use ::http::StatusCode;
 
-/// The name of who is logged in, as an authentication tool has found out (CherryPy's `request.login`).
+/// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
 ///
-/// As an argument: `login: &Login` is answered with 401 when nobody is logged in; `Option<&Login>` takes either. The access log has it in
-/// its third column.
+/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in; `Option<&Login>` takes either.
+/// The access log has it in its third column.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client};
@@ -45,12 +45,12 @@ use ::http::StatusCode;
 pub struct Login(String);
 
 impl Login {
-    /// Somebody of this name.
+    /// A visitor of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// Who is logged in, if anybody is.
+    /// The visitor who is logged in, if any.
     #[must_use]
     pub fn of(exchange: &Exchange) -> Option<&Self> {
         exchange.values.get()

@@ -1,7 +1,7 @@
 //! A multipart form that has been received: its texts become parameters, its files [`Upload`]s.
 //!
-//! One pass over the body, which stays where it is: files of a spooled body are ranges of the same temporary file. What is kept in
-//! memory, texts and names, is limited by `max_form`, however large the files are.
+//! One pass over the body, which stays where it is: files of a spooled body are ranges of the same temporary file.
+//! `max_form` limits the parts in memory, texts and names, however large the files are.
 
 use super::limits::Limits;
 use super::request_text::{CHARSET_FIELD, declared, named_by_field, not_text};
@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// What a form holds.
+/// The contents of a form.
 #[derive(Debug, Default)]
 pub(super) struct MultipartForm {
     /// Names and values, in their order.
@@ -30,7 +30,8 @@ impl MultipartForm {
     /// Reads a body that is in memory or spooled; there is nothing to read in any other.
     ///
     /// # Errors
-    /// 400 for a malformed form, 413 beyond a limit, 415 when it is not multipart, 500 when the temporary file cannot be read.
+    /// 400 for a malformed form, 413 beyond a limit, 415 when it is not multipart, 500 when the temporary file cannot
+    /// be read.
     pub(super) fn read(content_type: &str, body: &RequestBody, limits: &Limits) -> Result<Self, HttpError> {
         match body {
             RequestBody::None | RequestBody::Stream(_) => Ok(Self::default()),
@@ -81,7 +82,7 @@ impl Source<'_> {
 
 struct Reading<'l> {
     parser: MultipartParser,
-    /// What the form declares as a whole.
+    /// The charset of the form as a whole.
     charset: Option<Charset>,
     texts: Vec<(PartHead, Vec<u8>)>,
     uploads: Vec<Upload>,
@@ -162,7 +163,7 @@ impl<'l> Reading<'l> {
     fn add(&mut self, part: Part, source: &Source<'_>) {
         let Part { head, text, start, length } = part;
         match &head.file_name {
-            // What browsers send for a file that nobody has chosen.
+            // A file field that was left empty, as browsers send it.
             Some(name) if name.is_empty() && length == 0 => {}
             Some(_) => self.uploads.push(Upload::new(head, source.content(start, length))),
             None => self.texts.push((head, text)),
@@ -180,7 +181,7 @@ pub(super) fn part_text(head: &PartHead, bytes: &[u8], of_form: Option<Charset>)
     charset.decode(bytes).map(Cow::into_owned).ok_or_else(|| not_text(&head.name, charset))
 }
 
-/// What the parser must know of the limits.
+/// The parser's part of the limits.
 pub(super) fn part_limits(limits: &Limits) -> PartLimits {
     PartLimits { parts: usize::try_from(limits.max_parts.most).unwrap_or(usize::MAX), ..PartLimits::default() }
 }

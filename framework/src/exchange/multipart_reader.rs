@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 /// The parts of a form one after the other, read by the handler while they arrive.
 ///
-/// Nothing is spooled, and nothing is kept: a form of any size takes the memory of one buffer. The handler holds its worker while it
-/// waits for the client, with the deadlines of [`Body`]; where a form is small, or comes from people you do not know,
-/// [`Upload`](super::Upload) is the better choice. 415 when the body is not `multipart/form-data`, before it is read.
+/// Nothing is spooled, and nothing is kept: a form of any size takes the memory of one buffer. The handler holds its
+/// worker while it waits for the client, with the deadlines of [`Body`]. Where a form is small, or comes from people
+/// you do not know, [`Upload`](super::Upload) is the better choice. 415 when the body is not `multipart/form-data`,
+/// before it is read.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::{Client, FormData}};
@@ -46,13 +47,13 @@ pub struct Multipart {
     body: Body,
     parser: MultipartParser,
     limits: Arc<Limits>,
-    /// What was read from the body; the range is not parsed yet.
+    /// The bytes from the body so far; the range is not parsed yet.
     buffer: Vec<u8>,
     unparsed: Range<usize>,
     /// Content that did not fit into the reader's buffer: at most the length of a boundary.
     held: Vec<u8>,
     state: State,
-    /// What the form declares, as a whole or by a field that was read.
+    /// The charset of the form, declared as a whole or by a field that was read.
     charset: Option<Charset>,
 }
 
@@ -67,10 +68,10 @@ enum State {
 const PIECE: usize = 64 * 1024;
 
 impl Multipart {
-    /// The next part; what is left of the one before is read past. `None` at the end of the form.
+    /// The next part; the rest of the one before is read past. `None` at the end of the form.
     ///
     /// # Errors
-    /// What the client has spoilt: 400 for a malformed form or one that breaks off, 408, 413.
+    /// Errors of the client: 400 for a malformed form or one that breaks off, 408, 413.
     pub fn next_part(&mut self) -> Result<Option<Part<'_>>, HttpError> {
         let mut past = [0; 4096];
         while self.state == State::InPart {
@@ -120,7 +121,8 @@ impl Multipart {
             if !self.fill()? {
                 return Err(Failure::Multipart(MultipartError::Unfinished));
             }
-            // No more than fits: the parser then hands back no more either, but for the start of what was no boundary.
+            // Only as much as fits: the parser then returns no more either, except for the start of a text that turned
+            // out not to be a boundary.
             let end = self.unparsed.end.min(self.unparsed.start + out.len());
             let (used, event) = self.parser.next(&self.buffer[self.unparsed.start..end]).map_err(Failure::Multipart)?;
             self.unparsed.start += used;
@@ -179,7 +181,7 @@ impl Part<'_> {
         self.file_name.as_deref()
     }
 
-    /// The name of the file exactly as it was sent, which may be a path; `None` when it is no file.
+    /// The name of the file exactly as it was sent, which may be a path; `None` when it is not a file.
     #[must_use]
     pub fn raw_file_name(&self) -> Option<&str> {
         self.head.file_name.as_deref()
@@ -194,8 +196,8 @@ impl Part<'_> {
     /// Reads the rest as a text.
     ///
     /// # Errors
-    /// 413 when it is more than `limit` bytes, 400 when it is not UTF-8 or what the part declares, 415 when it declares a charset that is
-    /// not known here, and what the client has spoilt.
+    /// 413 when it is more than `limit` bytes, 400 when it is not valid in its declared charset or UTF-8, 415 when it
+    /// declares an unknown charset, and the other errors of the client.
     pub fn text(&mut self, limit: usize) -> Result<String, HttpError> {
         let (mut text, mut piece) = (Vec::new(), [0; 4096]);
         loop {

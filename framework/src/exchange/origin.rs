@@ -1,11 +1,12 @@
-//! The origin: scheme, host and port as the client sees them, and what a trusted proxy says about them.
+//! The origin: scheme, host and port as the client sees them, and the word of a trusted proxy about them.
 //!
-//! The server knows the connection; behind a proxy that is the proxy's. What the proxy vouches for is kept here as one value,
-//! [`Forwarded`], which a tool (`proxy`) puts into the request before routing. Links, redirects, cookies, keys and comparisons ask the
-//! request for its [`Origin`] and its remote address, never the connection: a test of the workspace holds that.
+//! The server knows the connection; behind a proxy that is the proxy's. The facts that the proxy vouches for are kept
+//! here as one value, [`Forwarded`], which a tool (`proxy`) puts into the request before routing. Links, redirects,
+//! cookies, keys and comparisons ask the request for its [`Origin`] and its remote address, never the connection: a
+//! test of the workspace holds that.
 //!
-//! One host has one spelling here: in lower case, without a dot at its end, an address without a Host field by the server's own. So two texts
-//! that mean one host are never two entries of a cache or two sites to a form.
+//! One host has one spelling here: in lower case, without a dot at its end, an address without a Host field by the
+//! server's own. So two texts that mean one host are never two entries of a cache or two sites to a form.
 
 use super::Request;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -69,7 +70,7 @@ impl std::fmt::Display for Origin<'_> {
     }
 }
 
-/// What a trusted proxy says about a request; `None` where it says nothing.
+/// The word of a trusted proxy about a request; `None` where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forwarded {
     /// Whether the client came over TLS.
@@ -78,21 +79,22 @@ pub struct Forwarded {
     pub authority: Option<String>,
     /// The client's address.
     pub remote: Option<IpAddr>,
-    /// The path below which the proxy has put this server, as `/shop`; without a slash at its end.
+    /// The path below which the proxy has put this server, such as `/shop`; without a slash at its end.
     pub prefix: Option<String>,
 }
 
 impl Request {
-    /// Scheme, host and port as the client sees them, right behind a trusted proxy. The host is in lower case and without a dot at its end. A request that
-    /// names no host, as HTTP/1.0 allows, has that of the server's own address.
+    /// Scheme, host and port as the client sees them, right behind a trusted proxy. The host is in lower case and
+    /// without a dot at its end. A request without a host, as HTTP/1.0 allows, has that of the server's own address.
     #[must_use]
     pub fn origin(&self) -> Origin<'_> {
         let authority = self.forwarded().and_then(|forwarded| forwarded.authority.as_deref());
         Origin::new(self.is_secure(), authority.unwrap_or_else(|| self.own_authority()))
     }
 
-    /// Host and port as the client sees them, right behind a trusted proxy: [`Origin::authority`] of [`origin`](Self::origin), so without the port if it is
-    /// the scheme's default. What stands in the request itself is [`raw_host`](Self::raw_host).
+    /// Host and port as the client sees them, right behind a trusted proxy: [`Origin::authority`] of
+    /// [`origin`](Self::origin), so without the port if it is the scheme's default. [`raw_host`](Self::raw_host) is the
+    /// text in the request itself.
     #[must_use]
     pub fn host(&self) -> &str {
         self.origin().authority()
@@ -130,8 +132,8 @@ impl Request {
     }
 }
 
-/// The origin of a URL of `http` or `https` in its one spelling, as [`Request::origin`] has it, and what comes behind it. `None` for what has none, and for a
-/// name and password in it, which no browser sends.
+/// The origin of a URL of `http` or `https` in its one spelling, as in [`Request::origin`], and the rest of the URL.
+/// `None` for an address without an origin, and for one with a name and password, which no browser sends.
 ///
 /// ```
 /// use kirsch::exchange::origin_of;

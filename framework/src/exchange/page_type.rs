@@ -1,7 +1,8 @@
-//! What a page made from text is: its content type, and how foreign values are written into it.
+//! The type of a page made from text: its content type, and how foreign values are written into it.
 //!
-//! Both come from the name of the page's template and from one table, so that they cannot disagree: what a browser takes for HTML is escaped as
-//! HTML. Templates and error pages ask here. Files that are sent as they are do not: nothing is written into them.
+//! Both come from the name of the page's template and from one table, so that they cannot disagree: a page that a
+//! browser takes for HTML is escaped as HTML. Templates and error pages ask here. Files that are sent as they are do
+//! not, since nothing is written into them.
 //!
 //! * Endings of template languages say nothing: `page.html.j2` is `page.html`.
 //! * The case of letters does not count, and only the last component of a path does.
@@ -67,7 +68,7 @@ impl PageType {
         self.content_type
     }
 
-    /// The same as a value of a field.
+    /// The content type as a value of a field.
     #[must_use]
     pub fn header_value(self) -> HeaderValue {
         HeaderValue::from_static(self.content_type)
@@ -81,7 +82,8 @@ impl PageType {
 }
 
 impl Escaping {
-    /// The escaping for a page that is sent with this value of `Content-Type`. A type that nobody knows is [`Markup`](Self::Markup).
+    /// The escaping for a page that is sent with this value of `Content-Type`. An unknown type is
+    /// [`Markup`](Self::Markup).
     #[must_use]
     pub fn of_content_type(value: &HeaderValue) -> Self {
         let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -91,7 +93,7 @@ impl Escaping {
         found.map_or(Self::Markup, |(.., escaping)| *escaping)
     }
 
-    /// Appends a value to a page. For [`Json`](Self::Json) it is what stands between the quotes of a string.
+    /// Appends a value to a page. For [`Json`](Self::Json) it is the text between the quotes of a string.
     pub fn write(self, value: &str, page: &mut String) {
         match self {
             Self::Text => page.push_str(value),
@@ -137,7 +139,8 @@ impl Escaping {
         }
     }
 
-    /// A JSON text, written so that it may stand in a script, in HTML too: what could end the script, or a line of it, is escaped. It means what it meant.
+    /// A JSON text, written so that it may stand in a script, in HTML too: characters that could end the script, or a
+    /// line of it, are escaped. Its meaning stays.
     #[must_use]
     pub fn json_for_scripts(json: &str) -> String {
         let mut safe = String::with_capacity(json.len());
@@ -156,7 +159,7 @@ impl Escaping {
 
 const HTML: PageType = PageType { content_type: "text/html; charset=utf-8", escaping: Escaping::Markup };
 
-/// Endings that say what a template is written in, and nothing about the page.
+/// Endings that name the template language, and say nothing about the page.
 const OF_LANGUAGES: [&str; 5] = [".j2", ".jinja", ".jinja2", ".tpl", ".tmpl"];
 
 /// Extensions, the content type that a page of such a name is sent with, and how values are written into it.

@@ -29,8 +29,8 @@
 /// }
 /// ```
 ///
-/// The derive makes the type an [`Argument`](super::Argument) as well. For a type with rules of its own write `Parameter` by hand,
-/// and an `Argument` with [`ArgumentInfo::PARAMETER`](super::ArgumentInfo::PARAMETER) that calls
+/// The derive makes the type an [`Argument`](super::Argument) as well. For a type with rules of its own write
+/// `Parameter` by hand, and an `Argument` with [`ArgumentInfo::PARAMETER`](super::ArgumentInfo::PARAMETER) that calls
 /// [`Arguments::required`](super::Arguments::required).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be made from a parameter",
@@ -38,7 +38,7 @@
     note = "parameters are `i64` and the other integers, `f64`, `bool`, `char`, `String`, or your own enum or newtype with `#[derive(Parameter)]`"
 )]
 pub trait Parameter: Sized {
-    /// What the text must be, as the error page says it: `"a whole number"`.
+    /// What the text must be, for the error page: `"a whole number"`.
     const EXPECTED: &'static str;
 
     /// Makes the value.
@@ -83,7 +83,7 @@ parameter_by_from_str! {
 
 macro_rules! finite_numbers {
     ($($type:ty),*) => {$(
-        /// Finite only: `inf` and `NaN` in a link are never meant, and poison what is computed from them.
+        /// Finite only: `inf` and `NaN` in a link are mistakes, and poison all further computation.
         impl Parameter for $type {
             const EXPECTED: &'static str = "a number";
 

@@ -30,14 +30,15 @@ use serde_json::{Map, Value};
 /// answer.assert_status(403).assert_header("content-type", "application/problem+json").assert_contains("\"balance\":30");
 /// ```
 ///
-/// It goes through the error funnel as every error does: hooks see it, an error page that is a function gets it
-/// ([`ErrorPage::problem_type`](crate::ErrorPage::problem_type), [`member`](crate::ErrorPage::member)), and a browser, which asks for HTML by name,
-/// gets a page. Every other client gets it as `application/problem+json`, unless the setting `errors` of the path says otherwise.
+/// It goes through the error funnel like every error: hooks see it, an error page that is a function gets it
+/// ([`ErrorPage::problem_type`](crate::ErrorPage::problem_type), [`member`](crate::ErrorPage::member)), and a browser,
+/// which asks for HTML by name, gets a page. Every other client gets it as `application/problem+json`, unless the
+/// setting `errors` of the path says otherwise.
 #[derive(Debug)]
 #[must_use = "a problem does nothing until it is returned"]
 pub struct Problem(HttpError);
 
-/// What a [`Problem`] says beside status, message and fields.
+/// The members of a [`Problem`] beside status, message and fields.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProblemMembers {
     pub(crate) kind: Option<String>,
@@ -66,7 +67,8 @@ impl Problem {
         self
     }
 
-    /// The member `detail`: what happened this time, and what the client can do about it. Without it, the usual sentence of the status.
+    /// The member `detail`: what happened this time, and what the client can do about it. Without it, the usual
+    /// sentence of the status.
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.0.message = detail.into();
         self
@@ -78,14 +80,14 @@ impl Problem {
         self
     }
 
-    /// One more member, of any name: text, number, list or `serde_json::json!({…})`. The members of RFC 9457 itself (`type`, `title`, `status`, `detail`,
-    /// `instance`) and `request_id` cannot be replaced so.
+    /// One more member, of any name: text, number, list or `serde_json::json!({…})`. The members of RFC 9457 itself
+    /// (`type`, `title`, `status`, `detail`, `instance`) and `request_id` cannot be replaced so.
     pub fn with_member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.members().extensions.insert(name.into(), value.into());
         self
     }
 
-    /// One more field of the answer, as `Retry-After`.
+    /// One more field of the answer, such as `Retry-After`.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
         self

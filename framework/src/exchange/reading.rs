@@ -1,8 +1,9 @@
-//! Which fields of a request are read: what a response may depend on.
+//! The fields of a request that were read: the response may depend on them.
 //!
-//! Nobody pays for it who does not ask: without [`Request::observe_reading`] each read is one look at an empty pointer. Observed are the
-//! public ways to the fields: by name, all at once, cookies, content codings. What the framework itself reads is not: conditions,
-//! framing and the type of the body decide how a response is sent, not what it says.
+//! Requests that are not observed pay next to nothing: without [`Request::observe_reading`] each read is one look at an
+//! empty pointer. The public ways to the fields are observed: by name, all at once, cookies, content codings. The
+//! framework's own reads are not: conditions, framing and the type of the body decide how a response is sent, not what
+//! is in it.
 
 use super::Request;
 use std::cell::{Cell, RefCell};
@@ -15,8 +16,8 @@ pub(super) struct Reading {
 }
 
 impl Request {
-    /// Notes from now on which fields are read; see [`fields_read`](Self::fields_read). What was noted before stays, but for that all were
-    /// looked through.
+    /// Notes from now on which fields are read; see [`fields_read`](Self::fields_read). Earlier notes stay, except the
+    /// note that all were looked through.
     ///
     /// ```
     /// use kirsch::Request;
@@ -31,8 +32,9 @@ impl Request {
         self.reading.get_or_insert_default().all.set(false);
     }
 
-    /// The names of the fields that were asked for since [`observe_reading`](Self::observe_reading), in lower case, each once, whether
-    /// the request has them or not. `*` stands at the end if somebody has looked through all fields.
+    /// The names of the fields that were read since [`observe_reading`](Self::observe_reading), in lower case, each
+    /// once, whether the request has them or not. `*` stands at the end if a handler or tool has looked through all
+    /// fields.
     #[must_use]
     pub fn fields_read(&self) -> Vec<String> {
         let Some(reading) = &self.reading else { return Vec::new() };

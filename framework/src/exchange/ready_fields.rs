@@ -1,7 +1,8 @@
-//! Fields that are the same for many responses, written out once at start: sending them is one copy, whatever their number.
+//! Fields that are the same for many responses, written out once at start: sending them is one copy, however many they
+//! are.
 //!
-//! A response holds a reference to them beside its own fields, and whoever asks or changes it cannot tell the difference: as soon as one of
-//! them is to be changed, they become fields like others.
+//! A response holds a reference to them beside its own fields. Reads and changes cannot tell the difference: once one
+//! of them is changed, they become ordinary fields.
 
 use super::Response;
 use crate::http::{is_reference, is_the_servers, write_field};
@@ -9,8 +10,8 @@ use ::http::{HeaderName, HeaderValue, header};
 
 /// Fields that many responses have, ready to be sent as one piece; see [`Response::default_fields`].
 ///
-/// They live as long as the program, and so must be made once, at start, never for a request: counting who uses them would be a number that all
-/// workers write to.
+/// They live as long as the program, and so must be made once, at start, never for a request: a count of their users
+/// would be a number that all workers write to.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadyFields(&'static Ready);
 
@@ -23,9 +24,10 @@ struct Ready {
 }
 
 impl ReadyFields {
-    /// Writes the fields out. Their names differ. Left out are those that the server says itself (`Content-Length`, `Date` and their kin) and
-    /// those that conditions and ranges are compared with (`ETag`, `Last-Modified`, `Accept-Ranges`) and that lead elsewhere
-    /// (`Location`, `Link` and their kin): they belong to one response.
+    /// Writes the fields out. Their names differ. Left out are fields that the server writes itself (`Content-Length`,
+    /// `Date` and their kin), those that conditions and ranges are compared with (`ETag`, `Last-Modified`,
+    /// `Accept-Ranges`), and those that refer to other pages (`Location`, `Link` and their kin): they belong to one
+    /// response.
     pub fn new(fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         let is_sent =
             |name: &HeaderName| !is_the_servers(name) && !OF_ONE_RESPONSE.contains(name) && !is_reference(name);
@@ -51,8 +53,9 @@ impl ReadyFields {
 }
 
 impl Response {
-    /// Sets those of the fields whose names are not there, as [`default_header`](Self::default_header) does: for tools that say the same
-    /// of every response. Where none of them is there this costs next to nothing, and nothing is allocated.
+    /// Sets those of the fields whose names are missing, like [`default_header`](Self::default_header): for tools that
+    /// set the same fields on every response. Where none of them is set yet this costs next to nothing, and nothing is
+    /// allocated.
     ///
     /// ```
     /// use kirsch::{HeaderName, HeaderValue, Response, header};

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
-/// What the client asked.
+/// The client's request.
 #[derive(Debug, Default)]
 pub struct Request {
     pub(crate) head: RequestHead,
@@ -33,17 +33,17 @@ pub struct Request {
     parameters: ParameterTable,
     uploads: Vec<Upload>,
     limits: Option<Arc<Limits>>,
-    /// What the body holds of the server's budgets, given back when the exchange ends.
+    /// The body's part of the server's budgets, given back when the exchange ends.
     pub(crate) charge: Option<Box<BodyCharge>>,
     /// The limit under which the body is read.
     pub(crate) body_limit: Option<Limit>,
     redirected: Option<Box<Redirected>>,
     forwarded: Option<Box<Forwarded>>,
-    /// The host in its one spelling, where the one in the head is another or there is none; made when somebody asks.
+    /// The host in its one spelling, where the one in the head is another or missing; made on demand.
     pub(super) authority: OnceLock<Box<str>>,
     /// Where the app is mounted that the path belongs to.
     pub(crate) mount: Option<Arc<str>>,
-    /// Which fields have been read, where somebody wants to know.
+    /// The fields that have been read, where reading is observed.
     pub(super) reading: Option<Box<Reading>>,
 }
 
@@ -78,13 +78,14 @@ impl Request {
         self.redirected.as_ref().map_or_else(|| self.head.query(), |to| to.query.as_deref())
     }
 
-    /// The target of the request line as the client sent it, `/path?query` in most requests, whatever an internal redirect has changed.
+    /// The target of the request line as the client sent it, `/path?query` in most requests, even after an internal
+    /// redirect.
     #[must_use]
     pub fn target(&self) -> &str {
         self.head.target()
     }
 
-    /// The method of the request line as the client sent it, whatever an internal redirect has changed.
+    /// The method of the request line as the client sent it, even after an internal redirect.
     #[must_use]
     pub fn sent_method(&self) -> &Method {
         self.head.method()
@@ -96,8 +97,9 @@ impl Request {
         self.head.version()
     }
 
-    /// Host and port as they stand in the request: in its target, else in its Host field; empty if it has neither. Behind a proxy that is what the proxy asked
-    /// for. What the client asked for is [`host`](Self::host).
+    /// Host and port as they stand in the request: in its target, else in its Host field; empty if it has neither.
+    /// Behind a proxy that is the host that the proxy asked for. [`host`](Self::host) is the one that the client asked
+    /// for.
     #[must_use]
     pub fn raw_host(&self) -> &str {
         self.head.host()
@@ -116,8 +118,9 @@ impl Request {
         self.head.headers_named(name)
     }
 
-    /// All fields of that name, in any case, as the one list that they are (RFC 9110, section 5.3), when their values are UTF-8. For fields whose value is a list, as
-    /// `Accept`, of which a proxy or a client may send several; also for those of which there must be one, where a second one has to spoil the first.
+    /// All fields of that name, in any case, as the one list that they are (RFC 9110, section 5.3), when their values
+    /// are UTF-8. Use it for fields whose value is a list, such as `Accept`, of which a proxy or a client may send
+    /// several. Use it also for fields that must be single, where a second one has to spoil the first.
     #[must_use]
     pub fn list(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut values = self.headers_named(name);
@@ -137,31 +140,32 @@ impl Request {
         self.head.headers()
     }
 
-    /// Puts one field in place of all fields of that name, as if the client had sent it: for tools that translate requests. Framing,
-    /// host and the life of the connection were read before and stay.
+    /// Puts one field in place of all fields of that name, as if the client had sent it: for tools that translate
+    /// requests. Framing, host and the life of the connection were read before and stay.
     pub fn set_header(&mut self, name: &HeaderName, value: &HeaderValue) -> &mut Self {
         self.head.set_header(name, value);
         self
     }
 
-    /// Takes all fields of that name out, as if the client had not sent them: for tools that translate requests. Framing, host and the
-    /// life of the connection were read before and stay.
+    /// Takes all fields of that name out, as if the client had not sent them: for tools that translate requests.
+    /// Framing, host and the life of the connection were read before and stay.
     pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
         self.head.remove_header(name);
         self
     }
 
-    /// Which of the `offered` content codings the client likes best, `None` for the content as it is: [`best_coding`] of the
-    /// Accept-Encoding fields. Who answers differently by it says so with [`Response::add_vary`](super::Response::add_vary).
+    /// The client's preferred coding among the `offered` ones, `None` for the content as it is: [`best_coding`] of the
+    /// Accept-Encoding fields. If the answer differs by it, say so with
+    /// [`Response::add_vary`](super::Response::add_vary).
     #[must_use]
     pub fn best_coding(&self, offered: &[Coding]) -> Option<Coding> {
         self.note_reading("accept-encoding");
         best_coding(self.head.headers_named("accept-encoding"), offered)
     }
 
-    /// What the conditions of the request (If-Match and its kin) come to for a page in the state `present`, `None` if there is no
-    /// such page yet. For pages that change something: call it before the change. A response to GET or HEAD that has validators
-    /// (ETag, Last-Modified) needs nothing: its conditions are looked at when it is done.
+    /// The result of the conditions of the request (If-Match and its kin) for a page in the state `present`, `None` if
+    /// there is no such page yet. For pages that change something: call it before the change. A response to GET or HEAD
+    /// that has validators (ETag, Last-Modified) needs nothing: its conditions are evaluated when it is done.
     ///
     /// ```
     /// use kirsch::http::{EntityTag, Precondition, Validators};
@@ -192,17 +196,18 @@ impl Request {
         Precondition::evaluate(self.method(), &self.head, present, SystemTime::now())
     }
 
-    /// The connection that the request came by; behind a proxy that is the proxy's. The client's address is [`remote`](Self::remote), and whether the client came by
-    /// TLS says [`is_secure`](Self::is_secure).
+    /// The connection that the request came by; behind a proxy that is the proxy's. The client's address is
+    /// [`remote`](Self::remote), and whether the client came by TLS says [`is_secure`](Self::is_secure).
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Whether the client has closed or reset the connection meanwhile, so that nobody will see the answer: for long handlers that want
-    /// to stop early. Costs about one system call.
+    /// Whether the client has closed or reset the connection, so that it will not see the answer: for long handlers
+    /// that want to stop early. Costs about one system call.
     ///
-    /// A client that ends only its own side and reads on counts as gone; see [`ClientWatch`], which also says it in a stream.
+    /// A client that ends only its own side and reads on counts as gone; see [`ClientWatch`], which also says it in a
+    /// stream.
     ///
     /// ```
     /// use kirsch::prelude::*;
@@ -229,27 +234,28 @@ impl Request {
         self.client.has_gone()
     }
 
-    /// The same as a value that a stream or another thread may keep.
+    /// Like [`client_gone`](Self::client_gone), as a value that a stream or another thread may keep.
     #[must_use]
     pub fn client_watch(&self) -> ClientWatch {
         self.client.clone()
     }
 
-    /// What a trusted proxy says about the request, if one has passed it on.
+    /// The word of a trusted proxy about the request, if one has passed it on.
     #[must_use]
     pub fn forwarded(&self) -> Option<&Forwarded> {
         self.forwarded.as_deref()
     }
 
-    /// Notes what a proxy says: for tools that know whom to trust. Before routing, so that everything that follows sees the same.
+    /// Notes the word of a proxy: for tools that know which peers to trust. Call it before routing, so that everything
+    /// after it sees the same.
     pub fn set_forwarded(&mut self, mut forwarded: Forwarded) -> &mut Self {
         forwarded.authority = forwarded.authority.map(|authority| origin::canonical(&authority).into());
         self.forwarded = Some(Box::new(forwarded));
         self
     }
 
-    /// Where the app is mounted that the path belongs to ([`App::mount`](crate::App::mount)): `/our/blog`, percent-encoded; empty for the
-    /// outermost app. CherryPy's `request.script_name`.
+    /// Where the app is mounted that the path belongs to ([`App::mount`](crate::App::mount)): `/our/blog`,
+    /// percent-encoded; empty for the outermost app. CherryPy's `request.script_name`.
     #[must_use]
     pub fn mount(&self) -> &str {
         self.mount.as_deref().unwrap_or_default()
@@ -287,7 +293,7 @@ impl Request {
         self.parameters.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// The same, with those of the name as clients write a list: `name[]` and `name[0]`.
+    /// Like [`parameters`](Self::parameters), together with the names of lists: `name[]` and `name[0]`.
     pub(crate) fn values_of_list<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.parameters.iter().filter(move |(key, _)| is_of_list(key, name)).map(|(_, value)| value)
     }
@@ -309,8 +315,8 @@ impl Request {
         self.content_type().is_some_and(is_multipart)
     }
 
-    /// 415 for a body in a content coding (RFC 9110, section 15.5.16): taken as it came it would be noise to whoever reads it, or be kept
-    /// as if it were the content.
+    /// 415 for a body in a content coding (RFC 9110, section 15.5.16): a handler would read it as noise, or keep it as
+    /// if it were the content.
     pub(crate) fn coded(&self) -> Option<HttpError> {
         let fields = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
         let mut codings = list_members(fields.map(|(_, value)| value));
@@ -327,7 +333,8 @@ impl Request {
         self.media_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     }
 
-    /// Whether the body is JSON by its content type: one of the setting `json_types` of the path. Parameters as `charset` do not matter.
+    /// Whether the body is JSON by its content type: one of the setting `json_types` of the path. Parameters as
+    /// `charset` do not matter.
     #[must_use]
     pub fn has_json(&self) -> bool {
         match &self.limits {
@@ -336,7 +343,8 @@ impl Request {
         }
     }
 
-    /// Whether the client has sent content with a meaning: that of GET, HEAD and OPTIONS has none (RFC 9110, section 9.3.1).
+    /// Whether the client has sent content with a meaning: that of GET, HEAD and OPTIONS has none (RFC 9110, section
+    /// 9.3.1).
     pub(crate) fn brings_content(&self) -> bool {
         self.redirected.is_none()
             && !matches!(self.head.framing(), Framing::None | Framing::Length(0))
@@ -367,7 +375,7 @@ impl Request {
         self.parameters.iter().take(self.parameters.in_query)
     }
 
-    /// The texts of the form, in their order, without what is in the query.
+    /// The texts of the form, in their order, without those of the query.
     pub fn form_fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter().skip(self.parameters.in_query)
     }
@@ -391,8 +399,8 @@ impl Request {
         self.limits = Some(limits.clone());
     }
 
-    /// Reads a head that came by `connection` from the start of `input`, as [`RequestHead::read`] does: for who drives a
-    /// [`Service`](super::Service) without the server. A complete head gets its number and its time.
+    /// Reads a head that came by `connection` from the start of `input`, like [`RequestHead::read`]: for programs that
+    /// drive a [`Service`](super::Service) without the server. A complete head gets its number and its time.
     ///
     /// # Errors
     /// The rule that the head breaks. [`Service::refuse`](super::Service::refuse) makes the answer.
@@ -442,7 +450,8 @@ impl Request {
         decode_segments(path, &mut self.path_text, &mut self.segments)
     }
 
-    /// Makes `target`, a path and perhaps a query, what the client asked, as a GET without a body (CherryPy's InternalRedirect).
+    /// Makes `target`, a path and perhaps a query, the target of the request, as a GET without a body (CherryPy's
+    /// InternalRedirect).
     pub(crate) fn redirect(&mut self, target: &str) {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
@@ -454,15 +463,16 @@ impl Request {
         self.uploads = Vec::new();
     }
 
-    /// Decodes the query, and the form when the body is an urlencoded one and in memory, for [`parameters`](Self::parameters) to tell. Done
-    /// before the first argument is made; hooks that look at parameters call it before, from `before_handler` on, when the body is
-    /// there. A second call has the outcome of the first.
+    /// Decodes the query, and the form when the body is an urlencoded one and in memory, for
+    /// [`parameters`](Self::parameters) to tell. Done before the first argument is made; hooks that look at parameters
+    /// call it before, from `before_handler` on, when the body is there. A second call has the outcome of the first.
     ///
-    /// The query is UTF-8, and so is the form unless it declares another charset: by its content type, or by a field `_charset_`. A `%`
-    /// that no two hexadecimal digits follow is itself.
+    /// The query is UTF-8, and so is the form unless it declares another charset: by its content type, or by a field
+    /// `_charset_`. A `%` that no two hexadecimal digits follow is itself.
     ///
     /// # Errors
-    /// 400 for bytes that are no text, which names the parameter; 415 for a charset that is not known here. What came before is there.
+    /// 400 for bytes that are not valid text, which names the parameter; 415 for an unknown charset. Parameters before
+    /// it are there.
     pub fn decode_parameters(&mut self) -> Result<(), HttpError> {
         if !self.parameters.decoded {
             self.parameters.decoded = true;
@@ -492,7 +502,7 @@ impl Request {
         Ok(())
     }
 
-    /// What was decoded is in memory beside the body, and may be larger.
+    /// The decoded fields are in memory beside the body, and may be larger.
     fn charge_decoded(&mut self) {
         if let Some(charge) = &mut self.charge {
             let files: u64 = self.uploads.iter().map(Upload::in_memory).sum();
@@ -511,7 +521,8 @@ impl Request {
         }
     }
 
-    /// Reads the form when the body is a multipart one, in memory or spooled: its texts join the parameters. The body stays.
+    /// Reads the form when the body is a multipart one, in memory or spooled: its texts join the parameters. The body
+    /// stays.
     ///
     /// # Errors
     /// 400 when the form is malformed, 413 beyond a limit.
@@ -598,7 +609,7 @@ impl ParameterTable {
     }
 
     fn clear(&mut self) {
-        // A form may have a million fields. Exchanges are kept for later requests; what such a form needs is not.
+        // A form may have a million fields. Exchanges are kept for later requests, but not the memory for such a form.
         const MAX_KEPT_TEXT: usize = 16 * 1024;
         const MAX_KEPT_ENTRIES: usize = 1024;
         if self.text.capacity() > MAX_KEPT_TEXT {
@@ -616,10 +627,11 @@ impl ParameterTable {
     }
 }
 
-/// The two ends of the connection that a request came by, as the server sees it: behind a proxy the peer is the proxy, and `secure` is about the way from there.
+/// The two ends of the connection that a request came by, as the server sees it: behind a proxy the peer is the proxy,
+/// and `secure` is about the way from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// The address of who has connected: the client, or a proxy.
+    /// The address of the peer: the client, or a proxy.
     pub peer: SocketAddr,
     /// The server's address.
     pub local: SocketAddr,

@@ -1,14 +1,15 @@
 //! From bytes that a client has sent to text: one rule for the query, forms of either kind, and JSON.
 //!
-//! Text is UTF-8 unless the client declares something else, and bytes that are no text are 400, never replaced: a question mark in a name
-//! would be kept for ever. The answer names the parameter. Paths have the same rule; there nothing can be declared.
+//! Text is UTF-8 unless the client declares another charset. Malformed bytes are 400, never replaced: a question mark
+//! in a name would be stored for good. The answer names the parameter. Paths have the same rule, but cannot declare a
+//! charset.
 
 use super::HttpError;
 use crate::http::{Charset, UnknownCharset};
 use ::http::StatusCode;
 
-/// The field of a form that tells the charset of the others: browsers fill it in (HTML standard, section 4.10.22.5), and RFC 7578,
-/// section 4.6, reads it.
+/// The field of a form that tells the charset of the others: browsers fill it in (HTML standard, section 4.10.22.5),
+/// and RFC 7578, section 4.6, reads it.
 pub(super) const CHARSET_FIELD: &str = "_charset_";
 
 /// The charset that a media type declares.
@@ -19,7 +20,7 @@ pub(super) fn declared(media_type: &str, what: &str) -> Result<Option<Charset>, 
     Charset::declared(media_type).map_err(|UnknownCharset| unknown(what))
 }
 
-/// The charset that the field [`CHARSET_FIELD`] declares. One that nobody has filled in declares none.
+/// The charset that the field [`CHARSET_FIELD`] declares. An empty one declares none.
 ///
 /// # Errors
 /// 415 when it is not known.
@@ -30,13 +31,13 @@ pub(super) fn named_by_field(label: &[u8]) -> Result<Option<Charset>, HttpError>
     }
 }
 
-/// The answer to a parameter, whose name is known, that is no text.
+/// The answer to a parameter whose value is not valid text; its name is known.
 pub(super) fn not_text(name: &str, charset: Charset) -> HttpError {
     let message = format!("the parameter `{}` is not {}", name.escape_debug(), charset.name());
     HttpError::new(StatusCode::BAD_REQUEST, message)
 }
 
-/// The same where the name itself is no text.
+/// The answer where the name itself is not valid text.
 pub(super) fn name_is_not_text(charset: Charset) -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, format!("the name of a parameter is not {}", charset.name()))
 }

@@ -6,9 +6,9 @@ use crate::http::{FixedDate, encode_field, is_reference, parse_date};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use std::time::SystemTime;
 
-/// What the client will be answered.
+/// The response to the client.
 ///
-/// Handlers change it through `&mut Response`; what they return is written into it afterwards.
+/// Handlers change it through `&mut Response`; their return value is written into it afterwards.
 #[derive(Debug, Default)]
 pub struct Response {
     pub(crate) status: StatusCode,
@@ -50,7 +50,7 @@ impl Response {
         own.or_else(|| self.ready?.fields().iter().find(|(key, _)| key == name)).map(|(_, value)| value)
     }
 
-    /// The same for a name that no ready field has.
+    /// Like [`header`](Self::header), for a name that no ready field has.
     pub(crate) fn own_header(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
@@ -79,17 +79,19 @@ impl Response {
 
     /// Sets a field in place of all fields of that name.
     ///
-    /// Fields that lead elsewhere (`Location`, `Content-Location`, `Link`, `Refresh`) are sent as references: what these cannot hold is percent-encoded. A TAB in
-    /// one of them is an error of the program, 500 in place of the response: browsers drop it, and read another address.
+    /// Fields that refer to other pages (`Location`, `Content-Location`, `Link`, `Refresh`) are sent as references:
+    /// characters that these cannot hold are percent-encoded. A TAB in one of them is an error of the program, 500 in
+    /// place of the response: browsers drop it, and read another address.
     ///
-    /// `Date` is as [`set_date`](Self::set_date) sets it. With a value that is no date, the server says the time itself.
+    /// `Date` works like [`set_date`](Self::set_date). If the value is not a date, the server writes the time itself.
     pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         self.remove_header(&name);
         self.add_header(name, value)
     }
 
-    /// Adds a field and keeps others of that name, as `Set-Cookie` and `Vary` need. A cookie that browsers would drop for its size is an
-    /// error of the program, as [`set_cookie`](Self::set_cookie) says. Fields that lead elsewhere are encoded as [`set_header`](Self::set_header) says.
+    /// Adds a field and keeps others of that name, as `Set-Cookie` and `Vary` need. A cookie that browsers would drop
+    /// for its size is an error of the program, as in [`set_cookie`](Self::set_cookie). Fields that refer to other
+    /// pages are encoded as in [`set_header`](Self::set_header).
     pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         match is_reference(&name) {
             true => self.add_reference(name, value),
@@ -106,7 +108,7 @@ impl Response {
         self
     }
 
-    /// The first problem is the one that is told.
+    /// Only the first problem is reported.
     fn cannot_send(&mut self, problem: Error) {
         self.unsendable.get_or_insert_with(|| Box::new(problem));
     }
@@ -122,7 +124,8 @@ impl Response {
         }
     }
 
-    /// Takes over the date of another response, laid over this one, and what it could not send. What the other has not, stays.
+    /// Takes over the date of another response that is laid over this one, and its field that cannot be sent. Where the
+    /// other has none, this one's stay.
     pub(super) fn take_over(&mut self, other: &mut Self) {
         self.date = other.date.or(self.date);
         self.unsendable = other.unsendable.take().or_else(|| self.unsendable.take());
@@ -133,7 +136,7 @@ impl Response {
         self.unsendable.take()
     }
 
-    /// Sets a field unless one of that name is there: what a tool says where the handler has said nothing.
+    /// Sets a field unless one of that name is there: for tools, where the handler has set nothing.
     ///
     /// ```
     /// use kirsch::{HeaderValue, Response, header};
@@ -167,7 +170,8 @@ impl Response {
         self.content_type_unless_set(HeaderValue::from_static(value))
     }
 
-    /// As [`default_content_type`](Self::default_content_type), with a value that was checked when the program was compiled.
+    /// As [`default_content_type`](Self::default_content_type), with a value that was checked when the program was
+    /// compiled.
     pub(super) fn content_type_unless_set(&mut self, value: HeaderValue) -> &mut Self {
         if self.header(&header::CONTENT_TYPE).is_none() {
             self.headers.push((header::CONTENT_TYPE, value));
@@ -175,19 +179,20 @@ impl Response {
         self
     }
 
-    /// Says when the response was made (`Date`), where that is not now: for what keeps responses and sends them again (RFC 9111, section 4).
+    /// Sets the time at which the response was made (`Date`), if that is not now: for code that keeps responses and
+    /// sends them again (RFC 9111, section 4).
     pub fn set_date(&mut self, date: FixedDate) -> &mut Self {
         self.date = Some(date);
         self
     }
 
-    /// When the response was made, if somebody has said so.
+    /// The time at which the response was made, if it was set.
     #[must_use]
     pub fn date(&self) -> Option<&FixedDate> {
         self.date.as_ref()
     }
 
-    /// The response is made anew.
+    /// Forgets the time that was set: the response is made now.
     pub(crate) fn forget_date(&mut self) {
         self.date = None;
     }
@@ -218,11 +223,11 @@ impl Response {
         self
     }
 
-    /// Lets `make` write the response when the handler has returned, with the whole exchange at hand: for values that handlers return and
-    /// that need more than themselves, as a template that shows the session.
+    /// Lets `make` write the response when the handler has returned, with the whole exchange at hand: for return values
+    /// that need more than themselves, such as a template that shows the session.
     ///
-    /// It runs once, before the hooks at `before_finalize`, so whatever the handler held is still held. What was deferred before is
-    /// forgotten, and so it is when an error takes the response's place.
+    /// It runs once, before the hooks at `before_finalize`, so everything that the handler held is still held. It
+    /// replaces an earlier deferred writer, and an error in the response's place drops it.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -249,13 +254,14 @@ impl Response {
         self
     }
 
-    /// Takes out what [`defer`](Self::defer) left.
+    /// Takes the writer that [`defer`](Self::defer) left.
     pub(crate) fn take_deferred(&mut self) -> Option<Deferred> {
         self.deferred.take()
     }
 
-    /// Makes this a 304: the content goes, and the fields that describe it. What a cache needs to go on using its copy stays
-    /// (`ETag`, `Last-Modified`, `Cache-Control`, `Vary`). See [`Request::precondition`](super::Request::precondition).
+    /// Makes this a 304: the content goes, and the fields that describe it. The fields that a cache needs to go on
+    /// using its copy stay (`ETag`, `Last-Modified`, `Cache-Control`, `Vary`). See
+    /// [`Request::precondition`](super::Request::precondition).
     pub fn set_not_modified(&mut self) -> &mut Self {
         const OF_THE_CONTENT: [HeaderName; 7] = [
             header::ACCEPT_RANGES,
@@ -278,7 +284,8 @@ impl Response {
         std::mem::take(&mut self.body)
     }
 
-    /// Puts `answer` in place of this response. Fields that were set before and that the answer does not name stay, cookies in any case.
+    /// Puts `answer` in place of this response. Fields that were set before and that the answer does not name stay,
+    /// cookies in any case.
     pub(crate) fn give_way_to(&mut self, answer: Self) {
         self.forget_content();
         if self.headers().next().is_none() {

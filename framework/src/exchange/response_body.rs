@@ -1,7 +1,7 @@
 //! The content of a response: in memory, in a file, or still to be made.
 //!
-//! How content is sent depends on where it is: small bytes behind the head, large ones from where they are, a part of a file
-//! by the kernel, a stream chunk by chunk. What is known about its length is known here, before the head is written.
+//! How content is sent depends on where it is: small bytes behind the head, large ones from where they are, a part of a
+//! file by the kernel, a stream chunk by chunk. Its length, if known, is known before the head is written.
 
 use super::{Error, Stream};
 use std::fs::File;
@@ -20,7 +20,7 @@ pub enum ResponseBody {
     Static(&'static [u8]),
     /// Bytes made for this response.
     Bytes(Vec<u8>),
-    /// Bytes that several responses share, as those of a cache. They are never copied into a `Vec`.
+    /// Bytes that several responses share, such as those of a cache. They are never copied into a `Vec`.
     Shared(bytes::Bytes),
     /// A part of an open file.
     File(FileBody),
@@ -88,11 +88,12 @@ impl From<Stream> for ResponseBody {
     }
 }
 
-/// A part of an open file as the content of a response, sent with its length and without passing through the program's memory.
+/// A part of an open file as the content of a response, sent with its length and without passing through the program's
+/// memory.
 ///
 /// The file is read at offsets of its own: its position does not matter and does not change, so one open file may serve
-/// any number of responses at once. A file that turns out shorter than promised breaks the connection, so that the client can
-/// tell that something is missing; of one that has grown only the promised part is sent.
+/// any number of responses at once. A file that turns out shorter than promised breaks the connection, so the client
+/// can tell that something is missing. Of one that has grown only the promised part is sent.
 ///
 /// ```
 /// use kirsch::{FileBody, prelude::*, testing::Client};
@@ -131,7 +132,8 @@ impl FileBody {
     /// All of a file, as long as it is now.
     ///
     /// # Errors
-    /// When its length cannot be had; [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no regular file: a directory or a pipe has none.
+    /// When its length cannot be read; [`InvalidInput`](io::ErrorKind::InvalidInput) when it is not a regular file: a
+    /// directory or a pipe has no length.
     pub fn whole(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -175,8 +177,8 @@ impl FileBody {
         self.file.read_exact_at(buffer, self.offset.saturating_add(position))
     }
 
-    /// The content as a stream of this length: for who changes it on its way, as a compressor does. Reads
-    /// up to 64 KiB at a time. Fails when the file has become shorter.
+    /// The content as a stream of this length: for code that changes it on its way, such as a compressor. Reads up to
+    /// 64 KiB at a time. Fails when the file has become shorter.
     #[must_use]
     pub fn into_stream(self) -> Stream {
         let Self { file, offset, length } = self;

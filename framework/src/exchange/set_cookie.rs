@@ -1,4 +1,5 @@
-//! Cookies that a response sets (RFC 6265). Those that a request brings are [`Cookies`](super::Cookies); the session's has its own settings.
+//! Cookies that a response sets (RFC 6265). Those that a request brings are [`Cookies`](super::Cookies); the session's
+//! has its own settings.
 
 use super::cookie_text::{CookieText, MAX_ATTRIBUTE};
 use super::{Error, Response};
@@ -6,7 +7,7 @@ use ::http::{HeaderValue, header};
 use std::borrow::Borrow;
 use std::time::Duration;
 
-/// A cookie for the browser, safe unless said otherwise: for all paths of this host, until the browser ends, hidden from scripts
+/// A cookie for the browser with safe defaults: for all paths of this host, until the browser ends, hidden from scripts
 /// (`HttpOnly`), and not sent along by other sites (`SameSite=Lax`). CherryPy's `response.cookie`.
 ///
 /// ```
@@ -114,7 +115,7 @@ impl SetCookie {
         self
     }
 
-    /// The field's value, or what is wrong with the cookie.
+    /// The field's value, or the mistake in the cookie.
     fn render(&self) -> Result<HeaderValue, String> {
         let Self { name, value, path, domain, max_age, secure, http_only, same_site } = self;
         let text = CookieText {
@@ -140,7 +141,7 @@ impl SetCookie {
     }
 }
 
-/// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis, section 5.7).
+/// Maximum of a cookie's name and value together in bytes that browsers keep (RFC 6265bis, section 5.7).
 const MAX_COOKIE: usize = 4096;
 
 fn check_size(name: &str, value: &str) -> Result<(), String> {
@@ -151,8 +152,8 @@ fn check_size(name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with the value of a Set-Cookie field that was written by hand: that browsers would drop it. The message does not
-/// repeat the cookie's value.
+/// The mistake in the value of a Set-Cookie field that was written by hand: that browsers would drop it. The message
+/// does not repeat the cookie's value.
 pub(super) fn problem_with_field(field: &HeaderValue) -> Option<Error> {
     if field.len() <= MAX_ATTRIBUTE {
         return None;
@@ -172,8 +173,10 @@ impl Response {
     /// Sets a cookie, in place of one of the same name, path and domain that this response has set before.
     ///
     /// # Errors
-    /// When the cookie cannot be said (a name that is no token, a value with a line break, `SameSite=None` that is not secure), or browsers would
-    /// drop it (more than 4096 bytes of name and value, more than 1024 of path or domain): the message tells what to do. Passed on with `?` it is an error of the program, 500; nothing of the value reaches the client.
+    /// When the cookie cannot be written (a name that is not a token, a value with a line break, `SameSite=None` that
+    /// is not secure), or browsers would drop it (more than 4096 bytes of name and value, more than 1024 of path or
+    /// domain). The message names the remedy. Passed on with `?` it is an error of the program, 500; nothing of the
+    /// value reaches the client.
     pub fn set_cookie(&mut self, cookie: impl Borrow<SetCookie>) -> Result<&mut Self, Error> {
         let cookie = cookie.borrow();
         let field =

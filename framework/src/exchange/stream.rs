@@ -1,8 +1,8 @@
 //! Content that is made while it is sent, chunk by chunk.
 //!
 //! A stream keeps its promise or breaks: with a length, it yields an error in place of a chunk that would be too much,
-//! and in place of an end that would come too early. So whoever sends it needs no checks of its own. After an error,
-//! whoever made it, the stream has ended and what it held is dropped.
+//! and in place of an end that would come too early. So the sender needs no checks of its own. After an error the
+//! stream has ended and has dropped everything that it held.
 
 use super::Error;
 use std::io::{self, Read};
@@ -10,11 +10,12 @@ use std::io::{self, Read};
 /// A response body made chunk by chunk: each item of an iterator is sent as one chunk, and the next one is made only
 /// when the connection has room for it.
 ///
-/// Sent as `text/html; charset=utf-8` unless the handler sets a content type. The session lock is released before
-/// the first chunk. An item that is an error, and a panic, end the connection without the last chunk, so that the client
+/// Sent as `text/html; charset=utf-8` unless the handler sets a content type. The session lock is released before the
+/// first chunk. An item that is an error, and a panic, end the connection without the last chunk, so that the client
 /// can tell that something is missing. When the client has gone, the iterator is dropped.
 ///
-/// Without a length the response is chunked (RFC 9112, section 7.1); for a client of HTTP/1.0 it ends with the connection.
+/// Without a length the response is chunked (RFC 9112, section 7.1); for a client of HTTP/1.0 it ends with the
+/// connection.
 pub struct Stream {
     chunks: Box<dyn Iterator<Item = Result<Vec<u8>, Error>> + Send>,
     /// How much it must still make.
@@ -47,9 +48,11 @@ impl Stream {
         Self { chunks: Box::new(chunks), left: None }
     }
 
-    /// A stream of what a reader reads: each read, of up to 64 KiB, is one chunk. A read that fails breaks the stream off.
+    /// A stream of the bytes of a reader: each read, of up to 64 KiB, is one chunk. A read that fails breaks the stream
+    /// off.
     ///
-    /// The reads happen on a worker while the response is sent: one that waits, as for a pipe, holds the worker so long.
+    /// The reads happen on a worker while the response is sent: one that waits, as for a pipe, holds the worker so
+    /// long.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -85,7 +88,8 @@ impl Stream {
 
     /// Promises that the stream makes `length` bytes in all: it is sent with `Content-Length` instead of in chunks.
     ///
-    /// A stream that makes more or less breaks the connection and the log says so; nothing is ever sent beyond what was promised.
+    /// A stream that makes more or less breaks the connection and the log says so; nothing is ever sent beyond the
+    /// promised length.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -147,7 +151,7 @@ impl std::fmt::Debug for Stream {
 mod tests {
     use super::*;
 
-    /// What a stream makes until it ends or breaks, and whether it broke.
+    /// The chunks of a stream until it ends or breaks, and whether it broke.
     fn made(stream: &mut Stream) -> (Vec<u8>, bool) {
         let mut content = Vec::new();
         for chunk in stream {

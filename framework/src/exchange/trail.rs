@@ -56,8 +56,8 @@ impl Trail {
         self.is_index
     }
 
-    /// Whether a dispatcher has said that the path is that of the handler to its end: nothing of it is left for the handler to read, and a
-    /// slash more would be another address of the same page.
+    /// Whether a dispatcher has said that the whole path belongs to the handler: nothing of it is left for the handler
+    /// to read, and one more slash would be another address of the same page.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.is_exact

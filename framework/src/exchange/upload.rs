@@ -13,13 +13,14 @@ use tempfile::{NamedTempFile, PersistError};
 
 /// A file that the client sent in a form, by the name of the form's field.
 ///
-/// The handler runs when all of it has come. Small forms are in memory; a form larger than `body_memory` is in a temporary file
-/// that has no name and vanishes with its last `Upload`, and each `Upload` reads its own range of it: nothing is copied before
-/// [`persist`](Self::persist). To read a file while it arrives take [`Multipart`](super::Multipart) or [`Body`](super::Body).
+/// The handler runs when the whole form has come. Small forms are in memory. A form larger than `body_memory` is in a
+/// temporary file that has no name and vanishes with its last `Upload`, and each `Upload` reads its own range of it:
+/// nothing is copied before [`persist`](Self::persist). To read a file while it arrives take
+/// [`Multipart`](super::Multipart) or [`Body`](super::Body).
 ///
-/// A bare `Upload` must be there, else the answer is 400 and names the field. `Option<Upload>` is `None` when the visitor has
-/// chosen no file, `Vec<Upload>` has all files of a field with `multiple`. How much may come is limited by `max_body`, and the form's
-/// texts by `max_form`.
+/// A bare `Upload` must be there, else the answer is 400 and names the field. `Option<Upload>` is `None` when the
+/// visitor has chosen no file, `Vec<Upload>` has all files of a field with `multiple`. How much may come is limited by
+/// `max_body`, and the form's texts by `max_form`.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::{Client, FormData}};
@@ -46,7 +47,7 @@ pub struct Upload {
     content_type: Option<String>,
     content: Content,
     position: u64,
-    /// The budget for temporary files counts the file for as long as somebody has an upload of it.
+    /// The budget for temporary files counts the file for as long as an upload of it lives.
     _charge: Option<Arc<DiskCharge>>,
 }
 
@@ -62,7 +63,7 @@ pub(super) enum Content {
     },
 }
 
-/// The mode of a file that was kept: for everybody to read, since it may be served by others, and for nobody else to write.
+/// The mode of a kept file: every user may read it, since another program may serve it, and no other user may write it.
 const USUAL: u32 = 0o644;
 
 /// How much is copied at a time.
@@ -100,14 +101,15 @@ impl Upload {
         &self.field
     }
 
-    /// The name that the file had at the client: the last component of what was sent, without control characters; `None` when
-    /// nothing is left. It is still the client's word: show it, but choose the names of your own files yourself.
+    /// The name that the file had at the client: the last component of the name that was sent, without control
+    /// characters; `None` when nothing is left. It is still the client's word: show it, but choose the names of your
+    /// own files yourself.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
     }
 
-    /// The name of the file exactly as it was sent: it may be a path, as `../../etc/passwd`.
+    /// The name of the file exactly as it was sent: it may be a path, such as `../../etc/passwd`.
     #[must_use]
     pub fn raw_file_name(&self) -> &str {
         &self.raw_file_name
@@ -128,8 +130,8 @@ impl Upload {
         }
     }
 
-    /// All of it in memory, from the start, wherever reading has come to. Its size is limited by `max_body` alone: look at
-    /// [`size`](Self::size) first.
+    /// All of it in memory, from the start, wherever reading has come to. Its size is limited by `max_body` alone: look
+    /// at [`size`](Self::size) first.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
@@ -146,13 +148,13 @@ impl Upload {
 
     /// Keeps the content as a new file at `path`.
     ///
-    /// It is written to a file next to it (`.upload-…`), forced to disk, and then named: others see all of it or nothing, also after a
-    /// crash. The file may be read by all and written by this user alone (mode 0644), as far as the program's umask allows. On a slow disk forcing takes its
-    /// time; to do without, copy with [`std::io::copy`].
+    /// It is written to a file next to it (`.upload-…`), forced to disk, and then named: others see all of it or
+    /// nothing, also after a crash. The file may be read by all and written by this user alone (mode 0644), as far as
+    /// the program's umask allows. On a slow disk forcing takes its time; to do without, copy with [`std::io::copy`].
     ///
     /// # Errors
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when there is something at `path`, and whatever the file system says. Nothing
-    /// is left behind then.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when there is something at `path`, and the errors of the file
+    /// system. Nothing is left behind then.
     pub fn persist(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.keep(path.as_ref(), USUAL, |file, path| file.persist_noclobber(path))
     }
@@ -160,7 +162,7 @@ impl Upload {
     /// As [`persist`](Self::persist), but takes the place of a file that is there, with its mode.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// The errors of the file system.
     pub fn persist_replacing(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref();
         let replaced = path.symlink_metadata().ok().filter(Metadata::is_file);

@@ -1,12 +1,13 @@
-//! Vary: what of the request has decided about the response (RFC 9110, section 12.5.5). Caches keep one response for each value of the
-//! fields named here, so a name that is missing hands one client's response to another.
+//! Vary: the fields of the request that have decided about the response (RFC 9110, section 12.5.5). Caches keep one
+//! response for each value of the fields named here, so a missing name hands one client's response to another.
 
 use super::Response;
 use crate::http::list_has;
 use ::http::{HeaderName, HeaderValue, header};
 
 impl Response {
-    /// Adds the name of a request field to `Vary`, once: a name that is there already, and `*`, say all that is to be said.
+    /// Adds the name of a request field to `Vary`, once: a name that is there already, and `*`, say all that is to be
+    /// said.
     ///
     /// ```
     /// use kirsch::{Response, header};
@@ -17,7 +18,7 @@ impl Response {
     /// ```
     pub fn add_vary(&mut self, name: &HeaderName) -> &mut Self {
         if *name == header::ACCEPT_ENCODING && self.header(&header::VARY).is_none() {
-            // What nearly every response with a Vary says, without making the value anew.
+            // The value of nearly every response with a Vary, made once.
             return self.add_header(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         let is_said = |value: &HeaderValue| {
@@ -38,7 +39,8 @@ impl Response {
     }
 }
 
-/// `Accept-Encoding` for `accept-encoding`: field names have no case, but programs that look for this one in a value forget it.
+/// `Accept-Encoding` for `accept-encoding`: field names have no case, but programs that look for this one in a value
+/// forget it.
 fn in_title_case(name: &str) -> impl Iterator<Item = u8> {
     let mut before = b'-';
     name.bytes().map(move |byte| {

@@ -1,13 +1,14 @@
 //! Background jobs: work that a tool wants done now and then, beside the requests.
 //!
-//! Here is what a job *is*; `engine/` runs it: on a thread of its own, supervised, until the application stops.
+//! Here is the definition of a job; `engine/` runs it: on a thread of its own, supervised, until the application stops.
 
 use super::IntoFlow;
 use crate::exchange::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A named piece of work that is done at an interval while the application runs. Made by [`Hooks::background`](super::Hooks::background).
+/// A named piece of work that is done at an interval while the application runs. Made by
+/// [`Hooks::background`](super::Hooks::background).
 #[derive(Clone)]
 pub struct BackgroundJob {
     pub(crate) name: &'static str,

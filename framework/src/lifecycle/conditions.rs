@@ -1,11 +1,12 @@
-//! The last change of a response: what the client has already is not sent (304), and of what it wants a part of only that part is (206).
+//! The last change of a response: content that the client has already is not sent (304), and a range request gets only
+//! that range (206).
 //!
-//! This comes after all hooks, so it is about the response as it would be sent: with the tag of its coding, if a tool has compressed it,
-//! and with a length that nobody changes any more. Tools, caches among them, only ever see whole responses.
+//! This comes after all hooks, so it is about the response as it would be sent: with the tag of its coding, if a tool
+//! has compressed it, and with its final length. Tools, caches among them, only ever see whole responses.
 //!
-//! It concerns successful answers (200) to GET and HEAD that offer something to compare with. `ETag` and `Last-Modified` are
-//! compared with the conditions of the request. Parts are sent of responses that say `Accept-Ranges: bytes` and whose content can be cut:
-//! bytes and files, not streams.
+//! It concerns successful answers (200) to GET and HEAD that offer something to compare with. `ETag` and
+//! `Last-Modified` are compared with the conditions of the request. Ranges are sent of responses that have
+//! `Accept-Ranges: bytes` and whose content can be cut: bytes and files, not streams.
 
 use crate::exchange::{Error, Exchange, FileBody, HttpError, Request, Response, ResponseBody, Stream};
 use crate::http::{

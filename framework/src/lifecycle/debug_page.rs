@@ -1,11 +1,13 @@
-//! The debug page: what a developer wants to know about a failure, in the browser.
+//! The debug page: everything that a developer wants to know about a failure, in the browser.
 //!
-//! It is on where the setting `debug_page` says so, and then shown only to requests that bring the key of the process ([`is_shown_to`]); everybody else gets the usual page.
-//! Where it is off nothing of it runs: the hooks of a plan are wrapped while the plan is built ([`trace`]), and a report is put together when
-//! an error page is made. It shows an unexpected error or a panic with everything around it, and for 404 and 405 without a page of the
-//! application's own the routes near the path.
+//! It is on where the setting `debug_page` says so, and then shown only to requests that bring the key of the process
+//! ([`is_shown_to`]); all other clients get the usual page. Where it is off nothing of it runs: the hooks of a plan are
+//! wrapped while the plan is built ([`trace`]), and a report is put together when an error page is made. It shows an
+//! unexpected error or a panic with everything around it, and for 404 and 405 without a page of the application's own
+//! the routes near the path.
 //!
-//! Here is what is gathered; `html.rs` and `text.rs` write it, `key.rs` has the key, `secrets.rs` masks, `source.rs` reads backtraces and places.
+//! The facts are gathered here; `html.rs` and `text.rs` write them, `key.rs` has the key, `secrets.rs` masks,
+//! `source.rs` reads backtraces and places.
 
 mod html;
 pub(crate) mod key;
@@ -25,7 +27,7 @@ use secrets::masked;
 use source::{Frame, Place};
 use trace::{HookRun, Trace};
 
-/// What the page shows of a plan that the plan does not keep itself.
+/// Facts of a plan for the page that the plan does not keep itself.
 #[derive(Debug)]
 pub(crate) struct DebugNotes {
     /// The settings as they would be written in a file.
@@ -33,7 +35,7 @@ pub(crate) struct DebugNotes {
 }
 
 impl Plan {
-    /// Lets the hooks be watched, and notes what will be shown. The last step of building a plan.
+    /// Watches the hooks, and notes the facts for the page. The last step of building a plan.
     pub(crate) fn prepare_debug_page(&mut self, settings: Vec<(&'static str, String)>) {
         self.debug = Some(Box::new(DebugNotes { settings }));
         trace::watch(&mut self.hooks);
@@ -50,7 +52,8 @@ pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
     source::frames(backtrace).into_iter().map(told).collect()
 }
 
-/// Whether the page may be shown: to whoever brings the key, and to the test client in process, which is the developer's own program.
+/// Whether the page may be shown: to a request with the key, and to the test client in process, which is the
+/// developer's own program.
 pub(super) fn is_shown_to(exchange: &Exchange) -> bool {
     exchange.course.is_developers || key::is_brought_by(&exchange.request)
 }
@@ -78,14 +81,14 @@ struct HandlerNote {
     arguments: String,
 }
 
-/// What the page is about.
+/// The subject of the page.
 #[derive(Debug)]
 enum About {
     Failure(Failure),
     Routes {
-        /// What has been found at the path.
+        /// The routes at the path.
         found: String,
-        /// Those like the path, the most similar first.
+        /// The routes like the path, the most similar first.
         near: Vec<Route>,
         all: Vec<Route>,
     },
@@ -95,7 +98,7 @@ enum About {
 struct Failure {
     /// The error and its causes, from the outside in.
     causes: Vec<String>,
-    /// What has failed, as `the hook of `auth` at BeforeHandler`.
+    /// The part that failed, as `the hook of `auth` at BeforeHandler`.
     place: String,
     source: Option<Place>,
     backtrace: Vec<Frame>,
@@ -108,7 +111,7 @@ impl Report {
         let trace = exchange.values.get::<Trace>();
         let place = trace.map_or_else(|| "before any hook".to_owned(), Trace::failed_place);
         let hooks = trace.map(Trace::runs_until_now).unwrap_or_default();
-        // What has failed may have come before anybody asked for them.
+        // The failure may have come before anything asked for the parameters.
         let _ = exchange.request.decode_parameters();
         let mut causes = logs::chain(error);
         let panic = match error.kind() {
@@ -201,7 +204,7 @@ fn masked_path(request: &Request, named: &[(String, usize)]) -> String {
 }
 
 const MAX_PARAMETERS: usize = 200;
-/// Most routes that are called near.
+/// Maximum of routes that are listed as near.
 const MAX_NEAR: usize = 12;
 
 /// The routes that begin as the path does or are spelled like it, the best first.

@@ -1,6 +1,7 @@
-//! The error page: what it is made from, and the built-in one in HTML, JSON, problem+json or text.
+//! The error page: its input, and the built-in one in HTML, JSON, problem+json or text.
 //!
-//! The application's own pages are in `error_pages.rs`. When a page is made, and what becomes of a page that fails, is decided in `funnel.rs`.
+//! The application's own pages are in `error_pages.rs`. `funnel.rs` decides when a page is made, and what replaces a
+//! page that fails.
 
 use super::debug_page::Report;
 use crate::exchange::{Escaped, HttpError, Request, RequestId, Response, Values};
@@ -11,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-/// What an error page is made from.
+/// The input of an error page.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ErrorPage<'a> {
@@ -19,13 +20,14 @@ pub struct ErrorPage<'a> {
     pub status: StatusCode,
     /// A sentence for the client: the error's own, or the usual one of the status. Not escaped.
     pub message: &'a str,
-    /// The number of the request, the same as in the logs: what a user can quote. It also goes out in the field `X-Request-Id`.
+    /// The number of the request, the same as in the logs, for users to quote. It also goes out in the field
+    /// `X-Request-Id`.
     pub request_id: RequestId,
     /// The cause of an unexpected error, when `show_tracebacks` is on for the path. Not escaped.
     pub details: Option<&'a str>,
     /// The request. It may be incomplete when the server refused it while reading.
     pub request: &'a Request,
-    /// What tools keep for this request.
+    /// The values that tools keep for this request.
     pub values: &'a Values,
     pub(super) report: Option<&'a Report>,
     pub(super) error: &'a HttpError,
@@ -34,7 +36,8 @@ pub struct ErrorPage<'a> {
 }
 
 impl ErrorPage<'_> {
-    /// The error in a few words: the title of a [`Problem`](crate::Problem), else the status in words, as `Not Found`. Not escaped.
+    /// The error in a few words: the title of a [`Problem`](crate::Problem), else the status in words, such as `Not
+    /// Found`. Not escaped.
     #[must_use]
     pub fn title(&self) -> &str {
         let own = self.error.problem.as_ref().and_then(|problem| problem.title.as_deref());
@@ -64,7 +67,8 @@ impl ErrorPage<'_> {
         }
     }
 
-    /// The form that the answer should have: what the setting `errors` says, else what the client accepts. Never [`ErrorForm::Auto`].
+    /// The form that the answer should have: that of the setting `errors`, else the one that the client accepts. Never
+    /// [`ErrorForm::Auto`].
     #[must_use]
     pub fn form(&self) -> ErrorForm {
         match self.wanted {
@@ -80,7 +84,8 @@ impl ErrorPage<'_> {
         self.wanted == ErrorForm::Auto
     }
 
-    /// The built-in page in the form of [`form`](Self::form): for functions that only want to make the pages of some clients.
+    /// The built-in page in the form of [`form`](Self::form): for functions that only want to make the pages of some
+    /// clients.
     ///
     /// ```
     /// use kirsch::{ErrorForm, ErrorPage, prelude::*, testing::Client};
@@ -124,7 +129,7 @@ impl ErrorPage<'_> {
             Some(wait) => Some(Cow::Owned(format!("Please try again {}.", in_words(wait)))),
             None => matches!(self.status.as_u16(), 429 | 503).then_some(Cow::Borrowed("Please try again later.")),
         };
-        // Not to somebody who has been told already.
+        // Only where the message does not say so already.
         let again = again.filter(|_| !self.message.contains("try again"));
         std::iter::once(Cow::Borrowed(self.message)).chain(again)
     }
@@ -186,7 +191,7 @@ impl ErrorPage<'_> {
     }
 }
 
-/// A built-in page needs its own style and nothing else, whatever it shows; the site's policy may forbid even that.
+/// A built-in page needs its own style and nothing else; the site's policy may forbid even that.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
@@ -240,8 +245,9 @@ fn in_words(wait: Duration) -> String {
 /// The forms of the built-in error page: the setting `errors` of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorForm {
-    /// `auto`: HTML for clients that name it in `Accept` (browsers), JSON or problem+json for those that name that, text for all others
-    /// (`curl`). A [`Problem`](crate::Problem) is problem+json for all but those that prefer HTML or text by name.
+    /// `auto`: HTML for clients that name it in `Accept` (browsers), JSON or problem+json for those that name that,
+    /// text for all others (`curl`). A [`Problem`](crate::Problem) is problem+json for all but those that prefer HTML
+    /// or text by name.
     #[default]
     Auto,
     /// `html`.
@@ -281,7 +287,8 @@ impl ErrorForm {
         }
     }
 
-    /// The form that an `Accept` field prefers. All but one are only for clients that name them: `*/*` gets text, or a problem that is one.
+    /// The form that an `Accept` field prefers. All but one are only for clients that name them: `*/*` gets text, or a
+    /// problem that is one.
     fn preferred(accept: Option<&str>, is_problem: bool) -> Self {
         const TABLE: [(&str, ErrorForm); 4] = [
             ("text/html", ErrorForm::Html),

@@ -1,7 +1,8 @@
 //! The application's own error pages of one path section: functions, templates, files.
 //!
-//! Which page an answer gets: that of the deepest section that has one for the status or a default; within a section the status comes before the
-//! default. What a page is made from is in `error_page.rs`, the placeholders are in `error_template.rs`.
+//! The page of an answer is that of the deepest section that has one for the status or a default; within a section the
+//! status comes before the default. The input of a page is in `error_page.rs`, the placeholders are in
+//! `error_template.rs`.
 
 use super::ErrorPage;
 use super::error_template::ErrorTemplate;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Value;
 
-/// The application's own error pages for a path: what [`App::error_pages`](crate::App::error_pages) fills in.
+/// The application's own error pages for a path: the argument of [`App::error_pages`](crate::App::error_pages).
 ///
 /// | by | in code | in a configuration file |
 /// |---|---|---|
@@ -24,14 +25,15 @@ use toml::Value;
 /// | a template | [`template`](Self::template) | `error_pages.404 = { template = "<h1>{title}</h1>" }` |
 /// | a file | [`file`](Self::file) | `error_pages.404 = "errors/404.html"` |
 ///
-/// Each has a form for all other statuses (`set_default`, `default_template`, `default_file`; `error_pages.default`). The deepest section
-/// that has a page for the status or a default decides; within a section the status comes before the default. A section that changes the
-/// setting `errors` begins without the pages from above.
+/// Each has a form for all other statuses (`set_default`, `default_template`, `default_file`; `error_pages.default`).
+/// The deepest section that has a page for the status or a default decides; within a section the status comes before
+/// the default. A section that changes the setting `errors` begins without the pages from above.
 ///
-/// **Templates and files** may hold `{status}`, `{title}`, `{message}` and `{request_id}`; all values are escaped for the type of the page. An unknown
-/// placeholder stops the start; `{{word}}` stands for `{word}`. A file is relative to the working directory, at most 1 MiB of UTF-8, its content type goes by
-/// its extension; it must exist at start, and is read again when it has changed. One that cannot be read any more is told in the log, and
-/// the page stays as it was. Clients that ask for JSON by name get the built-in page in JSON instead of a template, unless the setting `errors`
+/// **Templates and files** may contain `{status}`, `{title}`, `{message}` and `{request_id}`; all values are escaped
+/// for the type of the page. An unknown placeholder stops the start; `{{word}}` stands for `{word}`. A file is relative
+/// to the working directory, at most 1 MiB of UTF-8, its content type goes by its extension. It must exist at start,
+/// and is read again when it has changed. If it cannot be read any more, the log says so, and the old content stays.
+/// Clients that ask for JSON by name get the built-in page in JSON instead of a template, unless the setting `errors`
 /// is not `auto`.
 ///
 /// CherryPy's `error_page.404` and `error_page.default`.

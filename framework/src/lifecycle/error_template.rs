@@ -1,9 +1,9 @@
 //! Templates of error pages: text with four placeholders.
 //!
-//! `{status}`, `{title}`, `{message}`, `{request_id}`; a word in two pairs of braces, `{{status}}`, stands for itself. A brace that does not
-//! enclose just a word of small letters is text, so style sheets and scripts need no escaping. Every value is escaped for
-//! the type of the page: a message may hold what a client has sent. In HTML that is right in content and in quoted attributes, not
-//! within `<script>` or `<style>`.
+//! `{status}`, `{title}`, `{message}`, `{request_id}`; a word in two pairs of braces, `{{status}}`, stands for itself.
+//! A brace that does not enclose just a word of small letters is text, so style sheets and scripts need no escaping.
+//! Every value is escaped for the type of the page, since a message may contain text of a client. In HTML that is right
+//! in content and in quoted attributes, not within `<script>` or `<style>`.
 
 use super::ErrorPage;
 use crate::exchange::PageType;
@@ -146,7 +146,7 @@ mod tests {
         #[test]
         fn any_text_is_a_template_or_is_refused(text in "([a-z{}_ ä\\n]|\\{(status|title|message|request_id)\\}){0,40}") {
             if let Ok(shown) = texts(&text) {
-                // What is no placeholder is there as it was, and nothing else is.
+                // Text that is not a placeholder is there as it was, and nothing else is.
                 let back = shown.replace("<Status>", "{status}").replace("<Title>", "{title}");
                 let back = back.replace("<Message>", "{message}").replace("<RequestId>", "{request_id}");
                 let plain = |text: &str| text.replace(['{', '}'], "");

@@ -1,15 +1,15 @@
-//! The error funnel: every failure, whoever met it, becomes one response here.
+//! The error funnel: every failure becomes one response here, wherever it comes from.
 //!
-//! | what comes in | what goes out |
+//! | in | out |
 //! |---|---|
 //! | an HTTP error, of a hook, a handler, the router, the parser | the error page of its status, with the error's fields (`Allow`, `Retry-After`) |
 //! | a redirect | its status and `Location` |
-//! | an answer | the answer, in place of what was there |
+//! | an answer | the answer, in place of the response so far |
 //! | anything else, a panic too | a log record; `before_error_response`; the page of 500; `after_error_response`. An internal redirect of the former leads to another page instead, once |
 //! | overload | a fixed text, without running any of the application's code |
 //!
-//! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have set before the
-//! failure stay (CORS, security, cookies), except those that describe the content which is now gone.
+//! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have
+//! set before the failure stay (CORS, security, cookies), except those that describe the content which is now gone.
 
 use super::debug_page::{self, Report};
 use super::error_page::usual_message;
@@ -80,8 +80,8 @@ impl Funnel<'_> {
         }
     }
 
-    /// Whether the failed request goes on with another path, as a hook has asked with an internal redirect. Any other error of a hook is
-    /// logged.
+    /// Whether the failed request goes on with another path, as a hook has asked with an internal redirect. Any other
+    /// error of a hook is logged.
     fn is_rescued(&self, exchange: &mut Exchange, error: Error) -> bool {
         let error = match error.into_internal_redirect() {
             Ok(target) if matches!(exchange.course.rescue, Rescue::Possible) => {
@@ -99,8 +99,8 @@ impl Funnel<'_> {
         false
     }
 
-    /// A 405 names the methods that are answered (RFC 9110, section 15.5.6): where whoever refuses has not, those of the page, without the
-    /// one that was refused.
+    /// A 405 names the methods that are answered (RFC 9110, section 15.5.6): where whoever refuses has not, those of
+    /// the page, without the one that was refused.
     #[cold]
     fn tell_methods(&self, request: &Request, error: &mut HttpError) {
         // A dispatcher of the application may be asked.
@@ -114,7 +114,7 @@ impl Funnel<'_> {
         }
     }
 
-    /// What the page is made from.
+    /// The input of the page.
     fn page<'p>(
         &self,
         exchange: &'p Exchange,
@@ -135,7 +135,7 @@ impl Funnel<'_> {
         }
     }
 
-    /// What the debug page shows about an error with this status, where it is on and may be shown.
+    /// The debug page for an error with this status, where it is on and may be shown.
     #[cold]
     fn report(&self, exchange: &mut Exchange, status: StatusCode, cause: Option<&Error>) -> Option<Report> {
         if !self.plan.settings.debug_page || !debug_page::is_shown_to(exchange) {
@@ -172,7 +172,7 @@ impl Funnel<'_> {
             Some(Ok(true)) => None,
             Some(Err(failure)) if matches!(failure.kind(), ErrorKind::Unexpected(_)) => Some(failure),
             Some(Err(failure)) => match failure.into_kind() {
-                // An error page may send the client elsewhere, to a login form for example.
+                // An error page may send the client to another address, to a login form for example.
                 ErrorKind::Redirect(redirect) => redirect.into_response(&mut response).err(),
                 ErrorKind::Answer(answer) => answer.into_response(&mut response).err(),
                 kind => Some(kind.into()),
@@ -202,7 +202,7 @@ impl Funnel<'_> {
             response.add_header(name, value);
         }
         set_default(response, header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The page tells the number of this request: nobody else should get it from a cache.
+        // The page shows the number of this request: no other client should get it from a cache.
         set_default(response, header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::try_from(exchange.request.id().to_string()) {
             set_default(response, REQUEST_ID, id);
@@ -210,7 +210,8 @@ impl Funnel<'_> {
     }
 }
 
-/// Where programs find the number of the request; on error pages only, since there is nothing to look up about the others.
+/// Where programs find the number of the request; on error pages only, since there is nothing to look up about the
+/// others.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer while the server is overloaded: ready-made, so that it costs next to nothing and cannot wait.

@@ -12,8 +12,9 @@ use std::time::Duration;
 /// The places in the life of a request where tools can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HookPoint {
-    /// The head is complete, the path has not been looked at: for what routing must see, as what a proxy says. Only for tools that are
-    /// on at `/`, since no other section is known yet; after an internal redirect it is not reached again.
+    /// The head is complete, the path has not been looked at: for facts that routing must see, such as the word of a
+    /// proxy. Only for tools that are on at `/`, since no other section is known yet; after an internal redirect it is
+    /// not reached again.
     BeforeRouting,
     /// The handler is known, nothing has run.
     OnStartResource,
@@ -38,7 +39,7 @@ impl HookPoint {
     pub const COUNT: usize = 9;
 }
 
-/// What a hook says about the way on.
+/// A hook's word about the way on.
 #[derive(Debug)]
 pub enum Flow {
     /// Go on.
@@ -47,7 +48,7 @@ pub enum Flow {
     Answer(Response),
 }
 
-/// What a hook function may return: `()`, [`Flow`], or a `Result` of one of them.
+/// The types that a hook function may return: `()`, [`Flow`], or a `Result` of one of them.
 pub trait IntoFlow {
     /// The flow, or the error for the funnel.
     ///
@@ -74,7 +75,7 @@ impl<T: IntoFlow, E: Into<Error>> IntoFlow for Result<T, E> {
     }
 }
 
-/// What a hook does.
+/// The function of a hook.
 #[derive(Clone)]
 pub(crate) enum Run {
     Function(Arc<HookFunction>),
@@ -119,7 +120,7 @@ impl Hook {
         result
     }
 
-    /// What it asks if it may let the request wait.
+    /// The admission that it asks, if it may let the request wait.
     #[inline]
     pub(super) fn admit(&self) -> Option<&dyn Admit> {
         match &self.run {
@@ -134,7 +135,8 @@ impl Hook {
         crate::line::record!(Warn, target: logs::ERROR, "request {id}: the answer of {self:?} comes too late");
     }
 
-    /// The same as [`call`](Self::call) of one that may, where the request can be run again by one of `wakers`: then this hook is run again.
+    /// Like [`call`](Self::call) for a hook that may wait, where one of `wakers` can make the request run again: then
+    /// this hook runs again.
     pub(super) fn call_or_park(
         admit: &dyn Admit,
         exchange: &mut Exchange,
@@ -173,7 +175,7 @@ impl std::fmt::Debug for Hook {
 #[derive(Default)]
 pub struct Hooks {
     pub(crate) tool: &'static str,
-    /// Where the tool was switched on, as written.
+    /// The path where the tool was switched on, as written.
     pub(crate) section: String,
     pub(crate) mount: Arc<str>,
     pub(crate) tree: u64,
@@ -190,7 +192,7 @@ pub struct Hooks {
     pub(crate) background: Vec<BackgroundJob>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
-    /// Who wants to see the plan when all tools have attached.
+    /// The functions that see the plan when all tools have attached.
     pub(crate) when_complete: Vec<PlanFunction>,
 }
 
@@ -208,8 +210,9 @@ impl Hooks {
         self.add(point, Run::Function(Arc::new(move |exchange| run(exchange).into_flow())))
     }
 
-    /// Adds a hook that decides whether the client may have the page. It runs at `point`, and once more before all other hooks of `before_handler` if
-    /// the request has waited meanwhile ([`Exchange::has_waited`]): who was logged in when an upload began may not be any more when it ends.
+    /// Adds a hook that decides whether the client may have the page. It runs at `point`, and once more before all
+    /// other hooks of `before_handler` if the request has waited in between ([`Exchange::has_waited`]): a visitor who
+    /// was logged in when an upload began may not be any more when it ends.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -247,14 +250,15 @@ impl Hooks {
         self.add(point, Run::Function(run))
     }
 
-    /// Runs this whenever a request of the section is parked for something that is [its own affair](super::Wait::is_own): for tools that have given it
-    /// something others wait for. What they take away then, they can give again at `before_handler`.
+    /// Runs this whenever a request of the section is parked for [a reason of its own](super::Wait::is_own): for tools
+    /// that have given it something that others wait for. They can take it away then, and give it again at
+    /// `before_handler`.
     pub fn when_parked(&mut self, run: impl Fn(&mut Exchange) + Send + Sync + 'static) {
         self.when_parked.push(Arc::new(run));
     }
 
-    /// Adds a hook at `before_finalize` that may let the request wait, without a thread: for what must be done elsewhere before the
-    /// response goes out, as the save of a session. The hooks after it run when it is over.
+    /// Adds a hook at `before_finalize` that may let the request wait, without a thread: for work that must be done
+    /// before the response goes out, such as the save of a session. The hooks after it run when it is over.
     ///
     /// ```
     /// use kirsch::lifecycle::{Admission, Admit, Hooks, Tool, Wait};
@@ -319,71 +323,77 @@ impl Hooks {
         self.hooks.last_mut().expect("a hook was just pushed")
     }
 
-    /// The path at which the application has switched the tool on, as it was written. Sections further down that only change settings
-    /// do not change it: what a tool answers is counted from here.
+    /// The path at which the application has switched the tool on, as it was written. Sections further down that only
+    /// change settings do not change it: the tool's own paths are counted from here.
     #[must_use]
     pub fn section(&self) -> &str {
         &self.section
     }
 
-    /// Where the app is mounted that has switched the tool on ([`App::mount`](crate::App::mount)): `/our/blog`, percent-encoded; empty for the
-    /// outermost. It belongs before the paths that the tool's settings name.
+    /// Where the app is mounted that has switched the tool on ([`App::mount`](crate::App::mount)): `/our/blog`,
+    /// percent-encoded; empty for the outermost. It belongs before the paths that the tool's settings name.
     #[must_use]
     pub fn mount(&self) -> &str {
         &self.mount
     }
 
-    /// The number of the tree that the tool is attached to, of no other tree in this process: each application that is built has one, and so has each of its virtual
-    /// hosts. For tools whose clones share what they keep, as a cache does.
+    /// The number of the tree that the tool is attached to, which no other tree in this process has: each application
+    /// that is built has one, and so has each of its virtual hosts. For tools whose clones share their content, such as
+    /// a cache.
     #[must_use]
     pub fn tree(&self) -> u64 {
         self.tree
     }
 
-    /// Refuses the set-up: the application does not start, and the message says where the tool was switched on. For what
-    /// only the tool can find out, as that a folder does not exist.
+    /// Refuses the set-up: the application does not start, and the message says where the tool was switched on. For
+    /// mistakes that only the tool can find, such as a missing folder.
     pub fn refuse(&mut self, error: SettingError) {
         self.refusal.get_or_insert(error);
     }
 
-    /// Refuses the set-up, unless the tool of that name is on wherever this one is: for tools that use what another one provides, as the session.
+    /// Refuses the set-up, unless the tool of that name is on wherever this one is: for tools that use another one,
+    /// such as the session.
     pub fn needs(&mut self, tool: &'static str) {
         self.needed.push(tool);
     }
 
-    /// Shows `look` each plan that the tool is in, at start, when all tools have attached: for tools that tell about others.
+    /// Shows `look` each plan that the tool is in, at start, when all tools have attached: for tools that tell about
+    /// others.
     pub fn when_complete(&mut self, look: impl Fn(&Plan) + Send + Sync + 'static) {
         self.when_complete.push(Box::new(look));
     }
 
-    /// Lets panics be caught with their backtrace, for [`backtrace_of`](super::backtrace_of). Taking one costs milliseconds; it holds for the whole process.
+    /// Lets panics be caught with their backtrace, for [`backtrace_of`](super::backtrace_of). Taking one costs
+    /// milliseconds; it holds for the whole process.
     pub fn capture_backtraces(&mut self) {
         capture_backtraces();
     }
 
-    /// Adds an admission: the place to make requests wait. It is asked when the body was read, so that a slow upload holds nothing
-    /// that others wait for.
+    /// Adds an admission: the place to make requests wait. It is asked when the body was read, so that a slow upload
+    /// holds nothing that others wait for.
     pub fn admission(&mut self, admit: impl Admit + 'static) {
         self.admissions.push(Arc::new(admit));
     }
 
-    /// Lets forms be read for this tool, though the handler takes nothing out of them: from `before_handler` on their fields are among the
-    /// parameters ([`Request::parameters`](crate::Request::parameters)). Handlers that read their body as a stream keep it to themselves.
+    /// Lets forms be read for this tool, though the handler takes nothing out of them: from `before_handler` on their
+    /// fields are among the parameters ([`Request::parameters`](crate::Request::parameters)). Handlers that read their
+    /// body as a stream keep it to themselves.
     pub fn reads_forms(&mut self) {
         self.reads_forms = true;
     }
 
-    /// Adds an admission that is asked before the body is read: a request that waits has sent no more than its head, and
-    /// holds what it was given for as long as its upload takes.
+    /// Adds an admission that runs before the body is read: a request that waits has sent no more than its head, and
+    /// holds its place for as long as its upload takes.
     pub fn early_admission(&mut self, admit: impl Admit + 'static) {
         self.early_admissions.push(Arc::new(admit));
     }
 
-    /// Adds work that is done `every` so often on a thread of its own while the application runs, as the sweep of a store.
+    /// Adds work that is done `every` so often on a thread of its own while the application runs, as the sweep of a
+    /// store.
     ///
-    /// `run` returns `()` or a `Result`, as a hook does. A panic or an error is logged and counted, and the job goes on. The first run
-    /// comes one interval after the start. Copies of a tool that share a store each get here; the tool sees to it that one of them
-    /// adds the job.
+    /// `run` returns `()` or a `Result`, as a hook does. A panic or an error is logged and counted, and the job goes
+    /// on. The first run comes one interval after the start. Copies of a tool that share a store each get here; the
+    /// tool sees to it that one of them adds the job.
     pub fn background<F, R>(&mut self, name: &'static str, every: Duration, run: F)
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -399,8 +409,8 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
-/// Runs the hooks of one point in order. After the first answer or error only `always` hooks run; the first error wins, later ones are
-/// logged. Returns whether a hook has answered.
+/// Runs the hooks of one point in order. After the first answer or error only `always` hooks run; the first error wins,
+/// later ones are logged. Returns whether a hook has answered.
 #[inline(always)] // Most points have no hooks, and a call to find that out costs as much as a hook.
 pub(super) fn run_point(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
     if hooks.is_empty() { Ok(false) } else { run_hooks(hooks, exchange) }
@@ -421,7 +431,7 @@ fn run_hooks(hooks: &[Hook], exchange: &mut Exchange) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Runs what remains of a point after its `outcome` is known.
+/// Runs the rest of a point after its `outcome` is known.
 fn run_always(hooks: &[Hook], exchange: &mut Exchange, mut outcome: Result<bool, Error>) -> Result<bool, Error> {
     for hook in hooks.iter().filter(|hook| hook.always) {
         match (hook.call(exchange), &outcome) {

@@ -1,7 +1,8 @@
 //! Which tree answers for a host: names, names with a port, and everything below a name.
 //!
-//! The host is that of the request's origin: what the client asked for, or what a trusted proxy says that it asked for. Names are compared
-//! without regard to case and to a dot at their end (RFC 9110, section 4.2.3; RFC 1034, section 3.1). Nothing is allocated for a request.
+//! The host is that of the request's origin: the host that the client asked for, or that a trusted proxy names. Names
+//! are compared without regard to case and to a dot at their end (RFC 9110, section 4.2.3; RFC 1034, section 3.1).
+//! Nothing is allocated for a request.
 
 use crate::exchange::Origin;
 use std::cmp::Ordering;
@@ -11,9 +12,9 @@ use std::cmp::Ordering;
 pub(crate) struct Hosts {
     /// Names, sorted.
     exact: Vec<Entry>,
-    /// Names below which all hosts are meant, sorted.
+    /// Names that stand for all hosts below them, sorted.
     below: Vec<Entry>,
-    /// Whether a host that is not here is nobody's; else the first tree answers.
+    /// Whether an unknown host is refused; else the first tree answers.
     strict: bool,
 }
 
@@ -29,7 +30,7 @@ impl Hosts {
     /// Adds a host as the application writes it: `shop.example`, `*.shop.example`, `shop.example:8443`.
     ///
     /// # Errors
-    /// A sentence, if that is no host or is there already.
+    /// A sentence, if that is not a host or is there already.
     pub(crate) fn add(&mut self, written: &str, tree: usize) -> Result<(), String> {
         let mistake = |problem: &str| Err(format!("{written:?} is not a host: {problem}"));
         let (list, rest) = match written.strip_prefix("*.") {
@@ -65,7 +66,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// From now on a host that is not here is nobody's.
+    /// From now on an unknown host is refused.
     pub(crate) fn be_strict(&mut self) {
         self.strict = true;
     }
@@ -74,8 +75,8 @@ impl Hosts {
         self.exact.is_empty() && self.below.is_empty() && !self.strict
     }
 
-    /// The number of the tree that answers for a host. The whole name comes before `*`, a longer name behind the `*` before a shorter one, and
-    /// a name with the port before the same without.
+    /// The number of the tree that answers for a host. The whole name comes before `*`, a longer name behind the `*`
+    /// before a shorter one, and a name with the port before the same without.
     pub(crate) fn find(&self, origin: &Origin<'_>) -> Option<usize> {
         let (host, port) = (origin.host(), origin.port());
         let host = host.strip_suffix('.').unwrap_or(host);

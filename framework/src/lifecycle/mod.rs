@@ -38,7 +38,7 @@ pub use run::Application;
 pub use secret::Secret;
 pub(crate) use sections::Sections;
 pub use setting::{SettingError, SettingReader};
-/// The settings of one tool in a configuration file: what [`Tool::configure`] gets.
+/// The settings of one tool in a configuration file: the argument of [`Tool::configure`].
 pub use toml::Table as SettingTable;
 pub use tool::Tool;
 

@@ -21,12 +21,12 @@ pub struct Plan {
     pub(crate) early_admissions: usize,
     /// Told when a request is parked.
     pub(crate) when_parked: Vec<Arc<ParkedFunction>>,
-    /// A tool looks into forms, whatever the handlers take.
+    /// A tool looks into forms, whether the handlers take them or not.
     pub(crate) reads_forms: bool,
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,
-    /// What the debug page shows of the plan, where it is on.
+    /// The plan's part of the debug page, where it is on.
     pub(crate) debug: Option<Box<DebugNotes>>,
     /// The limits among the settings, each with the section that set it.
     pub(crate) limits: Arc<Limits>,
@@ -62,7 +62,8 @@ impl Plan {
         self.hooks.iter().flatten()
     }
 
-    /// Adds what a tool attached. Hooks and admissions are sorted by priority; ties keep the order in which the tools were switched on.
+    /// Adds what a tool attached. Hooks and admissions are sorted by priority; ties keep the order in which the tools
+    /// were switched on.
     pub(crate) fn add(&mut self, attached: &Hooks) {
         for hook in &attached.hooks {
             let hooks = &mut self.hooks[hook.point as usize];
@@ -104,22 +105,24 @@ impl std::fmt::Debug for Plan {
 pub struct PathSettings {
     /// `max_body`: largest request body in bytes (default 100 MiB, CherryPy's). More is 413.
     pub max_body: u64,
-    /// `max_form`: most bytes of a form that becomes arguments, files aside (default 2 MiB). They stay in memory, whatever
-    /// `body_memory` says, so they have a limit of their own. More is 413.
+    /// `max_form`: maximum of the form data that becomes arguments, in bytes, files aside (default 2 MiB). It stays in
+    /// memory, even beyond `body_memory`, so it has a limit of its own. More is 413.
     pub max_form: u64,
-    /// `max_json`: largest JSON body in bytes that becomes a value (default 2 MiB): it stays in memory, too. More is 413.
+    /// `max_json`: largest JSON body in bytes that becomes a value (default 2 MiB): it stays in memory, too. More is
+    /// 413.
     pub max_json: u64,
-    /// `json_types`: the content types that [`Json`](crate::Json) reads as an argument. A type and a subtype may start with `*` for any
-    /// start. Default: `application/json`, `*/*+json`, `text/json`, `application/x-json`, `text/x-json`, `application/csp-report`.
+    /// `json_types`: the content types that [`Json`](crate::Json) reads as an argument. A type and a subtype may start
+    /// with `*` for any start. Default: `application/json`, `*/*+json`, `text/json`, `application/x-json`,
+    /// `text/x-json`, `application/csp-report`.
     pub json_types: Vec<String>,
-    /// `max_parts`: most parts of a multipart form (default 1000). More is 413.
+    /// `max_parts`: maximum of parts in a multipart form (default 1000). More is 413.
     pub max_parts: usize,
     /// `body_memory`: bodies above this many bytes go to a temporary file (default 256 KiB).
     pub body_memory: u64,
     /// `show_tracebacks`: error pages tell the cause (default off; for development only).
     pub show_tracebacks: bool,
-    /// `debug_page`: unexpected errors show their cause, the handler, parameters, hooks and plan, and 404 the routes near the path, to
-    /// browsers that have opened the link in the log (default off; for development only).
+    /// `debug_page`: unexpected errors show their cause, the handler, parameters, hooks and plan, and 404 the routes
+    /// near the path, to browsers that have opened the link in the log (default off; for development only).
     pub debug_page: bool,
     /// `errors`: the form of the built-in error page (default [`Auto`](ErrorForm::Auto): as the client accepts).
     pub errors: ErrorForm,

@@ -25,12 +25,14 @@
 //! | a head that breaks a rule, overload | | | | | | |
 //! | the client goes away while the request waits | yes | up to it | | | | on end request |
 //!
-//! Within one point: after the first error or answer only `always` hooks run; the first error wins, the others are logged. An error in
-//! `on_end_resource` or `on_end_request` is only logged. A response that is made before `before_finalize`, error pages too, is what those
-//! hooks see; [`Exchange::failed`] tells them that an unexpected error came before.
+//! Within one point: after the first error or answer only `always` hooks run; the first error wins, the others are
+//! logged. An error in `on_end_resource` or `on_end_request` is only logged. Hooks at `before_finalize` see the
+//! response that was made before, error pages too; [`Exchange::failed`] tells them that an unexpected error came
+//! before.
 //!
-//! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its response goes nowhere) and
-//! begins again with the routing. An unexpected error whose `before_error_response` hooks redirect internally ends its resource in the same way.
+//! An internal redirect ends the resource it came from (`on_end_resource`, but not `before_finalize`, since its
+//! response goes nowhere) and begins again with the routing. An unexpected error whose `before_error_response` hooks
+//! redirect internally ends its resource in the same way.
 
 use super::admission::{Park, Passed, pass};
 use super::conditions;
@@ -88,7 +90,7 @@ impl Application {
         application
     }
 
-    /// Adds a tree with its plans. What it answers for is said by [`set_hosts`](Self::set_hosts).
+    /// Adds a tree with its plans. [`set_hosts`](Self::set_hosts) sets its hosts.
     pub(crate) fn add_tree(
         &mut self,
         root: Arc<dyn Publish>,
@@ -177,7 +179,7 @@ impl Application {
         }
     }
 
-    /// Finds handler and plan. An error is what is answered at the handler's turn, unless a tool answers before.
+    /// Finds handler and plan. An error is answered at the handler's turn, unless a tool answers before.
     fn route(&self, exchange: &mut Exchange) -> Result<(), Error> {
         exchange.course.plan = 0;
         let request = &mut exchange.request;
@@ -215,7 +217,8 @@ impl Application {
         }
     }
 
-    /// What becomes of the body, from what is known of the handler. Too large is known here, before a byte of it is read.
+    /// The plan for the body, from the facts about the handler. A body that is too large is known here, before a byte
+    /// of it is read.
     fn body_plan(&self, exchange: &mut Exchange) -> BodyPlan {
         let framing = exchange.request.head.framing();
         // A tool that answers in place of the page.
@@ -239,14 +242,14 @@ impl Application {
             None => BodyUse::Any,
         };
         let spooled = plan.settings.body_memory;
-        // Most bytes, and how many of them in memory.
+        // Maximum in bytes, and how many of them in memory.
         let (limit, memory) = match body_use {
             BodyUse::None if !tool_reads_form => return BodyPlan::Discard,
             BodyUse::Stream => (max_body, None),
             _ if !expects_form && request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => {
                 (max_body, Some(spooled))
             }
-            // Parameters are found in memory only, whatever else takes the body.
+            // Parameters are found in memory only, even if another argument takes the body.
             _ if tool_reads_form || request.has_form() && uses(&BodyUse::OF_A_FORM) => {
                 (smaller(max_form, max_body), Some(max_form.most))
             }
@@ -259,7 +262,7 @@ impl Application {
         };
         let refusal = match framing {
             Framing::Length(length) if length > limit.most => Some(limit.exceeded()),
-            // Who reads a stream sees its fields, too.
+            // A handler that reads a stream sees its fields, too.
             _ if memory.is_some() => exchange.request.coded(),
             _ => None,
         };
@@ -275,7 +278,8 @@ impl Application {
         }
     }
 
-    /// Whether a form is read though the page does not ask for it: for a tool, or for `strict_params`, which refuses every field of it.
+    /// Whether a form is read though the page does not ask for it: for a tool, or for `strict_params`, which refuses
+    /// every field of it.
     fn reads_forms(&self, exchange: &Exchange) -> bool {
         let plan = self.plan(exchange);
         let reads_nothing = || exchange.trail.handler().is_some_and(|handler| handler.body_use() == BodyUse::None);
@@ -383,8 +387,8 @@ impl Application {
         Ok(())
     }
 
-    /// From the handler's result to the response as the hooks of `before_finalize` get it. `Some` is the path with which a failed
-    /// request goes on instead.
+    /// From the handler's result to the response as the hooks of `before_finalize` get it. `Some` is the path with
+    /// which a failed request goes on instead.
     fn settle(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
         let funnel = self.funnel(exchange);
         StreamPlace::give_back(exchange);
@@ -485,7 +489,7 @@ impl Application {
     }
 }
 
-/// What [`Application::advance`] came to.
+/// The result of [`Application::advance`].
 enum Advance {
     /// The request waits.
     Parked(Instant),
@@ -563,7 +567,7 @@ impl Service for Application {
             exchange.course.stage = Stage::Refused;
             self.funnel(exchange).settle(exchange, error);
         } else {
-            // A refusal is an HTTP error: nobody is asked where else to go.
+            // A refusal is an HTTP error: no error page may redirect it.
             let elsewhere = self.settle(exchange, Err(error));
             debug_assert!(elsewhere.is_none(), "only unexpected errors are sent elsewhere");
             self.finish(exchange, None);
@@ -598,7 +602,7 @@ fn resolve_guarded(shape: &NodeRef, request: &crate::Request, trail: &mut Trail)
     guarded(|| Ok(resolve(shape, request, 0, trail)))
 }
 
-/// The answer to who asks for a host that is nobody's here (RFC 9110, section 15.5.20).
+/// The response to a request for a host that this server does not serve (RFC 9110, section 15.5.20).
 fn wrong_host(host: &str) -> Error {
     HttpError::new(StatusCode::MISDIRECTED_REQUEST, format!("This server does not answer for the host {host:?}."))
         .into()
@@ -618,7 +622,8 @@ fn smaller<'l>(one: &'l Limit, other: &'l Limit) -> &'l Limit {
     if one.most < other.most { one } else { other }
 }
 
-/// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection then.
+/// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection
+/// then.
 fn watch(stream: &mut Stream, request: &crate::Request) {
     let (id, path) = (request.id(), request.path().to_owned());
     let mut chunks = std::mem::replace(stream, Stream::new(std::iter::empty::<Vec<u8>>()));
@@ -627,7 +632,7 @@ fn watch(stream: &mut Stream, request: &crate::Request) {
         let chunk = guarded(|| chunks.next().transpose());
         if let Err(error) = &chunk {
             let causes = logs::causes(error);
-            // What the client has spoilt, by a body that breaks off while it is sent back, is an everyday end.
+            // A client that breaks its body off while it is sent back is an everyday end.
             let level = if error.is_clients_fault() { log::Level::Debug } else { log::Level::Error };
             let text = format!("request {id}: {path:?} the stream broke off: {causes}");
             log::log!(target: logs::ERROR, level, "{}", logs::Lines(&text, &[]));

@@ -1,6 +1,7 @@
 //! Values that are never printed: passwords, keys, addresses that may have a password in them.
 //!
-//! A type, and not care at each place: whatever shows settings, errors or tools cannot show what it does not get.
+//! A type, and not care at each place: code that shows settings, errors or tools cannot show a value that it does not
+//! get.
 
 use super::setting::{SettingError, SettingReader, text, texts};
 use toml::Value;
@@ -64,7 +65,7 @@ impl SettingReader<'_> {
     }
 }
 
-/// The problem of a secret that is not what the setting wants: says of what kind it is, and nothing of what it is.
+/// The problem of a secret that the setting cannot use: names its kind, and nothing of its content.
 fn kind(value: &Value, expected: &str) -> String {
     let kind = match value {
         Value::String(_) => "a text",

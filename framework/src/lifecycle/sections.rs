@@ -1,7 +1,7 @@
 //! Which path section covers a path: the longest one, segment by segment.
 //!
-//! The comparison is the traversal's own: on decoded segments, empty ones left out, with `-` and `.` equal to `_`. So whatever way a
-//! client writes a path that reaches a handler (`//admin`, `/%61dmin`), the handler's section covers it.
+//! The comparison is the traversal's own: on decoded segments, empty ones left out, with `-` and `.` equal to `_`. So
+//! any spelling of a path that reaches a handler (`//admin`, `/%61dmin`) is covered by the handler's section.
 
 use crate::publish::same_segment;
 
@@ -13,7 +13,8 @@ pub(crate) struct Sections {
 }
 
 impl Sections {
-    /// Adds the section of these segments. What it covers must not have been added below before: sections come in ascending depth.
+    /// Adds the section of these segments. Sections come in ascending depth, so none below it may have been added
+    /// before.
     pub(crate) fn insert<'s>(&mut self, segments: impl Iterator<Item = &'s str>, plan: usize) {
         let mut place = self;
         for segment in segments {

@@ -1,8 +1,9 @@
-//! Settings as they stand in configuration files: typed values out of TOML, and what is said when they are wrong.
+//! Settings in configuration files: typed values out of TOML, and the messages when they are wrong.
 //!
-//! The rules: a duration has a unit (`"5m"`), since a bare number has been read as minutes by one and as seconds by the next; a size
-//! is a number of bytes or has a unit (`"100 MiB"`); a key that nobody knows is an error with a suggestion. A tool reads its own
-//! settings with a [`SettingReader`]; the server's and the paths' tables in `config/` use the same functions.
+//! The rules: a duration has a unit (`"5m"`), since one reader takes a bare number for minutes and the next for
+//! seconds. A size is a number of bytes or has a unit (`"100 MiB"`). An unknown key is an error with a suggestion. A
+//! tool reads its own settings with a [`SettingReader`]; the server's and the paths' tables in `config/` use the same
+//! functions.
 
 use crate::suggestion::suggestion;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use toml::{Table, Value};
 pub struct SettingError {
     /// The key within its tool or group.
     pub key: String,
-    /// What is wrong, and what would be right.
+    /// The mistake, and the right form.
     pub problem: String,
 }
 
@@ -40,7 +41,7 @@ impl std::fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// Reads the settings of a tool from its table, key by key, and refuses what is left over.
+/// Reads the settings of a tool from its table, key by key, and refuses the rest.
 ///
 /// ```
 /// use kirsch::lifecycle::{SettingError, SettingReader, SettingTable};
@@ -184,7 +185,7 @@ impl<'t> SettingReader<'t> {
     /// Ends the reading.
     ///
     /// # Errors
-    /// When the table has a key that was not asked for; the message suggests the most similar one that was.
+    /// When the table has a key that was not asked for; the message suggests the most similar known one.
     pub fn finish(self) -> Result<(), SettingError> {
         match self.table.keys().find(|key| !self.known.contains(&key.as_str())) {
             Some(key) => Err(SettingError::unknown(key, &self.known)),
@@ -270,7 +271,7 @@ fn text_table(value: &Value) -> Result<BTreeMap<String, String>, String> {
     table.ok_or_else(|| wrong(value, "a table of texts, as { a = \"b\" }"))
 }
 
-/// The problem of a value that is not what the setting wants.
+/// The problem of a value that the setting cannot use.
 pub(crate) fn wrong(value: &Value, expected: &str) -> String {
     format!("is {}; it must be {expected}", shown(value))
 }
@@ -302,7 +303,8 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
-/// What is shown of a value. A text with `@` or `://` may be an address with a password that has come to the wrong key.
+/// The part of a value that may be shown. A text with `@` or `://` may be an address with a password under the wrong
+/// key.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if text.contains('@') || text.contains("://") => "a text".to_owned(),

@@ -1,7 +1,9 @@
-//! The place of a handler that reads its body itself: it holds its worker while the client sends, so it needs one of the places for such waits.
+//! The place of a handler that reads its body itself: it holds its worker while the client sends, so it needs one of
+//! the places for such waits.
 //!
-//! A request without a place waits for one as in any admission, without a worker and before its session's lock: nobody waits here with what others
-//! need. The place is kept in the exchange from then until the handler has ended.
+//! A request without a place waits for one as in any admission, without a worker and before its session's lock: it
+//! waits without holding anything that others need. The place is kept in the exchange from then until the handler has
+//! ended.
 
 use super::{Admission, Admit, Wait};
 use crate::exchange::Wakers;
@@ -12,7 +14,7 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub(super) struct StreamPlace;
 
-/// What the request has been given. `None` inside: here is no limit.
+/// The place of the request. `None` inside: there is no limit here.
 struct Given {
     _place: Option<Place>,
 }
@@ -39,7 +41,7 @@ impl StreamPlace {
         }
     }
 
-    /// A response is there without the handler: nobody reads the body any more.
+    /// A response is there without the handler: the body will not be read any more.
     #[inline]
     pub(super) fn give_back(exchange: &mut Exchange) {
         if matches!(exchange.request.body, RequestBody::Stream(_)) {
@@ -62,7 +64,8 @@ impl Admit for StreamPlace {
         }
     }
 
-    /// After the cache (10) and limits (20), which others do not wait for; before the locks of sessions (50), which they do.
+    /// After the cache (10) and limits (20), which others do not wait for; before the locks of sessions (50), which
+    /// they do.
     fn priority(&self) -> u8 {
         30
     }

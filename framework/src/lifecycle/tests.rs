@@ -25,7 +25,7 @@ struct Driver {
     exchange: Exchange,
 }
 
-/// What the client would get.
+/// The client's view of the response.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -92,7 +92,7 @@ fn ask(app: App, request: &str) -> Answer {
     driver.finish()
 }
 
-/// The same with a body in memory.
+/// Sends a request with a body in memory.
 fn send(app: App, request: &str, body: &str) -> Answer {
     let mut driver = Driver::new(app, &format!("{request}\nContent-Length: {}", body.len()));
     driver.start();

@@ -28,8 +28,8 @@ use super::{Hooks, SettingError, SettingTable};
 /// # assert!(app.build().is_ok());
 /// ```
 ///
-/// What a tool keeps for the length of a request it puts into [`Exchange::values`](crate::Exchange::values); what it holds there (a guard,
-/// a place) is dropped with the request at the latest, whatever way the request took.
+/// A tool puts its values for the length of a request into [`Exchange::values`](crate::Exchange::values). A guard or a
+/// place in them is dropped with the request at the latest, however the request ends.
 pub trait Tool: Send + Sync + 'static {
     /// The name in configuration files and messages.
     fn name(&self) -> &'static str;
@@ -37,17 +37,18 @@ pub trait Tool: Send + Sync + 'static {
     /// Puts the hooks in place; called once at start for each copy of the tool that a plan uses.
     fn attach(&self, hooks: &mut Hooks);
 
-    /// A copy of the tool with the settings of a configuration section laid over its own. Called at start, for each section that
-    /// has keys `name.key`; `on` is handled before. Tools without settings keep the default, which refuses every key.
+    /// A copy of the tool with the settings of a configuration section laid over its own. Called at start, for each
+    /// section that has keys `name.key`; `on` is handled before. Tools without settings keep the default, which refuses
+    /// every key.
     ///
     /// # Errors
-    /// Names the key and what is wrong with it.
+    /// Names the key and the mistake.
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         let key = settings.keys().next().map_or("", String::as_str);
         Err(SettingError::unknown(key, &[]))
     }
 
-    /// Whether the tool may answer requests for paths that have no handler, as static files do.
+    /// Whether the tool may answer requests for paths that have no handler, such as static files.
     fn answers(&self) -> bool {
         false
     }

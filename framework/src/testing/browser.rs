@@ -1,6 +1,6 @@
-//! What a client keeps between requests, and the way one request takes to its response.
+//! The state of a client between requests, and the way of one request to its response.
 //!
-//! [`Target`] is the application and how it is reached; all browsers of a test share it. [`Browser`] is what belongs to one of
+//! [`Target`] is the application and the way to it; all browsers of a test share it. [`Browser`] is the state of one of
 //! them: cookies and idle connections. Neither knows how requests are composed or responses judged.
 
 use super::{

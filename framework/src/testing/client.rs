@@ -1,4 +1,4 @@
-//! The client: one browser, and what it talks to.
+//! The client: one browser, and the application that it talks to.
 
 use super::{
     RawConnection, RequestBuilder,
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A browser for tests: it asks an application for pages, keeps its cookies and lets tests say what must come back.
+/// A browser for tests: it asks an application for pages, keeps its cookies and lets tests check the responses.
 ///
 /// Clones are the same browser on several threads: they share cookies and may send at the same time.
 /// [`new_browser`](Client::new_browser) is another visitor of the same application.
@@ -48,8 +48,9 @@ pub struct Client {
 impl Client {
     /// A client that runs each request of `app` on the thread that sends it, without a socket.
     ///
-    /// The request goes through the same steps as on a server. A request that waits, as for the lock of its session, blocks its thread. A handler that
-    /// never returns cannot be interrupted here; over a socket the client's deadline ends the wait.
+    /// The request goes through the same steps as on a server. A request that waits, as for the lock of its session,
+    /// blocks its thread. A handler that never returns cannot be interrupted here; over a socket the client's deadline
+    /// ends the wait.
     ///
     /// # Panics
     /// If the application cannot start; the message is the application's.
@@ -92,13 +93,14 @@ impl Client {
         Self { target: Arc::clone(&self.target), browser: Arc::default(), timeout: self.timeout }
     }
 
-    /// The same browser with another deadline for every wait (default 10 s): for a response head, for each further piece of a body.
+    /// The same browser with another deadline for every wait (default 10 s): for a response head, for each further
+    /// piece of a body.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
     }
 
-    /// Begins a GET request. `path` is sent as it stands: percent-encode what needs it.
+    /// Begins a GET request. `path` is sent as it stands: percent-encode it where needed.
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
     }
@@ -161,8 +163,8 @@ impl Client {
         self
     }
 
-    /// Makes the browser the developer's: it brings the key to the debug page of the applications in this process (setting `debug_page`), as one does that has opened the
-    /// link in the log. A client in process needs no key.
+    /// Makes the browser the developer's: it brings the key to the debug page of the applications in this process
+    /// (setting `debug_page`), like a browser that has opened the link in the log. A client in process needs no key.
     ///
     /// # Panics
     /// If the environment sets a key that cannot be used.

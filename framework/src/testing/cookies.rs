@@ -63,7 +63,7 @@ impl CookieJar {
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
-    /// The value of the cookie of that name, whatever its path.
+    /// The value of the cookie of that name, on any path.
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<&str> {
         self.alive(now).find(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
     }

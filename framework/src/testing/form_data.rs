@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-/// The fields of a form with files, for [`RequestBuilder::form_data`](super::RequestBuilder::form_data): `multipart/form-data`, written
-/// as browsers write it.
+/// The fields of a form with files, for [`RequestBuilder::form_data`](super::RequestBuilder::form_data):
+/// `multipart/form-data`, written as browsers write it.
 ///
 /// ```
 /// use kirsch::testing::FormData;
@@ -32,7 +32,7 @@ impl FormData {
         self.part(&format!("name=\"{}\"", escaped(name)), value.as_bytes())
     }
 
-    /// Adds a file. An empty name and no content is what a browser sends where no file was chosen.
+    /// Adds a file. An empty name and no content is the way of browsers to send a file field that was left empty.
     #[must_use]
     pub fn file(self, name: &str, file_name: &str, content_type: &str, content: impl AsRef<[u8]>) -> Self {
         let (name, file_name) = (escaped(name), escaped(file_name));

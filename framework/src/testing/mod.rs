@@ -2,8 +2,8 @@
 //!
 //! A [`Client`] is one browser: it keeps cookies and, over a socket, its connection. What it does:
 //!
-//! * [`Client::in_process`] runs each request on the thread that sends it, through the same steps as the server and through real
-//!   request and response bytes. No socket, no port, no waiting.
+//! * [`Client::in_process`] runs each request on the thread that sends it, through the same steps as the server and
+//!   through real request and response bytes. No socket, no port, no waiting.
 //! * [`Client::over_socket`] starts a server of its own on a free port and stops it when the last clone is dropped.
 //! * [`Client::connect`] talks to a server that already runs.
 //! * [`Client::raw`] gives a bare connection, for requests that no honest client would send.
@@ -28,10 +28,10 @@
 //! ```
 //!
 //! Rules of this room:
-//! * The client reads responses with a strict parser of its own (`wire.rs`), never with the server's code, so that a mistake of the
-//!   server cannot hide behind the same mistake here.
-//! * Every wait has a deadline (10 s unless set) and ends with a sentence that says what was waited for.
-//! * What fails, fails in the line of the test that asked for it, and shows the whole response.
+//! * The client reads responses with a strict parser of its own (`wire.rs`), never with the server's code, so that a
+//!   mistake of the server cannot hide behind the same mistake here.
+//! * Every wait has a deadline (10 s unless set) and ends with a sentence that names it.
+//! * A failure is in the line of the test that asked, and shows the whole response.
 
 mod browser;
 mod client;

@@ -1,4 +1,4 @@
-//! A bare connection: exactly these bytes, and whatever comes back.
+//! A bare connection: it sends exactly these bytes, and returns the answer.
 
 use super::{
     TestResponse,
@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection to the server for requests that no honest client would send: half heads, wrong lengths, many requests at once.
+/// A connection to the server for requests that no honest client would send: half heads, wrong lengths, many requests
+/// at once.
 ///
 /// ```
 /// # use kirsch::{prelude::*, testing::Client};
@@ -40,7 +41,8 @@ impl RawConnection {
     /// Sends these bytes.
     ///
     /// # Panics
-    /// If the server does not take them by the deadline, or has closed. [`try_send`](RawConnection::try_send) tells instead.
+    /// If the server does not take them by the deadline, or has closed. [`try_send`](RawConnection::try_send) tells
+    /// instead.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         if let Err(error) = self.try_send(bytes) {
@@ -58,7 +60,8 @@ impl RawConnection {
         self.wire.transport.send(bytes.as_ref(), deadline)
     }
 
-    /// Reads the next response to a request other than HEAD; interim responses are skipped. Responses to pipelined requests come one by one.
+    /// Reads the next response to a request other than HEAD; interim responses are skipped. Responses to pipelined
+    /// requests come one by one.
     ///
     /// # Panics
     /// If none comes by the deadline, or if it breaks the rules of HTTP.
@@ -76,7 +79,7 @@ impl RawConnection {
         self.response(true)
     }
 
-    /// Reads an interim response, as `100 Continue`, and returns its status.
+    /// Reads an interim response, such as `100 Continue`, and returns its status.
     ///
     /// # Panics
     /// If a final response comes instead, or none by the deadline.
@@ -175,7 +178,7 @@ impl RawConnection {
     }
 }
 
-/// What a look at the socket shows.
+/// The result of a look at the socket.
 enum Peek {
     Nothing,
     Bytes,

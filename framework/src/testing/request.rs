@@ -7,7 +7,7 @@ use super::{
 use ::http::{Method, header};
 use std::{io::Write, time::Instant};
 
-/// Most redirects that [`RequestBuilder::follow_redirects`] follows: what browsers allow.
+/// Maximum of redirects that [`RequestBuilder::follow_redirects`] follows: the limit of browsers.
 const MAX_REDIRECTS: usize = 20;
 
 /// A request on its way: add fields and a body, then [`send`](RequestBuilder::send) it.
@@ -53,7 +53,7 @@ impl RequestBuilder {
     /// Sends a value as JSON.
     ///
     /// # Panics
-    /// If the value cannot be written as JSON, as a map whose keys are not strings.
+    /// If the value cannot be written as JSON, such as a map whose keys are not strings.
     #[track_caller]
     pub fn json<T: serde::Serialize + ?Sized>(self, value: &T) -> Self {
         match serde_json::to_vec(value) {
@@ -71,7 +71,8 @@ impl RequestBuilder {
     /// Sends the request and waits for the whole response.
     ///
     /// # Panics
-    /// If no response comes by the deadline, or if it breaks the rules of HTTP. [`try_send`](RequestBuilder::try_send) tells instead.
+    /// If no response comes by the deadline, or if it breaks the rules of HTTP. [`try_send`](RequestBuilder::try_send)
+    /// tells instead.
     #[track_caller]
     pub fn send(self) -> TestResponse {
         let asked = self.line();

@@ -1,4 +1,4 @@
-//! Responses, and what tests say about them.
+//! Responses, and the checks that tests make on them.
 
 use super::{ClientError, browser::Arriving, wire::Head};
 use ::http::StatusCode;

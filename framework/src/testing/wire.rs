@@ -1,8 +1,8 @@
 //! Responses as bytes: a strict reader for HTTP/1.1 responses (RFC 9112), written for tests.
 //!
-//! It knows nothing of the server's writer. Whatever a lenient client would shrug off is an error here: a bare LF, a
-//! space before a colon, a folded field, two lengths, a body where none may be, a missing last chunk. What it does not do: decide
-//! where bytes come from (a [`Transport`] does) or what to ask.
+//! It knows nothing of the server's writer. Mistakes that a lenient client would pass over are errors here: a bare LF,
+//! a space before a colon, a folded field, two lengths, a body where none may be, a missing last chunk. It does not
+//! decide where bytes come from (a [`Transport`] does) or what to ask.
 
 use super::ClientError;
 use std::{
@@ -15,7 +15,8 @@ type Result<T, E = ClientError> = std::result::Result<T, E>;
 
 /// Where response bytes come from.
 pub(super) trait Transport: Send {
-    /// Appends what has arrived to `received`, waiting until `deadline` for the first byte; 0 is the end of the stream.
+    /// Appends the bytes that have arrived to `received`, waiting until `deadline` for the first byte; 0 is the end of
+    /// the stream.
     fn receive(&mut self, received: &mut Vec<u8>, deadline: Instant) -> Result<usize>;
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Head {
     pub(super) fields: Vec<(String, String)>,
 }
 
-/// What is left of a response body, and how its end is found.
+/// The rest of a response body, and how its end is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyState {
     /// This many bytes.
@@ -94,7 +95,8 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    /// The next piece of the body: one chunk of a chunked body, else what has arrived; `None` when it is complete.
+    /// The next piece of the body: one chunk of a chunked body, else the bytes that have arrived; `None` when it is
+    /// complete.
     pub(super) fn next_piece(&mut self, body: &mut BodyState, deadline: Instant) -> Result<Option<Vec<u8>>> {
         match *body {
             BodyState::Complete => Ok(None),
@@ -272,7 +274,7 @@ impl Transport for Socket {
     }
 }
 
-/// The time left until `deadline`, never zero: zero would mean "for ever" to the socket.
+/// The time left until `deadline`, never zero: the socket would take zero as no limit.
 pub(super) fn until(deadline: Instant) -> Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {

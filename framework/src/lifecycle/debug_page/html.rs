@@ -110,7 +110,7 @@ fn routes(title: &str, routes: &[Route], html: &mut String) -> Result {
         let methods = if handler.is_empty() { "anything".to_owned() } else { methods.allow() };
         let handler = if handler.is_empty() { type_name.clone() } else { format!("{type_name}::{handler}") };
         let (path, methods, handler) = (Escaped(path), Escaped(&methods), Escaped(&handler));
-        // What needs no arguments can be tried.
+        // A route without arguments can be tried.
         let (open, close) = match route.path.contains('{') || !methods.0.contains("GET") {
             true => (String::new(), ""),
             false => (format!("<a href=\"{path}\">"), "</a>"),

@@ -1,7 +1,8 @@
-//! The key to the debug page: whoever has it is the developer, wherever he sits.
+//! The key to the debug page: its holder is the developer, at any address.
 //!
-//! An address says nothing: a proxy on this machine speaks for the internet, and a client writes into `Host` what it likes. So the process has a key. The start prints a
-//! link with it ([`link`]); [`offer`] takes it from the address, puts it into a cookie, and leads on to the page itself.
+//! An address proves nothing: a proxy on this machine speaks for the internet, and a client can write any `Host`. So
+//! the process has a key. The start prints a link with it ([`link`]); [`offer`] takes it from the address, puts it into
+//! a cookie, and leads on to the page itself.
 //!
 //! ```text
 //! /x?kirsch_debug=KEY   303 /x, Set-Cookie: kirsch_debug=KEY; HttpOnly; SameSite=Lax
@@ -28,7 +29,7 @@ const MIN_LENGTH: usize = 16;
 /// The key of this process.
 ///
 /// # Errors
-/// A sentence for the operator, if the environment sets one that cannot be used. Then nobody has the key.
+/// A sentence for the operator, if the environment sets a key that cannot be used. Then the page is never shown.
 pub(crate) fn key() -> Result<&'static str, &'static str> {
     static KEY: OnceLock<Result<String, String>> = OnceLock::new();
     let key = KEY.get_or_init(|| match std::env::var(VARIABLE) {
@@ -65,13 +66,15 @@ fn is_key(text: &str) -> bool {
     key.len() == text.len() && std::hint::black_box(differences) == 0
 }
 
-/// Whether the request brings the key in its cookie. Several of that name may come, since cookies do not tell ports apart.
+/// Whether the request brings the key in its cookie. Several of that name may come, since cookies do not tell ports
+/// apart.
 pub(super) fn is_brought_by(request: &Request) -> bool {
     let mut cookies = request.head.headers_named("cookie").flat_map(crate::http::cookies);
     cookies.any(|(name, value)| name == NAME && is_key(value))
 }
 
-/// The hook that takes the key out of an address. It comes before all others of its point: whoever has the key needs no password for the cookie, and gets nothing but that.
+/// The hook that takes the key out of an address. It comes before all others of its point: a holder of the key needs no
+/// password to get the cookie, and gets nothing but that.
 pub(super) fn offer() -> Hook {
     let run = Arc::new(|exchange: &mut Exchange| take(&exchange.request).map(|()| Flow::Continue));
     Hook { tool: "debug_page", point: HookPoint::OnStartResource, priority: 0, always: false, run: Run::Function(run) }

@@ -1,9 +1,9 @@
-//! What a page for developers does not show either: it ends up in screenshots and bug reports.
+//! Values that a page for developers does not show either, since it ends up in screenshots and bug reports.
 
 /// Stands for a secret.
 pub(super) const MASK: &str = "••••••";
 
-/// Parts of names whose values are secret. What is asked too much is masked too much.
+/// Parts of names whose values are secret. Rather too many values are masked than too few.
 const SECRET_PARTS: [&str; 17] = [
     "passw",
     "passphrase",

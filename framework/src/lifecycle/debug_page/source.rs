@@ -56,7 +56,7 @@ pub(super) struct Frame {
     pub(super) place: Option<String>,
 }
 
-/// The part of a backtrace between the panic and the framework, without the standard library and what macros have written.
+/// The part of a backtrace between the panic and the framework, without the standard library and the code of macros.
 pub(super) fn frames(backtrace: &Backtrace) -> Vec<Frame> {
     short(&backtrace.to_string())
 }
@@ -104,7 +104,7 @@ fn of_the_library(frame: &Frame) -> bool {
     let function = frame.function.trim_start_matches('<');
     let in_library =
         ["std::", "core::", "alloc::", "__rust", "rust_", "kirsch::"].iter().any(|start| function.starts_with(start));
-    // What the macros have written is not of the program either.
+    // Code of the macros does not belong to the program either.
     in_library
         || function.ends_with(" as kirsch::publish::Publish>::call")
         || frame.place.as_ref().is_some_and(|place| place.starts_with("/rustc/"))

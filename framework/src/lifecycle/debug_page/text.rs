@@ -4,7 +4,7 @@ use super::{About, Report};
 use crate::lifecycle::ErrorPage;
 use std::fmt::Write;
 
-/// What stands below the message.
+/// The part below the message.
 pub(super) fn write(report: &Report, page: &ErrorPage<'_>) -> String {
     let mut text = format!("{} {}\n\n", page.status.as_u16(), page.title());
     // Writing to a String cannot fail.

@@ -1,4 +1,5 @@
-//! Which hooks ran, for how long, and how they ended: noted by wrappers around the hooks of plans that have the debug page on.
+//! Which hooks ran, for how long, and how they ended: noted by wrappers around the hooks of plans that have the debug
+//! page on.
 
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange};
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What has run of one request, in the order of its beginning.
+/// The hooks of one request that have run, in the order of their beginning.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     runs: Vec<HookRun>,
@@ -45,18 +46,18 @@ impl HookRun {
 }
 
 impl Trace {
-    /// What has failed first, in words.
+    /// The first failure, in words.
     pub(super) fn failed_place(&self) -> String {
         let failed = |run: &&HookRun| matches!(run.outcome, Outcome::Unfinished | Outcome::Failed(_));
         match self.runs.iter().find(failed) {
             Some(run) => run.name(),
             None if self.handler_has_run() => "what was made of the handler's answer".to_owned(),
-            // Whatever is no hook and comes before the handler.
+            // Any step that is not a hook and comes before the handler.
             None => "an admission, or the reading of the request".to_owned(),
         }
     }
 
-    /// What has run; what has not returned has failed, by a panic or with the error that is looked at.
+    /// The hooks that have run. One that has not returned has failed, by a panic or with the error at hand.
     pub(super) fn runs_until_now(&self) -> Vec<HookRun> {
         let ended = |run: &HookRun| match run.outcome {
             Outcome::Unfinished => HookRun { outcome: Outcome::Failed(run.began.elapsed()), ..run.clone() },

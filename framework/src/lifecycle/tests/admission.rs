@@ -15,7 +15,7 @@ struct Door {
     waiting: Arc<AtomicUsize>,
     at_most: Option<Duration>,
     broken: bool,
-    /// Whoever has waited long enough comes in by another door.
+    /// A request that has waited long enough comes in by another door.
     patient: bool,
 }
 

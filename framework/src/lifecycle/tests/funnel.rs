@@ -32,7 +32,7 @@ fn pages() -> App {
     App::new(tree)
 }
 
-/// Whoever meets the error, the application's page answers.
+/// The application's page answers every error, wherever it comes from.
 #[test]
 fn every_source_of_errors_comes_to_the_applications_page() {
     struct Broken;
@@ -103,7 +103,7 @@ fn an_error_page_may_send_the_client_elsewhere() {
     );
 }
 
-/// What tools keep is there for error pages too.
+/// The values of tools are there for error pages too.
 #[test]
 fn error_pages_see_what_tools_keep() {
     struct Keeps;
@@ -235,7 +235,7 @@ fn a_body_that_is_too_large_names_setting_and_section() {
     assert!(driver.refuse(Refusal::BodyTooLarge { limit: 10 }).body.contains("`max_body` at `/in`"));
 }
 
-/// One record for each response, whoever made it.
+/// Each response has one record, wherever it was made.
 #[test]
 fn each_response_has_one_access_record() {
     let records = crate::logs::capture::records("kirsch::access", || {

@@ -1,8 +1,9 @@
 //! Which hooks run in which case: the table at the top of `run.rs`, case by case.
 //!
-//! Each point has an `always` hook, which writes its letter in upper case, and behind it a normal one, which writes it in lower case:
-//! P before_routing, S on_start_resource, B before_request_body, A admission, H before_handler, F before_finalize, X before_error_response,
-//! Y after_error_response, E on_end_resource, R on_end_request. A failing hook comes before both.
+//! Each point has an `always` hook, which writes its letter in upper case, and behind it a normal one, which writes it
+//! in lower case: P before_routing, S on_start_resource, B before_request_body, A admission, H before_handler, F
+//! before_finalize, X before_error_response, Y after_error_response, E on_end_resource, R on_end_request. A failing
+//! hook comes before both.
 
 use super::*;
 use crate::exchange::Error;
@@ -254,7 +255,7 @@ fn the_first_error_wins_and_the_others_are_logged() {
     );
 }
 
-/// What the `always` hooks of `before_finalize` see.
+/// The view of the `always` hooks of `before_finalize`.
 #[test]
 fn always_hooks_know_that_the_request_has_failed() {
     #[derive(Clone, Default)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
 use crate::{Response, StatusCode, Tree};
 
-/// Refuses everybody.
+/// Refuses every request.
 struct Closed;
 
 impl Tool for Closed {
