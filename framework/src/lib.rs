@@ -206,6 +206,7 @@ pub mod publish;
 mod seldom;
 pub mod server;
 pub mod sessions;
+pub mod settings;
 mod suggestion;
 pub mod testing;
 pub mod tools;
@@ -224,6 +225,7 @@ pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
 pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Routes, Tree};
 pub use sessions::{Session, SessionView, Sessions};
+pub use settings::Settings;
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
 
 /// The result of a page, a hook or `main`: `()` or the value, or an [`Error`] that knows its status.

@@ -1,4 +1,4 @@
-//! The attribute macros of kirsch: `#[handlers]`, `#[resource]` and `derive(Parameter)`.
+//! The macros of kirsch: `#[handlers]`, `#[resource]`, `derive(Parameter)` and `derive(Settings)`.
 //!
 //! The macros look at signatures and nothing else. They write an `impl ::kirsch::Publish` next to the block and give
 //! the block back as it was, without the marks. The generated code names each type at the place where the user wrote
@@ -13,6 +13,7 @@ mod generate;
 mod marks;
 mod method;
 mod parameter;
+mod settings;
 
 use proc_macro::TokenStream;
 use quote::quote;
@@ -74,6 +75,35 @@ pub fn child(_attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Parameter, attributes(parameter))]
 pub fn parameter(item: TokenStream) -> TokenStream {
     parameter::expand(item.into()).into()
+}
+
+/// Makes the fields of a struct settings: of a tool, a store or whatever else a configuration file may set.
+///
+/// For each field it writes a method that sets it in code, documented with the comment of the field, the key in files,
+/// the check of the value with a message, the default, and a row of the reference. `Self::defaults()`, which is
+/// private, is the value that nothing has set.
+///
+/// | `#[setting(...)]` | what |
+/// |---|---|
+/// | `default = "5m"` | the default: of a `Duration` and a size with their units, of a list `["a", "b"]`; else any expression |
+/// | `given` | it has no default; it is an argument of `defaults`, for constructors |
+/// | `size` | a number of bytes, `"4 MiB"` in files |
+/// | `min = 1`, `max = 9` | bounds of a number |
+/// | `none = "auto"` | of an `Option`: the word by which a file leaves it out |
+/// | `with = path` | read by `path::read(&SettingValue) -> Result<T, String>`, shown by `path::show(&T) -> String` |
+/// | `check = path` | `fn(&T) -> Result<(), String>`; the message goes on after the key |
+/// | `key = "name"` | another name in files |
+/// | `builder = "name"`, `no_builder` | another name of the method; none, since you write it |
+/// | `flatten` | the field has settings of its own |
+/// | `skip` | no setting: state, or what only code can say, as a closure |
+///
+/// `#[settings(check = path)]` on the struct names a `fn(&Self) -> Result<_, SettingError>` that looks at all settings
+/// together; `#[settings(no_builders)]` leaves the methods out.
+///
+/// The `kirsch::settings::Settings` that it implements has the rest: `tool.configured(&table)`.
+#[proc_macro_derive(Settings, attributes(setting, settings))]
+pub fn settings(item: TokenStream) -> TokenStream {
+    settings::expand(item.into()).into()
 }
 
 /// The block's macro takes its marks out; one that is expanded by itself stands in the wrong place.

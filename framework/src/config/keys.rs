@@ -1,9 +1,9 @@
 //! The tables of keys: one row for each setting. A new setting is a field in its struct and a row here.
 
 use crate::exchange::problem_with_json_type;
-use crate::lifecycle::setting::{count, duration, flag, show_duration, show_size, size, texts, wrong};
 use crate::lifecycle::{ErrorForm, PathSettings};
 use crate::server::ServerSettings;
+use crate::settings::{Setting, flag, size as sizes, texts, wrong};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::Value;
@@ -267,6 +267,26 @@ pub fn keys() -> impl Iterator<Item = KeyDescription> {
         default: (key.show)(&PathSettings::default()),
     });
     server.chain(path)
+}
+
+fn count(value: &Value) -> Result<usize, String> {
+    Setting::read(value)
+}
+
+fn duration(value: &Value) -> Result<std::time::Duration, String> {
+    Setting::read(value)
+}
+
+fn size(value: &Value) -> Result<u64, String> {
+    sizes::read(value)
+}
+
+fn show_duration(duration: std::time::Duration) -> String {
+    duration.show().replace('"', "")
+}
+
+fn show_size(bytes: u64) -> String {
+    sizes::show(&bytes).replace('"', "")
 }
 
 fn put<T>(into: &mut T, value: Result<T, String>) -> Result<(), String> {

@@ -3,8 +3,8 @@
 use super::{ConfigError, ConfigurationFile, PATH_KEYS};
 use crate::exchange::{Limit, Limits};
 use crate::http::encode_segment;
-use crate::lifecycle::setting::flag;
 use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
+use crate::settings::flag;
 use crate::suggestion::suggestion;
 use std::collections::BTreeMap;
 use std::sync::Arc;

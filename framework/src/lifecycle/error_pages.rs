@@ -6,10 +6,10 @@
 
 use super::ErrorPage;
 use super::error_template::ErrorTemplate;
-use super::setting::wrong;
 use crate::exchange::{Error, IntoResponse, Response};
 use crate::file_stamp::FileStamp;
 use crate::private_file;
+use crate::settings::wrong;
 use ::http::{StatusCode, header};
 use parking_lot::Mutex;
 use std::io::Read;

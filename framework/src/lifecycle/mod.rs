@@ -19,13 +19,12 @@ mod hook;
 mod hosts;
 mod plan;
 mod run;
-mod secret;
 mod sections;
-pub(crate) mod setting;
 mod stream_place;
 mod tool;
 
 pub use crate::exchange::{Admission, Admit, Wait, Wakers};
+pub use crate::settings::{Secret, SettingError, SettingReader, SettingTable};
 pub use background::BackgroundJob;
 pub use backtrace::backtrace_of;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};
@@ -35,11 +34,7 @@ pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};
 pub use run::Application;
-pub use secret::Secret;
 pub(crate) use sections::Sections;
-pub use setting::{SettingError, SettingReader};
-/// The settings of one tool in a configuration file: the argument of [`Tool::configure`].
-pub use toml::Table as SettingTable;
 pub use tool::Tool;
 
 #[cfg(test)]

@@ -5,13 +5,14 @@
 //! | `on_start_resource` | 5 | answers preflights: before anybody asks who is logged in, or whether the page answers OPTIONS |
 //! | `before_finalize` | 96, always | says who may read the response, whatever made it: handler, files, cache, error page |
 //!
-//! It is the browser that keeps scripts from other sites' responses; this tool tells it where it need not. It protects nothing from
-//! programs, and does not keep other sites from *sending* requests: that is the tool `csrf`.
+//! It is the browser that keeps scripts from other sites' responses; this tool tells it where it need not. It protects
+//! nothing from programs, and does not keep other sites from *sending* requests: that is the tool `csrf`.
 
 use super::origins::origin_setting;
 use crate::exchange::origin_of;
-use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
-use crate::{Error, Exchange, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, list as listed};
+use crate::{Error, Exchange, HeaderName, HeaderValue, Method, Request, Response, Settings, StatusCode, header};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -39,26 +40,30 @@ use std::time::Duration;
 /// preflight.assert_status(204).assert_header("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
 /// ```
 ///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `origins` | what the code says | `https://app.example`; `https://*.example.org` for all hosts below one; `*` for everybody |
-/// | `methods` | GET, HEAD, POST, PUT, PATCH, DELETE | what such scripts may use; the page decides what it answers |
-/// | `headers` | `Content-Type` | request fields that such scripts may send; `*` for all |
-/// | `expose` | none | response fields that such scripts may read, besides the usual ones |
-/// | `credentials` | `false` | whether requests may come with cookies and logins; not together with the origin `*` |
-/// | `max_age` | `"1h"` | for how long browsers remember the answer to a preflight |
-/// | `private_network` | `false` | whether pages from the internet may reach this server in a private network |
-///
-/// A preflight that is refused gets 403 with a sentence that says why, for whoever looks into the network tab. Where the answer depends on the origin, `Vary: Origin` is
-/// always there, so that no cache hands one site's permission to another. What a handler has set itself stays.
-#[derive(Clone, Debug)]
+/// A preflight that is refused gets 403 with a sentence that says why, for whoever looks into the network tab. Where
+/// the answer depends on the origin, `Vary: Origin` is always there, so that no cache hands one site's permission to
+/// another. What a handler has set itself stays.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Cors {
+    /// Whose scripts may read: `https://app.example`; `https://*.example.org` for all hosts below one; `*` for
+    /// everybody.
+    #[setting(given, no_builder)]
     origins: Vec<String>,
+    /// The methods that such scripts may use. The page decides what it answers.
+    #[setting(default = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])]
     methods: Vec<String>,
+    /// The request fields that such scripts may send; `*` for all.
+    #[setting(default = ["Content-Type"])]
     headers: Vec<String>,
+    /// The response fields that such scripts may read, besides the usual ones.
     expose: Vec<String>,
+    /// Whether requests may come with cookies and logins; not together with the origin `*`.
     credentials: bool,
+    /// For how long browsers remember the answer to a preflight. Most cut it to two hours.
+    #[setting(default = "1h")]
     max_age: Duration,
+    /// Whether pages from the internet may reach this server in a private network.
     private_network: bool,
 }
 
@@ -66,63 +71,13 @@ impl Cors {
     /// Scripts of these origins may read (`origins`).
     #[must_use]
     pub fn new<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Self {
-        Self {
-            origins: texts(origins),
-            methods: texts(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
-            headers: texts(["Content-Type"]),
-            expose: Vec::new(),
-            credentials: false,
-            max_age: Duration::from_secs(3600),
-            private_network: false,
-        }
+        Self::defaults(listed(origins))
     }
 
     /// Scripts of all sites may read: for what is public anyway.
     #[must_use]
     pub fn any_origin() -> Self {
         Self::new(["*"])
-    }
-
-    /// The methods that such scripts may use (`methods`).
-    #[must_use]
-    pub fn methods<T: Into<String>>(mut self, methods: impl IntoIterator<Item = T>) -> Self {
-        self.methods = texts(methods);
-        self
-    }
-
-    /// The request fields that such scripts may send (`headers`).
-    #[must_use]
-    pub fn headers<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.headers = texts(names);
-        self
-    }
-
-    /// The response fields that such scripts may read (`expose`).
-    #[must_use]
-    pub fn expose<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.expose = texts(names);
-        self
-    }
-
-    /// Whether requests may come with cookies and logins (`credentials`).
-    #[must_use]
-    pub fn credentials(mut self, are_allowed: bool) -> Self {
-        self.credentials = are_allowed;
-        self
-    }
-
-    /// For how long browsers remember the answer to a preflight (`max_age`). Most cut it to two hours.
-    #[must_use]
-    pub fn max_age(mut self, age: Duration) -> Self {
-        self.max_age = age;
-        self
-    }
-
-    /// Whether pages from the internet may reach this server in a private network (`private_network`).
-    #[must_use]
-    pub fn private_network(mut self, may_reach: bool) -> Self {
-        self.private_network = may_reach;
-        self
     }
 
     fn prepare(&self) -> Result<Prepared, SettingError> {
@@ -162,10 +117,6 @@ impl Cors {
         }
         Ok(prepared)
     }
-}
-
-fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<String> {
-    texts.into_iter().map(Into::into).collect()
 }
 
 /// The value of a list field; `None` for an empty list.
@@ -321,18 +272,7 @@ impl Tool for Cors {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("origins", &mut tool.origins)?;
-        reader.texts("methods", &mut tool.methods)?;
-        reader.texts("headers", &mut tool.headers)?;
-        reader.texts("expose", &mut tool.expose)?;
-        reader.flag("credentials", &mut tool.credentials)?;
-        reader.duration("max_age", &mut tool.max_age)?;
-        reader.flag("private_network", &mut tool.private_network)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -21,6 +21,7 @@
 mod generics_and_lifetimes;
 mod golden;
 mod page1_page2;
+mod settings;
 mod song_counter;
 mod without_imports;
 

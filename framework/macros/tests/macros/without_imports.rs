@@ -37,3 +37,25 @@ enum Colour {
     Red,
     Blue,
 }
+
+#[derive(::kirsch::Settings)]
+#[settings(check = Self::look)]
+struct Gate {
+    /// Which words open it.
+    #[setting(default = ["please"])]
+    words: ::std::vec::Vec<::std::string::String>,
+    /// How many may pass.
+    #[setting(given, min = 1, none = "all")]
+    places: ::core::option::Option<usize>,
+    /// How much they may carry.
+    #[setting(size, default = "4 KiB")]
+    load: u64,
+    #[setting(skip)]
+    passed: u64,
+}
+
+impl Gate {
+    fn look(&self) -> ::core::result::Result<(), ::kirsch::settings::SettingError> {
+        ::core::result::Result::Ok(())
+    }
+}
