@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 #[handlers]
 impl Chunks {
-    /// A page for browsers, the chunks themselves for everybody else.
+    /// A page for browsers, the chunks themselves for all other clients.
     #[expose]
     fn index(&self, request: &Request, response: &mut Response) -> kirsch::Result {
         response.add_vary(&header::ACCEPT);

@@ -1,11 +1,11 @@
-//! The command line of the demo programs: `--port` and `--threads`, and what a program adds: numbers and texts.
+//! The command line of the demo programs: `--port`, `--threads`, and the numbers and texts of each program.
 
-/// What a program says about itself, and which options it takes.
+/// The purpose of a program, and its options.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandLine {
     /// The program's name.
     pub program: &'static str,
-    /// What it is for, in one sentence.
+    /// Its purpose, in one sentence.
     pub about: &'static str,
     /// Options with a number that only this program has.
     pub numbers: &'static [NumberOption],
@@ -18,7 +18,7 @@ pub struct CommandLine {
 pub struct NumberOption {
     /// As it is written: `--chunks`.
     pub name: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
     /// Its value unless said otherwise.
     pub default: u64,
@@ -39,9 +39,9 @@ impl NumberOption {
 pub struct TextOption {
     /// As it is written: `--static`.
     pub name: &'static str,
-    /// What the text is, for the help: `DIR`.
+    /// The kind of the text, for the help: `DIR`.
     pub value: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
@@ -64,7 +64,7 @@ impl Default for Options {
     }
 }
 
-/// What the user wants.
+/// The user's wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// Serve, with these options.
@@ -77,7 +77,7 @@ impl CommandLine {
     /// Reads the arguments that follow the program's name.
     ///
     /// # Errors
-    /// Names the argument that is wrong and what would be right.
+    /// Names the wrong argument and the right form.
     pub fn parse(&self, arguments: impl IntoIterator<Item = String>) -> Result<Parsed, String> {
         let numbers = self.numbers.iter().map(|option| option.default).collect();
         let mut options = Options { numbers, texts: vec![None; self.texts.len()], ..Options::default() };
@@ -106,7 +106,7 @@ impl CommandLine {
         Ok(Parsed::Run(options))
     }
 
-    /// What `--help` prints.
+    /// The text of `--help`.
     #[must_use]
     pub fn help(&self) -> String {
         let Options { port, threads, .. } = Options::default();

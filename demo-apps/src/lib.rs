@@ -1,9 +1,9 @@
 //! The demo programs: each story that started the project, as a program of its own.
 //!
-//! One module for each application, one file in `bin/` for each program. A program that needs a feature of `kirsch` is a
-//! package in a folder beside `src/`, so that nobody builds databases for a page that has none. All programs share their
-//! command line, how they serve, and how their pages look: that is here too. The applications are in libraries so that
-//! tests can run them without a process.
+//! There is one module for each application and one file in `bin/` for each program. A program that needs a feature of
+//! `kirsch` is a package in a folder beside `src/`, so that a page without databases is built without them. All
+//! programs share their command line, how they serve, and how their pages look: that is here too. The applications are
+//! in libraries so that tests can run them without a process.
 
 pub mod chunks;
 pub mod command_line;
@@ -20,7 +20,7 @@ use command_line::{CommandLine, Options, Parsed};
 use kirsch::App;
 use std::{io::Write, process::ExitCode};
 
-/// Runs a demo program: reads the command line, serves the application until a signal comes, and says what went wrong.
+/// Runs a demo program: reads the command line, serves the application until a signal comes, and reports a failure.
 ///
 /// The exit code is 0 after a graceful stop, 1 when the application cannot start, 2 for a wrong command line.
 #[must_use]
@@ -28,7 +28,8 @@ pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> Exi
     try_run(command_line, |options| Ok(app(options)))
 }
 
-/// The same for an application that some values of the options do not fit; what is wrong is said like a wrong command line.
+/// Like [`run`], for an application that refuses some values of the options; the message looks like that for a wrong
+/// command line.
 #[must_use]
 pub fn try_run(command_line: &CommandLine, app: impl FnOnce(&Options) -> Result<App, String>) -> ExitCode {
     // The access log is at `info`; a benchmark measures the server, not the terminal.
@@ -72,7 +73,7 @@ fn serve(app: App, options: &Options) -> kirsch::Result {
     app.threads(options.threads).on_start(announce).serve(("127.0.0.1", options.port))
 }
 
-/// Prints a line at once. Whoever closed our standard output does not want to read it: no reason to stop.
+/// Prints a line at once. If the reader has closed our standard output, the program goes on.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -16,7 +16,8 @@ struct Experiment {
 
 #[handlers]
 impl Experiment {
-    /// Explains the experiment. It writes to the session, since a browser has a session, and a lock, only from the first write on.
+    /// Explains the experiment. It writes to the session, since a browser has a session, and a lock, only from the
+    /// first write on.
     #[expose]
     fn index(&self, session: &Session) -> Html<String> {
         session.set("last_page", "index");

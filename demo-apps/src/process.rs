@@ -40,7 +40,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Sends a signal, and does not wait for what it does.
+    /// Sends a signal, and does not wait for its effect.
     ///
     /// # Panics
     /// If the program has ended.
@@ -48,10 +48,10 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
     }
 
-    /// Sends a signal; returns the exit code and what else was printed.
+    /// Sends a signal; returns the exit code and the rest of the output.
     ///
     /// # Panics
-    /// If the program has ended, or prints what is no text.
+    /// If the program has ended, or its output is not text.
     #[must_use]
     pub fn end_with(mut self, signal: Signal) -> (Option<i32>, String) {
         self.signal(signal);
@@ -64,7 +64,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails when the program has ended already, which is what tests want.
+        // Fails when the program has ended already, which is the aim of the tests.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

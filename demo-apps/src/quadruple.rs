@@ -1,4 +1,5 @@
-//! A page in front of a slow web service: `/quadruple?number=4` takes its time once; then the answer is there at once, for everybody.
+//! A page in front of a slow web service: `/quadruple?number=4` takes its time once; then every client gets the answer
+//! at once.
 
 use crate::page;
 use kirsch::prelude::*;
@@ -17,14 +18,14 @@ struct Quadruple {
 
 #[handlers]
 impl Quadruple {
-    /// A form, and what the cache has done so far.
+    /// A form, and the statistics of the cache.
     #[expose]
     fn index(&self) -> Html<String> {
         let page = page(include_str!("quadruple.html")).replace("{statistics}", &self.statistics().0);
         Html(page.replace("{seconds}", &self.service.pause.as_secs().to_string()))
     }
 
-    /// What the cache has done so far.
+    /// The statistics of the cache.
     #[expose]
     fn statistics(&self) -> Text<String> {
         let now = self.caching.statistics();

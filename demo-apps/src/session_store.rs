@@ -1,14 +1,14 @@
-//! The option of programs whose sessions may be kept in one place or another.
+//! The option of programs whose sessions may be kept in different stores.
 
 use kirsch::Sessions;
 
-/// What the option means, for the help.
+/// The meaning of the option, for the help.
 pub const MEANING: &str = "where sessions are kept: memory, file:/folder, sqlite:/path, postgres://host/name, redis://host, memcached://host,host (default memory); with alone: before it no other process uses it";
 
 /// Sessions that are kept in this place.
 ///
 /// # Errors
-/// When it is none that this program knows.
+/// When this program does not know the store.
 pub fn sessions(place: &str) -> Result<Sessions, String> {
     if let Some(place) = place.strip_prefix("alone:") {
         return Ok(sessions(place)?.shared(false));

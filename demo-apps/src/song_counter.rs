@@ -25,7 +25,7 @@ impl CounterApp {
         &self.song
     }
 
-    // Plain text, since the names are whatever clients sent.
+    // Plain text, since clients may send any name.
     fn get(&self) -> Text<String> {
         Text(self.songs.to_string())
     }

@@ -38,10 +38,10 @@ impl Site {
     }
 }
 
-/// A WAV file that nobody else sees and that ends with the process.
+/// A WAV file that no other user sees and that ends with the process.
 fn recording() -> io::Result<fs::File> {
     let path = std::env::temp_dir().join(format!("kirsch-tone-{}.wav", std::process::id()));
-    // Only as a new file: everybody may write there, and a link could wait, to a file that would be overwritten.
+    // Only as a new file: every user may write there, and a link could wait that leads to a file to overwrite.
     let mut file = fs::File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     // Open files live on without a name.
     fs::remove_file(&path)?;

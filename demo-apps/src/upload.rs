@@ -1,5 +1,5 @@
-//! Uploads of any size, read while they arrive, and a page that shows how far they have come: `/progress` keeps answering the same
-//! browser, since the upload holds the session's lock only at its end.
+//! Uploads of any size, read while they arrive, and a page that shows how far they have come: `/progress` keeps
+//! answering the same browser, since the upload holds the session's lock only at its end.
 
 use crate::page;
 use kirsch::{http::best_media_type, prelude::*, sessions::LockMode};
@@ -24,7 +24,7 @@ pub fn app(directory: Option<PathBuf>) -> App {
         .settings("/receive", |settings| settings.max_body = 1 << 40)
 }
 
-/// Most uploads whose progress is remembered.
+/// Maximum of uploads whose progress is remembered.
 const MAX_REMEMBERED: usize = 1000;
 
 struct Uploads {
@@ -55,9 +55,11 @@ impl Uploads {
         Html(page(include_str!("upload.html")).replace("{last}", &escaped))
     }
 
-    /// A form with files, as the page and `curl -F file=@name` send it. `upload` is what `/progress` is asked for.
+    /// A form with files, as the page and `curl -F file=@name` send it. `/progress` shows the upload with the number
+    /// `upload`.
     ///
-    /// Scripts and programs get the result; a browser that sends the form by itself is led back to the page that shows it.
+    /// Scripts and programs get the result; a browser that sends the form by itself is led back to the page that shows
+    /// it.
     #[expose(post)]
     fn receive(
         &self,
@@ -131,7 +133,7 @@ impl Uploads {
         progress
     }
 
-    /// Reads a file to its end and says what it was.
+    /// Reads a file to its end and describes it.
     fn keep(&self, from: &mut impl Read, name: &str, progress: &Progress) -> kirsch::Result<String> {
         let (size, checksum) = match &self.directory {
             None => copy(from, &mut std::io::sink(), progress)?,

@@ -1,4 +1,4 @@
-//! The demo programs as processes: what they announce, answer and exit with.
+//! The demo programs as processes: their announcements, their answers and their exit codes.
 
 use demo_apps::process::Program;
 use rustix::process::Signal;
@@ -96,7 +96,7 @@ fn help_goes_to_standard_output() {
     assert!(help.contains("--seconds N") && help.contains("--threads N"), "{help}");
 }
 
-/// What iresponse prints, without the times.
+/// The output of iresponse, without the times.
 fn without_times(output: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(output).lines().map(|line| line[9..].trim().to_owned()).collect()
 }

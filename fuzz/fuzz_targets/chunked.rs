@@ -1,5 +1,5 @@
-//! The chunked coding: where the input is split does not matter, and what was decoded comes back when it is coded again. The first byte says where
-//! to split.
+//! The chunked coding: where the input is split does not matter, and decoded content comes back when it is coded again.
+//! The first byte says where to split.
 #![no_main]
 
 use kirsch::http::{BodyDecoder, BodyLimits, Framing, Refusal, write_chunk, write_last_chunk};

@@ -1,5 +1,5 @@
-//! A whole connection, from its socket to the service and back: the answers do not depend on how the requests are split. The first
-//! four bytes say where.
+//! A whole connection, from its socket to the service and back: the answers do not depend on how the requests are
+//! split. The first four bytes say where.
 #![no_main]
 
 use kirsch::server::converse;

@@ -1,4 +1,5 @@
-//! Cookie fields: what is read is a name and a value without control characters, and comes back when it is sent again.
+//! Cookie fields: each pair that is read is a name and a value without control characters, and comes back when it is
+//! sent again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,6 @@
-//! Request heads: whatever the bytes are, a head read at once and a head read byte by byte are the same, all of it can be asked for, and
-//! its fields are what its lines say. Assertions of the library hold the parser and the names of its rules against each other.
+//! Request heads: a head read at once and a head read byte by byte are the same, all of it can be asked for, and its
+//! fields mean what its lines say. Assertions of the library hold the parser and the names of its rules against each
+//! other.
 #![no_main]
 
 use kirsch::http::{HeadLimits, RequestHead};

@@ -1,5 +1,5 @@
-//! Multipart bodies: where the input is split does not matter, and the parts of a sound body can be written and read again. The first byte says
-//! where to split.
+//! Multipart bodies: where the input is split does not matter, and the parts of a sound body can be written and read
+//! again. The first byte says where to split.
 #![no_main]
 
 use kirsch::http::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits};

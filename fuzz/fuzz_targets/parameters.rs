@@ -1,4 +1,5 @@
-//! Query and form: any text in both is decoded, in a request that is answered with 200 unless the head itself is refused.
+//! Query and form: any text in both is decoded, in a request that is answered with 200 unless the head itself is
+//! refused.
 #![no_main]
 
 use kirsch::server::converse;

@@ -1,4 +1,5 @@
-//! Engines for the tests of session stores: real servers of Debian's packages, each on a port of its own and in a folder that goes with it.
+//! Engines for the tests of session stores: real servers of Debian's packages, each on a port of its own and in a
+//! folder that goes with it.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -43,7 +44,8 @@ impl Engine {
         Self::start(port, &format!("memcached --listen=127.0.0.1 --port={port} --udp-port=0 --user=nobody"), arguments)
     }
 
-    /// A PostgreSQL with a database `postgres` for the user `kirsch`. It does not run as root, so there it runs as nobody.
+    /// A PostgreSQL with a database `postgres` for the user `kirsch`. It does not run as root, so root starts it as the
+    /// user `nobody`.
     #[must_use]
     pub fn postgres() -> Self {
         let binaries = std::fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
@@ -73,13 +75,14 @@ impl Engine {
         engine
     }
 
-    /// A server that is to listen on `port`: `{}` among the words of `start` is an empty argument, `{folder}` is its folder.
+    /// A server that is to listen on `port`: `{}` among the words of `start` is an empty argument, `{folder}` is its
+    /// folder.
     #[must_use]
     pub fn start(port: u16, start: &str, arguments: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().expect("a temporary folder"), port, start, arguments)
     }
 
-    /// The same with a file of that name and content in its folder.
+    /// The server with a file of that name and content in its folder.
     #[must_use]
     pub fn start_with_file(port: u16, start: &str, name: &str, content: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -147,7 +150,7 @@ impl Engine {
         }
     }
 
-    /// Lets it answer nobody, without closing a connection, until it is [`thaw`](Self::thaw)ed.
+    /// Stops all answers, without closing a connection, until it is [`thaw`](Self::thaw)ed.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
         // The signal is sent, and its threads go on until it has reached each of them.
@@ -187,7 +190,8 @@ impl Drop for Engine {
     }
 }
 
-/// The way to an engine, on which answers can be late, held back, or lost: the engine has done what it was asked, and nobody hears of it.
+/// The way to an engine, on which answers can be late, held back, or lost: the engine has done its work, and the answer
+/// does not arrive.
 #[derive(Debug)]
 pub struct Wire {
     address: String,
@@ -206,16 +210,16 @@ impl Wire {
     /// A way to `engine`, through a port of its own.
     ///
     /// # Panics
-    /// If there is no port.
+    /// If no port is free.
     #[must_use]
     pub fn to(engine: &Engine) -> Self {
         Self::slow_to(engine, Duration::ZERO)
     }
 
-    /// The same, on which each answer takes this long.
+    /// The way to an engine on which each answer takes this long.
     ///
     /// # Panics
-    /// If there is no port.
+    /// If no port is free.
     #[must_use]
     pub fn slow_to(engine: &Engine, delay: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -287,10 +291,10 @@ fn carry(mut here: TcpStream, mut there: TcpStream, state: &WireState) -> io::Re
     }
 }
 
-/// A port that nobody listens on now.
+/// A port without a listener.
 ///
 /// # Panics
-/// If there is none.
+/// If no port is free.
 #[must_use]
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

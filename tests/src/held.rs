@@ -1,4 +1,5 @@
-//! A few pages without a session: one that answers at once, one that waits, one that is large, one that gives back what it gets.
+//! A few pages without a session: one that answers at once, one that waits, one that is large, one that returns its
+//! body.
 
 use crate::Gate;
 use kirsch::prelude::*;

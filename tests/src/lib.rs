@@ -1,7 +1,7 @@
-//! What the integration tests share. The tests themselves are in `tests/`, one file for each feature.
+//! The common parts of the integration tests. The tests themselves are in `tests/`, one file for each feature.
 //!
-//! A test that makes a claim about the application runs over both transports with [`both`]; one about connections runs over a
-//! socket. Handlers meet tests at a [`Gate`] or a channel, never by sleeping.
+//! A test that makes a claim about the application runs over both transports with [`both`]; one about connections runs
+//! over a socket. Handlers meet tests at a [`Gate`] or a channel, never by sleeping.
 
 pub mod engines;
 mod held;
@@ -76,7 +76,7 @@ impl Gate {
     }
 }
 
-/// Waits until something that other threads do has happened; for what can only be seen in statistics.
+/// Waits until other threads have done something that can only be seen in statistics.
 ///
 /// # Panics
 /// If it has not happened within 10 s.

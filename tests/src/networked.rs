@@ -1,4 +1,5 @@
-//! What the tests of all stores with an engine on the network share: records to keep, and the rules of a way that fails.
+//! The common tests of all stores with an engine on the network: records to keep, and the rules of a connection that
+//! fails.
 
 use crate::engines::Wire;
 use crate::wait_until;
@@ -34,17 +35,17 @@ pub fn kept(result: Result<Commit, StoreError>) -> Version {
     }
 }
 
-/// What [`data`] was committed last.
+/// The value of [`data`] that was committed last.
 ///
 /// # Panics
-/// If there is none.
+/// If there is no record.
 #[track_caller]
 pub fn number(store: &impl Store, id: &SessionId) -> u64 {
     let record = store.load(id, Moment::now()).expect("the engine").expect("a record");
     record.data.get("number").and_then(|value| value.as_u64()).expect("a number")
 }
 
-/// What was done is not done twice when its answer is lost: for stores that ask once more.
+/// A request whose answer is lost does not count twice: for stores that ask once more.
 ///
 /// # Panics
 /// If the store breaks that rule.
@@ -67,8 +68,8 @@ pub fn check_lossy_wire(store: &impl Store, wire: &Wire) {
     assert!(store.load(&id, Moment::now()).expect("the engine").is_none());
 }
 
-/// A silent engine holds one request at a time, and the others are told. From `freeze` on it answers nothing, until `thaw`. The store should not wait
-/// long for an answer.
+/// A silent engine holds one request at a time, and the others are told. From `freeze` on it answers nothing, until
+/// `thaw`. The store should not wait long for an answer.
 ///
 /// # Panics
 /// If the store breaks that rule.
@@ -87,6 +88,6 @@ pub fn check_silent_engine(store: &impl Store, freeze: impl Fn(), thaw: impl Fn(
     assert!(turned_away > 0, "{problems:?}");
     thaw();
     wait_until(|| store.load(&id, Moment::now()).is_ok());
-    // The late answers to what was asked are not taken for those to this.
+    // Late answers to earlier requests are not taken for the answers to this one.
     assert_eq!(number(store, &id), 1);
 }

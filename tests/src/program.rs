@@ -19,8 +19,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program at `path` with a configuration, by way of a shell that may first change what the program inherits:
-    /// `"ulimit -n 64; "`. `stderr` is where its log goes.
+    /// Starts the program at `path` with a configuration, by way of a shell that may first change its limits: `"ulimit
+    /// -n 64; "`. `stderr` is where its log goes.
     ///
     /// # Panics
     /// If it does not announce an address.
@@ -35,7 +35,7 @@ impl Program {
         Self { child, client: Client::connect(address) }
     }
 
-    /// Starts the program where nobody reads what it announces.
+    /// Starts the program without a reader for its announcement.
     ///
     /// # Panics
     /// If it does not listen within 10 s.
@@ -46,7 +46,7 @@ impl Program {
         Self { child, client: Client::connect(address) }
     }
 
-    /// The program as a command, for what is not served by the functions above.
+    /// The program as a command, for tests that need more than the functions above.
     #[must_use]
     pub fn command(path: &str, before: &str, configuration: &str) -> Command {
         let mut command = Command::new("sh");
@@ -61,7 +61,7 @@ impl Program {
         self.child.id()
     }
 
-    /// What it holds now, with all threads of the server started.
+    /// The resources of the process now, with all threads of the server started.
     #[must_use]
     pub fn resources(&self) -> Resources {
         // Threads give themselves their names: ten workers, acceptor, ticker.
@@ -113,7 +113,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails when the program has ended already, which is what tests want.
+        // Fails when the program has ended already, which is the aim of the tests.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! What a process holds, as the kernel sees it.
+//! The resources of a process, as the kernel sees them.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ pub struct Resources {
     pub memory: u64,
 }
 
-/// What allocators may keep for later, in KiB.
+/// The memory that allocators may keep for later, in KiB.
 const KEPT: u64 = 48 * 1024;
 
 impl Resources {
@@ -43,7 +43,7 @@ impl Resources {
         }
     }
 
-    /// Whether nothing was kept since `before`, beyond what an allocator keeps for later.
+    /// Whether nothing was kept since `before`, except the memory that an allocator keeps for later.
     #[must_use]
     pub fn is_back_at(&self, before: &Self) -> bool {
         self.descriptors <= before.descriptors && self.threads == before.threads && self.memory <= before.memory + KEPT

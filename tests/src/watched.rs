@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A running server, and what the process held before the attack.
+/// A running server, and the resources of the process before the attack.
 ///
 /// One at a time in a process: the others wait, so that they do not disturb the counting.
 #[derive(Debug)]
@@ -57,7 +57,8 @@ impl Watched {
         Self { before: Resources::of_this_process(), running, client, gate, sessions, _alone: alone }
     }
 
-    /// The server answers, nothing of the attack is left, and it stops in order. Connections of the test must be closed by now.
+    /// The server answers, nothing of the attack is left, and it stops in order. Connections of the test must be closed
+    /// by now.
     #[track_caller]
     pub fn assert_recovered(self) {
         // Dropped in the opposite order, also when something fails below.

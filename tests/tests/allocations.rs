@@ -1,7 +1,7 @@
 //! A plain page allocates nothing once its buffers are warm: no request may cost more because of the one before.
 //!
-//! Counted is the whole process: workers, ticker and the test itself. So this program does without the test harness, whose own thread
-//! allocates whenever it gets to it.
+//! The whole process counts: workers, ticker and the test itself. So this program does without the test harness, whose
+//! own thread allocates at any moment.
 
 use micro_benches::{Line, PLAIN, plain_app};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -26,7 +26,7 @@ fn main() {
     println!("a plain page allocates nothing: ok");
 }
 
-/// Returns what the first request on a new exchange costs.
+/// Returns the allocations of the first request on a new exchange.
 fn without_sockets() -> usize {
     let mut line = Line::to(plain_app());
     let first = allocations(|| {

@@ -1,4 +1,5 @@
-//! Who is let in, and who is not: as clients that others have written see it, over a socket, and as a browser does.
+//! The visitors that are let in, and those that are not: with clients of other authors, over a socket, and with a
+//! browser.
 
 use kirsch::passwords;
 use kirsch::tools::{AuthBasic, AuthDigest, DigestAlgorithm, SessionAuth};
@@ -20,7 +21,7 @@ impl Hello {
     }
 }
 
-/// What curl prints for these pages: content and status of each response.
+/// The output of curl for these pages: content and status of each response.
 #[track_caller]
 fn curl(client: &Client, options: &[&str], paths: &[&str]) -> String {
     let address = client.address().expect("it has a socket");
@@ -84,7 +85,7 @@ for path, content in [('/', None), ('/?q=a%20b', None), ('/upload', b'12345')]:
         print(error.code)
 ";
 
-/// What Python's urllib prints for the pages.
+/// The output of Python's urllib for the pages.
 #[track_caller]
 fn urllib(client: &Client, name: &str, password: &str, realm: &str) -> String {
     let address = format!("http://{}", client.address().expect("it has a socket"));

@@ -1,4 +1,4 @@
-//! One truth about the client: whatever a trusted proxy says, every tool sees, and what a proxy that nobody trusts says, none does.
+//! One truth about the client: every tool sees the word of a trusted proxy, and no tool sees that of an untrusted one.
 
 use kirsch::{
     prelude::*,

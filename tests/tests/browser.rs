@@ -1,4 +1,5 @@
-//! The pages of the demos in a real browser: their scripts run, and the console stays empty. Skipped where Chromium is not installed.
+//! The pages of the demos in a real browser: their scripts run, and the console stays empty. Skipped where Chromium is
+//! not installed.
 
 use demo_apps::{chunks, page1_page2, quadruple, static_site, upload};
 use kirsch::{App, sessions::SqliteStore, testing::Client};

@@ -1,4 +1,4 @@
-//! The caching tool as users see it: made once, kept as long as everybody agrees, never for the wrong person.
+//! The caching tool as users see it: made once, kept as long as client and page agree, never for the wrong person.
 
 use integration_tests::{Gate, both, wait_until};
 use kirsch::{
@@ -36,7 +36,7 @@ impl Pages {
 
 #[handlers]
 impl Pages {
-    /// With what a query says in the fields of the response.
+    /// The handler puts words of the query into the fields of the response.
     #[expose]
     fn index(&self, response: &mut Response, cache: Option<&str>, vary: Option<&str>, cookie: Option<&str>) -> String {
         for (name, value) in [(header::CACHE_CONTROL, cache), (header::VARY, vary), (header::SET_COOKIE, cookie)] {
@@ -137,7 +137,7 @@ impl Pages {
         }))
     }
 
-    /// The first call waits at the gate after its first chunk and then goes on for ever.
+    /// The first call waits at the gate after its first chunk and then never ends.
     #[expose]
     fn endless_stream(&self) -> Stream {
         let (call, gate) = (self.call(), self.gate.clone());
@@ -206,7 +206,7 @@ fn fifty_cold_requests_run_the_handler_once_and_hold_one_worker() {
     assert_eq!((hits, misses), (49, 21));
 }
 
-// Whatever way the first request ends, nobody waits for what will not come.
+// However the first request ends, no other waits for a response that will not come.
 #[test]
 fn nobody_waits_for_a_leader_that_failed() {
     integration_tests::quiet_worker_panics();
@@ -299,7 +299,7 @@ fn variants_are_kept_beside_each_other() {
     });
 }
 
-// What the client says.
+// The word of the client.
 #[test]
 fn a_client_that_wants_a_new_answer_gets_it_and_others_get_it_too() {
     both(app, |client| {
@@ -333,7 +333,7 @@ fn a_client_that_wants_only_what_is_kept_gets_504_or_that() {
     });
 }
 
-// What the page says, and whom it is for.
+// The word of the page, and its audience.
 #[test]
 fn what_is_for_one_person_is_not_kept() {
     both(app, |client| {
@@ -358,7 +358,8 @@ fn two_users_at_one_address_get_their_own_pages() {
     });
 }
 
-/// Stands for a tool that compresses: after hooks of the usual priority, and only what nobody has compressed before.
+/// Stands for a tool that compresses: after hooks of the usual priority, and only responses that are not compressed
+/// yet.
 struct Brackets;
 
 impl Tool for Brackets {
@@ -381,7 +382,7 @@ impl Tool for Brackets {
     }
 }
 
-// What is kept is coded once, and sent to those alone who can read it.
+// A response is coded once, kept, and sent only to clients that can read it.
 #[test]
 fn each_coding_is_an_entry_of_its_own() {
     let app = || app().tool("/", Brackets);
@@ -424,7 +425,7 @@ fn gzip_goes_into_the_cache_compressed_and_comes_out_so() {
     });
 }
 
-// What is too large is sent whole and not kept.
+// A response that is too large is sent whole and not kept.
 #[test]
 fn a_large_response_is_not_cut_off() {
     both(app, |client| {
@@ -615,7 +616,7 @@ impl Personal {
     }
 }
 
-/// Answers from the session in a hook, whatever the handler takes.
+/// Answers from the session in a hook, whether the handler takes the session or not.
 struct Greeting;
 
 impl Tool for Greeting {
@@ -680,7 +681,7 @@ fn a_cached_page_does_not_wait_for_the_session() {
     });
 }
 
-// Whichever tool was switched on first, nobody waits for a response with the lock of a session.
+// In any order of the tools, no request waits for a response with the lock of a session.
 #[test]
 fn who_waits_for_a_response_holds_no_lock() {
     let (personal, caching) = (Personal::default(), Caching::new());

@@ -1,9 +1,9 @@
-//! What browsers, phones, libraries and tools send, and what a handler must see of it.
+//! Requests of browsers, phones, libraries and tools, and the handler's view of them.
 //!
-//! Here is how a row is run; the rows are in `captures/`, one table for each kind of body. The bodies have the form of captures and were written
-//! anew: names and contents are made up. Each request goes out whole, cut in two at several places, and byte by byte, over a socket; a
-//! multipart body also to a page that reads its parts while they arrive. A row in which a handler sees anything else, or whose connection does
-//! not go on afterwards, fails.
+//! Here is how a row is run; the rows are in `captures/`, one table for each kind of body. The bodies have the form of
+//! captures, but were written by hand: names and contents are made up. Each request goes out whole, cut in two at
+//! several places, and byte by byte, over a socket; a multipart body also goes to a page that reads its parts while
+//! they arrive. A row in which a handler sees anything else, or whose connection does not go on afterwards, fails.
 
 use integration_tests::both;
 use kirsch::{
@@ -28,7 +28,7 @@ struct Row {
     fields: &'static str,
     /// The body; each LF in it is sent as CRLF.
     body: &'static [u8],
-    /// What the page has seen: a line for each text and each file, sorted.
+    /// The page's view: a line for each text and each file, sorted.
     sees: &'static str,
 }
 
@@ -96,7 +96,7 @@ impl Row {
 
 struct Pages;
 
-/// Lines in one order, whatever the order of the parts.
+/// Lines in one order, for parts in any order.
 fn sorted(mut lines: Vec<String>) -> String {
     lines.sort();
     lines.join("\n")
@@ -136,7 +136,7 @@ impl Pages {
         Ok(sorted(lines))
     }
 
-    /// The same, read while it arrives.
+    /// Like [`form`](Self::form), read while it arrives.
     #[expose(post)]
     fn parts(&self, mut form: Multipart) -> kirsch::Result<String> {
         let mut lines = Vec::new();
@@ -145,7 +145,7 @@ impl Pages {
             if part.is_file() {
                 let mut content = Vec::new();
                 std::io::copy(&mut part, &mut content)?;
-                // What browsers send for a file that nobody has chosen.
+                // A file field that was left empty, as browsers send it.
                 if part.file_name().is_some() || !content.is_empty() {
                     let field = name.split('[').next().unwrap_or_default();
                     lines.push(file(field, part.file_name(), part.content_type(), &content));
@@ -246,7 +246,7 @@ fn there_are_more_than_fifty_captures_with_names_of_their_own() {
     assert!(names.len() > 50 && names.windows(2).all(|pair| pair[0] != pair[1]), "{}", names.len());
 }
 
-/// A page, a content type, a body; the status, and what the answer says.
+/// A page, a content type, a body; the status, and the message of the answer.
 type Case = (&'static str, &'static str, &'static [u8], u16, &'static str);
 
 #[track_caller]
@@ -341,7 +341,7 @@ fn a_body_that_the_page_cannot_read_is_415_and_never_lost_in_silence() {
         ("/upload", "multipart/form-data", b"--XX--", 400, "boundary"),
         ("/text", "multipart/form-data; boundary=", b"--XX--", 400, "boundary"),
         ("/parts", "image/png", b"\x89PNG", 415, "multipart/form-data"),
-        // Given elsewhere, or taken by another argument.
+        // Given in another place, or taken by another argument.
         ("/text/given", "image/png", b"x", 200, "given"),
         ("/text?title=given", "application/json", b"{}", 200, "given"),
         ("/bytes", "image/png", b"12345", 200, "None 5"),
@@ -467,7 +467,7 @@ fn an_encoding_of_mail_is_415_with_a_sentence() {
     }
 }
 
-/// What is doubtful about where parts begin and end.
+/// Doubtful borders of parts.
 #[test]
 fn framing_stays_strict() {
     check(&[

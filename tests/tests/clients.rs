@@ -1,7 +1,8 @@
 //! Every kind of response, read by clients that others have written: `ureq`, `curl` and Python's `http.client`.
 //!
-//! The clients ask for the same pages, over one connection as far as they can, and hand over status and content. What a client finds
-//! wrong with a response (a length that does not hold, a body where none may be, a chunk without its end), it reports as an error.
+//! The clients ask for the same pages, over one connection as far as they can, and hand over status and content. If a
+//! client finds a mistake in a response (a length that does not hold, a body where none may be, a chunk without its
+//! end), it reports an error.
 
 use kirsch::{Redirect, StatusCode, prelude::*, testing::Client};
 use std::{
@@ -71,7 +72,7 @@ fn large() -> Vec<u8> {
     (0..4u32 << 20).map(|number| number.to_le_bytes()[1]).collect()
 }
 
-/// What a client must have understood.
+/// The responses that a client must have understood.
 enum Content {
     Is(&'static [u8]),
     Large,
@@ -130,7 +131,7 @@ fn server() -> (Client, String) {
     (client, address)
 }
 
-/// Runs a program; says what is missing if it is not there, and what it said if it failed.
+/// Runs a program; reports a missing program, and the output of one that failed.
 #[track_caller]
 fn run(program: &str, package: &str, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(program);
@@ -195,7 +196,8 @@ fn curl_keeps_its_connection() {
     assert_eq!(String::from_utf8_lossy(&curl(&arguments).stderr), "1000000");
 }
 
-// Curl waits for 100 before a large body, here in vain; told not to wait, it is in the middle of its upload.
+// Curl waits for 100 before a large body, and does not get it here. Told not to wait, it is in the middle of its
+// upload.
 #[test]
 fn curl_gets_an_early_answer_to_its_upload() {
     let (_client, address) = server();

@@ -1,11 +1,12 @@
-//! What the server answers to raw bytes, and what becomes of the connection: tables written from RFC 9110 and RFC 9112.
+//! The answers of the server to raw bytes, and the state of the connection afterwards: tables written from RFC 9110 and
+//! RFC 9112.
 //!
-//! Here is how a row is read and run; the rows are in `conformance/`, one table for each topic. A row names the section it comes
-//! from. Where the RFC leaves a choice, the row says what this server has chosen: the strict side. The tables cover what the public
-//! suites h1spec and Http11Probe ask for.
+//! Here is how a row is read and run; the rows are in `conformance/`, one table for each topic. A row names the section
+//! it comes from. Where the RFC leaves a choice, the row has this server's choice: the strict side. The tables cover
+//! the rules of the public suites h1spec and Http11Probe.
 //!
-//! All rows run against one server, on connections of their own. Nothing waits for time to pass: a closed connection shows by its
-//! end, an open one by the answer to one more request.
+//! All rows run against one server, on connections of their own. Nothing waits for time to pass: a closed connection
+//! shows by its end, an open one by the answer to one more request.
 
 use kirsch::{
     StatusCode,
@@ -32,14 +33,15 @@ mod conformance {
 }
 use conformance::{chunks, connection, fields, framing, limits, methods, request_line};
 
-/// What becomes of the connection after the answers.
+/// The state of the connection after the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It answers the next request.
     Open,
     /// It ends, and the last answer has said so.
     Closed,
-    /// The bytes are not a whole request: the client ends its side, and the server ends the connection without another answer.
+    /// The bytes are not a whole request: the client ends its side, and the server ends the connection without another
+    /// answer.
     Unfinished,
 }
 use Fate::{Closed, Open, Unfinished};
@@ -72,7 +74,7 @@ const fn row(
 }
 
 impl Row {
-    /// The same for bytes that are made by the program.
+    /// Like [`row`], for bytes that are made by the program.
     fn made(
         name: &'static str,
         section: &'static str,
@@ -83,13 +85,13 @@ impl Row {
         Self { sent: Cow::Owned(sent.into()), ..row(name, section, b"", status, fate) }
     }
 
-    /// What the answers say.
+    /// The answers.
     const fn says(mut self, contents: &'static [&'static str]) -> Self {
         self.says = contents;
         self
     }
 
-    /// What is sent once `100 Continue` has come.
+    /// The bytes that are sent once `100 Continue` has come.
     const fn continued(mut self, rest: &'static [u8]) -> Self {
         self.continued = rest;
         self
@@ -155,7 +157,7 @@ impl Pages {
         body.0
     }
 
-    /// The same, at most ten bytes.
+    /// The answers to the input in pieces of at most ten bytes.
     #[expose]
     fn small(&self, body: Bytes) -> Vec<u8> {
         body.0
@@ -290,7 +292,7 @@ fn everything_after(sent: &str) -> String {
     String::from_utf8_lossy(&connection.read_to_end()).into_owned()
 }
 
-// RFC 9110, section 10.1.1. A final status takes the place of 100, and nobody waits for the body.
+// RFC 9110, section 10.1.1. A final status takes the place of 100, and the server does not wait for the body.
 #[test]
 fn no_100_is_sent_where_the_body_is_not_wanted() {
     for (request, status) in [

@@ -1,4 +1,4 @@
-//! The debug page: everything for the developer, who has the key, nothing for anybody else.
+//! The debug page: everything for the developer, who has the key, nothing for other clients.
 
 use kirsch::prelude::*;
 use kirsch::testing::{Client, RequestBuilder};
@@ -149,7 +149,7 @@ fn a_terminal_gets_it_as_text() {
     });
 }
 
-// Neither an address nor a name says who asks: a proxy on this machine speaks for the internet.
+// Neither an address nor a name proves who the client is: a proxy on this machine speaks for the internet.
 #[test]
 fn strangers_get_the_usual_page_whatever_their_address_and_fields_say() {
     let app = || shop().tool("/", tools::Proxy::trusting(["loopback"]).host("X-Forwarded-Host"));

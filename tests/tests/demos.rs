@@ -1,4 +1,4 @@
-//! The demo applications do what the README says of them.
+//! The demo applications do what the README promises.
 
 use demo_apps::{chunks, page1_page2, quadruple, song_counter, upload};
 use integration_tests::both;
@@ -34,7 +34,8 @@ fn the_front_page_explains_links_and_starts_a_session() {
     });
 }
 
-/// Asks for `/page2` again and again until `first` of the same browser is answered: when each began and ended, and when `first` did.
+/// Asks for `/page2` again and again until `first` of the same browser is answered: when each began and ended, and when
+/// `first` did.
 fn ask_for_page2_during(first: &str) -> (Vec<(Instant, Instant)>, Instant) {
     let client = Client::over_socket(page1_page2());
     client.get("/").send().assert_status(200);
@@ -238,7 +239,7 @@ fn a_browser_gets_a_page_that_shows_the_chunks() {
     });
 }
 
-/// What browsers say that they accept.
+/// The `Accept` field of browsers.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 #[test]

@@ -1,4 +1,5 @@
-//! Apps below apps, links, hosts, patterns, dispatchers of one's own: which handler gets a request, and what is its address.
+//! Apps below apps, links, hosts, patterns, dispatchers of your own: which handler gets a request, and what its address
+//! is.
 
 use integration_tests::both;
 use kirsch::exchange::MethodSet;
@@ -162,7 +163,8 @@ fn app_of(name: &'static str, has_default: bool) -> App {
     })
 }
 
-// As CherryPy's: `tree.apps` are asked before any object is looked at, and the app that owns the path answers, be it 404.
+// As CherryPy's: `tree.apps` are asked before any object is looked at, and the app that owns the path answers, be it
+// 404.
 #[test]
 fn a_mounted_app_owns_its_path_and_so_the_404_in_it() {
     let inner = app_of("inner", true);
@@ -256,7 +258,7 @@ fn an_app_below_answers_over_a_socket_too() {
     );
 }
 
-/// A proxy on this machine, and what it says about a request.
+/// A proxy on this machine, and its word about a request.
 fn behind_a_proxy(app: App) -> Client {
     Client::in_process(
         app.tool("/", tools::Proxy::trusting(["loopback"]).host("X-Forwarded-Host").prefix("X-Forwarded-Prefix")),

@@ -1,4 +1,5 @@
-//! Compressed responses (`Gzip`), decoded by programs that others have written: curl and Python for gzip, the crates for the other codings.
+//! Compressed responses (`Gzip`), decoded by programs that others have written: curl and Python for gzip, the crates
+//! for the other codings.
 
 use integration_tests::{Gate, both};
 use kirsch::{
@@ -14,7 +15,7 @@ use std::process::{Command, Stdio};
 
 const LINE: &str = "All work and no play makes Jack a dull boy.\n";
 
-/// What cannot be made smaller.
+/// Content that cannot be made smaller.
 fn noise() -> Vec<u8> {
     let mut state = 1_u64;
     let bytes = std::iter::repeat_with(|| {
@@ -59,7 +60,7 @@ impl Pages {
         Text(noise())
     }
 
-    /// Larger than what is compressed at once.
+    /// Larger than the content that is compressed at once.
     #[expose]
     fn large(&self) -> Text<Vec<u8>> {
         Text(LINE.repeat(50_000).into())
@@ -142,7 +143,7 @@ fn get(client: &Client, path: &str, accept_encoding: &str) -> TestResponse {
     client.get(path).header("accept-encoding", accept_encoding).send()
 }
 
-/// Runs a program on this input; says what is missing if it is not there.
+/// Runs a program on this input; reports a missing one.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> (bool, Vec<u8>) {
     let mut command = Command::new(program);
     let mut child = match command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
@@ -167,7 +168,7 @@ fn gunzip(compressed: &[u8]) -> Vec<u8> {
     content
 }
 
-/// As much as can be read of what may not have ended yet.
+/// As much as can be read of a text that may not have ended yet.
 fn read_start(mut reader: impl Read) -> Vec<u8> {
     let (mut content, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = reader.read(&mut buffer) {
@@ -284,7 +285,7 @@ fn vary_is_merged_and_said_once() {
     });
 }
 
-/// The length is that of what is sent.
+/// The length is that of the content that is sent.
 #[test]
 fn head_has_the_fields_of_get() {
     let client = Client::over_socket(app());
@@ -314,7 +315,7 @@ fn a_tag_is_of_one_coding_and_is_found_again() {
         same.assert_status(304).assert_header("etag", "\"v1-gzip\"").assert_header("vary", "Accept-Encoding");
         again("\"v1\"", "").assert_status(304).assert_header("etag", "\"v1\"");
         again("\"v0-gzip\"", "gzip").assert_status(200);
-        // This client could not read what it names.
+        // This client could not read the coding that it names.
         again("\"v1-gzip\"", "").assert_status(200);
     });
 }
@@ -335,7 +336,7 @@ fn parts_are_not_promised_of_compressed_content() {
         let path = "/field?name=accept-ranges&value=bytes";
         get(client, path, "gzip").assert_no_header("accept-ranges");
         get(client, path, "").assert_header("accept-ranges", "bytes");
-        // Who asks for a part can have one.
+        // A range request gets its range.
         let part = client.get(path).header("accept-encoding", "gzip").header("range", "bytes=0-9").send();
         part.assert_no_header("content-encoding").assert_header("vary", "Accept-Encoding");
     });
@@ -392,7 +393,7 @@ fn brotli_and_zstd_are_sent_where_they_are_offered() {
     get(&Client::in_process(app()), "/", "br, zstd").assert_no_header("content-encoding");
 }
 
-/// A compressed stream that breaks off is no whole one either.
+/// A compressed stream that breaks off is not whole either.
 #[test]
 fn a_broken_stream_ends_the_connection_and_has_no_end() {
     both(app, |client| {

@@ -1,4 +1,5 @@
-//! One funnel for errors: whoever met them, they become one page in the form that the client accepts, and tell no secrets.
+//! One funnel for errors: wherever they come from, they become one page in the form that the client accepts, and tell
+//! no secrets.
 
 use integration_tests::both;
 use kirsch::exchange::HttpError;
@@ -62,7 +63,7 @@ fn an_error_page_comes_in_the_form_that_the_client_accepts() {
     });
 }
 
-// What goes into HTML is escaped.
+// Text in HTML is escaped.
 #[test]
 fn messages_are_escaped_in_html() {
     both(pages, |client| {
@@ -124,7 +125,7 @@ fn refusal(app: App) -> String {
     app.build().map(drop).expect_err("a wrong set-up").to_string()
 }
 
-// Whoever asks for it gets problem details, and so does everybody where the path says so.
+// A client that asks for problem details gets them, and so does every client where the path says so.
 #[test]
 fn an_error_is_problem_json_for_who_asks_and_where_the_path_says_so() {
     both(pages, |client| {
@@ -320,7 +321,7 @@ fn a_page_names_its_status_as_the_status_line_does() {
     }
 }
 
-// Whatever the application's code does while its error is told.
+// Even if the application's code fails while its error is reported.
 #[test]
 fn an_error_that_panics_when_it_is_told_is_500_and_the_worker_lives() {
     #[derive(Debug)]

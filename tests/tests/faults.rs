@@ -1,4 +1,4 @@
-//! What breaks inside: handlers, hooks, error pages and streams that panic, a log and a disk that cannot be written.
+//! Failures inside: handlers, hooks, error pages and streams that panic, a log and a disk that cannot be written.
 
 use integration_tests::{program::Program, quiet_worker_panics, wait_until, watched::Watched};
 use kirsch::prelude::*;
@@ -43,7 +43,7 @@ impl Tool for Bomb {
     }
 }
 
-// The same in the hooks, wherever they are.
+// Panics in all hooks.
 #[test]
 fn ten_thousand_panics_in_hooks_cost_no_worker() {
     use HookPoint::*;
@@ -148,7 +148,7 @@ fn a_log_on_a_full_disk_harms_nobody() {
     assert_serves(Program::start(PROGRAM, "", "", full.into()));
 }
 
-// Whoever read the log is gone.
+// The reader of the log is gone.
 #[test]
 fn a_log_into_a_broken_pipe_harms_nobody() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -165,7 +165,7 @@ fn closed_standard_streams_harm_nobody() {
     assert_serves(Program::start_unheard(PROGRAM, "exec <&- >&- 2>&-; ", &configuration, address));
 }
 
-// What cannot be kept in a temporary file is an error of that request alone.
+// A failure to write a temporary file is an error of that request alone.
 #[test]
 fn without_a_directory_for_temporary_files_only_large_bodies_fail() {
     let program = Program::start(PROGRAM, "TMPDIR=/nowhere/at/all; export TMPDIR; ", "", Stdio::null());

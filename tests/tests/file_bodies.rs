@@ -1,4 +1,4 @@
-//! Parts of open files as responses: what was promised, no more, and visibly broken off when the file is not what it was.
+//! Parts of open files as responses: exactly the promised bytes, or a visible break when the file has changed.
 
 use integration_tests::{Gate, both};
 use kirsch::{FileBody, prelude::*, testing::Client};
@@ -131,7 +131,7 @@ fn a_file_that_the_kernel_cannot_send_is_read() {
     }
 }
 
-// Not one byte is read, so it does not matter that there is none.
+// Not one byte is read, so it does not matter that the file has none.
 #[test]
 fn head_and_statuses_without_content_do_not_read_the_file() {
     let client = Client::over_socket(files(0));
@@ -154,7 +154,7 @@ fn a_slow_reader_of_a_file_holds_no_worker() {
     assert!(reader.read_response().bytes() == content(LARGE));
 }
 
-// The ticker goes on with what needs no code of the application.
+// The ticker goes on with work that needs no code of the application.
 #[test]
 fn a_file_goes_on_while_all_workers_are_held() {
     let gate = Gate::new();

@@ -1,4 +1,4 @@
-//! Sessions in a folder: the rules of every store, and what is particular about this one.
+//! Sessions in a folder: the rules of every store, and the special ones of this store.
 
 use kirsch::sessions::{Commit, Data, FileStore, Moment, SessionId, SharedLock, Store, Terms, conformance};
 use kirsch::{App, Sessions, Tree};

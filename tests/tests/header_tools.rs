@@ -1,4 +1,4 @@
-//! The header tools together, over sockets: what browsers get, in whatever order the tools were switched on.
+//! The header tools together, over sockets: the fields that browsers get, in any order of the tools.
 
 use kirsch::prelude::*;
 use kirsch::testing::{Client, TestResponse};
@@ -49,7 +49,7 @@ const TOOLS: [Add; 6] = [
     |app| app.tool("/", Autovary::new()),
 ];
 
-/// The tools in two orders: what comes of a request must not depend on it.
+/// The tools in two orders: the result must not depend on it.
 fn clients() -> impl Iterator<Item = Client> {
     let forwards = TOOLS.iter().fold(App::new(Pages), |app, add| add(app));
     let backwards = TOOLS.iter().rev().fold(App::new(Pages), |app, add| add(app));
@@ -130,7 +130,7 @@ fn a_page_of_one_person_is_private_and_in_no_cache() {
     }
 }
 
-/// What Python decodes out of a word as in mail is not decoded here, and a host is a host.
+/// Python decodes an encoded word as in mail; Kirsch does not, and a host is a host.
 #[test]
 fn a_host_with_a_line_break_in_it_is_refused() {
     let app = site().tool("/", RedirectTo::external("https://a.example").keep_path(true));

@@ -1,5 +1,5 @@
-//! Hostile clients, and clients that vanish. Each attack is bounded, the server goes on to answer others, and nothing is
-//! left of the attack in the end.
+//! Hostile clients, and clients that vanish. Each attack is bounded, the server goes on to answer others, and nothing
+//! is left of the attack in the end.
 
 use integration_tests::{wait_until, watched::Watched};
 use kirsch::{
@@ -54,7 +54,7 @@ fn a_request_may_be_split_anywhere() {
     server.assert_recovered();
 }
 
-// Whoever leaves, and however, leaves nothing behind.
+// A client that leaves, in any way, leaves nothing behind.
 #[test]
 fn a_client_may_leave_before_its_request_is_complete() {
     for begun in [
@@ -207,7 +207,7 @@ fn two_thousand_connections_come_and_go() {
     server.assert_recovered();
 }
 
-// Pipelining is bounded by what the client takes.
+// Pipelining is bounded by the responses that the client takes.
 #[test]
 fn a_client_that_floods_and_reads_nothing_is_not_read_any_further() {
     let server = Watched::start(|settings| settings.write_timeout = SHORT);
@@ -246,7 +246,7 @@ fn insist(client: &Client, beginning: &str, endless: &str) -> RawConnection {
     connection
 }
 
-// What has no end is bounded, also where it is no content.
+// Endless input is bounded, also where it is not content.
 #[test]
 fn what_never_ends_is_refused() {
     let chunked = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -282,7 +282,7 @@ fn a_head_that_never_ends_is_refused() {
     server.assert_recovered();
 }
 
-// A body that nobody wants does not keep the server busy for ever.
+// An unwanted body does not keep the server busy.
 #[test]
 fn an_unwanted_body_that_never_ends_is_cut() {
     for path in ["/", "/ignore", "/nowhere"] {
@@ -313,7 +313,7 @@ fn an_early_answer_reaches_a_client_that_sends_ten_megabytes_first() {
     server.assert_recovered();
 }
 
-// Who speaks TLS, and who says nothing, to a port without it.
+// Clients that speak TLS, or nothing, to a port without it.
 #[test]
 fn a_tls_handshake_at_a_plain_port_is_refused() {
     let server = Watched::start(|_| {});
@@ -325,7 +325,8 @@ fn a_tls_handshake_at_a_plain_port_is_refused() {
     server.assert_recovered();
 }
 
-/// Sends byte after byte, slowly, until the server answers or closes. It never stops for as long as any of its deadlines.
+/// Sends byte after byte, slowly, until the server answers or closes. It never stops for as long as any of its
+/// deadlines.
 fn drip(client: &Client, beginning: &str, drops: &str) -> RawConnection {
     let mut connection = sent(client, beginning);
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -390,7 +391,7 @@ fn silence_ends_at_a_deadline() {
     server.assert_recovered();
 }
 
-// Who takes nothing of a response.
+// Clients that take nothing of a response.
 #[test]
 fn a_reader_that_stops_is_given_up() {
     for path in ["/large", "/endless"] {

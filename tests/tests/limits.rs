@@ -1,4 +1,4 @@
-//! Every wait has a deadline, every queue an end, and what lies beyond is said to the client.
+//! Every wait has a deadline, every queue an end, and a client beyond it gets an answer.
 
 use integration_tests::{Gate, HeldPages, wait_until};
 use kirsch::{prelude::*, server::ServerSettings, testing::Client};

@@ -1,4 +1,5 @@
-//! Sessions in memcached: the rules of every store, and what is particular about this one. Each test starts the servers that it needs.
+//! Sessions in memcached: the rules of every store, and the special ones of this store. Each test starts the servers
+//! that it needs.
 
 use integration_tests::engines::{Engine, Wire, free_port};
 use integration_tests::networked::{check_lossy_wire, check_silent_engine, data, kept, terms};
@@ -90,7 +91,7 @@ fn a_server_that_does_not_answer_is_waited_for_once() {
     let problem = store.load(&id, Moment::now()).expect_err("frozen").to_string();
     assert!(problem.contains("did not answer in time"), "{problem}");
     engine.thaw();
-    // The late answer to what was asked is not taken for one to this.
+    // A late answer to an earlier request is not taken for the answer to this one.
     let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
 }
 

@@ -1,6 +1,7 @@
-//! What another user of the machine can do with the files of a program: nothing.
+//! Another user of the machine can do nothing with the files of a program.
 //!
-//! Some of these tests act as another user, `nobody`, and only root can do that; without it they say so and are left out.
+//! Some of these tests act as another user, `nobody`, and only root can do that; without it they say so and are left
+//! out.
 
 use kirsch::sessions::{Commit, Data, FileStore, Moment, SessionId, SqliteStore, Store, Terms};
 use kirsch::{App, Sessions, Tree};
@@ -21,14 +22,14 @@ fn is_root(test: &str) -> bool {
     is_root
 }
 
-/// What a script prints as another user, with its errors left out.
+/// The output of a script as another user, without its errors.
 fn as_nobody(script: &str, place: &Path) -> String {
     let mut shell = Command::new("/bin/sh");
     let output = shell.args(["-c", script]).arg(place).current_dir("/").uid(NOBODY).gid(NOBODY).output();
     String::from_utf8_lossy(&output.expect("a shell").stdout).into_owned()
 }
 
-/// A folder that others may look into, and write if that is asked for, as `/tmp`.
+/// A folder that others may look into, and may write if the test asks for it, such as `/tmp`.
 fn room(mode: u32) -> tempfile::TempDir {
     let room = tempfile::tempdir().expect("room");
     set(room.path(), mode);

@@ -1,4 +1,5 @@
-//! More than the server can do, or may: the others are served, what is beyond is bounded, and afterwards all is as before.
+//! More load than the server can or may take: clients within the bounds are served, the rest is refused, and afterwards
+//! all is as before.
 
 use integration_tests::{allow_descriptors, program::Program, wait_until, watched::Watched};
 use kirsch::{
@@ -26,7 +27,7 @@ fn sent(client: &Client, bytes: impl AsRef<[u8]>) -> RawConnection {
     connection
 }
 
-// More of everything than fits, then nothing; the pool is what it was.
+// More of everything than fits, then nothing; the pool is as before.
 #[test]
 fn after_an_overload_the_server_is_as_before() {
     let server = Watched::start(|settings| {
@@ -63,7 +64,7 @@ fn more_connections_than_select_could_hold_are_served() {
     server.assert_recovered();
 }
 
-// Many more clients than connections; who is idle makes room, who is not waits.
+// Many more clients than connections; idle ones make room, others wait.
 #[test]
 fn four_times_more_clients_than_connections_are_all_served() {
     let server = Watched::start(|settings| settings.connections = Some(16));
@@ -150,7 +151,8 @@ fn wake_ups(process: u32) -> u64 {
 fn a_server_without_connections_sleeps() {
     let program = Program::start(PROGRAM, "", "", Stdio::null());
     program.client.new_browser().get("/").send().assert_text("here");
-    // The time in which it sleeps is what is measured; a server that is still busy with the end of the request gets a few of them.
+    // The test measures the time in which the server sleeps; one that is still busy with the end of the request gets a
+    // few of them.
     let slept = (0..20).any(|_| {
         let before = wake_ups(program.id());
         thread::sleep(Duration::from_millis(500));
@@ -174,7 +176,7 @@ fn a_connection_that_is_nearly_idle_for_too_long_still_serves() {
 
 /// At most so many requests of a section run at a time; the others wait, first come, first served, without a thread.
 ///
-/// This is what an application can write itself, with nothing but the public interface.
+/// An application can write this itself, with nothing but the public interface.
 #[derive(Clone)]
 struct AtMost(Arc<Mutex<Room>>);
 
@@ -193,7 +195,7 @@ impl AtMost {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for this request; whose turn it is must have been checked.
+    /// Takes a place for this request; its turn must have been checked before.
     fn take(&self, room: &mut Room, exchange: &mut Exchange) {
         room.free -= 1;
         exchange.values.insert(Place(self.clone()));
@@ -333,7 +335,7 @@ fn without_a_queue_everything_beyond_the_workers_is_refused() {
     server.assert_recovered();
 }
 
-// A handler cannot be interrupted, and nobody pretends to; but one can see which one is late, and for how long.
+// A handler cannot be interrupted, but one can see which one is late, and for how long.
 #[test]
 fn a_handler_that_takes_long_can_be_seen() {
     let server = Watched::start(|_| {});

@@ -1,4 +1,5 @@
-//! Sessions in PostgreSQL: the rules of every store, and what is particular about this one. Each test starts the server that it needs.
+//! Sessions in PostgreSQL: the rules of every store, and the special ones of this store. Each test starts the server
+//! that it needs.
 
 use integration_tests::engines::{Engine, Wire};
 use integration_tests::networked::{check_silent_engine, data, terms};
@@ -17,7 +18,7 @@ fn opened(url: &str) -> PostgresStore {
     store
 }
 
-/// What PostgreSQL's own client says.
+/// The output of PostgreSQL's own client.
 fn psql(engine: &Engine, statement: &str) -> String {
     let output =
         Command::new("psql").args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement, &url(engine)]).output();

@@ -1,4 +1,5 @@
-//! The proxies of the deployment guide, run as the guide writes them: links, forms and the client's scheme are right behind each, on a port that is not the usual one.
+//! The proxies of the deployment guide, run as the guide writes them: links, forms and the client's scheme are right
+//! behind each, on a port that is not the usual one.
 
 use integration_tests::engines::{Engine, free_port};
 use kirsch::{

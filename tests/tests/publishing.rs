@@ -104,7 +104,7 @@ fn paths_lead_to_the_handlers_of_their_names() {
     });
 }
 
-// Promise 5: only what is exposed is reachable.
+// Promise 5: only exposed pages are reachable.
 #[test]
 fn a_method_that_is_not_exposed_is_not_found() {
     both(site, |client| {

@@ -1,4 +1,5 @@
-//! Sessions in Redis: the rules of every store, and what is particular about this one. Each test starts the servers that it needs.
+//! Sessions in Redis: the rules of every store, and the special ones of this store. Each test starts the servers that
+//! it needs.
 
 use integration_tests::engines::{Engine, Wire, free_port};
 use integration_tests::networked::{check_lossy_wire, check_silent_engine, data, kept, number, terms};
@@ -10,7 +11,7 @@ fn store(engine: &Engine) -> RedisStore {
     RedisStore::new(format!("redis://{}", engine.address())).prefix(format!("{}:", SessionId::random()))
 }
 
-/// What a client of Redis's own says.
+/// The output of Redis's own client.
 fn cli(port: u16, words: &[&str]) -> String {
     let mut command = std::process::Command::new("redis-cli");
     let output = command.args(["-p", &port.to_string()]).args(words).output().expect("redis-cli");
@@ -70,7 +71,7 @@ fn a_restart_costs_nothing_but_the_moment() {
     assert!(problem.contains("cannot be reached") && problem.contains(&engine.address()), "{problem}");
     engine.resume();
     wait_until("it has loaded what it kept", || cli(engine.port(), &["ping"]) == "PONG");
-    // The connections and the scripts are gone too; who asks does not notice.
+    // The connections and the scripts are gone too; a request does not notice.
     let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
     assert!(store.load(&id, Moment::now()).expect("back").is_some());
 }
@@ -93,7 +94,7 @@ fn a_server_that_does_not_answer_is_waited_for_once() {
     let problem = store.load(&id, Moment::now()).expect_err("frozen").to_string();
     assert!(problem.contains("did not answer in time"), "{problem}");
     engine.thaw();
-    // The late answer to what was asked is not taken for one to this.
+    // A late answer to an earlier request is not taken for the answer to this one.
     let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
     assert_eq!(number(&store, &id), 2);
 }
@@ -110,7 +111,7 @@ fn a_full_pool_is_waited_for_and_named() {
     });
     assert_eq!(cli(engine.port(), &["client", "list"]).matches("user=default").count(), 2, "one, and who asks");
     engine.freeze();
-    // What is asked seldom has a connection for itself.
+    // A rare request has a connection for itself.
     std::thread::scope(|scope| {
         let first = scope.spawn(|| store.delete(&id).expect_err("frozen").to_string());
         let second = scope.spawn(|| store.delete(&id).expect_err("frozen").to_string());
@@ -138,7 +139,7 @@ fn a_user_with_the_permissions_named_is_enough_and_a_wrong_password_is_not_shown
     assert!(stranger.contains("permissions") && !stranger.contains("cret"), "{stranger}");
 }
 
-/// Who trusts the server's certificate is a process of its own, since that is said in the environment.
+/// The environment names the trusted certificates, so the client is a process of its own.
 #[test]
 fn through_tls_only_a_trusted_server_is_spoken_to() {
     const TRUSTING: &str = "TESTED_REDIS_THROUGH_TLS";
@@ -202,7 +203,7 @@ fn a_commit_that_is_sent_twice_is_kept_once() {
     let engine = Engine::redis(&[]);
     let (store, id) = (store(&engine), SessionId::random());
     let version = kept(store.commit(&id, None, &data(1), &terms()));
-    // All kept connections die between two requests, whatever they were asked last.
+    // All kept connections die between two requests, whatever their last request was.
     cli(engine.port(), &["client", "kill", "type", "normal", "skipme", "yes"]);
     let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
     assert_eq!(number(&store, &id), 2);
@@ -309,7 +310,7 @@ fn a_silent_server_holds_one_request_at_a_time() {
     check_silent_engine(&store, || engine.freeze(), || engine.thaw());
 }
 
-/// Waits for what other programs do at their own pace.
+/// Waits for the work of other programs.
 #[track_caller]
 fn wait_until(what: &str, happened: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);

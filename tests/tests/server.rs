@@ -1,4 +1,5 @@
-//! The server keeps its promises to the outside: who holds a worker, what ends a connection, what is answered under load.
+//! The server's promises to the outside: which connection holds a worker, when a connection ends, and the answers under
+//! load.
 
 use integration_tests::{Gate, HeldPages, allow_descriptors};
 use kirsch::{prelude::*, testing::Client};

@@ -1,6 +1,7 @@
-//! A session store of a user's own passes the public suite, between processes too: written with nothing but the public interface.
+//! A session store of a user's own passes the public suite, between processes too: written with nothing but the public
+//! interface.
 //!
-//! The store is one file that everybody locks, reads, changes and writes again: slow, and right by construction.
+//! The store is one file that every process locks, reads, changes and writes again: slow, and right by construction.
 
 use kirsch::sessions::{
     Commit, Data, Fence, Grant, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, Watch,
@@ -24,7 +25,7 @@ use std::{
 
 struct OneFile {
     path: PathBuf,
-    /// A mistake: commits are kept whatever their fence.
+    /// A mistake: commits are kept with any fence.
     ignores_fences: bool,
 }
 
@@ -175,7 +176,7 @@ impl SharedLock for OneFile {
         })
     }
 
-    /// A file wakes nobody: a thread looks. A store for the world would do better.
+    /// A file wakes no waiter: a thread looks. A real store would do better.
     fn watch(&self, _id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         struct Interest(Arc<AtomicBool>);
         impl Drop for Interest {

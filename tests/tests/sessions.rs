@@ -1,4 +1,4 @@
-//! Sessions as users see them: one browser, one lock, nothing lost, nobody else disturbed.
+//! Sessions as users see them: one browser, one lock, nothing lost, no other visitor disturbed.
 
 use integration_tests::{Gate, both, wait_until};
 use kirsch::{prelude::*, sessions::LockMode, testing::Client};
@@ -170,7 +170,7 @@ fn a_released_session_can_be_used_by_the_next_request() {
         client.get("/count").send().assert_text("11");
         gate.open();
     });
-    // The end of the first request does not overwrite what the second has written.
+    // The end of the first request does not overwrite the value that the second has written.
     client.get("/count").send().assert_text("12");
 }
 

@@ -1,4 +1,4 @@
-//! The end of a process: SIGTERM at every stage, a second signal, what a parent or a child of the process sees.
+//! The end of a process: SIGTERM at every stage, a second signal, and the view of a parent or a child of the process.
 
 use integration_tests::{pages::Pages, program::Program, wait_until};
 use kirsch::{prelude::*, testing::Client};
@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// All that could be waited for is an hour, so that waiting would show.
 const PATIENT: &str = "[global]\nserver.head_timeout = \"1h\"\nserver.idle_timeout = \"1h\"\nserver.body_timeout = \"1h\"\n\
                        server.write_timeout = \"1h\"\nserver.drain_timeout = \"1h\"\n";
-/// The same, but the end comes by its deadline.
+/// Like [`PATIENT`], but the end comes by its deadline.
 const BY_DEADLINE: &str = "[global]\nserver.head_timeout = \"1h\"\nserver.idle_timeout = \"1h\"\nserver.body_timeout = \"1h\"\n\
                            server.write_timeout = \"1h\"\nserver.drain_timeout = \"300ms\"\nserver.drain_idle = \"0s\"\n";
 
@@ -32,7 +32,7 @@ fn wait_for_the_stop(program: &Program) {
     wait_until(|| TcpStream::connect(address).is_err());
 }
 
-// Who is silent is not waited for.
+// Silent clients are not waited for.
 #[test]
 fn sigterm_waits_for_nobody_who_is_silent() {
     let program = start(PATIENT);
@@ -48,7 +48,7 @@ fn sigterm_waits_for_nobody_who_is_silent() {
     silent.iter_mut().for_each(kirsch::testing::RawConnection::assert_closed);
 }
 
-// Whatever was received is answered, and the answer says that it is the last.
+// Every request that was received is answered, and the answer says that it is the last.
 #[test]
 fn sigterm_lets_requests_end() {
     let program = start(PATIENT);
@@ -81,7 +81,7 @@ fn sigterm_lets_requests_end() {
     assert_eq!(program.wait().code(), Some(0));
 }
 
-// What never ends is cut off at one deadline, and the exit code says so.
+// A request that never ends is cut off at one deadline, and the exit code says so.
 #[test]
 fn sigterm_ends_by_its_deadline_whatever_goes_on() {
     for request in [
@@ -113,7 +113,7 @@ fn the_second_signal_ends_the_process_at_once() {
     }
 }
 
-// A signal at whatever moment of the start is not lost: it ends the process by itself, or it is the first signal.
+// A signal at any moment of the start is not lost: it ends the process by itself, or it is the first signal.
 #[test]
 fn sigterm_during_the_start_is_not_lost() {
     for delay in 0..40 {

@@ -1,4 +1,4 @@
-//! Sessions in SQLite: the rules of every store, and what is particular about this one.
+//! Sessions in SQLite: the rules of every store, and the special ones of this store.
 
 use kirsch::sessions::{Commit, Data, Moment, SessionId, SqliteStore, Store, Terms, conformance};
 use kirsch::{App, Sessions, Tree};

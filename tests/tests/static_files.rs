@@ -1,4 +1,5 @@
-//! Files: folders and single files by tool, files from handlers; conditions, ranges, codings; what is out of reach stays out of reach.
+//! Files: folders and single files by tool, files from handlers; conditions, ranges, codings; files out of reach stay
+//! out of reach.
 
 use integration_tests::{both, resources::Resources, wait_until};
 use kirsch::{Method, prelude::*, testing::Client, testing::TestResponse};
@@ -258,7 +259,7 @@ fn a_range_of_a_huge_file_costs_no_memory() {
     let mut rest = client.get("/static/huge.mp4").header("range", "bytes=1073741824-").send_streaming();
     assert_eq!(rest.header("content-length"), Some("3221225472"));
     assert!(rest.next().is_some_and(|piece| piece.iter().all(|byte| *byte == 0)));
-    // In KiB; other tests run meanwhile, but none takes a gigabyte.
+    // In KiB; other tests run at the same time, but none takes a gigabyte.
     assert!(memory() < before + (1 << 20), "the file was read into memory");
 }
 
@@ -652,7 +653,7 @@ fn curl_resumes_a_download() {
     assert!(fs::read(&target).unwrap() == content, "the two parts do not make the file");
 }
 
-// The cache keeps no files, whichever of the two tools was switched on first.
+// The cache keeps no files, in any order of the two tools.
 #[test]
 fn a_changed_file_is_seen_at_once_with_the_cache_on_the_same_path() {
     for cache_first in [true, false] {

@@ -1,4 +1,4 @@
-//! A graceful stop: what runs is answered, what is idle is not waited for, and all ends by one deadline.
+//! A graceful stop: running requests are answered, idle connections are not waited for, and all ends by one deadline.
 
 use integration_tests::{Gate, HeldPages, wait_until};
 use kirsch::{engine::Running, prelude::*, testing::Client};
@@ -47,7 +47,7 @@ fn idle_connections_are_not_waited_for() {
     idle.iter_mut().for_each(kirsch::testing::RawConnection::assert_closed);
 }
 
-// The deadline is absolute, and who was late is named.
+// The deadline is absolute, and the report names late requests.
 #[test]
 fn who_is_late_is_in_the_report() {
     let (running, client, gate) = start(|app| app);

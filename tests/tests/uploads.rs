@@ -1,4 +1,4 @@
-//! Files in forms, JSON, and bodies that handlers read: what arrives, what is refused, and when. The names of pain rows are in the tests'.
+//! Files in forms, JSON, and bodies that handlers read: which arrive, which are refused, and when.
 
 use integration_tests::{Gate, both, program::Program, wait_until, watched::Watched};
 use kirsch::{
@@ -317,7 +317,7 @@ fn json_of_another_type_or_shape_is_refused_with_its_place() {
     });
 }
 
-// What cannot be read is not asked for.
+// A body that cannot be read is not asked for.
 #[test]
 fn a_body_of_the_wrong_type_is_not_asked_for() {
     let client = Client::over_socket(app());
@@ -415,7 +415,8 @@ fn a_form_in_a_content_coding_is_415_also_when_the_handler_reads_it() {
     });
 }
 
-/// A file of at most half a megabyte, which the shell's limit counts in blocks of 512 bytes; beyond it writing fails as on a full disk.
+/// A file of at most half a megabyte, which the shell's limit counts in blocks of 512 bytes; beyond it writing fails as
+/// on a full disk.
 const SMALL_DISK: &str = "trap '' XFSZ; ulimit -f 1000; ";
 
 #[test]

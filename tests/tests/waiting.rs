@@ -1,5 +1,5 @@
-//! Waits: with two workers, whatever way there is to wait, a page that needs none of it answers at once; and what was checked before a long wait is
-//! checked again after it.
+//! Waits: with two workers, for every way to wait, a page that needs none of it answers at once; and a check before a
+//! long wait is repeated after it.
 
 use integration_tests::{Gate, wait_until};
 use kirsch::engine::Running;
@@ -77,7 +77,7 @@ impl Pages {
     }
 }
 
-/// A server with two workers, and what a test needs of it.
+/// A server with two workers, and the helpers of a test.
 struct Stage {
     running: Running,
     gate: Gate,
@@ -135,7 +135,7 @@ impl Stage {
         self.anna.set_cookie("session_id", id);
     }
 
-    /// Somebody else, who needs nothing that anybody waits for.
+    /// Another client, whose page waits for nothing.
     #[track_caller]
     fn others_are_served(&self) {
         for _ in 0..10 {
@@ -365,7 +365,7 @@ fn a_store_that_hangs_holds_a_part_of_the_workers() {
     assert_eq!(counts, ["1", "2", "3", "4", "5"]);
 }
 
-/// Whoever has nothing to wait for answers from the store's own error page, too.
+/// A request that does not wait answers from the store's own error page, too.
 #[test]
 fn an_error_page_is_503_where_no_other_wait_for_the_store_may_begin() {
     let store = Hangs { gate: Gate::new(), store: Arc::new(MemoryStore::new()) };

@@ -1,7 +1,7 @@
 //! The walls of the house: which room of the library may use which other one.
 //!
-//! The table "Who may know whom" of `docs/architecture.md` is the rule. What the code names as `crate::room` is compared with it, file by file. Test
-//! code may use everything, so it is left out.
+//! The table of `docs/architecture.md` is the rule. The paths `crate::room` in the code are compared with it, file by
+//! file. Test code may use everything, so it is left out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout as it is in the repository").to_owned()
 }
 
-/// All files of the library that are no tests, with their rooms.
+/// All files of the library except tests, with their rooms.
 fn files() -> Vec<(String, PathBuf)> {
     let source = root().join("framework/src");
     let mut folders = vec![source.clone()];
@@ -59,7 +59,7 @@ fn files() -> Vec<(String, PathBuf)> {
     found
 }
 
-/// What the root of the crate passes on, with the room that it comes from.
+/// The names that the root of the crate passes on, with their rooms.
 fn passed_on() -> BTreeMap<String, String> {
     let face =
         fs::read_to_string(root().join("framework/src/lib.rs")).expect("the checkout as it is in the repository");

@@ -1,6 +1,6 @@
 //! Each room by itself, on one thread, without sockets: `cargo bench -p micro-benches`.
 //!
-//! The names of the groups are the names of the rooms. `docs/performance.md` says what the figures are good for.
+//! The groups are named after the rooms. `docs/performance.md` says how to use the figures.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -60,7 +60,7 @@ mod http {
     }
 }
 
-/// Whole requests; what they differ in is how deep the page is.
+/// Whole requests, for pages at different depths.
 #[divan::bench_group]
 mod publish {
     use super::*;
@@ -72,7 +72,7 @@ mod publish {
     }
 }
 
-/// Whole requests at the same depth; what they differ in is the number of arguments.
+/// Whole requests at the same depth, with different numbers of arguments.
 #[divan::bench_group]
 mod exchange {
     use super::*;

@@ -1,8 +1,8 @@
 //! The request path without sockets, and the pages that are measured on it.
 //!
-//! A [`Line`] does for one keep-alive connection what a worker does between `read` and `write`: it reads the head, lets the application
-//! start and run the request, writes the response behind those before, ends the exchange and clears it for the next one. The code that
-//! it calls is the code that the server calls; only sockets, slots and threads are missing.
+//! A [`Line`] does for one keep-alive connection the work of a worker between `read` and `write`: it reads the head,
+//! lets the application start and run the request, writes the response behind those before, ends the exchange and
+//! clears it for the next one. It calls the same code as the server; only sockets, slots and threads are missing.
 
 use kirsch::exchange::Connection;
 use kirsch::http::{DateCache, HeadLimits, Persistence, ResponseFraming, write_response_head};
@@ -81,7 +81,7 @@ impl Line {
             Some(content.len() as u64),
         );
         output.clear();
-        // The time of day stands still: what it costs is the system's, not the framework's.
+        // The time of day stands still: its cost is the system's, not the framework's.
         let date = dates.render(784_111_777);
         let (headers, ready) = response.fields_to_send();
         write_response_head(output, response.status(), date, headers, ready, framing, Persistence::Implied);

@@ -1,16 +1,19 @@
-//! A counter in the session, made to run several times beside itself: each instance keeps the sessions in the same store.
+//! A counter in the session, made to run several times beside itself: each instance keeps the sessions in the same
+//! store.
 //!
-//! The script `cluster/run` starts three of them behind nginx, and kills and restarts what it can while browsers count.
+//! The script `cluster/run` starts three of them behind nginx, and kills and restarts everything that it can while
+//! browsers count.
 
 use demo_apps::session_store;
 use kirsch::{prelude::*, sessions::LockStatus};
 use serde_json::json;
 use std::{thread, time::Duration};
 
-/// The application, with its sessions in `store`, as [`session_store`] names it. A lock outlives its killed holder by `lease`.
+/// The application, with its sessions in `store`, as [`session_store`] names it. A lock outlives its killed holder by
+/// `lease`.
 ///
 /// # Errors
-/// When `store` is none.
+/// When `store` is not a known store.
 pub fn app(store: &str, lease: Duration) -> Result<App, String> {
     let sessions = session_store::sessions(store)?.lock_lease(lease).lock_timeout(Duration::from_secs(10));
     let root = Cluster { sessions: sessions.clone(), count: Count };

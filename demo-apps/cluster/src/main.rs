@@ -1,4 +1,5 @@
-//! Run with `demo-apps/cluster/run`, which starts three of these, or by itself with `cargo run -p cluster-counter -- --store redis://127.0.0.1`.
+//! Run with `demo-apps/cluster/run`, which starts three of these, or by itself with `cargo run -p cluster-counter --
+//! --store redis://127.0.0.1`.
 
 use demo_apps::{
     command_line::{CommandLine, NumberOption, TextOption},

@@ -1,4 +1,5 @@
-//! The script of the cluster as a test: three instances, one nginx, one Redis, and everything that can happen to them, in a quarter of a minute.
+//! The script of the cluster as a test: three instances, one nginx, one Redis, and everything that can happen to them,
+//! in a quarter of a minute.
 
 use std::process::Command;
 

@@ -1,7 +1,8 @@
 //! A page of eight parts that the browser loads at once, in five variants that differ in how the parts use the session.
 //!
-//! Each part takes some seconds. With the session locked while they run, one runs after the other; each of the other variants gives the lock
-//! back, or never takes it. The page draws when each part came, how long it waited for the lock, and when it ran.
+//! Each part takes some seconds. With the session locked while they run, one runs after the other; each of the other
+//! variants gives the lock back, or never takes it. The page draws when each part came, how long it waited for the
+//! lock, and when it ran.
 
 use demo_apps::page;
 use kirsch::prelude::*;
@@ -39,7 +40,7 @@ struct Components {
 
 #[handlers]
 impl Components {
-    /// The page itself. It writes to the session: a session that nobody has written to has no lock.
+    /// The page itself. It writes to the session: a session without a write has no lock.
     #[expose]
     fn index(&self, session: &Session) -> Html<String> {
         session.set("visitor", "somebody");
@@ -84,7 +85,7 @@ impl Implicit {
     }
 }
 
-/// The handler gives the lock back as soon as it has read what it needs.
+/// The handler gives the lock back as soon as it has read its values.
 struct Forget(Arc<Clock>);
 
 #[handlers]
@@ -108,7 +109,7 @@ impl Viewing {
     }
 }
 
-/// The handler does not ask for the session, and in the mode `lazy` nobody asks on its behalf.
+/// The handler does not ask for the session, and in the mode `lazy` nothing else asks on its behalf.
 struct Lazy(Arc<Clock>);
 
 #[handlers]

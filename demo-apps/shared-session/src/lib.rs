@@ -1,7 +1,8 @@
-//! A handler and its template that both open the session: one session per request, so nobody waits for himself.
+//! A handler and its template that both open the session: one session per request, so the page does not wait for
+//! itself.
 //!
-//! With mod_python a page that opened the session, and whose template opened it again, waited for its own lock until the server gave
-//! up. Here each page tries another order of opening, and shows who was there.
+//! With mod_python a page that opened the session, and whose template opened it again, waited for its own lock until
+//! the server gave up. Here each page tries another order of opening, and shows the visitors so far.
 
 use demo_apps::page;
 use kirsch::prelude::*;
@@ -40,7 +41,8 @@ impl Pages {
         View::new("page.html", json!({"name": "template first", "parts": 0}))
     }
 
-    /// The handler asks for the lock once more than it needs, the template includes three parts, and each opens the session.
+    /// The handler asks for the lock once more than it needs, the template includes three parts, and each opens the
+    /// session.
     #[expose]
     fn everybody(&self, session: &Session) -> kirsch::Result<View> {
         session.acquire_lock()?;

@@ -1,4 +1,5 @@
-//! Run with `cargo run --release --bin chunks`, then `curl -N localhost:8080`, or open <http://127.0.0.1:8080/> in a browser.
+//! Run with `cargo run --release --bin chunks`, then `curl -N localhost:8080`, or open <http://127.0.0.1:8080/> in a
+//! browser.
 
 use demo_apps::{
     chunks,

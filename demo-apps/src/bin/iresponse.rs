@@ -1,5 +1,5 @@
 //! Run with `cargo run --release --bin iresponse http://127.0.0.1:8080/chunks` while `chunks` runs: prints a response
-//! piece by piece as it comes, a chunked one chunk for chunk, with the seconds since it was asked for.
+//! piece by piece as it comes, a chunked one chunk for chunk, with the seconds since the request.
 //!
 //! The exit code is 0 at the regular end, 1 when the response breaks off or does not come, 2 for a wrong command line.
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     match show(host, &path) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever closed our standard output has seen enough.
+        // The reader of our standard output has seen enough and closed it.
         Err(Problem::Output) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("iresponse: {problem}");
@@ -63,7 +63,7 @@ fn show(host: &str, path: &str) -> Result<(), Problem> {
     while let Some(piece) = response.try_next().map_err(|error| Problem::BrokenOff(pieces, error))? {
         pieces += 1;
         let text = String::from_utf8_lossy(&piece);
-        // What could steer the terminal does not reach it.
+        // Characters that could steer the terminal do not reach it.
         say(start, text.trim_end().replace(char::is_control, " "))?;
     }
     say(start, format_args!("the end, after {pieces} pieces"))

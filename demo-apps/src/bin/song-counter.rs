@@ -1,4 +1,5 @@
-//! Run with `cargo run --release --bin song-counter`, then `curl -X POST -H 'Content-Length: 0' localhost:8080/song/42`.
+//! Run with `cargo run --release --bin song-counter`, then `curl -X POST -H 'Content-Length: 0'
+//! localhost:8080/song/42`.
 
 use demo_apps::{command_line::CommandLine, song_counter};
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
-//! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers, large answers,
-//! streams, sessions, parameters, failures, templates, redirects, links, and files if there is a folder for them.
+//! One page for everything that you may want to try on a server: bodies in and out, headers, cookies, slow answers,
+//! large answers, streams, sessions, parameters, failures, templates, redirects, links, and files if there is a folder
+//! for them.
 
 use kirsch::{
     prelude::*,
@@ -15,7 +16,8 @@ pub fn app() -> App {
     app_with(None, Sessions::in_memory())
 }
 
-/// The application with the files of a folder at `/static`. The sessions are on for the pages that count; the two paths share them. One page is cached.
+/// The application with the files of a folder at `/static`. The sessions are on for the pages that count; the two paths
+/// share them. One page is cached.
 pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
     let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
     let app = counting.tool("/cached", Caching::new());
@@ -97,7 +99,7 @@ impl Testbed {
         Text(count.to_string())
     }
 
-    /// The same, sleeping between reading and writing: only the session's lock keeps the count right.
+    /// A count that sleeps between reading and writing: only the session's lock keeps it right.
     #[expose]
     fn count_slow(&self, session: &Session, ms: Option<u64>) -> Text<String> {
         let count = session.get::<u64>("count").unwrap_or(0) + 1;
@@ -113,7 +115,8 @@ impl Testbed {
         Ok(Text(sum.to_string()))
     }
 
-    /// A value in a template of one line that has this name: the name says what the page is, and how the value is escaped.
+    /// A value in a template of one line that has this name: the name decides the content type, and how the value is
+    /// escaped.
     #[expose]
     fn template(&self, name: String, value: &str) -> View {
         View::from_source(name, "{{ value }}", serde_json::json!({ "value": value }))

@@ -1,4 +1,4 @@
-//! The testbed as a process: what it announces, answers and exits with.
+//! The testbed as a process: its announcement, its answers and its exit code.
 
 use demo_apps::process::Program;
 use rustix::process::Signal;

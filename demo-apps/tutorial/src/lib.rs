@@ -1,14 +1,14 @@
-//! What the ten programs of the tutorial share: where they serve, and that they say so. The lessons are in `bin/`, each a file of its own,
-//! in the order of `docs/guide/tutorial.md`.
+//! The common part of the ten programs of the tutorial: their address, and the line that announces it. The lessons are
+//! in `bin/`, each a file of its own, in the order of `docs/guide/tutorial.md`.
 
 use kirsch::prelude::*;
 use std::io::Write;
 
-/// Serves `app` at `http://127.0.0.1:8080/` until Ctrl+C: `app.serve("127.0.0.1:8080")` with a line that says so. Another port goes behind
-/// the name of the program: `cargo run -p tutorial --bin t01-hello 8081`.
+/// Serves `app` at `http://127.0.0.1:8080/` until Ctrl+C: `app.serve("127.0.0.1:8080")` with a line that says so.
+/// Another port goes behind the name of the program: `cargo run -p tutorial --bin t01-hello 8081`.
 ///
 /// # Errors
-/// What [`App::serve`] refuses, and a port that is none.
+/// The errors of [`App::serve`], and a port that is not a number.
 pub fn serve(app: App) -> kirsch::Result {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let port: u16 = match std::env::args().nth(1) {
@@ -17,7 +17,7 @@ pub fn serve(app: App) -> kirsch::Result {
     };
     let announce = |address| {
         let mut out = std::io::stdout().lock();
-        // Whoever closed our standard output does not want to read it.
+        // If the reader has closed our standard output, the program goes on.
         let _ = writeln!(out, "Serving on http://{address}").and_then(|()| out.flush());
         Ok(())
     };

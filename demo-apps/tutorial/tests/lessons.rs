@@ -16,7 +16,7 @@ struct Lesson {
 impl Lesson {
     fn start(program: &str) -> Self {
         let mut command = Command::new(program);
-        // What is logged about errors on purpose is of no use here.
+        // The deliberate errors in the log are of no use here.
         command.arg("0").env("RUST_LOG", "off").env("KIRSCH_DEBUG_KEY", DEBUG_KEY);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it was built");
         let mut line = String::new();
@@ -34,7 +34,7 @@ impl Lesson {
 
 impl Drop for Lesson {
     fn drop(&mut self) {
-        // Fails when the program has ended already, which is what tests want.
+        // Fails when the program has ended already, which is the aim of the tests.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

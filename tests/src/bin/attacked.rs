@@ -1,7 +1,8 @@
-//! The pages of the hostile tests as a process of its own, for what happens to a process: signals, limits, a log that cannot be written.
+//! The pages of the hostile tests as a process of its own, for tests of a process: signals, limits, a log that cannot
+//! be written.
 //!
-//! The only argument is a configuration. The address is the first line on standard output; the log goes to standard error. The start
-//! takes so many milliseconds more as the variable `SLOW_START` says.
+//! The only argument is a configuration. The address is the first line on standard output; the log goes to standard
+//! error. The start takes so many milliseconds more as the variable `SLOW_START` says.
 
 use integration_tests::pages::Pages;
 use kirsch::prelude::*;

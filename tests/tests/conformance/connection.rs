@@ -1,4 +1,5 @@
-//! The life of a connection: persistence, pipelining, unread bodies, errors, halves of requests (RFC 9112, sections 8 and 9).
+//! The life of a connection: persistence, pipelining, unread bodies, errors, halves of requests (RFC 9112, sections 8
+//! and 9).
 
 use crate::{Closed, Open, Row, Unfinished, row};
 
@@ -52,7 +53,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("404 behind a body", "RFC 9112, 9.3", b"POST /missing HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[404, 200], Open),
     row("405 behind a body", "RFC 9112, 9.3", b"DELETE / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[405, 200], Open),
     row("405 behind chunks", "RFC 9112, 9.3", b"DELETE / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[405, 200], Open),
-    // What nobody read does not become the next request.
+    // An unread body does not become the next request.
     row("an unread body", "RFC 9112, 9.3", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET /seen HTTP/1.1\r\nHost: a\r\n\r\n", &[200, 200], Open)
         .says(&["here", "GET a /seen None"]),
     row("unread chunks", "RFC 9112, 9.3", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX: y\r\n\r\nGET /seen HTTP/1.1\r\nHost: a\r\n\r\n", &[200, 200], Open)

@@ -1,7 +1,7 @@
 //! Where a body ends: Content-Length and Transfer-Encoding (RFC 9110, section 8.6; RFC 9112, section 6).
 //!
-//! Behind many requests stands another one, which must not be answered: whoever doubts where a request ends cannot know where the next
-//! begins.
+//! Behind many requests stands another one, which must not be answered: if the end of a request is doubtful, so is the
+//! beginning of the next.
 
 use crate::{Closed, Open, Row, row};
 

@@ -1,4 +1,4 @@
-//! Limits: what just fits, and one byte more (RFC 9110, section 15.5; RFC 6585, section 5).
+//! Limits: a request that just fits, and one byte more (RFC 9110, section 15.5; RFC 6585, section 5).
 
 use crate::{Closed, Open, Row};
 

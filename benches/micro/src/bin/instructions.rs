@@ -1,4 +1,4 @@
-//! Answers so many requests of one kind and ends: what `benches/instructions` counts the instructions of.
+//! Answers so many requests of one kind and ends, for `benches/instructions` to count.
 
 use micro_benches::{BROWSER, Line, PLAIN, cached_app, cookie_of, counter, get, plain_app, site};
 use std::io::{Read, Write};

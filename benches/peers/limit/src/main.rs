@@ -1,5 +1,5 @@
-//! The floor that every epoll server stands on: an epoll for each of two threads, one `read`, one canned `write`, no parsing.
-//! Run with a port as the only argument.
+//! The floor that every epoll server stands on: an epoll for each of two threads, one `read`, one canned `write`, no
+//! parsing. Run with a port as the only argument.
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};

@@ -1,8 +1,8 @@
 //! Lesson 2: expose. Several pages, and arguments from the path.
 //!
-//! Each exposed method is a page under its own name; what is not exposed cannot be reached, whatever a visitor types. Arguments come
-//! by name: `/add/3/4` and `/add?a=3&b=4` are the same call. They are converted before the method runs, and `/add/3/four` never
-//! reaches it.
+//! Each exposed method is a page under its own name; other methods cannot be reached by any path. Arguments come by
+//! name: `/add/3/4` and `/add?a=3&b=4` are the same call. They are converted before the method runs, and `/add/3/four`
+//! never reaches it.
 
 use kirsch::prelude::*;
 

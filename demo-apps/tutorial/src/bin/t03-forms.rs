@@ -1,8 +1,9 @@
-//! Lesson 3: forms. What a visitor types is an argument, too.
+//! Lesson 3: forms. The input of a visitor is an argument, too.
 //!
-//! A form that only asks (`get`) puts its fields into the address; one that changes something (`post`) sends them in the request. The method takes them
-//! by name either way. `#[expose(post)]` answers POST only, so that no link and no reload signs the book twice; it ends with a
-//! redirect for the same reason. What somebody else has typed goes through `escape` on its way into a page.
+//! A form that only asks (`get`) puts its fields into the address; one that changes something (`post`) sends them in
+//! the request. The method takes them by name either way. `#[expose(post)]` answers POST only, so that no link and no
+//! reload signs the book twice; it ends with a redirect for the same reason. Text that a visitor has typed goes through
+//! `escape` on its way into a page.
 
 use kirsch::prelude::*;
 use std::sync::{Mutex, PoisonError};

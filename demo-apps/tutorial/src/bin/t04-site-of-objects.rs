@@ -1,7 +1,8 @@
 //! Lesson 4: a site of several objects. A tree of values is the map of the site.
 //!
-//! A `#[child]` method leads to another object, and its pages lie below its name: `/links/` is `index` of `Links`, the child `links` of `Home`. A
-//! child may take a piece of the path and make its object from it: `/joke/2/` is the third joke, and `None` is 404.
+//! A `#[child]` method leads to another object, and its pages lie below its name: `/links/` is `index` of `Links`, the
+//! child `links` of `Home`. A child may take a piece of the path and make its object from it: `/joke/2/` is the third
+//! joke, and `None` is 404.
 
 use kirsch::prelude::*;
 

@@ -1,7 +1,8 @@
-//! Lesson 5: shared layouts. What pages have in common is a trait.
+//! Lesson 5: shared layouts. A trait has the common parts of the pages.
 //!
-//! CherryPy's tutorial derives its pages from a class with a header and a footer. Here a trait does it: a page says what is its own, the
-//! title, and the trait's method puts every content between the same header and footer. For more than that there are templates.
+//! CherryPy's tutorial derives its pages from a class with a header and a footer. Here a trait does it: a page has only
+//! its own title, and the trait's method puts every content between the same header and footer. For more than that
+//! there are templates.
 
 use kirsch::prelude::*;
 

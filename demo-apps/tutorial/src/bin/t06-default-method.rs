@@ -1,7 +1,7 @@
-//! Lesson 6: the default method. It answers what no other method is named after.
+//! Lesson 6: the default method. It answers paths that match no other method.
 //!
-//! `/lorenzo` is no page here, so `default` gets it, as an argument. Names go before `default`: `/about` stays the page `about`. As
-//! everywhere only as many pieces of the path are taken as the signature has; `/lorenzo/x` is 404.
+//! `/lorenzo` is not a page here, so `default` gets it, as an argument. Names go before `default`: `/about` stays the
+//! page `about`. As everywhere only as many pieces of the path are taken as the signature has; `/lorenzo/x` is 404.
 
 use kirsch::prelude::*;
 

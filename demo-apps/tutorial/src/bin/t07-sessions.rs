@@ -1,7 +1,8 @@
-//! Lesson 7: sessions. What a visitor's requests have in common.
+//! Lesson 7: sessions, the data that a visitor's requests share.
 //!
-//! The tool `sessions` is switched on for `/` and everything below it. A handler that takes `&Session` has it for itself while it runs: two
-//! tabs count one after the other, and no visit is lost. The next one waits without holding a thread.
+//! The tool `sessions` is switched on for `/` and everything below it. A handler that takes `&Session` has it for
+//! itself while it runs: two tabs count one after the other, and no visit is lost. The next one waits without holding a
+//! thread.
 
 use kirsch::prelude::*;
 

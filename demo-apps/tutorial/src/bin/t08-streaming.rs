@@ -1,7 +1,8 @@
 //! Lesson 8: streaming. A page may be made while it is sent.
 //!
-//! `Stream` takes an iterator and sends each item as a chunk of its own, at once. The worker makes the next one when the client has room
-//! for it, and none at all when the client has gone. Watch it come: `curl -N "127.0.0.1:8080/count?to=10&pause=500"`.
+//! `Stream` takes an iterator and sends each item as a chunk of its own, at once. The worker makes the next one when
+//! the client has room for it, and none at all when the client has gone. Watch it come: `curl -N
+//! "127.0.0.1:8080/count?to=10&pause=500"`.
 
 use kirsch::prelude::*;
 use std::{thread, time::Duration};

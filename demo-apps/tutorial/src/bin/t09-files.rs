@@ -1,7 +1,8 @@
 //! Lesson 9: files, in both directions.
 //!
-//! `Upload` is a file of a form. The page runs when all of it has come, large ones on disk, and says what it was; the file is gone with the request unless
-//! `persist` keeps it. Files go out by `StaticDir`, a tool that serves a folder, and by returning a `File`, which answers conditions and ranges.
+//! `Upload` is a file of a form. The page runs when the whole file has come, a large one on disk, and describes it; the
+//! file is gone with the request unless `persist` keeps it. Files go out by `StaticDir`, a tool that serves a folder,
+//! and by returning a `File`, which answers conditions and ranges.
 
 use kirsch::{prelude::*, serve_download};
 

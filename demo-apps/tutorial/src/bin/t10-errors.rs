@@ -1,7 +1,8 @@
 //! Lesson 10: errors. `?`, a status, a page of your own, and a page for you.
 //!
-//! Whatever goes wrong, whoever meets it, becomes one page. Visitors get a number to quote, the log has the cause beside the same number. In
-//! development `debug_page` shows you everything in the browser, once you have opened the link that the log prints: try `/unexpected`, `/panic` and `/typo`.
+//! Every error becomes one page, wherever it comes from. Visitors get a number to quote, the log has the cause beside
+//! the same number. In development `debug_page` shows you everything in the browser, once you have opened the link that
+//! the log prints: try `/unexpected`, `/panic` and `/typo`.
 
 use kirsch::{ErrorPage, prelude::*};
 
