@@ -49,7 +49,7 @@ fn a_folder_is_shared() {
 fn several_processes_share_a_folder() {
     let room = tempfile::tempdir().expect("room");
     let place = room.path().display().to_string();
-    conformance::processes("a6_a35_several_processes_share_a_folder", &place, |place| opened(Path::new(place)));
+    conformance::processes("several_processes_share_a_folder", &place, |place| opened(Path::new(place)));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn sqlite_is_shared() {
 fn several_processes_share_sqlite() {
     let room = tempfile::tempdir().expect("room");
     let place = file_in(&room).display().to_string();
-    conformance::processes("a6_a35_several_processes_share_sqlite", &place, |place| opened(Path::new(place)));
+    conformance::processes("several_processes_share_sqlite", &place, |place| opened(Path::new(place)));
 }
 
 #[test]
