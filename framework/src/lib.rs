@@ -217,11 +217,11 @@ pub use ::bytes;
 pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use engine::App;
 pub use exchange::{
-    Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, FileBody, Form, Html, IntoResponse, Json,
-    Login, Multipart, Parameter, Params, Problem, Query, Redirect, Request, Response, ResponseBody, Segments,
-    SetCookie, Stream, Text, Upload, escape,
+    Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, Fault, FieldError, Fields, FileBody, Form,
+    FormErrors, Html, IntoResponse, Json, Login, Multipart, Parameter, Params, Problem, Query, Redirect, Request,
+    Response, ResponseBody, Segments, SetCookie, Stream, Text, Upload, escape,
 };
-pub use kirsch_macros::{Parameter, child, expose, handlers, resource};
+pub use kirsch_macros::{Fields, Parameter, child, expose, handlers, resource};
 pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Routes, Tree};
 pub use sessions::{Session, SessionView, Sessions};
@@ -234,9 +234,9 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Everything a program needs, in one import line.
 pub mod prelude {
     pub use crate::{
-        App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, File, Flow, Form, HookPoint, Hooks, Html,
-        IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish, Query, Redirect, Request,
-        Response, Routes, Segments, Session, SessionView, Sessions, SetCookie, StaticDir, StaticFile, StatusCode,
-        Stream, Text, Tool, Tree, Upload, child, escape, expose, handlers, resource, tools,
+        App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, Fields, File, Flow, Form, FormErrors, HookPoint,
+        Hooks, Html, IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish, Query,
+        Redirect, Request, Response, Routes, Segments, Session, SessionView, Sessions, SetCookie, StaticDir,
+        StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload, child, escape, expose, handlers, resource, tools,
     };
 }

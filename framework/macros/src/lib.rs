@@ -1,4 +1,4 @@
-//! The macros of kirsch: `#[handlers]`, `#[resource]`, `derive(Parameter)` and `derive(Settings)`.
+//! The macros of kirsch: `#[handlers]`, `#[resource]`, `derive(Parameter)`, `derive(Fields)` and `derive(Settings)`.
 //!
 //! The macros look at signatures and nothing else. They write an `impl ::kirsch::Publish` next to the block and give
 //! the block back as it was, without the marks. The generated code names each type at the place where the user wrote
@@ -9,6 +9,7 @@
 mod block;
 mod errors;
 mod expand;
+mod fields;
 mod generate;
 mod marks;
 mod method;
@@ -104,6 +105,12 @@ pub fn parameter(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Settings, attributes(setting, settings))]
 pub fn settings(item: TokenStream) -> TokenStream {
     settings::expand(item.into()).into()
+}
+
+/// Makes a struct with named fields a typed form: read field by field, with the rules that stand beside the fields.
+#[proc_macro_derive(Fields, attributes(field, fields))]
+pub fn fields(item: TokenStream) -> TokenStream {
+    fields::expand(item.into()).into()
 }
 
 /// The block's macro takes its marks out; one that is expanded by itself stands in the wrong place.

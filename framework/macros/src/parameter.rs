@@ -116,6 +116,11 @@ fn snake_case(name: &str) -> String {
 fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
     let DeriveInput { ident, generics, .. } = input;
     let Body { expected, from_text, content } = body;
+    let kind = content.as_ref().map(|content| {
+        quote! {
+            const KIND: ::kirsch::exchange::FieldKind = <#content as ::kirsch::exchange::Parameter>::KIND;
+        }
+    });
     let mut generics = generics.clone();
     if let Some(content) = content
         && generics.type_params().next().is_some()
@@ -130,6 +135,7 @@ fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
         #[automatically_derived]
         impl #parameters ::kirsch::exchange::Parameter for #ident #arguments #where_clause {
             const EXPECTED: &'static str = #expected;
+            #kind
 
             fn from_text(text: &str) -> ::core::result::Result<Self, ::kirsch::exchange::InvalidParameter> {
                 #from_text
@@ -145,6 +151,20 @@ fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
                 arguments: &mut ::kirsch::exchange::Arguments<'kirsch>,
             ) -> ::core::result::Result<Self, ::kirsch::exchange::HttpError> {
                 arguments.required(name)
+            }
+        }
+
+        #[automatically_derived]
+        impl #parameters ::kirsch::exchange::FieldValue for #ident #arguments #where_clause {
+            type Leaf = Self;
+            const KIND: ::kirsch::exchange::FieldKind = <Self as ::kirsch::exchange::Parameter>::KIND;
+
+            fn read(
+                place: &::kirsch::exchange::fields::FieldPlace<'_>,
+                rules: &::kirsch::exchange::fields::FieldRules<'_, Self>,
+                errors: &mut ::std::vec::Vec<::kirsch::exchange::FieldError>,
+            ) -> ::core::option::Option<Self> {
+                ::kirsch::exchange::fields::read_parameter(place, rules, errors)
             }
         }
     }

@@ -234,6 +234,11 @@ impl<'a> Arguments<'a> {
         Err(self.request.unsupported(A_FORM))
     }
 
+    /// The text of the argument `name`, wherever it stands.
+    pub(super) fn text(&mut self, name: &str) -> Option<&'a str> {
+        self.given(name).map(|given| given.text)
+    }
+
     /// The text of the argument `name`: the value that a dispatcher has captured, else the next path segment, else the
     /// first value in the query, else in the form.
     fn given(&mut self, name: &str) -> Option<Given<'a>> {

@@ -2,6 +2,7 @@
 
 use super::argument::A_FORM;
 use super::body_reader::unreadable;
+use super::fields::refused_fields;
 use super::form_values::from_pairs;
 use super::request_text::declared;
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Request, Source};
@@ -223,8 +224,12 @@ impl<'a> Argument<'a> for Conn {
     }
 }
 
-/// The error may repeat the client's text: error pages escape messages.
+/// 422 with the errors by field for a typed form, 400 for any other type. The error may repeat the client's text: error
+/// pages escape messages.
 fn bad(part: &str, error: &impl std::fmt::Display) -> HttpError {
+    if let Some(errors) = refused_fields() {
+        return errors.into();
+    }
     HttpError::new(StatusCode::BAD_REQUEST, format!("the {part} cannot be read: {error}"))
 }
 

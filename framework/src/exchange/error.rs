@@ -9,9 +9,10 @@ use std::panic::Location;
 
 /// Why a handler or a hook did not end in an ordinary response.
 ///
-/// Any `std::error::Error` becomes one with `?`: the client sees 500 and the request's number, the log the cause. Only
-/// the `std::io::Error` of a request body that breaks a rule of HTTP, or a limit, is answered with the status of that
-/// rule.
+/// With `?` every error of a program becomes one: any `std::error::Error`, `Box<dyn std::error::Error + Send + Sync>`,
+/// `anyhow::Error`, and a `String` or `&str` that tells what went wrong. The client sees 500 and the request's number,
+/// the log the cause. Only the `std::io::Error` of a request body that breaks a rule of HTTP, or a limit, is answered
+/// with the status of that rule.
 ///
 /// The log also tells the [place](Self::place) of the `?`.
 pub struct Error(Box<Inner>);
@@ -140,12 +141,13 @@ impl From<Response> for Error {
     }
 }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
     #[track_caller]
     fn from(error: E) -> Self {
-        match clients_fault(&error) {
+        let error = error.into();
+        match clients_fault(&*error) {
             Some(fault) => fault.into(),
-            None => Self::at(ErrorKind::Unexpected(Box::new(error)), Location::caller()),
+            None => Self::at(ErrorKind::Unexpected(error), Location::caller()),
         }
     }
 }

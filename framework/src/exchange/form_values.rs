@@ -5,6 +5,7 @@
 //! structs have no agreed way of writing and are refused.
 
 use super::Parameter;
+use super::fields::TYPED_FORM;
 use super::list_names::list_name;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
@@ -52,7 +53,11 @@ impl<'de> Deserializer<'de> for Fields<'_> {
         self.deserialize_any(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
+    /// A typed form takes all fields as they are.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        if name == TYPED_FORM {
+            return visitor.visit_map(MapDeserializer::new(self.pairs.into_iter()));
+        }
         visitor.visit_newtype_struct(self)
     }
 

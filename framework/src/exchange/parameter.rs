@@ -1,5 +1,7 @@
 //! Parameters: values made from the text of a path segment, a query or a form.
 
+use super::FieldKind;
+
 /// A value that can be made from one piece of text, so that it can be an argument by name.
 ///
 /// Derive it for an enum (by variant name, in snake case) or a newtype:
@@ -40,6 +42,8 @@
 pub trait Parameter: Sized {
     /// What the text must be, for the error page: `"a whole number"`.
     const EXPECTED: &'static str;
+    /// What kind of value it is, for JSON and for descriptions of forms.
+    const KIND: FieldKind = FieldKind::Text;
 
     /// Makes the value.
     ///
@@ -53,9 +57,10 @@ pub trait Parameter: Sized {
 pub struct InvalidParameter;
 
 macro_rules! parameter_by_from_str {
-    ($($type:ty: $expected:literal),* $(,)?) => {$(
+    ($($type:ty, $kind:ident: $expected:literal),* $(,)?) => {$(
         impl Parameter for $type {
             const EXPECTED: &'static str = $expected;
+            const KIND: FieldKind = FieldKind::$kind;
 
             fn from_text(text: &str) -> Result<Self, InvalidParameter> {
                 text.parse().map_err(|_| InvalidParameter)
@@ -65,20 +70,20 @@ macro_rules! parameter_by_from_str {
 }
 
 parameter_by_from_str! {
-    i8: "a whole number from -128 to 127",
-    i16: "a whole number from -32768 to 32767",
-    i32: "a whole number from -2147483648 to 2147483647",
-    i64: "a whole number",
-    i128: "a whole number",
-    isize: "a whole number",
-    u8: "a whole number from 0 to 255",
-    u16: "a whole number from 0 to 65535",
-    u32: "a whole number from 0 to 4294967295",
-    u64: "a whole number, 0 or more",
-    u128: "a whole number, 0 or more",
-    usize: "a whole number, 0 or more",
-    char: "one character",
-    String: "text",
+    i8, Integer: "a whole number from -128 to 127",
+    i16, Integer: "a whole number from -32768 to 32767",
+    i32, Integer: "a whole number from -2147483648 to 2147483647",
+    i64, Integer: "a whole number",
+    i128, Integer: "a whole number",
+    isize, Integer: "a whole number",
+    u8, Integer: "a whole number from 0 to 255",
+    u16, Integer: "a whole number from 0 to 65535",
+    u32, Integer: "a whole number from 0 to 4294967295",
+    u64, Integer: "a whole number, 0 or more",
+    u128, Integer: "a whole number, 0 or more",
+    usize, Integer: "a whole number, 0 or more",
+    char, Text: "one character",
+    String, Text: "text",
 }
 
 macro_rules! finite_numbers {
@@ -86,6 +91,7 @@ macro_rules! finite_numbers {
         /// Finite only: `inf` and `NaN` in a link are mistakes, and poison all further computation.
         impl Parameter for $type {
             const EXPECTED: &'static str = "a number";
+            const KIND: FieldKind = FieldKind::Number;
 
             fn from_text(text: &str) -> Result<Self, InvalidParameter> {
                 text.parse().ok().filter(|value: &Self| value.is_finite()).ok_or(InvalidParameter)
@@ -99,6 +105,7 @@ finite_numbers!(f32, f64);
 /// `true`, `1`, `on` (a checked check box) and `yes`; `false`, `0`, `off` and `no`; in any case.
 impl Parameter for bool {
     const EXPECTED: &'static str = "`true` or `false`";
+    const KIND: FieldKind = FieldKind::Boolean;
 
     fn from_text(text: &str) -> Result<Self, InvalidParameter> {
         let is_one_of = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(text));

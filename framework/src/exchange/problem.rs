@@ -2,7 +2,9 @@
 
 use super::{Error, HttpError, IntoResponse, Response};
 use ::http::{HeaderName, HeaderValue, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// An error for clients that are programs: `application/problem+json` (RFC 9457).
 ///
@@ -45,6 +47,17 @@ pub(crate) struct ProblemMembers {
     pub(crate) title: Option<String>,
     pub(crate) instance: Option<String>,
     pub(crate) extensions: Map<String, Value>,
+    pub(crate) page: Option<OwnPage>,
+}
+
+/// The page of a problem for browsers. A response is sent once, so whichever copy of the error is answered first takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnPage(Arc<Mutex<Option<Response>>>);
+
+impl OwnPage {
+    pub(crate) fn take(&self) -> Option<Response> {
+        self.0.lock().take()
+    }
 }
 
 impl Problem {
@@ -84,6 +97,13 @@ impl Problem {
     /// (`type`, `title`, `status`, `detail`, `instance`) and `request_id` cannot be replaced so.
     pub fn with_member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.members().extensions.insert(name.into(), value.into());
+        self
+    }
+
+    /// What browsers get in place of the error page: for a page that can say more, such as a form with its errors. Its status becomes that of the
+    /// problem.
+    pub fn with_page(mut self, page: impl IntoResponse) -> Self {
+        self.members().page = Some(OwnPage(Arc::new(Mutex::new(Some(Response::of(page))))));
         self
     }
 

@@ -223,6 +223,37 @@ impl Response {
         self
     }
 
+    /// The response that a handler which returned `content` would give: for a handler that answers now with one kind of content, now with another.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// struct Pages;
+    ///
+    /// #[handlers]
+    /// impl Pages {
+    ///     #[expose]
+    ///     fn index(&self, name: Option<&str>) -> Response {
+    ///         match name {
+    ///             Some(name) => Response::of(format!("Hello, {name}!")),
+    ///             None => Response::of(Redirect::to("/?name=you")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Pages));
+    /// client.get("/?name=Anna").send().assert_text("Hello, Anna!");
+    /// client.get("/").send().assert_status(303);
+    /// ```
+    pub fn of(content: impl IntoResponse) -> Self {
+        let mut response = Self::new();
+        if let Err(error) = content.into_response(&mut response) {
+            response = Self::new();
+            response.defer(|_| Err(error));
+        }
+        response
+    }
+
     /// Lets `make` write the response when the handler has returned, with the whole exchange at hand: for return values
     /// that need more than themselves, such as a template that shows the session.
     ///

@@ -14,9 +14,9 @@
 use super::debug_page::{self, Report};
 use super::error_page::usual_message;
 use super::hook::run_point;
-use super::{ErrorPage, HookPoint, Plan};
+use super::{ErrorForm, ErrorPage, HookPoint, Plan};
 use crate::exchange::{
-    Error, ErrorKind, Exchange, HttpError, IntoResponse, MethodSet, Redirect, Request, Rescue, Response,
+    Error, ErrorKind, Exchange, HttpError, IntoResponse, MethodSet, OwnPage, Redirect, Request, Rescue, Response,
 };
 use crate::logs;
 use crate::panics::guarded;
@@ -166,8 +166,16 @@ impl Funnel<'_> {
         // A page of its own is written into a fresh response, so that half of a failed one leaves nothing behind.
         let mut response = Response::new();
         response.set_status(error.status);
-        let own = self.plan.error_pages.find(error.status).filter(|_| report.is_none());
+        let of_problem = error.problem.as_ref().and_then(|problem| problem.page.as_ref());
+        let of_problem = of_problem.filter(|_| page.form() == ErrorForm::Html).and_then(OwnPage::take);
+        let own = self.plan.error_pages.find(error.status).filter(|_| report.is_none() && of_problem.is_none());
         let own = own.map(|own| guarded(|| own.write(&page, &mut response)));
+        let write_of_problem = |of_problem: Response| {
+            of_problem.into_response(&mut response)?;
+            response.set_status(error.status);
+            Ok(true)
+        };
+        let own = of_problem.map(write_of_problem).or(own);
         let failure = match own {
             Some(Ok(true)) => None,
             Some(Err(failure)) if matches!(failure.kind(), ErrorKind::Unexpected(_)) => Some(failure),
