@@ -1,4 +1,4 @@
-//! Counts how often each song was played: a resource whose methods are the HTTP methods.
+//! Counts how often each song was played: a resource whose methods are the HTTP methods. In a browser `/` is a page that plays them.
 
 use kirsch::prelude::*;
 use std::{
@@ -25,9 +25,12 @@ impl CounterApp {
         &self.song
     }
 
-    // Plain text, since clients may send any name.
-    fn get(&self) -> Text<String> {
-        Text(self.songs.to_string())
+    /// Browsers get a page that plays the songs; programs get the counts. They are plain text, since the names are whatever clients have sent.
+    fn get(&self, request: &Request) -> Response {
+        match request.prefers_html() {
+            true => Response::of(crate::page(include_str!("song_counter.html"))),
+            false => Response::of(Text(self.songs.to_string())),
+        }
     }
 
     fn delete(&self) -> &'static str {
@@ -80,11 +83,11 @@ impl Songs {
     }
 }
 
-/// `1=2, 42=1`, sorted by song.
+/// `1=2,42=1`, sorted by song.
 impl std::fmt::Display for Songs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, (id, count)) in self.lock().iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
+            let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{id}={count}")?;
         }
         Ok(())

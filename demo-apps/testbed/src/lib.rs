@@ -1,6 +1,5 @@
-//! One page for everything that you may want to try on a server: bodies in and out, headers, cookies, slow answers,
-//! large answers, streams, sessions, parameters, failures, templates, redirects, links, and files if there is a folder
-//! for them.
+//! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers, large answers,
+//! streams, sessions, parameters, failures, templates, redirects, links, a typed form, and files if there is a folder for them.
 
 use kirsch::{
     prelude::*,
@@ -22,6 +21,7 @@ pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
     let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
     let app = counting.tool("/cached", Caching::new());
     let app = app.tool("/template", Templates::embedded::<&str, &str>([]));
+    let app = app.tool("/form", Templates::embedded([("form.html", include_str!("form.html"))]));
     match folder {
         Some(folder) => app.tool("/static", StaticDir::new(folder).listing(true)),
         None => app,
@@ -32,12 +32,16 @@ struct Testbed;
 
 #[handlers]
 impl Testbed {
+    /// Plain text for programs; browsers get the list of pages.
     #[expose]
-    fn index(&self) -> Text<&'static str> {
-        Text("Hello, World!")
+    fn index(&self, request: &Request) -> Response {
+        match request.prefers_html() {
+            true => Response::of(demo_apps::page(include_str!("index.html"))),
+            false => Response::of(Text("Hello, World!")),
+        }
     }
 
-    /// The same from the cache.
+    /// `Hello, World!` from the cache.
     #[expose]
     fn cached(&self) -> Text<&'static str> {
         Text("Hello, World!")
@@ -134,6 +138,20 @@ impl Testbed {
         Text(request.url(to).to_string())
     }
 
+    /// A form to fill in.
+    #[expose(get, name = "form")]
+    fn blank_form(&self) -> View {
+        show_form(&FormErrors::blank::<Booking>())
+    }
+
+    /// The form as a visitor has sent it: shown again with its errors, or accepted.
+    #[expose(post)]
+    fn form(&self, form: Result<Form<Booking>, FormErrors>) -> kirsch::Result<Redirect> {
+        let Form(Booking { title, seats }) = form.map_err(|errors| errors.page(show_form))?;
+        log::info!("{seats} seats for {title:?}");
+        Ok(Redirect::to("/form"))
+    }
+
     #[expose]
     fn panic(&self) -> &'static str {
         panic!("asked for at /panic")
@@ -148,6 +166,18 @@ impl Testbed {
             None => Err(Error::new(StatusCode::BAD_REQUEST, "the status must be from 400 to 599")),
         }
     }
+}
+
+#[derive(Fields)]
+struct Booking {
+    #[field(length = 1..=20)]
+    title: String,
+    #[field(range = 1..=99)]
+    seats: u32,
+}
+
+fn show_form(form: &FormErrors) -> View {
+    View::new("form.html", serde_json::json!({ "form": form, "style": include_str!("../../src/page.css") }))
 }
 
 /// Sleeps for `ms` milliseconds, at most an hour; a second unless said otherwise.

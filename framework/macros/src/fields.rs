@@ -22,7 +22,9 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
             errors.at(&field.ident, format!("two fields have the name `{}` in the form", field.name));
         }
     }
-    let code = implement(&input.ident, &fields, check.as_ref());
+    // With a mistake the form has no fields, so that one mistake is one error.
+    let right = if errors.is_empty() { &*fields } else { &[] };
+    let code = implement(&input.ident, right, check.as_ref().filter(|_| errors.is_empty()), errors.is_empty());
     let errors = errors.into_tokens();
     quote!(#code #errors)
 }
@@ -105,8 +107,9 @@ impl TypedField {
         let word = option.path.get_ident().map(ToString::to_string).unwrap_or_default();
         match &*word {
             "length" => {
-                let (least, most) = bounds(&option.value()?.parse()?)?;
-                self.tests.push(quote!(#rules::length(#least, #most)));
+                let range: ExprRange = option.value()?.parse()?;
+                let (least, most) = bounds(&range)?;
+                self.tests.push(quote_spanned!(range.span()=> #rules::length(#least, #most)));
                 self.info.push(quote!(.with_length(#least, #most)));
             }
             "count" => self.count = Some(bounds(&option.value()?.parse()?)?),
@@ -195,7 +198,7 @@ fn inner(kind: &Type) -> Option<(Ident, &Type)> {
     }
 }
 
-fn implement(ident: &Ident, fields: &[TypedField], check: Option<&Path>) -> TokenStream {
+fn implement(ident: &Ident, fields: &[TypedField], check: Option<&Path>, is_right: bool) -> TokenStream {
     let infos = fields.iter().map(|field| {
         let (name, kind, info) = (&field.name, field.read_type(), &field.info);
         quote_spanned!(field.kind.span()=> ::kirsch::exchange::FieldInfo::of::<#kind>(#name) #(#info)*)
@@ -230,6 +233,10 @@ fn implement(ident: &Ident, fields: &[TypedField], check: Option<&Path>) -> Toke
         Some(path) => quote_spanned!(path.span()=> reader.check(value, #path)),
         None => quote!(::core::option::Option::Some(value)),
     };
+    let value = match is_right {
+        true => quote!(let value = Self { #(#values),* }; #checked),
+        false => quote!(::core::option::Option::None),
+    };
     quote! {
         #[automatically_derived]
         impl ::kirsch::exchange::Fields for #ident {
@@ -237,14 +244,13 @@ fn implement(ident: &Ident, fields: &[TypedField], check: Option<&Path>) -> Toke
 
             fn read(reader: &mut ::kirsch::exchange::fields::FieldReader<'_>) -> ::core::option::Option<Self> {
                 #(#reads)*
-                let value = Self { #(#values),* };
-                #checked
+                #value
             }
         }
 
         #[automatically_derived]
-        impl<'de> ::kirsch::exchange::fields::serde::Deserialize<'de> for #ident {
-            fn deserialize<D: ::kirsch::exchange::fields::serde::Deserializer<'de>>(
+        impl<'de> ::kirsch::exchange::fields::derived::Deserialize<'de> for #ident {
+            fn deserialize<D: ::kirsch::exchange::fields::derived::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::core::result::Result<Self, D::Error> {
                 ::kirsch::exchange::fields::deserialize(deserializer)

@@ -9,8 +9,8 @@ use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
 use super::{BodyCharge, ClientWatch, Forwarded, HttpError, RequestBody, Upload};
 use crate::http::{
-    Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, decode_segments,
-    is_multipart, list_members, urlencoded,
+    Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_media_type,
+    decode_segments, is_multipart, list_members, urlencoded,
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::borrow::Cow;
@@ -152,6 +152,26 @@ impl Request {
     pub fn remove_header(&mut self, name: &HeaderName) -> &mut Self {
         self.head.remove_header(name);
         self
+    }
+
+    /// Whether the client prefers HTML to plain text and JSON, and says so by name in `Accept`: browsers do, `curl` and most programs do not.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// let tree = Tree::new().index(|exchange: &mut Exchange| match exchange.request.prefers_html() {
+    ///     true => Response::of(Html("<h1>42</h1>")),
+    ///     false => Response::of(Text("42")),
+    /// });
+    /// let client = Client::in_process(App::new(tree));
+    /// client.get("/").send().assert_text("42");
+    /// client.get("/").header("Accept", "text/html,*/*;q=0.8").send().assert_text("<h1>42</h1>");
+    /// ```
+    #[must_use]
+    pub fn prefers_html(&self) -> bool {
+        let accept = self.list("accept").unwrap_or_default().to_ascii_lowercase();
+        let offered = ["text/plain", "text/html", "application/json"];
+        accept.contains("text/html") && best_media_type(&accept, &offered) == Some("text/html")
     }
 
     /// The client's preferred coding among the `offered` ones, `None` for the content as it is: [`best_coding`] of the
@@ -646,17 +666,33 @@ impl Default for Connection {
     }
 }
 
-/// The number of a request, unique within the process; printed as sixteen hexadecimal digits.
+/// The number of a request, unique across processes; printed as sixteen hexadecimal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RequestId(u64);
 
 impl RequestId {
-    /// A number that no other request of this process has.
+    /// A number that no other request has: not of this process, and, but for an accident in 2^64, of no other. The numbers do not tell how many requests
+    /// there have been.
     #[must_use]
     pub fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static KEY: OnceLock<[u64; 2]> = OnceLock::new();
+        let [first, second] = *KEY.get_or_init(random_key);
+        // Each step can be undone, so different counts are different numbers.
+        let mut number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(second).wrapping_mul(first | 1);
+        number ^= number >> 32;
+        number = number.wrapping_mul(second | 1);
+        Self(number ^ (number >> 29))
     }
+}
+
+#[cold]
+fn random_key() -> [u64; 2] {
+    let mut key = [[0; 8]; 2];
+    for half in &mut key {
+        getrandom::fill(half).expect("the system gives random numbers");
+    }
+    key.map(u64::from_ne_bytes)
 }
 
 impl std::fmt::Display for RequestId {

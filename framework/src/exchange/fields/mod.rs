@@ -25,8 +25,11 @@ pub use self::of_serde::deserialize;
 pub(super) use self::of_serde::{TYPED_FORM, refused_fields};
 pub use self::rules::{Fault, FieldRules};
 pub use self::value::{FieldKind, FieldValue, Parsed, read_parameter};
+/// For the code of the derive.
 #[doc(hidden)]
-pub use ::serde;
+pub mod derived {
+    pub use serde::{Deserialize, Deserializer};
+}
 
 use super::argument::A_FORM;
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, Form, HttpError, Json, Parameter, Query, Source};

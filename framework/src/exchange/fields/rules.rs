@@ -127,9 +127,26 @@ impl<L> std::fmt::Debug for FieldRules<'_, L> {
     }
 }
 
-/// A text of so many characters. A line break is one, however the browser writes it.
-pub fn length(least: usize, most: usize) -> impl Fn(&String) -> Result<(), Fault> {
-    move |text| match text.chars().count() - text.matches("\r\n").count() {
+/// A value that has a length: a text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no length",
+    label = "not a text",
+    note = "`length` is for texts; numbers have `range = 1..=99`, lists `count = 1..=3`"
+)]
+pub trait HasLength {
+    /// How many characters it has. A line break is one, however the browser writes it.
+    fn length(&self) -> usize;
+}
+
+impl HasLength for String {
+    fn length(&self) -> usize {
+        self.chars().count() - self.matches("\r\n").count()
+    }
+}
+
+/// A text of so many characters.
+pub fn length<L: HasLength>(least: usize, most: usize) -> impl Fn(&L) -> Result<(), Fault> {
+    move |text| match text.length() {
         0 if least > 0 => Err(Fault::Missing),
         length if (least..=most).contains(&length) => Ok(()),
         _ => Err(Fault::Length { least, most }),

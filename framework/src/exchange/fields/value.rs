@@ -1,6 +1,6 @@
 //! The types that a field of a typed form may have.
 
-use super::super::{InvalidParameter, Parameter, Upload};
+use super::super::{Parameter, Upload};
 use super::errors::FieldError;
 use super::input::{FieldPlace, FieldReader, Scalar};
 use super::rules::{Fault, FieldRules};
@@ -69,21 +69,22 @@ pub fn read_parameter<T: Parameter>(
     rules: &FieldRules<'_, T>,
     errors: &mut Vec<FieldError>,
 ) -> Option<T> {
-    read_one(place, rules, errors, |value| value)
+    read_one(place, rules, errors, (T::KIND, T::EXPECTED), |text| T::from_text(text).ok())
 }
 
-/// Reads a text as a `P`, and puts the `T` that is in it to the tests.
-fn read_one<P: Parameter, T>(
+/// Reads a text as a value of the kind, and puts it to the tests.
+fn read_one<T>(
     place: &FieldPlace<'_>,
     rules: &FieldRules<'_, T>,
     errors: &mut Vec<FieldError>,
-    into: fn(P) -> T,
+    (kind, expected): (FieldKind, &'static str),
+    from_text: impl Fn(&str) -> Option<T>,
 ) -> Option<T> {
-    let invalid = || rules.invalid(P::KIND, P::EXPECTED);
+    let invalid = || rules.invalid(kind, expected);
     let text: Cow<'_, str> = match place.scalar() {
         Scalar::None | Scalar::Json(Value::Null) => return place.refuse(Fault::Missing, errors),
         Scalar::Text(text) => text.into(),
-        Scalar::Json(value) => match (value, P::KIND) {
+        Scalar::Json(value) => match (value, kind) {
             (Value::String(text), FieldKind::Text) => text.into(),
             (Value::Number(number), FieldKind::Integer | FieldKind::Number) => number.to_string().into(),
             (Value::Bool(value), FieldKind::Boolean) => value.to_string().into(),
@@ -91,10 +92,10 @@ fn read_one<P: Parameter, T>(
         },
     };
     let text = if rules.verbatim { &*text } else { text.trim() };
-    match P::from_text(text) {
-        Ok(value) => passed(into(value), place, rules, errors),
-        Err(InvalidParameter) if text.is_empty() => place.refuse(Fault::Missing, errors),
-        Err(InvalidParameter) => place.refuse(invalid(), errors),
+    match from_text(text) {
+        Some(value) => passed(value, place, rules, errors),
+        None if text.is_empty() => place.refuse(Fault::Missing, errors),
+        None => place.refuse(invalid(), errors),
     }
 }
 
@@ -198,19 +199,12 @@ impl<T: Fields> FieldValue for T {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Parsed<T>(pub T);
 
-impl<T: FromStr> Parameter for Parsed<T> {
-    const EXPECTED: &'static str = "another text";
-
-    fn from_text(text: &str) -> Result<Self, InvalidParameter> {
-        text.parse().map(Self).map_err(|_| InvalidParameter)
-    }
-}
-
 impl<T: FromStr> FieldValue for Parsed<T> {
     type Leaf = T;
     const KIND: FieldKind = FieldKind::Text;
 
     fn read(place: &FieldPlace<'_>, rules: &FieldRules<'_, T>, errors: &mut Vec<FieldError>) -> Option<Self> {
-        read_one(place, rules, errors, |Self(value)| value).map(Self)
+        let value = read_one(place, rules, errors, (FieldKind::Text, "another text"), |text| text.parse().ok());
+        value.map(Self)
     }
 }
