@@ -1,4 +1,5 @@
-//! Counts how often each song was played: a resource whose methods are the HTTP methods. In a browser `/` is a page that plays them.
+//! Counts how often each song was played: a resource whose methods are the HTTP methods. In a browser `/` is a page
+//! that plays them.
 
 use kirsch::prelude::*;
 use std::{
@@ -25,7 +26,8 @@ impl CounterApp {
         &self.song
     }
 
-    /// Browsers get a page that plays the songs; programs get the counts. They are plain text, since the names are whatever clients have sent.
+    /// Browsers get a page that plays the songs; programs get the counts. They are plain text, since the names are
+    /// whatever clients have sent.
     fn get(&self, request: &Request) -> Response {
         match request.prefers_html() {
             true => Response::of(crate::page(include_str!("song_counter.html"))),

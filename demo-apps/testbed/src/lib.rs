@@ -1,5 +1,6 @@
-//! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers, large answers,
-//! streams, sessions, parameters, failures, templates, redirects, links, a typed form, and files if there is a folder for them.
+//! One page for each thing that a prober of the server may want: bodies in and out, headers, cookies, slow answers,
+//! large answers, streams, sessions, parameters, failures, templates, redirects, links, a typed form, and files if
+//! there is a folder for them.
 
 use kirsch::{
     prelude::*,
@@ -119,7 +120,7 @@ impl Testbed {
         Ok(Text(sum.to_string()))
     }
 
-    /// A value in a template of one line that has this name: the name decides the content type, and how the value is
+    /// A value in a template of one line that has this name: the name says what the page is, and how the value is
     /// escaped.
     #[expose]
     fn template(&self, name: String, value: &str) -> View {

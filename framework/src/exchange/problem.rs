@@ -50,7 +50,8 @@ pub(crate) struct ProblemMembers {
     pub(crate) page: Option<OwnPage>,
 }
 
-/// The page of a problem for browsers. A response is sent once, so whichever copy of the error is answered first takes it.
+/// The page of a problem for browsers. A response is sent once, so whichever copy of the error is answered first takes
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnPage(Arc<Mutex<Option<Response>>>);
 
@@ -100,8 +101,8 @@ impl Problem {
         self
     }
 
-    /// What browsers get in place of the error page: for a page that can say more, such as a form with its errors. Its status becomes that of the
-    /// problem.
+    /// What browsers get in place of the error page: for a page that can say more, such as a form with its errors. Its
+    /// status becomes that of the problem.
     pub fn with_page(mut self, page: impl IntoResponse) -> Self {
         self.members().page = Some(OwnPage(Arc::new(Mutex::new(Some(Response::of(page))))));
         self

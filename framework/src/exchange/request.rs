@@ -154,7 +154,8 @@ impl Request {
         self
     }
 
-    /// Whether the client prefers HTML to plain text and JSON, and says so by name in `Accept`: browsers do, `curl` and most programs do not.
+    /// Whether the client prefers HTML to plain text and JSON, and says so by name in `Accept`: browsers do, `curl` and
+    /// most programs do not.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -671,8 +672,8 @@ impl Default for Connection {
 pub struct RequestId(u64);
 
 impl RequestId {
-    /// A number that no other request has: not of this process, and, but for an accident in 2^64, of no other. The numbers do not tell how many requests
-    /// there have been.
+    /// A number that no other request has: not of this process, and, but for an accident in 2^64, of no other. The
+    /// numbers do not tell how many requests there have been.
     #[must_use]
     pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);

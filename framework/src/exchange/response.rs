@@ -223,7 +223,8 @@ impl Response {
         self
     }
 
-    /// The response that a handler which returned `content` would give: for a handler that answers now with one kind of content, now with another.
+    /// The response that a handler which returned `content` would give: for a handler that answers now with one kind of
+    /// content, now with another.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};

@@ -8,16 +8,18 @@ use ::http::StatusCode;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// What is wrong with a form, field by field, and the values as the visitor has typed them: what a template needs to show the form again.
+/// What is wrong with a form, field by field, and the values as the visitor has typed them: what a template needs to
+/// show the form again.
 ///
-/// Take `Result<Form<T>, FormErrors>` in a handler, also with [`Query`](super::super::Query), [`Json`](super::super::Json) or a single value
-/// by name, such as `Result<u32, FormErrors>`. With `?` the errors become an answer of 422: problem details for programs, with the member
-/// `errors` (`{"title": ["Must have 1 to 20 characters."]}`), and an error page for browsers. [`page`](Self::page) gives browsers the form
-/// again instead.
+/// Take `Result<Form<T>, FormErrors>` in a handler, also with [`Query`](super::super::Query),
+/// [`Json`](super::super::Json) or a single value by name, such as `Result<u32, FormErrors>`. With `?` the errors
+/// become an answer of 422: problem details for programs, with the member `errors` (`{"title": ["Must have 1 to 20
+/// characters."]}`), and an error page for browsers. [`page`](Self::page) gives browsers the form again instead.
 ///
-/// In a template each field has `value`, `values` (all of them), `error`, and, if it is a list of groups, `groups`:
-/// `{{ form.title.value }}`, `{{ form.title.error }}`, `{% for guest in form.guests.groups %}{{ guest.name.value }}{% endfor %}`. All fields of the
-/// struct are there, whatever has come. `problems` is the list of all errors, each with `field` and `message`.
+/// In a template each field has `value`, `values` (all of them), `error`, and, if it is a list of groups, `groups`: `{{
+/// form.title.value }}`, `{{ form.title.error }}`, `{% for guest in form.guests.groups %}{{ guest.name.value }}{%
+/// endfor %}`. All fields of the struct are there, whatever has come. `problems` is the list of all errors, each with
+/// `field` and `message`.
 #[derive(Clone, Debug)]
 pub struct FormErrors {
     pub(super) known: &'static [FieldInfo],
@@ -71,7 +73,8 @@ impl FormErrors {
         Self::of_pairs::<T>(std::iter::empty())
     }
 
-    /// The form of `T` as `request` has sent it, without errors: the start for those that only the application can find.
+    /// The form of `T` as `request` has sent it, without errors: the start for those that only the application can
+    /// find.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
@@ -176,7 +179,8 @@ impl FormErrors {
         self.values.iter().filter(move |(name, _)| name == field).map(|(_, text)| &**text)
     }
 
-    /// The answer of 422: browsers get the page that `show` makes of the errors, such as the form again; programs get problem details.
+    /// The answer of 422: browsers get the page that `show` makes of the errors, such as the form again; programs get
+    /// problem details.
     pub fn page<R: IntoResponse>(self, show: impl FnOnce(&Self) -> R) -> Error {
         let page = Response::of(show(&self));
         self.into_problem().with_page(page).into()

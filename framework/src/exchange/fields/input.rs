@@ -1,7 +1,8 @@
 //! What the client has sent, a form or JSON, as one thing to look fields up in.
 //!
-//! A form knows names and texts alone, so the names of groups and lists say where a field belongs. `guests[0].name` and `guests[0][name]` are the
-//! same name, and so are `tags` and `tags[]`. Lookups take the logarithm of the number of fields, so that a hostile form costs no more than its bytes.
+//! A form knows names and texts alone, so the names of groups and lists say where a field belongs. `guests[0].name` and
+//! `guests[0][name]` are the same name, and so are `tags` and `tags[]`. Lookups take the logarithm of the number of
+//! fields, so that a hostile form costs no more than its bytes.
 
 use super::super::{Request, Upload};
 use super::errors::{FieldError, FormErrors};

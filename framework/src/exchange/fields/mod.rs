@@ -1,4 +1,5 @@
-//! Typed forms: a struct whose fields are those of a form, a query or a JSON object, with the rules that they must keep.
+//! Typed forms: a struct whose fields are those of a form, a query or a JSON object, with the rules that they must
+//! keep.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -71,8 +72,9 @@ use input::Input;
 /// client.post("/book").form(&wrong).send().assert_status(422).assert_contains("\"seats\":[\"Must be from 1 to 99.\"]");
 /// ```
 ///
-/// A field may be a text, a number, a `bool`, an enum or newtype that derives [`Parameter`], an [`Upload`](super::Upload), an `Option` or a
-/// `Vec` of these, or another struct that derives `Fields`. [`FieldValue`] tells how each of them is read.
+/// A field may be a text, a number, a `bool`, an enum or newtype that derives [`Parameter`], an
+/// [`Upload`](super::Upload), an `Option` or a `Vec` of these, or another struct that derives `Fields`. [`FieldValue`]
+/// tells how each of them is read.
 ///
 /// | beside a field | means |
 /// |---|---|
@@ -87,8 +89,8 @@ use input::Input;
 /// | `#[field(verbatim)]` | blanks around a text count; they are cut off otherwise |
 /// | `#[fields(check = path)]`, on the struct | `path` takes `&value` and answers `Ok(())`, or `Err((field, sentence))` |
 ///
-/// The derive makes the struct an ordinary `Deserialize` type as well. Taken as `Form<T>`, `Query<T>` or `Json<T>` without `Result`, a value that
-/// breaks a rule is answered with 422 before the handler runs.
+/// The derive makes the struct an ordinary `Deserialize` type as well. Taken as `Form<T>`, `Query<T>` or `Json<T>`
+/// without `Result`, a value that breaks a rule is answered with 422 before the handler runs.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a typed form",
     label = "no `Fields`",

@@ -1,9 +1,10 @@
 //! A typed form as an ordinary type of serde.
 //!
-//! The derive writes a `Deserialize` that ends in [`deserialize`]. So the rules hold wherever the type is read, also in `Form<T>` without
-//! `Result` and in types of serde around it. A form and JSON come in by two doors: the reader of forms knows the name
-//! [`TYPED_FORM`] and hands over its pairs as they are; everything else hands over JSON. Serde's errors are texts, so the errors by field
-//! take the way past it: [`refused_fields`] picks them up on the same thread, at once.
+//! The derive writes a `Deserialize` that ends in [`deserialize`]. So the rules hold wherever the type is read, also in
+//! `Form<T>` without `Result` and in types of serde around it. A form and JSON come in by two doors: the reader of
+//! forms knows the name [`TYPED_FORM`] and hands over its pairs as they are; everything else hands over JSON. Serde's
+//! errors are texts, so the errors by field take the way past it: [`refused_fields`] picks them up on the same thread,
+//! at once.
 
 use super::errors::{FieldError, FormErrors};
 use super::input::Input;

@@ -73,7 +73,8 @@ fn number(least: usize, most: usize, one: &str, many: &str) -> String {
     text + " " + if last == 1 { one } else { many }
 }
 
-/// The rules of one field: what the derive makes of `#[field(...)]`. `L` is the type of a single value: `u8` for `Option<u8>` and `Vec<u8>`.
+/// The rules of one field: what the derive makes of `#[field(...)]`. `L` is the type of a single value: `u8` for
+/// `Option<u8>` and `Vec<u8>`.
 #[derive(Clone, Copy)]
 pub struct FieldRules<'r, L> {
     /// The smallest and the largest value, as they are written in the source.
@@ -167,8 +168,8 @@ pub fn range<L: PartialOrd + Display>(range: impl RangeBounds<L>) -> impl Fn(&L)
     }
 }
 
-/// A text that is written as an e-mail address, as browsers see it (the production `valid e-mail address` of HTML). Whether anybody reads mail
-/// there only a mail can tell.
+/// A text that is written as an e-mail address, as browsers see it (the production `valid e-mail address` of HTML).
+/// Whether anybody reads mail there only a mail can tell.
 ///
 /// # Errors
 /// For any other text.

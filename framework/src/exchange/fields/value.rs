@@ -62,8 +62,8 @@ pub enum FieldKind {
     Group(&'static [FieldInfo]),
 }
 
-/// Reads a value that is one piece of text, and puts it to the tests: what `derive(Parameter)` calls. A type that implements [`Parameter`] by hand
-/// becomes a field by an `impl FieldValue` that calls it.
+/// Reads a value that is one piece of text, and puts it to the tests: what `derive(Parameter)` calls. A type that
+/// implements [`Parameter`] by hand becomes a field by an `impl FieldValue` that calls it.
 pub fn read_parameter<T: Parameter>(
     place: &FieldPlace<'_>,
     rules: &FieldRules<'_, T>,
