@@ -1,4 +1,5 @@
-//! The alarm: wakes the ticker from its sleep. Apart from the ticker, so that the scheduler rings it and knows no connection.
+//! The alarm: wakes the ticker from its sleep. Apart from the ticker, so that the scheduler rings it and knows no
+//! connection.
 
 use crate::primitive::{AtomicBool, Bell, Mutex, Ordering};
 use std::time::Duration;
@@ -20,11 +21,12 @@ impl Alarm {
         }
     }
 
-    /// Waits for an interval, or without end while `sleeps` holds. Whoever rings loudly after the interval was asked for ends the wait.
+    /// Waits for an interval, or without end while `sleeps` holds. A loud ring after the interval was asked for ends
+    /// the wait.
     pub(super) fn wait(&self, interval: impl Fn() -> Duration, sleeps: impl Fn() -> bool) {
         let guard = self.lock.lock();
         self.asleep.store(true, Ordering::SeqCst);
-        // Announced first, looked second; who rings has inserted first and looks second.
+        // Announced first, looked second; a thread that rings has inserted first and looks second.
         if sleeps() {
             let _guard = self.bell.wait(guard);
             self.asleep.store(false, Ordering::SeqCst);
@@ -34,7 +36,7 @@ impl Alarm {
         }
     }
 
-    /// Ends the wait whatever it is.
+    /// Ends the wait in any case.
     pub(super) fn ring_loudly(&self) {
         let _guard = self.lock.lock();
         self.bell.notify_all();
@@ -48,8 +50,8 @@ mod model {
     use shuttle::{check_random, thread};
     use std::sync::Arc;
 
-    /// The acceptor takes a connection in and rings, the stop rings loudly; the ticker, which was about to sleep without end, sees both. If it
-    /// looks before it `announces` its sleep, shuttle reports that it sleeps for ever.
+    /// The acceptor takes a connection in and rings, the stop rings loudly; the ticker, which was about to sleep
+    /// without end, sees both. If it looks before it `announces` its sleep, shuttle reports that it sleeps without end.
     fn a_ticker_that_is_about_to_sleep(announces: bool) {
         let model = move || {
             let alarm = Arc::new(Alarm::default());

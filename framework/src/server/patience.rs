@@ -1,11 +1,11 @@
 //! How long a client may keep the server waiting: a time without a byte, and a rate on the whole.
 //!
-//! Request bodies, read before the handler or by it, and responses are measured alike. A client begins with a time of grace. Waiting for
-//! it uses that time up, and each byte gives a part of it back, but never more than there was at the beginning. So a client
-//! that falls silent is given up after the grace wherever it stops, and fast bytes buy no right to be silent for long
-//! afterwards. What is measured is the rate over a window of about the grace.
+//! Request bodies, read before the handler or by it, and responses are measured alike. A client begins with a time of
+//! grace. Waiting for it uses that time up, and each byte gives a part of it back, but never beyond the beginning. So a
+//! client that falls silent is given up after the grace wherever it stops, and fast bytes buy no right to be silent for
+//! long afterwards. The measure is the rate over a window of about the grace.
 //!
-//! Only waiting counts. Time in which nobody waited for the client is not its fault.
+//! Only waiting counts. Other time is not the client's fault.
 
 use super::clock::Tick;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) struct Pace {
 /// In a second.
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// What is left of one client's time.
+/// The rest of one client's time.
 #[derive(Debug)]
 pub(super) struct Patience {
     left: Duration,

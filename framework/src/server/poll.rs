@@ -1,8 +1,9 @@
 //! The poller: which connections have news. All of epoll and eventfd is in this file, so that kqueue can join.
 //!
 //! A socket is registered once, edge-triggered, for reading; interest in writing is added at the first blocked write
-//! and stays. Whose news would only disturb is told to be silent for a while. One event wakes one waiting thread, the most recently idle one: the kernel is the dispatcher.
-//! `kick` wakes one thread without news; kicks merge, so who was woken must pass the kick on. `stop` wakes all for good.
+//! and stays. A socket whose news would only disturb is silenced for a while. One event wakes one waiting thread, the
+//! most recently idle one: the kernel is the dispatcher. `kick` wakes one thread without news; kicks merge, so a woken
+//! thread must pass the kick on. `stop` wakes all for good.
 
 use super::slab::Token;
 use super::word::Edges;
@@ -12,13 +13,13 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno};
 use std::time::Duration;
 
-/// Most events that one call takes.
+/// Maximum of events of one call.
 pub(super) const BATCH: usize = 32;
 
 const KICK: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
 
-/// What the poller reports of a socket. That it is dead it always does.
+/// The reports that the poller makes of a socket. It always reports a dead one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interest {
     pub(super) input: bool,
@@ -61,7 +62,7 @@ impl Poller {
         epoll::add(&self.epoll, socket, EventData::new_u64(token.bits()), Interest::INPUT.flags())
     }
 
-    /// Changes what is reported of a socket. What is there already is reported at once, so no edge is lost.
+    /// Changes the reports of a socket. An event that is there already is reported at once, so no edge is lost.
     pub(super) fn watch(&self, socket: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
         epoll::modify(&self.epoll, socket, EventData::new_u64(token.bits()), interest.flags())
     }
@@ -91,18 +92,18 @@ impl Poller {
         let _ = io::write(&self.kick, &1_u64.to_ne_bytes());
     }
 
-    /// Wakes all waiting threads, now and for ever.
+    /// Wakes all waiting threads, now and always.
     pub(super) fn stop(&self) {
         let _ = io::write(&self.stop, &1_u64.to_ne_bytes());
     }
 
-    /// Becomes readable, for ever, when the server has stopped: for waits outside the poller.
+    /// Becomes readable for good when the server has stopped: for waits outside the poller.
     pub(super) fn stop_signal(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
     }
 }
 
-/// What one wait brought.
+/// The events of one wait.
 pub(super) struct Events {
     buffer: [Event; BATCH],
     length: usize,

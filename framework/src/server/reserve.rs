@@ -1,19 +1,18 @@
 //! The reserve: workers that rest while all work is quick.
 //!
-//! Every event wakes a worker that sleeps in the poller, also when another one would have come by three microseconds
-//! later. With many workers asleep that is the greatest cost of a quick request. So, while things are *calm*, only
-//! as many workers sleep in the poller as there are processors (but two at the least); the others rest here, where
-//! no event wakes them.
+//! Every event wakes a worker that sleeps in the poller, even if another one would have come three microseconds later.
+//! With many workers asleep that is the greatest cost of a quick request. So, while things are *calm*, only as many
+//! workers sleep in the poller as there are processors (at least two); the others rest here, where no event wakes them.
 //!
-//! What that must not cost: when all workers outside of the reserve are inside slow handlers, somebody has to call the reserve. The
-//! last worker to leave the poller *arms* the ticker, which then looks every millisecond (under load, every five). If it sees the poller unattended
-//! and no worker moving between two looks, it ends the calm: all rest is over, until for a second no handler was seen
-//! running for long. So a server whose handlers block works as if there were no reserve, and the first surprise after a
-//! second of quick work delays others by two looks.
+//! The price must not be delay: when all workers outside of the reserve are inside slow handlers, some thread has to
+//! call the reserve. The last worker to leave the poller *arms* the ticker, which then looks every millisecond (under
+//! load, every five). If it sees the poller unattended and no worker moving between two looks, it ends the calm: all
+//! rest is over, until for a second no handler was seen running for long. So a server whose handlers block works as if
+//! there were no reserve, and the first surprise after a second of quick work delays others by two looks.
 //!
-//! The invariant: when workers rest and none is at the poller, the ticker is armed. Whoever goes to rest is counted in
-//! `resting` before it is taken out of `sleepers`; whoever takes the last one out looks at `resting` afterwards. Both are sequentially
-//! consistent, so one of them sees the other.
+//! The invariant: when workers rest and none is at the poller, the ticker is armed. A worker that goes to rest is
+//! counted in `resting` before it is taken out of `sleepers`. The thread that takes the last one out looks at `resting`
+//! afterwards. Both are sequentially consistent, so one of them sees the other.
 
 use crate::primitive::{AtomicBool, AtomicUsize, Bell, Mutex, Ordering};
 
@@ -29,7 +28,7 @@ pub(super) struct Reserve {
     armed: AtomicBool,
     /// How many workers sleep in the poller while things are calm.
     quota: usize,
-    /// Whether nobody may rest any more.
+    /// Whether no worker may rest any more.
     bed: Mutex<bool>,
     bell: Bell,
 }
@@ -57,7 +56,8 @@ impl Reserve {
         self.sleepers.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A worker comes back from the poller. True if it leaves it unattended while others rest and the ticker does not know: ring it.
+    /// A worker comes back from the poller. True if it leaves it unattended while others rest and the ticker does not
+    /// know: ring it.
     #[must_use]
     pub(super) fn leave(&self) -> bool {
         self.sleepers.0.fetch_sub(1, Ordering::SeqCst) == 1
@@ -80,8 +80,8 @@ impl Reserve {
         self.sleepers.0.load(Ordering::Relaxed) > self.quota && self.calm.load(Ordering::Relaxed)
     }
 
-    /// Takes an announced worker away from the poller, until the calm is over. It is not announced any more afterwards; or false: it
-    /// is the last one at the poller, does not rest, and is still announced.
+    /// Takes an announced worker away from the poller, until the calm is over. It is not announced any more afterwards;
+    /// or false: it is the last one at the poller, does not rest, and is still announced.
     #[must_use]
     pub(super) fn rest(&self) -> bool {
         if !self.lie_down() {
@@ -96,7 +96,7 @@ impl Reserve {
         true
     }
 
-    /// Counts a worker as resting instead of asleep; false if nobody would be left at the poller.
+    /// Counts a worker as resting instead of asleep; false if no worker would be left at the poller.
     ///
     /// The last one at the poller leaves it through [`leave`](Self::leave) alone, which arms the ticker.
     fn lie_down(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The run queue: connections that have work and wait for a worker, first come, first served.
 //!
-//! It is touched only in bursts and under overload: the check for "nothing there" is one atomic load. The order of
-//! that load and of the sleepers' count is what keeps a job from being left beside a sleeping worker; see `scheduler.rs`.
+//! It is touched only in bursts and under overload: the check for "nothing there" is one atomic load. The order of that
+//! load and of the sleepers' count is what keeps a job from being left beside a sleeping worker; see `scheduler.rs`.
 
 use super::clock::Tick;
 use super::slab::Queued;
@@ -17,14 +17,14 @@ pub(super) struct Entry {
     pub(super) waiting: Waiting,
 }
 
-/// What a queued connection waits for.
+/// The purpose of a queued connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// Its turn: there may be input or output.
     Turn,
     /// A worker: application code must go on.
     Worker,
-    /// A worker for a request that nobody has looked at yet; it may be refused.
+    /// A worker for a new request; it may be refused.
     Request,
 }
 

@@ -1,9 +1,9 @@
 //! Slots: the places of connections. The only file of the crate with `unsafe`.
 //!
-//! A slot pairs a connection with its ownership word. The connection can be reached through an [`Owned`] alone, and there is
-//! at most one `Owned` for a slot, because every way to get one goes through an operation of the word that lets exactly one
-//! caller win: `claim`, `claim_if_free`, `dequeue`, or taking the vacant slot from the free list. Dropping an
-//! `Owned` retires the connection, so a panic in the middle of a step closes it.
+//! A slot pairs a connection with its ownership word. The connection can be reached through an [`Owned`] alone, and
+//! there is at most one `Owned` for a slot, because every way to get one goes through an operation of the word that
+//! lets exactly one caller win: `claim`, `claim_if_free`, `dequeue`, or taking the vacant slot from the free list.
+//! Dropping an `Owned` retires the connection, so a panic in the middle of a step closes it.
 //!
 //! Slots come in pages that are made when first needed and live as long as the slab: an address stays valid, and a
 //! small server stays small.
@@ -115,8 +115,8 @@ impl<C: AsFd> Slab<C> {
 
     /// Gives a connection a slot and registers it with the poller.
     ///
-    /// While `register` runs, only the news that it asks for can claim the connection; nobody else can, so nobody can
-    /// close the socket before it is registered.
+    /// While `register` runs, only the news that it asks for can claim the connection, so no other thread can close the
+    /// socket before it is registered.
     pub(super) fn insert(
         &self,
         connection: C,
@@ -160,8 +160,9 @@ impl<C: AsFd> Slab<C> {
         Ok(token)
     }
 
-    /// Records news for a connection. `Some` makes the caller its owner; `None` means that the owner will see the news, or that
-    /// the connection has ended. When there are too many events for its owner, `mute` asks the poller for silence.
+    /// Records news for a connection. `Some` makes the caller its owner; `None` means that the owner will see the news,
+    /// or that the connection has ended. When there are too many events for its owner, `mute` asks the poller for
+    /// silence.
     pub(super) fn claim(&self, token: Token, edges: Edges, mute: impl FnOnce(BorrowedFd<'_>)) -> Option<Owned<'_, C>> {
         let slot = self.slot(token.index)?;
         match slot.word.claim(token.generation, edges) {
@@ -172,7 +173,7 @@ impl<C: AsFd> Slab<C> {
         None
     }
 
-    /// Owns the connection in the slot with this index, if there is one that nobody owns.
+    /// Owns the connection in the slot with this index, if there is one without an owner.
     pub(super) fn claim_if_free(&self, index: u32) -> Option<Owned<'_, C>> {
         let slot = self.slot(index)?;
         slot.word.claim_if_free().then(|| Owned { slab: self, slot, index })
@@ -199,7 +200,7 @@ impl<C: AsFd> Slab<C> {
         self.slot(index).is_some_and(|slot| slot.word.is_idle())
     }
 
-    /// Makes one system call on the socket of a connection that somebody owns; `None` if nobody does. It waits for no more than
+    /// Makes one system call on the socket of an owned connection; `None` if it has no owner. It waits for no more than
     /// another such call; the owner waits for it before it closes the socket.
     pub(super) fn with_socket<T>(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         let slot = self.slot(index)?;
@@ -414,7 +415,8 @@ mod tests {
         }
     }
 
-    /// Adds to a number that nothing else protects, once for an event and once for each other look that the owner must take.
+    /// Adds to a number that nothing else protects, once for an event and once for each other look that the owner must
+    /// take.
     fn step(mut owned: Owned<'_, Counted>) {
         loop {
             owned.take_edges();

@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// How long `/late-read` works before it reads.
 const LATE: Duration = Duration::from_millis(100);
 
-/// What the service of the tests tells, and is told.
+/// The service of the tests: its reports, and its orders.
 struct Puppet {
     /// One message for each call of `/block`, then a wait for `release`.
     entered: Sender<()>,
@@ -224,7 +224,7 @@ impl Stage {
     }
 }
 
-/// A client that says exactly what it is told, and reads responses one by one.
+/// A client that sends exactly the given bytes, and reads responses one by one.
 struct Client {
     socket: TcpStream,
     received: Vec<u8>,

@@ -1,13 +1,14 @@
-//! The ownership word: who may touch a connection, and what happened to it meanwhile, in one atomic word.
+//! The ownership word: which thread may touch a connection, and the news of it in between, in one atomic word.
 //!
-//! Whoever sets [`RUN`](Word) owns the connection in the slot; everybody else who has news for it (an event of the
-//! poller, a waker) leaves them as an *edge* in the same word. The owner cannot let go while an edge is
-//! recorded: the release is a compare-and-swap from "no edges". So there is no moment in which news can be lost, and no second
-//! location whose order would matter. The generation makes news for an earlier tenant of the slot void.
+//! The thread that sets [`RUN`](Word) owns the connection in the slot. Every other thread that has news for it (an
+//! event of the poller, a waker) leaves them as an *edge* in the same word. The owner cannot let go while an edge is
+//! recorded: the release is a compare-and-swap from "no edges". So there is no moment in which news can be lost, and no
+//! second location whose order would matter. The generation voids news for an earlier tenant of the slot.
 //!
-//! Each event that comes while somebody owns wakes a thread that can only write it down. So the thread that brings one event too
-//! many in one ownership *mutes* the connection: it asks the poller for silence, with the socket pinned meanwhile. The owner cannot let go
-//! of a muted connection either: it first asks the poller to report again, which reports what is there by then.
+//! Each event for an owned connection wakes a thread that can only record it. So the thread that brings one event too
+//! many in one ownership *mutes* the connection: it asks the poller for silence, with the socket pinned during the
+//! call. The owner cannot let go of a muted connection either: it first asks the poller to report again, and the poller
+//! reports the events of that moment.
 //!
 //! ```text
 //!              claim (free)                     take_edges, step, ...
@@ -20,8 +21,8 @@
 //!      └─ publish ─► fresh ─ settle ─► free     (fresh: only news of the poller may claim)
 //! ```
 //!
-//! This file knows no slot and no socket; `slab.rs` does. The model in `word/model.rs` tries all interleavings of a few threads,
-//! and all orders that the processor may make of them.
+//! This file knows no slot and no socket; `slab.rs` does. The model in `word/model.rs` tries all interleavings of a few
+//! threads, and all orders that the processor may make of them.
 
 use crate::primitive::{AtomicU64, Ordering, give_way};
 
@@ -39,7 +40,7 @@ impl Edges {
     pub(super) const HALF_CLOSED: Self = Self(1 << 3);
     /// The connection is dead in both directions.
     pub(super) const GONE: Self = Self(1 << 4);
-    /// What a parked request waits for may have happened.
+    /// The condition of a parked request may have come true.
     pub(super) const WOKEN: Self = Self(1 << 5);
     /// The deadline of the slot has passed. Never recorded: only who claimed a free slot passes it on.
     pub(super) const EXPIRED: Self = Self(1 << 6);
@@ -75,7 +76,7 @@ impl std::ops::BitOrAssign for Edges {
 #[derive(Debug)]
 pub(super) struct Word(AtomicU64);
 
-/// Somebody owns the connection: a thread, the run queue, or (with VACANT) the free list.
+/// The connection has an owner: a thread, the run queue, or (with VACANT) the free list.
 const RUN: u64 = 1;
 const EDGES: u64 = 0b11_1110;
 /// The owner is the run queue.
@@ -84,7 +85,7 @@ const QUEUED: u64 = 1 << 7;
 const FRESH: u64 = 1 << 8;
 /// Before its first request or between two: may be closed to make room.
 const IDLE: u64 = 1 << 9;
-/// Somebody who is not the owner uses the socket for one system call: it must not be closed.
+/// A thread that is not the owner uses the socket for one system call: it must not be closed.
 const PINNED: u64 = 1 << 10;
 /// No connection here.
 const VACANT: u64 = 1 << 11;
@@ -96,15 +97,15 @@ const MUTED: u64 = 1 << 15;
 /// The edges that events bring; those of wakers are not counted.
 const FROM_POLLER: u32 = Edges::READABLE.0 | Edges::WRITABLE.0 | Edges::HALF_CLOSED.0 | Edges::GONE.0;
 
-/// What became of news; see [`Word::claim`].
+/// The result of bringing news; see [`Word::claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// Nobody owned the connection: now the caller does.
+    /// The connection had no owner: now the caller owns it.
     Owner,
     /// The owner will see the news, or the connection has ended.
     Left,
-    /// The owner will see the news, and there are too many of them: the caller has the socket pinned, asks the poller for silence, and
-    /// unpins it.
+    /// The owner will see the news, and there are too many of them: the caller has the socket pinned, asks the poller
+    /// for silence, and unpins it.
     Flood,
 }
 
@@ -122,7 +123,7 @@ impl Word {
         self.0.load(Ordering::Relaxed) & (IDLE | RUN) == IDLE
     }
 
-    /// Records `edges`, and makes the caller the owner if nobody is.
+    /// Records `edges`, and makes the caller the owner if there is none.
     pub(super) fn claim(&self, for_generation: u32, edges: Edges) -> Claim {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
@@ -131,8 +132,8 @@ impl Word {
             }
             let owned = seen & RUN != 0;
             let next = if owned { counted(seen, edges) } else { (seen | RUN) & !(FRESH | IDLE) } | u64::from(edges.0);
-            // Acquire: a new owner sees all that the last one did. Release: the owner that takes the edge sees
-            // what its sender did before, such as giving a lock to the woken request.
+            // Acquire: a new owner sees everything that the last one did. Release: the owner that takes the edge sees
+            // the earlier actions of its sender, such as giving a lock to the woken request.
             match self.0.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) if !owned => return Claim::Owner,
                 Ok(_) if next & !seen & MUTED != 0 => return Claim::Flood,
@@ -142,7 +143,7 @@ impl Word {
         }
     }
 
-    /// Makes the caller the owner if nobody is. For the ticker, the acceptor and stop, who come back anyway.
+    /// Makes the caller the owner if there is none. For the ticker, the acceptor and stop, which come back anyway.
     pub(super) fn claim_if_free(&self) -> bool {
         let seen = self.0.load(Ordering::Relaxed);
         seen & (RUN | FRESH) == 0
@@ -155,7 +156,8 @@ impl Word {
         Edges((seen & EDGES) as u32)
     }
 
-    /// Ends the ownership; false when edges were recorded or the connection is muted: the caller is still the owner and must look again.
+    /// Ends the ownership; false when edges were recorded or the connection is muted: the caller is still the owner and
+    /// must look again.
     pub(super) fn release(&self, idle: bool) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
@@ -170,7 +172,8 @@ impl Word {
         }
     }
 
-    /// Ends the muting: true obliges the owner to let the poller report again. Not while there is news, which comes first.
+    /// Ends the muting: true obliges the owner to let the poller report again. Not while there is news, which comes
+    /// first.
     pub(super) fn unmute(&self) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         while seen & MUTED != 0 && seen & EDGES == 0 {
@@ -199,7 +202,8 @@ impl Word {
         self.0.fetch_and(!QUEUED, Ordering::Acquire) & QUEUED != 0
     }
 
-    /// Lets the poller's news claim the connection that was just put in. Called by who took the slot from the free list.
+    /// Lets the poller's news claim the connection that was just put in. Called by the thread that took the slot from
+    /// the free list.
     pub(super) fn publish(&self) {
         let generation = self.0.load(Ordering::Relaxed) >> 32;
         self.0.store(generation << 32 | FRESH | IDLE, Ordering::Release);
@@ -217,7 +221,7 @@ impl Word {
     }
 
     /// Voids all tokens of this connection and makes the slot vacant. Only the owner may; afterwards the socket can be
-    /// closed, since nobody has it pinned.
+    /// closed, since no thread has it pinned.
     pub(super) fn retire(&self) {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
@@ -235,8 +239,8 @@ impl Word {
         }
     }
 
-    /// Keeps the socket of a connection that somebody else owns from being closed, until [`unpin`](Self::unpin). Waits for others who
-    /// have it pinned: each makes one system call.
+    /// Keeps the socket of a connection with another owner from being closed, until [`unpin`](Self::unpin). Waits for
+    /// other threads that have it pinned: each makes one system call.
     pub(super) fn pin(&self) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         while seen & VACANT == 0 && seen & RUN != 0 {
@@ -262,7 +266,8 @@ fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// An owned word after one more event. The eighth mutes, and pins the socket for it, unless somebody else has it pinned.
+/// An owned word after one more event. The eighth mutes, and pins the socket for it, unless another thread has it
+/// pinned.
 fn counted(word: u64, edges: Edges) -> u64 {
     if edges.0 & FROM_POLLER == 0 {
         word

@@ -1,7 +1,7 @@
-//! What each worker does and since when, readable by anybody without a lock.
+//! The work of each worker and its start, readable by any thread without a lock.
 //!
-//! One worker writes its record, many may read it. The text of the request line goes through a sequence number: it is odd
-//! while the worker writes, and a reader that sees it change tries again. All parts are atomic, so a torn read is
+//! One worker writes its record, many may read it. The text of the request line goes through a sequence number: it is
+//! odd while the worker writes, and a reader that sees it change tries again. All parts are atomic, so a torn read is
 //! possible but never undefined, and is thrown away.
 
 use super::clock::{Clock, Tick};
@@ -28,13 +28,13 @@ pub(super) struct WorkerRecord {
     line: [AtomicU64; WORDS],
 }
 
-/// What a worker does at a moment; see [`Server::workers`](super::Server::workers).
+/// The work of a worker at a moment; see [`Server::workers`](super::Server::workers).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerState {
     /// The worker's number: the thread is called `kirsch-worker-` and this.
     pub number: usize,
-    /// The request that it runs, as `GET /path`, and for how long it has been running; `None` when it is free.
+    /// The request that it runs, such as `GET /path`, and for how long it has been running; `None` when it is free.
     pub request: Option<(String, Duration)>,
 }
 
@@ -104,7 +104,7 @@ impl WorkerRecord {
         self.busy.store(false, Ordering::Release);
     }
 
-    /// Since when the worker has been running a request. A hint: it may have begun another one meanwhile.
+    /// When the worker began its request. A hint: it may have begun another one since.
     pub(super) fn runs_since(&self) -> Option<Tick> {
         self.is_busy().then(|| Tick::from_bits(self.since.load(Ordering::Relaxed)))
     }

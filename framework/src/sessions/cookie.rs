@@ -1,7 +1,8 @@
 //! The session cookie: the one place that reads it and the one place that renders it.
 //!
-//! Reading is lenient with everything around it: browsers send cookies of other programs, broken ones too, and none of them may
-//! cost a visitor his session. Rendering is strict: what cannot be rendered is refused when it is set, at start.
+//! Reading is lenient with everything around it: browsers send cookies of other programs, broken ones too, and none of
+//! them may cost a visitor their session. Rendering is strict: a cookie that cannot be rendered is refused when it is
+//! set, at start.
 
 use super::SessionId;
 pub use crate::exchange::SameSite;
@@ -47,14 +48,16 @@ pub(super) struct CookieSettings {
     pub(super) host_prefix: bool,
 }
 
-/// A cookie of such a name is the host's own: browsers take it from nobody but the host itself, over an encrypted connection, for all of its paths
-/// (RFC 6265bis, section 4.1.3.2). So no neighbour below the same domain, and nobody between a browser and a site without TLS, can plant one.
+/// A cookie of such a name is the host's own: browsers take it only from the host itself, over an encrypted connection,
+/// for all of its paths (RFC 6265bis, section 4.1.3.2). So no neighbour below the same domain, and no attacker between
+/// a browser and a site without TLS, can plant one.
 const HOST_PREFIX: &str = "__Host-";
 
 /// The longest name, in bytes: the value and the prefix need room, too.
 const MAX_NAME: usize = 1024;
 
-/// Most ids of one request that are looked at. Who plants more cookies than that has pushed ours out of the browser already.
+/// Maximum of ids of one request that are looked at. An attacker who plants more cookies than that has pushed ours out
+/// of the browser already.
 pub(super) const MAX_IDS: usize = 16;
 
 impl Default for CookieSettings {
@@ -73,7 +76,7 @@ impl Default for CookieSettings {
 }
 
 impl CookieSettings {
-    /// What is wrong with the settings together, if anything: the key and the sentence.
+    /// The first mistake in the settings together, if any: the key and the sentence.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         if self.name.len() > MAX_NAME {
             return Some(("cookie_name", format!("has more than {MAX_NAME} bytes: browsers drop that")));
@@ -108,8 +111,8 @@ impl CookieSettings {
         ids
     }
 
-    /// The values of that name that the request brings and that are long enough for a session, each once; a short one only if there is no
-    /// other, for a session that is missing. No more than ids: each costs a decryption.
+    /// The request's values of that name that are long enough for a session, each once; a short one only if there is no
+    /// other, for a session that is missing. The number is bounded as for ids: each costs a decryption.
     #[cfg(feature = "cookie")]
     pub(super) fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
         let mut values: Vec<Vec<u8>> = Vec::new();
@@ -135,7 +138,7 @@ impl CookieSettings {
         format!("{}{}", self.prefix(is_encrypted), self.name)
     }
 
-    /// What the name begins with on this connection.
+    /// The prefix of the name on this connection.
     fn prefix(&self, is_encrypted: bool) -> &'static str {
         let is_allowed = self.is_secure(is_encrypted) && self.path == "/" && self.domain.is_none();
         if self.host_prefix && is_allowed && !self.name.starts_with("__") { HOST_PREFIX } else { "" }

@@ -1,7 +1,8 @@
 //! The content of a session: names and values, shared until it is changed.
 //!
-//! A value is what JSON can say, whatever the store, so that a program behaves the same with every store. Copies share
-//! their content: handing a session out costs one count, giving up changes costs nothing, and "is it changed?" is a comparison of pointers.
+//! A value is a value of JSON in every store, so that a program behaves the same with every store. Copies share their
+//! content: handing a session out costs one count, giving up changes costs nothing, and "is it changed?" is a
+//! comparison of pointers.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -87,7 +88,8 @@ impl Data {
         self.entries().is_empty()
     }
 
-    /// How many bytes the content has, written as JSON in the [form](super::wire) of stores. Counted when values were set, not now.
+    /// How many bytes the content has, written as JSON in the [form](super::wire) of stores. Counted when values were
+    /// set, not now.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         let entries: usize = self.entries().iter().map(Entry::size).sum();
@@ -95,7 +97,8 @@ impl Data {
         entries + 3 + (2 * self.len()).saturating_sub(1)
     }
 
-    /// About how many bytes of memory the content takes, with what each allocation costs. Small values of JSON take many times their length.
+    /// About how many bytes of memory the content takes, with the cost of each allocation. Small values of JSON take
+    /// many times their length.
     pub(super) fn memory(&self) -> usize {
         let Some(entries) = &self.0 else { return 0 };
         let table = 2 * ALLOCATION + entries.capacity() * size_of::<Entry>();
@@ -147,7 +150,7 @@ fn value_len(value: &Value) -> usize {
     }
 }
 
-/// What an allocation costs beyond its content: the allocator's header and rounding, or the counts of an `Arc`.
+/// The cost of an allocation beyond its content: the allocator's header and rounding, or the counts of an `Arc`.
 const ALLOCATION: usize = 24;
 
 /// How many bytes of memory a value takes beside itself.
@@ -171,7 +174,7 @@ fn digits(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
-/// With quotes, and what JSON puts before some characters.
+/// With quotes, and with JSON's escapes.
 fn text_len(text: &str) -> usize {
     let more = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,

@@ -1,7 +1,9 @@
-//! The sessions that have ended a short while ago in this process: by a logout, or by a login that has given them another id.
+//! The sessions that have ended a short while ago in this process: by a logout, or by a login that has given them
+//! another id.
 //!
-//! A request that came before that, and gets to its session after it, finds nothing. Were it taken for one with an unknown id, it would begin a new session,
-//! and its cookie would take the place of the one that the login has given: the visitor would be logged out. So it is told apart here.
+//! A request that came before that, and gets to its session after it, finds nothing. If it were taken for one with an
+//! unknown id, it would begin a new session, and its cookie would take the place of the one from the login: the visitor
+//! would be logged out. So it is told apart here.
 
 use super::SessionId;
 use super::id::IdHasher;
@@ -22,7 +24,7 @@ struct Remembered {
 }
 
 impl EndedSessions {
-    /// It ends now. To be called before its record goes, so that whoever finds none finds this.
+    /// It ends now. Call it before its record goes, so that a request without a record finds this.
     pub(super) fn note(&self, id: SessionId) {
         let mut remembered = self.0.lock();
         if remembered.when.insert(id, Instant::now()).is_none() {

@@ -1,6 +1,7 @@
-//! What the log hears of a store that fails: the first failure, then how many more, and that it works again.
+//! The log lines of a store that fails: the first failure, then how many more, and that it works again.
 //!
-//! A dead engine fails every request; a line for each would bury what the operator looks for, and cost as much as serving.
+//! A dead engine fails every request; a line for each would bury the lines that the operator looks for, and cost as
+//! much as serving.
 
 use super::StoreError;
 use crate::seldom::Seldom;
@@ -54,7 +55,7 @@ impl Health {
         }
     }
 
-    /// The store has done what it was asked for.
+    /// The store has done its work.
     pub(super) fn worked(&self) {
         if self.is_failing.load(Ordering::Relaxed) {
             self.recovered();

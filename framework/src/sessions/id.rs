@@ -1,14 +1,14 @@
 //! The name of a session: 160 random bits, written as 40 lower-case hexadecimal digits.
 //!
-//! Whoever knows an id *is* the visitor. So it is checked before any use, nothing but the cookie shows all of it, and logs get the
-//! first six digits. In memory it is 20 bytes that are copied, never text.
+//! Anyone who knows an id *is* the visitor. So it is checked before any use, nothing but the cookie shows all of it,
+//! and logs get the first six digits. In memory it is 20 bytes that are copied, never text.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// The id of a session.
 ///
-/// `Display` and `Debug` show the first six digits only, so that an id may be logged. The whole is [`reveal`](SessionId::reveal)ed to
-/// stores and to nobody else.
+/// `Display` and `Debug` show the first six digits only, so that an id may be logged. The whole is
+/// [`reveal`](SessionId::reveal)ed to stores alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionId([u8; SessionId::BYTES]);
 
@@ -27,7 +27,7 @@ impl SessionId {
         Self(bytes)
     }
 
-    /// The id that this text is: exactly 40 digits, lower case. Anything else is no id.
+    /// The id in this text: exactly 40 digits, lower case. Any other text is not an id.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() != Self::DIGITS {
@@ -64,8 +64,9 @@ impl SessionId {
         Self(bytes)
     }
 
-    /// The name under which a store outside of this process keeps the session: SHA-256 of the id, 64 hexadecimal digits. So whoever
-    /// can read the store (a backup, a log of queries) does not become the visitors in it, and no id is ever part of a path.
+    /// The name under which a store outside of this process keeps the session: SHA-256 of the id, 64 hexadecimal
+    /// digits. So a reader of the store's data (a backup, a log of queries) cannot take over the sessions in it, and no
+    /// id is ever part of a path.
     #[cfg(feature = "stores")]
     #[must_use]
     pub fn storage_key(&self) -> String {
@@ -114,7 +115,8 @@ impl Hash for SessionId {
     }
 }
 
-/// Hashes ids by taking eight of their bytes: those of a stored session are random already, and a client cannot choose them.
+/// Hashes ids by taking eight of their bytes: those of a stored session are random already, and a client cannot choose
+/// them.
 pub(super) type IdHasher = BuildHasherDefault<TakeBytes>;
 
 #[derive(Default)]
@@ -139,7 +141,7 @@ impl Hasher for TakeBytes {
 /// A bit that no digit's value has.
 const NO_DIGIT: u8 = 16;
 
-/// What each byte stands for as a digit.
+/// The value of each byte as a digit.
 const VALUES: [u8; 256] = {
     let mut values = [NO_DIGIT; 256];
     let mut value = 0;

@@ -5,10 +5,10 @@ use super::session::{Session, from_value, tool_is_off};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError};
 use serde::de::DeserializeOwned;
 
-/// A snapshot of the session: it waits for nobody, in any lock mode, and cannot be written.
+/// A snapshot of the session: it does not wait, in any lock mode, and cannot be written.
 ///
-/// Take it in handlers that only read: progress polls, dashboards, most Ajax calls. They run beside each other and beside a request that
-/// has the session locked, and see what was saved last.
+/// Take it in handlers that only read: progress polls, dashboards, most Ajax calls. They run beside each other and
+/// beside a request that has the session locked, and see the session as it was saved last.
 ///
 /// ```no_run
 /// # use kirsch::prelude::*;
@@ -33,8 +33,8 @@ impl SessionView {
         Self { data }
     }
 
-    /// The snapshot of the request's session, `None` where the tool [`Sessions`](super::Sessions) is off. For hooks and whoever else has the exchange; the
-    /// request's lock is neither waited for nor taken.
+    /// The snapshot of the request's session, `None` where the tool [`Sessions`](super::Sessions) is off. For hooks and
+    /// other code with the exchange; the request's lock is neither waited for nor taken.
     ///
     /// # Errors
     /// 503 when the store cannot be reached.

@@ -1,19 +1,21 @@
-//! The one form in which sessions are written down, whatever the engine.
+//! The one form in which sessions are written down, for every engine.
 //!
 //! ```text
 //! byte 0      the version of the form: 1
 //! bytes 1..   the content as JSON
 //! ```
 //!
-//! Version, end of life and the age of the cookie are not in it: engines keep them beside it, where they can compare them. A form that this
-//! program does not know (written by a later one, or spoiled) is [`Unreadable`]; the store quarantines the record and goes on without it.
+//! Version, end of life and the age of the cookie are not in it: engines keep them beside it, where they can compare
+//! them. A form that this program does not know (written by a later one, or spoiled) is [`Unreadable`]; the store
+//! quarantines the record and goes on without it.
 
 use super::{Data, StoreError};
 
 /// The form that is written.
 const FORM: u8 = 1;
 
-/// Writes the content down, at most `limit` bytes: what the engine can keep. The program's own limit, `sessions.max_size`, has been checked by then.
+/// Writes the content down, at most `limit` bytes, the maximum of the engine. The program's own limit,
+/// `sessions.max_size`, has been checked by then.
 ///
 /// # Errors
 /// When it is larger.
@@ -24,10 +26,10 @@ pub fn encode(data: &Data, limit: usize) -> Result<Vec<u8>, StoreError> {
     if bytes.len() > limit { Err(StoreError::too_large(bytes.len(), limit)) } else { Ok(bytes) }
 }
 
-/// Reads what [`encode`] wrote.
+/// Reads the output of [`encode`].
 ///
 /// # Errors
-/// Says what is wrong with the bytes, without showing them.
+/// Names the mistake in the bytes, without showing them.
 pub fn decode(bytes: &[u8]) -> Result<Data, Unreadable> {
     match bytes.split_first() {
         Some((&FORM, json)) => serde_json::from_slice(json)

@@ -1,12 +1,12 @@
-//! Addresses of this server, written anew from decoded segments.
+//! Addresses of this server, written again from decoded segments.
 
 use crate::Request;
 use crate::exchange::origin_of;
 use crate::http::{encode_reference, encode_segment, is_local_reference};
 use percent_encoding::percent_decode_str;
 
-/// The path and the query of the request as the client sees them, the path with `end` at its end. Of the segments none is empty, so it never starts with `//`, which
-/// would be another host to browsers.
+/// The path and the query of the request as the client sees them, the path with `end` at its end. Of the segments none
+/// is empty, so it never starts with `//`, which would be another host to browsers.
 pub(super) fn address(request: &Request, end: &str) -> String {
     let mut address = request.prefix().to_owned();
     for segment in request.segments() {
@@ -32,7 +32,8 @@ pub(super) fn from_mount(mount: &str, location: &str) -> String {
     if location.starts_with('/') { format!("{mount}{location}") } else { location.to_owned() }
 }
 
-/// Whether `location`, a path of this server or a whole URL, is what the request asks for already: sent there, it would come back.
+/// Whether `location`, a path of this server or a whole URL, is the address of the request itself: a redirect to it
+/// would come back.
 pub(super) fn is_here(request: &Request, location: &str) -> bool {
     let location = location.split('#').next().unwrap_or_default();
     let local = if location.starts_with('/') {
@@ -51,7 +52,7 @@ pub(super) fn is_here(request: &Request, location: &str) -> bool {
     query == request.query() && segments.eq(request.segments())
 }
 
-/// What is wrong with a text that should lead elsewhere: a path, or a URL of `http` or `https`.
+/// The mistake in a text that should be an address: a path, or a URL of `http` or `https`.
 pub(super) fn problem(location: &str) -> Option<String> {
     let is_path = encode_reference(location).is_ok_and(|encoded| is_local_reference(&encoded));
     let is_url = ["http://", "https://"].iter().any(|scheme| {

@@ -1,13 +1,14 @@
-//! Tokens of forms, for `csrf` and `session_auth`: who sends one back has read the page that the browser got.
+//! Tokens of forms, for `csrf` and `session_auth`: a client that sends one back has read the page that the browser got.
 //!
 //! ```text
 //! cookie   secret        16 bytes, as 32 digits
 //! page     mask, code    64 digits; the mask is new for each page, the code is made from mask and secret
 //! ```
 //!
-//! How the code is made is the tool's. Another site can make the browser send the cookie, but cannot see it, nor the page. The mask makes each page's token
-//! look different, so that its length in a compressed page says nothing (BREACH). On secure origins the cookie's name begins with `__Host-`, so that no
-//! neighbour below the same domain can plant one.
+//! How the code is made is the tool's. Another site can make the browser send the cookie, but cannot see it, nor the
+//! page. The mask makes each page's token look different, so that its length in a compressed page says nothing
+//! (BREACH). On secure origins the cookie's name begins with `__Host-`, so that no neighbour below the same domain can
+//! plant one.
 
 use crate::{Request, SetCookie};
 
@@ -27,14 +28,15 @@ pub(super) struct SecretCookie {
 }
 
 impl SecretCookie {
-    /// The secrets that the browser has sent, in their order. There is one, unless somebody has planted another: then ours may be any of them.
+    /// The secrets that the browser has sent, in their order. There is one, unless an attacker has planted another:
+    /// then ours may be any of them.
     pub(super) fn read(&self, request: &Request) -> impl Iterator<Item = Half> {
         let wanted = self.name_for(request);
         let cookies = request.headers_named("cookie").flat_map(crate::http::cookies);
         cookies.filter(move |(name, _)| *name == wanted).filter_map(|(_, value)| from_digits(value)).take(MAX_SECRETS)
     }
 
-    /// What gives the browser this secret.
+    /// The field that gives the browser this secret.
     pub(super) fn give(&self, request: &Request, secret: &Half) -> SetCookie {
         SetCookie::new(self.name_for(request), digits(secret)).secure(request.is_secure())
     }
@@ -50,7 +52,8 @@ pub(super) fn token(code: impl FnOnce(&Half) -> Half) -> String {
     digits(&mask) + &digits(&code(&mask))
 }
 
-/// Whether `text` is a token with the code that `code` makes from its mask. Takes the same time for all texts of the right length.
+/// Whether `text` is a token with the code that `code` makes from its mask. Takes the same time for all texts of the
+/// right length.
 pub(super) fn is_right(text: &str, code: impl FnOnce(&Half) -> Half) -> bool {
     let Some((mask, said)) = text.split_at_checked(2 * BYTES) else { return false };
     let (Some(mask), Some(said)) = (from_digits(mask), from_digits(said)) else { return false };

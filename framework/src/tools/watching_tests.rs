@@ -1,4 +1,4 @@
-//! What the tools that only watch write into the log.
+//! The log records of the tools that only watch.
 
 use crate::logs::capture::records;
 use crate::testing::Client;
@@ -40,7 +40,7 @@ fn a_clients_mistake_is_not_worth_its_fields() {
 
 #[test]
 fn a_panic_is_logged_with_the_programs_own_steps() {
-    // The frames of this crate are the library's, and left out: what is tested is that nothing else is in the way.
+    // The frames of this crate are the library's, and left out: the test checks that no other frames are there.
     let logged = records("kirsch::error", || {
         client(LogTracebacks).get("/panics").send().assert_status(500);
     });

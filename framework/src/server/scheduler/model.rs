@@ -1,10 +1,11 @@
-//! The scheduler under shuttle: thousands of schedules of the worker loop with everything below it, which is the real code: slots,
-//! ownership words, the run queue, the poller, and the kernel's epoll and eventfd. `bash check models` runs it.
+//! The scheduler under shuttle: thousands of schedules of the worker loop with everything below it, which is the real
+//! code: slots, ownership words, the run queue, the poller, and the kernel's epoll and eventfd. `bash check models`
+//! runs it.
 //!
-//! Shuttle runs all threads of the model on one and switches at each atomic operation and lock, in sequential consistency, which is
-//! what the loop's two sides ask for. A worker that waits in the poller asks the kernel again and again (see `poll.rs`), so
-//! a job that is left beside sleeping workers shows as a schedule without end. The handlers decide whether it is left: long ones end
-//! only when all short ones have, so no worker is freed by chance.
+//! Shuttle runs all threads of the model on one and switches at each atomic operation and lock, in sequential
+//! consistency, as the loop's two sides require. A worker that waits in the poller asks the kernel again and again (see
+//! `poll.rs`), so a job that is left beside sleeping workers shows as a schedule without end. The handlers decide
+//! whether it is left: long ones end only when all short ones have, so no worker is freed by chance.
 //!
 //! [`Fault`] names known mistakes; a copy of the loop that makes them must be found out by the same checks.
 
@@ -26,15 +27,15 @@ enum Fault {
     None,
     /// A worker does not look at the queue again after it has announced its sleep.
     NoSecondLook,
-    /// Who pushes wakes nobody.
+    /// A push wakes no worker.
     NoKick,
-    /// Who pops and leaves more behind wakes nobody.
+    /// A pop that leaves more behind wakes no worker.
     KickNotPassedOn,
-    /// Who harvests a kick together with an event keeps it.
+    /// A worker that harvests a kick together with an event keeps it.
     KickKept,
 }
 
-/// What all connections of one run know.
+/// The part that all connections of one run share.
 #[derive(Default)]
 struct Stage {
     /// Short jobs that are not done.
@@ -161,7 +162,7 @@ impl Play {
         Self::with_reserve(usize::MAX, connections, workers, jobs, fault)
     }
 
-    /// The same; at most `quota` workers sleep in the poller while things are calm.
+    /// A run in which at most `quota` workers sleep in the poller while things are calm.
     fn with_reserve(quota: usize, connections: usize, workers: usize, jobs: &str, fault: Option<Fault>) -> Self {
         let stage = Arc::new(Stage::default());
         stage.left.store(jobs.len(), Ordering::SeqCst);
@@ -224,7 +225,7 @@ impl Play {
 fn check(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
     let (model, schedules) = (Arc::new(model), schedules * crate::primitive::effort());
     let mut config = Config::new();
-    // A run that goes on for so long goes on for ever: something sleeps that has work.
+    // A run that goes on for so long never ends: a worker sleeps that has work.
     config.max_steps = MaxSteps::FailAfter(50_000);
     let random = RandomScheduler::new_from_seed(7, schedules);
     let again = model.clone();

@@ -80,7 +80,7 @@ fn a_client_that_never_follows_100_continue_is_given_up() {
     }
 }
 
-/// Chunk extensions and trailers are bytes of the body like others; what ends it is missing.
+/// Chunk extensions and trailers are bytes of the body like others; here the end is missing.
 #[test]
 fn a_body_that_stops_within_its_framing_is_given_up() {
     let stage = Stage::new(|settings| settings.body_timeout = Duration::from_millis(50));

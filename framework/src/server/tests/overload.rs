@@ -1,4 +1,4 @@
-//! All workers busy: input and output go on, requests wait with a bound, what is beyond is told so.
+//! All workers busy: input and output go on, requests wait within a bound, and requests beyond it get an answer.
 
 use super::*;
 

@@ -4,7 +4,7 @@ use super::*;
 
 const PARK: &str = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The same for waiting requests.
+/// Parked requests hold no worker, as idle connections do not.
 #[test]
 fn parked_requests_hold_no_worker() {
     let stage = Stage::new(|settings| settings.threads = 1);

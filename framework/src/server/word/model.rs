@@ -1,9 +1,9 @@
-//! The ownership word under loom: every interleaving of a few threads, and every order that the processor may make of their
-//! operations. `bash check models` runs it.
+//! The ownership word under loom: every interleaving of a few threads, and every order that the processor may make of
+//! their operations. `bash check models` runs it.
 //!
-//! The word is the real one. A [`Slot`] here is a word with cells that loom watches: who is in the connection when somebody else is, or
-//! without having seen what the last owner left, is reported. Each claim has a [`Fault`] beside it: a known mistake that
-//! the same checks must find.
+//! The word is the real one. A [`Slot`] here is a word with cells that loom watches. It reports a thread that is in the
+//! connection together with another one, or has not seen the writes of the last owner. Each claim has a [`Fault`]
+//! beside it: a known mistake that the same checks must find.
 
 mod floods;
 
@@ -21,9 +21,9 @@ enum Fault {
     DroppedEdge,
     /// The owner lets go without looking for news.
     BlindRelease,
-    /// The owner lets go without publishing what it did.
+    /// The owner lets go without publishing its writes.
     UnorderedRelease,
-    /// The sender of news does not publish what it did before.
+    /// The sender of news does not publish its earlier writes.
     UnorderedClaim,
     /// News for an earlier tenant count for the present one.
     AnyGeneration,
@@ -34,13 +34,13 @@ enum Fault {
 struct Slot {
     word: Word,
     fault: Fault,
-    /// The connection: nobody may be in here together with somebody else.
+    /// The connection: no two threads may be in here together.
     connection: UnsafeCell<()>,
-    /// Whose connection it is.
+    /// The tenant of the connection.
     tenant: AtomicU32,
     /// Edges that an owner has handled.
     handled: AtomicU32,
-    /// What the sender of each of two kinds of news did before.
+    /// The writes of the sender of each of two kinds of news.
     letters: [UnsafeCell<bool>; 2],
 }
 
@@ -101,12 +101,12 @@ impl Slot {
         }
     }
 
-    /// The owner does something with the connection, and sees whose it is.
+    /// The owner does something with the connection, and sees its tenant.
     fn touch(&self) -> u32 {
         self.connection.with_mut(|_| self.tenant.load(Ordering::Relaxed))
     }
 
-    /// What the worker loop does with a connection.
+    /// The worker loop's part.
     fn drive(&self) {
         loop {
             let edges = self.word.take_edges();
@@ -123,7 +123,7 @@ impl Slot {
         }
     }
 
-    /// What a thread does that has news for the first tenant.
+    /// The part of a thread that has news for the first tenant.
     fn event(&self, number: usize) {
         self.letters[number].with_mut(|_| ());
         if self.claim(0, NEWS[number]) {
@@ -131,7 +131,7 @@ impl Slot {
         }
     }
 
-    /// After all other threads have ended: nobody owns the connection, and all news were taken.
+    /// After all other threads have ended: the connection has no owner, and all news were taken.
     fn assert_handled(&self, edges: Edges) {
         assert!(self.word.claim_if_free(), "somebody forgot to let go, or news were left");
         assert_eq!(self.word.take_edges(), Edges::NONE, "news were recorded in a free word");
@@ -152,7 +152,7 @@ fn spawn(slot: &Arc<Slot>, life: impl FnOnce(&Slot) + 'static) -> thread::JoinHa
     thread::spawn(move || life(&slot))
 }
 
-/// Two senders of news and the ticker, which claims only what is free.
+/// Two senders of news and the ticker, which claims only free connections.
 fn two_events_and_the_ticker(fault: Fault) {
     check(move || {
         let slot = Slot::free(fault);
@@ -242,7 +242,7 @@ fn found_a_generation_that_is_not_compared() {
     expiry_meets_events_and_the_slot_is_used_again(Fault::AnyGeneration);
 }
 
-/// The kernel's side of a socket that is full: room, and whether somebody asked to hear of it.
+/// The kernel's side of a socket that is full: room, and whether a thread asked to hear of it.
 #[derive(Default)]
 struct Kernel {
     has_room: bool,
@@ -334,7 +334,7 @@ fn the_run_queue_passes_the_connection_on() {
     });
 }
 
-/// Somebody who does not own the connection makes one call on its socket, while the owner closes it.
+/// A thread that does not own the connection makes one call on its socket, while the owner closes it.
 fn a_pin_meets_the_end(fault: Fault) {
     check(move || {
         let slot = Slot::free(fault);

@@ -1,4 +1,4 @@
-//! Whole requests through the sessions tool with the store: what users of a store see of it.
+//! Whole requests through the sessions tool with the store: the view of a store's users.
 
 use super::locks::{LONG, lock, try_lock, unlock};
 use super::{PATIENCE, Store};

@@ -7,7 +7,7 @@ use crate::sessions::cookie_seal::Seal;
 use crate::sessions::{Data, Moment, SessionId, StoreError, Version};
 use ::http::HeaderValue;
 
-/// What the client has brought.
+/// The cookie of the client.
 pub(super) struct Brought {
     /// The values of the cookie, until they are opened: of several of the name the first that is ours counts.
     values: Vec<Vec<u8>>,
@@ -26,13 +26,14 @@ impl Brought {
 }
 
 impl Session {
-    /// What a sealed cookie is worth something for: its name, and the host or the domain that browsers send it to. So two sites with one secret do not take each other's.
+    /// The scope of a sealed cookie: its name, and the host or the domain that browsers send it to. So two sites with
+    /// one secret do not take each other's.
     fn sealed_as(&self) -> String {
         let cookie = &self.settings.cookie;
         format!("{}@{}", cookie.full_name(self.is_encrypted), cookie.domain.as_deref().unwrap_or(&self.host))
     }
 
-    /// Opens what the client has brought, if that was not done yet.
+    /// Opens the client's cookie, if that was not done yet.
     pub(super) fn open_cookie(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
         if std::mem::take(&mut state.is_doubtful) {
             return self.look_for_end(state, seal, now);
@@ -66,7 +67,8 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a session was ended, whoever has its cookie. One that has changed since is read as it was, and not written.
+    /// Whether a session was ended, for every copy of its cookie. One that has changed since is read as it was, and not
+    /// written.
     fn is_over(&self, seal: &Seal, id: &SessionId, now: Moment) -> Result<bool, HttpError> {
         if self.shared.ended.is_later_than(self.received, id) {
             return Ok(true);
@@ -95,11 +97,12 @@ impl Session {
             let has_ended = state.is_ended && brought.has.take().is_some();
             return has_ended.then(|| cookie.take_away(self.is_encrypted));
         };
-        // Who has given it another id meanwhile has given the client the cookie, too.
+        // A request that has given it another id in between has given the client the cookie, too.
         if self.shared.ended.is_later_than(self.received, &stored.id) {
             return None;
         }
-        // The life of the session is that in its cookie: it has to be sent again before that ends, whatever the browser does with it.
+        // The life of the session is that in its cookie: it has to be sent again before that ends, even if the browser
+        // drops it earlier.
         let is_due = is_success && stored.cookie_age > timeout / 2;
         let should_have = Some((stored.id, stored.version));
         if brought.has == should_have && !is_due {

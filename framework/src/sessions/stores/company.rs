@@ -1,17 +1,20 @@
 //! Going together: requests that are made while others are under way share the next trip.
 //!
-//! A trip costs both sides system calls and changes of threads that are dearer than what is asked. So few trips are under way at once. A request
-//! that comes when none is goes at once, alone, on its own thread. One that comes later queues without a thread, and a courier, a thread of
-//! the store, takes all that have queued along when a trip is back, and hands each its answers. Nobody waits for company: a trip waits only
-//! for the one before it, and not for that if enough have queued, so that neither side idles while the other works.
+//! A trip costs both sides system calls and changes of threads that cost more than the request in it. So few trips are
+//! under way at once. A request that comes when none is goes at once, alone, on its own thread. One that comes later
+//! queues without a thread. A courier, a thread of the store, takes all queued requests along when a trip is back, and
+//! hands each its answers. No request waits for company: a trip waits only for the one before it, and not even for that
+//! if enough have queued, so that neither side idles while the other works.
 //!
-//! If even the quickest trip takes long, the way is long, and not what is done at its ends. Then no request goes on its own thread, which would be
-//! kept from others for all that time; and a few couriers go at the same time, since waiting for the trip before would double the time.
+//! If even the quickest trip takes long, the way is long, not the work at its ends. Then no request goes on its own
+//! thread, which would be kept from others for all that time. A few couriers go at the same time, since waiting for the
+//! trip before would double the time.
 //!
-//! While the server does not answer, one trip at a time finds out whether it does again. Requests that come meanwhile are told so at once.
+//! While the server does not answer, one trip at a time finds out whether it does again. Other requests fail at once.
 //!
-//! What has queued is sent even if nobody waits for its answer any more. A batch may sort its requests, so order holds only between batches. The queue
-//! needs no bound of its own: a visitor's request has one question in it at a time, and the server bounds the requests.
+//! A queued request is sent even if its caller has gone. A batch may sort its requests, so order holds only between
+//! batches. The queue needs no bound of its own: a visitor's request has one question in it at a time, and the server
+//! bounds the requests.
 
 use crate::exchange::{Blocking, WaitsFor};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -31,7 +34,7 @@ pub(super) struct Company<T: Travel> {
     rung: Receiver<()>,
 }
 
-/// What a request comes to.
+/// The result of a request.
 type Outcome<T> = Result<<T as Travel>::Answers, <T as Travel>::Failure>;
 
 /// How a request goes.
@@ -45,11 +48,11 @@ pub(super) enum How {
 
 /// Goes to the server and back.
 pub(super) trait Travel: Send + Sync + 'static {
-    /// What is asked.
+    /// A request.
     type Request;
-    /// What one request is answered.
+    /// The answers to one request.
     type Answers: Send + 'static;
-    /// Why there are no answers.
+    /// The reason why there are no answers.
     type Failure: Failed;
     /// Requests that go together.
     type Batch: Batch<Self::Request>;
@@ -115,12 +118,12 @@ impl<T: Travel> State<T> {
     }
 }
 
-/// What a courier takes along.
+/// The load of a courier.
 struct Queued<T: Travel> {
     batch: T::Batch,
     /// One for each request of the batch.
     tickets: Vec<Arc<Ticket<T>>>,
-    /// Whether it must not overtake what is under way.
+    /// Whether it must not overtake requests that are under way.
     is_after_all: bool,
 }
 
@@ -243,7 +246,7 @@ impl<T: Travel> Company<T> {
         ticket
     }
 
-    /// Whether there is a courier to take along what has queued; sees to it that there is.
+    /// Whether there is a courier for the queued requests; starts one if needed.
     fn has_courier(&self, state: &mut State<T>) -> bool {
         let wanted = if state.quickest.is_long() { LONG_TRIPS } else { COURIERS };
         while state.couriers < wanted {
@@ -262,10 +265,10 @@ impl<T: Travel> Company<T> {
 }
 
 impl<T: Travel> Inner<T> {
-    /// What a courier does.
+    /// The work of a courier.
     fn deliver(&self, rung: &Receiver<()>) {
         while let Some(Queued { batch, tickets, .. }) = self.next(rung) {
-            // What panics fails those who went along, not those who come later.
+            // A panic fails the requests of its own trip, not later ones.
             let answers = catch_unwind(AssertUnwindSafe(|| {
                 self.trip(|| match self.traveller.upgrade() {
                     Some(traveller) => traveller.together(batch),
@@ -335,7 +338,7 @@ impl<T: Travel> Drop for Trip<'_, T> {
     }
 }
 
-/// The quickest of the last trips: how long the way itself is, whatever else kept some of them.
+/// The quickest of the last trips: how long the way itself is, without other delays.
 #[derive(Default)]
 struct Quickest {
     before: Option<Duration>,
@@ -345,7 +348,7 @@ struct Quickest {
 
 impl Quickest {
     const TRIPS: u8 = 64;
-    /// So many say something, while there are no others.
+    /// So many trips are enough to judge by at first.
     const FIRST: u8 = 4;
 
     fn learn(&mut self, took: Duration) {

@@ -1,9 +1,9 @@
-//! Who may ask a server while it does not answer.
+//! Which requests may ask a server while it does not answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// While a server does not answer, one request asks it at a time, and the others are told at once: each of them would wait until the deadline, some
-/// of them on a worker, and soon pages without a session would find none.
+/// While a server does not answer, one request asks it at a time, and the others fail at once. Each of them would wait
+/// until the deadline, some of them on a worker, and soon pages without a session would find none.
 #[derive(Default)]
 pub(super) struct Doubt {
     is_doubtful: AtomicBool,
@@ -19,7 +19,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Somebody else is finding out whether the server answers again.
+/// Another request is finding out whether the server answers again.
 pub(super) struct StillSilent;
 
 impl Doubt {
@@ -29,7 +29,8 @@ impl Doubt {
         self.is_doubtful.load(Ordering::Relaxed)
     }
 
-    /// Lets one caller through at a time while the server is silent. The caller keeps what it gets until it has its answer.
+    /// Lets one caller through at a time while the server is silent. The caller holds the returned guard until it has
+    /// its answer.
     pub(super) fn enter(&self) -> Result<Option<Turn<'_>>, StillSilent> {
         // A hint: a caller that reads an old value waits for an answer as it would without it.
         if !self.is_doubtful.load(Ordering::Relaxed) {
@@ -39,7 +40,7 @@ impl Doubt {
         if is_taken { Err(StillSilent) } else { Ok(Some(Turn(self))) }
     }
 
-    /// What came of it: no answer in time, or some answer.
+    /// The result: no answer in time, or some answer.
     pub(super) fn learn(&self, was_silent: bool) {
         if self.is_doubtful.load(Ordering::Relaxed) != was_silent {
             self.is_doubtful.store(was_silent, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Connections that are kept for the next who needs one, at most so many at once. What a connection is, the store knows.
+//! Connections that are kept for the next request, at most so many at once. The store defines the connection.
 
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ impl<L> Pool<L> {
     }
 }
 
-/// A connection in use, or the place for one. Who leaves a connection in it gives that back for the next.
+/// A connection in use, or the place for one. A caller that leaves a connection in it gives that back for the next.
 pub(super) struct Lease<'p, L> {
     pool: &'p Pool<L>,
     pub(super) link: Option<L>,

@@ -1,14 +1,14 @@
 //! Locks between the processes of one machine: one byte of a file for each session, locked by the kernel.
 //!
-//! A lock is an open file description lock (`F_OFD_SETLK`) on the byte whose number is a hash of the session's name. The kernel drops it when the
-//! last descriptor of the description is closed, so it dies with its process and needs no lease. There is one file for all sessions, that is
-//! never removed, and holding one byte is in nobody's way who wants another.
+//! A lock is an open file description lock (`F_OFD_SETLK`) on the byte whose number is a hash of the session's name.
+//! The kernel drops it when the last descriptor of the description is closed, so it dies with its process and needs no
+//! lease. There is one file for all sessions, which is never removed, and one locked byte does not block the others.
 //!
-//! All locks of a store go through one description, to which its own locks are no obstacle; so who holds what within this store is in `held`, and a
-//! lock that somebody here holds is refused there.
+//! All locks of a store go through one description, to which its own locks are no obstacle. So `held` has the locks of
+//! this store, and refuses those.
 //!
-//! The kernel can wait for a lock, but only by holding a thread. So those who wait are woken by a thread that asks whether the bytes
-//! are free, at the latest every 10 ms, and that lives only as long as somebody waits.
+//! The kernel can wait for a lock, but only by holding a thread. So one thread wakes the waiters: it asks whether the
+//! bytes are free, at the latest every 10 ms, and lives only as long as there are waiters.
 
 use super::super::{Fence, SessionId, StoreError, Watch, Watchers};
 use crate::private_file;
@@ -27,7 +27,7 @@ use std::time::Duration;
 /// The locks of all sessions of one store.
 pub(super) struct RangeLocks {
     path: PathBuf,
-    /// What they are for, a folder or a file.
+    /// Their purpose, a folder or a file.
     kept: PathBuf,
     shared: Arc<Shared>,
     /// Within this process only one thread at a time has a short lock of a stripe; see `exclusively`.
@@ -72,7 +72,7 @@ impl RangeLocks {
         &self.path
     }
 
-    /// Takes the lock, unless somebody has it. Anything but "somebody has it" is an error.
+    /// Takes the lock, unless it is taken. Anything but "it is taken" is an error.
     pub(super) fn try_lock(&self, id: &SessionId) -> Result<Option<Fence>, StoreError> {
         let mut state = self.shared.state.lock();
         let file = self.file(&mut state)?;
@@ -130,8 +130,8 @@ impl RangeLocks {
         Ok(watch)
     }
 
-    /// Runs a short piece of work on the record of a session while nobody else, in this or another process, does so. For reading,
-    /// comparing and writing, never for user code: others wait on their threads.
+    /// Runs a short piece of work on the record of a session while no other thread, in this or another process, does
+    /// so. For reading, comparing and writing, never for user code: others wait on their threads.
     #[cfg(feature = "file")]
     pub(super) fn exclusively<T>(
         &self,
@@ -156,8 +156,8 @@ impl RangeLocks {
         result
     }
 
-    /// The file, if it is still the one at its place: a folder that was moved away takes its locks with it. Where a new one is needed, what comes
-    /// along with it must be this user's own.
+    /// The file, if it is still the one at its place: a folder that was moved away takes its locks with it. A new file
+    /// must be this user's own, and so must its folder.
     fn file(&self, state: &mut State) -> Result<Arc<File>, StoreError> {
         if let Some(file) = &state.file {
             let there =
@@ -199,7 +199,7 @@ impl Shared {
             let watched = self.watchers.watched();
             let file = {
                 let mut state = self.state.lock();
-                // Under the lock under which a new one is started, after one more look: nobody is left alone.
+                // Under the lock under which a new one is started, after one more look: no waiter is left alone.
                 if watched.is_empty() && self.watchers.watched().is_empty() {
                     state.is_watching = false;
                     return;
@@ -211,7 +211,7 @@ impl Shared {
                     self.watchers.wake(id);
                 }
             }
-            // Who comes new is looked after more closely than who has waited for long.
+            // Polls often just after a new waiter arrives, then less and less often.
             pause = if watched.len() > before { SHORTEST } else { (pause * 2).min(LONGEST) };
             before = watched.len();
             std::thread::sleep(pause);
@@ -219,14 +219,14 @@ impl Shared {
     }
 }
 
-/// Whether no other description has the byte. Who cannot find out lets the waiting ask for themselves.
+/// Whether no other description has the byte. If that cannot be found out, the waiters ask for themselves.
 fn is_free(file: &File, id: &SessionId) -> bool {
     let mut asked = byte(place(id), libc::F_WRLCK);
     let found = fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked));
     found.is_err() || i32::from(asked.l_type) == libc::F_UNLCK
 }
 
-/// The byte of a session: 61 bits of a hash, since the kernel shows to everybody which bytes are locked.
+/// The byte of a session: 61 bits of a hash, since the kernel shows every user which bytes are locked.
 fn place(id: &SessionId) -> i64 {
     let digits = &id.storage_key()[..16];
     i64::try_from(u64::from_str_radix(digits, 16).unwrap_or_default() >> 3).unwrap_or_default()

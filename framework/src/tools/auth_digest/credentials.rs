@@ -4,7 +4,7 @@ use crate::http::is_token;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
-/// What the client says, unquoted. What is not said is empty.
+/// The client's values, unquoted. A missing one is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Credentials<'r> {
     pub(super) username: Cow<'r, str>,
@@ -20,7 +20,7 @@ pub(super) struct Credentials<'r> {
 }
 
 impl<'r> Credentials<'r> {
-    /// The credentials behind the scheme, or what is wrong with them.
+    /// The credentials behind the scheme, or the mistake in them.
     pub(super) fn parse(text: &'r str) -> Result<Self, String> {
         let mut said = Self::default();
         let mut extended = Cow::Borrowed("");
@@ -110,7 +110,7 @@ fn next<'r>(rest: &mut &'r str) -> Result<Option<(&'r str, Cow<'r, str>)>, Strin
     Ok(Some((name, value)))
 }
 
-/// The text up to the closing quotation mark, unescaped, and what comes behind that.
+/// The text up to the closing quotation mark, unescaped, and the rest behind it.
 fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut unescaped = String::new();
     let mut start = 0;

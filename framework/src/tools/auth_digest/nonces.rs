@@ -1,13 +1,13 @@
-//! Nonces that nobody can make up, and the counts that were used with them.
+//! Nonces that cannot be forged, and the counts that were used with them.
 //!
 //! ```text
 //! nonce = base64url( issued (8) ‖ number (8) ‖ HMAC-SHA-256( key, issued ‖ number ‖ realm )[..16] )
 //! ```
 //!
-//! The key is made at start. A nonce costs no memory until somebody has logged in with it; from then on its highest count and the 128 counts below it
-//! are known: each is good once, those further below are not good any more. Of too many nonces the oldest are given up, and with
-//! them all that were made before, which then count as expired: a client gets a new one without asking its user. Time is
-//! monotonic, so a clock that is set makes no nonce older or younger.
+//! The key is made at start. A nonce costs no memory until a login succeeds with it. From then on its highest count and
+//! the 128 counts below it are known: each is good once, those further below are not good any more. When there are too
+//! many nonces, the oldest are given up. All that were made before then count as expired: a client gets a new one
+//! without asking its user. Time is monotonic, so setting the clock makes no nonce older or younger.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,7 +51,7 @@ pub(super) struct Nonce {
     number: u64,
 }
 
-/// What became of a count.
+/// The judgement of a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
     Fresh,
@@ -75,7 +75,7 @@ impl Nonces {
         URL_SAFE_NO_PAD.encode([&issued[..], &number, &code].concat())
     }
 
-    /// `None` for what was not issued here, or for another realm.
+    /// `None` for a nonce that was not issued here, or for another realm.
     pub(super) fn read(&self, text: &str, realm: &str) -> Option<Nonce> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let part = |at: usize| <[u8; 8]>::try_from(&bytes[at..at + 8]).expect("eight bytes");
@@ -93,7 +93,8 @@ impl Nonces {
         code[..16].try_into().expect("a hash has 32 bytes")
     }
 
-    /// Uses a count of a nonce. Called only when everything else is right, so that others can neither use up counts nor memory.
+    /// Uses a count of a nonce. Called only when everything else is right, so that others can neither use up counts nor
+    /// memory.
     pub(super) fn count(&self, nonce: Nonce, count: u32, lifetime: Duration) -> Count {
         self.count_at(self.start.elapsed(), nonce, count, lifetime)
     }

@@ -1,11 +1,11 @@
-//! Whether credentials are for the resource that the request asks for, in whatever form either names it.
+//! Whether credentials are for the resource of the request, in any form of either name.
 
 use crate::Request;
 use crate::exchange::origin_of;
 use crate::tools::origins::is_own;
 
-/// Whether credentials for `uri` are for this request: the resource of its target as the client sent it, before proxies that take a prefix away. Each of
-/// the two may be a path or a whole URL (RFC 7616, section 3.4.6).
+/// Whether credentials for `uri` are for this request: the resource of its target as the client sent it, before proxies
+/// that take a prefix away. Each of the two may be a path or a whole URL (RFC 7616, section 3.4.6).
 pub(super) fn is_target(uri: &str, request: &Request) -> bool {
     let target = request.target();
     if uri == target {
@@ -30,7 +30,8 @@ fn local(target: &str, is_ours: impl Fn(&str) -> bool) -> Option<String> {
     Some(format!("{slash}{}", one_spelling(path)))
 }
 
-/// A path or query in one of the spellings that mean the same: what need not be encoded is not, and the digits of what is are capitals (RFC 3986, section 6.2.2).
+/// A path or query in one of the spellings that mean the same: only necessary characters are encoded, with capital
+/// digits (RFC 3986, section 6.2.2).
 fn one_spelling(text: &str) -> String {
     let mut spelled = String::with_capacity(text.len());
     let mut rest = text;

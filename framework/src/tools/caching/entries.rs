@@ -1,20 +1,20 @@
 //! The entries of a cache in the order of their last use, with the bytes that they take.
 //!
-//! A slab, and a list through it from the entry used longest ago to the one used last, so that the next one to go is found at once.
-//! Invariant: the list goes through exactly the places that are taken, and `bytes` is the sum of their sizes. What is removed is
-//! handed out, so that its memory is freed where no lock is held.
+//! A slab, and a list through it from the entry used longest ago to the one used last, so that the next one to go is
+//! found at once. Invariant: the list goes through exactly the places that are taken, and `bytes` is the sum of their
+//! sizes. A removed entry is handed out, so that its memory is freed where no lock is held.
 
 use super::stored::Stored;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is known about a variant of an address.
+/// The state of a variant of an address.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A response for whoever asks for it.
+    /// A response for every request that asks for it.
     Response(Arc<Stored>),
-    /// The last response was for one request only: nobody waits for the next.
+    /// The last response was for one request only: no request waits for the next.
     Unshared,
 }
 
@@ -53,7 +53,8 @@ impl Entries {
         Self { slab: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE, bytes: 0 }
     }
 
-    /// What an entry takes beside its content: its place, its address in the index, its part in the allocator's bookkeeping.
+    /// The cost of an entry beside its content: its place, its address in the index, its part in the allocator's
+    /// bookkeeping.
     const OVERHEAD: usize = 256;
 
     /// Adds an entry as the one used last. Returns its place.

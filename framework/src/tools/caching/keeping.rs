@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::hash::RandomState;
 use std::sync::Arc;
 
-/// What one request has to do with the cache, apart from being answered by it.
+/// The part of one request in the cache, apart from being answered by it.
 #[derive(Debug)]
 pub(super) enum Part {
     /// Others wait for its response.

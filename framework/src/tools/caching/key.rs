@@ -4,8 +4,9 @@
 //! tree prefix SP origin path ? query          7/front https://shop.example/songs?page=2
 //! ```
 //!
-//! All that a page can see of its own address is in it, right behind a proxy: what makes two pages different keeps them apart, and nobody can put a page into
-//! the place of another host's. The app that is mounted there follows from tree and path. Path and query are as they were sent.
+//! It contains everything that a page can see of its own address, right behind a proxy. So every difference keeps two
+//! pages apart, and no client can put a page into the place of another host's. The app that is mounted there follows
+//! from tree and path. Path and query are as they were sent.
 
 use crate::Request;
 use crate::exchange::origin_of;
@@ -32,8 +33,9 @@ pub(super) fn target_of(key: &str) -> &str {
     host.find('/').map_or("", |start| &host[start..])
 }
 
-/// Path and query of the pages that a reference may mean, if it leads to the origin of the request by a path from the root. Behind a proxy with a prefix the
-/// reference may have been written for the client or within the server: then these are two.
+/// Path and query of the pages that a reference may mean, if it leads to the origin of the request by a path from the
+/// root. Behind a proxy with a prefix the reference may have been written for the client or within the server: then
+/// these are two.
 pub(super) fn addressed<'t>(
     request: &Request,
     reference: &'t str,

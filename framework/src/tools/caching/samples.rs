@@ -33,12 +33,12 @@ pub(super) fn response(fields: &str, content: &str) -> Response {
     response
 }
 
-/// What is kept of a response to a request without fields.
+/// The kept form of a response to a request without fields.
 pub(super) fn stored_as(response: &Response) -> Stored {
     stored_for(&request(""), response)
 }
 
-/// What is kept of a response.
+/// The kept form of a response.
 pub(super) fn stored_for(request: &Request, response: &Response) -> Stored {
     static TAGGING: OnceLock<RandomState> = OnceLock::new();
     let defaults = Defaults {

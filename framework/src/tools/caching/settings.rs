@@ -46,7 +46,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with the settings, if anything: the key and the sentence.
+    /// The first mistake in the settings, if any: the key and the sentence.
     pub(super) fn problem(&self, limits: Limits) -> Option<(&'static str, String)> {
         if limits.objects == 0 {
             return Some(("max_objects", "must be at least 1; to cache nothing, switch the tool off".to_owned()));
@@ -57,7 +57,7 @@ impl Settings {
                 format!("is {}, more than `max_size` allows for all objects: {}", self.max_object_size, limits.bytes),
             ));
         }
-        // What is partial, an answer to a condition, or a failure is no answer to the next request.
+        // A partial response, an answer to a condition, or a failure is not an answer to the next request.
         let is_kept = |status: &StatusCode| {
             !status.is_server_error() && !matches!(status.as_u16(), 100..200 | 206 | 304 | 412 | 416)
         };
@@ -71,7 +71,7 @@ impl Settings {
         None
     }
 
-    /// Whether an answer to this method makes what is kept for the address invalid.
+    /// Whether an answer to this method invalidates the responses for the address.
     pub(super) fn invalidates(&self, method: &Method) -> bool {
         match &self.invalid_methods {
             Some(methods) => methods.contains(method),

@@ -1,8 +1,9 @@
 //! A kept response: complete, unchanging, ready to be sent again.
 //!
-//! It is shared and never changed, so no later request can spoil it (CherryPy's hits change the fields that they share). A hit copies
-//! references: content and values of fields are counted, not copied. The conditions of a request (If-None-Match and its kin) are not
-//! looked at here: the framework does that for every response with validators, as its last step.
+//! It is shared and never changed, so no later request can spoil it (CherryPy's hits change the fields that they
+//! share). A hit copies references: content and values of fields are counted, not copied. The conditions of a request
+//! (If-None-Match and its kin) are not looked at here: the framework does that for every response with validators, as
+//! its last step.
 
 use super::terms::Terms;
 use super::variant::Variant;
@@ -24,7 +25,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The head of a response, without what belongs to one connection or one moment.
+    /// The head of a response, without the fields of one connection or one moment.
     ///
     /// It is as old as its head: a stream that takes long has aged when it is complete.
     pub(super) fn of(response: &Response, variant: Variant, terms: Terms, now: SystemTime) -> Self {
@@ -34,8 +35,9 @@ impl Draft {
         Self { variant, terms, status: response.status(), fields, since: Instant::now(), date }
     }
 
-    /// The whole response. Without a validator of its own it gets an entity tag made of its content, so that clients that
-    /// have it need not get it again. The tag is strong: it changes with the content, and no client can foresee it.
+    /// The whole response. Without a validator of its own it gets an entity tag made of its content, so that clients
+    /// that have it need not get it again. The tag is strong: it changes with the content, and no client can foresee
+    /// it.
     pub(super) fn finish(mut self, content: Bytes, tagging: &RandomState) -> Stored {
         let is_validator = |name: &HeaderName| [header::ETAG, header::LAST_MODIFIED].contains(name);
         if self.status == StatusCode::OK && !self.fields.iter().any(|(name, _)| is_validator(name)) {
@@ -54,7 +56,8 @@ pub(super) struct Stored {
     pub(super) variant: Variant,
     pub(super) terms: Terms,
     since: Instant,
-    /// Of the response when it was made: with another one its age would count twice, or not at all (RFC 9111, section 4.2).
+    /// Of the response when it was made: with another one its age would count twice, or not at all (RFC 9111, section
+    /// 4.2).
     date: FixedDate,
     status: StatusCode,
     fields: Vec<(HeaderName, HeaderValue)>,
@@ -123,7 +126,7 @@ mod tests {
     use super::super::samples::{response, stored_as};
     use super::*;
 
-    // What one hit does to its response is not seen by the next.
+    // The next hit does not see changes of the one before.
     #[test]
     fn a_hit_leaves_the_entry_as_it_is() {
         let stored = stored_as(&response("X-A: 1\nCache-Control: max-age=60", "text"));

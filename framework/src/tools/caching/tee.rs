@@ -1,8 +1,8 @@
 //! Keeping a stream while it is sent: a copy of each chunk, up to a limit.
 //!
-//! Only a stream that ends as it should is kept. When it fails, or its client goes away, the copy is dropped and with it the lead: the next in
-//! line makes the response. A stream that grows beyond the limit is sent on and kept by nobody; those that wait are let go at once.
-//! All copies together take no more than the cache may.
+//! Only a stream that ends as it should is kept. When it fails, or its client goes away, the copy is dropped, and so is
+//! the lead: the next in line makes the response. A stream that grows beyond the limit is sent on and not kept; the
+//! waiting requests are let go at once. All copies together take no more than the cache may.
 
 use super::keeping::Keeping;
 use crate::{Error, Stream};
@@ -10,7 +10,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The same stream, kept when it has ended: up to `most` bytes of it, with copies of other streams up to those of `room`.
+/// The same stream, kept when it has ended: up to `most` bytes of it, with copies of other streams up to those of
+/// `room`.
 pub(super) fn tee(stream: Stream, keeping: Keeping, most: usize, room: Room) -> Stream {
     let length = stream.length();
     let teed = Stream::fallible(Tee {

@@ -1,18 +1,18 @@
 //! Terms: for how long and for whom a response may be used again (RFC 9111, sections 3, 4.2 and 5.2).
 //!
-//! Pure: the response, the settings and the time of day come in, durations go out. From then on only durations are compared, on the
-//! monotonic clock, so that a calendar that is set ages nothing and revives nothing.
+//! Pure: the response, the settings and the time of day come in, durations go out. From then on only durations are
+//! compared, on the monotonic clock, so that a calendar that is set ages nothing and revives nothing.
 
 use crate::http::{RequestDirectives, ResponseDirectives, delta_seconds, list_has, list_members, parse_date};
 use crate::{HeaderValue, Response, header};
 use std::time::{Duration, SystemTime};
 
-/// What a response allows.
+/// The permission of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
     /// How old it may become and still be fresh.
     pub(super) lifetime: Duration,
-    /// How old it was when it came: what its own Age field says, if it came from elsewhere.
+    /// How old it was when it came: the value of its own Age field, if it came from another server.
     pub(super) age: Duration,
     /// How long a stale one serves while one request makes a fresh one.
     pub(super) stale_while_revalidate: Duration,
@@ -24,7 +24,7 @@ pub(super) struct Terms {
     pub(super) for_authorized: bool,
 }
 
-/// What the settings of a path say where the response says nothing.
+/// The settings of a path for responses that do not say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Defaults {
     pub(super) lifetime: Duration,
@@ -37,15 +37,15 @@ pub(super) struct Defaults {
 pub(super) enum Verdict {
     /// Yes.
     Fresh,
-    /// Yes, if somebody makes a fresh one meanwhile.
+    /// Yes, if another request makes a fresh one at the same time.
     WhileRevalidated,
     /// No.
     Unusable,
 }
 
 impl Terms {
-    /// The terms of a response; `None` if it must not be kept, or would be of no use. `is_authorized` says whether the request had an
-    /// Authorization field, `now` is the time of day.
+    /// The terms of a response; `None` if it must not be kept, or would be of no use. `is_authorized` says whether the
+    /// request had an Authorization field, `now` is the time of day.
     pub(super) fn of(response: &Response, is_authorized: bool, defaults: &Defaults, now: SystemTime) -> Option<Self> {
         let fields = |wanted| response.headers().filter(move |(name, _)| **name == wanted).map(|(_, value)| value);
         let directives = ResponseDirectives::read(fields(header::CACHE_CONTROL).map(|value| value.as_bytes()));
@@ -54,7 +54,7 @@ impl Terms {
         if directives.no_store || directives.no_cache || directives.private || (pragma && !said) {
             return None;
         }
-        // What names a new user is for him alone; so is a stream of events, which never ends.
+        // A response that gives a user a name is for that user alone; so is a stream of events, which never ends.
         const EVENTS: &[u8] = b"text/event-stream";
         let is_events = fields(header::CONTENT_TYPE)
             .any(|value| value.as_bytes().get(..EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENTS)));
@@ -66,7 +66,8 @@ impl Terms {
         if is_authorized && !for_authorized {
             return None;
         }
-        // A response that was fetched from elsewhere may bring its date along: it has aged since, and by that clock it expires (sections 4.2.1 and 4.2.3).
+        // A response that was fetched from another server may bring its date along: it has aged since, and by that
+        // clock it expires (sections 4.2.1 and 4.2.3).
         let made = response.date().and_then(|date| parse_date(date.as_bytes(), now)).unwrap_or(now);
         let until_expires = || {
             let mut dates = fields(header::EXPIRES);
@@ -80,7 +81,7 @@ impl Terms {
         let may_be_stale = !directives.must_revalidate && directives.s_maxage.is_none();
         let when_stale = |said: Option<Duration>, default| match directives.must_revalidate {
             true => Duration::ZERO,
-            // Who says so for this response knows better than s-maxage.
+            // A page that says so for this response knows better than s-maxage.
             false => said.unwrap_or(if may_be_stale { default } else { Duration::ZERO }),
         };
         let terms = Self {

@@ -1,4 +1,4 @@
-//! The cache by itself: who leads, who waits, what is kept, what goes.
+//! The cache by itself: which request leads, which ones wait, which responses are kept and which go.
 
 use super::cache::{Cache, Follower, Found, Inquiry, Lead, Limits, Polled};
 use super::samples::{request, response, stored_for};

@@ -1,8 +1,8 @@
 //! Variants: which requests for one address get the same response.
 //!
-//! A response names in Vary the request fields that have decided about it. A variant is those names with the values that they had: it
-//! fits a request whose fields have the same values. Names and values stay together, so that two fields cannot swap their values
-//! (CherryPy's key is the sorted values). Fields that are absent fit only absent ones.
+//! A response names in Vary the request fields that have decided about it. A variant is those names with the values
+//! that they had: it fits a request whose fields have the same values. Names and values stay together, so that two
+//! fields cannot swap their values (CherryPy's key is the sorted values). Fields that are absent fit only absent ones.
 
 use crate::http::list_members;
 use crate::{HeaderName, Request, Response, header};
@@ -41,7 +41,8 @@ impl Variant {
     }
 }
 
-/// The names in the Vary fields of a response, each once. `None` for `*` and for what is no name: no other request gets such a response.
+/// The names in the Vary fields of a response, each once. `None` for `*` and for anything but a name: no other request
+/// gets such a response.
 pub(super) fn vary(response: &Response) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for (_, value) in response.headers().filter(|(name, _)| **name == header::VARY) {
@@ -66,9 +67,9 @@ fn is_present(request: &Request, name: &HeaderName) -> bool {
     values(request, name).next().is_some()
 }
 
-/// The values of all fields of that name as one text in which only differences are left that may mean something (RFC 9111,
-/// section 4.1). In the fields that negotiate by words neither case nor white space does. What stands between the values of two fields
-/// can be in none of them.
+/// The values of all fields of that name as one text that keeps only differences with a possible meaning (RFC 9111,
+/// section 4.1). In the fields that negotiate by words neither case nor white space has a meaning. The separator
+/// between the values of two fields can be in none of them.
 fn normalised<'r>(request: &'r Request, name: &'r HeaderName) -> impl Iterator<Item = u8> {
     let is_words = [header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE, header::ACCEPT_CHARSET].contains(name);
     let separator = if is_words { b',' } else { b'\n' };

@@ -1,4 +1,4 @@
-//! What the tool promises: by origin, by token.
+//! The promises of the tool: by origin, by token.
 
 use super::{Csrf, CsrfToken};
 use crate::publish::{Dispatcher, PathRest, Way};

@@ -1,4 +1,5 @@
-//! The token of a form, as the other tool's, with a code that needs no key: the secret in another disguise on each page.
+//! The token of a form, as the other tool's, with a code that needs no key: the secret in another disguise on each
+//! page.
 //!
 //! ```text
 //! code = mask XOR secret
@@ -12,14 +13,15 @@ use std::sync::{Arc, OnceLock};
 
 /// The token that a form of this page brings back; see [`Csrf`](super::Csrf).
 ///
-/// As an argument it is `token: &CsrfToken`, in templates `csrf_token`. `Display` shows the token, [`field`](Self::field) the whole hidden input. A page that
-/// has looked at it is one visitor's: shared caches do not keep it.
+/// As an argument it is `token: &CsrfToken`, in templates `csrf_token`. `Display` shows the token,
+/// [`field`](Self::field) the whole hidden input. A page that has looked at it is one visitor's: shared caches do not
+/// keep it.
 #[derive(Clone, Debug)]
 pub struct CsrfToken(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Read when somebody asks for the token: a page that does not is the same for all browsers.
+    /// Read only on demand: a page that does not ask for the token is the same for all browsers.
     secret: OnceLock<Secret>,
     field: Arc<str>,
     shown: OnceLock<String>,
@@ -27,7 +29,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Secret {
-    /// Tokens are made with the first. The others came with it: one that somebody has planted must not make the tokens of ours wrong.
+    /// The first one makes new tokens. The others came with it: a planted one must not make our tokens wrong.
     all: Vec<Half>,
     /// Whether the browser has it already.
     is_known: bool,
@@ -70,7 +72,7 @@ impl CsrfToken {
         format!("<input type=\"hidden\" name=\"{}\" value=\"{self}\">", crate::escape(&self.0.field))
     }
 
-    /// Puts it where handlers find it. Nothing is read, made or sent unless somebody looks at it.
+    /// Puts it where handlers find it. Nothing is read, made or sent unless a handler looks at it.
     pub(super) fn offer(exchange: &mut Exchange, field: &Arc<str>) {
         let inner = Inner { secret: OnceLock::new(), field: field.clone(), shown: OnceLock::new() };
         exchange.values.insert(Self(Arc::new(inner)));
@@ -82,7 +84,8 @@ impl CsrfToken {
         *is_known && all.iter().any(|secret| is_right(text, |mask| code(mask, secret)))
     }
 
-    /// Gives the browser the secret, if the page has the token and the browser has not; keeps the page from shared caches.
+    /// Gives the browser the secret, if the page has the token and the browser has not; keeps the page from shared
+    /// caches.
     pub(super) fn give(exchange: &mut Exchange) -> Result<(), Error> {
         let Some(Self(inner)) = exchange.values.get::<Self>().filter(|token| token.0.shown.get().is_some()).cloned()
         else {

@@ -1,4 +1,4 @@
-//! One compressor, whatever the coding: content in, compressed bytes out. No response, no setting besides the level.
+//! One compressor for every coding: content in, compressed bytes out. No response, no setting besides the level.
 
 use crate::Error;
 use crate::http::Coding;
@@ -14,14 +14,14 @@ pub(super) enum Compressor {
     Zstd(zstd::stream::raw::Encoder<'static>),
 }
 
-/// What comes after the content that is given to a compressor.
+/// The next event after the content that is given to a compressor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     /// More, at once: output may wait for it.
     More,
-    /// Perhaps nothing for a long time: all that was given can be read from what comes out.
+    /// Perhaps a long pause: all content so far can be read from the output.
     Pause,
-    /// Nothing: the end, with whatever the coding writes there.
+    /// The end, with the trailer of the coding.
     End,
 }
 
@@ -57,7 +57,7 @@ impl Compressor {
         }
     }
 
-    /// Compresses `content` and appends what comes out to `out`.
+    /// Compresses `content` and appends the result to `out`.
     pub(super) fn compress(&mut self, content: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
             Self::Gzip(state) => gzip(state, content, then, out),
@@ -83,10 +83,10 @@ impl Compressor {
     }
 }
 
-/// 32 KiB, the most that gzip knows.
+/// 32 KiB, the maximum of gzip.
 const GZIP_WINDOW: u8 = 15;
 
-/// How much room there is at least for what comes out. A flush that finds less than six bytes would be written twice.
+/// The minimum of room for the output. A flush that finds less than six bytes would be written twice.
 const ROOM: usize = 4 * 1024;
 
 fn gzip(state: &mut Compress, mut content: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -113,7 +113,8 @@ fn gzip(state: &mut Compress, mut content: &[u8], then: Then, out: &mut Vec<u8>)
     }
 }
 
-/// The first quality that beats gzip on pages: by 4 %, for four times the work. Less gives nothing; more is for files ahead of time.
+/// The first quality that beats gzip on pages: by 4 %, for four times the work. Less gives nothing; more is for files
+/// ahead of time.
 #[cfg(feature = "brotli")]
 const BROTLI_QUALITY: u32 = 5;
 

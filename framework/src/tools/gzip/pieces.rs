@@ -5,10 +5,10 @@ use super::pool::Lent;
 use crate::exchange::ResponseBody;
 use crate::{Error, Stream};
 
-/// How much of large content is compressed at a time: what a worker does between two looks at the socket.
+/// How much of large content is compressed at a time: the work between two looks at the socket.
 const PIECE: usize = 64 * 1024;
 
-/// The content as a stream of pieces. What is a stream already stays as it is.
+/// The content as a stream of pieces. A stream stays as it is.
 pub(super) fn in_pieces(body: ResponseBody) -> Stream {
     match body {
         ResponseBody::Empty => Stream::new(std::iter::empty::<Vec<u8>>()),
@@ -30,11 +30,11 @@ fn pieces_of(content: impl AsRef<[u8]> + Send + 'static) -> Stream {
     }))
 }
 
-/// Compresses a stream chunk by chunk. With [`Then::Pause`] each chunk can be read when it arrives; with [`Then::More`] they are joined as
-/// is best for the size.
+/// Compresses a stream chunk by chunk. With [`Then::Pause`] each chunk can be read when it arrives; with [`Then::More`]
+/// they are joined as is best for the size.
 ///
-/// A stream that breaks off breaks the compressed one off, without the end of the coding. Source and compressor are let go as soon as either
-/// has ended, and with the stream itself when the client has gone.
+/// A stream that breaks off breaks the compressed one off, without the end of the coding. Source and compressor are let
+/// go as soon as either has ended, and with the stream itself when the client has gone.
 pub(super) fn compressed(source: Stream, compressor: Lent, then: Then) -> Stream {
     let mut state = Some((source, compressor));
     Stream::fallible(std::iter::from_fn(move || {
@@ -46,7 +46,7 @@ pub(super) fn compressed(source: Stream, compressor: Lent, then: Then) -> Stream
     }))
 }
 
-/// The next chunk that has something in it, and what comes after.
+/// The next chunk that is not empty, and what comes after.
 fn next((source, compressor): &mut (Stream, Lent), then: Then) -> Result<(Vec<u8>, Then), Error> {
     let mut out = Vec::new();
     for chunk in source {

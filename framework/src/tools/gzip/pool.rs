@@ -1,8 +1,9 @@
 //! Compressors that are lent and come back. Their states are large: with a new one, a page of 2 KB costs a fifth more.
 //!
-//! Bounded on both sides. A few rest here for the next response; the others are dropped when they come back. Whole responses are compressed
-//! while they hold a worker, so there are never more than workers of those. A stream keeps its compressor as long as the client takes to
-//! read, so there is a limit of streams, and none waits for it: one too many is sent as it is.
+//! Bounded on both sides. A few rest here for the next response; the others are dropped when they come back. Whole
+//! responses are compressed while they hold a worker, so there are never more of those than workers. A stream keeps its
+//! compressor as long as the client takes to read. So there is a limit of streams, and none waits for it: one too many
+//! is sent as it is.
 
 use super::compressor::Compressor;
 use crate::Error;
@@ -22,7 +23,7 @@ pub(super) struct Pool {
     streams: AtomicUsize,
 }
 
-/// What a compressor can be used for.
+/// The use of a compressor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) coding: Coding,

@@ -1,15 +1,15 @@
 //! Entity tags per coding (RFC 9110, section 8.8.3.3): `"v1"` is `"v1-gzip"` when it is compressed.
 //!
-//! Two contents that differ in their bytes must not have the same strong tag, or a client joins the start of one to the end of the
-//! other. But whoever evaluates conditions (static files, the cache, a handler) knows only its own tags. So the suffix lives
-//! between this tool and the client:
+//! Two contents that differ in their bytes must not have the same strong tag, or a client joins the start of one to the
+//! end of the other. But the code that evaluates conditions (static files, the cache, a handler) knows only its own
+//! tags. So the suffix lives between this tool and the client:
 //! * A response that is compressed gets it. A weak tag stays: it promises no more than the same meaning.
-//! * A request that names a tag with the suffix is made to name the one without, too. It keeps the first, which may be the
-//!   application's own.
+//! * A request that names a tag with the suffix is made to name the one without, too. It keeps the first, which may be
+//!   the application's own.
 //! * A 304 that came of it names the tag that the client has.
 //!
-//! If-Range is left alone: parts are only made of content that is not compressed, and a client that has the beginning of the
-//! compressed one shall get all of it again.
+//! If-Range is left alone: ranges are only made of content that is not compressed, and a client that has the beginning
+//! of the compressed one must get all of it again.
 
 use crate::http::Coding;
 use crate::{Exchange, HeaderName, HeaderValue, Request, Response, header};
@@ -20,8 +20,8 @@ pub(super) fn with_suffix(tag: &HeaderValue, coding: Coding) -> Option<HeaderVal
     HeaderValue::from_bytes(&[start, b"-", coding.name().as_bytes(), b"\""].concat()).ok()
 }
 
-/// Lets the conditions of a request name the tags that others here know. A condition for reading names them only in the coding
-/// that this request would get.
+/// Lets the conditions of a request name the tags that others here know. A condition for reading names them only in the
+/// coding that this request would get.
 pub(super) fn translate_conditions(exchange: &mut Exchange, codings: &[Coding]) {
     struct Translated;
     let has_none_match = exchange.request.header("if-none-match").is_some();
@@ -75,8 +75,8 @@ fn joined(request: &Request, field: &HeaderName) -> Vec<u8> {
     fields.map(|(_, value)| value).collect::<Vec<_>>().join(&b", "[..])
 }
 
-/// The tags of a list, with their quotes, and whether they are weak. What stands between them is passed over: whoever evaluates the list
-/// judges that.
+/// The tags of a list, with their quotes, and whether they are weak. The text between them is passed over: the
+/// evaluation of the list judges that.
 fn tags(list: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
     let mut position = 0;
     std::iter::from_fn(move || {

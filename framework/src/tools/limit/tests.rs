@@ -1,4 +1,4 @@
-//! What the tool promises: a number, a queue, and every place given back.
+//! The promises of the tool: a number, a queue, and every place given back.
 
 use super::Limit;
 use crate::testing::Client;

@@ -1,13 +1,14 @@
-//! What a chain of proxies says, read from the right: `X-Forwarded-*`, and `Forwarded` of RFC 7239.
+//! The word of a chain of proxies, read from the right: `X-Forwarded-*`, and `Forwarded` of RFC 7239.
 //!
-//! The peer is trusted, or nobody asks. Its own entry is the last one and names who asked *it*. If that is a trusted proxy too, the
-//! entry before is to be believed, and so on. The walk ends at the first address that is not a proxy's: the client. It also ends at an entry that
-//! is no address; then the last proxy that is known is as near to the client as one can come.
+//! The peer is trusted, or this code does not run. Its own entry is the last one and names the peer of *that* proxy. If
+//! that is a trusted proxy too, the entry before is believed, and so on. The walk ends at the first address that is not
+//! a proxy's: the client. It also ends at a malformed entry; then the last known proxy is as near to the client as the
+//! walk can come.
 
 use crate::http::{is_authority as is_host_and_port, is_dot_segment, is_local_reference, is_token};
 use std::net::{IpAddr, SocketAddr};
 
-/// What is believed; `None` where nothing is said.
+/// The believed values; `None` where nothing is said.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) remote: Option<IpAddr>,
@@ -33,7 +34,8 @@ pub(super) fn x_forwarded_fields(
             break;
         }
     }
-    // Not every proxy adds to every list: some write the only entry anew. So the entry of the same place from the right, or the first.
+    // Not every proxy adds to every list: some replace the whole list. So the entry of the same place from the right,
+    // or the first.
     let at = |list: &str| -> Option<String> {
         let entries: Vec<_> = list.split(',').map(str::trim).collect();
         let place = entries.len().saturating_sub(walk.steps.max(1));
@@ -56,7 +58,7 @@ pub(super) fn forwarded_fields(list: &str, peer: IpAddr, is_trusted: impl Fn(IpA
     let mut said = Said::default();
     for element in elements.iter().rev() {
         let value = |name: &str| element.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        // A trusted proxy has written all of this element, whatever it says about who asked it.
+        // A trusted proxy has written all of this element, even if it says nothing about its own peer.
         said.is_secure = value("proto").and_then(|text| is_secure(text)).or(said.is_secure);
         said.authority = value("host").filter(|text| is_authority(text)).cloned().or(said.authority);
         if !walk.step(value("for").and_then(|text| address(text)), &is_trusted) {
@@ -68,7 +70,7 @@ pub(super) fn forwarded_fields(list: &str, peer: IpAddr, is_trusted: impl Fn(IpA
 
 /// The way from the peer to the client.
 struct Walk {
-    /// Who is known to have asked, so far.
+    /// The last known peer so far.
     nearest: IpAddr,
     /// How many entries were believed.
     steps: usize,
@@ -92,7 +94,8 @@ impl Walk {
     }
 }
 
-/// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`, `2001:db8::1`.
+/// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`,
+/// `2001:db8::1`.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
@@ -114,7 +117,8 @@ fn is_authority(text: &str) -> bool {
     text.bytes().all(is_plain) && is_host_and_port(text.as_bytes())
 }
 
-/// A path that can be put in front of others: `/shop`. `//host` would be another host to browsers, and `..` another path.
+/// A path that can be put in front of others: `/shop`. `//host` would be another host to browsers, and `..` another
+/// path.
 fn prefix(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte);
@@ -125,7 +129,8 @@ fn prefix(text: &str) -> Option<String> {
 
 type Element = Vec<(String, String)>;
 
-/// The elements of a `Forwarded` list, each with its names and values, quoted ones without their quotes (RFC 7239, section 4).
+/// The elements of a `Forwarded` list, each with its names and values, quoted ones without their quotes (RFC 7239,
+/// section 4).
 fn elements(list: &str) -> Option<Vec<Element>> {
     let (mut elements, mut element, mut rest) = (Vec::new(), Element::new(), list);
     loop {
@@ -154,7 +159,7 @@ fn elements(list: &str) -> Option<Vec<Element>> {
     }
 }
 
-/// A token or a quoted string at the start of a text, and what comes behind it.
+/// A token or a quoted string at the start of a text, and the rest behind it.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         // Not quite a token: `for=192.0.2.1:80` and `for=[::1]` are seen, though they should be quoted.

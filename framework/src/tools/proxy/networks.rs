@@ -1,7 +1,7 @@
 //! Networks of addresses, as settings have them: `10.0.0.0/8`, `::1`, `loopback`, `private`.
 //!
-//! An IPv4 address and the same one written as IPv6 (`::ffff:10.0.0.1`, as a socket for both shows it) are one address: everything is
-//! compared as IPv6.
+//! An IPv4 address and the same one written as IPv6 (`::ffff:10.0.0.1`, as a socket for both shows it) are one address:
+//! everything is compared as IPv6.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What the tool promises to the rest of the framework.
+//! The promises of the tool to the rest of the framework.
 
 use super::Proxy;
 use crate::testing::Client;

@@ -1,15 +1,17 @@
-//! A content security policy with a nonce: made anew for each request that uses it, and without the nonce for all others.
+//! A content security policy with a nonce: made for each request that uses it, and without the nonce for all others.
 
 use super::super::fields;
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
 use crate::{Exchange, HeaderName, HeaderValue, StatusCode, header};
 use std::sync::{Arc, OnceLock};
 
-/// The random digits of this request that stand for `{nonce}` in [`content_security_policy`](super::SecureHeaders::content_security_policy): what a page
-/// writes into `<script nonce="...">`.
+/// The random digits of this request that stand for `{nonce}` in
+/// [`content_security_policy`](super::SecureHeaders::content_security_policy): for a page to write into `<script
+/// nonce="...">`.
 ///
-/// As an argument it is `nonce: &CspNonce`, in templates `csp_nonce`. Error pages and hooks find it in the exchange's values. A page that has looked at it is never the same twice: it is kept by
-/// no cache and has no validators. Where nothing has looked at it, the policy goes out without it, and allows no script by it.
+/// As an argument it is `nonce: &CspNonce`, in templates `csp_nonce`. Error pages and hooks find it in the exchange's
+/// values. A page that has looked at it is never the same twice: it is kept by no cache and has no validators. Where
+/// nothing has looked at it, the policy goes out without it, and allows no script by it.
 #[derive(Clone, Debug, Default)]
 pub struct CspNonce(Arc<OnceLock<String>>);
 
@@ -44,7 +46,7 @@ impl CspNonce {
         exchange.values.insert(Self::default());
     }
 
-    /// Who has the page gets neither the page of another nor, with 304, the policy of another.
+    /// No client gets the page of another, nor, with a 304, the policy of another.
     pub(super) fn keep_from_caches(exchange: &mut Exchange) {
         if !Self::of(exchange).is_some_and(Self::is_used) {
             return;

@@ -1,7 +1,8 @@
-//! What the forms send: somebody logs in, or out.
+//! The forms of the tool: a visitor logs in, or out.
 //!
-//! The password is looked at in an admission before that of the session's lock: no lock is held meanwhile, and a wrong password waits for none. Then the request waits for
-//! the lock as any page does, and writes the name into the session, or ends it.
+//! The password is checked in an admission before that of the session's lock. So no lock is held during the check, and
+//! a wrong password waits for none. Then the request waits for the lock like any page, and writes the name into the
+//! session, or ends it.
 
 use super::login_form::LoginForm;
 use super::prepared::{Place, Prepared};
@@ -13,7 +14,7 @@ use crate::{Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Respons
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The password was right: what is left to do when the session is locked.
+/// The password was right: the work that is left when the session is locked.
 struct Entering {
     name: String,
     next: String,
@@ -123,13 +124,13 @@ impl Prepared {
         let key = self.key.of(&exchange.request);
         let session = Session::of(exchange).ok_or_else(|| Error::unexpected("the tool `sessions` is off"))?;
         if session.is_missing() {
-            // A login is always possible, also where the session has ended meanwhile.
+            // A login is always possible, even if the session has ended in between.
             session.delete();
         }
         session.acquire_lock()?;
         let before = session.get::<String>(&key);
         if before.is_some_and(|before| before != login.name()) {
-            // What belongs to one person is not for the next.
+            // The values of one person are not for the next.
             session.delete();
         }
         session.regenerate();
@@ -159,7 +160,7 @@ impl Prepared {
             session.acquire_lock()?;
             let noticed = self.tool.on_logout.as_ref().map(|notice| notice(exchange, &login)).transpose();
             session.delete();
-            // Whatever becomes of this request: it has ended.
+            // Even if this request fails: the session has ended.
             session.release_lock();
             if let Some(Flow::Answer(answer)) = noticed? {
                 return Ok(Flow::Answer(answer));

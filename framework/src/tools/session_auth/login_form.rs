@@ -1,13 +1,13 @@
-//! The login form: what a page of the application needs to show it, and the page that is shown otherwise.
+//! The login form: the values that a page of the application needs to show it, and the built-in page.
 
 use crate::{HeaderValue, Response, escape, header};
 use serde::Serialize;
 use std::fmt::Write;
 
-/// What a login page shows: given to the function of [`SessionAuth::page`](super::SessionAuth::page).
+/// The contents of a login page: the argument of the function of [`SessionAuth::page`](super::SessionAuth::page).
 ///
-/// The form is sent by POST to `action`, and has the fields `name` and `password`, and `token` and `next` as they are here: [`hidden`](Self::hidden) writes those two. All of
-/// it can be given to a template.
+/// The form is sent by POST to `action`, and has the fields `name` and `password`, and `token` and `next` as they are
+/// here: [`hidden`](Self::hidden) writes those two. All of it can be given to a template.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct LoginForm {
@@ -40,7 +40,7 @@ impl LoginForm {
         if let Some(message) = &self.message {
             let _ = writeln!(page, "<p role=\"alert\">{}</p>", escape(message));
         }
-        // Who has typed his name already goes on with the password.
+        // A visitor whose name is filled in goes on with the password.
         let (at_name, at_password) = if self.name.is_empty() { (" autofocus", "") } else { ("", " autofocus") };
         let _ = write!(
             page,
@@ -79,7 +79,7 @@ fn finish(page: String) -> Response {
     response
 }
 
-/// The page needs its style and its form; nobody else shows it in a frame.
+/// The page needs its style and its form; no other site may show it in a frame.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );

@@ -1,6 +1,6 @@
-//! Where a visitor goes after the login: a page of this site, whatever a link has said.
+//! The page after the login: a page of this site, in spite of any link.
 //!
-//! What stands in `next` comes from the address, so anybody can send a link with it.
+//! The value of `next` comes from the address, so anybody can send a link with it.
 
 use crate::http::is_local_reference;
 use percent_encoding::percent_decode_str;
@@ -11,7 +11,8 @@ pub(super) fn same_site(text: &str) -> Option<&str> {
     (text.len() <= LONGEST && is_local_reference(text)).then_some(text)
 }
 
-/// The segments of the path that a browser asks for when it is sent to `target`: it takes `.` and `..` out by itself, encoded ones too.
+/// The segments of the path that a browser asks for when it is sent to `target`: it takes `.` and `..` out by itself,
+/// encoded ones too.
 pub(super) fn segments(target: &str) -> Vec<String> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let mut segments = Vec::new();

@@ -1,7 +1,7 @@
-//! The settings of a section, checked, and what can be said of an address from them alone.
+//! The settings of a section, checked, and the facts about an address that follow from them alone.
 //!
-//! A section is one where the tool is switched on. Addresses are compared as segments, decoded, so that no spelling of the login page is taken for
-//! another page.
+//! A section is one where the tool is switched on. Addresses are compared as segments, decoded, so that no spelling of
+//! the login page is taken for another page.
 
 use super::SessionAuth;
 use super::next_page::{same_site, segments};
@@ -26,7 +26,7 @@ pub(super) struct Prepared {
     /// As it stands in addresses.
     pub(super) login_path: String,
     pub(super) home: String,
-    /// Where the session has the name. Each section has its own: a customer is no member of the staff.
+    /// The place of the name in the session. Each section has its own: a customer is not a member of the staff.
     pub(super) key: LoginKey,
     pub(super) challenge: HeaderValue,
     pub(super) tokens: Arc<Tokens>,
@@ -34,7 +34,7 @@ pub(super) struct Prepared {
     pub(super) check: Option<Arc<Checker>>,
 }
 
-/// What a path of the section is.
+/// The role of a path in the section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Login,
@@ -54,7 +54,8 @@ impl Prepared {
         }
     }
 
-    /// Where to go after the login: `text`, if it is a page of this site, and neither of these two, which would ask again.
+    /// Where to go after the login: `text`, if it is a page of this site, and neither of these two, which would ask
+    /// again.
     pub(super) fn next_page<'t>(&self, request: &Request, text: &'t str) -> Option<&'t str> {
         let next = same_site(text)?;
         let (segments, prefix) = (segments(next), segments(request.prefix()));
@@ -131,7 +132,7 @@ impl SessionAuth {
 }
 
 impl SessionAuth {
-    /// Who knows which password is whose.
+    /// The check of names and passwords.
     fn source(&self) -> String {
         match &self.passwords {
             Passwords::Function(_) => self.function.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -1,15 +1,16 @@
-//! Whose login it is: the name under which a session keeps it.
+//! The source of a login: the name under which a session keeps it.
 //!
-//! A session may be seen by more than one site: they share a store, a secret of cookies, a cookie of their common domain. A login is good for none but the site that
-//! has looked at the password. So its key has all that makes a site:
+//! A session may be seen by more than one site: they share a store, a secret of cookies, a cookie of their common
+//! domain. A login is good for none but the site that has looked at the password. So its key has all that makes a site:
 //!
 //! ```text
 //! kirsch.login:/members shop.example:8443/front /etc/site/members  section, host with the prefix of a proxy, source of credentials
 //! kirsch.login=staff                                               a realm that the program has named
 //! ```
 //!
-//! A source is a file by its path, or a function by its name in the program. Two tools that live at the same time and ask functions of one name (closures of one
-//! place in the source, each with another database in it) are two sources: they are counted.
+//! A source is a file by its path, or a function by its name in the program. Two tools that live at the same time and
+//! ask functions of one name (closures of one place in the source, each with another database in it) are two sources:
+//! they are counted.
 
 use crate::Request;
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-/// A function that knows who is who: its name, and which of those of one name it is.
+/// A function that checks passwords: its name, and its number among those of the same name.
 #[derive(Debug)]
 pub(super) struct FunctionName {
     name: &'static str,
@@ -28,7 +29,8 @@ pub(super) struct FunctionName {
 static NAMES: Mutex<Vec<Weak<FunctionName>>> = Mutex::new(Vec::new());
 
 impl FunctionName {
-    /// The name of a function of this type, with the lowest number that is free. So the order of a start gives the same numbers as the last start.
+    /// The name of a function of this type, with the lowest number that is free. So the order of a start gives the same
+    /// numbers as the last start.
     pub(super) fn of<F>() -> Arc<Self> {
         let name = std::any::type_name::<F>();
         let mut names = NAMES.lock();
@@ -50,13 +52,13 @@ impl std::fmt::Display for FunctionName {
     }
 }
 
-/// The path of a file as it is named, from the root: links in it may lead elsewhere tomorrow.
+/// The path of a file as it is named, from the root: its links may lead to another file tomorrow.
 #[cfg(feature = "passwords")]
 pub(super) fn file_name(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Where sessions keep the name of who is logged in.
+/// The place of the visitor's name in sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoginKey {
     /// For one section of one host.

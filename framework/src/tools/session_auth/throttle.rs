@@ -1,9 +1,10 @@
 //! How often a password may be guessed: by name and by address.
 //!
-//! Each has a bucket that an attempt fills by one and that empties evenly, all of it in one window. A full one turns attempts away, until there is room for one
-//! again. An attempt is counted before the password is looked at, so that a hundred at the same time are no way around, and taken
-//! back if it was right. Names and addresses are kept as hashes under a key of this process, known and unknown names alike; of too many buckets
-//! the emptiest go.
+//! Each has a bucket. An attempt fills it by one, and it empties evenly, all of it in one window. A full one turns
+//! attempts away, until there is room for one again. An attempt is counted before the password is checked, so that a
+//! hundred at the same time do not get around the limit, and taken back if it was right. Names and addresses are kept
+//! as hashes under a key of this process, known and unknown names alike. When there are too many buckets, the emptiest
+//! go.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -35,7 +36,7 @@ pub(super) struct Attempt {
 }
 
 impl Throttle {
-    /// Counts an attempt, or says for how long there is none.
+    /// Counts an attempt, or returns how long the client has to wait.
     pub(super) fn begin(
         &self,
         name: &str,
@@ -44,7 +45,7 @@ impl Throttle {
         by_address: Rate,
         now: Instant,
     ) -> Result<Attempt, Duration> {
-        // Whoever has an IPv6 address has 2^64 of them.
+        // A client with an IPv6 address has 2^64 of them.
         let network = match address.to_canonical() {
             IpAddr::V4(address) => u64::from(address.to_bits()),
             IpAddr::V6(address) => (address.to_bits() >> 64) as u64,

@@ -1,14 +1,15 @@
-//! The token of the login form, which says that the form is ours: before the login there is no session that could hold one.
+//! The token of the login form, which proves that the form is ours: before the login there is no session that could
+//! hold one.
 //!
 //! ```text
 //! code = HMAC-SHA-256( key, secret ‖ mask )[..16]
 //! ```
 //!
-//! Another site can make a browser send a login form, and so log a visitor in as somebody else, who then reads what he types. It cannot know the token that
-//! goes with the visitor's cookie.
+//! Another site can make a browser send a login form, and so log a visitor in under a foreign name, whose owner then
+//! reads what the visitor types. It cannot know the token that goes with the visitor's cookie.
 //!
-//! The cookie is not signed: who can plant one could as well plant one that he was given, along with its token. So all login forms of a host share
-//! it, whatever their keys, and several that are open at the same time do not disturb each other.
+//! The cookie is not signed: an attacker who can plant one could as well plant their own, along with its token. So all
+//! login forms of a host share it, under any key, and several that are open at the same time do not disturb each other.
 
 use super::super::form_token::{Half, SecretCookie, is_right, random, token};
 use crate::exchange::SameSite;
@@ -35,7 +36,8 @@ impl Tokens {
         Self { key: secret.to_vec() }
     }
 
-    /// The token for a form, and its cookie into the response. A cookie that the browser has stays, so that several open forms work.
+    /// The token for a form, and its cookie into the response. A cookie that the browser has stays, so that several
+    /// open forms work.
     pub(super) fn give(&self, exchange: &mut Exchange) -> Result<String, Error> {
         let Exchange { request, response, .. } = exchange;
         let secret = COOKIE.read(request).next().unwrap_or_else(random);

@@ -1,7 +1,7 @@
-//! Who it is, and whether he may go on: all that is done before the body.
+//! The visitor, and whether they may go on: everything that is done before the body.
 //!
-//! The pages for login and logout are shown here, as far as they are only looked at; strangers are sent to the login. What their forms send is read later,
-//! in `forms.rs`.
+//! The pages for login and logout are shown here for GET and HEAD; strangers are sent to the login. `forms.rs` reads
+//! their forms later.
 
 use super::login_form::logout_page;
 use super::next_page::same_site;
@@ -15,11 +15,11 @@ use crate::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What the two pages answer.
+/// The methods that the two pages answer.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 impl Prepared {
-    /// Before the body: who is it, and may he go on?
+    /// Before the body: who is the visitor, and may they go on?
     pub(super) fn find_out(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
         exchange.values.remove::<Login>();
         let login = SessionView::of(exchange)?
@@ -90,7 +90,7 @@ impl Prepared {
                 .into();
         }
         let login = outside(request, &self.login_path);
-        // What was sent with another method cannot be sent again.
+        // A form of another method cannot be sent again.
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let wanted = outside(request, request.path());
         let wanted = match request.query() {
@@ -111,7 +111,7 @@ fn expect_lock(exchange: &Exchange) {
     }
 }
 
-/// Pages of somebody who is logged in are for nobody else, and not for the time after the logout.
+/// Pages of a visitor who is logged in are for no other visitor, and not for the time after the logout.
 pub(super) fn keep_private(exchange: &mut Exchange) {
     if Login::of(exchange).is_some() {
         let private = HeaderValue::from_static("private, no-cache");
@@ -130,7 +130,7 @@ pub(super) fn wants_html(request: &Request) -> bool {
     best_media_type(&accept, &["application/json", "text/html"]) == Some("text/html")
 }
 
-/// 403 for a form that another site has sent. Browsers say where it comes from; programs that are none do not.
+/// 403 for a form that another site has sent. Browsers name the site in a field; programs do not.
 fn from_this_site(request: &Request) -> Result<(), Error> {
     let by_fetch = request.list("sec-fetch-site").map(|site| matches!(&*site, "same-origin" | "none"));
     let by_origin = || match request.list("origin").as_deref() {

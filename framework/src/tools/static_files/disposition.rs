@@ -1,7 +1,8 @@
-//! The Content-Disposition field: what the browser does with a file, and under which name it saves it (RFC 6266).
+//! The Content-Disposition field: whether the browser shows or saves a file, and the name of the saved file (RFC 6266).
 //!
-//! Names outside of ASCII come twice: in `filename*` as UTF-8 (RFC 8187), and with `_` in place of each foreign letter for programs that
-//! do not know that. Directories and control characters are taken out: the name becomes part of somebody's file system.
+//! Names outside of ASCII come twice: in `filename*` as UTF-8 (RFC 8187), and with `_` in place of each foreign letter
+//! for programs that do not know that. Directories and control characters are taken out, since the name goes into the
+//! user's file system.
 
 use ::http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,7 +18,8 @@ pub(super) fn disposition(kind: &'static str, name: &str) -> HeaderValue {
             _ => plain.push('_'),
         }
     }
-    // Some browsers decode percent signs in the plain form, too, so a name that has one is said in the form that is clear.
+    // Some browsers decode percent signs in the plain form, too, so a name that has one is said in the form that is
+    // clear.
     let needs_extended = !name.bytes().all(|byte| matches!(byte, b' '..=b'~')) || name.contains(['"', '\\', '%']);
     let value = if name.is_empty() {
         kind.to_owned()
@@ -29,7 +31,7 @@ pub(super) fn disposition(kind: &'static str, name: &str) -> HeaderValue {
     HeaderValue::try_from(value).expect("all that is not printable ASCII was replaced or encoded")
 }
 
-/// The last component of what was given, without control characters.
+/// The last component of a name, without control characters.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     last.chars().filter(|letter| !letter.is_control()).collect()

@@ -40,7 +40,7 @@ use std::time::SystemTime;
 /// client.get("/download/2026").send().assert_header("content-disposition", "attachment; filename=\"report 2026.toml\"");
 /// ```
 ///
-/// The content is sent from the file, whatever its size, and never in memory as a whole. CherryPy's `serve_file`.
+/// The content is sent from the file, in any size, and never in memory as a whole. CherryPy's `serve_file`.
 #[derive(Debug)]
 pub struct File {
     body: FileBody,
@@ -52,8 +52,8 @@ pub struct File {
 impl File {
     /// Opens the file at `path`, relative to the working directory. Its content type goes by the extension.
     ///
-    /// Links are followed and `..` is allowed: the path must be the program's own. For names that come from a client there is
-    /// [`open_below`](Self::open_below).
+    /// Links are followed and `..` is allowed: the path must be the program's own. For names that come from a client
+    /// there is [`open_below`](Self::open_below).
     ///
     /// # Errors
     /// 404 when there is no regular file, or it may not be read; other failures are 500.
@@ -68,7 +68,8 @@ impl File {
     /// Opens the file that a client has named: `name`, perhaps with `/` in it, below `folder` and never outside of it.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also 404 for `..`, for what starts with a dot, and for links that lead out of the folder.
+    /// As in [`open`](Self::open); also 404 for `..`, for names that start with a dot, and for links that lead out of
+    /// the folder.
     pub fn open_below(folder: impl AsRef<Path>, name: &str) -> Result<Self, Error> {
         let folder = folder.as_ref();
         if !name.split('/').all(|component| is_visible(component, false)) {
@@ -85,7 +86,7 @@ impl File {
     /// A file that is open already, called `name`. CherryPy's `serve_fileobj`.
     ///
     /// # Errors
-    /// 404 when it is no regular file; 500 when the system cannot tell.
+    /// 404 when it is not a regular file; 500 when the system cannot tell.
     pub fn from_std(file: std::fs::File, name: &str) -> Result<Self, Error> {
         let identity = Identity::of(&file)?;
         if identity.kind != FileType::RegularFile {
@@ -96,7 +97,8 @@ impl File {
         Ok(Self { body, content_type: content_type(name, &Overrides::new()), disposition: None, stamp })
     }
 
-    /// Lets the browser save the file as `name` instead of showing it. The name may have any letters; a path before it is taken off.
+    /// Lets the browser save the file as `name` instead of showing it. The name may have any letters; a path before it
+    /// is taken off.
     #[must_use]
     pub fn download(mut self, name: &str) -> Self {
         self.disposition = Some(disposition("attachment", name));
@@ -155,8 +157,8 @@ pub fn serve_download(path: impl AsRef<Path>, name: &str) -> Result<File, Error>
     Ok(File::open(path)?.download(name))
 }
 
-/// Whether a client may name that component of a path. Dots lead up or hide; a slash that was encoded, a backslash and NUL are no part of
-/// any name that we would have made.
+/// Whether a client may name that component of a path. Dots lead up or hide; an encoded slash, a backslash and NUL are
+/// in no name that we would have made.
 pub(super) fn is_visible(component: &str, hidden: bool) -> bool {
     let dotted = component.starts_with('.') && component != ".well-known";
     !(component.is_empty()
@@ -166,7 +168,7 @@ pub(super) fn is_visible(component: &str, hidden: bool) -> bool {
         || dotted && !hidden)
 }
 
-/// What a path that cannot be opened is to the client.
+/// The answer for a path that cannot be opened.
 fn missing(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::not_found(),

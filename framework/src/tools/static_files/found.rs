@@ -43,7 +43,8 @@ impl Found {
         response.set_header(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
 
-    /// Whether the client has this already. Said here and not when the response is done, so that nobody compresses what is not sent.
+    /// Whether the client has this already. Decided here and not when the response is done, so that no unsent content
+    /// is compressed.
     pub(super) fn is_known_to(&self, request: &Request) -> bool {
         let date = |value: &HeaderValue| parse_date(value.as_bytes(), SystemTime::now());
         let validators = || Validators {

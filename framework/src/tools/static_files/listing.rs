@@ -1,5 +1,5 @@
-//! The page that lists a folder: names, sizes, dates. Every name is escaped twice, as an address and as text: names are what visitors
-//! upload.
+//! The page that lists a folder: names, sizes, dates. Every name is escaped twice, as an address and as text, since
+//! visitors upload files of any name.
 
 use super::directory::{Directory, Identity};
 use super::file::is_visible;
@@ -34,7 +34,7 @@ pub(super) fn listing(directory: &Directory, path: &str, title: &str, hidden: bo
             break;
         }
         let below = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-        // What may not be served is not listed either.
+        // Files that may not be served are not listed either.
         if let Some(identity) = directory.identify(&below)
             && matches!(identity.kind, FileType::RegularFile | FileType::Directory)
         {

@@ -1,7 +1,7 @@
 //! The content type of a file, by the last extension of its name.
 //!
-//! Unknown names are `application/octet-stream`, never a guess from the content: what a visitor has uploaded as `photo` must not become a
-//! page with scripts. (CherryPy's `serve_file` leaves them as `text/html`.) Text is said to be UTF-8.
+//! Unknown names are `application/octet-stream`, never a guess from the content: an upload with the name `photo` must
+//! not become a page with scripts. (CherryPy's `serve_file` leaves them as `text/html`.) Text is labelled UTF-8.
 
 use ::http::HeaderValue;
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ pub(super) fn content_type(name: &str, overrides: &Overrides) -> HeaderValue {
     HeaderValue::from_static(usual)
 }
 
-/// Whether content of that type usually becomes smaller when it is compressed, so that a compressed file may lie beside it.
+/// Whether content of that type usually becomes smaller when it is compressed, so that a compressed file may lie beside
+/// it.
 pub(super) fn is_compressible(content_type: &HeaderValue) -> bool {
     let Ok(content_type) = content_type.to_str() else { return false };
     let essence = content_type.split(';').next().unwrap_or_default().trim();

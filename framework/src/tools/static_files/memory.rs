@@ -1,13 +1,14 @@
 //! Small files that are asked for often, kept in memory.
 //!
-//! Opening, reading and closing cost more than all else that a small file does. A file in here costs one look at its identity
-//! (`stat`), and while it is asked for more than [`HOT`] times in an interval not even that: then a change is seen by the end of the
-//! interval. So whoever edits a file and reloads the page sees the change at once, and who serves ten thousand a second does
-//! not ask the file system ten thousand times.
+//! Opening, reading and closing cost more than all other work for a small file. A file in here costs one look at its
+//! identity (`stat`). While it is requested more than [`HOT`] times in an interval it does not cost even that: then a
+//! change is seen by the end of the interval. So an author who edits a file and reloads the page sees the change at
+//! once, and ten thousand requests a second do not ask the file system ten thousand times.
 //!
-//! Files that are not there are remembered too, where somebody looks for them again and again: compressed siblings.
+//! Missing files that are looked for again and again are remembered too: compressed siblings.
 //!
-//! Memory is bounded, names included. When it is full, a sweep takes out what nobody has asked for again since the last one.
+//! Memory is bounded, names included. When it is full, a sweep takes out the entries that have not been requested since
+//! the last one.
 
 use super::directory::Identity;
 use super::found::Found;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 /// How often a file is looked at in each interval before it is trusted for the rest of it.
 const HOT: u32 = 64;
 
-/// What an entry costs besides its name and its content, roughly.
+/// The rough cost of an entry besides its name and its content.
 const OVERHEAD: u64 = 512;
 
 /// The files in memory, by their path below the folder.
@@ -105,7 +106,8 @@ impl Memory {
     }
 }
 
-/// Takes entries out until `held` is at most `wanted`: those that were not used since the last sweep, and if that is not enough, others.
+/// Takes entries out until `held` is at most `wanted`: those that were not used since the last sweep, and if that is
+/// not enough, others.
 fn sweep(entries: &mut HashMap<Box<str>, Arc<Entry>>, mut held: u64, wanted: u64) -> u64 {
     for _ in 0..2 {
         entries.retain(|_, entry| {

@@ -1,4 +1,5 @@
-//! Files as responses: whole folders (`staticdir`), single ones (`staticfile`), and what handlers return ([`File`]).
+//! Files as responses: whole folders (`staticdir`), single ones (`staticfile`), and the return value [`File`] of
+//! handlers.
 //!
 //! The way of a request, one file of this folder for each step:
 //!
@@ -11,11 +12,11 @@
 //! found                     the response
 //! ```
 //!
-//! Conditions and ranges are not here: any response that offers `ETag` and `Accept-Ranges` has them, see `lifecycle/conditions.rs`. Nor
-//! is the sending: the server sends files by itself.
+//! Conditions and ranges are not here: any response that offers `ETag` and `Accept-Ranges` has them, see
+//! `lifecycle/conditions.rs`. Nor is the sending: the server sends files by itself.
 //!
-//! The tools answer before the body is read, and so before any admission: a file never waits for a session's lock, loads no record and
-//! sets no cookie.
+//! The tools answer before the body is read, and so before any admission: a file never waits for a session's lock,
+//! loads no record and sets no cookie.
 
 mod directory;
 mod disposition;

@@ -1,15 +1,17 @@
 //! The validators of a file: its ETag and Last-Modified, from what the file system knows about it.
 //!
-//! The tag is made of all that changes with the content, whoever changes it: length, both times to the nanosecond, inode and device. Length and time of modification
-//! alone are not enough: package managers give all versions of a file one date, `rsync -t` and `cp -p` bring the old one along, programs set it back. The
-//! kernel's own time of change nobody sets. The price: copies of a file on several machines have tags of their own. Inode and times go through a hash, since they are nobody's business.
+//! The tag is made of everything that changes with the content: length, both times to the nanosecond, inode and device.
+//! Length and time of modification alone are not enough: package managers give all versions of a file one date, `rsync
+//! -t` and `cp -p` bring the old one along, programs set it back. No program sets the kernel's own time of change. The
+//! price: copies of a file on several machines have different tags. Inode and times go through a hash, to keep them
+//! private.
 //!
-//! * *Strong or weak.* Two changes within one tick of the file system's clock leave the same time behind. While the last change is that
-//!   fresh the tag is weak: caches may use it, ranges may not be joined by it. The kernel's own time of change tells how
-//!   fresh, since programs can set the other one back. A tick is a few milliseconds, or up to two seconds where
-//!   the file system keeps no nanoseconds.
-//! * *Times that say nothing.* Reproducible builds (Nix, Bazel, `SOURCE_DATE_EPOCH`) put 1970 or 1980 on all files, whatever is in them.
-//!   npm puts 1985-10-26 08:15 on them. Such times are not believed: there is no Last-Modified.
+//! * *Strong or weak.* Two changes within one tick of the file system's clock leave the same time behind. While the
+//!   last change is that fresh the tag is weak: caches may use it, ranges may not be joined by it. The kernel's own
+//!   time of change tells how fresh, since programs can set the other one back. A tick is a few milliseconds, or up to
+//!   two seconds where the file system keeps no nanoseconds.
+//! * *Times without meaning.* Reproducible builds (Nix, Bazel, `SOURCE_DATE_EPOCH`) put 1970 or 1980 on all files. npm
+//!   puts 1985-10-26 08:15 on them. Such times are not believed: there is no Last-Modified.
 //! * A file from the future has no Last-Modified (RFC 9110, section 8.8.2.1).
 
 use super::directory::{Identity, Moment};
@@ -18,7 +20,7 @@ use ::http::HeaderValue;
 use httpdate::HttpDate;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What is said of a file to compare it with later.
+/// The facts about a file to compare it with later.
 #[derive(Clone, Debug)]
 pub(super) struct Stamp {
     pub(super) etag: HeaderValue,
@@ -28,8 +30,8 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of a file as it is `now`. A file in a coding has the coding's name in its tag: programs that compress keep the time of
-    /// the original, and a tag must not be that of the original too.
+    /// The stamp of a file as it is `now`. A file in a coding has the coding's name in its tag: programs that compress
+    /// keep the time of the original, and the two tags must differ.
     pub(super) fn new(identity: &Identity, coding: Option<Coding>, now: SystemTime) -> Self {
         let settled = is_settled(identity.changed, now);
         let Moment { seconds, .. } = identity.modified;

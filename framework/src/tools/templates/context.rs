@@ -1,8 +1,8 @@
-//! What a template sees besides its data: `session`, `request`, `login`, `csp_nonce`, `csrf_token`.
+//! The values for a template besides its data: `session`, `request`, `login`, `csp_nonce`, `csrf_token`.
 //!
-//! The engine wants values that live on their own and may go to any thread; a session belongs to its exchange. So the session is lent: taken
-//! out of the exchange while the template is rendered, and put back afterwards. A value that a template has passed on to some place outside
-//! finds nothing there later.
+//! The engine wants values that live on their own and may go to any thread; a session belongs to its exchange. So the
+//! session is lent: taken out of the exchange while the template is rendered, and put back afterwards. A value that a
+//! template has passed on to some place outside finds nothing there later.
 
 use super::escaping::{PAGE, name_of};
 use crate::exchange::{Escaping, Exchange, Login};
@@ -13,7 +13,7 @@ use minijinja::{Error, ErrorKind, State};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Renders with the whole context and gives the session back to the exchange, whatever came of it.
+/// Renders with the whole context and gives the session back to the exchange, even after a failure.
 pub(super) fn with_context<R>(
     data: Value,
     page: Escaping,
@@ -56,7 +56,7 @@ struct Context {
     login: Value,
     /// Made when the template first asks for it: a page that does not has no nonce.
     csp_nonce: Option<CspNonce>,
-    /// The same.
+    /// Made when the template first asks for it, too.
     csrf_token: Option<CsrfToken>,
 }
 

@@ -1,7 +1,7 @@
 //! How the engine writes values: as [`PageType`] says of the template's name, and never less than the page needs.
 //!
-//! A template includes others. A fragment is written by its own name, but for one thing: plain text within a page of HTML is HTML, so its values are
-//! escaped as HTML. The same holds for a template of plain text that a handler sends under another content type.
+//! A template includes others. A fragment is escaped by its own name, with one exception: plain text within a page of
+//! HTML is escaped as HTML. So is a template of plain text that a handler sends under another content type.
 
 use crate::exchange::{Escaping, PageType};
 use minijinja::value::{Kwargs, Value};
@@ -47,7 +47,7 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
         AutoEscape::Custom(name) if *name == name_of(Escaping::Css) => Escaping::Css,
         AutoEscape::Custom(name) if *name == name_of(Escaping::ContentLine) => Escaping::ContentLine,
         AutoEscape::None if PageType::of_name(state.name()).escaping() == Escaping::Text => Escaping::Text,
-        // HTML, what a template has switched off itself, and what an application has brought.
+        // HTML, parts where a template has switched escaping off, and the application's own forms.
         _ => return escape_formatter(out, state, value),
     };
     let is_fragment_of_markup =

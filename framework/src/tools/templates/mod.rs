@@ -1,14 +1,14 @@
 //! Templates: pages written in Jinja's language, by the engine minijinja.
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
 //! | `tool` | [`Templates`], the tool: where templates come from, and the engine with all of them |
-//! | `view` | [`View`], what handlers return: a template's name and its data |
+//! | `view` | [`View`], the return value of handlers: a template's name and its data |
 //! | `escaping` | how the engine writes values, by the type of the page |
-//! | `context` | what a template sees besides its data: the session, the request, who is logged in |
+//! | `context` | the values for a template besides its data: the session, the request, the visitor who is logged in |
 //!
-//! A view is rendered after its handler has returned, as part of the same request: the session that a template shows or changes is the
-//! very one that the handler had, with the lock that it had. Rendering needs nothing but hooks, values and
+//! A view is rendered after its handler has returned, as part of the same request: the session that a template shows or
+//! changes is the handler's own, with the same lock. Rendering needs nothing but hooks, values and
 //! [`Response::defer`](crate::Response::defer).
 
 mod context;

@@ -1,4 +1,4 @@
-//! What views promise: one session for handler and template, escaping, errors that name their place.
+//! The promises of views: one session for handler and template, escaping, errors that name their place.
 
 use super::{Templates, View};
 use crate::testing::Client;

@@ -1,4 +1,4 @@
-//! What handlers return: the name of a template and the data for it.
+//! The return value of handlers: the name of a template and the data for it.
 
 use super::tool::{Engine, Source};
 use crate::exchange::{Error, Escaping, IntoResponse, PageType, Response};
@@ -8,7 +8,8 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A page made by a template: its name below the folder of the tool [`Templates`](super::Templates), and the data that it shows.
+/// A page made by a template: its name below the folder of the tool [`Templates`](super::Templates), and the data that
+/// it shows.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::{Templates, View}};
@@ -32,14 +33,15 @@ use std::sync::Arc;
 /// client.get("/?name=<b>Anna").send().assert_text("<p>Hello, &lt;b&gt;Anna!</p>");
 /// ```
 ///
-/// Besides its data a template sees `session` (`{{ session.user }}`, `session.get("user", "nobody")`, `session.set("seen", true)`; where the
-/// tool `sessions` is on), `request` (`path`, `method`, `query`, `origin`, `id`) and `login`, the name of who is logged in, unless the data
-/// has a name of its own for one of these. The template's name decides the content type and how values are escaped, as
-/// [`PageType`] says: `.html`, `.txt`, `.xml`, `.json` and so on; any other name is HTML. A content type that the handler has set stays, and where
-/// it is HTML or XML, values are escaped for that. Any status comes with a tuple: `(StatusCode::CREATED, View::new(…))`.
+/// Besides its data a template sees `session` (`{{ session.user }}`, `session.get("user", "nobody")`,
+/// `session.set("seen", true)`; where the tool `sessions` is on), `request` (`path`, `method`, `query`, `origin`, `id`)
+/// and `login`, the name of the visitor who is logged in, unless the data has a name of its own for one of these. The
+/// template's name decides the content type and how values are escaped, as in [`PageType`]: `.html`, `.txt`, `.xml`,
+/// `.json` and so on; any other name is HTML. A content type that the handler has set stays, and where it is HTML or
+/// XML, values are escaped for that. Any status comes with a tuple: `(StatusCode::CREATED, View::new(…))`.
 ///
-/// A name that is used but undefined is an error that names the template and the line, not an empty place; `or`, `if` and `default` may
-/// ask for what is not there.
+/// A name that is used but undefined is an error that names the template and the line, not an empty place; `or`, `if`
+/// and `default` may ask for undefined names.
 #[derive(Debug)]
 #[must_use = "a view is rendered when a handler returns it"]
 pub struct View {
@@ -54,8 +56,9 @@ impl View {
         Self { name: name.into(), source: None, data: Value::from(Serde(data)) }
     }
 
-    /// A template that is no file: its text is `source`, and `name` says what kind of page it is, as the name of a file would. It may extend and
-    /// include the templates of the tool. The text must be the program's own: whoever can write a template can read all that it sees.
+    /// A template that is not a file: its text is `source`, and `name` decides the type of the page, like the name of a
+    /// file. It may extend and include the templates of the tool. The text must be the program's own: an author of a
+    /// template can read everything that it sees.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client, tools::{Templates, View}};
@@ -91,7 +94,7 @@ impl IntoResponse for View {
             if own.is_none() {
                 response.set_header(header::CONTENT_TYPE, page_type.header_value());
             }
-            // What is not HTML by its name must not be taken for HTML by its content.
+            // A page whose name is not HTML must not become HTML by its content.
             response.default_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response.set_body(content);
             Ok(())

@@ -1,7 +1,9 @@
-//! The acceptor at a full slab: who is idle makes room, who has sent a request does not, and the slot is used again.
+//! The acceptor at a full slab: idle connections make room, those that have sent a request do not, and the slot is used
+//! again.
 //!
-//! Two connections fill the slab. The first has sent its job, whose event may not have been taken yet; the second says nothing. The
-//! acceptor closes idle ones as `acceptor.rs` does, without the clock: what is there counts, not what is on its way.
+//! Two connections fill the slab. The first has sent its job, whose event may not have been taken yet; the second is
+//! silent. The acceptor closes idle ones as `acceptor.rs` does, without the clock: bytes in the socket count, bytes on
+//! their way do not.
 
 use super::*;
 
@@ -11,7 +13,7 @@ enum Mistake {
     None,
     /// It does not look whether something has been received.
     BlindToInput,
-    /// What it has looked at and not closed it keeps to itself.
+    /// The acceptor keeps a connection that it has looked at and not closed.
     NotPutDown,
 }
 

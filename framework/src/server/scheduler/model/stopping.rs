@@ -1,7 +1,8 @@
-//! Requests that are parked, woken, expire and are cut off: each ends once, whoever comes first.
+//! Requests that are parked, woken, expire and are cut off: each ends once, in any order of these events.
 //!
-//! The scheduler, slots and words are real. The connection parks as `connection.rs` does, and the stop goes through the phases as
-//! `stop.rs` does, without clocks: its patience is a number of looks, and who waits for it to end waits for ever if a request is left.
+//! The scheduler, slots and words are real. The connection parks as the server's does, and the stop goes through the
+//! phases as `stop.rs` does, without clocks: its patience is a number of looks, and a request that is left makes the
+//! wait for its end endless.
 
 use super::*;
 
@@ -15,7 +16,7 @@ enum Mistake {
     NoUndertaker,
 }
 
-/// What all know.
+/// The part that all threads share.
 struct World {
     mistake: Mistake,
     /// Whether parked requests may go on.
@@ -41,7 +42,7 @@ impl AsFd for Guest {
     }
 }
 
-/// What a step needs to see of the server.
+/// The server's values for a step.
 type Server = Arc<Scheduler<Guest>>;
 
 impl Connection for Guest {
@@ -166,7 +167,7 @@ impl Play {
         })
     }
 
-    /// The phases of the stop; `looks` is its patience for what is in flight.
+    /// The phases of the stop; `looks` is its patience for requests in flight.
     fn stop(self, looks: usize) {
         let Self { server, world, peers, workers } = self;
         server.enter(Phase::Draining);
@@ -211,7 +212,7 @@ impl Play {
     }
 }
 
-/// A parked request is woken, once, by somebody who made room; it goes on.
+/// A parked request is woken, once, by a thread that made room; it goes on.
 fn a_parked_request_is_woken(mistake: Mistake) {
     check(SCHEDULES, move || {
         let play = Play::new(2, &["p"], mistake);

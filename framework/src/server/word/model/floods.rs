@@ -1,7 +1,8 @@
-//! A flood of events: who silences a connection, who lets it be heard again, and the kernel between them.
+//! A flood of events: which thread silences a connection, which one lets it be heard again, and the kernel between
+//! them.
 //!
-//! The kernel is a small one: it reports a socket once for each change that somebody has asked to hear of, drops a report that is not
-//! true any more when it is taken, and looks at once when it is asked for something new.
+//! The kernel is a small one: it reports a socket once for each change that a thread has asked to hear of, drops a
+//! report that is not true any more when it is taken, and looks at once when it is asked for something new.
 
 use super::*;
 use crate::server::poll::Interest;
@@ -14,14 +15,14 @@ enum Mistake {
     SilentForEver,
     /// The owner lets go of a muted connection.
     MutedRelease,
-    /// Who silences the socket does not keep it pinned for the call.
+    /// The thread that silences the socket does not keep it pinned for the call.
     NoPin,
     /// The owner asks for reports again as if it had never waited for room.
     RoomForgotten,
 }
 
 struct Kernel {
-    /// Whose socket the descriptor is.
+    /// The tenant of the descriptor.
     tenant: u32,
     unread: u32,
     has_room: bool,
@@ -39,7 +40,7 @@ impl Kernel {
     }
 }
 
-/// What the owner of a connection knows of it.
+/// The owner's view of a connection.
 struct Known {
     unsent: bool,
     interest: Interest,
@@ -122,7 +123,7 @@ impl Scene {
         }
     }
 
-    /// Reads what there is, writes what it can, asks to hear of room if there is none.
+    /// Reads all input, writes all output, asks to hear of room if there is none.
     fn drive(&self) {
         loop {
             self.slot.word.take_edges();
@@ -226,7 +227,7 @@ fn found_an_owner_that_forgets_that_it_waits_for_room() {
     a_flood_meets_the_owner(true, Mistake::RoomForgotten);
 }
 
-/// The connection ends while a worker silences it, and its descriptor goes to somebody else.
+/// The connection ends while a worker silences it, and another connection gets its descriptor.
 fn a_flood_meets_the_end(mistake: Mistake) {
     check(move || {
         let scene = Scene::new(false, mistake);
@@ -254,7 +255,8 @@ fn found_a_call_for_silence_on_a_descriptor_that_is_used_again() {
     a_flood_meets_the_end(Mistake::NoPin);
 }
 
-/// Two ways to use a socket without owning it, a flood and the stop, while its owner lets go: nobody waits for ever, and all is heard.
+/// Two ways to use a socket without owning it, a flood and the stop, while its owner lets go: no thread waits without
+/// end, and all news is heard.
 #[test]
 fn a_flood_and_the_stop_pass_each_other() {
     check(|| {

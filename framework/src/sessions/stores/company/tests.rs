@@ -219,7 +219,7 @@ fn a_batch_that_is_full_is_followed_by_another() {
     test.road.post("first");
     test.set_out.recv().expect("the first goes");
     let road = &*test.road;
-    // Behind what is posted none sets out early.
+    // Behind a posted request no other sets out early.
     (0..2 * ROOM + 1).for_each(|_| road.post("posted"));
     test.end.send(Ok(0)).expect("the first waits");
     test.until(|state| state.queue.is_empty() && state.under_way == 0);

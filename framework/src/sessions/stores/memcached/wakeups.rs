@@ -1,7 +1,8 @@
-//! Who waits for which lock in this process, and the thread that looks whether it is free.
+//! The waiters for each lock in this process, and the thread that looks whether it is free.
 //!
-//! memcached tells nobody anything. So while somebody waits, one thread asks for all the locks waited for, in one message to each server:
-//! soon after somebody came, then less and less often, every 20 ms in the end. Locks that this process gives back itself need no look.
+//! memcached sends no messages. So while a request waits, one thread asks for all the wanted locks, in one message to
+//! each server: soon after a new waiter arrives, then less and less often, every 20 ms in the end. Locks that this
+//! process gives back itself need no look.
 
 use super::client::Request;
 use super::connection::Outcome;
@@ -23,7 +24,7 @@ pub(super) struct Wakeups {
 
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(20);
-/// While a server does not answer, who waits asks it himself this often, and hears why.
+/// While a server does not answer, a waiter asks it itself this often, and gets its error.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 /// Locks in one message.
 const BATCH: usize = 100;
@@ -51,7 +52,7 @@ impl Wakeups {
     }
 }
 
-/// Until nobody waits, or the store is gone.
+/// Until there are no waiters, or the store is gone.
 fn look(engine: &Weak<Engine>, is_looking: &Mutex<bool>) {
     let mut pause = SHORTEST;
     let (mut arrivals, mut was_free, mut has_failed) = (0, HashSet::new(), false);
@@ -60,7 +61,7 @@ fn look(engine: &Weak<Engine>, is_looking: &Mutex<bool>) {
         let Some(engine) = engine.upgrade() else { return };
         let wakeups = &engine.wakeups;
         let watched = {
-            // Who comes after this look finds nobody looking, and starts a thread.
+            // A waiter that comes after this look finds no thread, and starts one.
             let mut is_looking = is_looking.lock();
             let watched = wakeups.watchers.watched();
             if watched.is_empty() {
@@ -90,7 +91,7 @@ fn look(engine: &Weak<Engine>, is_looking: &Mutex<bool>) {
     }
 }
 
-/// Those of `watched` whose lock nobody has.
+/// Those of `watched` whose lock is free.
 fn free(engine: &Engine, watched: &[SessionId]) -> Result<HashSet<SessionId>, StoreError> {
     let mut by_server: Vec<Vec<(SessionId, Request)>> = Vec::new();
     for id in watched {

@@ -1,7 +1,8 @@
 //! Connections to the server, their number and their deadlines.
 //!
-//! A connection takes the statements of several requests at once and answers them in turn. One that is closed is replaced by the request that needs it next. What was under way
-//! when it broke is an error, since nobody knows whether it was done. While the server does not answer, one request asks it at a time.
+//! A connection takes the statements of several requests at once and answers them in turn. The next request that needs
+//! a closed one replaces it. Statements that were under way when it broke are errors, since it is unknown whether they
+//! were done. While the server does not answer, one request asks it at a time.
 //!
 //! Everything here runs on the runtime's thread.
 
@@ -68,7 +69,7 @@ impl Links {
             }
         }
         config.connect_timeout(limits.connect_timeout).application_name("kirsch");
-        // The server gives up as well, so that what nobody waits for any more holds nothing there.
+        // The server gives up as well, so that an abandoned statement holds nothing there.
         let most = limits.operation_timeout.as_millis();
         config.options(format!("-c statement_timeout={most} -c lock_timeout={most}"));
         let slots = (0..limits.pool).map(|_| tokio::sync::Mutex::default()).collect();
@@ -112,7 +113,7 @@ impl Links {
         }
     }
 
-    /// What came of it; `None`: no answer in time.
+    /// The result; `None`: no answer in time.
     fn learn<T>(&self, what: &'static str, result: Result<T, Option<Error>>) -> Result<T, StoreError> {
         self.doubt.learn(matches!(result, Err(None)));
         result.map_err(|error| match error {
@@ -121,7 +122,7 @@ impl Links {
         })
     }
 
-    /// The next connection in turn; one that is closed is made anew.
+    /// The next connection in turn; a closed one is replaced.
     async fn link(&self) -> Result<Arc<Link>, Option<Error>> {
         let slot = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let mut slot = self.slots[slot].lock().await;
@@ -162,7 +163,7 @@ impl Asking<'_> {
 /// The address as the client library reads it.
 ///
 /// # Errors
-/// What is wrong with it, without its password.
+/// The problem with it, without its password.
 pub(super) fn parse(url: &str) -> Result<Config, String> {
     let config: Config = url.parse().map_err(|error: Error| {
         // A password with a space in it looks like an option, and the library tells its name.

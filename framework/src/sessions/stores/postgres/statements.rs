@@ -1,12 +1,14 @@
 //! The tables, and each step as one statement.
 //!
-//! Names of tables are checked settings; everything else is a parameter. Times of sessions are milliseconds and come from the caller; leases are measured on the server's
-//! clock, of which there is one. A lock that is given back keeps its row, with the time of that moment: whoever waits has said so in it.
+//! Names of tables are checked settings; everything else is a parameter. Times of sessions are milliseconds and come
+//! from the caller; leases are measured on the server's clock, of which there is one. A lock that is given back keeps
+//! its row, with the time of that moment: waiters have put their names in it.
 
 /// How many sessions a sweep removes at a time.
 pub(super) const BATCH: u64 = 500;
 
-/// What makes the tables. Locks are not written to the server's log: after a crash of the server nobody has one, and who thinks he does cannot commit.
+/// Makes the tables. Locks are not written to the server's log: after a crash of the server no lock is left, and a
+/// request that believes to hold one cannot commit.
 pub(super) fn tables(table: &str) -> String {
     let name = table.rsplit('.').next().unwrap_or(table);
     format!(
@@ -53,8 +55,9 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn of(table: &str) -> Self {
-        // `$1` key, `$2` version, `$3` ends, `$4` cookie sent, `$5` now, `$6` content, `$7` fence, `$8` unlock, `$9` channel. The row of the lock is held for the length of
-        // the statement, so that nobody can take it over in between.
+        // `$1` key, `$2` version, `$3` ends, `$4` cookie sent, `$5` now, `$6` content, `$7` fence, `$8` unlock, `$9`
+        // channel. The row of the lock is held for the length of the statement, so that no other request can take it
+        // over in between.
         let held = format!(
             "WITH held AS (
                 SELECT 1 FROM {table}_lock WHERE key = $1 AND fence = $7 AND until > clock_timestamp() FOR UPDATE

@@ -1,8 +1,9 @@
-//! Who waits for a lock in this process, and the task that hears when it is free.
+//! The waiters for each lock in this process, and the task that hears when it is free.
 //!
-//! Whoever gives a lock back that somebody waits for sends a notification with the session's name. One connection listens, from the first who waits to the last. A holder that
-//! has died sends nothing; when his lease ends is known from the row, and whoever waits is woken then. A connection that breaks may have missed something: everybody is
-//! woken, asks again, and starts it anew.
+//! A request that gives a lock back sends a notification with the session's name if others wait. One connection
+//! listens, from the first waiter to the last. A holder that has died sends nothing; the row has the end of its lease,
+//! and the waiters are woken then. A connection that breaks may have missed something: all waiters are woken, ask
+//! again, and start a new one.
 
 use super::links::{Links, told};
 use crate::sessions::{SessionId, StoreError, Watch, Watchers};
@@ -53,12 +54,12 @@ impl Wakeups {
         }
     }
 
-    /// Wakes everybody who watches `id`: what is wrong they hear when they ask.
+    /// Wakes all waiters for `id`: they find the problem when they ask.
     pub(super) fn wake(&self, id: &SessionId) {
         self.shared.watchers.wake(id);
     }
 
-    /// Sees to it that somebody listens before anybody says that he waits.
+    /// Starts the listener before a waiter announces itself.
     pub(super) async fn keep_listening(&self, links: &Links) -> Result<(), StoreError> {
         let what = "cannot listen for locks that become free";
         let failed = |why: String| StoreError::new(what, format!("{}: {why}", links.place()));
@@ -92,9 +93,9 @@ impl Wakeups {
     }
 }
 
-/// Lives as long as somebody watches and the connection holds. The client is kept, since the connection ends with it.
+/// Lives as long as there are waiters and the connection holds. The client is kept, since the connection ends with it.
 async fn listen(shared: Arc<Shared>, _client: Client, mut messages: UnboundedReceiver<String>) {
-    /// How soon it is noticed that nobody waits any more.
+    /// How soon the end of all waiting is noticed.
     const IDLE: Duration = Duration::from_secs(1);
     loop {
         let next = shared.lapses.lock().values().min().copied();

@@ -1,4 +1,4 @@
-//! The forms of `sessions.url`, and connecting to what they name.
+//! The forms of `sessions.url`, and connecting to the servers that they name.
 
 use super::connection::Link;
 use ::redis::{
@@ -14,7 +14,7 @@ pub(super) struct Address {
 
 enum Servers {
     One(ConnectionInfo),
-    /// Who knows where the primary is; its name; how to log in there.
+    /// The sentinels, which know the primary; its name; the login there.
     Sentinels(Vec<ConnectionInfo>, String),
     #[cfg(feature = "redis-cluster")]
     Cluster(Vec<ConnectionInfo>),
@@ -110,7 +110,7 @@ impl Address {
 #[cfg(feature = "redis-tls")]
 fn choose_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Fails if somebody else was quicker, which is as good.
+        // Fails if another thread was quicker, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
@@ -125,7 +125,8 @@ fn open(info: &ConnectionInfo, connect: Duration, operation: Duration) -> RedisR
     Ok(connection)
 }
 
-/// Asks one Sentinel after the other, and the server that they name whether it is the primary: right after a failover they may not know.
+/// Asks one Sentinel after the other, and the server that they name whether it is the primary: right after a failover
+/// they may not know.
 fn primary(
     sentinels: &[ConnectionInfo],
     name: &str,
@@ -140,7 +141,7 @@ fn primary(
         let role: ::redis::RedisResult<Vec<::redis::Value>> = ::redis::cmd("ROLE").query(&mut connection);
         match role.as_ref().map(|role| role.first()) {
             Ok(Some(::redis::Value::BulkString(role))) if role == b"master" => Ok(connection),
-            // Who may not ask has to believe the sentinel.
+            // A user without the permission to ask has to believe the sentinel.
             Err(error) if error.kind() == ErrorKind::Server(::redis::ServerErrorKind::NoPerm) => Ok(connection),
             Err(error) => Err(error.clone()),
             Ok(_) => Err(RedisError::from((
@@ -190,11 +191,11 @@ fn infos(hosts: &str, port: u16, database: &str) -> Result<Vec<ConnectionInfo>, 
     hosts.split(',').map(one).collect()
 }
 
-/// `host` is what a problem may show.
+/// A problem may show `host`.
 fn info(url: &str, host: &str) -> Result<ConnectionInfo, String> {
     let info = url.into_connection_info().map_err(|error| match host {
         "" => format!("{error}; it must be as {FORMS}"),
-        // What follows a colon may be a password whose host was forgotten.
+        // The text after a colon may be a password whose host was forgotten.
         host => {
             let name = if host.starts_with('[') { host } else { host.split(':').next().unwrap_or_default() };
             format!("{error} (at the host {name:?}); it must be as {FORMS}")

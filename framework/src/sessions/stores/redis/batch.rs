@@ -1,4 +1,5 @@
-//! Requests of several sessions that go to the server together: the calls first, joined where they are of one script, then the commands.
+//! Requests of several sessions that go to the server together: the calls first, joined where they are of one script,
+//! then the commands.
 
 use super::request::{Call, CallAnswers, Commands, Request};
 use crate::sessions::stores::company::Batch;
@@ -6,13 +7,13 @@ use ::redis::Value;
 
 #[derive(Default)]
 pub(super) struct Together {
-    /// Calls that were made while others queued are one, since each costs the server as much as what it does.
+    /// Calls that queued together become one, since each costs the server as much as its work.
     calls: Vec<Call>,
     commands: Commands,
     parts: Vec<Part>,
 }
 
-/// What of a batch is one request's own.
+/// One request's own part of a batch.
 enum Part {
     /// So many commands.
     Commands(usize),

@@ -1,5 +1,5 @@
-//! What is sent: the keys of a session, the head of its record, commands, scripts and their calls in the protocol's own form.
-//! What the scripts say is in `scripts`.
+//! The text on the wire: the keys of a session, the head of its record, commands, scripts and their calls in the
+//! protocol's own form. The scripts themselves are in `scripts`.
 //!
 //! All of it is made with nearly every request, so it is written once, into one buffer, without a value for each word.
 
@@ -7,9 +7,9 @@ use crate::sessions::stores::kept::Head;
 use ::redis::Value;
 use std::borrow::Cow;
 
-/// The keys of one session, all on one node of a Cluster: what is in the braces alone decides about that.
+/// The keys of one session, all on one node of a Cluster: only the part in the braces decides about that.
 pub(super) struct Keys {
-    /// That of the lock, then that of who waits.
+    /// The key of the lock, then that of the waiters.
     text: String,
     prefix: usize,
 }
@@ -18,7 +18,7 @@ impl Keys {
     const LOCK: &str = ":lock";
     const WAIT: &str = ":wait";
 
-    /// `name`: within the prefix, and what is told to those who wait.
+    /// `name`: the part after the prefix, and the message to the waiters.
     pub(super) fn new(prefix: &str, name: &str) -> Self {
         let text = [prefix, "{", name, "}", Self::LOCK, prefix, "{", name, "}", Self::WAIT].concat();
         Self { text, prefix: prefix.len() }
@@ -45,8 +45,8 @@ impl Keys {
     }
 }
 
-/// The head as it stands before the content of a record: text of fixed width, so that scripts can cut it. The version (16 hexadecimal digits), the end
-/// of life and when the cookie was sent (15 digits each).
+/// The head as it stands before the content of a record: text of fixed width, so that scripts can cut it. The version
+/// (16 hexadecimal digits), the end of life and when the cookie was sent (15 digits each).
 impl Head {
     pub(super) const LENGTH: usize = 16 + 15 + 15;
     /// Where it says when the cookie was sent.
@@ -60,7 +60,7 @@ impl Head {
         text
     }
 
-    /// The head, and the content behind it; `None` if it is no head.
+    /// The head, and the content behind it; `None` if it is not a head.
     pub(super) fn of_text(record: &[u8]) -> Option<(Self, &[u8])> {
         let (text, content) = record.split_at_checked(Self::LENGTH)?;
         let text = std::str::from_utf8(text).ok()?;
@@ -90,7 +90,7 @@ fn decimal(text: &mut [u8], number: u64) {
     }
 }
 
-/// What is asked in one trip.
+/// The commands of one trip.
 pub(super) enum Request {
     Commands(Commands),
     /// A call that can be one with others of the same script.
@@ -110,7 +110,7 @@ impl Request {
         }
     }
 
-    /// Its own answers, of those to what was sent alone.
+    /// Its own answers, out of those to the whole trip.
     pub(super) fn own_answers(&self, answers: Vec<Value>) -> Vec<Value> {
         match self {
             Self::Commands(_) => answers,
@@ -193,17 +193,18 @@ impl Commands {
         [keys, shared, arguments].iter().for_each(|words| self.bytes.extend_from_slice(&words.bytes));
     }
 
-    /// Adds what others are.
+    /// Adds the commands of `others`.
     pub(super) fn append(&mut self, others: &Self) {
         self.bytes.extend_from_slice(&others.bytes);
         self.count += others.count;
     }
 }
 
-/// A call, or several joined into one, of a script that does the same for the keys of each session and returns an answer for each.
+/// A call, or several joined into one, of a script that does the same for the keys of each session and returns an
+/// answer for each.
 pub(super) struct Call {
     script: &'static Script,
-    /// What all of them have in common, before what each has for itself.
+    /// The common part of all calls, before the part of each.
     shared: Words,
     keys: Words,
     arguments: Words,
@@ -211,7 +212,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The most that are one. The server does nothing else meanwhile.
+    /// Maximum of calls in one. The server does nothing else during it.
     const MOST: usize = 64;
 
     pub(super) fn new(script: &'static Script, shared: &[&[u8]], keys: &[&[u8]], arguments: &[&[u8]]) -> Self {

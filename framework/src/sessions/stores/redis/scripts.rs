@@ -1,10 +1,11 @@
-//! What the server does in one step: Lua scripts over the keys of one session.
+//! The scripts that the server runs in one step: Lua over the keys of one session.
 //!
-//! A script is called by its hash; a server that does not know it (it was restarted, or is another one now) is sent the text first. What
-//! happens with nearly every request is plain commands where these do, and few calls in the script where they do not: on the server
-//! a script costs three times a command, and each call in it half of one.
+//! A script is called by its hash; a server that does not know it (it was restarted, or is another one now) is sent the
+//! text first. Nearly every request uses plain commands where these suffice, and few calls in the script where they do
+//! not: on the server a script costs three times a command, and each call in it half of one.
 //!
-//! Times are milliseconds and come from the caller; numbers above 2^53 (versions, fences) are only ever compared as text.
+//! Times are milliseconds and come from the caller; numbers above 2^53 (versions, fences) are only ever compared as
+//! text.
 
 use super::request::Script;
 use std::sync::LazyLock;
@@ -12,9 +13,9 @@ use std::sync::LazyLock;
 /// How a script for one session begins: the names of its keys.
 const KEYS_OF: &str = "local record, lock, wait = KEYS[1], KEYS[2], KEYS[3]\n";
 
-/// Gives the lock back for `store`, with others who have said that they wait. They are told, on the channel of their store; and the lock stays
-/// for a moment in the name of this store, behind a `!`, and is all others' but its own: its own next request is always nearer than theirs, and would
-/// win for ever.
+/// Gives the lock back for `store`, with others who have said that they wait. They are told, on the channel of their
+/// store. The lock stays for a moment in the name of this store, behind a `!`, and may be taken by all others: the next
+/// request of this store could always ask sooner, and would win every time.
 const GIVE_BACK: &str = r"
 local function give_back(record, lock, wait, store)
     local waiting = redis.call('SMEMBERS', wait)
@@ -29,8 +30,8 @@ local function give_back(record, lock, wait, store)
 end
 ";
 
-/// Says that `store` waits. Behind the fence of who holds the lock stands a `w` then, so that who gives back need not look where nobody waits.
-/// Where no fence stands, whoever waits is about to ask.
+/// Says that `store` waits. A `w` is then appended to the holder's fence, so that a release without waiters skips the
+/// lookup. Where there is no fence, the waiter is about to ask.
 const WAIT: &str = r"
 local function wait_for(held, store)
     redis.call('SADD', wait, store)
@@ -39,7 +40,8 @@ local function wait_for(held, store)
 end
 ";
 
-/// `fence, lease, is_watched, store`: the record (nil if there is none), or a number: refused, and in how many milliseconds it may be free.
+/// `fence, lease, is_watched, store`: the record (nil if there is none), or a number: refused, and in how many
+/// milliseconds it may be free.
 pub(super) static LOCK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         KEYS_OF,
@@ -102,8 +104,9 @@ return 0
     ])
 });
 
-/// `store, life, how`, then for each session `fence, expected, head, now, content`: 0 kept, 1 conflict, 2 lock lost. The head ends where the cookie
-/// follows. How: whether to give the lock back, and whether the cookie is sent now, a digit for each. Without a fence the lock is not looked at.
+/// `store, life, how`, then for each session `fence, expected, head, now, content`: 0 kept, 1 conflict, 2 lock lost.
+/// The head ends where the cookie follows. How: whether to give the lock back, and whether the cookie is sent now, a
+/// digit for each. Without a fence the lock is not looked at.
 pub(super) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         GIVE_BACK,
@@ -163,7 +166,7 @@ return redis.call('PEXPIRE', record, ARGV[3])
     ])
 });
 
-/// `head`: moves a record that nobody can read out of the way, if it still begins like that.
+/// `head`: moves an unreadable record out of the way, if it still begins like that.
 pub(super) static SET_ASIDE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
         KEYS_OF,
