@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_store_is_named_without_its_password() {
+    fn an_unknown_store_is_named_without_its_password() {
         for place in ["mongo://anna:hunter2@x", "REDIS://:hunter2@x", "host=x password=hunter2"] {
             let problem = sessions(place).err().unwrap_or_default();
             let name = &place[..4];

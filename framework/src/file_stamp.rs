@@ -33,7 +33,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     #[test]
-    fn a_file_in_the_place_of_another_is_seen_whatever_its_time() {
+    fn a_file_in_the_place_of_another_is_seen_at_any_time_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("a"), folder.path().join("b"));
         let long_ago = SystemTime::now() - Duration::from_secs(3600);

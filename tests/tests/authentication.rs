@@ -115,7 +115,7 @@ fn pythons_urllib_logs_in_with_a_name_and_a_password() {
 }
 
 #[test]
-fn nobody_uploads_who_is_not_let_in() {
+fn a_stranger_uploads_nothing() {
     let tool = AuthBasic::users("Staff", [("anna", "secret")]);
     let client = Client::over_socket(App::new(Hello).tool("/", tool));
     let mut connection = client.raw();
@@ -160,7 +160,7 @@ fn a_login_form_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_cache_keeps_no_page_of_somebody() {
+fn a_cache_keeps_no_page_of_one_visitor() {
     let app = || App::new(Hello).tool("/", Sessions::in_memory()).tool("/", Caching::default());
     let basic = Client::in_process(app().tool("/", AuthBasic::users("a", [("anna", "x"), ("ben", "x")])));
     for (credentials, name) in [("YW5uYTp4", "anna "), ("YmVuOng=", "ben ")] {

@@ -48,7 +48,7 @@ fn the_cache_keeps_origins_and_prefixes_apart() {
 }
 
 #[test]
-fn a_host_that_nobody_vouches_for_poisons_nobody() {
+fn an_unvouched_host_poisons_no_page() {
     for proxy in [Proxy::trusting(["10.0.0.0/8"]).host("X-Forwarded-Host"), Proxy::trusting(["loopback"])] {
         let app = App::new(counted()).tool("/", Caching::new()).tool("/", proxy);
         let client = Client::over_socket(app);
@@ -59,7 +59,7 @@ fn a_host_that_nobody_vouches_for_poisons_nobody() {
 }
 
 #[test]
-fn a_change_removes_what_is_kept_for_its_own_origin_alone() {
+fn a_change_removes_the_responses_of_its_own_origin_alone() {
     let tree = counted().page("save", |_| Redirect::to("/page"));
     let client = behind(App::new(tree).tool("/", Caching::new()));
     let page = |url: &str| asked(client.get("/page"), url).send().text().to_owned();

@@ -208,7 +208,7 @@ fn fifty_cold_requests_run_the_handler_once_and_hold_one_worker() {
 
 // However the first request ends, no other waits for a response that will not come.
 #[test]
-fn nobody_waits_for_a_leader_that_failed() {
+fn no_request_waits_for_a_leader_that_failed() {
     integration_tests::quiet_worker_panics();
     let table = [
         ("panic", 500),
@@ -262,7 +262,7 @@ fn a_client_that_leaves_a_stream_hands_its_lead_on() {
 }
 
 #[test]
-fn who_has_waited_long_enough_runs_the_handler_itself() {
+fn a_request_that_has_waited_long_enough_runs_the_handler_itself() {
     let pages = Pages::default();
     let caching = Caching::new().stampede_timeout(Duration::from_millis(20));
     let client = Client::over_socket(App::new(pages.clone()).tool("/", caching.clone()));
@@ -324,7 +324,7 @@ fn a_client_that_wants_nothing_kept_is_obeyed() {
 }
 
 #[test]
-fn a_client_that_wants_only_what_is_kept_gets_504_or_that() {
+fn a_client_that_wants_only_kept_responses_gets_one_or_504() {
     both(app, |client| {
         let get = || client.get("/").header("Cache-Control", "only-if-cached").send();
         get().assert_status(504);
@@ -335,7 +335,7 @@ fn a_client_that_wants_only_what_is_kept_gets_504_or_that() {
 
 // The word of the page, and its audience.
 #[test]
-fn what_is_for_one_person_is_not_kept() {
+fn a_page_for_one_person_is_not_kept() {
     both(app, |client| {
         for path in ["/?cache=private", "/?cache=no-store", "/?cache=no-cache", "/?cache=max-age=0", "/?cookie=a=b"] {
             let first = client.get(path).send().text().to_owned();
@@ -466,7 +466,7 @@ fn error_pages_are_not_kept() {
 }
 
 #[test]
-fn head_is_answered_from_what_get_has_made_and_makes_nothing() {
+fn head_is_answered_from_the_response_to_get_and_makes_none() {
     both(app, |client| {
         client.head("/").send().assert_status(200).assert_no_header("age");
         client.get("/").send().assert_text("2");
@@ -503,7 +503,7 @@ impl Song {
 
 // PATCH too, which CherryPy forgets.
 #[test]
-fn a_change_removes_what_is_kept_for_its_address() {
+fn a_change_removes_the_responses_for_its_address() {
     both(
         || App::new(Song::default()).tool("/", Caching::new()),
         |client| {
@@ -520,7 +520,7 @@ fn a_change_removes_what_is_kept_for_its_address() {
 }
 
 #[test]
-fn a_change_removes_what_its_answer_names_on_the_same_host() {
+fn a_change_removes_the_addresses_in_its_answer_on_the_same_host() {
     let (pages, _, app) = cached();
     let client = Client::over_socket(app);
     client.get("/?a").send().assert_text("1");
@@ -636,7 +636,7 @@ impl Tool for Greeting {
 }
 
 #[test]
-fn what_depends_on_the_session_is_not_kept() {
+fn a_page_that_depends_on_the_session_is_not_kept() {
     let app = || App::new(Personal::default()).tool("/", Sessions::in_memory()).tool("/", Caching::new());
     both(app, |anna| {
         let ben = anna.new_browser();
@@ -651,7 +651,7 @@ fn what_depends_on_the_session_is_not_kept() {
 }
 
 #[test]
-fn what_a_hook_makes_of_the_session_is_not_kept() {
+fn a_page_with_a_hooks_use_of_the_session_is_not_kept() {
     let app = || App::new(Personal::default()).tool("/", Sessions::in_memory()).tool("/", Caching::new());
     both(
         || app().tool("/public", Greeting),
@@ -683,7 +683,7 @@ fn a_cached_page_does_not_wait_for_the_session() {
 
 // In any order of the tools, no request waits for a response with the lock of a session.
 #[test]
-fn who_waits_for_a_response_holds_no_lock() {
+fn a_request_that_waits_for_a_response_holds_no_lock() {
     let (personal, caching) = (Personal::default(), Caching::new());
     let sessions = Sessions::in_memory().lock(LockMode::Early);
     let app = App::new(personal.clone()).tool("/", sessions.clone()).tool("/", caching.clone());
@@ -725,7 +725,7 @@ fn settings_that_do_not_go_together_stop_the_start() {
 }
 
 #[test]
-fn the_program_can_remove_what_is_kept() {
+fn the_program_can_remove_responses() {
     let (_, caching, app) = cached();
     let client = Client::in_process(app);
     let keep = |path: &str| client.get(path).send().assert_status(200).status();
@@ -743,7 +743,7 @@ fn the_program_can_remove_what_is_kept() {
 }
 
 #[test]
-fn a_hook_before_the_cache_decides_who_sees_it() {
+fn a_hook_before_the_cache_decides_which_visitors_see_it() {
     struct Door;
     impl Tool for Door {
         fn name(&self) -> &'static str {

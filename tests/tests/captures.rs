@@ -231,7 +231,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn a_handler_sees_what_the_client_meant_however_it_is_split() {
+fn a_handler_sees_the_clients_meaning_in_any_split() {
     let client = Client::over_socket(app());
     let mut connection = client.raw();
     for row in rows() {
@@ -434,7 +434,7 @@ fn json_is_read_as_clients_send_it() {
 }
 
 #[test]
-fn a_path_says_what_it_takes_for_json() {
+fn a_path_sets_its_types_of_json() {
     let app = || {
         let file = "[\"/json\"]\njson_types = [\"text/plain\", \"application/*+json\"]";
         app().config_str(file).settings("/maybe_json", |settings| settings.json_types = vec!["a/b".to_owned()])

@@ -53,7 +53,7 @@ fn assert_names(sentence: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_section_covers_its_path_and_what_lies_below() {
+fn a_section_covers_its_path_and_all_paths_below() {
     both(site("[\"/outer\"]\nmax_body = 10"), |client| {
         client.post("/outer/inner/echo").body("0123456789").send().assert_status(200);
         client.post("/outer/inner/echo").body("0123456789x").send().assert_status(413);

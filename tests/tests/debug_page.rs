@@ -151,7 +151,7 @@ fn a_terminal_gets_it_as_text() {
 
 // Neither an address nor a name proves who the client is: a proxy on this machine speaks for the internet.
 #[test]
-fn strangers_get_the_usual_page_whatever_their_address_and_fields_say() {
+fn strangers_get_the_usual_page_from_any_address_with_any_fields() {
     let app = || shop().tool("/", tools::Proxy::trusting(["loopback"]).host("X-Forwarded-Host"));
     for client in [Client::over_socket(shop()), Client::over_socket(app())] {
         for (name, value) in [

@@ -220,7 +220,7 @@ fn chunks() -> kirsch::App {
 }
 
 #[test]
-fn chunks_are_sent_one_by_one_to_whoever_asks_for_no_page() {
+fn chunks_are_sent_one_by_one_to_programs() {
     both(chunks, |client| {
         for path in ["/", "/chunks", "/chunks?chunks=3&pause=1"] {
             let response = client.get(path).send();

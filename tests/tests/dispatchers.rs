@@ -109,7 +109,7 @@ fn apps_below_apps_below_apps() {
 }
 
 #[test]
-fn what_two_apps_want_is_refused_at_start() {
+fn a_path_of_two_apps_is_refused_at_start() {
     struct Root;
     #[handlers]
     impl Root {
@@ -203,7 +203,7 @@ fn the_404_of_a_mounted_app_is_its_own_page() {
 }
 
 #[test]
-fn what_is_checked_at_start_is_checked_below_a_mount() {
+fn the_checks_at_start_hold_below_a_mount() {
     struct Needs;
     #[handlers]
     impl Needs {
@@ -229,7 +229,7 @@ fn what_is_checked_at_start_is_checked_below_a_mount() {
 }
 
 #[test]
-fn what_an_app_below_does_at_start_and_stop_is_done_in_order() {
+fn start_and_stop_of_an_app_below_run_in_order() {
     let done = Arc::new(Mutex::new(Vec::new()));
     let note = |word: &'static str| {
         let done = done.clone();
@@ -476,7 +476,7 @@ fn apps_are_mounted_over_a_dispatcher_and_before_it() {
 }
 
 #[test]
-fn what_a_dispatcher_leads_to_is_known_before_the_body() {
+fn the_target_of_a_dispatcher_is_known_before_the_body() {
     let limit = |settings: &mut kirsch::lifecycle::PathSettings| settings.max_body = 3;
     let tree = Dispatcher::new(|_: &mut PathRest<'_>| Way::child(0)).child("", Pages("deep"));
     let client = Client::in_process(App::new(tree).settings("/echo", limit));
@@ -611,7 +611,7 @@ fn with_foreign() -> App {
 }
 
 #[test]
-fn w7_a_foreign_handler_gets_what_is_below_its_place() {
+fn a_foreign_handler_gets_all_paths_below_its_place() {
     both(with_foreign, |client| {
         let table = [
             ("/old", "GET / None b\"\""),
@@ -647,7 +647,7 @@ fn w7_fields_pass_both_ways_but_those_of_the_connection() {
 }
 
 #[test]
-fn w7_what_a_foreign_handler_does_wrong_is_a_500_and_the_next_request_is_answered() {
+fn a_mistake_of_a_foreign_handler_is_a_500_and_the_next_request_is_answered() {
     both(with_foreign, |client| {
         client.get("/old/panic").send().assert_status(500).assert_lacks("abroad");
         client.get("/old/continue").send().assert_status(500);

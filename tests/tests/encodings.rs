@@ -209,7 +209,7 @@ fn curl_reads_every_kind_of_body() {
 
 /// Each client gets a coding that it can read, and caches are told.
 #[test]
-fn who_does_not_ask_gets_the_content_as_it_is() {
+fn a_client_that_does_not_ask_gets_the_content_as_it_is() {
     both(app, |client| {
         for accept_encoding in
             [None, Some(""), Some("br"), Some("identity"), Some("gzip;q=0"), Some("gzip;q=0.5, identity")]
@@ -226,7 +226,7 @@ fn who_does_not_ask_gets_the_content_as_it_is() {
 }
 
 #[test]
-fn nobody_is_answered_with_406() {
+fn no_client_is_answered_with_406() {
     both(app, |client| {
         for accept_encoding in ["br", "*;q=0", "identity;q=0", "gzip;q=0, identity;q=0", "\u{1f0}", ",;q="] {
             get(client, "/", accept_encoding).assert_status(200).assert_text(&LINE.repeat(1000));
@@ -237,7 +237,7 @@ fn nobody_is_answered_with_406() {
 }
 
 #[test]
-fn what_is_small_or_of_another_type_or_would_not_win_stays_as_it_is() {
+fn small_content_other_types_and_no_gain_stay_as_they_are() {
     both(app, |client| {
         get(client, "/small", "gzip").assert_no_header("content-encoding").assert_header("vary", "Accept-Encoding");
         get(client, "/image", "gzip").assert_no_header("content-encoding").assert_no_header("vary");
@@ -249,7 +249,7 @@ fn what_is_small_or_of_another_type_or_would_not_win_stays_as_it_is() {
 }
 
 #[test]
-fn what_must_not_be_changed_stays_as_it_is() {
+fn content_that_must_not_be_changed_stays_as_it_is() {
     both(app, |client| {
         for field in [
             "content-encoding&value=br",

@@ -90,7 +90,7 @@ fn an_unexpected_error_tells_no_details() {
 
 // One place for all errors, the router's too.
 #[test]
-fn the_applications_own_page_is_used_whoever_met_the_error() {
+fn the_applications_own_page_is_used_for_every_error() {
     let app = || {
         App::new(Pages).default_error_page(|page: &kirsch::lifecycle::ErrorPage<'_>| {
             format!("our page for {}", page.status.as_u16())
@@ -127,7 +127,7 @@ fn refusal(app: App) -> String {
 
 // A client that asks for problem details gets them, and so does every client where the path says so.
 #[test]
-fn an_error_is_problem_json_for_who_asks_and_where_the_path_says_so() {
+fn an_error_is_problem_json_for_clients_that_ask_and_on_paths_that_say_so() {
     both(pages, |client| {
         let answer = client.get("/forbidden?a=1").header("Accept", "application/problem+json").send();
         let problem = json(answer.assert_header("content-type", "application/problem+json"));
@@ -145,7 +145,7 @@ fn an_error_is_problem_json_for_who_asks_and_where_the_path_says_so() {
 }
 
 #[test]
-fn a_problem_says_what_the_handler_put_into_it() {
+fn a_problem_has_the_handlers_members() {
     both(pages, |client| {
         let problem = json(
             client.get("/pay").send().assert_status(403).assert_header("content-type", "application/problem+json"),
@@ -158,7 +158,7 @@ fn a_problem_says_what_the_handler_put_into_it() {
 }
 
 #[test]
-fn a_member_does_not_replace_what_the_rfc_names() {
+fn a_member_does_not_replace_those_of_the_rfc() {
     let tree =
         Tree::new().index(|_| Problem::new(StatusCode::CONFLICT).with_member("status", 200).with_member("type", "x"));
     let problem = json(&Client::in_process(App::new(tree)).get("/").send());

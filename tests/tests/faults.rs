@@ -143,21 +143,21 @@ fn assert_serves(program: Program) {
 
 // The disk of the log is full.
 #[test]
-fn a_log_on_a_full_disk_harms_nobody() {
+fn a_log_on_a_full_disk_does_no_harm() {
     let full = File::options().write(true).open("/dev/full").expect("Linux has it");
     assert_serves(Program::start(PROGRAM, "", "", full.into()));
 }
 
 // The reader of the log is gone.
 #[test]
-fn a_log_into_a_broken_pipe_harms_nobody() {
+fn a_log_into_a_broken_pipe_does_no_harm() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     assert_serves(Program::start(PROGRAM, "", "", writer.into()));
 }
 
 #[test]
-fn closed_standard_streams_harm_nobody() {
+fn closed_standard_streams_do_no_harm() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound");
     drop(taken);

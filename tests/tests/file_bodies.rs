@@ -81,7 +81,7 @@ fn files_and_gate(length: usize, gate: Gate) -> App {
 const LARGE: usize = 40 << 20;
 
 #[test]
-fn a_file_arrives_whole_whatever_its_size() {
+fn a_file_of_any_size_arrives_whole() {
     for length in [0, 1, 16 * 1024, 16 * 1024 + 1, 100_000, 3 << 20] {
         both(
             || files(length),
@@ -171,7 +171,7 @@ fn a_file_goes_on_while_all_workers_are_held() {
 }
 
 #[test]
-fn a_client_that_leaves_in_the_middle_of_a_file_disturbs_nobody() {
+fn a_client_that_leaves_in_the_middle_of_a_file_disturbs_no_other() {
     let client = Client::over_socket(files(LARGE).threads(1));
     for _ in 0..20 {
         let mut connection = client.raw();

@@ -53,7 +53,7 @@ fn several_processes_share_a_folder() {
 }
 
 #[test]
-fn a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_blocks_no_other() {
     let room = tempfile::tempdir().expect("room");
     let spoil = |_: &FileStore, id: &SessionId| fs::write(place_of(room.path(), id), "spoiled").expect("a record");
     conformance::check_spoiled(|| opened(room.path()), spoil);
@@ -83,7 +83,7 @@ fn many_sessions_have_one_lock_file_and_small_folders() {
 }
 
 #[test]
-fn a_session_that_is_held_is_in_no_others_way() {
+fn a_held_session_blocks_no_other() {
     let room = tempfile::tempdir().expect("room");
     let (one, other) = (opened(room.path()), opened(room.path()));
     let (one, other) = (one.shared_lock().expect("shared"), other.shared_lock().expect("shared"));
@@ -94,7 +94,7 @@ fn a_session_that_is_held_is_in_no_others_way() {
 }
 
 #[test]
-fn what_is_kept_is_for_its_user_alone() {
+fn records_are_for_their_user_alone() {
     let room = tempfile::tempdir().expect("room");
     let (folder, id) = (room.path().join("sessions"), SessionId::random());
     let _ = opened(&folder).commit(&id, None, &data(), &terms()).expect("kept");
@@ -118,7 +118,7 @@ fn a_folder_that_cannot_be_used_stops_the_start() {
 }
 
 #[test]
-fn what_a_killed_program_left_half_written_goes_at_a_sweep() {
+fn half_written_records_of_a_killed_program_go_at_a_sweep() {
     let room = tempfile::tempdir().expect("room");
     let (store, id) = (opened(room.path()), SessionId::random());
     let _ = store.commit(&id, None, &data(), &terms()).expect("kept");

@@ -61,7 +61,7 @@ fn field(response: &TestResponse, name: &str) -> String {
 }
 
 #[test]
-fn what_a_plain_page_says() {
+fn the_fields_of_a_plain_page() {
     let page = Client::over_socket(site()).get("/").send();
     let names: Vec<_> = page.headers().map(|(name, _)| name.to_ascii_lowercase()).collect();
     let expected =
@@ -108,7 +108,7 @@ fn tags_compression_and_cache_fit_together_in_any_order() {
 }
 
 #[test]
-fn what_was_read_keeps_responses_apart() {
+fn fields_that_were_read_keep_responses_apart() {
     for client in clients() {
         for language in ["de", "en", "de", "en"] {
             let page = client.get("/greeting").header("accept-language", language).send();
@@ -145,7 +145,7 @@ fn a_host_with_a_line_break_in_it_is_refused() {
 }
 
 #[test]
-fn what_a_request_brings_into_location_stays_in_it() {
+fn text_of_a_request_in_location_stays_in_it() {
     let app = site().tool("/", RedirectTo::external("https://a.example").keep_path(true));
     let client = Client::over_socket(app.tool("/greeting", ResponseHeaders::new().set("X-A", "1")));
     let answer = client.get("/%0D%0ASet-Cookie:%20b=c/%3Cscript%3E?%0D%0Ax").send();
@@ -155,7 +155,7 @@ fn what_a_request_brings_into_location_stays_in_it() {
 
 /// A page that is told apart by a policy and a nonce, with everything on that could keep it.
 #[test]
-fn a_nonce_is_sent_once_whatever_keeps_pages() {
+fn a_nonce_is_sent_once_with_any_cache() {
     use kirsch::tools::{CspNonce, SecureHeaders};
     struct Scripted;
     #[handlers]

@@ -219,7 +219,7 @@ fn a_client_that_floods_and_reads_nothing_is_not_read_any_further() {
 }
 
 #[test]
-fn a_pipelining_flood_delays_nobody_for_long() {
+fn a_pipelining_flood_delays_no_other_for_long() {
     let server = Watched::start(|settings| settings.threads = 1);
     thread::scope(|scope| {
         let mut flood = server.client.raw();
@@ -248,7 +248,7 @@ fn insist(client: &Client, beginning: &str, endless: &str) -> RawConnection {
 
 // Endless input is bounded, also where it is not content.
 #[test]
-fn what_never_ends_is_refused() {
+fn endless_input_is_refused() {
     let chunked = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     for path in ["/echo", "/read"] {
         for (beginning, endless, statuses) in [
@@ -407,7 +407,7 @@ fn a_reader_that_stops_is_given_up() {
 
 // One worker, and many who keep their connection without using it.
 #[test]
-fn those_who_do_not_use_their_connection_hold_no_worker() {
+fn unused_connections_hold_no_worker() {
     let server = Watched::start(|settings| settings.threads = 1);
     let mut connections = Vec::new();
     for begun in ["", "GET / HT", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", &get("/endless")] {

@@ -144,7 +144,7 @@ impl Tool for Closed {
 }
 
 #[test]
-fn a_tool_covers_its_path_and_what_lies_below() {
+fn a_tool_covers_its_path_and_all_paths_below() {
     let app = || App::new(Tree::new().child("open", Pages).child("closed", Pages)).tool("/closed", Closed);
     both(app, |client| {
         client.get("/open/inner").send().assert_text("inner");

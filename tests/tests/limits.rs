@@ -112,7 +112,7 @@ fn a_connection_serves_as_many_requests_as_it_may() {
 }
 
 #[test]
-fn a_body_that_nobody_wants_is_not_asked_for() {
+fn an_unwanted_body_is_not_asked_for() {
     let (client, _gate) = pages(|_| {});
     let mut connection = client.raw();
     connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");

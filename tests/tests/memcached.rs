@@ -54,7 +54,7 @@ fn several_processes_share_memcached() {
 }
 
 #[test]
-fn a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_blocks_no_other() {
     let engine = Engine::memcached(&[]);
     let spoil = |_: &MemcachedStore, id: &SessionId| {
         assert_eq!(say(&engine, &format!("ms s:{} 7\r\nspoiled\r\n", id.storage_key())), "HD");
@@ -146,7 +146,7 @@ fn a_server_without_memory_says_so() {
 }
 
 #[test]
-fn what_is_no_memcached_is_named_at_the_start() {
+fn another_server_than_memcached_is_named_at_the_start() {
     let nobody = MemcachedStore::new([format!("127.0.0.1:{}", free_port())]);
     assert!(nobody.probe().expect_err("nobody").to_string().contains("cannot be reached"));
     let redis = Engine::redis(&[]);
@@ -173,7 +173,7 @@ fn visitors_of_a_slow_memcached_hold_no_worker() {
 }
 
 #[test]
-fn what_was_done_is_not_done_twice_when_its_answer_is_lost() {
+fn a_request_with_a_lost_answer_is_not_done_twice() {
     let engine = Engine::memcached(&[]);
     let wire = Wire::to(&engine);
     check_lossy_wire(&MemcachedStore::new([wire.address()]), &wire);

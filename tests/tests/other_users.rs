@@ -82,8 +82,8 @@ fn problem(sessions: Sessions) -> Option<String> {
 }
 
 #[test]
-fn nobody_can_read_or_write_what_the_stores_keep_whatever_the_umask() {
-    if !without_umask("nobody_can_read_or_write_what_the_stores_keep_whatever_the_umask") {
+fn no_other_user_can_read_or_write_the_files_of_stores() {
+    if !without_umask("no_other_user_can_read_or_write_the_files_of_stores") {
         return;
     }
     let room = room(0o755);
@@ -112,7 +112,7 @@ fn nobody_can_read_or_write_what_the_stores_keep_whatever_the_umask() {
 }
 
 #[test]
-fn a_place_that_nobody_has_prepared_stops_the_start() {
+fn an_unprepared_place_stops_the_start() {
     if !is_root("preparing as another user") {
         return;
     }

@@ -116,7 +116,7 @@ fn running_out_of_descriptors_costs_only_idle_connections() {
 }
 
 #[test]
-fn running_out_of_descriptors_with_nobody_idle_costs_only_the_newcomers() {
+fn without_idle_connections_a_lack_of_descriptors_costs_only_new_ones() {
     let program = Program::start(PROGRAM, "", "", Stdio::null());
     program.client.get("/").send().assert_text("here");
     let before = program.resources();

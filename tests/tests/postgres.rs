@@ -54,7 +54,7 @@ fn several_processes_share_postgres() {
 }
 
 #[test]
-fn a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_blocks_no_other() {
     let engine = Engine::postgres();
     let spoil = |_: &PostgresStore, id: &SessionId| {
         let key = id.storage_key();
@@ -72,7 +72,7 @@ fn without_postgres_requests_end_in_time_and_come_back_by_themselves() {
 }
 
 #[test]
-fn after_a_crash_of_the_server_nobody_has_a_lock() {
+fn after_a_crash_of_the_server_no_lock_is_left() {
     let mut engine = Engine::postgres();
     let (store, id) = (opened(&url(&engine)), SessionId::random());
     let Ok(Commit::Committed(version)) = store.commit(&id, None, &data(1), &terms()) else { panic!("kept") };
@@ -106,7 +106,7 @@ fn a_server_that_is_not_there_is_named_without_the_password() {
 }
 
 #[test]
-fn names_are_hashes_and_nobody_listens_who_does_not_wait() {
+fn names_are_hashes_and_only_waiters_listen() {
     let engine = Engine::postgres();
     let (store, id) = (opened(&url(&engine)), SessionId::random());
     let _ = store.commit(&id, None, &data(1), &terms()).expect("kept");

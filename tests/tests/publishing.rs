@@ -261,7 +261,7 @@ fn json_goes_both_ways() {
 }
 
 #[test]
-fn what_a_handler_returns_decides_status_and_type() {
+fn the_return_value_decides_status_and_type() {
     both(returns, |client| {
         client.get("/nothing").send().assert_status(404);
         client.get("/created").send().assert_status(201).assert_text("made");

@@ -40,7 +40,7 @@ fn several_processes_share_redis() {
 }
 
 #[test]
-fn a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_blocks_no_other() {
     let engine = Engine::redis(&[]);
     let prefix = format!("{}:", SessionId::random());
     let spoil = |_: &RedisStore, id: &SessionId| {
@@ -171,7 +171,7 @@ fn through_tls_only_a_trusted_server_is_spoken_to() {
 }
 
 #[test]
-fn a_replica_is_refused_with_what_to_do() {
+fn a_replica_is_refused_with_the_remedy() {
     let engine = Engine::redis(&[]);
     let replica = Engine::redis(&["--replicaof", "127.0.0.1", &engine.port().to_string()]);
     let problem = store(&replica).probe().expect_err("read-only").to_string();
@@ -297,7 +297,7 @@ fn visitors_of_a_slow_redis_hold_no_worker() {
 }
 
 #[test]
-fn what_was_done_is_not_done_twice_when_its_answer_is_lost() {
+fn a_request_with_a_lost_answer_is_not_done_twice() {
     let engine = Engine::redis(&[]);
     let wire = Wire::to(&engine);
     check_lossy_wire(&RedisStore::new(format!("redis://{}", wire.address())), &wire);

@@ -225,9 +225,13 @@ fn a_store_of_ones_own_passes_the_suite_of_shared_stores() {
 }
 
 #[test]
-fn and_that_of_several_processes() {
+fn a_store_of_ones_own_passes_the_suite_of_several_processes() {
     let folder = tempfile::tempdir().expect("a folder");
-    conformance::processes("and_that_of_several_processes", &file(folder.path()), OneFile::open);
+    conformance::processes(
+        "a_store_of_ones_own_passes_the_suite_of_several_processes",
+        &file(folder.path()),
+        OneFile::open,
+    );
 }
 
 #[test]

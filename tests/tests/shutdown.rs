@@ -34,7 +34,7 @@ fn wait_for_the_stop(program: &Program) {
 
 // Silent clients are not waited for.
 #[test]
-fn sigterm_waits_for_nobody_who_is_silent() {
+fn sigterm_does_not_wait_for_silent_clients() {
     let program = start(PATIENT);
     let mut silent: Vec<_> = (0..30).map(|_| program.client.raw()).collect();
     for (number, connection) in silent.iter_mut().enumerate() {
@@ -83,7 +83,7 @@ fn sigterm_lets_requests_end() {
 
 // A request that never ends is cut off at one deadline, and the exit code says so.
 #[test]
-fn sigterm_ends_by_its_deadline_whatever_goes_on() {
+fn sigterm_always_ends_by_its_deadline() {
     for request in [
         "GET /sleep?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /slow_stream?chunks=2&ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n",

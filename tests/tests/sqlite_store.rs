@@ -46,7 +46,7 @@ fn several_processes_share_sqlite() {
 }
 
 #[test]
-fn a_spoiled_record_is_in_nobodys_way() {
+fn a_spoiled_record_blocks_no_other() {
     let room = tempfile::tempdir().expect("room");
     let spoil = |_: &SqliteStore, id: &SessionId| {
         let database = rusqlite::Connection::open(file_in(&room)).expect("the database");
@@ -66,7 +66,7 @@ fn without_its_database_a_store_says_so_and_comes_back_by_itself() {
 }
 
 #[test]
-fn what_was_kept_is_there_after_a_restart() {
+fn sessions_survive_a_restart() {
     let room = tempfile::tempdir().expect("room");
     let id = SessionId::random();
     let _ = opened(&file_in(&room)).commit(&id, None, &data(7), &terms()).expect("kept");

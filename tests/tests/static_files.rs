@@ -85,7 +85,7 @@ fn files_have_type_length_and_validators() {
 }
 
 #[test]
-fn what_is_not_there_falls_through_or_is_404() {
+fn a_missing_file_falls_through_or_is_404() {
     let place = Place::new();
     place.client().get("/static/nothing.css").send().assert_text("tree");
     let strict = App::new(Tree::new().default(|_| "tree")).tool("/static", place.dir().fallthrough(false));
@@ -264,7 +264,7 @@ fn a_range_of_a_huge_file_costs_no_memory() {
 }
 
 #[test]
-fn ranges_of_what_cannot_be_cut_are_ignored() {
+fn ranges_of_content_that_cannot_be_cut_are_ignored() {
     let tree = Tree::new()
         .page("stream", |_| ([(kirsch::header::ACCEPT_RANGES, "bytes")], Stream::new(["one", "two"])))
         .page("bytes", |_| ([(kirsch::header::ACCEPT_RANGES, "bytes")], "onetwo"))
@@ -333,7 +333,7 @@ fn open_files(folder: &Path) -> usize {
 }
 
 #[test]
-fn the_length_is_that_of_what_is_sent() {
+fn the_length_is_that_of_the_sent_content() {
     let place = Place::new().file("a.js", "x".repeat(1000)).file("a.js.gz", "gzip").file("a.js.br", "brotli");
     let client = place.client();
     for (accept, expected) in [("", 1000), ("gzip", 4), ("gzip, br", 6), ("gzip;q=0, br;q=0", 1000)] {

@@ -49,7 +49,7 @@ fn idle_connections_are_not_waited_for() {
 
 // The deadline is absolute, and the report names late requests.
 #[test]
-fn who_is_late_is_in_the_report() {
+fn late_requests_are_in_the_report() {
     let (running, client, gate) = start(|app| app);
     thread::scope(|scope| {
         scope.spawn(|| drop(client.get("/hold").try_send()));
@@ -61,7 +61,7 @@ fn who_is_late_is_in_the_report() {
 }
 
 #[test]
-fn what_was_asked_for_at_the_stop_is_done_after_the_last_request() {
+fn on_stop_runs_after_the_last_request() {
     let done = Arc::new(AtomicBool::new(false));
     let at_stop = Arc::clone(&done);
     let (running, client, _gate) = start(|app| {

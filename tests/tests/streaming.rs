@@ -110,7 +110,7 @@ fn on_demand() -> (Client, SyncSender<String>) {
 
 // More of them than workers: the queue of those who can go on is never empty.
 #[test]
-fn streams_that_make_nothing_keep_nobody_from_being_heard() {
+fn streams_without_chunks_keep_no_request_waiting() {
     let made = Arc::new(AtomicUsize::new(0));
     let client = Client::over_socket(App::new(Streams { made: Arc::clone(&made) }).threads(1));
     let mut silent = [client.raw(), client.raw(), client.raw()];
@@ -411,7 +411,7 @@ fn a_watch_is_about_its_own_connection_also_when_another_took_its_place() {
 }
 
 #[test]
-fn in_process_nobody_goes() {
+fn in_process_no_client_goes() {
     let ((dropped, _), (_, taken), (watches, watched)) = (sync_channel(9), sync_channel(9), sync_channel(9));
     let app = App::new(Abandoned { dropped, items: std::sync::Mutex::new(Some(taken)), watches });
     Client::in_process(app).get("/watch").send().assert_text("false");

@@ -117,7 +117,7 @@ fn photo(content: &[u8]) -> FormData {
 
 // Whether it stays in memory or not, a file is a file and a text is a text.
 #[test]
-fn files_and_fields_arrive_whatever_their_size() {
+fn files_and_fields_of_any_size_arrive() {
     both(app, |client| {
         for size in [0, 3, 300_000, 2_000_000] {
             let expected = format!(
@@ -348,7 +348,7 @@ impl Tool for LoggedIn {
 
 // Nothing of a gigabyte is read, or asked for, before the visitor is known.
 #[test]
-fn who_may_not_upload_is_told_before_the_first_byte() {
+fn a_stranger_is_refused_before_the_first_byte() {
     let client = Client::over_socket(app().tool("/", LoggedIn));
     for path in ["/add", "/parts", "/exact"] {
         for expect in ["Expect: 100-continue\r\n", ""] {
@@ -367,7 +367,7 @@ fn who_may_not_upload_is_told_before_the_first_byte() {
 }
 
 #[test]
-fn what_a_client_spoils_while_a_handler_reads_is_its_own_mistake() {
+fn a_body_spoilt_while_a_handler_reads_is_the_clients_mistake() {
     let app = app().settings("/", |settings| settings.max_body = 1000).server(|settings| {
         settings.body_timeout = std::time::Duration::from_millis(50);
     });

@@ -300,7 +300,7 @@ fn an_upload_that_finds_no_place_in_time_is_503() {
 }
 
 #[test]
-fn what_waits_for_a_limit_or_for_a_page_in_the_making_holds_no_worker() {
+fn waits_for_a_limit_or_a_page_in_the_making_hold_no_worker() {
     let (limit, caching) = (Limit::new(1), Caching::new());
     for tool in [true, false] {
         let stage =
@@ -382,7 +382,7 @@ fn an_error_page_is_503_where_no_other_wait_for_the_store_may_begin() {
 }
 
 #[test]
-fn a_page_for_everybody_does_not_wait_for_the_session_of_who_asks_for_it() {
+fn a_page_for_everybody_does_not_wait_for_a_session() {
     let caching = Caching::new();
     let stage = Stage::new(|app| app.tool("/slow", caching.clone()));
     let mut upload = stage.lock();
@@ -396,7 +396,7 @@ fn a_page_for_everybody_does_not_wait_for_the_session_of_who_asks_for_it() {
 }
 
 #[test]
-fn who_waits_for_a_place_of_his_own_does_not_keep_others_from_a_page() {
+fn a_wait_for_an_own_place_does_not_keep_others_from_a_page() {
     let (limit, caching) = (Limit::new(1).per_address(true), Caching::new());
     let stage = Stage::new(|app| {
         app.tool("/", Proxy::trusting(["loopback"]))
@@ -417,7 +417,7 @@ fn who_waits_for_a_place_of_his_own_does_not_keep_others_from_a_page() {
 }
 
 #[test]
-fn who_was_logged_out_while_he_sent_his_order_is_not_served() {
+fn a_visitor_logged_out_during_an_upload_is_not_served() {
     let stage = Stage::new(with_login);
     stage.log_in();
     stage.begin("POST /order").send("xy").read_response().assert_text("anna has ordered 2 bytes");
@@ -427,7 +427,7 @@ fn who_was_logged_out_while_he_sent_his_order_is_not_served() {
 }
 
 #[test]
-fn who_was_struck_from_the_file_while_he_sent_his_order_is_not_served() {
+fn a_visitor_struck_from_the_file_during_an_upload_is_not_served() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("members");
     std::fs::write(&file, format!("anna:{}\n", passwords::hash("secret"))).expect("a file");
@@ -442,7 +442,7 @@ fn who_was_struck_from_the_file_while_he_sent_his_order_is_not_served() {
 }
 
 #[test]
-fn who_was_logged_out_is_not_served_with_a_session_in_its_cookie_either() {
+fn a_visitor_logged_out_is_not_served_with_a_session_in_the_cookie_either() {
     let secret = "PHa3fI5XWqdyRCJNFVYh9IyTm0yvbS1u1kp4CoZQk6o=";
     for paired in [true, false] {
         let seal = CookieSeal::encrypted(secret);

@@ -49,7 +49,7 @@ fn t01_says_hello() {
 }
 
 #[test]
-fn t02_publishes_what_is_exposed_and_nothing_else() {
+fn t02_publishes_exposed_methods_and_nothing_else() {
     let lesson = Lesson::start(env!("CARGO_BIN_EXE_t02-expose"));
     lesson.client.get("/show-msg").send().assert_text("Hello world!");
     lesson.client.get("/add/3/4").send().assert_text("3 + 4 = 7");

@@ -135,7 +135,7 @@ fn starting_and_stopping_have_an_order() {
 }
 
 #[test]
-fn a_start_that_fails_stops_what_was_started() {
+fn a_start_that_fails_stops_everything_again() {
     let (listened, address) = crossbeam_channel::unbounded();
     let app = pages().on_start(move |address| {
         listened.send(address).unwrap();

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_fails_tells_whose_fault_it_is() {
+    fn a_body_that_fails_names_the_side_at_fault() {
         struct Failing(fn() -> std::io::Error);
         impl Read for Failing {
             fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_server_nobody_goes_and_with_the_server_everybody_does() {
+    fn without_a_server_no_client_goes_and_with_the_server_all_do() {
         let mut watch = ClientWatch::default();
         assert!(!watch.has_gone());
         let server: Arc<dyn Connections> = Arc::new(Odd);

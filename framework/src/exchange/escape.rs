@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_into_html_is_escaped() {
+    fn text_for_html_is_escaped() {
         assert_eq!(
             escape("<a href='x'>\"&\"</a>").to_string(),
             "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/a&gt;"

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn the_mistake_is_named() {
         let wrong = |text: &str| read(text).unwrap_err().to_string();
         assert_eq!(wrong("page=1"), "missing field `text`");
         assert_eq!(wrong("text=&page=x"), "the parameter `page` must be a whole number from 0 to 4294967295");

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clients_call_json_is_json() {
+    fn the_names_of_clients_for_json_are_json() {
         for media_type in [
             "application/json",
             "Application/JSON",

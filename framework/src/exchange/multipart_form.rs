@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_the_clients_fault() {
+    fn a_malformed_form_is_the_clients_fault() {
         let limits = Limits { max_parts: super::super::limits::Limit::new("max_parts", "/", 1), ..Limits::default() };
         let two = part("name=a", "").repeat(2);
         let refused = read(&format!("{two}--XX--"), &limits).expect_err("one too many");

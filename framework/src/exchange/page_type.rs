@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_browsers_run_is_escaped() {
+    fn everything_that_browsers_run_is_escaped() {
         for (names, content_type, escaping) in TYPES {
             let is_plain = content_type.starts_with("text/plain") || content_type.starts_with("text/csv");
             let is_plain = is_plain || content_type.starts_with("text/tab-separated-values");

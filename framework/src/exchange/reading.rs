@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_noted_unless_somebody_asks() {
+    fn nothing_is_noted_unless_it_is_asked_for() {
         let request = Request::default();
         let _ = request.header("accept");
         assert!(request.fields_read().is_empty());

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn they_never_take_the_place_of_what_is_there() {
+    fn they_never_replace_other_fields() {
         let mut response = Response::new();
         response.add_header(header::AGE, HeaderValue::from_static("7")).default_fields(ready());
         assert_eq!(shown(&response), ["age: 7", "vary: a"]);

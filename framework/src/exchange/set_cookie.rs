@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_cookie_is_refused() {
+    fn a_malformed_cookie_is_refused() {
         let table = [
             (SetCookie::new("a b", ""), "token"),
             (SetCookie::new("", "b"), "token"),

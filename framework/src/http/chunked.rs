@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_chunks_can_be_read() {
         for length in [1, 15, 16, 255, 4096, 70_000] {
             let (mut out, mut content) = (Vec::new(), Vec::new());
             write_chunk(&mut out, &vec![7; length]);

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_makes_no_304_and_lets_no_change_through() {
+    fn a_malformed_condition_makes_no_304_and_lets_no_change_through() {
         for tags in
             ["a", "\"a", "a\"", "w/\"a\"", "W/a", "\"a\" \"b\"", "\"a\", b", "*, \"a\"", "\"a\", *", "W/", "\"a b\""]
         {

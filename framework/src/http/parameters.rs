@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_parameter_is_passed_over() {
+    fn malformed_parameters_are_passed_over() {
         for text in ["x; y; a=1", "x; =y; a=1", "x; y z=1; a=1", "x ; ; a=1;", "x;a = 1", "x; \u{e4}=2; a=1"] {
             assert_eq!(read(text), [("a".to_owned(), "1".to_owned(), true)], "{text}");
         }

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_refused() {
+    fn text_that_is_not_utf8_is_refused() {
         for path in ["/%FF", "/a%C3", "/%C0%AF", "/%ED%A0%80"] {
             assert_eq!(segments(path), Err(Refusal::PathNotUtf8), "{path}");
         }

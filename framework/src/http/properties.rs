@@ -31,7 +31,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     #[test]
-    fn what_was_chunked_comes_back(chunks in vec(vec(any::<u8>(), 0..300), 0..6), rest in noise(), cut in any::<Index>()) {
+    fn chunked_content_comes_back(chunks in vec(vec(any::<u8>(), 0..300), 0..6), rest in noise(), cut in any::<Index>()) {
         let mut coded = Vec::new();
         for chunk in &chunks {
             write_chunk(&mut coded, chunk);

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_unsatisfiable() {
+    fn a_range_beyond_the_end_is_unsatisfiable() {
         for value in ["bytes=1000-", "bytes=1000-2000", "bytes=-0", "bytes=99999999999999999999999999999999-"] {
             assert_eq!(ByteRanges::parse(value.as_bytes(), 1000), ByteRanges::Unsatisfiable, "{value}");
         }
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_asked_the_parts_are_apart_and_within() {
+    fn the_parts_are_always_apart_and_within() {
         let mut noise = Noise::new();
         for round in 0..20_000 {
             let mut value = b"bytes=0-9,5-30, -20,40-,60-61".to_vec();

@@ -255,7 +255,7 @@ mod tests {
     use ::http::header;
 
     #[test]
-    fn what_no_reference_can_hold_is_encoded() {
+    fn characters_that_no_reference_can_hold_are_encoded() {
         let table = [
             ("", ""),
             ("/a/b?c=d&e#f", "/a/b?c=d&e#f"),

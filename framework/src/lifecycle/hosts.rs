@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strict_application_answers_for_nobody_else() {
+    fn a_strict_application_answers_for_no_other_host() {
         let mut hosts = hosts();
         hosts.be_strict();
         assert_eq!(hosts.find(&Origin::new(false, "shop.example")), Some(1));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_with_a_sentence() {
+    fn a_malformed_host_is_refused_with_a_sentence() {
         let table = [
             ("", "a part of the name is missing"),
             ("*.", "a part of the name is missing"),

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_nobodys() {
+    fn a_malformed_hash_fits_no_password() {
         for hash in
             ["", "secret", "$2y$05$short", "$argon2id$", "$argon2id$v=19$m=1,t=0,p=0$YQ$YQ", "{SHA}x", "$apr1$a$b"]
         {

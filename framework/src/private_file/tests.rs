@@ -15,7 +15,7 @@ fn warnings(run: impl FnOnce()) -> String {
 }
 
 #[test]
-fn what_others_may_write_is_refused_with_mode_and_fix() {
+fn a_file_that_others_may_write_is_refused_with_mode_and_fix() {
     let room = tempfile::tempdir().unwrap();
     let folder = room.path().join("it's");
     folders().create(&folder).unwrap();
@@ -62,7 +62,7 @@ fn links_in_a_circle_are_no_way() {
 }
 
 #[test]
-fn only_files_of_ones_own_are_opened_and_nobody_waits_for_a_fifo() {
+fn only_own_files_are_opened_and_a_fifo_is_not_waited_for() {
     let room = tempfile::tempdir().unwrap();
     let at = |name: &str| room.path().join(name);
     drop(create(&at("own")).unwrap());
@@ -80,7 +80,7 @@ fn only_files_of_ones_own_are_opened_and_nobody_waits_for_a_fifo() {
 }
 
 #[test]
-fn what_is_created_is_for_its_user_alone_whatever_is_there() {
+fn created_files_are_for_their_user_alone() {
     let room = tempfile::tempdir().unwrap();
     let (file, folder) = (room.path().join("file"), room.path().join("a/b"));
     let mode = |metadata: fs::Metadata| metadata.mode() & 0o7777;
@@ -131,7 +131,7 @@ fn all_files_below_a_folder_are_one_warning() {
 }
 
 #[test]
-fn whatever_a_program_reads_is_looked_at_when_it_starts() {
+fn every_file_that_a_program_reads_is_checked_at_start() {
     use crate::{App, Sessions, Tree, tools};
     let room = tempfile::tempdir().unwrap();
     let at = |name: &str| room.path().join(name);

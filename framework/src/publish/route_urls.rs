@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_is_told_with_names() {
+    fn an_impossible_address_is_told_with_names() {
         type Case<'c> = (&'c str, &'c [(&'c str, &'c dyn Display)], &'c str);
         let table: [Case<'_>; 7] = [
             ("ordre", &[], "no route has the name `ordre`; did you mean `order`?"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_a_sentence() {
+    fn a_malformed_pattern_is_refused_with_a_sentence() {
         let table = [
             ("user", "it must start with `/`"),
             ("", "it must start with `/`"),

@@ -519,7 +519,7 @@ fn the_walk_backs_up_to_the_nearest_default() {
 }
 
 #[test]
-fn only_what_is_exposed_is_reachable() {
+fn only_exposed_methods_are_reachable() {
     check(
         &ROOT,
         &[
@@ -535,7 +535,7 @@ fn only_what_is_exposed_is_reachable() {
 }
 
 #[test]
-fn what_only_a_value_knows_is_resolved_when_it_is_there() {
+fn late_nodes_are_resolved_when_their_value_is_there() {
     check(
         &ROOT,
         &[

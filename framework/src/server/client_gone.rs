@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_the_end_whatever_is_left_to_read() {
+    fn a_reset_is_the_end_even_with_bytes_left_to_read() {
         let (mut server, mut client) = pair();
         server.write_all(b"unread").expect("room");
         client.write_all(b"unread").expect("room");

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_lies_down_if_the_poller_would_be_unattended() {
+    fn no_worker_rests_if_the_poller_would_be_unattended() {
         let reserve = Reserve::new(0);
         reserve.announce();
         assert!(!reserve.lie_down());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_end_nobody_rests() {
+    fn after_the_end_no_worker_rests() {
         let reserve = Reserve::new(1);
         (0..2).for_each(|_| reserve.announce());
         reserve.end();
@@ -226,7 +226,7 @@ mod model {
 
     /// One rests already. Of two others, one wants to rest and goes to work if it cannot, the other goes to work.
     #[test]
-    fn who_cannot_lie_down_leaves_an_armed_ticker() {
+    fn a_worker_that_cannot_rest_leaves_an_armed_ticker() {
         loom::model(|| {
             let reserve = Arc::new(Reserve::new(1));
             (0..3).for_each(|_| reserve.announce());

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_run_queue_owns_what_is_in_it_once() {
+    fn the_run_queue_owns_each_entry_once() {
         let word = free();
         assert_eq!(word.claim(0, Edges::READABLE), Claim::Owner);
         word.enqueue();
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_is_visible_only_while_nobody_owns() {
+    fn idle_is_visible_only_without_an_owner() {
         let word = free();
         assert!(word.is_idle());
         assert_eq!(word.claim(0, Edges::NONE), Claim::Owner);

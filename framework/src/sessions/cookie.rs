@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_would_keep_is_refused() {
+    fn a_cookie_that_browsers_drop_is_refused() {
         let refused = |change: fn(&mut CookieSettings)| {
             let mut cookie = CookieSettings::default();
             change(&mut cookie);

@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_is_opened_with_its_age_and_its_life() {
+    fn a_sealed_session_is_opened_with_its_age_and_its_life() {
         for seal in [seal(CookieSeal::encrypted(SECRET)), seal(CookieSeal::signed(SECRET))] {
             let (id, now) = (SessionId::random(), Moment::now());
             let value = sealed(&seal, &id, now);
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_anywhere_is_not_opened() {
+    fn a_changed_cookie_is_not_opened() {
         for seal in [seal(CookieSeal::encrypted(SECRET)), seal(CookieSeal::signed(SECRET))] {
             let now = Moment::now();
             let value = sealed(&seal, &SessionId::random(), now);

@@ -124,7 +124,7 @@ fn a_session_that_no_browser_would_keep_is_a_clear_error_and_stays_as_it_was() {
 }
 
 #[test]
-fn what_is_not_ours_is_no_session() {
+fn a_foreign_cookie_is_not_a_session() {
     let client = site(SECRET);
     let stranger = site(OLD);
     stranger.get("/set?value=evil").send().assert_status(200);
@@ -200,7 +200,7 @@ fn paired_with_a_store_every_update_that_is_answered_with_200_counts() {
 }
 
 #[test]
-fn a_cookie_of_an_old_secret_is_made_anew_at_its_next_use() {
+fn a_cookie_of_an_old_secret_is_sealed_again_at_its_next_use() {
     let before = site(OLD);
     before.get("/set?value=kept").send().assert_status(200);
     let client = site(CookieSeal::encrypted(SECRET).also_reads(OLD));

@@ -352,19 +352,19 @@ fn everybody(fault: Fault) {
 }
 
 #[test]
-fn there_is_one_holder_in_all_processes_and_nobody_is_lost() {
+fn there_is_one_holder_in_all_processes_and_no_waiter_is_lost() {
     everybody(Fault::None);
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn found_a_watch_that_nobody_hears() {
+fn found_a_watch_that_is_not_heard() {
     everybody(Fault::DeafWatch);
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn found_a_grant_that_is_lost_with_who_asked_for_it() {
+fn found_a_grant_that_is_lost_with_its_request() {
     everybody(Fault::ForgottenGrant);
 }
 
@@ -376,6 +376,6 @@ fn found_a_hold_that_is_not_given_back() {
 
 #[test]
 #[should_panic(expected = "two holders")]
-fn found_one_who_goes_in_with_the_local_lock_alone() {
+fn found_a_request_with_the_local_lock_alone() {
     everybody(Fault::LocalAlone);
 }

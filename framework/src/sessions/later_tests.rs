@@ -238,7 +238,7 @@ fn a_store_that_answers_later_follows_the_same_rules() {
 
 #[test]
 #[should_panic(expected = "a lock that nobody waits for any more is given back")]
-fn found_a_store_that_forgets_what_nobody_waits_for() {
+fn found_a_store_that_forgets_an_abandoned_grant() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk { is_forgetful: true, ..Desk::default() }));
     conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });
 }
@@ -259,7 +259,7 @@ fn found_a_store_that_keeps_workers_waiting() {
 }
 
 #[test]
-fn who_waits_for_the_engine_holds_no_worker() {
+fn a_request_that_waits_for_the_engine_holds_no_worker() {
     let (pair, desk) = pair(Client::over_socket, as_is, writes);
     std::thread::scope(|scope| {
         desk.close();
@@ -278,7 +278,7 @@ fn who_waits_for_the_engine_holds_no_worker() {
 }
 
 #[test]
-fn who_waits_for_another_process_is_woken_also_between_question_and_answer() {
+fn a_waiter_for_another_process_is_woken_between_question_and_answer() {
     let (pair, desk) = pair(Client::over_socket, as_is, no_page);
     for _ in 0..20 {
         let fence = pair.hold();
@@ -294,7 +294,7 @@ fn who_waits_for_another_process_is_woken_also_between_question_and_answer() {
 }
 
 #[test]
-fn who_vanishes_while_he_asks_gives_back_what_he_is_granted() {
+fn a_client_that_vanishes_gives_its_grant_back() {
     let (pair, desk) = pair(Client::over_socket, as_is, no_page);
     desk.close();
     let mut connection = pair.here.raw();
@@ -308,7 +308,7 @@ fn who_vanishes_while_he_asks_gives_back_what_he_is_granted() {
 }
 
 #[test]
-fn what_a_request_has_done_is_kept_when_its_client_vanishes_meanwhile() {
+fn changes_are_kept_when_the_client_vanishes() {
     let (pair, desk) = pair(Client::over_socket, as_is, writes);
     desk.close();
     let mut connection = pair.here.raw();
@@ -359,7 +359,7 @@ fn an_answer_that_does_not_come_is_waited_for_until_the_deadline() {
 }
 
 #[test]
-fn who_only_looks_holds_no_worker_either() {
+fn a_reader_holds_no_worker_either() {
     let (pair, desk) = pair(Client::over_socket, as_is, no_page);
     desk.close();
     std::thread::scope(|scope| {
@@ -438,7 +438,7 @@ fn a_handler_that_has_left_half_of_its_body_is_saved_later_too() {
 }
 
 #[test]
-fn only_what_has_changed_is_saved_later() {
+fn only_changes_are_saved_later() {
     let (pair, desk) = pair(Client::in_process, as_is, no_page);
     pair.here.get("/with/get").send().assert_text("old");
     pair.here.new_browser().get("/with/set").send().assert_status(200);

@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_is_given_back_to_the_last_byte() {
+    fn all_counted_bytes_are_given_back() {
         let store = MemoryStore::new();
         let now = Moment::now();
         let ids: Vec<_> = (0..100).map(|_| add_large(&store, now)).collect();
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn small_values_count_what_they_take_and_not_what_they_are_as_json() {
+    fn small_values_count_their_memory_and_not_their_json() {
         let mut data = Data::new();
         data.insert("list", vec![0; 10_000].into());
         assert!(data.encoded_len() < 21_000 && data.memory() > 10_000 * size_of::<serde_json::Value>());

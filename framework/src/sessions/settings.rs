@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_stays() {
+    fn other_settings_stay() {
         let settings = read("").expect("right");
         assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
     }

@@ -126,7 +126,7 @@ pub(super) fn wait_until(happened: impl Fn() -> bool) {
 }
 
 #[test]
-fn who_waits_for_another_process_holds_no_worker_and_is_woken() {
+fn a_waiter_for_another_process_holds_no_worker_and_is_woken() {
     let pair = Pair::with(Client::over_socket, as_is, no_page);
     let fence = pair.hold();
     std::thread::scope(|scope| {
@@ -167,7 +167,7 @@ fn the_deadline_holds_for_both_waits_together_and_the_log_says_where_the_lock_is
 }
 
 #[test]
-fn the_shared_lock_is_given_back_whatever_way_the_request_took() {
+fn the_shared_lock_is_always_given_back() {
     let pair = Pair::new(impatient, |name, session, _| {
         match name {
             "panic" => panic!("the handler fails"),
@@ -285,7 +285,7 @@ fn a_lock_is_kept_for_as_long_as_the_request_runs() {
 }
 
 #[test]
-fn who_has_lost_the_lock_saves_nothing_and_is_told_so() {
+fn a_request_that_has_lost_the_lock_saves_nothing_and_is_told_so() {
     let pair = Pair::new(as_is, |name, session, tools| {
         tools.engine.lose(&session.id());
         match name {
@@ -349,7 +349,7 @@ fn a_renewal_that_fails_is_tried_again_until_the_lease_has_ended() {
 }
 
 #[test]
-fn a_dead_engine_is_503_for_who_needs_it_and_nothing_for_others() {
+fn a_dead_engine_is_503_for_session_pages_and_nothing_for_others() {
     let pair = Pair::new(|sessions| sessions.lock(LockMode::Lazy), no_page);
     pair.engine.die(true);
     let records = crate::logs::capture::records("kirsch::sessions", || {
@@ -369,7 +369,7 @@ fn a_dead_engine_is_503_for_who_needs_it_and_nothing_for_others() {
 }
 
 #[test]
-fn who_is_parked_when_the_engine_dies_is_answered_by_the_deadline() {
+fn a_request_parked_when_the_engine_dies_is_answered_by_the_deadline() {
     let pair = Pair::new(impatient, no_page);
     let _fence = pair.hold();
     std::thread::scope(|scope| {

@@ -206,7 +206,7 @@ fn stored(site: &Site) -> usize {
 }
 
 #[test]
-fn whatever_fails_wherever_the_lock_is_free_afterwards() {
+fn after_any_failure_the_lock_is_free() {
     use HookPoint::*;
     let points = [
         OnStartResource,
@@ -297,7 +297,7 @@ fn a_hook_that_fails_after_a_redirect_is_a_500_and_rolls_back() {
 }
 
 #[test]
-fn who_waits_too_long_gets_503_and_leaves_the_queue() {
+fn a_request_that_waits_too_long_gets_503_and_leaves_the_queue() {
     let site = Site::new(impatient, no_page);
     site.get("set").assert_status(200);
     let guard = site.hold();
@@ -414,7 +414,7 @@ fn no_write_no_record_no_cookie_no_lock() {
 }
 
 #[test]
-fn what_waits_in_which_mode() {
+fn the_modes_decide_which_requests_wait() {
     // Which of these pages wait for a lock that is held: `&Session`, `SessionView`, neither.
     for (mode, waits) in [
         (LockMode::Implicit, [true, false, true]),
@@ -821,7 +821,7 @@ fn a_session_that_is_changed_elsewhere_is_a_conflict() {
 }
 
 #[test]
-fn an_internal_redirect_keeps_what_was_set() {
+fn an_internal_redirect_keeps_the_values() {
     let site = Site::new(impatient, |_, session| {
         session.set("value", "new");
         Err(Error::internal_redirect("/with?name=get"))
@@ -835,7 +835,7 @@ fn an_internal_redirect_keeps_what_was_set() {
 }
 
 #[test]
-fn values_are_what_serde_says() {
+fn values_are_read_by_serde() {
     let site = Site::new(as_is, |_, session| {
         session.set("list", vec![(1, "one".to_owned())]);
         assert_eq!(session.get::<Vec<(i32, String)>>("list"), Some(vec![(1, "one".to_owned())]));

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_named_and_not_shown() {
+    fn a_foreign_record_is_named_and_not_shown() {
         for (bytes, problem) in [
             (&b""[..], "a session cannot be read: it is empty"),
             (b"\x02{}", "a session cannot be read: its form is 2, this program reads 1"),

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn who_accepts_nothing_of_it_gets_the_list_or_the_first() {
+    fn a_client_that_accepts_none_gets_the_list_or_the_first() {
         let refused = Client::in_process(app(both())).get("/").header("accept", "image/png").send();
         refused.assert_status(406).assert_contains("text/html, application/json").assert_header("vary", "Accept");
         let client = Client::in_process(app(both()).config_str("[\"/\"]\naccept.strict = false"));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_media_type_stops_the_start() {
+    fn a_malformed_media_type_stops_the_start() {
         for (media, problem) in
             [(vec!["html"], "has \"html\""), (vec!["text/*"], "has \"text/*\""), (vec![], "is empty")]
         {

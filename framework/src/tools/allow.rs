@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn allow_is_what_both_the_section_and_the_page_answer() {
+    fn allow_lists_the_methods_of_both_section_and_page() {
         let client = client(Allow::new([Method::GET, Method::POST]));
         for method in [Method::DELETE, Method::POST, Method::PATCH] {
             client.request(method, "/item/").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS");

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_schemes_are_401_and_what_cannot_be_read_is_400() {
+    fn unknown_schemes_are_401_and_malformed_credentials_400() {
         let client = client();
         let table = [
             ("Bearer abc".to_owned(), 401),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_it_cannot_be_told_from_what_is_not() {
+    fn protected_pages_look_like_missing_ones() {
         let client = client();
         client.get("/nowhere").send().assert_status(401);
         client.delete("/").send().assert_status(401);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_put_right_for_those_only_who_are_let_in() {
+    fn addresses_are_corrected_only_for_visitors_who_are_let_in() {
         let tree = Tree::new().child("dir", Tree::new().index(|_| "index")).page("page", |_| "page");
         let client = Client::in_process(App::new(tree).tool("/", AuthBasic::users("a", [("anna", "secret")])));
         for path in ["/dir", "/page/", "/nowhere", "/nowhere/"] {

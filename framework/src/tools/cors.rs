@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_answered_before_the_page_and_says_what_is_allowed() {
+    fn a_preflight_is_answered_before_the_page_with_the_permission() {
         let client = client(named().credentials(true).private_network(true));
         let answer = preflight(&client, "https://app.example", "PUT", "content-type");
         answer.assert_status(204).assert_header("access-control-allow-origin", "https://app.example");
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_from_the_cache_has_the_permission_of_who_asks() {
+    fn a_page_from_the_cache_has_the_permission_of_its_request() {
         let app = App::new(Tree::new().index(|_| "page")).tool("/", named()).tool("/", Caching::new());
         let client = Client::in_process(app);
         for origin in ["https://app.example", "http://localhost:3000"] {

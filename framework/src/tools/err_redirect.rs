@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_led_in_a_circle() {
+    fn no_client_is_led_in_a_circle() {
         for tool in [ErrRedirect::internal("/panics"), ErrRedirect::external("/panics")] {
             let client = Client::in_process(app().tool("/", tool));
             client.get("/panics").send().assert_status(500).assert_contains("Something went wrong");
@@ -172,7 +172,7 @@ mod tests {
 
     /// A tool that always redirects is stopped by the framework.
     #[test]
-    fn a_request_is_led_away_once_whatever_a_tool_says() {
+    fn a_request_is_led_away_only_once() {
         struct Again;
         impl Tool for Again {
             fn name(&self) -> &'static str {

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_page_gets_304_and_a_wrong_if_match_412() {
+    fn a_client_with_the_page_gets_304_and_a_wrong_if_match_412() {
         let client = Client::in_process(app(Etags::new()));
         let tag = tag(&client, "/").unwrap();
         let page = client.get("/").header("if-none-match", format!("\"x\", W/{tag}")).send();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_large_pages_and_what_nobody_keeps_get_none() {
+    fn streams_large_pages_and_no_store_get_none() {
         let client = Client::in_process(app(Etags::new().max_size(1000)));
         for path in ["/", "/stream", "/secret", "/made", "/nowhere"] {
             assert_eq!(tag(&client, path), None, "{path}");

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_page_says_stays_unless_forced() {
+    fn the_pages_own_fields_stay_unless_forced() {
         assert_eq!(said(&Client::in_process(app(Expires::after(MINUTE))), "/own"), "max-age=5");
         assert_eq!(said(&Client::in_process(app(Expires::at_once().force(true))), "/own"), "no-cache");
     }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_kept_says_so_and_other_answers_say_nothing() {
+    fn a_page_that_is_never_kept_says_so_and_other_answers_say_nothing() {
         let client = Client::in_process(app(Expires::never_kept()));
         client.get("/").send().assert_header("cache-control", "no-store").assert_header("expires", "0");
         let client = Client::in_process(app(Expires::after(MINUTE)));

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_wrong() {
+    fn a_malformed_token_is_wrong() {
         let zeros = |_: &Half| [0; BYTES];
         assert!(is_right(&"0".repeat(64), zeros));
         for text in [

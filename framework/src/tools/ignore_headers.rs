@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_needs_cannot_be_ignored() {
+    fn fields_that_the_server_needs_cannot_be_ignored() {
         for (name, problem) in [("Host", "has `Host`, which the server has read"), ("a b", "cannot be the name")] {
             let error = app(IgnoreHeaders::new([name])).build().unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_has_a_limit_and_who_came_last_is_remembered() {
+    fn memory_has_a_limit_and_the_latest_clients_are_remembered() {
         let settings = RateLimit::per_hour(1).addresses(100).settings;
         let (mut buckets, now) = (Buckets::default(), Instant::now());
         let mine = Some(IpAddr::from([203, 0, 113, 7]));

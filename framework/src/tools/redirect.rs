@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_to_where_it_is() {
+    fn no_request_is_redirected_to_itself() {
         let client = Client::in_process(app().tool("/", RedirectTo::external("/new?a=1")));
         client.get("/new?a=1").send().assert_status(200);
         assert_eq!(location(&client, "/new"), "/new?a=1");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_path_never_names_another_host() {
+    fn the_rest_of_a_path_never_names_another_host() {
         let client = Client::in_process(app().tool("/old", RedirectTo::external("/").keep_path(true)));
         for (path, expected) in [
             ("/old//evil.example/", "/evil.example/"),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_path_never_climbs() {
+    fn the_rest_of_a_path_never_climbs() {
         let client =
             Client::in_process(app().tool("/old", RedirectTo::external("https://a.example/b").keep_path(true)));
         assert_eq!(location(&client, "/old/x%20y/..z"), "https://a.example/b/x%20y/..z");

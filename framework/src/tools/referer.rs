@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matches_may_be_what_is_refused() {
+    fn matching_pages_may_be_refused_instead() {
         let client = Client::in_process(app(Referer::matching("http://evil").accept(false).accept_missing(true)));
         check(&client, &[("http://evil.example/", 403), ("http://a.example/", 200)]);
         client.get("/").send().assert_status(200);

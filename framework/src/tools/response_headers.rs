@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn all_responses_have_the_fields_whoever_answers() {
+    fn all_responses_have_the_fields() {
         struct Shut;
         impl Tool for Shut {
             fn name(&self) -> &'static str {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_field_stops_the_start() {
+    fn a_malformed_field_stops_the_start() {
         let table = [
             (
                 "X-A",

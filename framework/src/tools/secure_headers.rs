@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_handler_said_wins_and_a_section_may_go_without() {
+    fn the_handlers_fields_win_and_a_section_may_go_without() {
         let client = Client::in_process(app().tool_off("/panics", "secure_headers"));
         client.get("/own").send().assert_header("x-frame-options", "DENY");
         client.get("/panics").send().assert_no_header("x-frame-options");
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_would_not_understand_stops_the_start() {
+    fn values_that_browsers_would_not_understand_stop_the_start() {
         let table = [
             (
                 SecureHeaders::new().referrer_policy("never"),

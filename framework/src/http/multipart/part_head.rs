@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_head_is_told() {
+    fn the_mistake_in_a_head_is_told() {
         use MultipartError::*;
         let named = "Content-Disposition: form-data; name=a";
         let table = [

@@ -72,7 +72,7 @@ fn parts_come_in_order_with_their_heads() {
 }
 
 #[test]
-fn what_is_almost_a_boundary_is_content() {
+fn almost_a_boundary_is_content() {
     for content in [
         "",
         "\r",

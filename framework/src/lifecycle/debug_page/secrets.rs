@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sounds_like_a_secret_is_masked() {
+    fn names_that_sound_like_secrets_are_masked() {
         for name in [
             "password",
             "new_passwd",

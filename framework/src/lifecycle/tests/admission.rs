@@ -134,7 +134,7 @@ fn a_wait_that_panics_is_500() {
 }
 
 #[test]
-fn what_was_checked_before_a_wait_is_checked_again_after_it() {
+fn a_check_before_a_wait_is_repeated_after_it() {
     struct Checks(Arc<AtomicUsize>);
     impl Tool for Checks {
         fn name(&self) -> &'static str {

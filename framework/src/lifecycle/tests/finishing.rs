@@ -88,7 +88,7 @@ fn a_response_waits_between_two_hooks_and_each_runs_once() {
 }
 
 #[test]
-fn what_was_waited_for_may_fail_and_only_always_hooks_follow() {
+fn a_wait_may_fail_and_only_always_hooks_follow() {
     let receipts = Receipts { fails: true, ..Receipts::default() };
     let mut driver = driver(&receipts, "GET /");
     driver.run();
@@ -111,7 +111,7 @@ fn after_a_failure_it_is_remembered_which_hooks_are_left() {
 }
 
 #[test]
-fn a_client_that_goes_away_meanwhile_is_not_waited_for() {
+fn a_client_that_goes_away_during_the_wait_is_not_waited_for() {
     let receipts = Receipts::default();
     let mut driver = driver(&receipts, "GET /");
     let places = || Arc::strong_count(&receipts.kept);

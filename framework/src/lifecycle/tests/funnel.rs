@@ -105,7 +105,7 @@ fn an_error_page_may_send_the_client_elsewhere() {
 
 /// The values of tools are there for error pages too.
 #[test]
-fn error_pages_see_what_tools_keep() {
+fn error_pages_see_the_values_of_tools() {
     struct Keeps;
     impl Tool for Keeps {
         fn name(&self) -> &'static str {
@@ -328,7 +328,7 @@ fn a_405_names_the_methods_of_the_page_but_for_the_one_it_refuses() {
 }
 
 #[test]
-fn whatever_leads_elsewhere_is_encoded_whoever_sets_it_and_a_tab_is_the_programs_error() {
+fn references_are_always_encoded_and_a_tab_is_the_programs_error() {
     let tree = Tree::new()
         .page("field", |page| {
             page.response().set_header(header::LOCATION, HeaderValue::from_static("/a b\\c"));

@@ -116,7 +116,7 @@ fn course(app: App, diary: &Diary, request: &str) -> (String, u16) {
 }
 
 #[test]
-fn what_the_handler_does_decides_which_hooks_follow() {
+fn the_handlers_result_decides_which_hooks_follow() {
     let diary = Diary::default();
     let table = [
         ("GET /ok", "PpSsBbAHhFfEeRr", 200),
@@ -138,7 +138,7 @@ fn what_the_handler_does_decides_which_hooks_follow() {
 }
 
 #[test]
-fn what_a_hook_does_decides_which_hooks_follow() {
+fn a_hooks_result_decides_which_hooks_follow() {
     let diary = Diary::default();
     let table = [
         (BeforeRouting, Act::Answer, "PFfEeRr", 202),

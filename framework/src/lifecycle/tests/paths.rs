@@ -118,7 +118,7 @@ fn a_form_is_in_memory_for_its_parameters_whatever_else_takes_the_body() {
 }
 
 #[test]
-fn strict_params_refuses_what_the_page_does_not_name() {
+fn strict_params_refuses_unknown_names() {
     let app = || App::new(Forms).settings("/", |settings| settings.strict_params = true);
     assert_eq!(ask(app(), "GET /named?a=1").status, 200);
     assert_eq!(ask(app(), "GET /named?a=1&utm_source=x").status, 404);

@@ -265,7 +265,7 @@ fn found_a_worker_that_does_not_look_again() {
 
 #[test]
 #[should_panic(expected = "exceeded max_steps")]
-fn found_a_push_that_kicks_nobody() {
+fn found_a_push_without_a_kick() {
     a_burst(Some(Fault::NoKick));
 }
 
@@ -308,7 +308,7 @@ fn a_reserve_is_called_when_all_others_are_in_long_handlers() {
 
 #[test]
 #[should_panic(expected = "exceeded max_steps")]
-fn found_a_reserve_that_nobody_calls() {
+fn found_a_reserve_that_is_never_called() {
     a_burst_on_a_reserve(false);
 }
 
@@ -320,7 +320,7 @@ fn a_kick_and_an_event_reach_two_workers() {
 
 #[test]
 #[should_panic(expected = "exceeded max_steps")]
-fn found_a_kick_that_is_kept_by_who_goes_on_with_an_event() {
+fn found_a_kick_that_is_kept_by_a_worker_with_an_event() {
     a_kick_meets_an_event(Some(Fault::KickKept));
 }
 

@@ -120,14 +120,14 @@ fn at_the_limit_the_oldest_idle_connection_makes_room() {
 
 /// Also when all of them have never said anything.
 #[test]
-fn silent_connections_at_the_limit_keep_nobody_out() {
+fn silent_connections_at_the_limit_keep_no_client_out() {
     let stage = Stage::new(|settings| settings.connections = Some(4));
     let _silent: Vec<_> = (0..20).map(|_| stage.connect()).collect();
     assert_eq!(stage.connect().get("/").text(), "/");
 }
 
 #[test]
-fn at_the_limit_with_nobody_idle_the_new_connection_waits() {
+fn at_the_limit_without_idle_connections_the_new_one_waits() {
     let stage = Stage::new(|settings| settings.connections = Some(1));
     let mut busy = stage.block();
     let mut waiting = stage.connect();

@@ -77,7 +77,7 @@ fn a_busy_connection_does_not_starve_another() {
 }
 
 #[test]
-fn one_can_see_what_workers_do() {
+fn the_work_of_workers_can_be_seen() {
     let stage = Stage::new(|_| {});
     let _busy = stage.block();
     let requests: Vec<_> = stage.server().workers().into_iter().filter_map(|worker| worker.request).collect();

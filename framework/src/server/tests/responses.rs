@@ -147,7 +147,7 @@ fn a_response_larger_than_the_whole_budget_is_for_those_who_take_it() {
 }
 
 #[test]
-fn what_is_shared_counts_once_and_files_and_streams_not_at_all() {
+fn shared_bytes_count_once_and_files_and_streams_not_at_all() {
     let stage = Stage::new(|settings| settings.memory_for_responses = LARGE as u64 + (8 << 20));
     let paths = ["/large-shared", "/large-file", "/large-stream"];
     let mut deaf: Vec<_> = (0..8).flat_map(|_| paths).map(|path| (path, stage.connect())).collect();

@@ -172,7 +172,7 @@ fn no_edge_is_lost_and_there_is_one_owner() {
 
 #[test]
 #[should_panic(expected = "news were lost")]
-fn found_an_edge_that_is_dropped_when_somebody_owns() {
+fn found_an_edge_that_is_dropped_while_owned() {
     two_events_and_the_ticker(Fault::DroppedEdge);
 }
 
@@ -298,13 +298,13 @@ fn a_full_socket_gets_room(fault: Fault) {
 }
 
 #[test]
-fn room_to_write_is_seen_by_who_found_none() {
+fn room_to_write_is_seen_after_a_full_socket() {
     a_full_socket_gets_room(Fault::None);
 }
 
 #[test]
 #[should_panic(expected = "left in its buffer")]
-fn found_an_edge_for_writing_that_is_dropped_when_somebody_owns() {
+fn found_an_edge_for_writing_that_is_dropped_while_owned() {
     a_full_socket_gets_room(Fault::DroppedEdge);
 }
 

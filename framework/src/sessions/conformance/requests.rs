@@ -68,7 +68,7 @@ fn id(visitor: &Client) -> SessionId {
 
 pub(super) fn check<S: Store>(make_store: &impl Fn() -> S) {
     let rules = [
-        what_a_request_sets_the_next_one_gets,
+        the_next_request_gets_the_values_of_the_last,
         a_request_that_fails_is_rolled_back,
         a_login_gives_another_id_and_a_logout_ends_the_session,
         no_client_chooses_its_id,
@@ -80,7 +80,7 @@ pub(super) fn check<S: Store>(make_store: &impl Fn() -> S) {
     }
 }
 
-fn what_a_request_sets_the_next_one_gets(visitor: &Client) {
+fn the_next_request_gets_the_values_of_the_last(visitor: &Client) {
     visitor.get("/set?value=ann").send().assert_status(200);
     visitor.get("/get").send().assert_text("ann");
     visitor.new_browser().get("/get").send().assert_text("");

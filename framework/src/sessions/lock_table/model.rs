@@ -166,12 +166,12 @@ fn everybody(fault: Fault) {
 }
 
 #[test]
-fn there_is_one_holder_and_nobody_is_lost() {
+fn there_is_one_holder_and_no_waiter_is_lost() {
     everybody(Fault::None);
 }
 
 #[test]
-fn those_who_block_are_served_first_come_first_served() {
+fn blocking_waiters_are_served_first_come_first_served() {
     check(Fault::None, |stage, number| match number {
         0 => stage.park(None),
         _ => stage.block(far()),

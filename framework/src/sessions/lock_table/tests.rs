@@ -36,7 +36,7 @@ fn a_second_one_waits_and_a_stranger_does_not() {
 }
 
 #[test]
-fn a_record_exists_only_while_somebody_holds_or_waits() {
+fn a_record_exists_only_with_a_holder_or_a_waiter() {
     let table = LockTable::new();
     for _ in 0..10_000 {
         drop(now_or_never(&table, SessionId::random()));
@@ -61,7 +61,7 @@ fn a_panic_releases() {
 }
 
 #[test]
-fn waiters_are_served_in_the_order_they_came() {
+fn waiters_are_served_in_order() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (mut first, first_wakes) = parked(&table, id);
@@ -77,7 +77,7 @@ fn waiters_are_served_in_the_order_they_came() {
 }
 
 #[test]
-fn nobody_overtakes_a_lock_that_is_offered() {
+fn no_waiter_overtakes_an_offered_lock() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (mut waiter, _) = parked(&table, id);
@@ -87,7 +87,7 @@ fn nobody_overtakes_a_lock_that_is_offered() {
 }
 
 #[test]
-fn who_gives_up_is_left_out() {
+fn a_waiter_that_gives_up_is_left_out() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (first, _) = parked(&table, id);
@@ -98,7 +98,7 @@ fn who_gives_up_is_left_out() {
 }
 
 #[test]
-fn who_gives_up_what_was_just_offered_hands_it_on() {
+fn a_waiter_that_gives_up_an_offer_hands_it_on() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (first, _) = parked(&table, id);
@@ -118,7 +118,7 @@ fn a_place_in_the_queue_for_a_lock_that_became_free_is_the_lock() {
 }
 
 #[test]
-fn who_blocks_a_worker_comes_before_the_parked() {
+fn a_blocking_waiter_comes_before_the_parked() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (mut parked, wakes) = parked(&table, id);
@@ -134,7 +134,7 @@ fn who_blocks_a_worker_comes_before_the_parked() {
 
 /// Without this, workers that all block on a lock wait for a parked request that needs a worker to take its turn.
 #[test]
-fn who_blocks_a_worker_takes_what_was_offered_to_a_parked_one() {
+fn a_blocking_waiter_takes_the_offer_to_a_parked_one() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let (mut parked, wakes) = parked(&table, id);
@@ -148,7 +148,7 @@ fn who_blocks_a_worker_takes_what_was_offered_to_a_parked_one() {
 }
 
 #[test]
-fn a_blocked_one_gives_up_at_its_deadline_and_learns_who_holds() {
+fn a_blocked_waiter_gives_up_at_its_deadline_and_learns_the_holder() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let _guard = table.try_acquire(id, &claim("/slow"), Instant::now()).expect("free");
     let timed_out = table.acquire_blocking(id, &claim("/fast"), Instant::now()).expect_err("held");
@@ -159,7 +159,7 @@ fn a_blocked_one_gives_up_at_its_deadline_and_learns_who_holds() {
 }
 
 #[test]
-fn a_blocked_one_is_woken_by_the_release() {
+fn a_blocked_waiter_is_woken_by_the_release() {
     let (table, id) = (LockTable::new(), SessionId::random());
     let guard = now_or_never(&table, id).expect("free");
     let far = Instant::now() + Duration::from_secs(3600);
@@ -264,7 +264,7 @@ const TAKEN: usize = 1_000_000;
 
 /// Never two holders, nobody lost, nothing left: with threads that block, requests that park, and both giving up now and then.
 #[test]
-fn under_threads_there_is_one_holder_and_nobody_is_lost() {
+fn under_threads_there_is_one_holder_and_no_waiter_is_lost() {
     const ROUNDS: usize = 2_000;
     let table = LockTable::new();
     let ids: Vec<_> = (0..3).map(|_| SessionId::random()).collect();

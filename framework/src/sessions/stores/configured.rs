@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_is_told_by_its_key_whoever_has_set_it() {
+    fn a_wrong_setting_is_told_by_its_key() {
         let place = Configured::new(Place("here".to_owned()));
         assert_eq!(configure(&place, "place = ''"), Err("`place` must be somewhere".to_owned()));
         place.change(|place| place.0.clear());

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_is_used_again_and_the_most_is_kept() {
+    fn connections_are_used_again_and_the_maximum_is_kept() {
         let pool = Pool::new(2, Duration::ZERO);
         let mut first = pool.lease().ok().expect("a place");
         first.link = Some("first");

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_kept() {
+    fn responses_that_are_never_kept() {
         for fields in [
             "Cache-Control: no-store",
             "Cache-Control: private",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_for_a_user_is_kept_only_if_it_says_so() {
+    fn a_response_for_a_user_is_kept_only_if_it_says_so() {
         assert_eq!(terms_for("", true), None);
         assert_eq!(terms_for("Cache-Control: max-age=60", true), None);
         for word in ["public", "s-maxage=60", "must-revalidate"] {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_takes() {
+    fn the_responses_that_a_request_takes() {
         use Verdict::{Fresh, Unusable, WhileRevalidated};
         let table = [
             ("max-age=60", 0, "", Fresh),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_validated_never_stands_in_for_an_error() {
+    fn a_response_to_validate_never_stands_in_for_an_error() {
         let serves = |response: &str| {
             let terms = terms_for(&format!("Cache-Control: {response}"), false).expect("kept");
             terms.serves_in_place_of_error(Duration::from_secs(65))

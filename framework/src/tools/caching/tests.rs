@@ -127,7 +127,7 @@ fn a_follower_that_does_not_come_for_its_offer_passes_it_on() {
 }
 
 #[test]
-fn when_there_is_nothing_to_share_nobody_waits_for_a_while() {
+fn without_a_response_to_share_no_request_waits_for_a_while() {
     let (cache, bell) = (Cache::new(LIMITS), Arc::<Bell>::default());
     let lead = lead(&cache, "a");
     let mut follower = follow(&cache, "a", &bell);
@@ -141,7 +141,7 @@ fn when_there_is_nothing_to_share_nobody_waits_for_a_while() {
 }
 
 #[test]
-fn what_one_makes_that_goes_its_own_way_ends_the_wait_of_others() {
+fn a_response_of_an_independent_request_ends_the_wait_of_others() {
     let (cache, bell) = (Cache::new(LIMITS), Arc::<Bell>::default());
     let _hangs = lead(&cache, "a");
     let mut follower = follow(&cache, "a", &bell);
@@ -152,7 +152,7 @@ fn what_one_makes_that_goes_its_own_way_ends_the_wait_of_others() {
 }
 
 #[test]
-fn what_was_begun_before_an_invalidation_is_not_kept() {
+fn a_response_from_before_an_invalidation_is_not_kept() {
     let (cache, bell) = (Cache::new(LIMITS), Arc::<Bell>::default());
     let old = lead(&cache, "a");
     let epoch = cache.epoch();
@@ -262,7 +262,7 @@ fn a_stale_response_serves_while_one_request_makes_a_new_one() {
 }
 
 #[test]
-fn users_who_have_logged_in_get_only_what_is_for_everybody() {
+fn logged_in_users_get_only_pages_for_everybody() {
     let cache = Cache::new(LIMITS);
     keep(&cache, "a", "a");
     lead(&cache, "b").keep(stored("Cache-Control: public", "b"));

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn all_names_count_once_and_a_star_fits_nobody() {
+    fn all_names_count_once_and_a_star_fits_no_request() {
         assert_eq!(names(&[]), Some(vec![]));
         assert_eq!(names(&["Accept, Cookie", "accept"]), Some(vec![header::ACCEPT, header::COOKIE]));
         assert_eq!(names(&["Accept", "Cookie, *"]), None);

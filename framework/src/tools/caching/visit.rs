@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_request_says() {
+    fn the_directives_of_a_request() {
         let no_cache = |fields: &str| Said::by(&request(fields)).directives.no_cache;
         assert!(no_cache("Pragma: , a\nPragma: x, No-Cache") && no_cache("Cache-Control: a\ncache-control: No-Cache"));
         assert!(!no_cache("Pragma: no-cache\nCache-Control: max-age=5"));

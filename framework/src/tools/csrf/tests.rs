@@ -107,7 +107,7 @@ fn where_a_request_comes_from_decides_by_the_first_field_that_is_there() {
 }
 
 #[test]
-fn safe_methods_come_through_whoever_asks() {
+fn safe_methods_always_come_through() {
     let client = client(Csrf::new().tokens(true));
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
         let response = client.request(method, "/plain").header("sec-fetch-site", "cross-site").send();
@@ -167,7 +167,7 @@ fn a_token_is_found_in_forms_with_files_too() {
 }
 
 #[test]
-fn nobody_without_the_cookie_has_a_token() {
+fn without_the_cookie_there_is_no_token() {
     let client = client(Csrf::new().tokens(true));
     // A mask that is its own disguise stands for the secret of zeros, which no browser has.
     client.post("/transfer").header("x-csrf-token", "ab".repeat(32)).send().assert_status(403);
@@ -185,7 +185,7 @@ fn where_no_page_is_that_is_the_answer_and_not_the_missing_token() {
 }
 
 #[test]
-fn what_answers_in_place_of_a_page_needs_the_token() {
+fn an_answer_in_place_of_a_page_needs_the_token() {
     for (expects_form, refused) in [(true, 403), (false, 404)] {
         let app = App::new(Bank).tool("/", Csrf::new().tokens(true)).tool("/", InPlace { expects_form });
         let client = Client::in_process(app);

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_out_in_whatever_pieces() {
+    fn content_comes_out_again_in_any_pieces() {
         let content = content();
         for coding in codings() {
             for (piece, then) in [(usize::MAX, Then::More), (70_000, Then::More), (4096, Then::Pause)] {

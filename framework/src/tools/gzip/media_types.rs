@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_compressed_and_what_is_compressed_already_is_not() {
+    fn text_is_compressed_and_compressed_types_are_not() {
         let types = MediaTypes::default();
         for compressed in [
             "text/html; charset=utf-8",

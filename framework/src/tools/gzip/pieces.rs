@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stream_holds_is_let_go_when_it_ends_breaks_or_is_dropped() {
+    fn a_stream_lets_go_when_it_ends_breaks_or_is_dropped() {
         let held = Arc::new(());
         let source = |fails: bool| {
             let held = Arc::clone(&held);

@@ -79,7 +79,7 @@ fn fifty_slow_requests_hold_as_many_workers_as_the_limit_says() {
 }
 
 #[test]
-fn who_finds_no_room_or_waits_too_long_is_told_to_come_again() {
+fn a_request_without_room_or_after_a_long_wait_is_told_to_come_again() {
     let limit = Limit::new(1).queue(1).wait(Duration::from_millis(50));
     let Site { client, began, end } = site(&limit, "/slow");
     std::thread::scope(|scope| {
@@ -103,7 +103,7 @@ fn who_finds_no_room_or_waits_too_long_is_told_to_come_again() {
 }
 
 #[test]
-fn whatever_way_a_request_takes_its_place_is_free_again() {
+fn the_place_of_a_request_is_always_free_again() {
     struct Answers;
     impl Tool for Answers {
         fn name(&self) -> &'static str {

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_takes_what_it_says() {
+    fn each_kind_takes_its_own_values() {
         let table = [
             ("text 2..3", "\u{e9}\u{e9}", true),
             ("text 2..3", "abcd", false),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_refused() {
+    fn a_malformed_rule_is_refused() {
         for text in ["", "whole 9..1", "whole 1", "number 0..NaN", "one a", "flag 1", "matches", "text -1..2"] {
             assert!(text.parse::<ParamRule>().is_err(), "{text}");
         }

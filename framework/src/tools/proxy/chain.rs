@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_from_the_right_and_only_what_proxies_wrote() {
+    fn addresses_are_read_from_the_right_and_only_those_of_proxies() {
         let table = [
             ("", None),
             ("203.0.113.7", Some("203.0.113.7")),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_field_says_for_tls() {
+    fn every_spelling_of_the_field_for_tls() {
         for (text, expected) in
             [("on", Some(true)), ("1", Some(true)), ("HTTPS", Some(true)), ("off", Some(false)), ("", None)]
         {

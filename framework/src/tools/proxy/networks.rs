@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_contains_what_begins_as_it_does() {
+    fn a_network_contains_addresses_with_its_prefix() {
         for (networks, address, is_in) in [
             (&["10.0.0.0/8"][..], "10.255.0.1", true),
             (&["10.0.0.0/8"], "11.0.0.1", false),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused_with_the_way_to_write_one() {
+    fn a_malformed_network_is_refused_with_the_way_to_write_one() {
         for text in ["10.0.0.0/33", "10.0.0/8", "proxy.example", "", "::1/129", "10.0.0.0/x", "all"] {
             assert!(Networks::parse(&[text.to_owned()]).unwrap_err().contains("write networks as"), "{text}");
         }

@@ -65,7 +65,7 @@ fn other_fields_may_be_named() {
 }
 
 #[test]
-fn a_host_that_nobody_asked_to_believe_is_the_clients() {
+fn an_untrusted_host_is_the_clients() {
     let client = client(Proxy::trusting(["loopback"]));
     let asked = client.get("/").header("host", "a.example").header("x-forwarded-host", "evil.example");
     asked.send().assert_contains("http://a.example");
@@ -83,7 +83,7 @@ fn one_way_of_saying_it_is_believed_at_a_time() {
 }
 
 #[test]
-fn a_wrong_set_up_stops_the_start_with_what_to_do() {
+fn a_wrong_set_up_stops_the_start_with_the_remedy() {
     let problem = |path: &str, proxy, file: &str| {
         App::new(Pages)
             .tool(path, proxy)

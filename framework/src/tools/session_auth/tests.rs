@@ -62,7 +62,7 @@ fn strangers_are_sent_to_the_login_and_then_to_the_page_they_wanted() {
 }
 
 #[test]
-fn programs_get_401_and_nothing_tells_what_is_there() {
+fn programs_get_401_and_no_hint_of_the_pages() {
     let client = client(auth());
     for accept in ["", "*/*", "application/json", "image/*"] {
         let refused = client.get("/members/").header("accept", accept).send();
@@ -73,7 +73,7 @@ fn programs_get_401_and_nothing_tells_what_is_there() {
 }
 
 #[test]
-fn the_login_gives_the_session_another_id_and_keeps_what_is_in_it() {
+fn the_login_gives_the_session_another_id_and_keeps_its_values() {
     let client = client(auth());
     client.get("/keep").send();
     let planted = client.cookie("session_id").unwrap();
@@ -90,7 +90,7 @@ fn the_login_gives_the_session_another_id_and_keeps_what_is_in_it() {
 }
 
 #[test]
-fn who_logs_in_after_somebody_else_gets_nothing_of_it() {
+fn a_login_after_another_user_gets_nothing_of_theirs() {
     let client = client(auth());
     client.get("/keep").send();
     log_in(&client, "anna", "secret");
@@ -226,7 +226,7 @@ fn too_many_wrong_passwords_are_429_also_with_the_right_one() {
 }
 
 #[test]
-fn what_is_typed_into_the_form_cannot_become_markup() {
+fn text_in_the_form_cannot_become_markup() {
     let client = client(auth());
     log_in(&client, "\"><script>alert(1)</script>", "x").assert_status(401).assert_lacks("<script>");
     let policy = client.get("/members/login").send().header("content-security-policy").unwrap().to_owned();
@@ -242,7 +242,7 @@ fn a_password_in_the_address_is_not_taken() {
 }
 
 #[test]
-fn pages_that_are_open_know_who_it_is() {
+fn open_pages_know_the_visitor() {
     let app =
         App::new(tree()).tool("/", Sessions::in_memory()).tool("/", auth().required(false).login("members/login"));
     let client = Client::in_process(app.config_str("[\"/members\"]\nsession_auth.required = true"));
@@ -325,7 +325,7 @@ fn the_application_is_told_and_may_object() {
 }
 
 #[test]
-fn the_password_is_checked_while_nobody_waits_for_the_session() {
+fn the_password_is_checked_while_no_request_waits_for_the_session() {
     let sessions = Sessions::in_memory();
     let locks = sessions.clone();
     let slow = SessionAuth::new(move |_, _| locks.locks().is_empty());
@@ -387,7 +387,7 @@ fn login_forms_of_two_sections_can_be_open_at_the_same_time() {
 }
 
 #[test]
-fn strangers_are_sent_to_the_login_from_what_is_there_and_what_is_not() {
+fn strangers_are_sent_to_the_login_from_any_path() {
     let client = Client::in_process(App::new(tree()).tool("/", Sessions::in_memory()).tool("/", auth()));
     for path in ["/members", "/nowhere", "/keep/", "/nowhere/"] {
         client.get(path).send().assert_status(401);

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_through_whatever_is_in_them() {
+    fn names_come_through_with_any_characters() {
         let table = [
             ("report.pdf", r#"attachment; filename="report.pdf""#),
             ("two words.pdf", r#"attachment; filename="two words.pdf""#),

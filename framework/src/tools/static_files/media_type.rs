@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_already_is_not_compressible() {
+    fn compressed_types_are_not_compressible() {
         let of = |name| is_compressible(&content_type(name, &Overrides::new()));
         assert!(of("a.html") && of("a.svg") && of("a.json") && of("a.wasm") && of("a.js"));
         assert!(!of("a.png") && !of("a.mp4") && !of("a.gz") && !of("a.woff2") && !of("a.zip"));

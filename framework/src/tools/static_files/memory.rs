@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_within_its_limit_and_what_is_used_stays() {
+    fn memory_stays_within_its_limit_and_used_files_stay() {
         let memory = memory(100 * (OVERHEAD + 3));
         memory.insert("hot", None);
         for number in 100..999 {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_all_memory_is_not_kept() {
+    fn a_file_larger_than_all_memory_is_not_kept() {
         let memory = memory(OVERHEAD);
         memory.insert("a", None);
         assert!(memory.get("a").is_none());

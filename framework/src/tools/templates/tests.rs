@@ -69,7 +69,7 @@ fn client(app: App) -> Client {
 }
 
 #[test]
-fn handler_and_template_use_one_session_whoever_opens_it_first() {
+fn handler_and_template_use_one_session_in_any_order() {
     let client = client(App::new(Pages));
     for (path, expected) in
         [("/handler_first", "2"), ("/template_first", "3"), ("/twice", "4 outer True"), ("/handler_first", "6")]
@@ -79,7 +79,7 @@ fn handler_and_template_use_one_session_whoever_opens_it_first() {
 }
 
 #[test]
-fn what_a_template_sets_needs_the_lock_as_in_a_handler() {
+fn a_write_in_a_template_needs_the_lock_as_in_a_handler() {
     let client = client(App::new(Pages).settings("/", |settings| settings.show_tracebacks = true));
     client.get("/handler_first").send().assert_text("2");
     let response = client.get("/released").send();
@@ -95,7 +95,7 @@ fn an_undefined_name_is_an_error_with_template_and_line() {
 }
 
 #[test]
-fn what_is_shown_is_escaped_and_names_are_there() {
+fn values_are_escaped_and_names_are_there() {
     let client = client(App::new(Pages));
     client.get("/shown?name=<script>").send().assert_text("&lt;script&gt; &#x2f;shown nobody");
     client
@@ -210,7 +210,7 @@ fn an_error_page_may_be_a_view_and_one_that_fails_is_replaced() {
 }
 
 #[test]
-fn a_view_without_the_tool_says_what_to_add() {
+fn a_view_without_the_tool_names_the_remedy() {
     let app = App::new(Tree::new().index(|_| View::new("a.html", ())))
         .settings("/", |settings| settings.show_tracebacks = true);
     Client::in_process(app).get("/").send().assert_status(500).assert_contains("add .tool(");

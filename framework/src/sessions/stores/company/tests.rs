@@ -170,7 +170,7 @@ fn while_the_server_is_silent_one_trip_asks_it_and_no_request_waits_behind_that_
 }
 
 #[test]
-fn what_is_posted_goes_after_what_has_queued_and_nobody_waits_for_it() {
+fn a_post_goes_after_the_queue_and_is_not_waited_for() {
     let test = Test::new();
     let road = &*test.road;
     std::thread::scope(|scope| {
@@ -198,7 +198,7 @@ fn when_enough_have_queued_another_courier_goes_at_the_same_time() {
 }
 
 #[test]
-fn what_is_posted_overtakes_nothing_however_many_have_queued() {
+fn a_post_overtakes_nothing_in_a_long_queue() {
     let test = Test::new();
     let road = &*test.road;
     std::thread::scope(|scope| {
@@ -227,7 +227,7 @@ fn a_batch_that_is_full_is_followed_by_another() {
 }
 
 #[test]
-fn a_trip_that_panics_fails_what_went_along_and_is_in_nobodys_way() {
+fn a_trip_that_panics_fails_its_own_requests_alone() {
     let test = Test::new();
     let road = &*test.road;
     std::thread::scope(|scope| {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_ends_the_connection() {
+    fn a_malformed_answer_ends_the_connection() {
         let long = format!("{}\r\n", "H".repeat(5000));
         for text in
             ["+PONG\r\n", "VA x c1\r\n", "VA 1 f0\r\nx\r\n", "VA 1 c1\r\nxyz", "VA 9999999999999 c1\r\n", "HD", &long]

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_has_no_credentials() {
+    fn a_shown_address_has_no_credentials() {
         for (url, shown) in [
             ("redis://127.0.0.1", "redis 127.0.0.1:6379, database 0"),
             ("valkey://ann:s%2Fecret@localhost:7000/2", "redis localhost:7000, database 2"),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_addresses_say_what_is_right_and_show_no_password() {
+    fn wrong_addresses_name_the_remedy_and_show_no_password() {
         for url in [
             "",
             "127.0.0.1",

@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_sets_what_the_program_can_set() {
+    fn the_file_sets_everything_that_the_program_can() {
         let store = RedisStore::new("redis://127.0.0.1:1");
         let text =
             "url = 'redis://10.0.0.1'\npool = 3\nconnect_timeout = '1s'\noperation_timeout = '250ms'\nprefix = 's:'";

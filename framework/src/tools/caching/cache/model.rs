@@ -184,7 +184,7 @@ fn a_response_that_may_be_kept_is_made_once() {
 }
 
 #[test]
-fn what_was_begun_before_an_invalidation_is_not_kept_after_it() {
+fn a_response_from_before_an_invalidation_is_not_kept_after_it() {
     let life = |stage: &Stage, number: usize| match number {
         0 => {
             // The page changes, then what is kept goes.

@@ -69,7 +69,7 @@ fn check(forgets: bool) {
 }
 
 #[test]
-fn never_more_than_may_be_and_nobody_is_stranded() {
+fn never_more_than_the_limit_and_no_waiter_is_stranded() {
     check(false);
 }
 
