@@ -73,10 +73,16 @@ fn many_sessions_have_one_lock_file_and_small_folders() {
     let store = opened(room.path());
     for _ in 0..2000 {
         let id = SessionId::random();
-        let fence =
-            store.shared_lock().expect("shared").try_lock(&id, Duration::ZERO).expect("a lock").expect("free").fence;
+        let fence = store
+            .shared_lock()
+            .expect("shared")
+            .try_lock(&id, Duration::ZERO)
+            .wait()
+            .expect("a lock")
+            .expect("free")
+            .fence;
         let terms = Terms { fence: Some(fence), unlock: true, ..terms() };
-        assert!(matches!(store.commit(&id, None, &data(), &terms), Ok(Commit::Committed(_))));
+        assert!(matches!(store.commit(&id, None, &data(), &terms).wait(), Ok(Commit::Committed(_))));
     }
     assert_eq!(count_files(room.path()), 2001, "each record, and one file of locks");
     assert!(fs::read_dir(room.path()).expect("a folder").count() <= 257);
@@ -87,7 +93,7 @@ fn a_held_session_blocks_no_other() {
     let room = tempfile::tempdir().expect("room");
     let (one, other) = (opened(room.path()), opened(room.path()));
     let (one, other) = (one.shared_lock().expect("shared"), other.shared_lock().expect("shared"));
-    let try_lock = |lock: &dyn SharedLock, id: &SessionId| lock.try_lock(id, Duration::ZERO).expect("a lock");
+    let try_lock = |lock: &dyn SharedLock, id: &SessionId| lock.try_lock(id, Duration::ZERO).wait().expect("a lock");
     let held = SessionId::random();
     assert!(try_lock(one, &held).is_some() && try_lock(other, &held).is_none());
     assert!((0..1000).all(|_| try_lock(other, &SessionId::random()).is_some()));
@@ -97,7 +103,7 @@ fn a_held_session_blocks_no_other() {
 fn records_are_for_their_user_alone() {
     let room = tempfile::tempdir().expect("room");
     let (folder, id) = (room.path().join("sessions"), SessionId::random());
-    let _ = opened(&folder).commit(&id, None, &data(), &terms()).expect("kept");
+    let _ = opened(&folder).commit(&id, None, &data(), &terms()).wait().expect("kept");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     let record = place_of(&folder, &id);
     assert_eq!((mode(&folder), mode(&record), mode(&folder.join("locks"))), (0o700, 0o600, 0o600));
@@ -121,7 +127,7 @@ fn a_folder_that_cannot_be_used_stops_the_start() {
 fn half_written_records_of_a_killed_program_go_at_a_sweep() {
     let room = tempfile::tempdir().expect("room");
     let (store, id) = (opened(room.path()), SessionId::random());
-    let _ = store.commit(&id, None, &data(), &terms()).expect("kept");
+    let _ = store.commit(&id, None, &data(), &terms()).wait().expect("kept");
     let left = place_of(room.path(), &id).with_file_name(".tmp-0123");
     fs::write(&left, "half").expect("written");
     assert_eq!(store.sweep(Moment::now()).expect("swept"), 0);
@@ -136,17 +142,17 @@ fn readers_never_see_a_half_written_record() {
     let (store, id) = (opened(room.path()), SessionId::random());
     let mut large = data();
     large.insert("text", "x".repeat(100_000).into());
-    let Ok(Commit::Committed(first)) = store.commit(&id, None, &large, &terms()) else { panic!("kept") };
+    let Ok(Commit::Committed(first)) = store.commit(&id, None, &large, &terms()).wait() else { panic!("kept") };
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
-            (0..300).fold(first, |version, _| match store.commit(&id, Some(version), &large, &terms()) {
+            (0..300).fold(first, |version, _| match store.commit(&id, Some(version), &large, &terms()).wait() {
                 Ok(Commit::Committed(version)) => version,
                 other => panic!("{other:?}"),
             })
         });
         let reader = FileStore::new(room.path());
         while !writing.is_finished() {
-            assert!(reader.load(&id, Moment::now()).expect("read").is_some_and(|record| record.data == large));
+            assert!(reader.load(&id, Moment::now()).wait().expect("read").is_some_and(|record| record.data == large));
         }
         assert_eq!(reader.quarantined(), 0);
     });

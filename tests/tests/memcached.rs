@@ -75,10 +75,14 @@ fn a_restart_costs_the_sessions_and_nothing_else() {
     let (store, id) = (store(&engine), SessionId::random());
     let version = kept(store.commit(&id, None, &data(1), &terms()));
     engine.stop();
-    let problem = store.load(&id, Moment::now()).expect_err("gone").to_string();
+    let problem = store.load(&id, Moment::now()).wait().expect_err("gone").to_string();
     assert!(problem.contains("cannot be reached") && problem.contains(&engine.address()), "{problem}");
     engine.resume();
-    assert_eq!(store.commit(&id, Some(version), &data(2), &terms()).expect("back"), Commit::Conflict, "forgotten");
+    assert_eq!(
+        store.commit(&id, Some(version), &data(2), &terms()).wait().expect("back"),
+        Commit::Conflict,
+        "forgotten"
+    );
     let _ = kept(store.commit(&id, None, &data(3), &terms()));
 }
 
@@ -88,7 +92,7 @@ fn a_server_that_does_not_answer_is_waited_for_once() {
     let (store, id) = (store(&engine).operation_timeout(Duration::from_millis(200)), SessionId::random());
     let version = kept(store.commit(&id, None, &data(1), &terms()));
     engine.freeze();
-    let problem = store.load(&id, Moment::now()).expect_err("frozen").to_string();
+    let problem = store.load(&id, Moment::now()).wait().expect_err("frozen").to_string();
     assert!(problem.contains("did not answer in time"), "{problem}");
     engine.thaw();
     // A late answer to an earlier request is not taken for the answer to this one.
@@ -106,7 +110,7 @@ fn a_lost_server_takes_its_own_sessions_with_it_and_no_others() {
     let (first, second) = (curr_items(&engines[0]), curr_items(&engines[1]));
     assert!(first > 0 && second > 0 && first + second == 40, "{first} + {second}");
     engines[0].stop();
-    let failed = ids.iter().filter(|id| store.load(id, Moment::now()).is_err()).count();
+    let failed = ids.iter().filter(|id| store.load(id, Moment::now()).wait().is_err()).count();
     assert_eq!(failed as u64, first, "no session moves to where it is not");
     let problem = store.probe().expect_err("one is gone").to_string();
     assert!(problem.contains(&engines[0].address()), "{problem}");
@@ -117,7 +121,7 @@ fn a_session_beyond_an_item_is_too_large() {
     let engine = Engine::memcached(&[]);
     let mut large = Data::new();
     large.insert("text", "x".repeat(1 << 20).into());
-    let problem = store(&engine).commit(&SessionId::random(), None, &large, &terms()).expect_err("too large");
+    let problem = store(&engine).commit(&SessionId::random(), None, &large, &terms()).wait().expect_err("too large");
     assert!(problem.is_too_large(), "{problem}");
 }
 
@@ -131,7 +135,7 @@ fn a_full_memory_evicts_and_does_not_fail() {
     for id in &ids {
         let _ = kept(store.commit(id, None, &large, &terms()));
     }
-    let there = |id: &SessionId| store.load(id, Moment::now()).expect("memcached").is_some();
+    let there = |id: &SessionId| store.load(id, Moment::now()).wait().expect("memcached").is_some();
     assert!(!there(&ids[0]) && there(&ids[99]), "the one used longest ago went");
 }
 
@@ -141,7 +145,7 @@ fn a_server_without_memory_says_so() {
     let store = store(&engine);
     let mut large = Data::new();
     large.insert("text", "x".repeat(100_000).into());
-    let problem = (0..100).find_map(|_| store.commit(&SessionId::random(), None, &large, &terms()).err());
+    let problem = (0..100).find_map(|_| store.commit(&SessionId::random(), None, &large, &terms()).wait().err());
     assert!(problem.expect("full").to_string().contains("the memory of memcached is full"));
 }
 

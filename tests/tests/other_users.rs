@@ -53,7 +53,7 @@ fn data() -> Data {
 fn kept(store: &dyn Store) -> SessionId {
     store.probe().expect("a place for sessions");
     let id = SessionId::random();
-    assert!(matches!(store.commit(&id, None, &data(), &terms()), Ok(Commit::Committed(_))));
+    assert!(matches!(store.commit(&id, None, &data(), &terms()).wait(), Ok(Commit::Committed(_))));
     id
 }
 
@@ -199,8 +199,8 @@ fn a_record_that_this_user_has_not_written_is_no_session() {
         put(what, &place);
         let later = Moment::now().later(Duration::from_secs(1));
         assert_eq!(store.sweep(later).expect("nothing is in a sweep's way"), 0, "{what}");
-        assert!(store.load(&id, Moment::now()).expect("answered").is_none(), "{what}");
+        assert!(store.load(&id, Moment::now()).wait().expect("answered").is_none(), "{what}");
         assert_eq!(store.quarantined(), number, "{what}");
-        assert!(matches!(store.commit(&id, None, &data(), &terms()), Ok(Commit::Committed(_))), "{what}");
+        assert!(matches!(store.commit(&id, None, &data(), &terms()).wait(), Ok(Commit::Committed(_))), "{what}");
     }
 }

@@ -75,12 +75,13 @@ fn without_postgres_requests_end_in_time_and_come_back_by_themselves() {
 fn after_a_crash_of_the_server_no_lock_is_left() {
     let mut engine = Engine::postgres();
     let (store, id) = (opened(&url(&engine)), SessionId::random());
-    let Ok(Commit::Committed(version)) = store.commit(&id, None, &data(1), &terms()) else { panic!("kept") };
-    let lock = || store.shared_lock().expect("shared").try_lock(&id, Duration::from_secs(60)).expect("a lock");
+    let Ok(Commit::Committed(version)) = store.commit(&id, None, &data(1), &terms()).wait() else { panic!("kept") };
+    let lock = || store.shared_lock().expect("shared").try_lock(&id, Duration::from_secs(60)).wait().expect("a lock");
     let fence = lock().expect("free").fence;
     engine.stop();
     engine.resume();
     let late = store.commit(&id, Some(version), &data(2), &Terms { fence: Some(fence), unlock: true, ..terms() });
+    let late = late.wait();
     assert!(matches!(late, Ok(Commit::LockLost)), "{late:?}");
     assert!(lock().is_some(), "the lock is free again");
 }
@@ -109,7 +110,7 @@ fn a_server_that_is_not_there_is_named_without_the_password() {
 fn names_are_hashes_and_only_waiters_listen() {
     let engine = Engine::postgres();
     let (store, id) = (opened(&url(&engine)), SessionId::random());
-    let _ = store.commit(&id, None, &data(1), &terms()).expect("kept");
+    let _ = store.commit(&id, None, &data(1), &terms()).wait().expect("kept");
     assert_eq!(psql(&engine, "SELECT key FROM kirsch_session"), id.storage_key());
     assert_eq!(psql(&engine, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"), "0");
 }

@@ -67,13 +67,13 @@ fn a_restart_costs_nothing_but_the_moment() {
     let (store, id) = (store(&engine), SessionId::random());
     let version = kept(store.commit(&id, None, &data(1), &terms()));
     engine.stop();
-    let problem = store.load(&id, Moment::now()).expect_err("gone").to_string();
+    let problem = store.load(&id, Moment::now()).wait().expect_err("gone").to_string();
     assert!(problem.contains("cannot be reached") && problem.contains(&engine.address()), "{problem}");
     engine.resume();
     wait_until("it has loaded what it kept", || cli(engine.port(), &["ping"]) == "PONG");
     // The connections and the scripts are gone too; a request does not notice.
     let _ = kept(store.commit(&id, Some(version), &data(2), &terms()));
-    assert!(store.load(&id, Moment::now()).expect("back").is_some());
+    assert!(store.load(&id, Moment::now()).wait().expect("back").is_some());
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_server_that_does_not_answer_is_waited_for_once() {
     let (store, id) = (store(&engine).operation_timeout(Duration::from_millis(200)), SessionId::random());
     let version = kept(store.commit(&id, None, &data(1), &terms()));
     engine.freeze();
-    let problem = store.load(&id, Moment::now()).expect_err("frozen").to_string();
+    let problem = store.load(&id, Moment::now()).wait().expect_err("frozen").to_string();
     assert!(problem.contains("did not answer in time"), "{problem}");
     engine.thaw();
     // A late answer to an earlier request is not taken for the answer to this one.
@@ -106,16 +106,16 @@ fn a_full_pool_is_waited_for_and_named() {
     let id = SessionId::random();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..50).for_each(|_| drop(store.load(&id, Moment::now()).expect("in turn"))));
+            scope.spawn(|| (0..50).for_each(|_| drop(store.load(&id, Moment::now()).wait().expect("in turn"))));
         }
     });
     assert_eq!(cli(engine.port(), &["client", "list"]).matches("user=default").count(), 2, "one, and who asks");
     engine.freeze();
-    // A rare request has a connection for itself.
+    // So many that some do not wait for the trip of the first, but go on a connection of their own.
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| store.delete(&id).expect_err("frozen").to_string());
-        let second = scope.spawn(|| store.delete(&id).expect_err("frozen").to_string());
-        let problems = [first, second].map(|thread| thread.join().expect("no panic"));
+        let ask = || store.delete(&id).wait().expect_err("frozen").to_string();
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        let problems: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
         assert!(problems.iter().any(|problem| problem.contains("raise `sessions.pool`")), "{problems:?}");
     });
     engine.thaw();
@@ -183,7 +183,7 @@ fn the_engine_sees_no_id_and_everything_it_keeps_ends() {
     let engine = Engine::redis(&[]);
     let (store, id) = (store(&engine), SessionId::random());
     let lock = store.shared_lock().expect("shared");
-    let grant = lock.try_lock(&id, Duration::from_secs(60)).expect("redis").expect("free");
+    let grant = lock.try_lock(&id, Duration::from_secs(60)).wait().expect("redis").expect("free");
     let watch = lock.watch(&id, std::task::Waker::noop().clone()).expect("redis");
     let _ = kept(store.commit(&id, None, &data(1), &terms()));
     let keys = cli(engine.port(), &["keys", "*"]);
@@ -194,7 +194,7 @@ fn the_engine_sees_no_id_and_everything_it_keeps_ends() {
         assert!(life > 0, "{key} ends by itself");
     }
     drop(watch);
-    lock.unlock(&id, grant.fence).expect("redis");
+    lock.unlock(&id, grant.fence).wait().expect("redis");
     assert_eq!(cli(engine.port(), &["keys", "*:wait"]), "", "who waits is forgotten with each time");
 }
 
@@ -217,14 +217,14 @@ fn others_go_first_when_a_lock_is_given_back() {
     let (here, there, id) = (open(), open(), SessionId::random());
     let (here, there) = (here.shared_lock().expect("shared"), there.shared_lock().expect("shared"));
     let lease = Duration::from_secs(60);
-    let grant = here.try_lock(&id, lease).expect("redis").expect("free");
+    let grant = here.try_lock(&id, lease).wait().expect("redis").expect("free");
     let watch = there.watch(&id, std::task::Waker::noop().clone()).expect("redis");
-    here.unlock(&id, grant.fence).expect("redis");
+    here.unlock(&id, grant.fence).wait().expect("redis");
     // Within 20 ms; a slow machine may need a few tries to be so quick.
-    let is_polite = here.try_lock(&id, lease).expect("redis").is_none();
+    let is_polite = here.try_lock(&id, lease).wait().expect("redis").is_none();
     if is_polite {
-        let grant = there.try_lock(&id, lease).expect("redis").expect("it is their turn");
-        there.unlock(&id, grant.fence).expect("redis");
+        let grant = there.try_lock(&id, lease).wait().expect("redis").expect("it is their turn");
+        there.unlock(&id, grant.fence).wait().expect("redis");
     }
     drop(watch);
 }
@@ -251,7 +251,7 @@ fn sentinels_name_the_primary_before_and_after_it_fails() {
             && cli(replica.port(), &["info", "replication"]).contains("master_link_status:up")
     });
     primary.stop();
-    wait_until("the replica has taken over", || store.touch(&id, &terms()).is_ok());
+    wait_until("the replica has taken over", || store.touch(&id, &terms()).wait().is_ok());
     assert_eq!(number(&store, &id), 1);
     let problem = RedisStore::new(format!("redis+sentinel://{}/other", sentinel.address())).probe();
     assert!(problem.expect_err("no such name").to_string().contains("there is no Redis primary"));

@@ -4,8 +4,8 @@
 //! The store is one file that every process locks, reads, changes and writes again: slow, and right by construction.
 
 use kirsch::sessions::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, Watch,
-    conformance,
+    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version,
+    Watch, conformance,
 };
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ impl OneFile {
         Self { path: path.into(), ignores_fences: false }
     }
 
-    fn with<R>(&self, change: impl FnOnce(&mut Content) -> R) -> Result<R, StoreError> {
+    fn with<R>(&self, change: impl FnOnce(&mut Content) -> R) -> Answer<R> {
         let failed =
             |error: std::io::Error| StoreError::new("cannot use", self.path.display().to_string()).because(error);
         let run = || {
@@ -79,7 +79,7 @@ impl OneFile {
             file.set_len(text.len() as u64)?;
             Ok(result)
         };
-        run().map_err(failed)
+        run().map_err(failed).into()
     }
 }
 
@@ -94,7 +94,7 @@ impl Content {
 }
 
 impl Store for OneFile {
-    fn load(&self, id: &SessionId, at: Moment) -> Result<Option<Record>, StoreError> {
+    fn load(&self, id: &SessionId, at: Moment) -> Answer<Option<Record>> {
         let now = at.unix_millis();
         self.with(|content| {
             content.record(id, now).map(|kept| Record {
@@ -106,13 +106,7 @@ impl Store for OneFile {
         })
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
         let now = terms.now.unix_millis();
         self.with(|content| {
             if terms.fence.is_some_and(|fence| !self.ignores_fences && !content.holds(id, fence)) {
@@ -133,7 +127,7 @@ impl Store for OneFile {
         })
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
         let now = terms.now.unix_millis();
         self.with(|content| {
             if let Some(kept) = content.records.get_mut(&id.reveal()).filter(|kept| kept.ends > now) {
@@ -143,7 +137,7 @@ impl Store for OneFile {
         })
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+    fn delete(&self, id: &SessionId) -> Answer<()> {
         self.with(|content| drop(content.records.remove(&id.reveal())))
     }
 
@@ -153,10 +147,11 @@ impl Store for OneFile {
             content.records.retain(|_, kept| kept.ends > now.unix_millis());
             before - content.records.len()
         })
+        .wait()
     }
 
     fn count(&self) -> Result<Option<usize>, StoreError> {
-        self.with(|content| Some(content.records.len()))
+        self.with(|content| Some(content.records.len())).wait()
     }
 
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
@@ -165,7 +160,7 @@ impl Store for OneFile {
 }
 
 impl SharedLock for OneFile {
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>> {
         self.with(|content| {
             if content.locks.get(&id.reveal()).is_some_and(|held| held.ends > now()) {
                 return None;
@@ -195,7 +190,7 @@ impl SharedLock for OneFile {
         Ok(Watch::new(interest))
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
         self.with(|content| {
             let is_held = content.holds(id, fence);
             if is_held {
@@ -205,7 +200,7 @@ impl SharedLock for OneFile {
         })
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
         self.with(|content| {
             if content.holds(id, fence) {
                 content.locks.remove(&id.reveal());

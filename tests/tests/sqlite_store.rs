@@ -69,9 +69,13 @@ fn without_its_database_a_store_says_so_and_comes_back_by_itself() {
 fn sessions_survive_a_restart() {
     let room = tempfile::tempdir().expect("room");
     let id = SessionId::random();
-    let _ = opened(&file_in(&room)).commit(&id, None, &data(7), &terms()).expect("kept");
+    let _ = opened(&file_in(&room)).commit(&id, None, &data(7), &terms()).wait().expect("kept");
     assert!(
-        opened(&file_in(&room)).load(&id, Moment::now()).expect("read").is_some_and(|record| record.data == data(7))
+        opened(&file_in(&room))
+            .load(&id, Moment::now())
+            .wait()
+            .expect("read")
+            .is_some_and(|record| record.data == data(7))
     );
     let content = fs::read(file_in(&room)).expect("a file");
     assert!(!content.windows(40).any(|part| part == id.reveal().as_bytes()), "no id is in the file");
@@ -86,7 +90,7 @@ fn writers_beside_each_other_are_patient_and_lose_nothing() {
             scope.spawn(|| {
                 for number in 0..100 {
                     let kept = store.commit(&SessionId::random(), None, &data(number), &terms());
-                    assert!(matches!(kept, Ok(Commit::Committed(_))), "{kept:?}");
+                    assert!(matches!(kept.wait(), Ok(Commit::Committed(_))), "a commit");
                 }
             });
         }

@@ -4,7 +4,8 @@
 use integration_tests::{Gate, wait_until};
 use kirsch::engine::Running;
 use kirsch::sessions::{
-    Commit, CookieSeal, Data, LockMode, MemoryStore, Moment, Record, SessionId, Store, StoreError, Terms, Version,
+    Answer, Commit, CookieSeal, Data, LockMode, MemoryStore, Moment, Record, SessionId, Store, StoreError, Terms,
+    Version,
 };
 use kirsch::testing::{Client, RawConnection, TestResponse};
 use kirsch::tools::{AuthBasic, Limit, Proxy, SessionAuth, Templates, View};
@@ -325,23 +326,17 @@ struct Hangs {
 }
 
 impl Store for Hangs {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
         self.gate.pass();
         self.store.load(id, now)
     }
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
         self.store.commit(id, expected, data, terms)
     }
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
         self.store.touch(id, terms)
     }
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+    fn delete(&self, id: &SessionId) -> Answer<()> {
         self.store.delete(id)
     }
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {

@@ -7,12 +7,12 @@
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, Waiter};
 use super::session::Wanted;
-use super::{Moment, Record, Session, SessionId, StoreError, StoreFuture};
+use super::{Answer, Answers, Moment, Record, Session, SessionId, StoreError};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, HttpError, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, Wait};
 use std::borrow::Cow;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Instant;
 
 /// Lets a request to its handler when it has the lock that the handler needs.
@@ -28,7 +28,7 @@ impl Admit for LockAdmission {
         let phase = match session.wanted(&exchange.trail, self.is_early, exchange.has_waited()) {
             Wanted::Nothing => return Ok(Admission::Go),
             Wanted::Look => Phase::Look,
-            Wanted::Lock if session.shared().blocks || !session.is_alone() => Phase::Start,
+            Wanted::Lock if session.shared().answers != Answers::AtOnce || !session.is_alone() => Phase::Start,
             Wanted::Lock => {
                 // Nothing but another request can make it wait.
                 let now = Moment::now();
@@ -64,7 +64,7 @@ enum Phase {
     /// Somebody in another process has it: waits for that.
     Shared(Box<Contender>),
     /// Has what it needs of locks, and waits for the record.
-    Loading(Option<Hold>, SessionId, StoreFuture<Option<Record>>),
+    Loading(Option<Hold>, SessionId, Answer<Option<Record>>),
     /// Has it, or has given up.
     Over,
 }
@@ -89,23 +89,20 @@ impl Phase {
             Self::Locked(guard) if !session.is_alone() => Self::ask(session, session.contend(guard), now, waker),
             Self::Locked(guard) => {
                 let (id, hold) = (*guard.id(), Hold::local(guard));
-                match session.shared().store.later() {
-                    Some(store) => Self::Loading(Some(hold), id, store.load_later(&id, now)).go_on(session, now, waker),
-                    None => session.enter(hold, None, now).map(|()| Self::Over),
-                }
+                Self::Loading(Some(hold), id, session.shared().store.load(&id, now)).go_on(session, now, waker)
             }
             Self::Asking(contender) | Self::Shared(contender) => Self::ask(session, contender, now, waker),
-            Self::Loading(hold, id, mut record) => match record.as_mut().poll(&mut Context::from_waker(waker)) {
-                Poll::Pending => Ok(Self::Loading(hold, id, record)),
-                Poll::Ready(record) => {
-                    let record = session.answered(record)?;
-                    match hold {
-                        Some(hold) => session.enter(hold, Some(record), now)?,
-                        None => session.looked(id, record, now)?,
-                    }
-                    Ok(Self::Over)
+            Self::Loading(hold, id, record) => {
+                let record = match record.hear(waker) {
+                    Ok(record) => session.answered(record)?,
+                    Err(unheard) => return Ok(Self::Loading(hold, id, unheard)),
+                };
+                match hold {
+                    Some(hold) => session.enter(hold, Some(record), now)?,
+                    None => session.looked(id, record, now)?,
                 }
-            },
+                Ok(Self::Over)
+            }
             Self::Over => Ok(Self::Over),
         }
     }
@@ -209,7 +206,7 @@ impl Wait for LockWait {
         }
         Err(match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Loading(..) => session
-                .store_failed(&StoreError::new("the store did not answer in time", "`AnswersLater::load_later`"))
+                .store_failed(&StoreError::new("the store did not answer in time", "while a session was loaded"))
                 .into(),
             _ => session.gave_up().into(),
         })

@@ -31,7 +31,7 @@ pub use engine::{check_dead_engine, check_spoiled};
 pub use processes::processes;
 pub use slow::check_slow_engine;
 
-use super::{Commit, Data, Moment, Record, SessionId, Store, Terms, Version};
+use super::{Answer, Commit, Data, Moment, Record, SessionId, Store, Terms, Version};
 use std::time::Duration;
 
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ pub fn check<S: Store>(make_store: impl Fn() -> S) {
 }
 
 /// Checks the rules of the lock between processes. `make_store` opens the same engine with each call, as another process would; other
-/// records may be in it. What the store can answer later is checked in both ways. Takes some seconds, since leases are waited for.
+/// records may be in it. Takes some seconds, since leases are waited for.
 ///
 /// # Panics
 /// When the store breaks a rule, or has no shared lock.
@@ -59,12 +59,7 @@ pub fn check_shared<S: Store>(make_store: impl Fn() -> S) {
     for rule in locks::rules() {
         rule(&make_store(), &make_store());
     }
-    if make_store().later().is_some() {
-        later::what_nobody_waits_for_is_given_back(&make_store(), &make_store());
-        for rule in locks::rules() {
-            rule(&later::Parked(make_store()), &later::Parked(make_store()));
-        }
-    }
+    later::what_nobody_waits_for_is_given_back(&make_store(), &make_store());
     requests::check_shared(&make_store);
 }
 
@@ -79,7 +74,7 @@ fn terms(now: Moment) -> Terms {
 }
 
 fn load<S: Store>(store: &S, id: &SessionId, now: Moment) -> Option<Record> {
-    store.load(id, now).expect("load")
+    store.load(id, now).wait().expect("load")
 }
 
 fn number<S: Store>(store: &S, id: &SessionId, now: Moment) -> u64 {
@@ -87,12 +82,12 @@ fn number<S: Store>(store: &S, id: &SessionId, now: Moment) -> u64 {
     record.data.get("number").and_then(|value| value.as_u64()).expect("a number")
 }
 
-fn outcome(result: Result<Commit, super::StoreError>) -> Commit {
-    result.expect("commit")
+fn outcome(answer: Answer<Commit>) -> Commit {
+    answer.wait().expect("commit")
 }
 
-fn committed(result: Result<Commit, super::StoreError>) -> Version {
-    match outcome(result) {
+fn committed(answer: Answer<Commit>) -> Version {
+    match outcome(answer) {
         Commit::Committed(version) => version,
         Commit::Conflict | Commit::LockLost => panic!("a commit of the version that is there is kept"),
     }

@@ -11,7 +11,9 @@
 //! big-endian, times are milliseconds of the calendar. The session layer treats what the client brought as the record that a store would have
 //! loaded; [`Versions`] stands in for the store, with nothing in it, or with the versions in a paired one.
 
-use super::{Commit, Data, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, wire};
+use super::{
+    Answer, Answers, Commit, Data, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, wire,
+};
 use crate::lifecycle::{Secret, SettingError, SettingReader};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -295,29 +297,23 @@ pub(super) struct Versions {
 }
 
 impl Store for Versions {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        self.paired.as_ref().map_or(Ok(None), |store| store.load(id, now))
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        self.paired.as_ref().map_or(Answer::now(None), |store| store.load(id, now))
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        _data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
+    fn commit(&self, id: &SessionId, expected: Option<Version>, _data: &Data, terms: &Terms) -> Answer<Commit> {
         match &self.paired {
             Some(store) => store.commit(id, expected, &Data::new(), terms),
-            None => Ok(Commit::Committed(Version(expected.map_or(1, |version| version.0.wrapping_add(1))))),
+            None => Answer::now(Commit::Committed(Version(expected.map_or(1, |version| version.0.wrapping_add(1))))),
         }
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        self.paired.as_ref().map_or(Ok(()), |store| store.touch(id, terms))
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        self.paired.as_ref().map_or(Answer::now(()), |store| store.touch(id, terms))
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        self.paired.as_ref().map_or(Ok(()), |store| store.delete(id))
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        self.paired.as_ref().map_or(Answer::now(()), |store| store.delete(id))
     }
 
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
@@ -328,8 +324,8 @@ impl Store for Versions {
         self.paired.as_ref().map_or(Ok(None), |store| store.count())
     }
 
-    fn blocks(&self) -> bool {
-        self.paired.as_ref().is_some_and(|store| store.blocks())
+    fn answers(&self) -> Answers {
+        self.paired.as_ref().map_or(Answers::AtOnce, |store| store.answers())
     }
 
     fn probe(&self) -> Result<(), StoreError> {

@@ -13,10 +13,10 @@
 use super::keeper::Kept;
 use super::lock_table::{Claim, LockGuard};
 use super::tool::Shared;
-use super::{Fence, Grant, Record, SessionId, SharedLock, StoreError, StoreFuture, Watch};
+use super::{Answer, Answers, Fence, Grant, Record, SessionId, SharedLock, StoreError, Watch, detached};
 use crate::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 /// The lock of one session. Dropping it gives it back.
@@ -60,12 +60,27 @@ impl Hold {
         }
     }
 
-    /// Whether the shared lock is still this one's, as the engine sees it.
-    pub(super) fn is_still_held(&self, length: Duration) -> Result<bool, StoreError> {
-        match &self.lease {
-            Some(lease) => lease.lock()?.renew(&lease.id, lease.fence, length),
-            None => Ok(true),
+    /// The shared lock is not given back, but lapses by itself where it can.
+    pub(super) fn abandon(&mut self) {
+        if self.lease.as_ref().is_some_and(|lease| lease.kept.is_some()) {
+            self.ended();
         }
+    }
+
+    /// Asks the engine whether the shared lock is still this one's, for another `length`.
+    pub(super) fn renew(&self, length: Duration) -> Answer<bool> {
+        match self.lease.as_ref().map(|lease| (lease, lease.lock())) {
+            Some((lease, Ok(lock))) => lock.renew(&lease.id, lease.fence, length),
+            Some((_, Err(error))) => Answer::Now(Err(error)),
+            None => Answer::now(true),
+        }
+    }
+
+    /// Gives the shared lock back, if there is one that was not given back or lost. [`ended`](Self::ended) when the answer is there.
+    pub(super) fn unlock(&mut self) -> Option<Answer<()>> {
+        let lease = self.lease.as_ref().filter(|lease| !lease.is_over())?;
+        lease.end_renewals();
+        Some(lease.unlock())
     }
 }
 
@@ -84,6 +99,17 @@ impl Lease {
         shared_lock(&self.shared)
     }
 
+    fn is_over(&self) -> bool {
+        self.is_over || self.kept.as_ref().is_some_and(|kept| kept.is_lost())
+    }
+
+    fn unlock(&self) -> Answer<()> {
+        match self.lock() {
+            Ok(lock) => lock.unlock(&self.id, self.fence),
+            Err(error) => Answer::Now(Err(error)),
+        }
+    }
+
     fn end_renewals(&self) {
         if let Some(kept) = &self.kept {
             self.shared.keeper.forget(kept);
@@ -91,19 +117,29 @@ impl Lease {
     }
 }
 
+/// The way back where nobody waits for the answer: the engine may take its time, the thread does not.
 impl Drop for Lease {
     fn drop(&mut self) {
         self.end_renewals();
-        if self.is_over || self.kept.as_ref().is_some_and(|kept| kept.is_lost()) {
+        if self.is_over() {
             return;
         }
-        let blocking = self.shared.block();
+        let blocking = match self.shared.answers {
+            Answers::Blocking => self.shared.block().map(Some),
+            Answers::AtOnce | Answers::Later => Ok(None),
+        };
         if blocking.is_err() && self.kept.is_some() {
             // Not one wait too many: it lapses by itself.
             return;
         }
-        let given_back = self.lock().and_then(|lock| lock.unlock(&self.id, self.fence));
-        self.shared.health.note(&given_back, "giving back a session's lock");
+        let note = |shared: &Shared, given_back| shared.health.note(&given_back, "giving back a session's lock");
+        match self.unlock() {
+            Answer::Now(given_back) => note(&self.shared, given_back),
+            Answer::Later(answer) => {
+                let shared = Arc::clone(&self.shared);
+                detached::finish(async move { note(&shared, answer.await) });
+            }
+        }
     }
 }
 
@@ -114,7 +150,7 @@ pub(super) struct Contender {
     claim: Claim,
     length: Duration,
     /// Before the guard, as the watch: who is next begins when these have ended.
-    question: Option<StoreFuture<Option<Grant>>>,
+    question: Option<Answer<Option<Grant>>>,
     watch: Option<(Watch, Arc<Bell>)>,
     guard: LockGuard,
 }
@@ -155,19 +191,21 @@ impl Contender {
     fn ask_once(mut self: Box<Self>, waker: &Waker) -> Result<Asked, StoreError> {
         let lock = shared_lock(&self.shared)?;
         let id = *self.guard.id();
-        if self.question.is_none() {
-            // What rings from here on may be news to the answer.
-            let _ = self.has_rung();
-            self.question = self.shared.store.later().map(|store| store.try_lock_later(&id, self.length));
-        }
-        let granted = match &mut self.question {
-            Some(question) => match question.as_mut().poll(&mut Context::from_waker(waker)) {
-                Poll::Ready(granted) => granted,
-                Poll::Pending => return Ok(Asked::Unanswered(self)),
-            },
-            None => lock.try_lock(&id, self.length),
+        let question = match self.question.take() {
+            Some(question) => question,
+            None => {
+                // What rings from here on may be news to the answer.
+                let _ = self.has_rung();
+                lock.try_lock(&id, self.length)
+            }
         };
-        self.question = None;
+        let granted = match question.hear(waker) {
+            Ok(granted) => granted,
+            Err(question) => {
+                self.question = Some(question);
+                return Ok(Asked::Unanswered(self));
+            }
+        };
         let Some(grant) = granted? else { return Ok(Asked::Taken(self)) };
         let lapses = lock.lapses();
         if self.watch.is_some() {

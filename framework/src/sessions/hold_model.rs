@@ -51,14 +51,8 @@ struct Process {
 }
 
 impl SharedLock for Process {
-    fn try_lock(&self, _: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
-        let mut holder = self.engine.holder.lock();
-        if holder.is_some() {
-            return Ok(None);
-        }
-        let fence = Fence(self.engine.last.fetch_add(1, Ordering::SeqCst) as u64);
-        *holder = Some(fence);
-        Ok(Some(Grant { fence, record: None }))
+    fn try_lock(&self, id: &SessionId, _: Duration) -> Answer<Option<Grant>> {
+        if self.answers_later { self.grant_later(*id) } else { Answer::now(self.grant()) }
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
@@ -72,18 +66,18 @@ impl SharedLock for Process {
         Ok(watch)
     }
 
-    fn renew(&self, _: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
-        Ok(*self.engine.holder.lock() == Some(fence))
+    fn renew(&self, _: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
+        Answer::now(*self.engine.holder.lock() == Some(fence))
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
         let mut holder = self.engine.holder.lock();
         assert_eq!(*holder, Some(fence), "who gives back has it");
         *holder = None;
         drop(holder);
         thread::yield_now();
         self.engine.watchers.wake(id);
-        Ok(())
+        Answer::now(())
     }
 
     fn lapses(&self) -> bool {
@@ -133,27 +127,27 @@ impl Drop for Unclaimed {
         let unwanted = counter.answer.take().flatten();
         drop(counter);
         if let Some(grant) = unwanted {
-            self.store.unlock(&self.id, grant.fence).expect("alive");
+            self.store.unlock(&self.id, grant.fence).wait().expect("alive");
         }
     }
 }
 
 /// No records: only the lock matters here.
 impl Store for Process {
-    fn load(&self, _: &SessionId, _: Moment) -> Result<Option<Record>, StoreError> {
-        Ok(None)
+    fn load(&self, _: &SessionId, _: Moment) -> Answer<Option<Record>> {
+        Answer::now(None)
     }
 
-    fn commit(&self, _: &SessionId, _: Option<Version>, _: &Data, _: &Terms) -> Result<Commit, StoreError> {
-        Ok(Commit::Conflict)
+    fn commit(&self, _: &SessionId, _: Option<Version>, _: &Data, _: &Terms) -> Answer<Commit> {
+        Answer::now(Commit::Conflict)
     }
 
-    fn touch(&self, _: &SessionId, _: &Terms) -> Result<(), StoreError> {
-        Ok(())
+    fn touch(&self, _: &SessionId, _: &Terms) -> Answer<()> {
+        Answer::now(())
     }
 
-    fn delete(&self, _: &SessionId) -> Result<(), StoreError> {
-        Ok(())
+    fn delete(&self, _: &SessionId) -> Answer<()> {
+        Answer::now(())
     }
 
     fn sweep(&self, _: Moment) -> Result<usize, StoreError> {
@@ -168,46 +162,42 @@ impl Store for Process {
         Some(self)
     }
 
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        self.answers_later.then_some(self)
+    fn answers(&self) -> Answers {
+        if self.answers_later { Answers::Later } else { Answers::Blocking }
     }
 }
 
-/// Of these only the lock is asked for.
-impl AnswersLater for Process {
-    fn load_later(&self, _: &SessionId, _: Moment) -> StoreFuture<Option<Record>> {
-        Box::pin(std::future::ready(Ok(None)))
+impl Process {
+    fn grant(&self) -> Option<Grant> {
+        let mut holder = self.engine.holder.lock();
+        if holder.is_some() {
+            return None;
+        }
+        let fence = Fence(self.engine.last.fetch_add(1, Ordering::SeqCst) as u64);
+        *holder = Some(fence);
+        Some(Grant { fence, record: None })
     }
 
-    fn commit_later(&self, _: &SessionId, _: Option<Version>, _: &Data, _: &Terms) -> StoreFuture<Commit> {
-        Box::pin(std::future::ready(Ok(Commit::Conflict)))
+    fn blocking(&self) -> Self {
+        Self { answers_later: false, engine: self.engine.clone(), ..*self }
     }
 
-    fn touch_later(&self, _: &SessionId, _: &Terms) -> StoreFuture<()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn unlock_later(&self, _: &SessionId, _: Fence) -> StoreFuture<()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
-        let (asked, id, fault) = (Self { answers_later: false, engine: self.engine.clone(), ..*self }, *id, self.fault);
+    fn grant_later(&self, id: SessionId) -> Answer<Option<Grant>> {
+        let (asked, fault) = (self.blocking(), self.fault);
         let desk = Arc::new(Desk::default());
         let answer = desk.clone();
         self.engine.open_questions.fetch_add(1, Ordering::SeqCst);
         thread::spawn(move || {
-            let granted = asked.try_lock(&id, lease).expect("alive");
+            let granted = asked.grant();
             thread::yield_now();
             let unwanted = answer.hand(granted);
             if let Some(grant) = unwanted.filter(|_| fault != Fault::ForgottenGrant) {
-                asked.unlock(&id, grant.fence).expect("alive");
+                asked.unlock(&id, grant.fence).wait().expect("alive");
             }
             asked.engine.open_questions.fetch_sub(1, Ordering::SeqCst);
         });
-        let unclaimed =
-            Unclaimed { desk, store: Self { answers_later: false, engine: self.engine.clone(), ..*self }, id };
-        Box::pin(std::future::poll_fn(move |context| {
+        let unclaimed = Unclaimed { desk, store: self.blocking(), id };
+        Answer::later(std::future::poll_fn(move |context| {
             let mut counter = unclaimed.desk.counter.lock();
             match counter.answer.take() {
                 Some(answer) => Poll::Ready(Ok(answer)),

@@ -195,7 +195,7 @@ impl Inner {
         let asked = Instant::now();
         let lock = shared.store.shared_lock()?;
         self.renewals.fetch_add(1, Ordering::Relaxed);
-        let renewed = lock.renew(&kept.id, kept.fence, kept.length);
+        let renewed = lock.renew(&kept.id, kept.fence, kept.length).wait();
         shared.health.note(&renewed, "renewing a session's lock");
         match renewed {
             Ok(true) => {

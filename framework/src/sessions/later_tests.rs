@@ -104,30 +104,42 @@ impl<T> Drop for Slot<T> {
     }
 }
 
-impl Store for Later {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        if self.desk.blocks { self.wait(self.load_later(id, now)) } else { self.store.load(id, now) }
-    }
-
-    fn commit(
+impl Later {
+    /// What is asked of the store behind the desk.
+    fn ask<T: Send + 'static>(
         &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        if self.desk.blocks {
-            return self.wait(self.commit_later(id, expected, data, terms));
+        ask: impl FnOnce(&Reference) -> Answer<T> + Send + 'static,
+        unwanted: impl Fn(&Reference, T) + Send + Sync + 'static,
+    ) -> Answer<T> {
+        let (store, owner) = (Arc::clone(&self.store), Arc::clone(&self.store));
+        let answer = self.desk.ask(move || ask(&store).wait(), move |answer| unwanted(&owner, answer));
+        if !self.desk.blocks {
+            return Answer::Later(answer);
         }
-        self.store.commit(id, expected, data, terms)
+        let waited = block_on(answer, Instant::now() + Duration::from_secs(60));
+        waited.expect("the desk opens again").into()
+    }
+}
+
+impl Store for Later {
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        let id = *id;
+        self.ask(move |store| store.load(&id, now), |_, _| ())
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        self.store.touch(id, terms)
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        let (id, data, terms) = (*id, data.clone(), *terms);
+        self.ask(move |store| store.commit(&id, expected, &data, &terms), |_, _| ())
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        self.store.delete(id)
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        let (id, terms) = (*id, *terms);
+        self.ask(move |store| store.touch(&id, &terms), |_, ()| ())
+    }
+
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        let id = *id;
+        self.ask(move |store| store.delete(&id), |_, ()| ())
     }
 
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
@@ -142,68 +154,32 @@ impl Store for Later {
         Some(self)
     }
 
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        if self.desk.blocks { None } else { Some(self) }
-    }
-}
-
-impl Later {
-    fn wait<T>(&self, answer: StoreFuture<T>) -> Result<T, StoreError> {
-        block_on(answer, Instant::now() + Duration::from_secs(60)).expect("the desk opens again")
-    }
-}
-
-impl AnswersLater for Later {
-    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
-        let (store, id) = (Arc::clone(&self.store), *id);
-        self.desk.ask(move || store.load(&id, now), |_| ())
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> StoreFuture<Commit> {
-        let (store, id, data, terms) = (Arc::clone(&self.store), *id, data.clone(), *terms);
-        self.desk.ask(move || store.commit(&id, expected, &data, &terms), |_| ())
-    }
-
-    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
-        let (store, id, terms) = (Arc::clone(&self.store), *id, *terms);
-        self.desk.ask(move || store.touch(&id, &terms), |()| ())
-    }
-
-    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
-        let (store, id) = (Arc::clone(&self.store), *id);
-        self.desk.ask(move || store.unlock(&id, fence), |()| ())
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
-        let (store, unwanted, id) = (Arc::clone(&self.store), Arc::clone(&self.store), *id);
-        let give_back = move |grant: Option<Grant>| {
-            grant.into_iter().for_each(|grant| unwanted.unlock(&id, grant.fence).expect("alive"));
-        };
-        self.desk.ask(move || store.try_lock(&id, lease), give_back)
+    fn answers(&self) -> Answers {
+        if self.desk.blocks { Answers::Blocking } else { Answers::Later }
     }
 }
 
 impl SharedLock for Later {
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        self.store.try_lock(id, lease)
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>> {
+        let id = *id;
+        let give_back = move |store: &Reference, grant: Option<Grant>| {
+            grant.into_iter().for_each(|grant| store.unlock(&id, grant.fence).wait().expect("alive"));
+        };
+        self.ask(move |store| store.try_lock(&id, lease), give_back)
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         self.store.watch(id, waker)
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
-        self.store.renew(id, fence, lease)
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
+        let id = *id;
+        self.ask(move |store| store.renew(&id, fence, lease), |_, _| ())
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        self.store.unlock(id, fence)
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        let id = *id;
+        self.ask(move |store| store.unlock(&id, fence), |_, ()| ())
     }
 }
 
@@ -275,6 +251,36 @@ fn a_request_that_waits_for_the_engine_holds_no_worker() {
     assert_eq!(pair.value(), "new");
     assert_eq!(pair.sessions.statistics().waits, 0, "nobody was in the way");
     pair.assert_nothing_left();
+}
+
+#[test]
+fn a_login_and_a_logout_hold_no_worker_either() {
+    let (pair, desk) = pair(Client::over_socket, as_is, |name, session, _| {
+        match name {
+            "login" => session.regenerate(),
+            _ => session.delete(),
+        }
+        Ok(name.to_owned())
+    });
+    let login = ["the lock", "its renewal", "the new record", "the end of the old one", "the lock's return"];
+    let logout = ["the lock", "its renewal", "the end of the record", "the lock's return"];
+    std::thread::scope(|scope| {
+        for (path, questions) in [("/with/login", &login[..]), ("/with/logout", &logout[..])] {
+            desk.close();
+            let ending = scope.spawn(|| pair.here.get(path).send().status());
+            for question in questions {
+                wait_until(|| desk.waiting() == 1 || ending.is_finished());
+                assert_eq!(desk.waiting(), 1, "{path}: {question}");
+                pair.here.new_browser().get("/plain").send().assert_text("plain");
+                desk.answer();
+            }
+            assert_eq!(ending.join().expect("no failure"), 200);
+            desk.open();
+        }
+    });
+    assert_eq!(pair.here.cookie("session_id"), None);
+    pair.there.get("/view").send().assert_text("");
+    assert_eq!(pair.sessions.statistics().locks_held, 0);
 }
 
 #[test]
@@ -380,7 +386,7 @@ fn a_store_of_one_process_is_asked_without_a_lock_and_notices_others_all_the_sam
             assert!(!tools.engine.is_locked(&session.id()));
             if name == "disturbed" {
                 let store = Reference::new(&tools.engine);
-                let record = store.load(&session.id(), Moment::now())?.expect("a record");
+                let record = store.load(&session.id(), Moment::now()).wait()?.expect("a record");
                 let terms = Terms {
                     now: Moment::now(),
                     lifetime: Duration::from_secs(9),
@@ -389,7 +395,7 @@ fn a_store_of_one_process_is_asked_without_a_lock_and_notices_others_all_the_sam
                     unlock: false,
                 };
                 assert!(matches!(
-                    store.commit(&session.id(), Some(record.version), &Data::new(), &terms)?,
+                    store.commit(&session.id(), Some(record.version), &Data::new(), &terms).wait()?,
                     Commit::Committed(_)
                 ));
             }

@@ -9,7 +9,7 @@
 //! Life is measured on the monotonic clock: setting the calendar ends no session and revives none.
 
 use super::id::IdHasher;
-use super::{Commit, Data, Moment, Record, SessionId, Store, StoreError, Terms, Version};
+use super::{Answer, Answers, Commit, Data, Moment, Record, SessionId, Store, StoreError, Terms, Version};
 use crate::lifecycle::{SettingError, SettingReader};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -188,12 +188,12 @@ impl Default for MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
         let mut entries = self.shard(id).lock();
-        let Some(index) = entries.find_alive(id, now.monotonic) else { return Ok(None) };
+        let Some(index) = entries.find_alive(id, now.monotonic) else { return Answer::now(None) };
         self.used(&mut entries, index, now.monotonic);
         let entry = &entries.slab[index];
-        Ok(Some(Record {
+        Answer::now(Some(Record {
             data: entry.data.clone(),
             version: entry.version,
             remaining: entry.expires.saturating_duration_since(now.monotonic),
@@ -201,19 +201,13 @@ impl Store for MemoryStore {
         }))
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
         let now = terms.now.monotonic;
         let mut entries = self.shard(id).lock();
         let found = entries.find(id);
         let alive = found.filter(|index| entries.slab[*index].expires > now);
         if alive.map(|index| entries.slab[index].version) != expected {
-            return Ok(Commit::Conflict);
+            return Answer::now(Commit::Conflict);
         }
         entries.last_version += 1;
         let version = Version(entries.last_version);
@@ -240,10 +234,10 @@ impl Store for MemoryStore {
         drop(entries);
         drop(before);
         self.evict_above_limits();
-        Ok(Commit::Committed(version))
+        Answer::now(Commit::Committed(version))
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
         let now = terms.now.monotonic;
         let mut entries = self.shard(id).lock();
         if let Some(index) = entries.find_alive(id, now) {
@@ -254,13 +248,13 @@ impl Store for MemoryStore {
             }
             self.used(&mut entries, index, now);
         }
-        Ok(())
+        Answer::now(())
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+    fn delete(&self, id: &SessionId) -> Answer<()> {
         let gone = self.remove(&mut self.shard(id).lock(), id);
         drop(gone);
-        Ok(())
+        Answer::now(())
     }
 
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
@@ -293,8 +287,8 @@ impl Store for MemoryStore {
         Ok(Some(self.all.count()))
     }
 
-    fn blocks(&self) -> bool {
-        false
+    fn answers(&self) -> Answers {
+        Answers::AtOnce
     }
 
     fn evicted(&self) -> u64 {
@@ -515,7 +509,7 @@ mod tests {
         let id = SessionId::random();
         let mut data = Data::new();
         data.insert("user", "ann".into());
-        assert!(matches!(store.commit(&id, None, &data, &terms(now)), Ok(Commit::Committed(_))));
+        assert!(matches!(store.commit(&id, None, &data, &terms(now)).wait(), Ok(Commit::Committed(_))));
         id
     }
 
@@ -530,11 +524,11 @@ mod tests {
         let start = Moment::now();
         let at = |second| start.later(Duration::from_secs(second));
         let [first, second, third] = [1, 2, 3].map(|second| add(&store, at(second)));
-        assert!(store.load(&first, at(4)).expect("memory").is_some(), "used again, so it is not the oldest");
+        assert!(store.load(&first, at(4)).wait().expect("memory").is_some(), "used again, so it is not the oldest");
         let fourth = add(&store, at(5));
-        assert!(store.load(&second, at(6)).expect("memory").is_none());
+        assert!(store.load(&second, at(6)).wait().expect("memory").is_none());
         for kept in [first, third, fourth] {
-            assert!(store.load(&kept, at(6)).expect("memory").is_some());
+            assert!(store.load(&kept, at(6)).wait().expect("memory").is_some());
         }
         assert_eq!((store.count().expect("memory"), store.evicted()), (Some(3), 1));
     }
@@ -543,7 +537,7 @@ mod tests {
         let id = SessionId::random();
         let mut data = Data::new();
         data.insert("text", "x".repeat(250_000).into());
-        assert!(matches!(store.commit(&id, None, &data, &terms(now)), Ok(Commit::Committed(_))));
+        assert!(matches!(store.commit(&id, None, &data, &terms(now)).wait(), Ok(Commit::Committed(_))));
         id
     }
 
@@ -554,7 +548,7 @@ mod tests {
         let start = Moment::now();
         let visitors = [1, 2, 3].map(|_| add_large(&store, start));
         let comes_back =
-            |id: &SessionId| store.load(id, start.later(Duration::from_secs(1))).expect("memory").is_some();
+            |id: &SessionId| store.load(id, start.later(Duration::from_secs(1))).wait().expect("memory").is_some();
         assert!(visitors.iter().all(comes_back));
         let strangers: Vec<_> =
             (0..1500).map(|number| add_large(&store, start.later(Duration::from_secs(2 + number % 9)))).collect();
@@ -570,10 +564,12 @@ mod tests {
         let start = Moment::now();
         for _ in 0..80 {
             let id = add(&store, start);
-            assert!(store.load(&id, start).expect("memory").is_some());
+            assert!(store.load(&id, start).wait().expect("memory").is_some());
         }
         let new: Vec<_> = (0..10).map(|_| add(&store, start.later(Duration::from_secs(1)))).collect();
-        assert!(new.iter().all(|id| store.load(id, start.later(Duration::from_secs(2))).expect("memory").is_some()));
+        assert!(
+            new.iter().all(|id| store.load(id, start.later(Duration::from_secs(2))).wait().expect("memory").is_some())
+        );
         assert_eq!(store.all.count(), 80);
     }
 
@@ -585,11 +581,14 @@ mod tests {
         let ids_and_kinds = ids.iter().enumerate();
         for (number, id) in ids_and_kinds {
             if number % 2 == 0 {
-                let version = store.load(id, now).expect("memory").map(|record| record.version);
-                assert!(matches!(store.commit(id, version, &Data::new(), &terms(now)), Ok(Commit::Committed(_))));
+                let version = store.load(id, now).wait().expect("memory").map(|record| record.version);
+                assert!(matches!(
+                    store.commit(id, version, &Data::new(), &terms(now)).wait(),
+                    Ok(Commit::Committed(_))
+                ));
             }
             if number % 3 == 0 {
-                store.delete(id).expect("memory");
+                store.delete(id).wait().expect("memory");
             }
         }
         store.sweep(now.later(Duration::from_secs(99))).expect("memory");
@@ -621,7 +620,7 @@ mod tests {
         let count = 40_000;
         let ids: Vec<_> = (0..count).map(|_| add(&store, start)).collect();
         let later = start.later(Duration::from_secs(30));
-        ids.iter().step_by(2).for_each(|id| store.touch(id, &terms(later)).expect("memory"));
+        ids.iter().step_by(2).for_each(|id| store.touch(id, &terms(later)).wait().expect("memory"));
         assert_eq!(store.sweep(start.later(Duration::from_secs(61))).expect("memory"), count / 2);
         assert_eq!(store.count().expect("memory"), Some(count / 2));
         assert_eq!(store.sweep(start.later(Duration::from_secs(91))).expect("memory"), count / 2);

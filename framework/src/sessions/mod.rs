@@ -10,8 +10,9 @@
 //! | `lock_table` | who holds which lock in this process, who waits, in which order |
 //! | `hold`, `keeper` | a lock while a request has it, that between processes included; the thread that keeps leases from lapsing |
 //! | `ended` | the sessions that have ended a short while ago, for requests that came before |
+//! | `detached` | steps that go on where nobody waits for them any more |
 //! | `health` | what the log hears of a store that fails |
-//! | `store`, `shared_lock`, `wire` | what a store is; the lock between processes; how a session is written down |
+//! | `store`, `answer`, `shared_lock`, `wire` | what a store is; how it answers; the lock between processes; how a session is written down |
 //! | `memory`, `conformance` | the store in memory, what every store must pass |
 //! | `stores` | the stores outside of this process, each behind its cargo feature |
 //! | `data`, `id` | the content of a session; its name |
@@ -28,11 +29,13 @@
 //! local one asks for it, a commit under it carries its fence, and a commit of who has lost it is refused. Everything here uses the public hooks and admission, as any tool could.
 
 mod admission;
+mod answer;
 pub mod conformance;
 mod cookie;
 #[cfg(feature = "cookie")]
 mod cookie_seal;
 mod data;
+mod detached;
 mod ended;
 mod health;
 mod hold;
@@ -61,6 +64,7 @@ mod shared_tests;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, Answers, StoreFuture};
 pub use cookie::{CookieLifetime, SameSite, Secure};
 #[cfg(feature = "cookie")]
 pub use cookie_seal::CookieSeal;
@@ -71,7 +75,7 @@ pub use memory::MemoryStore;
 pub use session::Session;
 pub use settings::LockMode;
 pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
-pub use store::{AnswersLater, Commit, Moment, Record, Store, StoreError, StoreFuture, Terms, Version};
+pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
 #[cfg(feature = "file")]
 pub use stores::file::FileStore;
 #[cfg(feature = "memcached")]

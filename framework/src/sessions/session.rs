@@ -25,7 +25,7 @@ use super::{Data, LockMode, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
 pub(super) use locking::Wanted;
-use saving::{Saving, changed_elsewhere, roll_back, try_again};
+use saving::{Ending, Saving, changed_elsewhere, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -94,7 +94,7 @@ struct State {
     data: Data,
     /// What becomes of `stored` at the next commit.
     fate: Fate,
-    /// That commit, while the store is at it.
+    /// The end of a hold, while the store is at it.
     saving: Option<Box<Saving>>,
     /// The id for what is not stored yet, once somebody asked for it.
     fresh_id: Option<SessionId>,
@@ -335,16 +335,15 @@ impl Session {
     /// A failure to save is logged at once and answered at the end of the request with 503.
     pub fn release_lock(&self) {
         let state = &mut *self.state.borrow_mut();
-        if let Err(error) = self.end_hold(state, true) {
+        if let Err(error) = self.end_here(state, Ending::Save) {
             state.failure.get_or_insert(error);
         }
     }
 
     /// Gives up what was changed since the last save and lets the next request of the session in (web2py's `session.forget`).
     pub fn forget(&self) {
-        let state = &mut *self.state.borrow_mut();
-        roll_back(state);
-        state.lock = Lock::Open;
+        // What could fail is giving the lock back, which lapses then.
+        let _ = self.end_here(&mut self.state.borrow_mut(), Ending::RollBack);
     }
 }
 
@@ -424,7 +423,7 @@ impl Session {
     /// Ends the hold: saves if `is_success`, else rolls back. Nothing to do if it has ended already.
     pub(super) fn end(&self, is_success: bool) {
         let state = &mut *self.state.borrow_mut();
-        if let Err(error) = self.end_hold(state, is_success) {
+        if let Err(error) = self.end_here(state, if is_success { Ending::Save } else { Ending::RollBack }) {
             state.failure.get_or_insert(error);
         }
     }
@@ -523,6 +522,14 @@ impl<'a> Argument<'a> for &'a Session {
         let session = arguments.values.get::<Session>().ok_or_else(tool_is_off)?;
         session.prepare()?;
         Ok(session)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.state.get_mut().saving.is_some() {
+            self.finish_alone();
+        }
     }
 }
 

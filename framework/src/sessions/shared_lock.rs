@@ -8,7 +8,7 @@
 //! sessions tool does from a thread of its own for as long as the request runs. Each grant has a [`Fence`]; a commit
 //! carries it, and a store refuses the commit of who does not hold the lock any more.
 
-use super::{Record, SessionId, StoreError};
+use super::{Answer, Record, SessionId, StoreError};
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,13 +18,15 @@ use std::time::Duration;
 
 /// A lock for each session, shared by all processes that use the store.
 ///
-/// Calls come from any thread and may block for a round trip to the engine, with a deadline of the store's own, but never for a holder.
+/// Calls come from any thread. A round trip to the engine has a deadline of the store's own; none waits for a holder. They
+/// answer as those of the store do ([`Store::answers`](super::Store::answers)).
 pub trait SharedLock: Send + Sync {
     /// Takes the lock of `id` if nobody has it, for `lease` from now on if the engine needs one. `None`: somebody has it.
+    /// An answer that is dropped before it is there gives back what it is granted.
     ///
     /// # Errors
     /// When the engine cannot say.
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError>;
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>>;
 
     /// Wakes `waker` when the lock of `id` may be free: soon after its holder gave it back, has died, or let its lease lapse, wherever he
     /// is. Waking without reason is harmless, once more than needed too. Whoever asks calls [`try_lock`](Self::try_lock) again after
@@ -38,13 +40,13 @@ pub trait SharedLock: Send + Sync {
     ///
     /// # Errors
     /// When the engine cannot say.
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError>;
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool>;
 
     /// Gives the lock back and wakes who watches it. One that is not held any more has no effect, whoever has it now.
     ///
     /// # Errors
     /// When the engine cannot be reached: then the lease ends by itself.
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError>;
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()>;
 
     /// Whether a lock ends by itself after its lease; `false` where the engine notices that a holder has died.
     fn lapses(&self) -> bool {

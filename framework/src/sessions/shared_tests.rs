@@ -80,11 +80,11 @@ impl Pair {
     /// The lock of the session, held by a third process.
     pub(super) fn hold(&self) -> Fence {
         let store = Reference::new(&self.engine);
-        store.try_lock(&self.id(), Duration::from_secs(60)).expect("alive").expect("nobody has it").fence
+        store.try_lock(&self.id(), Duration::from_secs(60)).wait().expect("alive").expect("nobody has it").fence
     }
 
     pub(super) fn give_back(&self, fence: Fence) {
-        Reference::new(&self.engine).unlock(&self.id(), fence).expect("alive");
+        Reference::new(&self.engine).unlock(&self.id(), fence).wait().expect("alive");
     }
 
     pub(super) fn assert_nothing_left(&self) {
@@ -106,7 +106,7 @@ pub(super) fn as_is(sessions: Sessions) -> Sessions {
 }
 
 pub(super) fn impatient(sessions: Sessions) -> Sessions {
-    sessions.lock_timeout(Duration::from_millis(100))
+    sessions.lock_timeout(Duration::from_millis(500))
 }
 
 fn short_leases(sessions: Sessions) -> Sessions {

@@ -5,22 +5,21 @@
 //! share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store must pass
 //! [`conformance::check`](super::conformance::check), and the other parts of [`conformance`](super::conformance) that it has something for.
 
-use super::{Data, Fence, Grant, SessionId, SharedLock};
+use super::{Answer, Answers, Data, Fence, SessionId, SharedLock};
 use crate::lifecycle::{SettingError, SettingReader};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A place where sessions are kept.
 ///
-/// All calls come from workers and background threads, any number at a time, and may block; each of them is atomic for its id. No
-/// call may be made to wait for another session's work.
+/// All calls come from workers and background threads, any number at a time; each of them is atomic for its id. No call may be made to
+/// wait for another session's work. Requests call the first four: their answer may come [later](Answer). The others may block.
 pub trait Store: Send + Sync + 'static {
     /// What is kept under this id, if it is there and alive.
     ///
     /// # Errors
     /// When the store cannot say. An unreadable record is `Ok(None)`, after a log line, and counted in [`quarantined`](Self::quarantined).
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError>;
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>>;
 
     /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
     /// `terms.now` on.
@@ -28,15 +27,11 @@ pub trait Store: Send + Sync + 'static {
     /// With a `terms.fence` the commit is for who holds that lock: if the lock has meanwhile lapsed or gone to somebody else, nothing is
     /// kept and the answer is [`Commit::LockLost`]. With `terms.unlock` a commit that is kept gives the lock back in the same step.
     ///
+    /// If nobody waits any more for an answer that comes later, the commit may be kept or not.
+    ///
     /// # Errors
     /// When the store cannot keep it. What was there before is then still there.
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError>;
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit>;
 
     /// Extends the life of a record without writing its content and without a new version. No record, no effect.
     ///
@@ -44,13 +39,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError>;
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()>;
 
     /// Removes the record, if there is one.
     ///
     /// # Errors
     /// When it may still be there.
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError>;
+    fn delete(&self, id: &SessionId) -> Answer<()>;
 
     /// Removes the records whose life has ended, and returns how many they were. One bad record must not keep the others from it.
     ///
@@ -78,15 +73,9 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// The calls of a store that can also answer later, so that a request is parked meanwhile and holds no worker. One whose calls block keeps the default.
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        None
-    }
-
-    /// Whether calls may keep their thread waiting: for a disk, a network, another process. Then they are among the waits that may hold only a part of the
-    /// workers (`server.waiting_threads`). A store that has everything in its own memory says `false`.
-    fn blocks(&self) -> bool {
-        true
+    /// How the calls above answer, and those of the shared lock. One that does not say so is taken for a store whose calls block.
+    fn answers(&self) -> Answers {
+        Answers::Blocking
     }
 
     /// Whether the engine ends records by itself, so that nobody needs to sweep.
@@ -117,25 +106,19 @@ pub trait Store: Send + Sync + 'static {
 
 /// A store that the program keeps a handle to.
 impl<S: Store + ?Sized> Store for Arc<S> {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
         (**self).load(id, now)
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
         (**self).commit(id, expected, data, terms)
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
         (**self).touch(id, terms)
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+    fn delete(&self, id: &SessionId) -> Answer<()> {
         (**self).delete(id)
     }
 
@@ -155,12 +138,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).shared_lock()
     }
 
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        (**self).later()
-    }
-
-    fn blocks(&self) -> bool {
-        (**self).blocks()
+    fn answers(&self) -> Answers {
+        (**self).answers()
     }
 
     fn expires_by_itself(&self) -> bool {
@@ -179,36 +158,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).quarantined()
     }
 }
-
-/// What a store can do without blocking: the same as the calls of these names, with an answer that comes later. A store passes
-/// [`conformance::check_slow_engine`](super::conformance::check_slow_engine) with it.
-///
-/// Each call has taken what it needs of its arguments when it returns. Standard futures: any client that wakes a `Waker` will do.
-pub trait AnswersLater: Send + Sync {
-    /// As [`Store::load`].
-    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>>;
-
-    /// As [`Store::commit`]. A future that nobody asks any more may have committed or not.
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> StoreFuture<Commit>;
-
-    /// As [`Store::touch`].
-    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()>;
-
-    /// As [`SharedLock::unlock`], where the store has a shared lock.
-    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()>;
-
-    /// As [`SharedLock::try_lock`], where the store has a shared lock. A future that is dropped before it is ready gives back what it is granted.
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>>;
-}
-
-/// An answer that the engine gives later. It wakes who asks for it, from any thread.
-pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// One session as a store keeps it.
 #[derive(Clone, Debug)]

@@ -144,36 +144,38 @@ impl Probe {
 }
 
 impl Store for Probe {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        self.alive()?;
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        let mut record = self.inner.load(id, self.at(now))?;
-        if let (Some(record), true) = (&mut record, self.ends_at_once.load(Ordering::SeqCst)) {
-            record.remaining = Duration::ZERO;
-        }
-        Ok(record)
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        Answer::of(|| {
+            self.alive()?;
+            self.loads.fetch_add(1, Ordering::SeqCst);
+            let mut record = self.inner.load(id, self.at(now)).wait()?;
+            if let (Some(record), true) = (&mut record, self.ends_at_once.load(Ordering::SeqCst)) {
+                record.remaining = Duration::ZERO;
+            }
+            Ok(record)
+        })
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        self.alive()?;
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        self.inner.commit(id, expected, data, &Terms { now: self.at(terms.now), ..*terms })
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        Answer::of(|| {
+            self.alive()?;
+            self.commits.fetch_add(1, Ordering::SeqCst);
+            self.inner.commit(id, expected, data, &Terms { now: self.at(terms.now), ..*terms }).wait()
+        })
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        self.alive()?;
-        self.inner.touch(id, &Terms { now: self.at(terms.now), ..*terms })
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        Answer::of(|| {
+            self.alive()?;
+            self.inner.touch(id, &Terms { now: self.at(terms.now), ..*terms }).wait()
+        })
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        self.alive()?;
-        self.inner.delete(id)
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        Answer::of(|| {
+            self.alive()?;
+            self.inner.delete(id).wait()
+        })
     }
 
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
@@ -381,7 +383,7 @@ fn a_record_that_ends_while_a_request_has_it_is_saved_all_the_same() {
     session.set("value", "new");
     site.store.wind(Duration::from_secs(2 * 3600));
     assert_eq!(site.sessions.inner().store.sweep(Moment::now()).expect("swept"), 1);
-    assert!(session.finish(true).is_ok());
+    assert!(matches!(session.poll_finish(true, std::task::Waker::noop()), std::task::Poll::Ready(Ok(_))));
     assert_eq!((session.id(), stored(&site)), (id, 1));
 }
 
@@ -811,7 +813,7 @@ fn a_session_that_is_changed_elsewhere_is_a_conflict() {
     let page = Arc::clone(&site);
     let made = Site::new(as_is, move |_, session| {
         session.set("value", "mine");
-        page.get().expect("a site").store.delete(&session.id())?;
+        page.get().expect("a site").store.delete(&session.id()).wait()?;
         Ok(String::new())
     });
     let site = site.get_or_init(|| made);

@@ -19,14 +19,15 @@ use super::health::Health;
 use super::keeper::Keeper;
 use super::lock_table::{LockStatus, LockTable};
 use super::settings::Settings;
-use super::{LockMode, MemoryStore, Moment, Session, Store};
+use super::{Answers, LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, Tool, Wait};
-use ::http::header;
+use ::http::{HeaderValue, header};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// The sessions tool: gives handlers [`&Session`](Session) and [`SessionView`](super::SessionView) on a path and below it.
@@ -373,8 +374,8 @@ pub(super) struct Shared {
     /// For sessions that are in their cookies.
     #[cfg(feature = "cookie")]
     pub(super) seal: Option<Arc<Seal>>,
-    /// Whether the store may keep a thread waiting.
-    pub(super) blocks: bool,
+    /// How the store answers.
+    pub(super) answers: Answers,
     /// Those of this process, a short while ago.
     pub(super) ended: EndedSessions,
     pub(super) locks: Arc<LockTable>,
@@ -393,7 +394,7 @@ pub(super) struct Shared {
 impl Shared {
     fn new(store: Box<dyn Store>) -> Self {
         Self {
-            blocks: store.blocks(),
+            answers: store.answers(),
             ended: EndedSessions::default(),
             store,
             #[cfg(feature = "cookie")]
@@ -448,16 +449,15 @@ fn open(exchange: &mut Exchange, shared: &Arc<Shared>, settings: &Arc<Settings>)
 struct Finish;
 
 impl Admit for Finish {
-    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+    fn admit(&self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<Admission, Error> {
         let Some(session) = Session::of(exchange) else { return Ok(Admission::Go) };
         let is_success = is_success(exchange);
         let waits_for_place = is_success && session.needs_place() && session.has_business();
-        if !waits_for_place && !session.begin_saving(is_success) {
-            return finish(exchange).map(|()| Admission::Go);
+        if !waits_for_place && finish(exchange, Waker::noop())? {
+            return Ok(Admission::Go);
         }
-        let at_most = session.lock_timeout();
-        let mut wait = SaveWait { line: InLine::default() };
-        Ok(if wait.ready(exchange, wakers)? { Admission::Go } else { Admission::park(wait, at_most) })
+        let at_most = Session::of(exchange).map_or(Duration::ZERO, Session::lock_timeout);
+        Ok(Admission::park(SaveWait { line: InLine::default() }, at_most))
     }
 }
 
@@ -474,10 +474,9 @@ impl Wait for SaveWait {
                 Some(blocking) => Some(blocking),
                 None => return Ok(false),
             },
-            false if !session.poll_saving(&wakers.waker()) => return Ok(false),
             false => None,
         };
-        finish(exchange).map(|()| true)
+        finish(exchange, &wakers.waker())
     }
 
     fn waits_for(&self) -> Cow<'static, str> {
@@ -490,19 +489,28 @@ impl Wait for SaveWait {
             end(exchange, false);
             return Err(refusal.into());
         }
-        if let Some(session) = Session::of(exchange) {
-            session.give_up_saving();
+        match Session::of(exchange).map(Session::give_up_finish) {
+            Some(finished) => set_cookie(exchange, finished?),
+            None => {}
         }
-        finish(exchange)
+        Ok(())
     }
 }
 
-fn finish(exchange: &mut Exchange) -> Result<(), Error> {
-    let Some(session) = Session::of(exchange) else { return Ok(()) };
-    if let Some(cookie) = session.finish(is_success(exchange))? {
+/// Whether the session's part in the request has ended; if not, the waker will be woken.
+fn finish(exchange: &mut Exchange, waker: &Waker) -> Result<bool, Error> {
+    let Some(session) = Session::of(exchange) else { return Ok(true) };
+    match session.poll_finish(is_success(exchange), waker) {
+        Poll::Ready(finished) => set_cookie(exchange, finished?),
+        Poll::Pending => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn set_cookie(exchange: &mut Exchange, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
         exchange.response.add_header(header::SET_COOKIE, cookie);
     }
-    Ok(())
 }
 
 fn end(exchange: &mut Exchange, is_success: bool) {

@@ -49,11 +49,14 @@ pub fn check_dead_engine<S: Store>(make_store: impl Fn() -> S, stop: impl Fn(), 
 
     stop();
     let began = Instant::now();
-    assert!(store.load(&id, now).is_err(), "without its engine a store cannot load, and says so");
-    assert!(store.commit(&id, Some(version), &data(2), &terms(now)).is_err(), "a commit without an engine is an error");
-    assert!(store.delete(&id).is_err(), "a delete without an engine is an error");
+    assert!(store.load(&id, now).wait().is_err(), "without its engine a store cannot load, and says so");
+    assert!(
+        store.commit(&id, Some(version), &data(2), &terms(now)).wait().is_err(),
+        "a commit without an engine is an error"
+    );
+    assert!(store.delete(&id).wait().is_err(), "a delete without an engine is an error");
     if let Some(shared) = store.shared_lock() {
-        assert!(shared.try_lock(&id, LONG).is_err(), "a lock without an engine is an error, not a lock");
+        assert!(shared.try_lock(&id, LONG).wait().is_err(), "a lock without an engine is an error, not a lock");
     }
     assert!(store.probe().is_err(), "a probe without an engine is an error");
     visitor.get("/count").send().assert_status(503).assert_header("retry-after", "1");
@@ -63,7 +66,7 @@ pub fn check_dead_engine<S: Store>(make_store: impl Fn() -> S, stop: impl Fn(), 
 
     start();
     let deadline = Instant::now() + PATIENCE;
-    while store.load(&id, now).is_err() || visitor.get("/count").send().status() != 200 {
+    while store.load(&id, now).wait().is_err() || visitor.get("/count").send().status() != 200 {
         assert!(Instant::now() < deadline, "a store works again by itself when its engine is back");
         std::thread::sleep(Duration::from_millis(20));
     }

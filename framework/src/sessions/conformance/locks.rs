@@ -52,11 +52,11 @@ pub(super) fn lock<S: Store>(store: &S, id: &SessionId, lease: Duration) -> Gran
 }
 
 pub(super) fn try_lock<S: Store>(store: &S, id: &SessionId, lease: Duration) -> Option<Grant> {
-    shared(store).try_lock(id, lease).expect("try_lock")
+    shared(store).try_lock(id, lease).wait().expect("try_lock")
 }
 
 pub(super) fn unlock<S: Store>(store: &S, id: &SessionId, fence: Fence) {
-    shared(store).unlock(id, fence).expect("unlock");
+    shared(store).unlock(id, fence).wait().expect("unlock");
 }
 
 pub(super) fn shared<S: Store>(store: &S) -> &dyn SharedLock {
@@ -170,7 +170,7 @@ fn a_commit_that_is_not_kept_keeps_the_lock<S: Store>(here: &S, there: &S) {
 fn who_holds_the_lock_deletes<S: Store>(here: &S, there: &S) {
     let (id, version) = record(here, 1);
     let grant = lock(here, &id, LONG);
-    here.delete(&id).expect("delete");
+    here.delete(&id).wait().expect("delete");
     let late = outcome(here.commit(&id, Some(version), &data(2), &fenced(grant.fence, false)));
     assert_eq!(late, Commit::Conflict, "a deleted record does not come back, lock or not");
     unlock(here, &id, grant.fence);
@@ -187,7 +187,7 @@ fn the_fence_of_an_earlier_hold_is_refused<S: Store>(here: &S, there: &S) {
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(early, true)));
     assert_eq!(refused, Commit::LockLost, "a commit with the fence of an earlier hold is refused");
     assert_eq!(number(there, &id, Moment::now()), 1, "a refused commit keeps nothing");
-    assert!(!shared(here).renew(&id, early, LONG).expect("renew"), "an earlier hold cannot be renewed");
+    assert!(!shared(here).renew(&id, early, LONG).wait().expect("renew"), "an earlier hold cannot be renewed");
     unlock(here, &id, early);
     assert!(!is_free(here, &id), "giving back a lock that is somebody else's now has no effect");
     let _ = committed(there.commit(&id, Some(version), &data(3), &fenced(late, true)));
@@ -197,9 +197,9 @@ fn a_commit_without_a_fence_needs_no_lock<S: Store>(here: &S, there: &S) {
     let id = SessionId::random();
     let grant = lock(here, &id, LONG);
     let _ = committed(there.commit(&id, None, &data(1), &terms(Moment::now())));
-    there.touch(&id, &terms(Moment::now())).expect("touch");
+    there.touch(&id, &terms(Moment::now())).wait().expect("touch");
     assert!(!is_free(there, &id), "a commit and a touch without a fence leave the lock as it is");
-    there.delete(&id).expect("delete");
+    there.delete(&id).wait().expect("delete");
     unlock(here, &id, grant.fence);
 }
 
@@ -244,7 +244,7 @@ fn a_renewal_keeps_the_lock<S: Store>(here: &S, there: &S) {
         let mut renewed = Instant::now();
         while renewed < end {
             std::thread::sleep(SHORT / 4);
-            let is_renewed = shared(here).renew(&id, fence, SHORT).expect("renew");
+            let is_renewed = shared(here).renew(&id, fence, SHORT).wait().expect("renew");
             let is_kept = try_lock(there, &id, SHORT).is_none();
             if renewed.elapsed() > SHORT * 3 / 4 {
                 return false;
@@ -270,7 +270,7 @@ fn a_lease_that_lapses_ends_the_hold<S: Store>(here: &S, there: &S) {
     let next = lock(there, &id, LONG).fence;
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(lapsed, true)));
     assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused");
-    assert!(!shared(here).renew(&id, lapsed, LONG).expect("renew"), "a lapsed lease cannot be renewed");
+    assert!(!shared(here).renew(&id, lapsed, LONG).wait().expect("renew"), "a lapsed lease cannot be renewed");
     unlock(here, &id, lapsed);
     assert!(!is_free(here, &id), "giving back a lapsed lease has no effect");
     let _ = committed(there.commit(&id, Some(version), &data(3), &fenced(next, true)));

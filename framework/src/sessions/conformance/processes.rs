@@ -154,7 +154,7 @@ fn play<S: Store>(role: &str, store: S, id: &SessionId) {
             let end = Instant::now() + PATIENCE;
             while Instant::now() < end {
                 std::thread::sleep(SHORT / 4);
-                assert!(shared(&store).renew(id, grant.fence, KEPT).expect("renew"), "a renewed lease lasts");
+                assert!(shared(&store).renew(id, grant.fence, KEPT).wait().expect("renew"), "a renewed lease lasts");
             }
             unlock(&store, id, grant.fence);
         }
@@ -163,7 +163,7 @@ fn play<S: Store>(role: &str, store: S, id: &SessionId) {
             let grant = lock(&store, id, SHORT);
             say("held");
             listen();
-            match store.commit(id, Some(record.version), &data(3), &fenced(grant.fence, true)).expect("commit") {
+            match store.commit(id, Some(record.version), &data(3), &fenced(grant.fence, true)).wait().expect("commit") {
                 Commit::Committed(_) => say("kept"),
                 Commit::LockLost => say("refused"),
                 Commit::Conflict => say("in conflict"),

@@ -1,7 +1,7 @@
 //! The rules of records: what is kept is there, for as long as it lives, and nothing is lost.
 
 use super::{LIFETIME, committed, data, load, number, outcome, terms};
-use crate::sessions::{Commit, Moment, SessionId, Store, Terms};
+use crate::sessions::{Answer, Answers, Commit, Moment, SessionId, Store, Terms};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,13 +23,21 @@ pub(super) fn rules<S: Store>() -> Vec<fn(&S)> {
         the_age_of_the_cookie_is_remembered,
         parallel_commits_lose_nothing,
         a_sweep_disturbs_nobody,
+        answers_come_as_the_store_says,
     ]
+}
+
+fn answers_come_as_the_store_says<S: Store>(store: &S) {
+    let answer = store.load(&SessionId::random(), Moment::now());
+    let is_later = matches!(answer, Answer::Later(_));
+    assert!(!is_later || store.answers() == Answers::Later, "a store whose answers come later says so");
+    assert!(answer.wait().expect("load").is_none(), "an id that was never committed has no record");
 }
 
 fn unknown_ids_are_absent<S: Store>(store: &S) {
     let id = SessionId::random();
     assert!(load(store, &id, Moment::now()).is_none(), "an id that was never committed has no record");
-    store.touch(&id, &terms(Moment::now())).expect("touching nothing is no error");
+    store.touch(&id, &terms(Moment::now())).wait().expect("touching nothing is no error");
     assert!(load(store, &id, Moment::now()).is_none(), "touching an unknown id makes no record");
     assert_eq!(store.count().expect("count").unwrap_or(0), 0, "an empty store counts 0");
 }
@@ -75,7 +83,7 @@ fn a_commit_needs_the_version_it_was_loaded_with<S: Store>(store: &S) {
 fn a_deleted_record_is_gone<S: Store>(store: &S) {
     let (id, now) = (SessionId::random(), Moment::now());
     let version = committed(store.commit(&id, None, &data(1), &terms(now)));
-    store.delete(&id).expect("delete");
+    store.delete(&id).wait().expect("delete");
     assert!(load(store, &id, now).is_none(), "a deleted record is not loaded");
     let late = outcome(store.commit(&id, Some(version), &data(2), &terms(now)));
     assert_eq!(late, Commit::Conflict, "a late commit does not bring a deleted record back");
@@ -84,10 +92,10 @@ fn a_deleted_record_is_gone<S: Store>(store: &S) {
 
 fn deleting_twice_is_harmless<S: Store>(store: &S) {
     let id = SessionId::random();
-    store.delete(&id).expect("deleting what is not there is no error");
+    store.delete(&id).wait().expect("deleting what is not there is no error");
     let _ = committed(store.commit(&id, None, &data(1), &terms(Moment::now())));
-    store.delete(&id).expect("delete");
-    store.delete(&id).expect("deleting what is not there is no error");
+    store.delete(&id).wait().expect("delete");
+    store.delete(&id).wait().expect("deleting what is not there is no error");
     assert_eq!(store.count().expect("count").unwrap_or(0), 0, "a deleted record does not count");
 }
 
@@ -97,7 +105,7 @@ fn a_record_ends_with_its_life<S: Store>(store: &S) {
     assert!(load(store, &id, now.later(LIFETIME / 2)).is_some(), "alive within its life");
     let after = now.later(LIFETIME * 2);
     assert!(load(store, &id, after).is_none(), "not loaded after its life, swept or not");
-    store.touch(&id, &terms(after)).expect("touch");
+    store.touch(&id, &terms(after)).wait().expect("touch");
     assert!(load(store, &id, after).is_none(), "a touch does not revive");
     let late = outcome(store.commit(&id, Some(version), &data(2), &terms(after)));
     assert_eq!(late, Commit::Conflict, "an ended record is gone for a commit");
@@ -109,7 +117,7 @@ fn a_touch_extends_life_and_keeps_the_version<S: Store>(store: &S) {
     let (id, now) = (SessionId::random(), Moment::now());
     let version = committed(store.commit(&id, None, &data(1), &terms(now)));
     let half = now.later(LIFETIME * 3 / 4);
-    store.touch(&id, &terms(half)).expect("touch");
+    store.touch(&id, &terms(half)).wait().expect("touch");
     let record = load(store, &id, now.later(LIFETIME * 3 / 2)).expect("life was extended");
     assert_eq!(record.version, version, "a touch makes no version");
     let quarter = LIFETIME / 4;
@@ -146,7 +154,7 @@ fn the_age_of_the_cookie_is_remembered<S: Store>(store: &S) {
     assert_eq!(cookie_age(store, &id, third), 20, "the cookie of a new record is sent with it");
     let _ = committed(store.commit(&id, Some(version), &data(2), &Terms { cookie_sent: false, ..terms(third) }));
     assert_eq!(cookie_age(store, &id, third), 20, "a commit without a cookie keeps its age");
-    store.touch(&id, &terms(third)).expect("touch");
+    store.touch(&id, &terms(third)).wait().expect("touch");
     assert_eq!(cookie_age(store, &id, third), 0, "a cookie that is sent is new");
 }
 
@@ -181,7 +189,7 @@ fn a_record_moves_to_another_id<S: Store>(store: &S) {
     let _ = committed(store.commit(&old, None, &data(1), &terms(now)));
     let record = load(store, &old, now).expect("a record");
     let _ = committed(store.commit(&new, None, &record.data, &terms(now)));
-    store.delete(&old).expect("delete");
+    store.delete(&old).wait().expect("delete");
     assert!(load(store, &old, now).is_none(), "the old id of a session that was given a new one is nobody's");
     assert_eq!(number(store, &new, now), 1, "the new id has the content");
 }
@@ -203,7 +211,7 @@ fn ids_that_look_alike_are_apart<S: Store>(store: &S) {
     }
     for (index, id) in (0..).zip(&ids) {
         assert_eq!(number(store, id, now), index, "ids that look alike have records of their own");
-        store.delete(id).expect("delete");
+        store.delete(id).wait().expect("delete");
     }
 }
 
@@ -230,7 +238,7 @@ fn a_sweep_disturbs_nobody<S: Store>(store: &S) {
             let _ = committed(store.commit(id, Some(record.version), &data(next), &terms(after)));
             let newcomer = SessionId::random();
             let _ = committed(store.commit(&newcomer, None, &data(1), &terms(after)));
-            store.delete(&newcomer).expect("delete");
+            store.delete(&newcomer).wait().expect("delete");
             if is_swept.load(Ordering::Relaxed) {
                 return;
             }

@@ -4,7 +4,7 @@
 //! thread that looks every few milliseconds.
 
 use super::*;
-use crate::sessions::{Fence, Grant, MemoryStore, SharedLock, StoreError, Watch, Watchers};
+use crate::sessions::{Answer, Fence, Grant, MemoryStore, SharedLock, StoreError, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +38,7 @@ pub(in crate::sessions) enum Mistake {
     CountsNothingSpoiled,
     LocksWithoutItsEngine,
     StaysDead,
+    AnswersLaterUnsaid,
 }
 
 #[derive(Default)]
@@ -150,66 +151,69 @@ impl Engine {
 }
 
 impl Store for Reference {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let engine = self.reach()?;
-        if engine.spoiled.lock().contains(id) {
-            if self.has(Mistake::FailsAtSpoiledRecords) {
-                return Err(StoreError::new("a record cannot be read", "reference"));
-            }
-            if !self.has(Mistake::CountsNothingSpoiled) {
-                engine.quarantined.fetch_add(1, Ordering::SeqCst);
-            }
-            self.delete(id)?;
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        if self.has(Mistake::AnswersLaterUnsaid) {
+            return Answer::later(self.engine.records.load(id, now).into_future());
         }
-        engine.records.load(id, now)
+        Answer::of(|| {
+            let engine = self.reach()?;
+            if engine.spoiled.lock().contains(id) {
+                if self.has(Mistake::FailsAtSpoiledRecords) {
+                    return Err(StoreError::new("a record cannot be read", "reference"));
+                }
+                if !self.has(Mistake::CountsNothingSpoiled) {
+                    engine.quarantined.fetch_add(1, Ordering::SeqCst);
+                }
+                self.delete(id).wait()?;
+            }
+            engine.records.load(id, now).wait()
+        })
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        let engine = self.reach()?;
-        let key = self.key(id);
-        let mut locks = engine.locks.lock();
-        if let Some(fence) = terms.fence
-            && !self.has(Mistake::IgnoresFences)
-            && !(self.has(Mistake::IgnoresFencesOnceFree)
-                && locks.get(&key).is_none_or(|lease| lease.until <= Instant::now()))
-            && !Engine::holds(&locks, &key, fence)
-        {
-            return Ok(Commit::LockLost);
-        }
-        let mut expected = expected;
-        if self.has(Mistake::IgnoresVersions) {
-            expected = engine.records.load(id, terms.now)?.map(|record| record.version);
-        }
-        if self.has(Mistake::RevivesDeleted) && engine.records.load(id, terms.now)?.is_none() {
-            expected = None;
-        }
-        let commit = engine.records.commit(id, expected, data, terms)?;
-        let is_kept = matches!(commit, Commit::Committed(_));
-        let gives_back = terms.unlock && !self.has(Mistake::KeepsTheLockAtCommit);
-        if gives_back && (is_kept || self.has(Mistake::LosesTheLockAtConflict)) {
-            locks.remove(&key);
-            drop(locks);
-            if !self.has(Mistake::WakesNobody) && !self.has(Mistake::WakesNobodyAtCommit) {
-                engine.watchers.wake(id);
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        Answer::of(|| {
+            let engine = self.reach()?;
+            let key = self.key(id);
+            let mut locks = engine.locks.lock();
+            if let Some(fence) = terms.fence
+                && !self.has(Mistake::IgnoresFences)
+                && !(self.has(Mistake::IgnoresFencesOnceFree)
+                    && locks.get(&key).is_none_or(|lease| lease.until <= Instant::now()))
+                && !Engine::holds(&locks, &key, fence)
+            {
+                return Ok(Commit::LockLost);
             }
-        }
-        Ok(commit)
+            let mut expected = expected;
+            if self.has(Mistake::IgnoresVersions) {
+                expected = engine.records.load(id, terms.now).wait()?.map(|record| record.version);
+            }
+            if self.has(Mistake::RevivesDeleted) && engine.records.load(id, terms.now).wait()?.is_none() {
+                expected = None;
+            }
+            let commit = engine.records.commit(id, expected, data, terms).wait()?;
+            let is_kept = matches!(commit, Commit::Committed(_));
+            let gives_back = terms.unlock && !self.has(Mistake::KeepsTheLockAtCommit);
+            if gives_back && (is_kept || self.has(Mistake::LosesTheLockAtConflict)) {
+                locks.remove(&key);
+                drop(locks);
+                if !self.has(Mistake::WakesNobody) && !self.has(Mistake::WakesNobodyAtCommit) {
+                    engine.watchers.wake(id);
+                }
+            }
+            Ok(commit)
+        })
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        self.reach()?.records.touch(id, terms)
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        Answer::of(|| self.reach()?.records.touch(id, terms).wait())
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let engine = self.reach()?;
-        engine.spoiled.lock().remove(id);
-        engine.records.delete(id)
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        Answer::of(|| {
+            let engine = self.reach()?;
+            engine.spoiled.lock().remove(id);
+            engine.records.delete(id).wait()
+        })
     }
 
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
@@ -235,24 +239,26 @@ impl Store for Reference {
 }
 
 impl SharedLock for Reference {
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        if self.has(Mistake::LocksWithoutItsEngine) && self.reach().is_err() {
-            return Ok(Some(Grant { fence: Fence::random(), record: None }));
-        }
-        let engine = self.reach()?;
-        let mut locks = engine.locks.lock();
-        let key = self.key(id);
-        let is_held = locks.get(&key).is_some_and(|lease| lease.until > Instant::now());
-        if is_held && !self.has(Mistake::LocksTwice) {
-            return Ok(None);
-        }
-        let fence = Fence::random();
-        if !self.has(Mistake::LocksNothing) {
-            locks.insert(key, Lease { fence, until: Instant::now() + lease });
-        }
-        drop(locks);
-        let record = self.brings_records.then(|| self.engine.records.load(id, Moment::now())).transpose()?;
-        Ok(Some(Grant { fence, record }))
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>> {
+        Answer::of(|| {
+            if self.has(Mistake::LocksWithoutItsEngine) && self.reach().is_err() {
+                return Ok(Some(Grant { fence: Fence::random(), record: None }));
+            }
+            let engine = self.reach()?;
+            let mut locks = engine.locks.lock();
+            let key = self.key(id);
+            let is_held = locks.get(&key).is_some_and(|lease| lease.until > Instant::now());
+            if is_held && !self.has(Mistake::LocksTwice) {
+                return Ok(None);
+            }
+            let fence = Fence::random();
+            if !self.has(Mistake::LocksNothing) {
+                locks.insert(key, Lease { fence, until: Instant::now() + lease });
+            }
+            drop(locks);
+            let record = self.brings_records.then(|| self.engine.records.load(id, Moment::now()).wait()).transpose()?;
+            Ok(Some(Grant { fence, record }))
+        })
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
@@ -276,30 +282,34 @@ impl SharedLock for Reference {
         Ok(engine.watchers.add(id, waker))
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
-        let engine = self.reach()?;
-        let mut locks = engine.locks.lock();
-        let key = self.key(id);
-        if !Engine::holds(&locks, &key, fence) {
-            return Ok(self.has(Mistake::RenewsForAnybody));
-        }
-        locks.insert(key, Lease { fence, until: Instant::now() + lease });
-        Ok(true)
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
+        Answer::of(|| {
+            let engine = self.reach()?;
+            let mut locks = engine.locks.lock();
+            let key = self.key(id);
+            if !Engine::holds(&locks, &key, fence) {
+                return Ok(self.has(Mistake::RenewsForAnybody));
+            }
+            locks.insert(key, Lease { fence, until: Instant::now() + lease });
+            Ok(true)
+        })
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let engine = self.reach()?;
-        let mut locks = engine.locks.lock();
-        let key = self.key(id);
-        if !Engine::holds(&locks, &key, fence) && !self.has(Mistake::UnlocksForAnybody) {
-            return Ok(());
-        }
-        locks.remove(&key);
-        drop(locks);
-        if !self.has(Mistake::WakesNobody) {
-            engine.watchers.wake(id);
-        }
-        Ok(())
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        Answer::of(|| {
+            let engine = self.reach()?;
+            let mut locks = engine.locks.lock();
+            let key = self.key(id);
+            if !Engine::holds(&locks, &key, fence) && !self.has(Mistake::UnlocksForAnybody) {
+                return Ok(());
+            }
+            locks.remove(&key);
+            drop(locks);
+            if !self.has(Mistake::WakesNobody) {
+                engine.watchers.wake(id);
+            }
+            Ok(())
+        })
     }
 }
 
@@ -341,10 +351,11 @@ fn every_mistake_breaks_a_rule() {
         let engine = Engine::new();
         check_dead_engine(|| Reference::with(&engine, mistake), || engine.die(true), || engine.die(false));
     };
-    let table: [(_, fn(Mistake), _); 20] = [
+    let table: [(_, fn(Mistake), _); 21] = [
         (IgnoresVersions, records, "the id is taken"),
         (RevivesDeleted, records, "a late commit does not bring a deleted record back"),
         (SweepsTheLiving, records, "a sweep"),
+        (AnswersLaterUnsaid, records, "says so"),
         (IgnoresFences, locks, "who gave the lock back does not commit under it"),
         (IgnoresFencesOnceFree, locks, "whoever came or not"),
         (LocksTwice, locks, "a lock has one holder"),

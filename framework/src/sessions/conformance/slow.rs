@@ -42,7 +42,7 @@ impl Pages {
 }
 
 /// Checks that ten workers serve a hundred visitors at once while the engine takes its time, and that pages without a session wait for none of
-/// them: for stores whose answers come later ([`Store::later`]). From `hold` on the engine answers nothing, until `release`. The store must wait for
+/// them: for stores whose answers come later ([`Answers::Later`](crate::sessions::Answers::Later)). From `hold` on the engine answers nothing, until `release`. The store must wait for
 /// an answer longer than the check takes; a minute is enough.
 ///
 /// # Panics

@@ -10,7 +10,7 @@ use crate::primitive::{self, Unpark};
 use crate::sessions::hold::{Asked, Contender, Hold};
 use crate::sessions::lock_table::{LockGuard, LockStatus};
 use crate::sessions::tool::Shared;
-use crate::sessions::{Moment, Record, SessionId, Store, StoreError, StoreFuture};
+use crate::sessions::{Answer, Answers, Moment, Record, SessionId, Store};
 use std::time::{Duration, Instant};
 
 /// What a request waits for before its handler.
@@ -36,8 +36,8 @@ impl Session {
         if !is_held && record_id(&state).is_some() && self.needs_lock(trail, is_early) {
             return Wanted::Lock;
         }
-        // A store that does not block is looked into when somebody asks.
-        let is_worth_it = self.shared.blocks && !state.is_loaded && state.client.is_some();
+        // A store that answers at once is looked into when somebody asks.
+        let is_worth_it = self.shared.answers != Answers::AtOnce && !state.is_loaded && state.client.is_some();
         if is_worth_it && (trail.views_session() || was_seen) { Wanted::Look } else { Wanted::Nothing }
     }
 
@@ -81,12 +81,11 @@ impl Session {
         Ok(record_id(state))
     }
 
-    /// What a handler that only looks will see, if the store can bring it without blocking.
-    pub(in crate::sessions) fn look_later(&self, now: Moment) -> Option<(SessionId, StoreFuture<Option<Record>>)> {
+    /// What a handler that only looks will see; `None` where it is not clear which record.
+    pub(in crate::sessions) fn look_later(&self, now: Moment) -> Option<(SessionId, Answer<Option<Record>>)> {
         let state = self.state.borrow();
-        let store = self.shared.store.later().filter(|_| state.others.is_empty())?;
-        let id = state.client?;
-        Some((id, store.load_later(&id, now)))
+        let id = state.client.filter(|_| state.others.is_empty())?;
+        Some((id, self.shared.store.load(&id, now)))
     }
 
     /// This is it.
@@ -110,7 +109,7 @@ impl Session {
 
     /// Whether calls of the store keep a thread waiting, so that each needs a place among the waits.
     pub(in crate::sessions) fn needs_place(&self) -> bool {
-        self.shared.blocks && self.shared.store.later().is_none()
+        self.shared.answers == Answers::Blocking
     }
 
     /// Whether the end of the request may have to ask the store.
@@ -235,10 +234,10 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the store, which may keep this thread waiting.
-    pub(super) fn ask<T>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError>) -> Result<T, HttpError> {
+    /// Asks the store, and waits for its answer on this thread.
+    pub(super) fn ask<T>(&self, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, HttpError> {
         let _blocking = self.shared.block()?;
-        self.answered(ask(&*self.shared.store))
+        self.answered(ask(&*self.shared.store).wait())
     }
 
     pub(super) fn lock_now(&self) -> Result<(), HttpError> {
@@ -305,6 +304,6 @@ impl Session {
 impl Shared {
     /// Lets this thread wait for the store, if that keeps it waiting.
     pub(in crate::sessions) fn block(&self) -> Result<Option<Blocking>, HttpError> {
-        self.blocks.then(|| Blocking::here(WaitsFor::Store)).transpose()
+        (self.answers != Answers::AtOnce).then(|| Blocking::here(WaitsFor::Store)).transpose()
     }
 }

@@ -1,207 +1,415 @@
 //! Between the session and its store: reading the record, saving or rolling back, extending its life, giving the cookie.
 //!
 //! `stored` is what the store has, `data` what the request sees; saving makes them one, so does rolling back. Nothing here waits for a
-//! lock. A store whose answers come later is asked first ([`Saving`]), and the end of the request goes on from its answer.
+//! lock. A hold ends in steps; each asks the store one thing, and the next goes on from the answer:
+//!
+//! ```text
+//! Renewing ──► Committing ──► Deleting ──► Saved ──► Releasing ──► over
+//! ```
+//!
+//! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a [`Saving`], and the request is parked.
 
 use super::{Fate, Lock, Session, State, Stored};
 use crate::exchange::{Blocking, HttpError, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::Hold;
-use crate::sessions::tool::Shared;
-use crate::sessions::{Commit, Data, Moment, Record, SessionId, StoreError, StoreFuture, Terms, Version};
+use crate::sessions::{Answer, Commit, Data, Moment, Record, SessionId, StoreError, Terms, Version};
 use ::http::{HeaderValue, StatusCode, header};
-use std::task::{Context, Poll, Waker};
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// What the store was asked for at the end of a request, without blocking, and the lock that goes with it.
+/// What is left to do at the end of a hold while the store is asked, and the lock that goes with it.
 pub(super) struct Saving {
-    /// There until the store has answered.
     hold: Option<Hold>,
-    commit: Option<Committing>,
-    /// Extends the life of a session that has not changed.
-    touch: Option<StoreFuture<()>>,
-    /// Gives the lock of such a session back.
-    unlock: Option<StoreFuture<()>>,
-    /// How long a caller that blocks waits for the commit.
-    patience: Duration,
+    step: Step,
+    ending: Ending,
 }
 
+/// How a hold ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// What was changed is given up.
+    RollBack,
+    /// What was changed is saved, and the request goes on.
+    Save,
+    /// The session's part in the request ends: its life is extended, and the client may get a cookie.
+    Finish { is_success: bool },
+}
+
+impl Ending {
+    fn saves(self) -> bool {
+        matches!(self, Self::Save | Self::Finish { is_success: true })
+    }
+}
+
+/// What the client gets at the end: perhaps a cookie.
+type Finished = Result<Option<HeaderValue>, HttpError>;
+
+/// What the store is asked next.
+enum Step {
+    /// Whether the lock is still this request's: what goes under another id, or goes away, has no fence to carry.
+    Renewing(Answer<bool>),
+    Committing(Committing, Answer<Commit>),
+    /// The record that goes away, or has gone on under another id.
+    Deleting(Fate, Answer<()>),
+    Saved(Result<(), HttpError>),
+    /// Gives the lock back and extends the life of the session, side by side.
+    Releasing {
+        unlock: Option<Answer<()>>,
+        touch: Option<Answer<()>>,
+        finished: Finished,
+    },
+}
+
+/// Which commit was asked for.
 struct Committing {
     id: SessionId,
-    commit: StoreFuture<Commit>,
-    answer: Option<Result<Commit, StoreError>>,
+    expected: Option<Version>,
     terms: Terms,
 }
 
-impl Saving {
-    /// What is not answered by now is not waited for any longer.
-    fn give_up(&mut self) -> Option<Hold> {
-        let late = || StoreError::new("the store did not answer in time", "`AnswersLater`");
-        if let Some(commit) = &mut self.commit {
-            commit.answer.get_or_insert_with(|| Err(late()));
-        }
-        let is_unanswered = self.unlock.take().is_some();
-        self.touch = None;
-        // What was sent may still be heard; if it is not, the lease ends by itself.
-        self.hold.take().map(|mut hold| {
-            if is_unanswered {
-                hold.ended();
-            }
-            hold
-        })
-    }
-
-    /// Whether all of it is answered; if not, the waker will be woken.
-    fn poll(&mut self, shared: &Shared, waker: &Waker) -> bool {
-        let context = &mut Context::from_waker(waker);
-        if let Some(commit) = self.commit.as_mut().filter(|commit| commit.answer.is_none())
-            && let Poll::Ready(answer) = commit.commit.as_mut().poll(context)
-        {
-            commit.answer = Some(answer);
-        }
-        // If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
-        if let Some(Poll::Ready(touched)) = self.touch.as_mut().map(|touch| touch.as_mut().poll(context)) {
-            shared.health.note(&touched, "extending the life of a session");
-            self.touch = None;
-        }
-        if let Some(Poll::Ready(unlocked)) = self.unlock.as_mut().map(|unlock| unlock.as_mut().poll(context)) {
-            shared.health.note(&unlocked, "giving back a session's lock");
-            self.unlock = None;
-            self.hold.iter_mut().for_each(Hold::ended);
-        }
-        let is_committed = self.commit.as_ref().is_none_or(|commit| commit.answer.is_some());
-        is_committed && self.touch.is_none() && self.unlock.is_none()
-    }
-}
-
-/// The client has gone away meanwhile: what its request has done is kept all the same, and the lock is given back in order.
-impl Drop for Saving {
-    fn drop(&mut self) {
-        let Some(mut hold) = self.hold.take() else { return };
-        let Some(Committing { commit, .. }) = &mut self.commit else { return };
-        let Ok(_blocking) = Blocking::here(WaitsFor::Store) else {
-            // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock lapses by itself.
-            return hold.ended();
-        };
-        let answer = block_on(commit.as_mut(), Instant::now() + self.patience);
-        if let Some(Ok(Commit::Committed(_) | Commit::LockLost)) = answer {
-            hold.ended();
-        }
-    }
-}
-
+/// The end of a hold.
 impl Session {
-    /// Begins what is to be done at the end, if the store can do that without blocking. `true`: [`poll_saving`](Self::poll_saving) says when
-    /// [`finish`](Self::finish) may be called.
-    pub(in crate::sessions) fn begin_saving(&self, is_success: bool) -> bool {
-        let state = &mut *self.state.borrow_mut();
-        if is_success && state.saving.is_none() {
-            state.saving = self.save_later(state);
-        }
-        state.saving.is_some()
+    /// Ends the session's part in the request: saves or rolls back, extends its life, and says which cookie the client gets. `Pending`: the
+    /// store has not answered yet, and the waker is woken when it has.
+    pub(in crate::sessions) fn poll_finish(&self, is_success: bool, waker: &Waker) -> Poll<Finished> {
+        self.poll_end(&mut self.state.borrow_mut(), Ending::Finish { is_success }, waker)
     }
 
-    /// `None`: there is nothing to do, or it takes more than one step.
-    fn save_later(&self, state: &mut State) -> Option<Box<Saving>> {
-        let store = self.shared.store.later()?;
-        if state.fate != Fate::Keep || state.failure.is_some() {
-            return None;
-        }
-        let is_changed = match &state.stored {
-            Some(stored) => !state.data.is_unchanged_copy_of(&stored.data),
-            None => !state.data.is_empty(),
+    /// The store has not answered in time: what is not known by now is not waited for any longer.
+    pub(in crate::sessions) fn give_up_finish(&self) -> Finished {
+        self.give_up_end(&mut self.state.borrow_mut())
+    }
+
+    /// Ends the hold, and waits for the store on this thread.
+    pub(super) fn end_here(&self, state: &mut State, ending: Ending) -> Result<(), HttpError> {
+        let (saves, is_shared) = match &state.lock {
+            Lock::Held(hold) => {
+                (self.has_to_save(state, ending), hold.as_ref().is_some_and(|hold| hold.fence().is_some()))
+            }
+            _ => (false, false),
         };
-        let is_due = self.is_cookie_due(state);
-        let hold = match &mut state.lock {
+        let blocking = if saves || is_shared { self.shared.block() } else { Ok(None) };
+        match blocking {
+            Ok(_blocking) => match self.poll_end(state, ending, Waker::noop()) {
+                Poll::Ready(finished) => finished.map(drop),
+                Poll::Pending => self.go_on_here(state, ending).map(drop),
+            },
+            Err(refusal) => {
+                roll_back(state);
+                state.lock = Lock::Open;
+                if saves { Err(refusal) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The client has gone away while the store was asked: what its request has done is kept all the same, and the lock is given back in order.
+    pub(super) fn finish_alone(&mut self) {
+        let state = &mut *self.state.borrow_mut();
+        let Some(ending) = state.saving.as_ref().map(|saving| saving.ending) else { return };
+        match Blocking::here(WaitsFor::Store) {
+            Ok(_blocking) => drop(self.go_on_here(state, ending)),
+            // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock lapses by itself.
+            Err(_) => state.saving.iter_mut().flat_map(|saving| &mut saving.hold).for_each(Hold::abandon),
+        }
+    }
+
+    fn go_on_here(&self, state: &mut State, ending: Ending) -> Finished {
+        let deadline = Moment::now().later(self.settings.lock_timeout).monotonic;
+        let end = block_on(poll_fn(|context| self.poll_end(state, ending, context.waker())), deadline);
+        end.unwrap_or_else(|| self.give_up_end(state))
+    }
+
+    fn give_up_end(&self, state: &mut State) -> Finished {
+        let Some(saving) = state.saving.take() else { return Ok(None) };
+        let Saving { mut hold, step, .. } = *saving;
+        match step {
+            Step::Releasing { unlock, finished, .. } => {
+                // What was sent may still be heard; if it is not, the lease ends by itself.
+                if unlock.is_some() {
+                    hold.iter_mut().for_each(Hold::ended);
+                }
+                finished
+            }
+            step => {
+                drop(step);
+                roll_back(state);
+                Err(self.store_failed(&StoreError::new("the store did not answer in time", "at the end of a request")))
+            }
+        }
+    }
+
+    /// Goes on as far as the store has answered.
+    fn poll_end(&self, state: &mut State, ending: Ending, waker: &Waker) -> Poll<Finished> {
+        let mut saving = match state.saving.take() {
+            Some(saving) => *saving,
+            None => self.begin_end(state, ending),
+        };
+        let hold = &mut saving.hold;
+        saving.step = loop {
+            let next = match saving.step {
+                Step::Renewing(renewed) => match renewed.hear(waker) {
+                    Ok(renewed) => self.renewed(state, hold, renewed),
+                    Err(unheard) => break Step::Renewing(unheard),
+                },
+                Step::Committing(asked, commit) => match commit.hear(waker) {
+                    Ok(commit) => self.committed(state, hold, asked, commit),
+                    Err(unheard) => break Step::Committing(asked, unheard),
+                },
+                Step::Deleting(fate, deleted) => match deleted.hear(waker) {
+                    Ok(deleted) => self.answered(deleted).map(|()| Self::ended(state, fate)),
+                    Err(unheard) => break Step::Deleting(fate, unheard),
+                },
+                Step::Saved(saved) => Ok(self.release(state, hold, saving.ending, saved)),
+                Step::Releasing { unlock, touch, finished } => {
+                    let unlock = unlock.and_then(|unlock| self.unlocked(hold, unlock, waker));
+                    let touch = touch.and_then(|touch| self.touched(touch, waker));
+                    if unlock.is_none() && touch.is_none() {
+                        return Poll::Ready(finished);
+                    }
+                    break Step::Releasing { unlock, touch, finished };
+                }
+            };
+            saving.step = next.unwrap_or_else(|failure| Step::Saved(Err(failure)));
+        };
+        state.saving = Some(Box::new(saving));
+        Poll::Pending
+    }
+
+    fn begin_end(&self, state: &mut State, ending: Ending) -> Saving {
+        let saves = self.has_to_save(state, ending);
+        let mut hold = match std::mem::replace(&mut state.lock, Lock::Open) {
             Lock::Held(hold) => hold,
-            // It may not write.
-            _ if is_changed => return None,
-            _ => &mut None,
+            _ => None,
         };
-        let fence = hold.as_ref().and_then(Hold::fence);
-        if hold.as_ref().is_some_and(Hold::is_lost) || state.data.encoded_len() > self.settings.max_size {
-            return None;
+        let step = if saves { self.save(state, &mut hold) } else { Ok(Step::Saved(Ok(()))) };
+        Saving { hold, step: step.unwrap_or_else(|failure| Step::Saved(Err(failure))), ending }
+    }
+
+    /// Whether something was changed under the lock, and is to be kept.
+    fn has_to_save(&self, state: &State, ending: Ending) -> bool {
+        // After a failure the handler may have read nothing where there was something: what it made of that is not saved.
+        let may_save = ending.saves() && matches!(state.lock, Lock::Held(_)) && state.failure.is_none();
+        may_save && (state.fate != Fate::Keep || is_changed(state))
+    }
+
+    fn save(&self, state: &mut State, hold: &mut Option<Hold>) -> Result<Step, HttpError> {
+        match hold.as_ref().filter(|hold| hold.fence().is_some()) {
+            Some(hold) if hold.is_lost() => Err(self.not_kept(NotKept::LockLost)),
+            Some(hold) if state.fate != Fate::Keep => Ok(Step::Renewing(hold.renew(self.settings.lock_lease))),
+            _ => self.write(state, hold),
         }
-        let (mut commit, mut touch, mut unlock) = (None, None, None);
+    }
+
+    fn renewed(
+        &self,
+        state: &mut State,
+        hold: &mut Option<Hold>,
+        renewed: Result<bool, StoreError>,
+    ) -> Result<Step, HttpError> {
+        let is_refused = !self.answered(renewed)?;
+        if is_refused {
+            self.shared.count_lock_lost();
+        }
+        if is_refused || hold.as_ref().is_some_and(Hold::is_lost) {
+            return Err(self.not_kept(NotKept::LockLost));
+        }
+        self.write(state, hold)
+    }
+
+    fn write(&self, state: &mut State, hold: &mut Option<Hold>) -> Result<Step, HttpError> {
+        if !is_changed(state) && state.fate != Fate::Renew {
+            let old = state.stored.take();
+            return Ok(self.end_old(state, old));
+        }
         match &state.stored {
-            stored if is_changed => {
-                let (id, expected) = match stored {
-                    Some(stored) if hold.is_some() => (stored.id, Some(stored.version)),
-                    Some(_) => return None,
-                    None => (*state.fresh_id.get_or_insert_with(SessionId::random), None),
-                };
-                let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
-                let asked = store.commit_later(&id, expected, &state.data, &terms);
-                commit = Some(Committing { id, commit: asked, answer: None, terms });
+            Some(old) if state.fate == Fate::Keep => {
+                let (id, expected) = (old.id, Some(old.version));
+                // The last that happens under the lock: it gives the shared one back in the same step.
+                hold.iter_mut().for_each(Hold::ending);
+                self.commit(state, id, expected, hold)
             }
-            Some(stored) if is_due || !state.is_touched || fence.is_some() => {
-                touch = (is_due || !state.is_touched).then(|| store.touch_later(&stored.id, &self.terms(is_due)));
-                unlock = fence.map(|fence| store.unlock_later(&stored.id, fence));
+            _ => {
+                let id = state.fresh_id.take().unwrap_or_else(SessionId::random);
+                self.commit(state, id, None, &None)
             }
-            _ => return None,
-        }
-        hold.iter_mut().for_each(Hold::ending);
-        Some(Box::new(Saving { hold: hold.take(), commit, touch, unlock, patience: self.settings.lock_timeout }))
-    }
-
-    /// Whether the store has answered; if not, the waker will be woken.
-    pub(in crate::sessions) fn poll_saving(&self, waker: &Waker) -> bool {
-        let state = &mut *self.state.borrow_mut();
-        let Some(saving) = &mut state.saving else { return true };
-        let is_over = saving.poll(&self.shared, waker);
-        if is_over && let Some(hold) = saving.hold.take() {
-            state.lock = Lock::Held(Some(hold));
-        }
-        is_over
-    }
-
-    /// The store has not answered in time.
-    pub(in crate::sessions) fn give_up_saving(&self) {
-        let state = &mut *self.state.borrow_mut();
-        if let Some(saving) = &mut state.saving
-            && let Some(hold) = saving.give_up()
-        {
-            state.lock = Lock::Held(Some(hold));
         }
     }
 
-    /// Ends the session's part in the request: saves or rolls back, extends its life, and says which cookie the client gets.
-    pub(in crate::sessions) fn finish(&self, is_success: bool) -> Result<Option<HeaderValue>, HttpError> {
-        let state = &mut *self.state.borrow_mut();
-        let ended = self.end_hold(state, is_success);
-        match state.failure.take() {
+    fn commit(
+        &self,
+        state: &State,
+        id: SessionId,
+        expected: Option<Version>,
+        hold: &Option<Hold>,
+    ) -> Result<Step, HttpError> {
+        let (size, data) = (state.data.encoded_len(), &state.data);
+        if size > self.settings.max_size {
+            let error = StoreError::too_large(size, self.settings.max_size);
+            return Err(self.not_saved(NotKept::Failed(error), data));
+        }
+        let fence = hold.as_ref().and_then(Hold::fence);
+        let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
+        let asked = Committing { id, expected, terms };
+        #[cfg(feature = "cookie")]
+        if let Some(seal) = &self.shared.seal {
+            self.fits_cookie(seal, data).map_err(|error| self.not_saved(NotKept::Failed(error), data))?;
+            if expected.is_some() && self.shared.ended.is_later_than(self.received, &id) {
+                return Ok(Step::Committing(asked, Answer::now(Commit::Conflict)));
+            }
+        }
+        let commit = self.shared.store.commit(&id, expected, data, &terms);
+        Ok(Step::Committing(asked, commit))
+    }
+
+    /// What the store says of a commit.
+    fn committed(
+        &self,
+        state: &mut State,
+        hold: &mut Option<Hold>,
+        asked: Committing,
+        commit: Result<Commit, StoreError>,
+    ) -> Result<Step, HttpError> {
+        let Committing { id, expected, terms } = asked;
+        let commit = commit.map_err(|error| self.not_saved(NotKept::Failed(error), &state.data))?;
+        // Under the same id it is the same session.
+        let before = state.stored.as_ref().filter(|_| state.fate == Fate::Keep);
+        match commit {
+            Commit::Committed(version) => {
+                self.shared.health.worked();
+                if terms.unlock {
+                    hold.iter_mut().for_each(Hold::ended);
+                }
+                let cookie_age = before.map_or(Duration::ZERO, |before| before.cookie_age);
+                let expires = terms.now.later(terms.lifetime).monotonic;
+                let old = state.stored.replace(Stored { id, version, data: state.data.clone(), cookie_age, expires });
+                state.is_touched = true;
+                Ok(self.end_old(state, old))
+            }
+            // Its life ended while this request had it: it was in use, so it goes on.
+            Commit::Conflict if expected.is_some() && before.is_some_and(|before| before.expires <= Instant::now()) => {
+                self.commit(state, id, None, hold)
+            }
+            Commit::Conflict => Err(self.not_kept(NotKept::Conflict)),
+            Commit::LockLost => {
+                self.shared.count_lock_lost();
+                hold.iter_mut().for_each(Hold::ended);
+                Err(self.not_kept(NotKept::LockLost))
+            }
+        }
+    }
+
+    /// The record that was there goes away, unless the session goes on as it.
+    fn end_old(&self, state: &mut State, old: Option<Stored>) -> Step {
+        let fate = std::mem::replace(&mut state.fate, Fate::Keep);
+        match old {
+            Some(old) if fate != Fate::Keep => {
+                self.shared.ended.note(old.id);
+                Step::Deleting(fate, self.shared.store.delete(&old.id))
+            }
+            _ => Self::ended(state, fate),
+        }
+    }
+
+    fn ended(state: &mut State, fate: Fate) -> Step {
+        state.is_ended = state.stored.is_none() && fate == Fate::End;
+        Step::Saved(Ok(()))
+    }
+
+    /// What was not saved is rolled back, the lock goes to the next one, and at the end of the request the session lives on.
+    fn release(
+        &self,
+        state: &mut State,
+        hold: &mut Option<Hold>,
+        ending: Ending,
+        saved: Result<(), HttpError>,
+    ) -> Step {
+        roll_back(state);
+        let unlock = hold.as_mut().and_then(Hold::unlock);
+        let unlock = match unlock {
+            Some(Answer::Later(unlock)) => Some(Answer::Later(unlock)),
+            Some(now) => self.unlocked(hold, now, Waker::noop()),
+            None => {
+                *hold = None;
+                None
+            }
+        };
+        let Ending::Finish { is_success } = ending else {
+            return Step::Releasing { unlock, touch: None, finished: saved.map(|()| None) };
+        };
+        let finished = match state.failure.take() {
             // An error page is being sent already, or the failure of the save is told first.
-            Some(failure) if is_success => ended.and(Err(failure)),
-            _ => ended,
-        }?;
+            Some(failure) if is_success => saved.and(Err(failure)),
+            _ => saved,
+        };
+        let mut touch = None;
+        let finished = finished.map(|()| {
+            let (cookie, extended) = self.cookie(state, is_success);
+            touch = extended;
+            cookie
+        });
+        Step::Releasing { unlock, touch, finished }
+    }
+
+    /// The question, if it is not answered yet.
+    fn unlocked(&self, hold: &mut Option<Hold>, unlock: Answer<()>, waker: &Waker) -> Option<Answer<()>> {
+        match unlock.hear(waker) {
+            Ok(unlocked) => {
+                self.shared.health.note(&unlocked, "giving back a session's lock");
+                hold.iter_mut().for_each(Hold::ended);
+                *hold = None;
+                None
+            }
+            Err(unheard) => Some(unheard),
+        }
+    }
+
+    /// The same. If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
+    fn touched(&self, touch: Answer<()>, waker: &Waker) -> Option<Answer<()>> {
+        let touched = match touch.hear(waker) {
+            Ok(touched) => touched,
+            Err(unheard) => return Some(unheard),
+        };
+        self.shared.health.note(&touched, "extending the life of a session");
+        None
+    }
+
+    /// The cookie that the client gets, and the extension of the session's life, unless a commit has brought that.
+    fn cookie(&self, state: &mut State, is_success: bool) -> (Option<HeaderValue>, Option<Answer<()>>) {
         #[cfg(feature = "cookie")]
         if let Some(seal) = &self.shared.seal {
             let field = self.renew_cookie(state, seal, is_success);
-            if is_success && field.is_some() {
-                self.touch(state, false);
-            }
-            return Ok(field);
+            let touch = if is_success && field.is_some() { self.touch(state, false) } else { None };
+            return (field, touch);
         }
         let is_due = self.is_cookie_due(state);
-        // One that was asked for nothing but this has done it.
-        let is_touched = state.saving.take().is_some_and(|saving| saving.commit.is_none());
-        if is_success && !is_touched {
-            self.touch(state, is_due);
-        }
+        let touch = if is_success { self.touch(state, is_due) } else { None };
         let cookie = &self.settings.cookie;
-        match &state.stored {
+        let field = match &state.stored {
             // Who has given it another id meanwhile has given the client the cookie, too.
-            Some(stored) if self.shared.ended.is_later_than(self.received, &stored.id) => Ok(None),
+            Some(stored) if self.shared.ended.is_later_than(self.received, &stored.id) => None,
             Some(stored) if state.client != Some(stored.id) || (is_due && is_success) => {
                 let field = cookie.give(&stored.id.reveal(), self.settings.timeout, self.is_encrypted);
                 state.client = Some(stored.id);
-                Ok(Some(field))
+                Some(field)
             }
-            None if state.is_ended && state.client.take().is_some() => Ok(Some(cookie.take_away(self.is_encrypted))),
-            _ => Ok(None),
-        }
+            None if state.is_ended && state.client.take().is_some() => Some(cookie.take_away(self.is_encrypted)),
+            _ => None,
+        };
+        (field, touch)
     }
 
+    /// Extends the life of the record, unless a commit has done so.
+    fn touch(&self, state: &mut State, is_due: bool) -> Option<Answer<()>> {
+        let stored = state.stored.as_ref().filter(|_| is_due || !state.is_touched)?;
+        state.is_touched = true;
+        Some(self.shared.store.touch(&stored.id, &self.terms(is_due)))
+    }
+}
+
+/// Reading the record, and what the store says.
+impl Session {
     pub(super) fn load(&self, state: &mut State, id: SessionId, now: Moment) -> Result<(), HttpError> {
         let record = self.ask(|store| store.load(&id, now))?;
         self.take(state, id, record, now)
@@ -239,163 +447,6 @@ impl Session {
         });
         state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
         Ok(())
-    }
-
-    /// Saves or rolls back, then lets go of the lock, whatever came of it.
-    pub(super) fn end_hold(&self, state: &mut State, is_success: bool) -> Result<(), HttpError> {
-        let saved = match state.lock {
-            // After a failure the handler may have read nothing where there was something: what it made of that is not saved.
-            Lock::Held(_) if is_success && state.failure.is_none() => self.commit(state),
-            _ => Ok(()),
-        };
-        roll_back(state);
-        state.lock = Lock::Open;
-        saved
-    }
-
-    fn commit(&self, state: &mut State) -> Result<(), HttpError> {
-        let is_other = match (&state.stored, state.fate) {
-            (Some(stored), Fate::Keep) => !state.data.is_unchanged_copy_of(&stored.data),
-            (Some(_), Fate::Renew) => true,
-            _ => !state.data.is_empty(),
-        };
-        if !is_other && state.fate == Fate::Keep {
-            return Ok(());
-        }
-        let answered = state.saving.take().and_then(|mut saving| {
-            let Committing { id, answer, terms, .. } = saving.commit.take()?;
-            answer.map(|answer| (id, answer, terms))
-        });
-        let _blocking = if answered.is_some() { None } else { self.shared.block()? };
-        let mut hold = match &mut state.lock {
-            Lock::Held(hold) => hold.as_mut(),
-            _ => None,
-        };
-        if let Some(hold) = &hold
-            && answered.is_none()
-            && hold.fence().is_some()
-        {
-            // What goes under another id, or goes away, carries no fence: the lock is asked for first.
-            let must_ask = state.fate != Fate::Keep && !hold.is_lost();
-            let is_refused = must_ask && !self.answered(hold.is_still_held(self.settings.lock_lease))?;
-            if is_refused {
-                self.shared.count_lock_lost();
-            }
-            if is_refused || hold.is_lost() {
-                return Err(self.not_kept(NotKept::LockLost));
-            }
-        }
-        let old = if is_other {
-            let committed = match &state.stored {
-                Some(old) if state.fate == Fate::Keep => self.commit_again(old, &state.data, hold.take(), answered),
-                _ => self.commit_new(state.fresh_id.take().unwrap_or_else(SessionId::random), &state.data, answered),
-            };
-            state.is_touched = true;
-            state.stored.replace(committed.map_err(|reason| self.not_saved(reason, &state.data))?)
-        } else {
-            state.stored.take()
-        };
-        let fate = std::mem::replace(&mut state.fate, Fate::Keep);
-        if let (Some(old), true) = (&old, fate != Fate::Keep) {
-            self.shared.ended.note(old.id);
-            self.answered(self.shared.store.delete(&old.id))?;
-        }
-        state.is_ended = state.stored.is_none() && fate == Fate::End;
-        Ok(())
-    }
-
-    fn commit_new(&self, id: SessionId, data: &Data, answered: Option<Answered>) -> Result<Stored, NotKept> {
-        match answered {
-            Some((id, answer, terms)) => self.committed(answer, id, data, Duration::ZERO, terms),
-            None => self.commit_record(id, None, data, Duration::ZERO, self.terms(false)),
-        }
-    }
-
-    /// The last that happens under the lock: it gives the shared one back in the same step. `answered`: the store has done so already.
-    fn commit_again(
-        &self,
-        old: &Stored,
-        data: &Data,
-        mut hold: Option<&mut Hold>,
-        answered: Option<Answered>,
-    ) -> Result<Stored, NotKept> {
-        let fence = hold.as_ref().and_then(|hold| hold.fence());
-        let terms = || Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
-        if let Some(hold) = &mut hold {
-            hold.ending();
-        }
-        let first = match answered {
-            Some((_, answer, terms)) => self.committed(answer, old.id, data, old.cookie_age, terms),
-            None => self.commit_record(old.id, Some(old.version), data, old.cookie_age, terms()),
-        };
-        let committed = match first {
-            // Its life ended while this request had it: it was in use, so it goes on.
-            Err(NotKept::Conflict) if old.expires <= Instant::now() => {
-                self.commit_record(old.id, None, data, old.cookie_age, terms())
-            }
-            result => result,
-        };
-        if let (Some(hold), Ok(_) | Err(NotKept::LockLost)) = (hold, &committed) {
-            hold.ended();
-        }
-        committed
-    }
-
-    fn commit_record(
-        &self,
-        id: SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        cookie_age: Duration,
-        terms: Terms,
-    ) -> Result<Stored, NotKept> {
-        let size = data.encoded_len();
-        if size > self.settings.max_size {
-            return Err(NotKept::Failed(StoreError::too_large(size, self.settings.max_size)));
-        }
-        #[cfg(feature = "cookie")]
-        if let Some(seal) = &self.shared.seal {
-            self.fits_cookie(seal, data).map_err(NotKept::Failed)?;
-            if expected.is_some() && self.shared.ended.is_later_than(self.received, &id) {
-                return Err(NotKept::Conflict);
-            }
-        }
-        let answer = self.shared.store.commit(&id, expected, data, &terms);
-        self.committed(answer, id, data, cookie_age, terms)
-    }
-
-    /// What the store says of a commit.
-    fn committed(
-        &self,
-        answer: Result<Commit, StoreError>,
-        id: SessionId,
-        data: &Data,
-        cookie_age: Duration,
-        terms: Terms,
-    ) -> Result<Stored, NotKept> {
-        match answer.map_err(NotKept::Failed)? {
-            Commit::Committed(version) => {
-                self.shared.health.worked();
-                let expires = terms.now.later(terms.lifetime).monotonic;
-                Ok(Stored { id, version, data: data.clone(), cookie_age, expires })
-            }
-            Commit::Conflict => Err(NotKept::Conflict),
-            Commit::LockLost => {
-                self.shared.count_lock_lost();
-                Err(NotKept::LockLost)
-            }
-        }
-    }
-
-    /// Extends the life of the record, unless a commit has done so.
-    fn touch(&self, state: &mut State, is_due: bool) {
-        if let Some(stored) = state.stored.as_ref().filter(|_| is_due || !state.is_touched) {
-            state.is_touched = true;
-            // If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
-            let Ok(_blocking) = self.shared.block() else { return };
-            let touched = self.shared.store.touch(&stored.id, &self.terms(is_due));
-            self.shared.health.note(&touched, "extending the life of a session");
-        }
     }
 
     /// Whether more than half of the cookie's life has passed since it was sent.
@@ -464,9 +515,6 @@ impl Session {
     }
 }
 
-/// What the store has said to a commit already, and which one it was.
-type Answered = (SessionId, Result<Commit, StoreError>, Terms);
-
 enum NotKept {
     Conflict,
     LockLost,
@@ -480,6 +528,14 @@ pub(super) fn changed_elsewhere() -> HttpError {
 pub(super) fn try_again(message: &str) -> HttpError {
     let retry_after = HeaderValue::from_static("1");
     HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message).with_header(header::RETRY_AFTER, retry_after)
+}
+
+/// Whether there is something to write.
+fn is_changed(state: &State) -> bool {
+    match &state.stored {
+        Some(stored) if state.fate != Fate::End => !state.data.is_unchanged_copy_of(&stored.data),
+        _ => !state.data.is_empty(),
+    }
 }
 
 pub(super) fn roll_back(state: &mut State) {

@@ -4,8 +4,12 @@
 //! value is refused. What is wrong with a setting is told with its key, whichever of the two has set it.
 
 use crate::lifecycle::{SettingError, SettingReader};
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use crate::sessions::Answer;
 use crate::sessions::StoreError;
 use parking_lot::Mutex;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -77,6 +81,20 @@ impl<S: StoreSettings> Configured<S> {
         }
         *current = settings;
         Ok(())
+    }
+}
+
+#[cfg(any(feature = "redis", feature = "memcached"))]
+impl<E, S: StoreSettings<Engine = Arc<E>>> Configured<S> {
+    /// What comes of the steps that the engine makes.
+    pub(super) fn answer<T, F>(&self, steps: impl FnOnce(Arc<E>) -> Result<F, StoreError>) -> Answer<T>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        match self.engine().and_then(|engine| steps(Arc::clone(engine))) {
+            Ok(answer) => Answer::later(answer),
+            Err(error) => Answer::Now(Err(error)),
+        }
     }
 }
 

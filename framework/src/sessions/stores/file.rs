@@ -11,8 +11,8 @@
 //! written beside its place and renamed to it, so readers see the old one or the new one and need no lock, and a full disk leaves the old one.
 
 use super::super::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
-    Watch, wire,
+    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms,
+    Version, Watch, wire,
 };
 use super::range_lock::{RangeLocks, owned};
 use crate::lifecycle::{SettingError, SettingReader};
@@ -249,67 +249,74 @@ fn failed(what: &'static str, path: &Path, error: io::Error) -> StoreError {
 }
 
 impl Store for FileStore {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let now = now.unix_millis();
-        Ok(self.alive(id, now)?.map(|(head, data)| Record {
-            data,
-            version: Version(head.version),
-            remaining: Duration::from_millis(head.ends - now),
-            cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
-        }))
-    }
-
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        let folder = self.folder();
-        let content = wire::encode(data, usize::MAX)?;
-        let now = terms.now.unix_millis();
-        let commit = folder.locks.exclusively(id, || {
-            if terms.fence.is_some_and(|fence| !folder.locks.is_held(id, fence)) {
-                return Ok(Commit::LockLost);
-            }
-            let before = self.alive(id, now)?.map(|(head, _)| head);
-            if before.map(|head| Version(head.version)) != expected {
-                return Ok(Commit::Conflict);
-            }
-            let head = Head {
-                // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
-                version: Fence::random().0,
-                ends: terms.now.later(terms.lifetime).unix_millis(),
-                cookie_sent: before.filter(|_| !terms.cookie_sent).map_or(now, |head| head.cookie_sent),
-            };
-            folder.write(&folder.path_of(id), &head, &content)?;
-            Ok(Commit::Committed(Version(head.version)))
-        })?;
-        if let (Commit::Committed(_), true, Some(fence)) = (commit, terms.unlock, terms.fence) {
-            folder.locks.unlock(id, fence)?;
-        }
-        Ok(commit)
-    }
-
-    /// Skipped while less than a sixteenth of the life has passed: the extension would cost a whole file.
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        let (folder, now) = (self.folder(), terms.now.unix_millis());
-        let ends = terms.now.later(terms.lifetime).unix_millis();
-        let is_due = |head: &Head| terms.cookie_sent || ends.saturating_sub(head.ends) > ends.saturating_sub(now) / 16;
-        if !self.alive(id, now)?.is_some_and(|(head, _)| is_due(&head)) {
-            return Ok(());
-        }
-        folder.locks.exclusively(id, || {
-            let Some((head, data)) = self.alive(id, now)? else { return Ok(()) };
-            let cookie_sent = if terms.cookie_sent { now } else { head.cookie_sent };
-            folder.write(&folder.path_of(id), &Head { ends, cookie_sent, ..head }, &wire::encode(&data, usize::MAX)?)
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        Answer::of(|| {
+            let now = now.unix_millis();
+            Ok(self.alive(id, now)?.map(|(head, data)| Record {
+                data,
+                version: Version(head.version),
+                remaining: Duration::from_millis(head.ends - now),
+                cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
+            }))
         })
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let folder = self.folder();
-        folder.locks.exclusively(id, || remove(&folder.path_of(id)).map(drop))
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        Answer::of(|| {
+            let folder = self.folder();
+            let content = wire::encode(data, usize::MAX)?;
+            let now = terms.now.unix_millis();
+            let commit = folder.locks.exclusively(id, || {
+                if terms.fence.is_some_and(|fence| !folder.locks.is_held(id, fence)) {
+                    return Ok(Commit::LockLost);
+                }
+                let before = self.alive(id, now)?.map(|(head, _)| head);
+                if before.map(|head| Version(head.version)) != expected {
+                    return Ok(Commit::Conflict);
+                }
+                let head = Head {
+                    // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+                    version: Fence::random().0,
+                    ends: terms.now.later(terms.lifetime).unix_millis(),
+                    cookie_sent: before.filter(|_| !terms.cookie_sent).map_or(now, |head| head.cookie_sent),
+                };
+                folder.write(&folder.path_of(id), &head, &content)?;
+                Ok(Commit::Committed(Version(head.version)))
+            })?;
+            if let (Commit::Committed(_), true, Some(fence)) = (commit, terms.unlock, terms.fence) {
+                folder.locks.unlock(id, fence)?;
+            }
+            Ok(commit)
+        })
+    }
+
+    /// Skipped while less than a sixteenth of the life has passed: the extension would cost a whole file.
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        Answer::of(|| {
+            let (folder, now) = (self.folder(), terms.now.unix_millis());
+            let ends = terms.now.later(terms.lifetime).unix_millis();
+            let is_due =
+                |head: &Head| terms.cookie_sent || ends.saturating_sub(head.ends) > ends.saturating_sub(now) / 16;
+            if !self.alive(id, now)?.is_some_and(|(head, _)| is_due(&head)) {
+                return Ok(());
+            }
+            folder.locks.exclusively(id, || {
+                let Some((head, data)) = self.alive(id, now)? else { return Ok(()) };
+                let cookie_sent = if terms.cookie_sent { now } else { head.cookie_sent };
+                folder.write(
+                    &folder.path_of(id),
+                    &Head { ends, cookie_sent, ..head },
+                    &wire::encode(&data, usize::MAX)?,
+                )
+            })
+        })
+    }
+
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        Answer::of(|| {
+            let folder = self.folder();
+            folder.locks.exclusively(id, || remove(&folder.path_of(id)).map(drop))
+        })
     }
 
     /// Removes what has ended, what was put aside a month ago, and what is left of programs that were killed while they wrote.
@@ -371,9 +378,9 @@ impl Store for FileStore {
             Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence: Some(fence), unlock: true };
         let mut data = Data::new();
         data.insert("probe", true.into());
-        let _ = self.commit(&id, None, &data, &terms)?;
-        let loaded = self.load(&id, now)?;
-        self.delete(&id)?;
+        let _ = self.commit(&id, None, &data, &terms).wait()?;
+        let loaded = self.load(&id, now).wait()?;
+        self.delete(&id).wait()?;
         match loaded {
             Some(record) if record.data == data => Ok(()),
             _ => Err(StoreError::new("what was written for a test was not there", folder.path.display().to_string())),
@@ -429,21 +436,23 @@ impl FileStore {
 }
 
 impl SharedLock for FileStore {
-    fn try_lock(&self, id: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
-        let Some(fence) = self.folder().locks.try_lock(id)? else { return Ok(None) };
-        Ok(Some(Grant { fence, record: None }))
+    fn try_lock(&self, id: &SessionId, _: Duration) -> Answer<Option<Grant>> {
+        Answer::of(|| {
+            let Some(fence) = self.folder().locks.try_lock(id)? else { return Ok(None) };
+            Ok(Some(Grant { fence, record: None }))
+        })
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         self.folder().locks.watch(id, waker)
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
-        Ok(self.folder().locks.is_held(id, fence))
+    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
+        Answer::of(|| Ok(self.folder().locks.is_held(id, fence)))
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        self.folder().locks.unlock(id, fence)
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        Answer::of(|| self.folder().locks.unlock(id, fence))
     }
 
     /// The kernel drops the locks of a process that has ended.

@@ -38,14 +38,14 @@ impl Head {
 pub(super) fn probe_by_writing(store: &dyn Store, place: &str, advice: &'static str) -> Result<(), StoreError> {
     const LIFETIME: Duration = Duration::from_secs(10);
     let (id, now) = (SessionId::random(), Moment::now());
-    let grant = store.shared_lock().map_or(Ok(None), |lock| lock.try_lock(&id, LIFETIME))?;
+    let grant = store.shared_lock().map_or(Ok(None), |lock| lock.try_lock(&id, LIFETIME).wait())?;
     let fence = grant.map(|grant| grant.fence);
     let terms = Terms { now, lifetime: LIFETIME, cookie_sent: true, fence, unlock: fence.is_some() };
     let mut data = Data::new();
     data.insert("probe", true.into());
-    let committed = store.commit(&id, None, &data, &terms)?;
-    let loaded = store.load(&id, now)?;
-    store.delete(&id)?;
+    let committed = store.commit(&id, None, &data, &terms).wait()?;
+    let loaded = store.load(&id, now).wait()?;
+    store.delete(&id).wait()?;
     match (committed, loaded) {
         (Commit::Committed(_), Some(record)) if record.data == data => Ok(()),
         _ => Err(StoreError::new(advice, place)),

@@ -4,16 +4,12 @@
 mod company;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod configured;
-#[cfg(any(feature = "redis", feature = "memcached"))]
-mod detached;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod doubt;
 #[cfg(feature = "file")]
 pub(super) mod file;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod kept;
-#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
-mod later;
 #[cfg(feature = "memcached")]
 pub(super) mod memcached;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "sqlite"))]

@@ -6,8 +6,8 @@
 //! Locks are not in the database: a row cannot know that its process has died. They are bytes of a file beside it, `<path>-locks`; see `range_lock.rs`.
 
 use super::super::{
-    Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
-    Watch, wire,
+    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms,
+    Version, Watch, wire,
 };
 use super::pool::Pool;
 use super::range_lock::{RangeLocks, owned};
@@ -215,54 +215,51 @@ impl Database {
 }
 
 impl Store for SqliteStore {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let (now, key) = (now.unix_millis(), id.storage_key());
-        let row = self.database().ask("cannot read a session", |connection| {
-            let select = "SELECT version, ends, cookie_sent, content FROM kirsch_session WHERE key = ?1";
-            let mut statement = connection.prepare_cached(select)?;
-            let row = |row: &rusqlite::Row<'_>| {
-                let content: rusqlite::types::Value = row.get(3)?;
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, content))
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        Answer::of(|| {
+            let (now, key) = (now.unix_millis(), id.storage_key());
+            let row = self.database().ask("cannot read a session", |connection| {
+                let select = "SELECT version, ends, cookie_sent, content FROM kirsch_session WHERE key = ?1";
+                let mut statement = connection.prepare_cached(select)?;
+                let row = |row: &rusqlite::Row<'_>| {
+                    let content: rusqlite::types::Value = row.get(3)?;
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, content))
+                };
+                statement.query_row([&key], row).optional()
+            })?;
+            let Some((version, ends, cookie_sent, content)) = row else { return Ok(None) };
+            let (ends, cookie_sent) = (unsigned(ends), unsigned(cookie_sent));
+            if ends <= now {
+                return Ok(None);
+            }
+            let content = match content {
+                rusqlite::types::Value::Blob(bytes) => bytes,
+                rusqlite::types::Value::Text(text) => text.into_bytes(),
+                _ => Vec::new(),
             };
-            statement.query_row([&key], row).optional()
-        })?;
-        let Some((version, ends, cookie_sent, content)) = row else { return Ok(None) };
-        let (ends, cookie_sent) = (unsigned(ends), unsigned(cookie_sent));
-        if ends <= now {
-            return Ok(None);
-        }
-        let content = match content {
-            rusqlite::types::Value::Blob(bytes) => bytes,
-            rusqlite::types::Value::Text(text) => text.into_bytes(),
-            _ => Vec::new(),
-        };
-        match wire::decode(&content) {
-            Ok(data) => Ok(Some(Record {
-                data,
-                version: Version(unsigned(version)),
-                remaining: Duration::from_millis(ends - now),
-                cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
-            })),
-            Err(problem) => self.put_aside(id, version, &problem).map(|()| None),
-        }
+            match wire::decode(&content) {
+                Ok(data) => Ok(Some(Record {
+                    data,
+                    version: Version(unsigned(version)),
+                    remaining: Duration::from_millis(ends - now),
+                    cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
+                })),
+                Err(problem) => self.put_aside(id, version, &problem).map(|()| None),
+            }
+        })
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        let database = self.database();
-        if terms.fence.is_some_and(|fence| !database.locks.is_held(id, fence)) {
-            return Ok(Commit::LockLost);
-        }
-        let content = wire::encode(data, usize::MAX)?;
-        // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
-        let (version, key) = (Fence::random().0, id.storage_key());
-        let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
-        let changed = database.ask("cannot write a session", |connection| match expected {
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        Answer::of(|| {
+            let database = self.database();
+            if terms.fence.is_some_and(|fence| !database.locks.is_held(id, fence)) {
+                return Ok(Commit::LockLost);
+            }
+            let content = wire::encode(data, usize::MAX)?;
+            // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+            let (version, key) = (Fence::random().0, id.storage_key());
+            let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
+            let changed = database.ask("cannot write a session", |connection| match expected {
             Some(expected) => {
                 let update = "UPDATE kirsch_session SET version = ?2, ends = ?3, cookie_sent = CASE WHEN ?4 THEN ?5 ELSE cookie_sent END, \
                               content = ?6 WHERE key = ?1 AND version = ?7 AND ends > ?5";
@@ -276,21 +273,23 @@ impl Store for SqliteStore {
                 connection.prepare_cached(insert)?.execute(values)
             }
         })?;
-        if changed == 0 {
-            return Ok(Commit::Conflict);
-        }
-        if let (true, Some(fence)) = (terms.unlock, terms.fence) {
-            database.locks.unlock(id, fence)?;
-        }
-        Ok(Commit::Committed(Version(version)))
+            if changed == 0 {
+                return Ok(Commit::Conflict);
+            }
+            if let (true, Some(fence)) = (terms.unlock, terms.fence) {
+                database.locks.unlock(id, fence)?;
+            }
+            Ok(Commit::Committed(Version(version)))
+        })
     }
 
     /// Skipped while less than a sixteenth of the life has passed: each extension is a write.
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
-        let key = id.storage_key();
-        let due = ends.saturating_sub(ends.saturating_sub(now) / 16);
-        self.database().ask("cannot extend the life of a session", |connection| {
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        Answer::of(|| {
+            let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
+            let key = id.storage_key();
+            let due = ends.saturating_sub(ends.saturating_sub(now) / 16);
+            self.database().ask("cannot extend the life of a session", |connection| {
             let find = "SELECT 1 FROM kirsch_session WHERE key = ?1 AND ends > ?2 AND (?3 OR ends < ?4)";
             let values = params![key, signed(now), terms.cookie_sent, signed(due)];
             if !connection.prepare_cached(find)?.exists(values)? {
@@ -301,12 +300,15 @@ impl Store for SqliteStore {
             let values = params![key, signed(ends), terms.cookie_sent, signed(now)];
             connection.prepare_cached(update)?.execute(values).map(drop)
         })
+        })
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let key = id.storage_key();
-        self.database().ask("cannot delete a session", |connection| {
-            connection.prepare_cached("DELETE FROM kirsch_session WHERE key = ?1")?.execute([&key]).map(drop)
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        Answer::of(|| {
+            let key = id.storage_key();
+            self.database().ask("cannot delete a session", |connection| {
+                connection.prepare_cached("DELETE FROM kirsch_session WHERE key = ?1")?.execute([&key]).map(drop)
+            })
         })
     }
 
@@ -358,9 +360,9 @@ impl Store for SqliteStore {
         let terms = Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence, unlock: true };
         let mut data = Data::new();
         data.insert("probe", true.into());
-        let _ = self.commit(&id, None, &data, &terms)?;
-        let loaded = self.load(&id, now)?;
-        self.delete(&id)?;
+        let _ = self.commit(&id, None, &data, &terms).wait()?;
+        let loaded = self.load(&id, now).wait()?;
+        self.delete(&id).wait()?;
         match loaded {
             Some(record) if record.data == data => Ok(()),
             _ => Err(StoreError::new("what was written for a test was not there", database.place())),
@@ -402,21 +404,23 @@ impl Store for SqliteStore {
 }
 
 impl SharedLock for SqliteStore {
-    fn try_lock(&self, id: &SessionId, _: Duration) -> Result<Option<Grant>, StoreError> {
-        let Some(fence) = self.database().locks.try_lock(id)? else { return Ok(None) };
-        Ok(Some(Grant { fence, record: None }))
+    fn try_lock(&self, id: &SessionId, _: Duration) -> Answer<Option<Grant>> {
+        Answer::of(|| {
+            let Some(fence) = self.database().locks.try_lock(id)? else { return Ok(None) };
+            Ok(Some(Grant { fence, record: None }))
+        })
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         self.database().locks.watch(id, waker)
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Result<bool, StoreError> {
-        Ok(self.database().locks.is_held(id, fence))
+    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
+        Answer::of(|| Ok(self.database().locks.is_held(id, fence)))
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        self.database().locks.unlock(id, fence)
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        Answer::of(|| self.database().locks.unlock(id, fence))
     }
 
     /// The kernel drops the locks of a process that has ended.

@@ -6,12 +6,13 @@
 //! As with all stores, a kept connection may have died since its last use, and then what was asked is asked once more on a new one. Callers bear that:
 //! writes are conditional, and what they write can be told from what others write.
 
-use super::connection::{Answer, Connection};
+use super::connection::{Connection, Reply};
 use crate::sessions::StoreError;
+use crate::sessions::answer::wait_for;
 use crate::sessions::stores::company::{Batch, Company, Failed, How, Travel};
 use crate::sessions::stores::configured::Connections;
 use crate::sessions::stores::doubt::{Doubt, StillSilent};
-use crate::sessions::stores::later;
+
 use crate::sessions::stores::pool::{Full, Lease, Pool};
 use std::io;
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Batch<Message> for Messages {
 
 /// The answers to the requests of one message.
 pub(super) struct Asked<const N: usize> {
-    pub(super) answers: [Answer; N],
+    pub(super) answers: [Reply; N],
     /// Whether it was asked twice, since a kept connection was dead.
     pub(super) was_repeated: bool,
 }
@@ -200,8 +201,8 @@ impl Client {
     }
 
     /// The same with any number of requests, waited for here.
-    pub(super) fn ask_server(&self, number: usize, requests: &[Request]) -> Result<Vec<Answer>, StoreError> {
-        later::wait(self.servers[number].ask(How::Soonest, requests)).map(|(answers, _)| answers)
+    pub(super) fn ask_server(&self, number: usize, requests: &[Request]) -> Result<Vec<Reply>, StoreError> {
+        wait_for(self.servers[number].ask(How::Soonest, requests)).map(|(answers, _)| answers)
     }
 
     /// Checks that all servers answer, and know the commands.
@@ -225,7 +226,7 @@ impl Server {
         format!("memcached {}", self.name)
     }
 
-    async fn ask(&self, how: How, requests: &[Request]) -> Result<(Vec<Answer>, bool), StoreError> {
+    async fn ask(&self, how: How, requests: &[Request]) -> Result<(Vec<Reply>, bool), StoreError> {
         let message = Message::of(requests);
         self.company.send(how, &message, self).await.map_err(|failure| self.explain(failure))
     }
@@ -290,17 +291,17 @@ impl Server {
 
 impl Travel for Server {
     type Request = Message;
-    type Answers = (Vec<Answer>, bool);
+    type Answers = (Vec<Reply>, bool);
     type Failure = Failure;
     type Batch = Messages;
 
     const COURIER: &'static str = "kirsch-memcached-courier";
 
-    fn alone(&self, message: &Message) -> Result<(Vec<Answer>, bool), Failure> {
+    fn alone(&self, message: &Message) -> Result<(Vec<Reply>, bool), Failure> {
         self.call(|connection| connection.ask(&message.bytes, message.count))
     }
 
-    fn together(&self, Messages { all, counts }: Messages) -> Result<Vec<(Vec<Answer>, bool)>, Failure> {
+    fn together(&self, Messages { all, counts }: Messages) -> Result<Vec<(Vec<Reply>, bool)>, Failure> {
         let (answers, was_repeated) = self.alone(&all)?;
         let mut answers = answers.into_iter();
         Ok(counts.into_iter().map(|count| (answers.by_ref().take(count).collect(), was_repeated)).collect())

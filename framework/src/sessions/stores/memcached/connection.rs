@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// What the server says to a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) outcome: Outcome,
     /// The number and the value, of an item that was asked for.
     pub(super) item: Option<(u64, Vec<u8>)>,
@@ -47,7 +47,7 @@ impl Connection {
     }
 
     /// The answers to so many requests.
-    pub(super) fn ask(&mut self, message: &[u8], requests: usize) -> io::Result<Vec<Answer>> {
+    pub(super) fn ask(&mut self, message: &[u8], requests: usize) -> io::Result<Vec<Reply>> {
         self.stream.get_mut().write_all(message)?;
         let deadline = Instant::now() + self.timeout;
         (0..requests).map(|_| self.answer(deadline)).collect()
@@ -60,7 +60,7 @@ impl Connection {
 }
 
 impl<S: BufRead> Connection<S> {
-    fn answer(&mut self, deadline: Instant) -> io::Result<Answer> {
+    fn answer(&mut self, deadline: Instant) -> io::Result<Reply> {
         let line = self.line(deadline)?;
         let mut words = line.split(' ');
         let outcome = match words.next() {
@@ -76,13 +76,13 @@ impl<S: BufRead> Connection<S> {
                     return Err(not_understood(&line));
                 }
                 let item = Some((cas, self.value(size, deadline)?));
-                return Ok(Answer { outcome: Outcome::Done, item });
+                return Ok(Reply { outcome: Outcome::Done, item });
             }
             // Of this request alone: what it has sent is skipped, and the next ones are answered.
             Some("SERVER_ERROR") => Outcome::Failed(line),
             _ => return Err(not_understood(&line)),
         };
-        Ok(Answer { outcome, item: None })
+        Ok(Reply { outcome, item: None })
     }
 
     /// A value, and the end of its line.
@@ -139,7 +139,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     /// The answers in this text, which comes in parts of so many bytes.
-    fn answers(text: &str, part: usize) -> io::Result<Vec<Answer>> {
+    fn answers(text: &str, part: usize) -> io::Result<Vec<Reply>> {
         let stream = BufReader::with_capacity(part, text.as_bytes());
         let mut connection = Connection { stream, timeout: PATIENCE };
         let mut answers = Vec::new();

@@ -21,14 +21,13 @@ mod wakeups;
 use super::company::How;
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, probe_by_writing};
-use super::{detached, later};
 use crate::lifecycle::{SettingError, SettingReader};
 use crate::sessions::{
-    AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
-    StoreFuture, Terms, Version, Watch, wire,
+    Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
+    Terms, Version, Watch, detached, wire,
 };
 use client::{Client, Request};
-use connection::{Answer, Outcome};
+use connection::{Outcome, Reply};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -146,14 +145,6 @@ impl MemcachedStore {
     fn engine(&self) -> Result<&Arc<Engine>, StoreError> {
         self.configured.engine()
     }
-
-    /// What comes of these steps, as a future.
-    fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
-        &self,
-        steps: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
-    ) -> StoreFuture<T> {
-        later::answer(self.engine(), steps)
-    }
 }
 
 impl StoreSettings for Settings {
@@ -190,13 +181,13 @@ impl Engine {
     }
 
     /// The CAS number of the lock, if this fence holds it.
-    fn held(lock: &Answer, fence: Fence) -> Option<u64> {
+    fn held(lock: &Reply, fence: Fence) -> Option<u64> {
         let (cas, value) = lock.item.as_ref()?;
         (value == fence.0.to_string().as_bytes()).then_some(*cas)
     }
 
     /// Whether it was done; an error if the server cannot do it.
-    fn is_done(&self, key: &str, answer: Answer) -> Result<bool, StoreError> {
+    fn is_done(&self, key: &str, answer: Reply) -> Result<bool, StoreError> {
         match answer.outcome {
             Outcome::Done => Ok(true),
             Outcome::NotDone => Ok(false),
@@ -215,7 +206,7 @@ impl Engine {
     }
 
     /// The record in an answer. One that cannot be read is deleted, so that the visitor can begin anew.
-    async fn record(&self, id: &SessionId, answer: Answer, now: Moment) -> Result<Option<Record>, StoreError> {
+    async fn record(&self, id: &SessionId, answer: Reply, now: Moment) -> Result<Option<Record>, StoreError> {
         let Some((cas, bytes)) = answer.item else { return Ok(None) };
         match record(&bytes, now) {
             Ok(record) => Ok(record),
@@ -377,28 +368,29 @@ impl Drop for Unclaimed {
 const TRIES: usize = 64;
 
 impl Store for MemcachedStore {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        later::wait(self.engine()?.load(id, now))
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        let id = *id;
+        self.configured.answer(|engine| Ok(async move { engine.load(&id, now).await }))
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        later::wait(self.engine()?.commit(id, expected, wire::encode(data, LARGEST)?, *terms))
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        let (id, terms) = (*id, *terms);
+        self.configured.answer(|engine| {
+            let content = wire::encode(data, LARGEST)?;
+            Ok(async move { engine.commit(&id, expected, content, terms).await })
+        })
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        later::wait(self.engine()?.touch(id, *terms))
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        let (id, terms) = (*id, *terms);
+        self.configured.answer(|engine| Ok(async move { engine.touch(&id, terms).await }))
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let engine = self.engine()?;
-        let key = engine.key(id);
-        later::wait(engine.client.ask(&key, &[Request::delete(&key, None)])).map(drop)
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        self.configured.answer(|engine| {
+            let key = engine.key(id);
+            Ok(async move { engine.client.ask(&key, &[Request::delete(&key, None)]).await.map(drop) })
+        })
     }
 
     /// Nothing: memcached ends records by itself.
@@ -423,8 +415,8 @@ impl Store for MemcachedStore {
         Some(self)
     }
 
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        Some(self)
+    fn answers(&self) -> Answers {
+        Answers::Later
     }
 
     fn expires_by_itself(&self) -> bool {
@@ -441,45 +433,10 @@ impl Store for MemcachedStore {
     }
 }
 
-impl AnswersLater for MemcachedStore {
-    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.load(&id, now).await }))
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> StoreFuture<Commit> {
-        let (id, terms) = (*id, *terms);
-        self.answer(|engine| {
-            let content = wire::encode(data, LARGEST)?;
-            Ok(async move { engine.commit(&id, expected, content, terms).await })
-        })
-    }
-
-    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
-        let (id, terms) = (*id, *terms);
-        self.answer(|engine| Ok(async move { engine.touch(&id, terms).await }))
-    }
-
-    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.unlock(&id, fence, How::Soonest).await }))
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
-    }
-}
-
 impl SharedLock for MemcachedStore {
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        later::wait(self.engine()?.try_lock(id, lease))
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>> {
+        let id = *id;
+        self.configured.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
@@ -487,12 +444,14 @@ impl SharedLock for MemcachedStore {
         Ok(engine.wakeups.watch(engine, id, waker))
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
-        later::wait(self.engine()?.renew(id, fence, lease))
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
+        let id = *id;
+        self.configured.answer(|engine| Ok(async move { engine.renew(&id, fence, lease).await }))
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        later::wait(self.engine()?.unlock(id, fence, How::Soonest))
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        let id = *id;
+        self.configured.answer(|engine| Ok(async move { engine.unlock(&id, fence, How::Soonest).await }))
     }
 }
 

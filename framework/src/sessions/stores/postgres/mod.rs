@@ -20,11 +20,10 @@ mod wakeups;
 
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, millis, probe_by_writing};
-use super::later;
 use crate::lifecycle::{Secret, SettingError, SettingReader};
 use crate::sessions::{
-    AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
-    StoreFuture, Terms, Version, Watch, wire,
+    Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
+    Terms, Version, Watch, wire,
 };
 use links::Links;
 use statements::Statements;
@@ -147,17 +146,17 @@ impl PostgresStore {
     fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
         steps: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
-    ) -> StoreFuture<T> {
+    ) -> Answer<T> {
         match self.engine().and_then(|engine| Ok((engine, steps(Arc::clone(engine))?))) {
             Ok((engine, steps)) => {
                 let (task, engine) = (engine.links.runtime().spawn(steps), Arc::clone(engine));
-                Box::pin(async move {
+                Answer::later(async move {
                     let failed =
                         |error| StoreError::new("a step was not finished", engine.links.place()).because(error);
                     task.await.unwrap_or_else(|error: tokio::task::JoinError| Err(failed(error)))
                 })
             }
-            Err(error) => later::refused(error),
+            Err(error) => Answer::Now(Err(error)),
         }
     }
 
@@ -166,7 +165,7 @@ impl PostgresStore {
         &self,
         steps: impl FnOnce(Arc<Engine>) -> F,
     ) -> Result<T, StoreError> {
-        later::wait(self.answer(|engine| Ok(steps(engine))))
+        self.answer(|engine| Ok(steps(engine))).wait()
     }
 }
 
@@ -382,29 +381,40 @@ impl Drop for Unclaimed {
 }
 
 impl Store for PostgresStore {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        later::wait(self.load_later(id, now))
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.load(&id, now).await }))
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        later::wait(self.commit_later(id, expected, data, terms))
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        self.answer(|engine| {
+            let content = wire::encode(data, LARGEST)?;
+            // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+            let head = Head::new(Fence::random().0, terms);
+            let commit = Committing { key: id.storage_key(), head, expected, content, terms: *terms };
+            Ok(async move { engine.commit(commit).await })
+        })
     }
 
     /// Skipped while less than a sixteenth of the life has passed: each extension is a new version of the row.
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        later::wait(self.touch_later(id, terms))
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        let (key, head, is_sent) = (id.storage_key(), Head::new(0, terms), terms.cookie_sent);
+        let due = signed(head.ends.saturating_sub(head.ends.saturating_sub(head.cookie_sent) / 16));
+        let (now, ends) = (signed(head.cookie_sent), signed(head.ends));
+        self.answer(|engine| {
+            Ok(async move {
+                let values: [&Value; 5] = [&key, &ends, &is_sent, &now, &due];
+                engine.execute("cannot extend the life of a session", &engine.statements.touch, &values).await.map(drop)
+            })
+        })
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+    fn delete(&self, id: &SessionId) -> Answer<()> {
         let key = id.storage_key();
-        self.wait(|engine| async move {
-            engine.execute("cannot delete a session", &engine.statements.delete, &[&key]).await.map(drop)
+        self.answer(|engine| {
+            Ok(async move {
+                engine.execute("cannot delete a session", &engine.statements.delete, &[&key]).await.map(drop)
+            })
         })
     }
 
@@ -432,8 +442,8 @@ impl Store for PostgresStore {
         Some(self)
     }
 
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        Some(self)
+    fn answers(&self) -> Answers {
+        Answers::Later
     }
 
     /// Each was put aside, into the table that ends in `_unreadable`.
@@ -446,58 +456,14 @@ impl Store for PostgresStore {
     }
 }
 
-impl AnswersLater for PostgresStore {
-    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.load(&id, now).await }))
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> StoreFuture<Commit> {
-        self.answer(|engine| {
-            let content = wire::encode(data, LARGEST)?;
-            // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
-            let head = Head::new(Fence::random().0, terms);
-            let commit = Committing { key: id.storage_key(), head, expected, content, terms: *terms };
-            Ok(async move { engine.commit(commit).await })
-        })
-    }
-
-    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
-        let (key, head, is_sent) = (id.storage_key(), Head::new(0, terms), terms.cookie_sent);
-        let due = signed(head.ends.saturating_sub(head.ends.saturating_sub(head.cookie_sent) / 16));
-        let (now, ends) = (signed(head.cookie_sent), signed(head.ends));
-        self.answer(|engine| {
-            Ok(async move {
-                let values: [&Value; 5] = [&key, &ends, &is_sent, &now, &due];
-                engine.execute("cannot extend the life of a session", &engine.statements.touch, &values).await.map(drop)
-            })
-        })
-    }
-
-    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.unlock(&id, fence).await }))
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
+impl SharedLock for PostgresStore {
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>> {
         let id = *id;
         let granted = self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }));
-        Box::pin(async move {
+        Answer::later(async move {
             let Some((mut unclaimed, record)) = granted.await? else { return Ok(None) };
             Ok(unclaimed.fence.take().map(|fence| Grant { fence, record: Some(record) }))
         })
-    }
-}
-
-impl SharedLock for PostgresStore {
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        later::wait(self.try_lock_later(id, lease))
     }
 
     /// Waits for nothing: if nobody can listen, the one who watches is woken, asks again, and hears why.
@@ -514,17 +480,20 @@ impl SharedLock for PostgresStore {
         Ok(watch)
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
         let (key, fence, lease) = (id.storage_key(), signed(fence.0), signed(millis(lease)));
-        let renewed = self.wait(|engine| async move {
-            let values: [&Value; 3] = [&key, &fence, &lease];
-            engine.execute("cannot keep the lock of a session", &engine.statements.renew, &values).await
-        })?;
-        Ok(renewed == 1)
+        self.answer(|engine| {
+            Ok(async move {
+                let values: [&Value; 3] = [&key, &fence, &lease];
+                let what = "cannot keep the lock of a session";
+                engine.execute(what, &engine.statements.renew, &values).await.map(|renewed| renewed == 1)
+            })
+        })
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        later::wait(self.unlock_later(id, fence))
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        let id = *id;
+        self.answer(|engine| Ok(async move { engine.unlock(&id, fence).await }))
     }
 }
 

@@ -29,11 +29,11 @@ mod wakeups;
 
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, millis, probe_by_writing};
-use super::later;
 use crate::lifecycle::{Secret, SettingError, SettingReader};
+use crate::sessions::answer::wait_for;
 use crate::sessions::{
-    AnswersLater, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
-    StoreFuture, Terms, Version, Watch, wire,
+    Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
+    Terms, Version, Watch, wire,
 };
 use ::redis::Value;
 use address::Address;
@@ -335,31 +335,35 @@ impl Drop for Unclaimed<'_> {
 }
 
 impl Store for RedisStore {
-    fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
-        let engine = self.engine()?;
-        later::wait(engine.load(&engine.keys(id), id, now))
+    fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
+        let id = *id;
+        self.configured.answer(|engine| Ok(async move { engine.load(&engine.keys(&id), &id, now).await }))
     }
 
-    fn commit(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Result<Commit, StoreError> {
-        let engine = self.engine()?;
-        later::wait(engine.commit(engine.committing(id, expected, data, terms)?))
+    fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
+        self.configured.answer(|engine| {
+            let commit = engine.committing(id, expected, data, terms)?;
+            Ok(async move { engine.commit(commit).await })
+        })
     }
 
-    fn touch(&self, id: &SessionId, terms: &Terms) -> Result<(), StoreError> {
-        later::wait(self.touch_later(id, terms))
+    fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
+        self.configured.answer(|engine| {
+            let (head, life) = life(0, terms);
+            let (mut text, is_sent) = (itoa::Buffer::new(), flag(terms.cookie_sent));
+            let call = scripts::TOUCH.of(&engine.keys(id), &[&head, is_sent, text.format(life).as_bytes()]);
+            Ok(async move { engine.links.run(&scripts::TOUCH, &call).await.map(drop) })
+        })
     }
 
-    fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        let engine = self.engine()?;
-        let mut command = ::redis::cmd("DEL");
-        command.arg(engine.keys(id).record());
-        engine.links.call(|link| link.query(&command))
+    fn delete(&self, id: &SessionId) -> Answer<()> {
+        self.configured.answer(|engine| {
+            let call = Commands::of(&[b"DEL", engine.keys(id).record()]).into();
+            Ok(async move {
+                let answer = engine.links.send(&call).await?.pop();
+                engine.links.value(answer).map(drop)
+            })
+        })
     }
 
     /// Nothing: Redis ends records by itself.
@@ -384,8 +388,8 @@ impl Store for RedisStore {
         Some(self)
     }
 
-    fn later(&self) -> Option<&dyn AnswersLater> {
-        Some(self)
+    fn answers(&self) -> Answers {
+        Answers::Later
     }
 
     fn expires_by_itself(&self) -> bool {
@@ -402,81 +406,34 @@ impl Store for RedisStore {
     }
 }
 
-impl RedisStore {
-    /// The engine's answer, as a future.
-    fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
-        &self,
-        ask: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
-    ) -> StoreFuture<T> {
-        later::answer(self.engine(), ask)
-    }
-}
-
-impl AnswersLater for RedisStore {
-    fn load_later(&self, id: &SessionId, now: Moment) -> StoreFuture<Option<Record>> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.load(&engine.keys(&id), &id, now).await }))
-    }
-
-    fn commit_later(
-        &self,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> StoreFuture<Commit> {
-        self.answer(|engine| {
-            let commit = engine.committing(id, expected, data, terms)?;
-            Ok(async move { engine.commit(commit).await })
-        })
-    }
-
-    fn touch_later(&self, id: &SessionId, terms: &Terms) -> StoreFuture<()> {
-        self.answer(|engine| {
-            let (head, life) = life(0, terms);
-            let (mut text, is_sent) = (itoa::Buffer::new(), flag(terms.cookie_sent));
-            let call = scripts::TOUCH.of(&engine.keys(id), &[&head, is_sent, text.format(life).as_bytes()]);
-            Ok(async move { engine.links.run(&scripts::TOUCH, &call).await.map(drop) })
-        })
-    }
-
-    fn unlock_later(&self, id: &SessionId, fence: Fence) -> StoreFuture<()> {
-        self.answer(|engine| {
-            let call = engine.unlocking(&engine.keys(id), fence);
-            Ok(async move { engine.links.run(&scripts::UNLOCK, &call).await.map(drop) })
-        })
-    }
-
-    fn try_lock_later(&self, id: &SessionId, lease: Duration) -> StoreFuture<Option<Grant>> {
-        let id = *id;
-        self.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
-    }
-}
-
 impl SharedLock for RedisStore {
-    fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
-        let engine = self.engine()?;
-        later::wait(engine.try_lock(id, lease))
+    fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>> {
+        let id = *id;
+        self.configured.answer(|engine| Ok(async move { engine.try_lock(&id, lease).await }))
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = self.engine()?;
         let keys = engine.keys(id);
         let watch = engine.wakeups.watch(engine, id, &keys, waker);
-        let left = later::wait(engine.register(&keys))?;
+        let left = wait_for(engine.register(&keys))?;
         engine.wakeups.lapses_in(engine, &keys, left);
         Ok(watch)
     }
 
-    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Result<bool, StoreError> {
-        let engine = self.engine()?;
-        let (fence, lease) = (fence.0.to_string(), millis(lease).to_string());
-        let call = scripts::RENEW.of(&engine.keys(id), &[fence.as_bytes(), lease.as_bytes()]);
-        Ok(later::wait(engine.number(&scripts::RENEW, &call))? == 1)
+    fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
+        self.configured.answer(|engine| {
+            let (fence, lease) = (fence.0.to_string(), millis(lease).to_string());
+            let call = scripts::RENEW.of(&engine.keys(id), &[fence.as_bytes(), lease.as_bytes()]);
+            Ok(async move { Ok(engine.number(&scripts::RENEW, &call).await? == 1) })
+        })
     }
 
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        later::wait(self.unlock_later(id, fence))
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        self.configured.answer(|engine| {
+            let call = engine.unlocking(&engine.keys(id), fence);
+            Ok(async move { engine.links.run(&scripts::UNLOCK, &call).await.map(drop) })
+        })
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::Engine;
 use super::request::Keys;
-use crate::sessions::stores::later;
+use crate::sessions::answer::wait_for;
 use crate::sessions::{SessionId, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -218,7 +218,7 @@ impl Listener {
         if !engine.wakeups.is_watched(&keys) {
             return;
         }
-        match later::wait(engine.register(&keys)) {
+        match wait_for(engine.register(&keys)) {
             // This is the listener itself: it looks at the time that it finds noted.
             Ok(left) if left > 0 => {
                 engine.wakeups.looks_too_late(&keys, left);
