@@ -7,11 +7,12 @@
 
 use super::connection::HttpConnection;
 use super::scheduler::Phase;
+use super::transport::Transport;
 use super::workspace::Shared;
 use crate::exchange::Connection;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketAddrAny, SocketFlags, SocketType, recv, sockopt};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -127,7 +128,7 @@ impl Listener {
         let connection = Connection { peer, local: local.unwrap_or(self.address), secure: false };
         let scheduler = &shared.scheduler;
         let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
-        if let Err(error) = scheduler.insert(HttpConnection::new(socket, connection), deadline) {
+        if let Err(error) = scheduler.insert(HttpConnection::new(Transport::Socket(socket), connection), deadline) {
             crate::line::record!(Warn, "a connection was closed at once: {error}");
         }
     }
@@ -179,17 +180,13 @@ fn close_oldest_idle(shared: &Shared) -> bool {
         let Some(mut owned) = slab.claim_if_free(index) else { return false };
         // Between the look and the claim it may have begun a request, or the slot may have a new tenant.
         let is_the_same = owned.deadline() == Some(deadline) && owned.connection().is_silent();
-        if is_the_same && !has_input(owned.connection()) {
+        // With something received, closing would reset the connection under a request.
+        if is_the_same && !owned.connection().has_input() {
             return true;
         }
         // Its request is there, perhaps the event just has not been taken yet. Put down, it does not count as idle any more.
         scheduler.put_down(owned);
     }
-}
-
-/// Whether something has been received: closing now would reset the connection under a request.
-fn has_input(connection: &impl AsFd) -> bool {
-    matches!(recv(connection, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::budgets::Budgets;
 use super::connection::HttpConnection;
 use super::poll::{BATCH, Events};
 use super::scheduler::{Role, Scheduler};
+use super::transport::Transport;
 use super::word::Edges;
 use super::workspace::{Shared, Workspace};
 use super::{BodyPlan, Delivery, Progress, ServerSettings, Service, Wakers};
@@ -32,7 +33,7 @@ pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     for socket in [&near, &far] {
         socket.set_nonblocking(true).expect("a valid option");
     }
-    let connection = HttpConnection::new(near.into(), Connection::default());
+    let connection = HttpConnection::new(Transport::Socket(near.into()), Connection::default());
     shared.scheduler.insert(connection, shared.scheduler.clock.now()).expect("room for one");
     let mut hand = Hand { workspace: Workspace::new(shared, 0), far, received: Vec::new(), events: Events::new() };
     for piece in pieces {

@@ -17,6 +17,7 @@
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
+//! | `transport.rs` | all that is read, written and asked of a socket |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
 //! | `budgets.rs` | how much all bodies and responses together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
@@ -43,6 +44,7 @@ mod stop;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod ticker;
+mod transport;
 mod waker;
 mod word;
 mod workers;

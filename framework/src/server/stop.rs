@@ -14,6 +14,7 @@ use super::connection::HttpConnection;
 use super::run_queue::Waiting;
 use super::scheduler::{Phase, Role};
 use super::slab::Owned;
+use super::transport::cut_off;
 use super::word::Edges;
 use super::workers::WorkerState;
 use super::workspace::{Shared, Workspace};
@@ -139,9 +140,7 @@ impl Shared {
                     self.scheduler.push(owned, Waiting::Worker);
                 }
             } else {
-                self.scheduler.slab.with_socket(index, |socket| {
-                    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-                });
+                self.scheduler.slab.with_socket(index, cut_off);
             }
         }
     }

@@ -9,12 +9,9 @@ use super::HttpConnection;
 use crate::exchange::{Blocking, BodyError, Charge, WaitsFor};
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
 use crate::server::patience::Patience;
+use crate::server::transport::{Awaiting, Received, Transport, Waited};
 use crate::server::workspace::{Shared, Workspace};
 use parking_lot::Mutex;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,8 +27,8 @@ pub(super) struct StreamHandle {
 }
 
 struct Source {
-    /// A second descriptor of the connection's socket; gone before the connection closes the first.
-    socket: OwnedFd,
+    /// The connection's, a second time; gone before the connection closes the first.
+    transport: Transport,
     shared: Arc<Shared>,
     decoder: BodyDecoder,
     /// Received, not decoded.
@@ -66,7 +63,7 @@ impl BodyStream {
         let mut input = Vec::new();
         work.input.store(&mut input);
         let source = Arc::new(Mutex::new(Some(Source {
-            socket: rustix::io::fcntl_dupfd_cloexec(&connection.socket, 0)?,
+            transport: connection.transport.second()?,
             shared: work.shared.clone(),
             decoder,
             input,
@@ -155,12 +152,9 @@ impl Source {
         if std::mem::take(&mut self.expected) {
             let mut rest = CONTINUE;
             while !rest.is_empty() {
-                self.wait(PollFlags::OUT)?;
-                match send(&self.socket, rest, SendFlags::NOSIGNAL) {
-                    Ok(length) => rest = &rest[length..],
-                    Err(Errno::INTR | Errno::AGAIN) => {}
-                    Err(_) => return Err(Refusal::IncompleteBody),
-                }
+                self.wait(Awaiting::Room)?;
+                let taken = self.transport.send(rest, false).map_err(|_| Refusal::IncompleteBody)?;
+                rest = &rest[taken.length..];
             }
         }
         self.input.resize(PIECE, 0);
@@ -168,48 +162,40 @@ impl Source {
         let length = *received.as_ref().unwrap_or(&0);
         self.input.truncate(length);
         self.client.earn(length, self.shared.settings.body_pace());
-        if received? == 0 { Err(Refusal::IncompleteBody) } else { Ok(()) }
+        received.map(|_| ())
     }
 
     fn receive_into_input(&mut self) -> Result<usize, Refusal> {
         loop {
-            match rustix::io::read(&self.socket, &mut self.input[..]) {
-                Ok(length) => return Ok(length),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(PollFlags::IN)?,
-                Err(_) => return Err(Refusal::IncompleteBody),
+            match self.transport.receive(&mut self.input) {
+                Received::Bytes { length, .. } => return Ok(length),
+                Received::Nothing => self.wait(Awaiting::Input)?,
+                Received::End => return Err(Refusal::IncompleteBody),
             }
         }
     }
 
-    fn wait(&mut self, for_what: PollFlags) -> Result<(), Refusal> {
+    fn wait(&mut self, awaiting: Awaiting) -> Result<(), Refusal> {
         // The handler has a place already; a response that is made of its own request's body needs one.
         let _blocking = Blocking::here(WaitsFor::Others).map_err(|_| Refusal::Overloaded)?;
         let began = Instant::now();
-        let result = self.wait_until(for_what, began);
+        let result = self.wait_until(awaiting, began);
         self.client.spend(began.elapsed());
         result
     }
 
-    fn wait_until(&self, for_what: PollFlags, began: Instant) -> Result<(), Refusal> {
+    fn wait_until(&self, awaiting: Awaiting, began: Instant) -> Result<(), Refusal> {
         loop {
             let left = self.client.left().saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Err(Refusal::TooSlow { setting: "server.body_timeout" });
             }
-            let timeout = Timespec::try_from(left).ok();
-            let stop = self.shared.scheduler.poller.stop_signal();
-            let mut waits =
-                [PollFd::from_borrowed_fd(self.socket.as_fd(), for_what), PollFd::new(&stop, PollFlags::IN)];
-            match poll(&mut waits, timeout.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(_) => return Err(Refusal::IncompleteBody),
+            match self.transport.wait(awaiting, self.shared.scheduler.poller.stop_signal(), left) {
+                Waited::Ready => return Ok(()),
+                Waited::Nothing => {}
+                Waited::Stopped => return Err(Refusal::Stopping),
+                Waited::Gone => return Err(Refusal::IncompleteBody),
             }
-            if !waits[1].revents().is_empty() {
-                return Err(Refusal::Stopping);
-            }
-            return Ok(());
         }
     }
 }

@@ -40,7 +40,7 @@ impl HttpConnection {
             }
             After::Close => (State::Idle, Then::Stop(Step::Close)),
             After::Linger => {
-                if rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).is_err() {
+                if self.transport.end().is_err() {
                     return (State::Idle, Then::Stop(Step::Close));
                 }
                 let wait = match work.shared.scheduler.phase() {

@@ -5,10 +5,9 @@ use crate::exchange::{Exchange, RequestId};
 use crate::http::Refusal;
 use crate::server::clock::Tick;
 use crate::server::scheduler::{Phase, Role, Step};
+use crate::server::transport::Received;
 use crate::server::word::Edges;
 use crate::server::workspace::Workspace;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 use std::time::Instant;
 
 /// Requests that are answered on one connection before the others have their turn.
@@ -134,24 +133,23 @@ impl HttpConnection {
 
     /// Reads as much as there is room for.
     pub(super) fn fill(&mut self, work: &mut Workspace) -> Fill {
-        while self.heard.contains(Edges::READABLE) {
-            let room = work.input.room();
-            let most = room.len();
-            match recv(&self.socket, room, RecvFlags::empty()) {
-                Ok((0, _)) => return Fill::End,
-                Ok((length, _)) => {
-                    // A short read has emptied the socket, unless an end of input is queued behind it.
-                    if length < most && !self.heard.contains(Edges::HALF_CLOSED) {
-                        self.heard.remove(Edges::READABLE);
-                    }
-                    work.input.extend(length);
-                    return Fill::Some;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.heard.remove(Edges::READABLE),
-                Err(_) => return Fill::End,
-            }
+        if !self.heard.contains(Edges::READABLE) {
+            return Fill::Nothing;
         }
-        Fill::Nothing
+        match self.transport.receive(work.input.room()) {
+            Received::Bytes { length, is_drained } => {
+                // An end of input that is queued behind a short read must be read, too.
+                if is_drained && !self.heard.contains(Edges::HALF_CLOSED) {
+                    self.heard.remove(Edges::READABLE);
+                }
+                work.input.extend(length);
+                Fill::Some
+            }
+            Received::Nothing => {
+                self.heard.remove(Edges::READABLE);
+                Fill::Nothing
+            }
+            Received::End => Fill::End,
+        }
     }
 }

@@ -40,6 +40,7 @@ use super::clock::Tick;
 use super::poll::Interest;
 use super::scheduler::{self, News, Role, Step};
 use super::slab::Token;
+use super::transport::Transport;
 use super::word::Edges;
 use super::workspace::{Output, Workspace};
 use crate::exchange::{Connection, Exchange};
@@ -48,11 +49,11 @@ use body_reading::BodyReading;
 use body_stream::StreamHandle;
 use farewell::Undelivered;
 use respond::{After, Sending};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use unread::Unread;
 
 pub(super) struct HttpConnection {
-    socket: OwnedFd,
+    transport: Transport,
     ends: Connection,
     state: State,
     /// Received and not used yet. Empty, without memory, between requests.
@@ -199,14 +200,14 @@ impl scheduler::Connection for HttpConnection {
 
 impl AsFd for HttpConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.transport.as_fd()
     }
 }
 
 impl HttpConnection {
-    pub(super) fn new(socket: OwnedFd, ends: Connection) -> Self {
+    pub(super) fn new(transport: Transport, ends: Connection) -> Self {
         Self {
-            socket,
+            transport,
             ends,
             state: State::Idle,
             input: Vec::new(),
@@ -227,6 +228,11 @@ impl HttpConnection {
     /// Whether it is between two requests, and nothing of either is left here.
     pub(super) fn is_silent(&self) -> bool {
         matches!(self.state, State::Idle) && self.input.is_empty() && self.unsent.is_none()
+    }
+
+    /// Whether something has been received that nobody has read.
+    pub(super) fn has_input(&self) -> bool {
+        self.transport.has_input()
     }
 
     /// The request that is being answered.
@@ -300,7 +306,7 @@ impl HttpConnection {
     /// Changes what the poller reports; false when it cannot, and the connection is of no more use.
     fn watch(&mut self, turn: &Turn, work: &Workspace, interest: Interest) -> bool {
         self.interest = interest;
-        let watched = work.shared.scheduler.poller.watch(&self.socket, turn.token, interest);
+        let watched = work.shared.scheduler.poller.watch(&self.transport, turn.token, interest);
         if let Err(error) = &watched {
             crate::line::record!(Warn, "a connection cannot be watched any more: {error}");
         }

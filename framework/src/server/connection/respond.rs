@@ -12,12 +12,10 @@ use crate::exchange::{Delivery, Exchange, ResponseBody};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
+use crate::server::transport::Taken;
 use crate::server::word::Edges;
 use crate::server::workspace::{Answered, Shared, Workspace};
 use ::http::{Method, Version};
-use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
-use std::io::IoSlice;
 use std::time::Instant;
 
 /// How a request was answered.
@@ -177,20 +175,12 @@ impl HttpConnection {
                 moved = 0;
             }
             let rest = &rest[..rest.len().min(MAX_MOVED_IN_A_ROW - moved)];
-            let parts = [IoSlice::new(head), IoSlice::new(rest)];
-            let total = head.len() + rest.len();
-            match sendmsg(&self.socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
-                Ok(length) => {
-                    let of_head = length.min(head.len());
-                    self.took(&work.shared, length, total);
-                    work.output.advance(of_head);
-                    sending.body_bytes += (length - of_head) as u64;
-                    moved += length - of_head;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.heard.remove(Edges::WRITABLE),
-                Err(_) => return (State::Sending(sending), Then::Lost),
-            }
+            let Ok(taken) = self.transport.send_both(head, rest) else { return (State::Sending(sending), Then::Lost) };
+            let of_head = taken.length.min(head.len());
+            work.output.advance(of_head);
+            sending.body_bytes += (taken.length - of_head) as u64;
+            moved += taken.length - of_head;
+            self.took(&work.shared, taken);
         }
     }
 
@@ -211,18 +201,10 @@ impl HttpConnection {
             if !self.heard.contains(Edges::WRITABLE) {
                 return self.wait_for_room(turn, work, sending);
             }
-            let unsent = work.output.unsent();
-            let total = unsent.len();
-            match send(&self.socket, unsent, SendFlags::NOSIGNAL) {
-                Ok(length) => {
-                    self.took(&work.shared, length, total);
-                    work.output.advance(length);
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.heard.remove(Edges::WRITABLE),
-                // The client has gone: an everyday end.
-                Err(_) => return Then::Lost,
-            }
+            // A client that has gone is an everyday end.
+            let Ok(taken) = self.transport.send(work.output.unsent(), false) else { return Then::Lost };
+            work.output.advance(taken.length);
+            self.took(&work.shared, taken);
         }
         if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
             return Then::Stop(Step::Lend { refusable: false });
@@ -237,18 +219,15 @@ impl HttpConnection {
         Then::Go
     }
 
-    /// The socket took a part.
-    pub(super) fn took(&mut self, shared: &Shared, length: usize, of: usize) {
-        if length < of {
+    /// The client is a reader again, for as long as there is room.
+    pub(super) fn took(&mut self, shared: &Shared, taken: Taken) {
+        if taken.is_full {
             self.heard.remove(Edges::WRITABLE);
         }
-        self.earn(shared, length);
-    }
-
-    /// The client is a reader again.
-    pub(super) fn earn(&mut self, shared: &Shared, length: usize) {
-        if let Some(reader) = &mut self.reader {
-            reader.client.earn(length, shared.settings.write_pace(), || shared.scheduler.clock.now());
+        if let Some(reader) = &mut self.reader
+            && taken.length > 0
+        {
+            reader.client.earn(taken.length, shared.settings.write_pace(), || shared.scheduler.clock.now());
         }
     }
 

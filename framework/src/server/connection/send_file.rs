@@ -1,20 +1,18 @@
 //! Files as responses: the kernel moves them from its page cache to the socket (`sendfile`).
 //!
-//! The head leaves together with the first bytes of the file: it is sent as a part of something larger (`MSG_MORE`). Small files
-//! are read behind their head instead, which costs less than the second call. Any thread may go on with a file, since no code of the
-//! application runs; the reads it may wait for are those of the disk, never those of the client. Where the file system cannot do it, the
-//! file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program in which `SIGPIPE` is not ignored, as Rust does it
-//! before `main`, would die of a client that leaves.
+//! The head leaves together with the first bytes of the file: it is sent as a part of something larger (`MSG_MORE`). Small
+//! files are read behind their head instead, which costs less than the second call. Any thread may go on with a file, since
+//! no code of the application runs. It may wait for the disk, never for the client. Where the file system cannot do it, the
+//! file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program in which `SIGPIPE` is not ignored, as Rust
+//! does it before `main`, would die of a client that leaves.
 
 use super::respond::{MAX_MOVED_IN_A_ROW, Sending, sent};
 use super::{HttpConnection, Next, State, Then, Turn};
 use crate::exchange::{FileBody, ResponseBody, Stream};
 use crate::server::scheduler::Step;
+use crate::server::transport::FileFailure;
 use crate::server::word::Edges;
 use crate::server::workspace::Workspace;
-use rustix::fs::sendfile;
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
 /// A file up to this size is read behind its head.
 const SMALL: u64 = 16 * 1024;
@@ -52,20 +50,21 @@ impl HttpConnection {
             if moved >= MAX_MOVED_IN_A_ROW {
                 return (State::Sending(sending), Then::Stop(Step::Again));
             }
-            let total = head.len();
-            let outcome = if head.is_empty() {
-                let most = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_MOVED_IN_A_ROW - moved);
-                let mut position = file.offset() + sending.body_bytes;
-                sendfile(&self.socket, file.file(), Some(&mut position), most).map(Sent::OfFile)
-            } else {
-                send(&self.socket, head, SendFlags::NOSIGNAL | SendFlags::MORE).map(Sent::OfHead)
-            };
-            match outcome {
-                Ok(Sent::OfHead(length)) => {
-                    self.took(&work.shared, length, total);
-                    work.output.advance(length);
+            if !head.is_empty() {
+                let Ok(taken) = self.transport.send(head, true) else { return (State::Sending(sending), Then::Lost) };
+                work.output.advance(taken.length);
+                self.took(&work.shared, taken);
+                continue;
+            }
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_MOVED_IN_A_ROW - moved);
+            match self.transport.send_file(file, sending.body_bytes, most) {
+                Ok(taken) => {
+                    sending.body_bytes += taken.length as u64;
+                    moved += taken.length;
+                    self.took(&work.shared, taken);
                 }
-                Ok(Sent::OfFile(0)) => {
+                Err(FileFailure::Gone) => return (State::Sending(sending), Then::Lost),
+                Err(FileFailure::Shorter) => {
                     let (id, sent, length) = (sending.request.exchange.request.id, sending.body_bytes, file.length());
                     crate::line::record!(
                         Error,
@@ -73,16 +72,7 @@ impl HttpConnection {
                     );
                     return (State::Sending(sending), Then::Lost);
                 }
-                // Less than asked for may be the end of the file as well as that of the room: the next call tells.
-                Ok(Sent::OfFile(length)) => {
-                    self.earn(&work.shared, length);
-                    sending.body_bytes += length as u64;
-                    moved += length;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.heard.remove(Edges::WRITABLE),
-                // Not every file system can do it. Reading can, or tells what is wrong with the file.
-                Err(error) if !is_the_clients(error) && head.is_empty() => {
+                Err(FileFailure::Unsendable) => {
                     let id = sending.request.exchange.request.id;
                     let pieces = file.skip(sending.body_bytes).into_stream().inspect(move |piece| {
                         if let Err(error) = piece {
@@ -92,22 +82,7 @@ impl HttpConnection {
                     sending.request.exchange.response.set_body(Stream::fallible(pieces));
                     return self.send_stream(turn, work, sending);
                 }
-                Err(_) => return (State::Sending(sending), Then::Lost),
             }
         }
     }
-}
-
-/// What a call has sent.
-enum Sent {
-    OfHead(usize),
-    OfFile(usize),
-}
-
-/// The connection has ended, an everyday end. Anything else is about the file.
-fn is_the_clients(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::PIPE | Errno::CONNRESET | Errno::CONNABORTED | Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH
-    )
 }

@@ -10,7 +10,6 @@ use crate::http::{ResponseFraming, write_chunk, write_last_chunk};
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::word::Edges;
 use crate::server::workspace::Workspace;
-use std::time::Duration;
 
 /// Chunks that are made for one connection before the others have their turn.
 const CHUNKS_IN_A_ROW: u32 = 16;
@@ -35,7 +34,7 @@ impl HttpConnection {
                     false => {
                         if sending.framing == ResponseFraming::Close {
                             // Here a close would look like the regular end; a reset does not.
-                            let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+                            self.transport.fail_at_close();
                         }
                         Then::Lost
                     }

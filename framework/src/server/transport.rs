@@ -1,0 +1,262 @@
+//! The one seam between a connection and its client: all that is read, written and asked of a socket is asked here.
+//!
+//! What stands above knows bytes and readiness, no descriptor. So what may lie between the two, such as an encryption, has
+//! one place. A call never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails
+//! is an everyday end: above the seam nobody asks why.
+
+use crate::exchange::FileBody;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown, sockopt};
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+/// The way to one client.
+pub(super) enum Transport {
+    Socket(OwnedFd),
+}
+
+/// What a read brought.
+pub(super) enum Received {
+    Bytes {
+        length: usize,
+        /// Nothing more is there, unless an end of input is queued behind it.
+        is_drained: bool,
+    },
+    /// Nothing now.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+/// What a write came to.
+#[derive(Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) length: usize,
+    /// There is no room for more.
+    pub(super) is_full: bool,
+}
+
+/// The client cannot be reached any more.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+/// Why a file is not sent.
+pub(super) enum FileFailure {
+    /// The file has ended before its time.
+    Shorter,
+    /// Not every file system can do it, and the file itself may fail. Reading can, or tells what is wrong.
+    Unsendable,
+    /// The client cannot be reached any more.
+    Gone,
+}
+
+/// What a thread waits for.
+#[derive(Clone, Copy)]
+pub(super) enum Awaiting {
+    Input,
+    Room,
+}
+
+/// What ended a wait.
+pub(super) enum Waited {
+    /// It is worth a try.
+    Ready,
+    /// The time is over, or a signal came.
+    Nothing,
+    /// The server stops.
+    Stopped,
+    /// The connection has failed.
+    Gone,
+}
+
+impl Transport {
+    /// Reads into `room`.
+    #[inline]
+    pub(super) fn receive(&mut self, room: &mut [u8]) -> Received {
+        let Self::Socket(socket) = self;
+        loop {
+            return match recv(&*socket, &mut *room, RecvFlags::empty()) {
+                Ok((0, _)) => Received::End,
+                Ok((length, _)) => Received::Bytes { length, is_drained: length < room.len() },
+                Err(Errno::AGAIN) => Received::Nothing,
+                Err(Errno::INTR) => continue,
+                Err(_) => Received::End,
+            };
+        }
+    }
+
+    /// Writes `bytes`; with `is_part` they are the beginning of something that follows at once.
+    #[inline]
+    pub(super) fn send(&mut self, bytes: &[u8], is_part: bool) -> Result<Taken, Gone> {
+        let Self::Socket(socket) = self;
+        let flags = if is_part { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+        taken(bytes.len(), || send(&*socket, bytes, flags))
+    }
+
+    /// Writes `head` and, behind it, `content`.
+    pub(super) fn send_both(&mut self, head: &[u8], content: &[u8]) -> Result<Taken, Gone> {
+        let Self::Socket(socket) = self;
+        let parts = [IoSlice::new(head), IoSlice::new(content)];
+        taken(head.len() + content.len(), || {
+            sendmsg(&*socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        })
+    }
+
+    /// Writes up to `most` bytes of a file, from `position` in its content on. That it took less does not show that it is full.
+    pub(super) fn send_file(&mut self, file: &FileBody, position: u64, most: usize) -> Result<Taken, FileFailure> {
+        let Self::Socket(socket) = self;
+        loop {
+            let mut offset = file.offset() + position;
+            return match sendfile(&*socket, file.file(), Some(&mut offset), most) {
+                Ok(0) => Err(FileFailure::Shorter),
+                Ok(length) => Ok(Taken { length, is_full: false }),
+                Err(Errno::AGAIN) => Ok(Taken { length: 0, is_full: true }),
+                Err(Errno::INTR) => continue,
+                Err(error) if is_the_clients(error) => Err(FileFailure::Gone),
+                Err(_) => Err(FileFailure::Unsendable),
+            };
+        }
+    }
+
+    /// Ends our side; the client may go on sending.
+    pub(super) fn end(&mut self) -> Result<(), Gone> {
+        let Self::Socket(socket) = self;
+        shutdown(&*socket, Shutdown::Write).map_err(|_| Gone)
+    }
+
+    /// Lets the close be seen as a failure, not as the regular end.
+    pub(super) fn fail_at_close(&mut self) {
+        let Self::Socket(socket) = self;
+        let _ = sockopt::set_socket_linger(&*socket, Some(Duration::ZERO));
+    }
+
+    /// Whether something has been received that nobody has read.
+    pub(super) fn has_input(&self) -> bool {
+        let Self::Socket(socket) = self;
+        matches!(recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
+    }
+
+    /// A second way to the same client, for a reader of its own. It must be gone before the connection closes the first.
+    pub(super) fn second(&self) -> io::Result<Self> {
+        let Self::Socket(socket) = self;
+        Ok(Self::Socket(rustix::io::fcntl_dupfd_cloexec(socket, 0)?))
+    }
+
+    /// Lets this thread wait for the client, for this long at most, or until `stop` is readable.
+    pub(super) fn wait(&self, awaiting: Awaiting, stop: BorrowedFd<'_>, timeout: Duration) -> Waited {
+        let Self::Socket(socket) = self;
+        let for_what = match awaiting {
+            Awaiting::Input => PollFlags::IN,
+            Awaiting::Room => PollFlags::OUT,
+        };
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut waits = [PollFd::new(socket, for_what), PollFd::new(&stop, PollFlags::IN)];
+        match poll(&mut waits, timeout.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => Waited::Nothing,
+            Ok(_) if !waits[1].revents().is_empty() => Waited::Stopped,
+            Ok(_) => Waited::Ready,
+            Err(_) => Waited::Gone,
+        }
+    }
+}
+
+impl AsFd for Transport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let Self::Socket(socket) = self;
+        socket.as_fd()
+    }
+}
+
+#[inline]
+fn taken(of: usize, call: impl Fn() -> Result<usize, Errno>) -> Result<Taken, Gone> {
+    loop {
+        return match call() {
+            Ok(length) => Ok(Taken { length, is_full: length < of }),
+            Err(Errno::AGAIN) => Ok(Taken { length: 0, is_full: true }),
+            Err(Errno::INTR) => continue,
+            Err(_) => Err(Gone),
+        };
+    }
+}
+
+/// The connection has ended. Anything else is about the file.
+fn is_the_clients(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::PIPE | Errno::CONNRESET | Errno::CONNABORTED | Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH
+    )
+}
+
+/// Ends both sides of a socket under its owner.
+pub(super) fn cut_off(socket: BorrowedFd<'_>) {
+    let _ = shutdown(socket, Shutdown::Both);
+}
+
+/// Whether the connection of a socket is reset, or the peer has ended its side and nothing before that end is left to read.
+pub(super) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+    while let Err(Errno::INTR) = poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {}
+    let seen = look[0].revents();
+    if seen.intersects(PollFlags::HUP | PollFlags::ERR) {
+        return true;
+    }
+    if !seen.contains(PollFlags::RDHUP) {
+        return false;
+    }
+    let looked = loop {
+        match recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Err(Errno::INTR) => {}
+            looked => break looked,
+        }
+    };
+    match looked {
+        Ok((length, _)) => length == 0,
+        Err(error) => error != Errno::AGAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        (listener.accept().expect("a connection").0, client)
+    }
+
+    #[test]
+    fn a_silent_client_is_there_and_a_closed_one_is_not() {
+        let (server, client) = pair();
+        assert!(!has_hung_up(server.as_fd()));
+        drop(client);
+        assert!(has_hung_up(server.as_fd()));
+    }
+
+    #[test]
+    fn a_client_that_ended_its_side_is_gone_when_nothing_is_left_to_read() {
+        let (server, mut client) = pair();
+        client.write_all(b"GET").expect("room");
+        client.shutdown(Shutdown::Write).expect("open");
+        assert!(!has_hung_up(server.as_fd()));
+        Read::read_exact(&mut &server, &mut [0; 3]).expect("three bytes");
+        assert!(has_hung_up(server.as_fd()));
+    }
+
+    #[test]
+    fn a_reset_is_the_end_even_with_bytes_left_to_read() {
+        let (mut server, mut client) = pair();
+        server.write_all(b"unread").expect("room");
+        client.write_all(b"unread").expect("room");
+        // Closing with unread input resets the connection.
+        client.peek(&mut [0]).expect("it has arrived");
+        drop(client);
+        assert!(has_hung_up(server.as_fd()));
+    }
+}
