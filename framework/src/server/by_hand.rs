@@ -1,266 +1,186 @@
-//! A connection that is stepped by hand, on one thread: for properties of whole conversations, and for the fuzzer.
+//! A server without threads: the thread of the client steps the connection, whose other end is a pipe in memory.
 //!
-//! Everything from the socket to the service is the real code, and the socket is a real one; there are no workers, no ticker and no
-//! acceptor. What the client sends comes in pieces, and after each piece the connection goes as far as it can.
+//! For the test client in process, for properties of whole conversations, and for the fuzzer. Everything from the seam to the
+//! service is the code of the server, in its order. There are no workers, no ticker, no acceptor and no slots: the thread
+//! sleeps at the pipe until there is news for the connection, or until its deadline.
+
+#[cfg(any(test, fuzzing))]
+mod mirror;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use mirror::converse;
 
 use super::budgets::Budgets;
+use super::clock::Tick;
 use super::connection::HttpConnection;
-use super::poll::{BATCH, Events};
-use super::scheduler::{Role, Scheduler};
-use super::transport::Transport;
+use super::panics::guarded;
+use super::scheduler::{Connection as _, News, Role, Scheduler, Step};
+use super::slab::Token;
+use super::transport::{End, Pipe, Transport};
 use super::word::Edges;
 use super::workspace::{Shared, Workspace};
-use super::{BodyPlan, Delivery, Progress, ServerSettings, Service, Wakers};
-use crate::exchange::{BlockingPlaces, Connection, Exchange, RequestBody, Stream};
-use crate::http::{CONTINUE, Refusal, best_media_type};
-use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use super::{ServerSettings, Service};
+use crate::exchange::{BlockingPlaces, Connection};
+use parking_lot::Mutex;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// What a server sends to a client that sends these pieces and then ends its side.
-///
-/// Left out is what may depend on the moment: the value of Date, and `100 Continue`, which a client gets only if its body has not begun.
-#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "public for the fuzzer"))]
-pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let settings = ServerSettings { threads: 1, ..Default::default() };
-    let scheduler = Scheduler::new(1, 1, 1).expect("descriptors for a poller");
-    let budgets = Budgets::new(&settings);
-    let places = BlockingPlaces::new(1, Duration::ZERO);
-    let shared = Arc::new(Shared { scheduler, service: Arc::new(Mirror), settings, places, budgets });
-    let (near, far) = UnixStream::pair().expect("descriptors for a socket pair");
-    for socket in [&near, &far] {
-        socket.set_nonblocking(true).expect("a valid option");
-    }
-    let connection = HttpConnection::new(Transport::Socket(near.into()), Connection::default());
-    shared.scheduler.insert(connection, shared.scheduler.clock.now()).expect("room for one");
-    let mut hand = Hand { workspace: Workspace::new(shared, 0), far, received: Vec::new(), events: Events::new() };
-    for piece in pieces {
-        hand.send(piece);
-    }
-    let _ = hand.far.shutdown(std::net::Shutdown::Write);
-    while hand.goes_on() {}
-    timeless(&hand.received)
+/// A service and what its connections need.
+pub(crate) struct ByHand {
+    shared: Arc<Shared>,
+    /// Each thread that steps a connection borrows one.
+    spare: Mutex<Vec<Workspace>>,
 }
 
-struct Hand {
-    workspace: Workspace,
-    far: UnixStream,
-    received: Vec<u8>,
-    events: Events,
+/// One connection and its client, both in the hand of one thread. Dropping it is the client's end of the connection.
+pub(crate) struct Hand {
+    server: Arc<ByHand>,
+    /// `None` when it has ended.
+    connection: Option<HttpConnection>,
+    work: Option<Workspace>,
+    pipe: Arc<Pipe>,
+    /// When the connection goes on without news.
+    deadline: Option<Tick>,
+}
+
+/// What a client received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// So many bytes.
+    Bytes(usize),
+    /// The end of the connection.
+    End,
+    /// The end of a connection that has failed.
+    Failure,
+    /// Nothing in time.
+    Nothing,
+}
+
+/// Longer than any test.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// More are not kept.
+const MAX_SPARE: usize = 16;
+
+impl ByHand {
+    /// The settings are the defaults, without bounds for what all clients together may hold, and with patience for a client that
+    /// does not read: it may be a person at a debugger.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub(crate) fn new(service: Arc<dyn Service>) -> io::Result<Self> {
+        let settings = ServerSettings {
+            threads: 1,
+            memory_for_bodies: u64::MAX,
+            disk_for_bodies: u64::MAX,
+            memory_for_responses: u64::MAX,
+            write_timeout: DAY,
+            write_rate: 0,
+            ..ServerSettings::default()
+        };
+        let scheduler = Scheduler::new(1, 1, 1)?;
+        let budgets = Budgets::new(&settings);
+        let places = BlockingPlaces::new(1, Duration::ZERO);
+        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
+        Ok(Self { shared, spare: Mutex::default() })
+    }
+
+    /// A new connection.
+    pub(crate) fn connect(self: &Arc<Self>, ends: Connection) -> Hand {
+        let pipe = Arc::<Pipe>::default();
+        let connection = HttpConnection::new(Transport::Pipe(Arc::clone(&pipe)), ends);
+        let work = self.spare.lock().pop();
+        let work = work.unwrap_or_else(|| Workspace::new(Arc::clone(&self.shared), Arc::default()));
+        Hand { server: Arc::clone(self), connection: Some(connection), work: Some(work), pipe, deadline: None }
+    }
 }
 
 impl Hand {
-    fn send(&mut self, mut piece: &[u8]) {
+    /// The client sends.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        self.pipe.write(bytes);
+    }
+
+    /// The client will send no more.
+    pub(crate) fn end_input(&self) {
+        self.pipe.end_input();
+    }
+
+    /// Takes what the server has sent; if there is nothing, lets the connection go on until there is, or until the moment.
+    pub(crate) fn receive(&mut self, into: &mut Vec<u8>, until: Instant) -> Came {
         loop {
-            match self.far.write(piece) {
-                Ok(length) => piece = &piece[length..],
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                // The server has closed.
-                Err(_) => piece = &[],
+            let length = self.pipe.take(into);
+            if length > 0 {
+                return Came::Bytes(length);
             }
-            while self.goes_on() {}
-            if piece.is_empty() {
-                return;
+            if self.connection.is_some() && self.goes_on(until) {
+                continue;
             }
+            return match self.pipe.output_end() {
+                Some(End::Failure) => Came::Failure,
+                None if self.connection.is_some() => Came::Nothing,
+                _ => Came::End,
+            };
         }
     }
 
-    /// Makes the steps that there is a reason for; false if there was none.
-    fn goes_on(&mut self) -> bool {
-        let shared = self.workspace.shared.clone();
-        let scheduler = &shared.scheduler;
-        let mut has_moved = false;
-        if let Some(entry) = scheduler.queue.pop() {
-            let owned = scheduler.slab.dequeue(&entry.connection).expect("the queue owns what is in it");
-            scheduler.drive(owned, Edges::NONE, Role::Worker, &mut self.workspace);
-            has_moved = true;
-        }
-        scheduler.poller.wait(&mut self.events, BATCH, Some(Duration::ZERO));
-        for (token, edges) in self.events.iter() {
-            if let Some(owned) = scheduler.claim(token, edges) {
-                scheduler.drive(owned, Edges::NONE, Role::Worker, &mut self.workspace);
+    /// Whether the connection holds a request that waits for something else than its client.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.connection.as_ref().is_some_and(HttpConnection::is_parked)
+    }
+
+    /// Waits for news and steps; false when none came until the moment, or the server has ended its side before.
+    fn goes_on(&mut self, until: Instant) -> bool {
+        let clock = self.server.shared.scheduler.clock;
+        let now = Instant::now();
+        let due = self.deadline.map(|deadline| now + deadline.left(clock.tick(now)));
+        let until = if self.pipe.output_end().is_some() { now } else { until };
+        let mut edges = self.pipe.wait_for_news(due.map_or(until, |due| due.min(until)));
+        if edges == Edges::NONE {
+            if due.is_none_or(|due| due > until) {
+                return false;
             }
-            has_moved = true;
+            edges = Edges::EXPIRED;
         }
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = self.far.read(&mut buffer) {
-            self.received.extend_from_slice(&buffer[..length]);
-            has_moved = true;
-        }
-        has_moved
-    }
-}
-
-/// Answers with what it was asked.
-struct Mirror;
-
-impl Service for Mirror {
-    fn start(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {
-        match exchange.request.path() {
-            // Whether a body that nobody wants is discarded depends on whether it comes, if the client has asked.
-            "/discard" if !exchange.request.head.expects_continue() => BodyPlan::Discard,
-            _ => BodyPlan::Read { limit: 1000, memory: 100 },
-        }
+        self.step(edges, Role::Worker);
+        true
     }
 
-    fn run(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> Progress {
-        let request = &mut exchange.request;
-        let path = request.decode_path();
-        let decoded = request.decode_parameters().map_err(|error| error.message);
-        let mut text = format!("{} {} {path:?}\n", request.method(), request.head.target());
-        let _ = writeln!(text, "segments {:?}", request.segments().collect::<Vec<_>>());
-        let _ = writeln!(text, "parameters {:?} {decoded:?}", request.all_parameters().collect::<Vec<_>>());
-        let _ = writeln!(text, "cookies {:?}", request.head.cookies().collect::<Vec<_>>());
-        let accept = request.header("accept").unwrap_or_default();
-        let _ = writeln!(text, "accepts {:?}", best_media_type(accept, &["text/html", "application/json"]));
-        let _ = writeln!(text, "headers {:?}", request.headers().collect::<Vec<_>>());
-        let body = match request.body.take() {
-            RequestBody::Memory(content) => content,
-            RequestBody::File { mut file, .. } => {
-                let mut content = Vec::new();
-                file.read_to_end(&mut content).expect("a spooled body");
-                content
-            }
-            _ => Vec::new(),
-        };
-        let _ = writeln!(text, "body {}", body.escape_ascii());
-        if exchange.request.path() == "/stream" {
-            exchange.response.set_body(Stream::new(text.lines().map(str::to_owned).collect::<Vec<_>>()));
-        } else {
-            exchange.response.set_body(text);
-        }
-        Progress::Done
-    }
-
-    fn refuse(&self, exchange: &mut Exchange, refusal: &Refusal) {
-        exchange.response.set_status(refusal.status());
-        exchange.response.set_body(refusal.to_string());
-    }
-
-    fn end(&self, _exchange: &mut Exchange, _delivery: &Delivery) {}
-}
-
-fn timeless(output: &[u8]) -> Vec<u8> {
-    const DATE: &[u8] = b"\r\ndate: ";
-    let mut left = output;
-    let mut result = Vec::new();
-    while let Some(&byte) = left.first() {
-        if left.starts_with(CONTINUE) {
-            left = &left[CONTINUE.len()..];
-        } else if left.len() > DATE.len() + 29 && left[..DATE.len()].eq_ignore_ascii_case(DATE) {
-            result.extend_from_slice(DATE);
-            left = &left[DATE.len() + 29..];
-        } else {
-            result.push(byte);
-            left = &left[1..];
-        }
-    }
-    result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use proptest::sample::{Index, select};
-
-    fn header() -> impl Strategy<Value = String> {
-        prop_oneof![
-            4 => select(vec![
-                "Connection: close", "Connection: keep-alive", "Cookie: a=1; b=\"2\"", "Accept: application/json;q=0.5",
-                "Content-Type: application/x-www-form-urlencoded", "Expect: 100-continue", "Host: other", "X: \u{e4}",
-                "Content-Length: 3", "Transfer-Encoding: chunked", "X:", "bad header",
-            ]).prop_map(str::to_owned),
-            1 => "[A-Za-z-]{1,8}: ?[ -~]{0,20}",
-        ]
-    }
-
-    fn body() -> impl Strategy<Value = (String, Vec<u8>)> {
-        let content = || prop_oneof!["[a-z=&%0-9+]{0,20}", "[a-z]{90,130}", "[a-z]{990,1010}"];
-        prop_oneof![
-            3 => Just((String::new(), Vec::new())),
-            2 => content().prop_map(|content| (format!("Content-Length: {}\r\n", content.len()), content.into_bytes())),
-            2 => (vec(content(), 0..4), select(vec!["", ";a=b"]), select(vec!["", "Trailer: x\r\n", "bad"])).prop_map(
-                |(chunks, extension, trailer)| {
-                    let chunks: Vec<_> = chunks.iter().filter(|chunk| !chunk.is_empty()).collect();
-                    let mut coded = String::new();
-                    for chunk in chunks {
-                        let _ = write!(coded, "{:x}{extension}\r\n{chunk}\r\n", chunk.len());
-                    }
-                    let _ = write!(coded, "0\r\n{trailer}\r\n");
-                    ("Transfer-Encoding: chunked\r\n".to_owned(), coded.into_bytes())
+    /// Makes steps until the connection waits for news, or has ended.
+    fn step(&mut self, edges: Edges, role: Role) {
+        let (Some(connection), Some(work)) = (&mut self.connection, &mut self.work) else { return };
+        let mut news = News { token: Token::from_bits(0), edges, role };
+        let tell =
+            |text: &str| crate::line::record!(Error, "a connection was closed because the server panicked: {text}");
+        loop {
+            match guarded(tell, || connection.step(news, work)) {
+                Some(Step::Wait { deadline, .. }) => {
+                    self.deadline = deadline;
+                    return;
                 }
-            ),
-        ]
-    }
-
-    fn request() -> impl Strategy<Value = Vec<u8>> {
-        let method = select(vec!["GET", "POST", "HEAD", "OPTIONS", "get", "BREW"]);
-        let path = prop_oneof![
-            select(vec!["/", "/discard", "/stream", "/a%2Fb?c=d&c=%zz", "*", "http://a/b"]).prop_map(str::to_owned),
-            "/[a-z%/?&=.]{0,12}",
-        ];
-        let version = select(vec!["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2"]);
-        (method, path, version, vec(header(), 0..3), body()).prop_map(|(method, path, version, headers, body)| {
-            let mut bytes = format!("{method} {path} {version}\r\nHost: a\r\n").into_bytes();
-            for header in headers {
-                bytes.extend_from_slice(header.as_bytes());
-                bytes.extend_from_slice(b"\r\n");
-            }
-            bytes.extend_from_slice(body.0.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-            bytes.extend_from_slice(&body.1);
-            bytes
-        })
-    }
-
-    /// Requests in a row, some of them spoiled by a byte that is changed, added or lost.
-    fn requests() -> impl Strategy<Value = Vec<u8>> {
-        let spoil = (any::<Index>(), select(vec![0, b'\r', b'\n', b' ', b':', b'a', b'0', 0xff]), 0..3);
-        (vec(request(), 1..5), proptest::option::weighted(0.4, spoil)).prop_map(|(requests, spoil)| {
-            let mut bytes = requests.concat();
-            if let Some((place, byte, kind)) = spoil {
-                let place = place.index(bytes.len());
-                match kind {
-                    0 => bytes[place] = byte,
-                    1 => bytes.insert(place, byte),
-                    _ => drop(bytes.remove(place)),
+                Some(Step::Again | Step::Lend { .. }) => news.edges = Edges::NONE,
+                Some(Step::Close) | None => {
+                    self.connection = None;
+                    return;
                 }
             }
-            bytes
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
-
-        #[test]
-        fn the_answers_do_not_depend_on_how_the_requests_are_split(
-            input in requests(), cuts in vec(any::<Index>(), 0..8), each_byte in proptest::bool::weighted(0.1)
-        ) {
-            let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
-            if each_byte {
-                places = (0..=input.len()).collect();
-            }
-            places.extend([0, input.len()]);
-            places.sort_unstable();
-            let pieces = places.windows(2).map(|ends| &input[ends[0]..ends[1]]);
-            let whole = converse([&input[..]]);
-            let split = converse(pieces);
-            prop_assert_eq!(whole.escape_ascii().to_string(), split.escape_ascii().to_string(), "{}", input.escape_ascii());
         }
     }
+}
 
-    #[test]
-    fn a_conversation_has_one_answer_for_each_request() {
-        let output = converse([
-            &b"GET /a?b=c HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"[..],
-        ]);
-        let text = String::from_utf8(output).expect("text");
-        assert_eq!(text.matches("HTTP/1.1 200").count(), 2, "{text}");
-        assert!(text.contains(r#"parameters [("b", "c")]"#) && text.contains("body hi"), "{text}");
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.step(Edges::NONE, Role::Undertaker);
+        let mut spare = self.server.spare.lock();
+        if spare.len() < MAX_SPARE {
+            spare.extend(self.work.take());
+        }
+    }
+}
+
+impl std::fmt::Debug for ByHand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ByHand").finish_non_exhaustive()
     }
 }

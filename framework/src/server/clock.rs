@@ -26,6 +26,11 @@ impl Tick {
         Duration::from_millis(u64::from(self.0.wrapping_sub(earlier.0)))
     }
 
+    /// How long it is until then.
+    pub(super) fn left(self, now: Self) -> Duration {
+        if self.has_passed(now) { Duration::ZERO } else { self.since(now) }
+    }
+
     pub(super) fn bits(self) -> u32 {
         self.0
     }

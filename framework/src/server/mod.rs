@@ -21,14 +21,13 @@
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
 //! | `budgets.rs` | how much all bodies and responses together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
-//! | `by_hand.rs` | tests only: a connection stepped on one thread |
+//! | `by_hand.rs` | connections without threads, for tests: stepped by the thread of their client |
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
 
 mod acceptor;
 mod alarm;
 mod budgets;
-#[cfg(all(any(test, fuzzing), not(any(loom, shuttle))))]
-mod by_hand;
+pub(crate) mod by_hand;
 mod client_gone;
 mod clock;
 mod connection;
@@ -126,7 +125,7 @@ impl Server {
         Statistics {
             connections_accepted: scheduler.slab.accepted(),
             connections_open: scheduler.slab.open() as u64,
-            requests: scheduler.records.iter().map(workers::WorkerRecord::requests).sum(),
+            requests: scheduler.records.iter().map(|record| record.requests()).sum(),
             overload_rejections: scheduler.rejections.load(Ordering::Relaxed),
             queued: scheduler.queue.requests() as u64,
             bodies_in_memory: budgets.memory.used(),
@@ -141,7 +140,7 @@ impl Server {
             workers_alive: count(workers::WorkerRecord::is_alive),
             workers_busy: count(workers::WorkerRecord::is_busy),
             workers_waiting: self.running.shared.places.taken() as u64,
-            workers_replaced: workers.iter().map(workers::WorkerRecord::replaced).sum(),
+            workers_replaced: workers.iter().map(|record| record.replaced()).sum(),
         }
     }
 
@@ -168,8 +167,8 @@ impl Running {
             self.threads.spawn(&format!("kirsch-worker-{number}"), move || work(&shared, number - 1))?;
         }
         let shared = self.shared.clone();
-        let record = shared.settings.threads;
-        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, record))?;
+        let record = Arc::clone(&shared.scheduler.records[shared.settings.threads]);
+        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, &record))?;
         let (shared, listener) = (self.shared.clone(), self.listener.clone());
         self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| shared.scheduler.alarm.ring()))
     }
@@ -182,7 +181,7 @@ fn work(shared: &Arc<Shared>, index: usize) {
     record.set_alive(true);
     shared.places.hold_for_this_thread();
     loop {
-        let mut workspace = Workspace::new(shared.clone(), index);
+        let mut workspace = Workspace::new(shared.clone(), Arc::clone(record));
         let tell = |text: &str| crate::line::record!(Error, "worker {} died and is replaced: {text}", index + 1);
         if panics::guarded(tell, || shared.scheduler.work(record, &mut workspace)).is_some() {
             break;

@@ -28,6 +28,7 @@ use super::word::Edges;
 use super::workers::WorkerRecord;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something with a socket that makes steps and never waits in one, except in application code.
@@ -107,7 +108,7 @@ pub(super) struct Scheduler<C> {
     pub(super) slab: Slab<C>,
     pub(super) poller: Poller,
     pub(super) queue: RunQueue,
-    pub(super) records: Box<[WorkerRecord]>,
+    pub(super) records: Box<[Arc<WorkerRecord>]>,
     pub(super) clock: Clock,
     pub(super) reserve: Reserve,
     /// Rings the ticker.
@@ -123,7 +124,7 @@ impl<C: Connection> Scheduler<C> {
             slab: Slab::new(connections),
             poller: Poller::new()?,
             queue: RunQueue::default(),
-            records: (0..threads + 2).map(|_| WorkerRecord::default()).collect(),
+            records: (0..threads + 2).map(|_| Arc::default()).collect(),
             clock: Clock::new(),
             reserve: Reserve::new(sleepers_in_calm()),
             alarm: Alarm::default(),

@@ -20,6 +20,7 @@ use super::workers::WorkerState;
 use super::workspace::{Shared, Workspace};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,10 @@ impl Running {
         scheduler.enter(Phase::Closing);
         let mut workspace = None;
         while scheduler.slab.open() > 0 && !left(deadline).is_zero() {
-            let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), shared.settings.threads + 1));
+            let work = workspace.get_or_insert_with(|| {
+                let record = &scheduler.records[shared.settings.threads + 1];
+                Workspace::new(shared.clone(), Arc::clone(record))
+            });
             close_idle(&shared, work);
             scheduler.slab.wait_for_change(left(deadline).min(LOOK), || scheduler.slab.open() == 0);
         }

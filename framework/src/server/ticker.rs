@@ -39,7 +39,7 @@ const CALM_AFTER: Duration = Duration::from_secs(1);
 const MAX_EVENTS: usize = 8 * BATCH;
 
 /// The life of the ticker.
-pub(super) fn run(shared: &Arc<Shared>, record: usize) {
+pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
     let scheduler = &shared.scheduler;
     let mut workspace: Option<Workspace> = None;
     let mut events = Events::new();
@@ -57,13 +57,13 @@ pub(super) fn run(shared: &Arc<Shared>, record: usize) {
             workspace = None;
             continue;
         }
-        let turns_now = shared.worker_records().iter().map(WorkerRecord::turns).sum();
+        let turns_now = shared.worker_records().iter().map(|record| record.turns()).sum();
         watch.look(shared, turns_now);
         if looked.elapsed() < interval {
             continue;
         }
         looked = Instant::now();
-        let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), record));
+        let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), Arc::clone(record)));
         expire(shared, work);
         keep_within_budget(shared);
         let is_busy = scheduler.is_busy();

@@ -1,8 +1,13 @@
 //! The one seam between a connection and its client: all that is read, written and asked of a socket is asked here.
 //!
+//! Behind it is a socket, or a pipe in memory for a client in the same process (`transport/pipe.rs`).
 //! What stands above knows bytes and readiness, no descriptor. So what may lie between the two, such as an encryption, has
 //! one place. A call never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails
 //! is an everyday end: above the seam nobody asks why.
+
+mod pipe;
+
+pub(super) use pipe::{End, Pipe};
 
 use crate::exchange::FileBody;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,11 +16,14 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown, sockopt};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// The way to one client.
 pub(super) enum Transport {
     Socket(OwnedFd),
+    Pipe(Arc<Pipe>),
 }
 
 /// What a read brought.
@@ -76,7 +84,10 @@ impl Transport {
     /// Reads into `room`.
     #[inline]
     pub(super) fn receive(&mut self, room: &mut [u8]) -> Received {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) => return pipe.receive(room),
+        };
         loop {
             return match recv(&*socket, &mut *room, RecvFlags::empty()) {
                 Ok((0, _)) => Received::End,
@@ -91,14 +102,20 @@ impl Transport {
     /// Writes `bytes`; with `is_part` they are the beginning of something that follows at once.
     #[inline]
     pub(super) fn send(&mut self, bytes: &[u8], is_part: bool) -> Result<Taken, Gone> {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) => return Ok(pipe.send([bytes, &[]])),
+        };
         let flags = if is_part { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
         taken(bytes.len(), || send(&*socket, bytes, flags))
     }
 
     /// Writes `head` and, behind it, `content`.
     pub(super) fn send_both(&mut self, head: &[u8], content: &[u8]) -> Result<Taken, Gone> {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) => return Ok(pipe.send([head, content])),
+        };
         let parts = [IoSlice::new(head), IoSlice::new(content)];
         taken(head.len() + content.len(), || {
             sendmsg(&*socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
@@ -107,7 +124,10 @@ impl Transport {
 
     /// Writes up to `most` bytes of a file, from `position` in its content on. That it took less does not show that it is full.
     pub(super) fn send_file(&mut self, file: &FileBody, position: u64, most: usize) -> Result<Taken, FileFailure> {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) => return pipe.send_file(file, position, most),
+        };
         loop {
             let mut offset = file.offset() + position;
             return match sendfile(&*socket, file.file(), Some(&mut offset), most) {
@@ -123,31 +143,67 @@ impl Transport {
 
     /// Ends our side; the client may go on sending.
     pub(super) fn end(&mut self) -> Result<(), Gone> {
-        let Self::Socket(socket) = self;
-        shutdown(&*socket, Shutdown::Write).map_err(|_| Gone)
+        match self {
+            Self::Socket(socket) => shutdown(&*socket, Shutdown::Write).map_err(|_| Gone),
+            Self::Pipe(pipe) => {
+                pipe.end(End::Regular);
+                Ok(())
+            }
+        }
     }
 
     /// Lets the close be seen as a failure, not as the regular end.
     pub(super) fn fail_at_close(&mut self) {
-        let Self::Socket(socket) = self;
-        let _ = sockopt::set_socket_linger(&*socket, Some(Duration::ZERO));
+        match self {
+            Self::Socket(socket) => {
+                let _ = sockopt::set_socket_linger(&*socket, Some(Duration::ZERO));
+            }
+            Self::Pipe(pipe) => pipe.end(End::Failure),
+        }
     }
 
     /// Whether something has been received that nobody has read.
     pub(super) fn has_input(&self) -> bool {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) => return pipe.has_input(),
+        };
         matches!(recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
     }
 
     /// A second way to the same client, for a reader of its own. It must be gone before the connection closes the first.
     pub(super) fn second(&self) -> io::Result<Self> {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) => return Ok(Self::Pipe(Arc::clone(pipe))),
+        };
         Ok(Self::Socket(rustix::io::fcntl_dupfd_cloexec(socket, 0)?))
+    }
+
+    /// The socket, for the poller. A pipe brings its news itself.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Socket(socket) => Some(socket.as_fd()),
+            Self::Pipe(_) => None,
+        }
+    }
+
+    /// The waker of a pipe. Connections on sockets are woken through their slots.
+    pub(super) fn waker(&self) -> Option<Waker> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Pipe(pipe) => Some(Waker::from(Arc::clone(pipe))),
+        }
     }
 
     /// Lets this thread wait for the client, for this long at most, or until `stop` is readable.
     pub(super) fn wait(&self, awaiting: Awaiting, stop: BorrowedFd<'_>, timeout: Duration) -> Waited {
-        let Self::Socket(socket) = self;
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Pipe(pipe) if matches!(awaiting, Awaiting::Room) && pipe.has_room() => return Waited::Ready,
+            // Its client is this very thread.
+            Self::Pipe(_) => return Waited::Gone,
+        };
         let for_what = match awaiting {
             Awaiting::Input => PollFlags::IN,
             Awaiting::Room => PollFlags::OUT,
@@ -160,13 +216,6 @@ impl Transport {
             Ok(_) => Waited::Ready,
             Err(_) => Waited::Gone,
         }
-    }
-}
-
-impl AsFd for Transport {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        let Self::Socket(socket) = self;
-        socket.as_fd()
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn worker_records(&self) -> &[WorkerRecord] {
+    pub(super) fn worker_records(&self) -> &[Arc<WorkerRecord>] {
         &self.scheduler.records[..self.settings.threads]
     }
 
@@ -46,7 +46,7 @@ pub(super) struct Workspace {
     #[expect(clippy::vec_box, reason = "exchanges move between here and connections as boxes")]
     spare: Vec<Box<Exchange>>,
     date: DateCache,
-    record: usize,
+    record: Arc<WorkerRecord>,
 }
 
 /// Room for one read. With much more room than a request needs, a read that leaves some of it empty is the rule, and shows
@@ -58,14 +58,14 @@ const MAX_SPARE: usize = 16;
 const MAX_OUTPUT: usize = 256 * 1024;
 
 impl Workspace {
-    /// For the thread with this record of the scheduler.
-    pub(super) fn new(shared: Arc<Shared>, record: usize) -> Self {
+    /// For the thread with this record.
+    pub(super) fn new(shared: Arc<Shared>, record: Arc<WorkerRecord>) -> Self {
         let input = Input::new(INPUT.max(2 * shared.settings.head.head));
         Self { shared, input, output: Output::default(), spare: Vec::new(), date: DateCache::new(), record }
     }
 
     pub(super) fn record(&self) -> &WorkerRecord {
-        &self.shared.scheduler.records[self.record]
+        &self.record
     }
 
     /// Forgets what a step left behind that panicked: it must not reach another client.

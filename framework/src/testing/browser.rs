@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{App, Running},
-    server::Service,
+    server::{Service, by_hand::ByHand},
 };
 use ::http::Method;
 use parking_lot::Mutex;
@@ -24,7 +24,7 @@ use std::{
 /// Where requests go.
 pub(super) enum Target {
     /// Onto the caller's thread.
-    InProcess { service: Arc<dyn Service> },
+    InProcess { server: Arc<ByHand> },
     /// To a server; dropping `_running` stops it when it is ours. The mutex is there for `Sync` only.
     Socket { address: SocketAddr, _running: Option<Box<Mutex<Running>>> },
 }
@@ -61,7 +61,11 @@ enum AnyWire {
 
 impl Target {
     pub(super) fn in_process(app: App) -> crate::Result<Self> {
-        Ok(Self::InProcess { service: Arc::new(app.build()?) })
+        Self::of_service(Arc::new(app.build()?))
+    }
+
+    pub(super) fn of_service(service: Arc<dyn Service>) -> crate::Result<Self> {
+        Ok(Self::InProcess { server: InProcess::server(service)? })
     }
 
     pub(super) fn over_socket(app: App) -> crate::Result<Self> {
@@ -99,8 +103,8 @@ impl Browser {
     pub(super) fn exchange(self: &Arc<Self>, target: &Target, request: &Prepared) -> Result<Arriving, ClientError> {
         let deadline = Instant::now() + request.timeout;
         let (wire, head) = match target {
-            Target::InProcess { service } => {
-                let mut wire = Wire::new(InProcess::run(Arc::clone(service), &request.bytes, deadline)?);
+            Target::InProcess { server } => {
+                let mut wire = Wire::new(InProcess::send(server, &request.bytes));
                 let head = final_head(&mut wire, deadline)?;
                 (AnyWire::InProcess(Box::new(wire)), head)
             }

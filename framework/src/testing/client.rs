@@ -78,9 +78,13 @@ impl Client {
     }
 
     /// A client that runs requests of a bare service, without application or socket.
+    ///
+    /// # Panics
+    /// If the process has no descriptors left.
     #[must_use]
+    #[track_caller]
     pub fn of_service(service: Arc<dyn Service>) -> Self {
-        Self::of(Target::InProcess { service })
+        Self::of(Target::of_service(service).unwrap_or_else(|error| panic!("{error}")))
     }
 
     fn of(target: Target) -> Self {

@@ -200,7 +200,7 @@ impl scheduler::Connection for HttpConnection {
 
 impl AsFd for HttpConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.transport.as_fd()
+        self.transport.socket().expect("only connections on sockets have slots")
     }
 }
 
@@ -228,6 +228,11 @@ impl HttpConnection {
     /// Whether it is between two requests, and nothing of either is left here.
     pub(super) fn is_silent(&self) -> bool {
         matches!(self.state, State::Idle) && self.input.is_empty() && self.unsent.is_none()
+    }
+
+    /// Whether it holds a request that waits for something else than its client.
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.state, State::Parked(..))
     }
 
     /// Whether something has been received that nobody has read.
@@ -306,7 +311,8 @@ impl HttpConnection {
     /// Changes what the poller reports; false when it cannot, and the connection is of no more use.
     fn watch(&mut self, turn: &Turn, work: &Workspace, interest: Interest) -> bool {
         self.interest = interest;
-        let watched = work.shared.scheduler.poller.watch(&self.transport, turn.token, interest);
+        let Some(socket) = self.transport.socket() else { return true };
+        let watched = work.shared.scheduler.poller.watch(socket, turn.token, interest);
         if let Err(error) = &watched {
             crate::line::record!(Warn, "a connection cannot be watched any more: {error}");
         }

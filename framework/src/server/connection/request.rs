@@ -10,6 +10,7 @@ use crate::server::clock::Tick;
 use crate::server::panics;
 use crate::server::scheduler::{Role, Step};
 use crate::server::slab::Token;
+use crate::server::transport::Transport;
 use crate::server::waker::ParkWaker;
 use crate::server::word::Edges;
 use crate::server::workspace::{Shared, Workspace};
@@ -33,7 +34,7 @@ impl HttpConnection {
     /// Asks the service what becomes of the body.
     fn begin(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
         work.input.load(&mut self.input);
-        let wakers = ConnectionWakers { shared: &work.shared, token: turn.token };
+        let wakers = ConnectionWakers { transport: &self.transport, shared: &work.shared, token: turn.token };
         let started = guarded(exchange.request.id, || work.shared.service.start(&mut exchange, &wakers));
         let Some(plan) = started else { return self.fail(turn, work, InFlight::without_body(exchange)) };
         if let BodyPlan::Park { deadline } = plan {
@@ -129,7 +130,7 @@ impl HttpConnection {
         let received = request.exchange.request.received.unwrap_or_else(Instant::now);
         let began = work.shared.scheduler.clock.tick(received);
         work.record().begin(&request.exchange.request.head, began);
-        let wakers = ConnectionWakers { shared: &work.shared, token: turn.token };
+        let wakers = ConnectionWakers { transport: &self.transport, shared: &work.shared, token: turn.token };
         let progress = guarded(request.exchange.request.id, || work.shared.service.run(&mut request.exchange, &wakers));
         work.record().finish();
         match progress {
@@ -231,15 +232,16 @@ fn collects(turn: &Turn, work: &Workspace, request: &InFlight) -> bool {
         && !matches!(request.rest, Rest::Stream(_))
 }
 
-/// Makes wakers for the connection with this token.
+/// Makes wakers for the connection with this token, or for the one at this pipe.
 struct ConnectionWakers<'a> {
+    transport: &'a Transport,
     shared: &'a Arc<Shared>,
     token: Token,
 }
 
 impl Wakers for ConnectionWakers<'_> {
     fn waker(&self) -> std::task::Waker {
-        ParkWaker::waker(self.shared, self.token)
+        self.transport.waker().unwrap_or_else(|| ParkWaker::waker(self.shared, self.token))
     }
 }
 

@@ -25,6 +25,8 @@ impl HttpConnection {
                 Then::Go if self.heard.contains(Edges::GONE) => Then::Lost,
                 // A server that has stopped needs no more chunks.
                 Then::Go if work.shared.scheduler.phase() >= Phase::Stopped => Then::Lost,
+                // A chunk is made when it can be sent.
+                Then::Go if !self.heard.contains(Edges::WRITABLE) => self.wait_for_room(turn, work, Some(&sending)),
                 Then::Go if chunks == CHUNKS_IN_A_ROW => Then::Stop(Step::Again),
                 Then::Go => match sending.make_chunk(work) {
                     true => {

@@ -132,8 +132,7 @@ pub(in crate::server) fn keep_within_budget(shared: &Shared) {
         scheduler.put_down(owned);
     }
     let now = scheduler.clock.now();
-    let left = |deadline: Tick| if deadline.has_passed(now) { std::time::Duration::ZERO } else { deadline.since(now) };
-    held.sort_by_key(|&(is_shared, deadline, _)| (is_shared, left(deadline)));
+    held.sort_by_key(|&(is_shared, deadline, _)| (is_shared, deadline.left(now)));
     for (_, _, index) in held {
         if responses.has_room_for(0) {
             break;

@@ -1,14 +1,13 @@
 //! Clients that send on while nobody wants to read: what they send waits, and calls no worker again and again.
 
 use super::*;
-use crate::server::workers::WorkerRecord;
 
 const DRIPS: usize = 2_000;
 
 impl Stage {
     /// How often workers took something up.
     fn turns(&self) -> u64 {
-        self.server().running.shared.worker_records().iter().map(WorkerRecord::turns).sum()
+        self.server().running.shared.worker_records().iter().map(|record| record.turns()).sum()
     }
 
     /// The turns that workers took while the client sent many requests, byte by byte.
