@@ -7,8 +7,6 @@
 use super::HttpError;
 use crate::http::Refusal;
 use crate::seldom::Seldom;
-use ::http::HeaderValue;
-use ::http::header::RETRY_AFTER;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -151,9 +149,7 @@ impl BodyCharge {
     pub(super) fn take_whole(&self, length: u64) -> Result<(), HttpError> {
         let mut whole = self.memory.budget().charge();
         if !whole.resize(length) {
-            let refusal = self.memory.budget().refuse_body();
-            let later = HeaderValue::from_static(refusal.retry_after().unwrap_or("10"));
-            return Err(HttpError::new(refusal.status(), refusal.to_string()).with_header(RETRY_AFTER, later));
+            return Err(HttpError::of(&self.memory.budget().refuse_body()));
         }
         // A second read finds nothing.
         let _ = self.whole.set(whole);

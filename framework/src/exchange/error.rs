@@ -4,7 +4,7 @@ use super::Response;
 use super::body_reader::NotUtf8;
 use super::problem::ProblemMembers;
 use crate::http::{MultipartError, Refusal, is_local_reference, reason};
-use ::http::{HeaderName, HeaderValue, StatusCode};
+use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use std::panic::Location;
 
 /// Why a handler or a hook did not end in an ordinary response.
@@ -155,7 +155,7 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
 /// The client's fault that the reader of a body has met, wherever it was passed on.
 fn clients_fault(error: &(dyn std::error::Error + 'static)) -> Option<HttpError> {
     if let Some(refusal) = error.downcast_ref::<Refusal>() {
-        return Some(HttpError::new(refusal.status(), refusal.to_string()));
+        return Some(HttpError::of(refusal));
     }
     if let Some(error) = error.downcast_ref::<MultipartError>() {
         return Some(HttpError::new(error.status(), error.to_string()));
@@ -215,6 +215,15 @@ impl HttpError {
         Self { status, message: message.into(), headers: Vec::new(), problem: None }
     }
 
+    /// The answer to a request that breaks a rule of the protocol, or meets a limit.
+    pub(crate) fn of(refusal: &Refusal) -> Self {
+        let error = Self::new(refusal.status(), refusal.to_string());
+        match refusal.retry_after() {
+            Some(seconds) => error.with_header(header::RETRY_AFTER, HeaderValue::from_static(seconds)),
+            None => error,
+        }
+    }
+
     /// Adds one more field.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -272,6 +281,13 @@ mod tests {
     use super::*;
     use crate::exchange::body_reader::BodyError;
     use std::io;
+
+    #[test]
+    fn a_refusal_that_passes_says_when_to_come_again() {
+        let wait = |refusal| HttpError::of(&refusal).headers.pop().map(|(_, value)| value);
+        assert_eq!(wait(Refusal::NoRoomForMore), Some(HeaderValue::from_static("10")));
+        assert_eq!(wait(Refusal::NoRoomForBody), None, "nothing tells when the disk has room");
+    }
 
     #[test]
     fn a_clients_fault_is_found_through_the_error_of_a_parser() {

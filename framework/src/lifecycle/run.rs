@@ -193,7 +193,7 @@ impl Application {
         }
         let tree = &self.trees[exchange.course.tree];
         exchange.course.plan = tree.first_plan;
-        request.decode_path().map_err(|refusal| refused(&refusal))?;
+        request.decode_path().map_err(|refusal| HttpError::of(&refusal))?;
         exchange.course.plan = tree.first_plan + tree.sections.find(request.segments());
         let mount = &self.plans[exchange.course.plan].mount;
         if mount.is_some() || request.mount.is_some() {
@@ -561,7 +561,7 @@ impl Service for Application {
             Refusal::BodyTooLarge { .. } => {
                 exchange.request.body_limit.as_ref().unwrap_or(&self.plan(exchange).limits.max_body).exceeded().into()
             }
-            refusal => refused(refusal),
+            refusal => HttpError::of(refusal).into(),
         };
         if exchange.course.stage == Stage::Fresh {
             exchange.course.stage = Stage::Refused;
@@ -589,10 +589,6 @@ impl Service for Application {
             logs::access(exchange, delivery);
         }
     }
-}
-
-fn refused(refusal: &Refusal) -> Error {
-    HttpError::new(refusal.status(), refusal.to_string()).into()
 }
 
 /// Where code of the application is asked on the way. Apart, so that a plain page does not pay for it.

@@ -201,11 +201,6 @@ impl HttpConnection {
         if *refusal == Refusal::Overloaded {
             work.shared.scheduler.rejections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
-        if let Some(seconds) = refusal.retry_after()
-            && exchange.response.header(&::http::header::RETRY_AFTER).is_none()
-        {
-            exchange.response.set_header(::http::header::RETRY_AFTER, ::http::HeaderValue::from_static(seconds));
-        }
         self.respond(turn, work, request, Verdict::Refused)
     }
 

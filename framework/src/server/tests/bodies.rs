@@ -191,7 +191,6 @@ fn bodies_that_do_not_fit_beside_the_others_are_refused_before_they_come() {
             .send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\nExpect: 100-continue\r\n\r\n"));
         let answer = client.answer();
         assert_eq!((answer.status(), answer.closes()), ("503", true), "{path}");
-        assert_eq!(field(&answer.head, "retry-after"), Some("10"));
         // Others are served, as long as they bring little.
         assert_eq!(stage.connect().get("/next").text(), "/next");
         for mut client in begun {
