@@ -2,6 +2,7 @@
 
 use super::units::{read_duration, show_duration};
 use super::{Secret, SettingValue};
+use crate::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -140,6 +141,18 @@ impl Setting for SocketAddr {
 
     fn show(&self) -> String {
         format!("\"{self}\"")
+    }
+}
+
+impl Setting for StatusCode {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        let number = usize::read(value)?;
+        let status = u16::try_from(number).ok().and_then(|number| Self::from_u16(number).ok());
+        status.ok_or_else(|| format!("is {number}; it must be a status of three digits, as 404"))
+    }
+
+    fn show(&self) -> String {
+        self.as_u16().to_string()
     }
 }
 

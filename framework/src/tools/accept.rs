@@ -7,11 +7,13 @@
 
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
 use crate::http::best_media_type;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings, list};
 use crate::{Error, Exchange, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 
-/// Chooses one of the media types that a section offers by the request's `Accept`; who accepts none of them gets 406 with the list.
+/// Chooses one of the media types that a section offers by the request's `Accept`; who accepts none of them gets 406
+/// with the list.
 ///
 /// Handlers take the choice as [`&Accepted`](Accepted), and `Content-Type` says it unless they set another:
 ///
@@ -37,13 +39,20 @@ use std::sync::Arc;
 /// client.get("/").header("accept", "image/png").send().assert_status(406).assert_contains("text/html, application/json");
 /// ```
 ///
-/// Weights and wildcards count as RFC 9110 has it, among equals the order of the offer. What cannot be read in `Accept` is passed over, never an error. A client that says nothing accepts
-/// everything. With [`strict(false)`](Self::strict) who accepts nothing of it gets the first one.
+/// Weights and wildcards count as RFC 9110 has it, among equals the order of the offer. What cannot be read in `Accept`
+/// is passed over, never an error. A client that says nothing accepts everything. With [`strict(false)`](Self::strict)
+/// who accepts nothing of it gets the first one.
 ///
-/// In a file: `accept.media = ["text/html"]`, `accept.strict = false`. CherryPy's `accept`, which leaves `Content-Type` to the handler.
-#[derive(Clone, Debug)]
+/// In a file: `accept.media = ["text/html"]`, `accept.strict = false`. CherryPy's `accept`, which leaves `Content-Type`
+/// to the handler.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Accept {
+    /// The media types of the pages, the best first.
+    #[setting(given, no_builder)]
     media: Vec<String>,
+    /// Whether a client that accepts none of them gets 406; without, it gets the first one.
+    #[setting(default = true)]
     strict: bool,
 }
 
@@ -64,14 +73,7 @@ impl Accept {
     /// Offers these, the best first (`media`).
     #[must_use]
     pub fn new<T: Into<String>>(media: impl IntoIterator<Item = T>) -> Self {
-        Self { media: media.into_iter().map(Into::into).collect(), strict: true }
-    }
-
-    /// Whether a client that accepts none of them is answered with 406 (`strict`, default true), or with the first one.
-    #[must_use]
-    pub fn strict(mut self, is_refused: bool) -> Self {
-        self.strict = is_refused;
-        self
+        Self::defaults(list(media))
     }
 
     fn prepare(&self) -> Result<Arc<[Offered]>, SettingError> {
@@ -155,13 +157,7 @@ impl Tool for Accept {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("media", &mut tool.media)?;
-        reader.flag("strict", &mut tool.strict)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -8,7 +8,8 @@
 //! A 405 gets the page's methods from the framework; so `Allow` is always what both the section and the page answer.
 
 use crate::exchange::MethodSet;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, HeaderValue, Method, StatusCode, header};
 
 /// Lets through requests with some methods only; others are answered with 405.
@@ -22,12 +23,16 @@ use crate::{Error, Exchange, HeaderValue, Method, StatusCode, header};
 /// client.post("/").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS");
 /// ```
 ///
-/// HEAD goes with GET; OPTIONS is answered always, and tells what both the section and the page answer. Pages answer GET, HEAD and POST
-/// unless they say otherwise, so this is for whole parts of a site that are to be read only, whatever is in them.
+/// HEAD goes with GET; OPTIONS is answered always, and tells what both the section and the page answer. Pages answer
+/// GET, HEAD and POST unless they say otherwise, so this is for whole parts of a site that are to be read only,
+/// whatever is in them.
 ///
 /// In a file: `allow.methods = ["GET"]`. CherryPy's `allow`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Allow {
+    /// The methods that come through. HEAD goes with GET; OPTIONS is always answered.
+    #[setting(given, no_builder)]
     methods: Vec<String>,
 }
 
@@ -42,7 +47,7 @@ impl Allow {
     /// Lets these methods through (`methods`).
     #[must_use]
     pub fn new(methods: impl IntoIterator<Item = Method>) -> Self {
-        Self { methods: methods.into_iter().map(|method| method.to_string()).collect() }
+        Self::defaults(methods.into_iter().map(|method| method.to_string()).collect())
     }
 
     fn prepare(&self) -> Result<MethodSet, SettingError> {
@@ -113,12 +118,7 @@ impl Tool for Allow {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("methods", &mut tool.methods)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Name and password with each request (RFC 7617): `AuthBasic`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_start_resource` 55: after sections that send requests elsewhere (50), as from http to https, and before `trailing_slash` (60), which tells
-//! what is there; before a body is uploaded, and long before a session is locked. A request that comes through has a [`Login`].
+//! The hook runs at `on_start_resource` 55: after sections that send requests elsewhere (50), as from http to https,
+//! and before `trailing_slash` (60), which tells what is there; before a body is uploaded, and long before a session is
+//! locked. A request that comes through has a [`Login`].
 //!
 //! What is not there is 401, with the realm; so is another scheme. What cannot be read at all is 400.
 
 use super::authorization::{Authorization, Checker, ClearTextWarning, Passwords, Verdict, quoted};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, HeaderValue, Login, StatusCode, exchange::HttpError, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,34 +29,41 @@ use std::path::PathBuf;
 /// client.get("/staff").header("Authorization", "Basic YW5uYTpjb3JyZWN0IGhvcnNl").send().assert_text("Hello, anna");
 /// ```
 ///
-/// Who is who says a function, a few [`users`](Self::users) in the program, or an htpasswd file (`AuthBasic::file`, with the feature `passwords`).
-/// Handlers get the name as `&Login`, the access log has it, too.
+/// Who is who says a function, a few [`users`](Self::users) in the program, or an htpasswd file (`AuthBasic::file`,
+/// with the feature `passwords`). Handlers get the name as `&Login`, the access log has it, too.
 ///
-/// The password comes with each request, and can be read by who is in between: use it over TLS only. The first request that comes by plain http from
-/// another machine is told to the log, as a warning. There is no way to log out; for people, there
-/// is `SessionAuth`.
+/// The password comes with each request, and can be read by who is in between: use it over TLS only. The first request
+/// that comes by plain http from another machine is told to the log, as a warning. There is no way to log out; for
+/// people, there is `SessionAuth`.
 ///
 /// In a file: `auth_basic.realm`, `auth_basic.file`. CherryPy's `auth_basic`.
-#[derive(Clone)]
+#[derive(Clone, Settings)]
+#[settings(check = Self::challenge)]
 pub struct AuthBasic {
+    /// What is protected, in ASCII; browsers show it.
+    #[setting(given, no_builder)]
     realm: String,
+    /// An htpasswd file with the users (feature `passwords`).
+    #[setting(key = "file", given, no_builder)]
     passwords: Passwords,
     /// Of all sections.
+    #[setting(skip)]
     warning: ClearTextWarning,
 }
 
 impl AuthBasic {
-    /// Asks for the `realm`, and `check` with the name and the password, which come from the client, whether they are right.
+    /// Asks for the `realm`, and `check` with the name and the password, which come from the client, whether they are
+    /// right.
     ///
-    /// `check` returns a `bool`, or a `Result` of one: a database that cannot be asked is no wrong password. It should compare hashes, as
-    /// `kirsch::passwords::verify` does, and take as long for names that it does not know.
+    /// `check` returns a `bool`, or a `Result` of one: a database that cannot be asked is no wrong password. It should
+    /// compare hashes, as `kirsch::passwords::verify` does, and take as long for names that it does not know.
     #[must_use]
     pub fn new<F, V>(realm: impl Into<String>, check: F) -> Self
     where
         F: Fn(&str, &str) -> V + Send + Sync + 'static,
         V: Verdict,
     {
-        Self::with(realm.into(), Passwords::function(check))
+        Self::defaults(realm.into(), Passwords::function(check))
     }
 
     /// Lets these names in, each with its password.
@@ -70,11 +79,11 @@ impl AuthBasic {
         N: Into<String>,
         P: AsRef<str>,
     {
-        Self::with(realm.into(), Passwords::users(users))
+        Self::defaults(realm.into(), Passwords::users(users))
     }
 
-    /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). It is read at start, and again when it
-    /// has changed. Needs the cargo feature `passwords`.
+    /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). It is read at
+    /// start, and again when it has changed. Needs the cargo feature `passwords`.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client, tools::AuthBasic};
@@ -89,11 +98,7 @@ impl AuthBasic {
     #[cfg(feature = "passwords")]
     #[must_use]
     pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self::with(realm.into(), Passwords::File(path.into()))
-    }
-
-    fn with(realm: String, passwords: Passwords) -> Self {
-        Self { realm, passwords, warning: ClearTextWarning::default() }
+        Self::defaults(realm.into(), Passwords::File(path.into()))
     }
 
     fn challenge(&self) -> Result<HeaderValue, SettingError> {
@@ -103,7 +108,8 @@ impl AuthBasic {
     }
 }
 
-/// The name and the password of credentials as Basic has them; `None` for what nobody is called: other encodings than UTF-8, control characters.
+/// The name and the password of credentials as Basic has them; `None` for what nobody is called: other encodings than
+/// UTF-8, control characters.
 fn name_and_password(token: &str) -> Result<Option<(String, String)>, Error> {
     let malformed = |what: &str| {
         Error::new(
@@ -157,13 +163,7 @@ impl Tool for AuthBasic {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.text("realm", &mut tool.realm)?;
-        tool.passwords.read(&mut reader)?;
-        reader.finish()?;
-        tool.challenge()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

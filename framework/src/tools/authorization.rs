@@ -1,7 +1,8 @@
-//! What the authentication tools share: the field `Authorization`, quoted texts, what functions say about passwords, and a warning when those can be read.
+//! What the authentication tools share: the field `Authorization`, quoted texts, what functions say about passwords,
+//! and a warning when those can be read.
 
 use super::auth_digest::Ha1;
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::settings::{Setting, SettingError, SettingValue};
 use crate::{Error, Request, StatusCode};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -83,21 +84,33 @@ impl Passwords {
             }
         }
     }
+}
 
-    /// The key `file`.
-    pub(super) fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut file = String::new();
-        reader.text("file", &mut file)?;
-        if file.is_empty() {
-            return Ok(());
+/// A file may name an htpasswd file. The empty name leaves what code has said.
+impl Setting for Passwords {
+    #[cfg(feature = "passwords")]
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        Setting::read(value).map(Self::File)
+    }
+
+    #[cfg(not(feature = "passwords"))]
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        String::read(value).and(Err("needs the cargo feature `passwords` of kirsch".to_owned()))
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Function(_) => String::new(),
+            #[cfg(feature = "passwords")]
+            Self::File(path) => path.show(),
         }
-        #[cfg(feature = "passwords")]
-        {
-            *self = Self::File(file.into());
-            Ok(())
+    }
+
+    fn set(&mut self, value: &SettingValue) -> Result<(), String> {
+        if value.as_str() != Some("") {
+            *self = Self::read(value)?;
         }
-        #[cfg(not(feature = "passwords"))]
-        Err(SettingError::new("file", "needs the cargo feature `passwords` of kirsch"))
+        Ok(())
     }
 }
 

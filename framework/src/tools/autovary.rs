@@ -6,10 +6,12 @@
 //! | `before_handler` | 99 | forgets that tools have looked through all fields: from here on it counts |
 //! | `before_finalize` | 90, always | says `Vary`; after what makes the response, before what keeps it (95) |
 //!
-//! Where the tool is off a read costs one look at an empty pointer; see [`Request::observe_reading`](crate::Request::observe_reading).
+//! Where the tool is off a read costs one look at an empty pointer; see
+//! [`Request::observe_reading`](crate::Request::observe_reading).
 
 use super::fields;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Exchange, HeaderName, HeaderValue, Session, header};
 
 /// Says in `Vary` which request fields the response depends on, by noting which ones are read while it is made.
@@ -25,16 +27,20 @@ use crate::{Exchange, HeaderName, HeaderValue, Session, header};
 /// client.get("/").send().assert_header("vary", "Accept-Language");
 /// ```
 ///
-/// Counted is what handlers and tools ask for: `Request::header`, `Request::headers_named`, `Request::best_coding`, `Cookies` (`Cookie`), and the session, if anything has looked into it (`Cookie`). A handler
-/// that looks through all fields (`Request::headers`) makes it `Vary: *`, which no cache can use. Not counted is what never chooses between responses that a cache may keep: conditions, `Range`, `Authorization`, `Cache-Control`,
-/// the fields of the connection and of the body, `Host`; and the names in [`ignore`](Self::ignore).
+/// Counted is what handlers and tools ask for: `Request::header`, `Request::headers_named`, `Request::best_coding`,
+/// `Cookies` (`Cookie`), and the session, if anything has looked into it (`Cookie`). A handler that looks through all
+/// fields (`Request::headers`) makes it `Vary: *`, which no cache can use. Not counted is what never chooses between
+/// responses that a cache may keep: conditions, `Range`, `Authorization`, `Cache-Control`, the fields of the connection
+/// and of the body, `Host`; and the names in [`ignore`](Self::ignore).
 ///
-/// Names that are in `Vary` already stay. With [`Caching`](crate::Caching) this makes pages by language or device safe to keep. It sees fields, nothing else: what
-/// depends on the client's address is for the handler to call `private`.
+/// Names that are in `Vary` already stay. With [`Caching`](crate::Caching) this makes pages by language or device safe
+/// to keep. It sees fields, nothing else: what depends on the client's address is for the handler to call `private`.
 ///
 /// In a file: `autovary.ignore = ["User-Agent"]`. CherryPy's `autovary`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Autovary {
+    /// Fields that do not count, such as one that is read for the log.
     ignore: Vec<String>,
 }
 
@@ -43,13 +49,6 @@ impl Autovary {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Does not count these either (`ignore`), as a field that is read for the log.
-    #[must_use]
-    pub fn ignore<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.ignore = names.into_iter().map(Into::into).collect();
-        self
     }
 
     fn prepare(&self) -> Result<Vec<HeaderName>, SettingError> {
@@ -130,12 +129,7 @@ impl Tool for Autovary {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("ignore", &mut tool.ignore)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -5,11 +5,13 @@
 //! | `before_error_response` | 50 | sends the failed request elsewhere; after the session has rolled back (0) |
 //! | `before_finalize` | 50 | gives the page that it came to the status of an error |
 //!
-//! Only unexpected errors and panics come here; 404 and its kin have error pages. A request that fails again gets the ordinary error page.
+//! Only unexpected errors and panics come here; 404 and its kin have error pages. A request that fails again gets the
+//! ordinary error page.
 
 use super::address::{from_mount, is_here, problem, to_client};
 use crate::exchange::IntoResponse;
-use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Redirect, Response, StatusCode};
 
 /// Leads a request that has failed unexpectedly to another page, in place of the error page of 500.
@@ -22,17 +24,24 @@ use crate::{Error, Exchange, Redirect, Response, StatusCode};
 /// client.get("/broken").send().assert_status(500).assert_text("We are on it.");
 /// ```
 ///
-/// Internal: the page is made in the same request and sent with status 500, where the tool is on for it, too, as below `/`. What the failed page has changed in the session is
-/// rolled back before. External: the client is sent there with 303. The cause is in the log in either case.
+/// Internal: the page is made in the same request and sent with status 500, where the tool is on for it, too, as below
+/// `/`. What the failed page has changed in the session is rolled back before. External: the client is sent there with
+/// 303. The cause is in the log in either case.
 ///
 /// Paths are those of the app that switches the tool on, wherever it is mounted.
 ///
 /// Never in a circle: a page that fails on the way, or is the very one that failed, gets the ordinary error page.
 ///
-/// In a file: `err_redirect.url = "/sorry"`, `err_redirect.internal = false`. CherryPy's `err_redirect`, which answers with 200.
-#[derive(Clone, Debug)]
+/// In a file: `err_redirect.url = "/sorry"`, `err_redirect.internal = false`. CherryPy's `err_redirect`, which answers
+/// with 200.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check)]
 pub struct ErrRedirect {
+    /// The page: a path of this server, or a whole URL if it is not internal.
+    #[setting(given, no_builder)]
     url: String,
+    /// Whether the request goes on with that page itself; without, the client is sent there with 303.
+    #[setting(given, no_builder)]
     internal: bool,
 }
 
@@ -43,21 +52,21 @@ impl ErrRedirect {
     /// The request goes on with `path`, and perhaps a query, of this server (`internal = true`).
     #[must_use]
     pub fn internal(path: impl Into<String>) -> Self {
-        Self { url: path.into(), internal: true }
+        Self::defaults(path.into(), true)
     }
 
     /// The client is sent to `url`, a path of this server or a whole URL.
     #[must_use]
     pub fn external(url: impl Into<String>) -> Self {
-        Self { url: url.into(), internal: false }
+        Self::defaults(url.into(), false)
     }
 
-    fn problem(&self) -> Option<SettingError> {
+    fn check(&self) -> Result<(), SettingError> {
         let problem = problem(&self.url).or_else(|| {
             let is_elsewhere = self.internal && !self.url.starts_with('/');
             is_elsewhere.then(|| format!("is {:?}; an internal redirect leads to a path: begin with `/`", self.url))
         });
-        problem.map(|problem| SettingError::new("url", problem))
+        problem.map_or(Ok(()), |problem| Err(SettingError::new("url", problem)))
     }
 
     fn lead_away(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
@@ -80,7 +89,7 @@ impl Tool for ErrRedirect {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if let Some(error) = self.problem() {
+        if let Err(error) = self.check() {
             return hooks.refuse(error);
         }
         let tool = Self { url: from_mount(hooks.mount(), &self.url), ..self.clone() };
@@ -95,15 +104,7 @@ impl Tool for ErrRedirect {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.text("url", &mut tool.url)?;
-        reader.flag("internal", &mut tool.internal)?;
-        reader.finish()?;
-        match tool.problem() {
-            Some(error) => Err(error),
-            None => Ok(Box::new(tool)),
-        }
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

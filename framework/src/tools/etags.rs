@@ -4,16 +4,18 @@
 //! |---|---|---|
 //! | `before_finalize` | 75 | makes the tag; after what makes content, before what compresses (80) and keeps (95) it |
 //!
-//! What a tag is good for is not decided here: the framework compares the tags of any page with the conditions of the request as its
-//! last step (304, 412). Only where the answer will be 304 and no cache waits for the page is that said here already, so that nobody
-//! compresses what is not sent.
+//! What a tag is good for is not decided here: the framework compares the tags of any page with the conditions of the
+//! request as its last step (304, 412). Only where the answer will be 304 and no cache waits for the page is that said
+//! here already, so that nobody compresses what is not sent.
 //!
-//! The tag is a hash of 128 bits that is the same in every process: after a restart, and behind a balancer, browsers keep their copies.
-//! It is not a seal: who can choose all of a page's content might find two with the same tag (and would then see the older one longer).
+//! The tag is a hash of 128 bits that is the same in every process: after a restart, and behind a balancer, browsers
+//! keep their copies. It is not a seal: who can choose all of a page's content might find two with the same tag (and
+//! would then see the older one longer).
 
 use crate::exchange::ResponseBody;
 use crate::http::{EntityTag, Precondition, ResponseDirectives, Validators, parse_date};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::tools::CspNonce;
 use crate::{Caching, Exchange, HeaderValue, Method, Response, StatusCode, header};
 use std::time::SystemTime;
@@ -30,23 +32,36 @@ use twox_hash::XxHash3_128;
 /// client.get("/").header("if-none-match", &tag).send().assert_status(304).assert_text("");
 /// ```
 ///
-/// It saves the transfer, not the handler's work: the page is made and then compared. A handler that knows the state of what it shows without making it
-/// says `ETag` or `Last-Modified` itself, or asks [`Request::precondition`](crate::Request::precondition); both work without this tool, and a tag that is there stays.
+/// It saves the transfer, not the handler's work: the page is made and then compared. A handler that knows the state of
+/// what it shows without making it says `ETag` or `Last-Modified` itself, or asks
+/// [`Request::precondition`](crate::Request::precondition); both work without this tool, and a tag that is there stays.
 ///
-/// A tag goes to answers with status 200 to GET and HEAD whose content is in memory and not larger than [`max_size`](Self::max_size). Not to streams and files (the file
-/// tools make their own), nor to what says `no-store`. Compressed pages get a tag of their own from [`Gzip`](crate::tools).
+/// A tag goes to answers with status 200 to GET and HEAD whose content is in memory and not larger than
+/// [`max_size`](Self::max_size). Not to streams and files (the file tools make their own), nor to what says `no-store`.
+/// Compressed pages get a tag of their own from [`Gzip`](crate::tools).
 ///
-/// In a file: `etags.weak = true`. CherryPy's `etags`; its `autotags` is on here, since pages with tags of their own need no tool.
-#[derive(Clone, Debug)]
+/// In a file: `etags.weak = true`. CherryPy's `etags`; its `autotags` is on here, since pages with tags of their own
+/// need no tool.
+#[derive(Clone, Debug, Settings)]
 pub struct Etags {
+    /// Whether tags are made.
+    ///
+    /// Without, pages that bring a tag are spared the compression when the client has them, and nothing else happens.
+    #[setting(default = true)]
     autotags: bool,
+    /// Whether the tags are weak: proxies that compress leave those alone, and no part of a page is sent by them.
+    ///
+    /// A weak tag says that the content means the same, not that its bytes are the same. It never matches in
+    /// `If-Match`.
     weak: bool,
+    /// The largest content that gets a tag: 4 MiB are about 0.3 ms of a worker.
+    #[setting(size, default = "4 MiB")]
     max_size: u64,
 }
 
 impl Default for Etags {
     fn default() -> Self {
-        Self { autotags: true, weak: false, max_size: 4 << 20 }
+        Self::defaults()
     }
 }
 
@@ -55,29 +70,6 @@ impl Etags {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Whether tags are made (`autotags`, default true). Without, pages that bring a tag are spared the compression when the client has
-    /// them, and nothing else happens.
-    #[must_use]
-    pub fn autotags(mut self, are_made: bool) -> Self {
-        self.autotags = are_made;
-        self
-    }
-
-    /// Whether the tags are weak (`weak`, default false). A weak one says that the content means the same, not that its bytes are the same: proxies that
-    /// compress leave it as it is. Weak tags never match in `If-Match`, and no part is sent by them.
-    #[must_use]
-    pub fn weak(mut self, is_weak: bool) -> Self {
-        self.weak = is_weak;
-        self
-    }
-
-    /// The largest content that gets a tag, in bytes (`max_size`, default 4 MiB: about 0.3 ms of a worker).
-    #[must_use]
-    pub fn max_size(mut self, bytes: u64) -> Self {
-        self.max_size = bytes;
-        self
     }
 
     fn tag(&self, exchange: &mut Exchange) {
@@ -139,13 +131,7 @@ impl Tool for Etags {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.flag("autotags", &mut tool.autotags)?;
-        reader.flag("weak", &mut tool.weak)?;
-        reader.size("max_size", &mut tool.max_size)?;
-        reader.finish()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

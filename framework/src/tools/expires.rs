@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | `before_finalize` | 65 | says `Cache-Control`, and `Expires` for caches of HTTP/1.0; after the session has set its cookie (60), before what keeps pages (95) |
 //!
-//! What the handler has said stays. What is for one person is `private`: where a cookie is set, somebody is logged in, or anything has
-//! looked into the session.
+//! What the handler has said stays. What is for one person is `private`: where a cookie is set, somebody is logged in,
+//! or anything has looked into the session.
 
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use crate::{Exchange, HeaderValue, Login, Method, Response, Session, StatusCode, header};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -22,27 +23,57 @@ use std::time::{Duration, SystemTime};
 /// Client::in_process(app).get("/").send().assert_header("cache-control", "max-age=300");
 /// ```
 ///
-/// [`Expires::at_once`] says `no-cache`: keep it, but ask each time (with [`Etags`](super::Etags) the answer is often 304). [`Expires::never_kept`] says `no-store`: for what
-/// nobody may find in a browser's cache.
+/// [`Expires::at_once`] says `no-cache`: keep it, but ask each time (with [`Etags`](super::Etags) the answer is often
+/// 304). [`Expires::never_kept`] says `no-store`: for what nobody may find in a browser's cache.
 ///
-/// It speaks for successful answers (and 304) to GET and HEAD that say nothing themselves: no `Cache-Control`, `Expires` or `Pragma`; with
-/// [`force`](Self::force), in place of what they say. A page that sets a cookie, that has looked into the session, or that somebody logged in has asked for, is
-/// `private`: only its browser keeps it. What it says holds for the tool [`Caching`](crate::Caching), too, in place of its `delay`.
+/// It speaks for successful answers (and 304) to GET and HEAD that say nothing themselves: no `Cache-Control`,
+/// `Expires` or `Pragma`; with [`force`](Self::force), in place of what they say. A page that sets a cookie, that has
+/// looked into the session, or that somebody logged in has asked for, is `private`: only its browser keeps it. What it
+/// says holds for the tool [`Caching`](crate::Caching), too, in place of its `delay`.
 ///
-/// In a file: `expires.after = "5m"`, `expires.types = { "text/css" = "7d", "image/*" = "30d" }`. CherryPy's `expires`, which never says `max-age`.
-#[derive(Clone, Debug)]
+/// In a file: `expires.after = "5m"`, `expires.types = { "text/css" = "7d", "image/*" = "30d" }`. CherryPy's `expires`,
+/// which never says `max-age`.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check)]
 pub struct Expires {
+    /// How long pages are good, in whole seconds; `"0s"` says `no-cache`.
+    #[setting(given, no_builder)]
     after: Duration,
+    /// Whether pages are kept nowhere: `no-store`.
+    #[setting(no_builder)]
     no_store: bool,
+    /// Whether to speak in place of pages that say something themselves.
     force: bool,
-    types: BTreeMap<String, Duration>,
+    /// Other times for pages of a media type: `text/css`, or `image/*`. The closest one counts.
+    #[setting(no_builder)]
+    types: Types,
+}
+
+/// Times by media type, in lower case.
+#[derive(Clone, Debug, Default)]
+struct Types(BTreeMap<String, Duration>);
+
+impl Setting for Types {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        let said = BTreeMap::<String, Duration>::read(value)?;
+        Ok(Self(said.into_iter().map(|(name, time)| (name.to_ascii_lowercase(), time)).collect()))
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+
+    fn set(&mut self, value: &SettingValue) -> Result<(), String> {
+        self.0.extend(Self::read(value)?.0);
+        Ok(())
+    }
 }
 
 impl Expires {
     /// Pages are good for this long, in whole seconds.
     #[must_use]
     pub fn after(time: Duration) -> Self {
-        Self { after: time, no_store: false, force: false, types: BTreeMap::new() }
+        Self::defaults(time)
     }
 
     /// Pages may be kept, and are asked for each time: `no-cache` (`after = "0s"`).
@@ -57,17 +88,10 @@ impl Expires {
         Self { no_store: true, ..Self::at_once() }
     }
 
-    /// Whether to speak in place of pages that say something themselves (`force`, default false).
-    #[must_use]
-    pub fn force(mut self, is_forced: bool) -> Self {
-        self.force = is_forced;
-        self
-    }
-
     /// Another time for pages of a media type (`types`): `text/css`, or `image/*`. The closest one counts.
     #[must_use]
     pub fn media_type(mut self, media_type: impl Into<String>, time: Duration) -> Self {
-        self.types.insert(media_type.into().to_ascii_lowercase(), time);
+        self.types.0.insert(media_type.into().to_ascii_lowercase(), time);
         self
     }
 
@@ -108,18 +132,18 @@ impl Expires {
     }
 
     fn time_for(&self, response: &Response) -> Duration {
-        if self.types.is_empty() {
+        if self.types.0.is_empty() {
             return self.after;
         }
         let content_type = response.header(&header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         let media_type = media_type.trim().to_ascii_lowercase();
         let family = || media_type.split_once('/').map(|(family, _)| format!("{family}/*"));
-        let found = self.types.get(&media_type).or_else(|| self.types.get(&family()?));
+        let found = self.types.0.get(&media_type).or_else(|| self.types.0.get(&family()?));
         found.copied().unwrap_or(self.after)
     }
 
-    fn problem(&self) -> Option<SettingError> {
+    fn check(&self) -> Result<(), SettingError> {
         let is_type = |text: &str| match text.split_once('/') {
             Some((family, subtype)) => {
                 let is_word = |word: &str| !word.is_empty() && !word.contains(['*', '/', ';', ' ', ',']);
@@ -127,8 +151,8 @@ impl Expires {
             }
             None => false,
         };
-        let wrong = self.types.keys().find(|text| !is_type(text))?;
-        Some(SettingError::new("types", format!("has {wrong:?}; write media types, as \"text/css\" or \"image/*\"")))
+        let Some(wrong) = self.types.0.keys().find(|text| !is_type(text)) else { return Ok(()) };
+        Err(SettingError::new("types", format!("has {wrong:?}; write media types, as \"text/css\" or \"image/*\"")))
     }
 }
 
@@ -150,7 +174,7 @@ impl Tool for Expires {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if let Some(error) = self.problem() {
+        if let Err(error) = self.check() {
             return hooks.refuse(error);
         }
         let tool = self.clone();
@@ -158,19 +182,7 @@ impl Tool for Expires {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut types = BTreeMap::new();
-        let mut reader = SettingReader::new(settings);
-        reader.duration("after", &mut tool.after)?;
-        reader.flag("no_store", &mut tool.no_store)?;
-        reader.flag("force", &mut tool.force)?;
-        reader.durations("types", &mut types)?;
-        reader.finish()?;
-        let tool = types.into_iter().fold(tool, |tool, (name, time)| tool.media_type(name, time));
-        match tool.problem() {
-            Some(error) => Err(error),
-            None => Ok(Box::new(tool)),
-        }
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Request fields that are taken for not sent: `IgnoreHeaders`, named after CherryPy's tool.
 //!
-//! At `on_start_resource` 1: only the session has looked at the request before (0). CherryPy's comes later, when others have read the field.
+//! At `on_start_resource` 1: only the session has looked at the request before (0). CherryPy's comes later, when others
+//! have read the field.
 
 use super::fields;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings, list};
 use crate::{Exchange, HeaderName, header};
 
 /// Takes fields out of requests, as if the client had not sent them: `Range`, unless others are named.
@@ -16,18 +18,21 @@ use crate::{Exchange, HeaderName, header};
 /// client.get("/").header("x-debug", "1").send().assert_text("None");
 /// ```
 ///
-/// Everything after it goes without: other tools, conditions and ranges, the handler. What the server itself needs (`Host`, `Content-Length`, ...) cannot be
-/// ignored, and a session's cookie has been read before.
+/// Everything after it goes without: other tools, conditions and ranges, the handler. What the server itself needs
+/// (`Host`, `Content-Length`, ...) cannot be ignored, and a session's cookie has been read before.
 ///
 /// In a file: `ignore_headers.headers = ["Range"]`. CherryPy's `ignore_headers`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct IgnoreHeaders {
+    /// The fields that are taken out.
+    #[setting(default = ["Range"], no_builder)]
     headers: Vec<String>,
 }
 
 impl Default for IgnoreHeaders {
     fn default() -> Self {
-        Self::new(["Range"])
+        Self::defaults()
     }
 }
 
@@ -45,7 +50,7 @@ impl IgnoreHeaders {
     /// Takes these fields out (`headers`).
     #[must_use]
     pub fn new<T: Into<String>>(headers: impl IntoIterator<Item = T>) -> Self {
-        Self { headers: headers.into_iter().map(Into::into).collect() }
+        Self { headers: list(headers) }
     }
 
     fn prepare(&self) -> Result<Vec<HeaderName>, SettingError> {
@@ -79,12 +84,7 @@ impl Tool for IgnoreHeaders {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("headers", &mut tool.headers)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

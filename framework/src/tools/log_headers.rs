@@ -2,7 +2,8 @@
 //!
 //! The hook runs at `before_error_response` 50: for unexpected errors and panics only.
 
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Exchange, Request};
 
 /// Writes the fields of a request into the error log when the program failed at it, without its secrets.
@@ -15,10 +16,13 @@ use crate::{Exchange, Request};
 /// # Ok::<(), kirsch::Error>(())
 /// ```
 ///
-/// Values of `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key`, `X-Auth-Token`, `X-CSRF-Token` and of what [`mask`](Self::mask) adds are left out. Whatever a client can write is escaped, so that it
-/// cannot forge a line. Setting: `mask`. CherryPy's `log_headers` logs all of it.
-#[derive(Clone, Debug, Default)]
+/// Values of `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key`, `X-Auth-Token`, `X-CSRF-Token` and of what
+/// [`mask`](Self::mask) adds are left out. Whatever a client can write is escaped, so that it cannot forge a line.
+/// Setting: `mask`. CherryPy's `log_headers` logs all of it.
+#[derive(Clone, Debug, Default, Settings)]
 pub struct LogHeaders {
+    /// Fields whose values are left out as well.
+    #[setting(no_builder)]
     mask: Vec<String>,
 }
 
@@ -68,10 +72,6 @@ impl Tool for LogHeaders {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("mask", &mut tool.mask)?;
-        reader.finish()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }

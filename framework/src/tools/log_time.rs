@@ -6,7 +6,8 @@
 //! | `before_finalize` | 1, always | tells the log, if it took longer than the threshold |
 
 use crate::Exchange;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use std::time::{Duration, Instant};
 
 /// Tells the log which handlers took long, and how long their requests had waited before.
@@ -24,9 +25,12 @@ use std::time::{Duration, Instant};
 /// WARN kirsch::time: /report (request 00000000000000a7, handler yearly) ran 1.2s, after waiting 3ms
 /// ```
 ///
-/// The waiting is everything between the head of the request and the handler: its body, the queue, locks, places. Setting: `threshold` (`"0s"`: every request).
-#[derive(Clone, Debug)]
+/// The waiting is everything between the head of the request and the handler: its body, the queue, locks, places.
+/// Setting: `threshold` (`"0s"`: every request).
+#[derive(Clone, Debug, Settings)]
 pub struct LogTime {
+    /// Handlers that ran longer than this are told to the log; `"0s"` tells every request.
+    #[setting(given, no_builder)]
     threshold: Duration,
 }
 
@@ -34,7 +38,7 @@ impl LogTime {
     /// Handlers that ran longer than this (`threshold`).
     #[must_use]
     pub fn slower_than(threshold: Duration) -> Self {
-        Self { threshold }
+        Self::defaults(threshold)
     }
 }
 
@@ -65,10 +69,6 @@ impl Tool for LogTime {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.duration("threshold", &mut tool.threshold)?;
-        reader.finish()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }

@@ -1,14 +1,15 @@
 //! Rules for the parameters of a section: `Params`, named after CherryPy's tool.
 //!
-//! The hook runs at `before_handler` 15: the form is there, nothing of the handler has run. Handlers with a signature need no such rules: their
-//! arguments are checked by type. This is for those that take whatever comes (`Params`, `&Request`, closures of a `Tree`), and for
-//! what types do not say: ranges, lengths, how many.
+//! The hook runs at `before_handler` 15: the form is there, nothing of the handler has run. Handlers with a signature
+//! need no such rules: their arguments are checked by type. This is for those that take whatever comes (`Params`,
+//! `&Request`, closures of a `Tree`), and for what types do not say: ranges, lengths, how many.
 
 mod rule;
 
 pub use self::rule::ParamRule;
 use crate::exchange::HttpError;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Request, StatusCode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +34,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// client.get("/search?q=a&sort=x").send().assert_status(400).assert_contains("the parameter `sort` is not known here");
 /// ```
 ///
-/// A parameter with a rule is given once at most, unless it is among [`repeated`](Self::repeated) (two values of one name are read differently by one program and the next). Blank means not
-/// given, except for texts. Parameters of the path are not looked at: they are the handler's arguments.
+/// A parameter with a rule is given once at most, unless it is among [`repeated`](Self::repeated) (two values of one
+/// name are read differently by one program and the next). Blank means not given, except for texts. Parameters of the
+/// path are not looked at: they are the handler's arguments.
 ///
 /// In a file:
 ///
@@ -46,26 +48,29 @@ use std::collections::{BTreeMap, BTreeSet};
 /// ```
 ///
 /// CherryPy's `params` converts by the annotations of the handler; here that is the signature itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check_status)]
 pub struct Params {
+    /// Rules by name; a section adds to those above it.
+    #[setting(no_builder)]
     rules: BTreeMap<String, ParamRule>,
+    /// The parameters that must be given.
     required: BTreeSet<String>,
+    /// The parameters that may be given more than once; each value must fit the rule.
     repeated: BTreeSet<String>,
+    /// How many parameters there may be in all, files included.
+    #[setting(default = 1000)]
     most: usize,
+    /// Whether names that are in none of these lists are refused.
     strict: bool,
+    /// The status of a refusal: 404 for pages whose address includes the query.
+    #[setting(default = StatusCode::BAD_REQUEST)]
     status: StatusCode,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self {
-            rules: BTreeMap::new(),
-            required: BTreeSet::new(),
-            repeated: BTreeSet::new(),
-            most: 1000,
-            strict: false,
-            status: StatusCode::BAD_REQUEST,
-        }
+        Self::defaults()
     }
 }
 
@@ -80,41 +85,6 @@ impl Params {
     #[must_use]
     pub fn rule(mut self, name: impl Into<String>, rule: ParamRule) -> Self {
         self.rules.insert(name.into(), rule);
-        self
-    }
-
-    /// The parameters that must be given (`required`).
-    #[must_use]
-    pub fn required<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.required = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The parameters that may be given more than once (`repeated`); each value must fit the rule.
-    #[must_use]
-    pub fn repeated<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.repeated = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How many parameters there may be in all, files included (`most`, default 1000).
-    #[must_use]
-    pub fn most(mut self, count: usize) -> Self {
-        self.most = count;
-        self
-    }
-
-    /// Whether names that are in none of these lists are refused (`strict`, default false).
-    #[must_use]
-    pub fn strict(mut self, is_strict: bool) -> Self {
-        self.strict = is_strict;
-        self
-    }
-
-    /// The status of a refusal (`status`, default 400): 404 for pages whose address includes the query.
-    #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
         self
     }
 
@@ -162,9 +132,9 @@ impl Params {
         self.rules.contains_key(name) || self.required.contains(name) || self.repeated.contains(name)
     }
 
-    fn problem(&self) -> Option<SettingError> {
-        let is_error = self.status.is_client_error();
-        (!is_error).then(|| SettingError::new("status", format!("is {}; it must be 400 to 499", self.status.as_u16())))
+    fn check_status(&self) -> Result<(), SettingError> {
+        let problem = || format!("is {}; it must be 400 to 499", self.status.as_u16());
+        if self.status.is_client_error() { Ok(()) } else { Err(SettingError::new("status", problem())) }
     }
 }
 
@@ -174,7 +144,7 @@ impl Tool for Params {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if let Some(error) = self.problem() {
+        if let Err(error) = self.check_status() {
             return hooks.refuse(error);
         }
         let tool = self.clone();
@@ -182,35 +152,7 @@ impl Tool for Params {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut rules = BTreeMap::new();
-        let (mut required, mut repeated) = (Vec::new(), Vec::new());
-        let mut status = usize::from(tool.status.as_u16());
-        let mut reader = SettingReader::new(settings);
-        reader.text_table("rules", &mut rules)?;
-        reader.texts("required", &mut required)?;
-        reader.texts("repeated", &mut repeated)?;
-        reader.count("most", &mut tool.most)?;
-        reader.flag("strict", &mut tool.strict)?;
-        reader.count("status", &mut status)?;
-        reader.finish()?;
-        for (name, text) in rules {
-            let rule =
-                text.parse().map_err(|problem| SettingError::new("rules", format!("has a `{name}` that {problem}")))?;
-            tool.rules.insert(name, rule);
-        }
-        if settings.contains_key("required") {
-            tool.required = required.into_iter().collect();
-        }
-        if settings.contains_key("repeated") {
-            tool.repeated = repeated.into_iter().collect();
-        }
-        let code = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-        tool.status = code.ok_or_else(|| SettingError::new("status", format!("is {status}; it must be 400 to 499")))?;
-        match tool.problem() {
-            Some(error) => Err(error),
-            None => Ok(Box::new(tool)),
-        }
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! The hook runs at `on_start_resource` 3: before anything is read, checked or waited for.
 //!
-//! Memory is bounded without looking for the oldest entry: there are two generations, and when the young one is full it takes the place of the old one, which goes. A
-//! client that comes again moves to the young one. Whoever is forgotten has not come for a while, and his bucket would be full again.
+//! Memory is bounded without looking for the oldest entry: there are two generations, and when the young one is full it
+//! takes the place of the old one, which goes. A client that comes again moves to the young one. Whoever is forgotten
+//! has not come for a while, and his bucket would be full again.
 
 use super::neighbourhood::neighbourhood;
 use crate::exchange::HttpError;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use crate::{Error, Exchange, HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -27,27 +29,52 @@ use std::time::{Duration, Instant};
 /// client.get("/search").send().assert_status(429).assert_header("retry-after", "30");
 /// ```
 ///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `rate` | what the code says | `"10/s"`, `"100/m"`, `"1000/h"` |
-/// | `burst` | as many as the rate says | how many may come at once after a pause |
-/// | `per_address` | `true` | whether each client address has its own count (of IPv6 each network of 64 bits); who the client is, says the tool `proxy` |
-/// | `addresses` | 20,000 | of how many addresses it is known how often they came; beyond, those go that have not come for the longest |
-///
 /// Sections further down share the counts, unless they set something.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::bounds)]
 pub struct RateLimit {
-    settings: Settings,
+    /// How often a client may come: `"10/s"`, `"100/m"`, `"1000/h"`.
+    #[setting(given, no_builder)]
+    rate: Rate,
+    /// How many requests may come at once after a pause; `"rate"` is as many as the rate says.
+    #[setting(none = "rate")]
+    burst: Option<u32>,
+    /// Whether each client address has its own count (of IPv6 each network of 64 bits).
+    ///
+    /// The tool `proxy` decides which address is the client's.
+    #[setting(default = true)]
+    per_address: bool,
+    /// Of how many addresses the count is kept; beyond, those go that have not come for the longest.
+    #[setting(default = 20_000)]
+    addresses: usize,
+    #[setting(skip)]
     buckets: Arc<Mutex<Buckets>>,
 }
 
-#[derive(Clone, Debug)]
-struct Settings {
+/// So many requests in such a time.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
     requests: u32,
     period: Duration,
-    burst: Option<u32>,
-    per_address: bool,
-    addresses: usize,
+}
+
+const PERIODS: [(&str, Duration); 3] =
+    [("s", Duration::from_secs(1)), ("m", Duration::from_secs(60)), ("h", Duration::from_secs(3600))];
+
+impl Setting for Rate {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        let text = String::read(value)?;
+        let rate = text.split_once('/').and_then(|(requests, unit)| {
+            let (_, period) = PERIODS.iter().find(|(name, _)| *name == unit.trim())?;
+            Some(Self { requests: requests.trim().parse().ok()?, period: *period })
+        });
+        rate.ok_or_else(|| format!("is {text:?}; it must be a rate, as \"10/s\", \"100/m\" or \"1000/h\""))
+    }
+
+    fn show(&self) -> String {
+        let unit = PERIODS.iter().find(|(_, period)| *period == self.period).map_or("", |(name, _)| name);
+        format!("\"{}/{unit}\"", self.requests)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -81,35 +108,13 @@ impl RateLimit {
         Self::new(requests, Duration::from_secs(3600))
     }
 
-    /// How many may come at once after a pause (`burst`).
-    #[must_use]
-    pub fn burst(mut self, requests: u32) -> Self {
-        self.settings.burst = Some(requests);
-        self
-    }
-
-    /// Whether each client address has its own count (`per_address`).
-    #[must_use]
-    pub fn per_address(mut self, has_its_own: bool) -> Self {
-        self.settings.per_address = has_its_own;
-        self
-    }
-
-    /// Of how many addresses it is known how often they came (`addresses`).
-    #[must_use]
-    pub fn addresses(mut self, most: usize) -> Self {
-        self.settings.addresses = most;
-        self
-    }
-
     fn new(requests: u32, period: Duration) -> Self {
-        let settings = Settings { requests, period, burst: None, per_address: true, addresses: 20_000 };
-        Self { settings, buckets: Arc::default() }
+        Self::defaults(Rate { requests, period })
     }
 
     fn check(&self, exchange: &Exchange) -> Result<(), Error> {
-        let key = self.settings.per_address.then(|| neighbourhood(exchange.request.remote()));
-        let taken = self.settings.take(&mut self.buckets.lock(), key, exchange.request.received());
+        let key = self.per_address.then(|| neighbourhood(exchange.request.remote()));
+        let taken = self.take(&mut self.buckets.lock(), key, exchange.request.received());
         taken.map_err(|wait| {
             let seconds = wait.as_secs_f64().ceil().max(1.0);
             let message = "You come too often. Please try again later.";
@@ -118,13 +123,11 @@ impl RateLimit {
             retry_after.map_or_else(Error::from, |value| error.with_header(header::RETRY_AFTER, value).into())
         })
     }
-}
 
-impl Settings {
     /// Takes a token, or says how long it takes until there is one.
     fn take(&self, buckets: &mut Buckets, key: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
-        let most = f64::from(self.burst.unwrap_or(self.requests));
-        let each = self.period.as_secs_f64() / f64::from(self.requests);
+        let most = f64::from(self.burst.unwrap_or(self.rate.requests));
+        let each = self.rate.period.as_secs_f64() / f64::from(self.rate.requests);
         let known = buckets.young.remove(&key).or_else(|| buckets.old.remove(&key));
         let mut bucket = known.unwrap_or(Bucket { tokens: most, at: now });
         let passed = now.saturating_duration_since(bucket.at).as_secs_f64();
@@ -142,24 +145,14 @@ impl Settings {
         taken
     }
 
-    fn problem(&self) -> Option<SettingError> {
-        if self.requests == 0 {
-            return Some(SettingError::new("rate", "must be at least one request"));
-        }
-        (self.burst == Some(0)).then(|| SettingError::new("burst", "must be at least one request"))
+    fn bounds(&self) -> Result<(), SettingError> {
+        let key = match (self.rate.requests, self.burst) {
+            (0, _) => "rate",
+            (_, Some(0)) => "burst",
+            _ => return Ok(()),
+        };
+        Err(SettingError::new(key, "must be at least one request"))
     }
-}
-
-/// Reads `10/s`.
-fn rate(text: &str) -> Option<(u32, Duration)> {
-    let (requests, period) = text.split_once('/')?;
-    let seconds = match period.trim() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    Some((requests.trim().parse().ok()?, Duration::from_secs(seconds)))
 }
 
 impl Tool for RateLimit {
@@ -168,7 +161,7 @@ impl Tool for RateLimit {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if let Some(problem) = self.settings.problem() {
+        if let Err(problem) = self.bounds() {
             return hooks.refuse(problem);
         }
         let tool = self.clone();
@@ -176,29 +169,7 @@ impl Tool for RateLimit {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut own = self.settings.clone();
-        let mut reader = SettingReader::new(settings);
-        let mut text = String::new();
-        let mut burst = own.burst.unwrap_or(0) as usize;
-        reader.text("rate", &mut text)?;
-        reader.count("burst", &mut burst)?;
-        reader.flag("per_address", &mut own.per_address)?;
-        reader.count("addresses", &mut own.addresses)?;
-        reader.finish()?;
-        if !text.is_empty() {
-            let problem = || {
-                SettingError::new(
-                    "rate",
-                    format!("is {text:?}; it must be a rate, as \"10/s\", \"100/m\" or \"1000/h\""),
-                )
-            };
-            (own.requests, own.period) = rate(&text).ok_or_else(problem)?;
-        }
-        if settings.contains_key("burst") {
-            own.burst = Some(u32::try_from(burst).unwrap_or(u32::MAX));
-        }
-        own.problem().map_or(Ok(()), Err)?;
-        Ok(Box::new(Self { settings: own, buckets: Arc::default() }))
+        Ok(Box::new(Self { buckets: Arc::default(), ..self.configured(settings)? }))
     }
 }
 
@@ -209,14 +180,14 @@ mod tests {
     use crate::tools::Proxy;
     use crate::{App, Tree};
 
-    fn taken(settings: &Settings, buckets: &mut Buckets, start: Instant, millis: &[u64]) -> Vec<bool> {
+    fn taken(settings: &RateLimit, buckets: &mut Buckets, start: Instant, millis: &[u64]) -> Vec<bool> {
         let at = |millis: &u64| start + Duration::from_millis(*millis);
         millis.iter().map(|millis| settings.take(buckets, None, at(millis)).is_ok()).collect()
     }
 
     #[test]
     fn tokens_come_back_at_the_rate_and_never_more_than_the_burst() {
-        let settings = RateLimit::per_second(10).burst(3).settings;
+        let settings = RateLimit::per_second(10).burst(3);
         let (mut buckets, start) = (Buckets::default(), Instant::now());
         let came = [0, 0, 0, 0, 90, 110, 120, 10_000, 10_000, 10_000, 10_000];
         let expected = [true, true, true, false, false, true, false, true, true, true, false];
@@ -225,7 +196,7 @@ mod tests {
 
     #[test]
     fn memory_has_a_limit_and_the_latest_clients_are_remembered() {
-        let settings = RateLimit::per_hour(1).addresses(100).settings;
+        let settings = RateLimit::per_hour(1).addresses(100);
         let (mut buckets, now) = (Buckets::default(), Instant::now());
         let mine = Some(IpAddr::from([203, 0, 113, 7]));
         assert!(settings.take(&mut buckets, mine, now).is_ok());

@@ -1,11 +1,13 @@
 //! Sections that have moved: `RedirectTo`, CherryPy's tool `redirect`.
 //!
-//! The hook runs at `on_start_resource` 50: what is sent elsewhere neither uploads its body nor waits for a session. A request that is
-//! where it would be sent goes on, so a section may lead to a page within it, and a host to itself with another scheme.
+//! The hook runs at `on_start_resource` 50: what is sent elsewhere neither uploads its body nor waits for a session. A
+//! request that is where it would be sent goes on, so a section may lead to a page within it, and a host to itself with
+//! another scheme.
 
 use super::address::{from_mount, is_here, problem, to_client};
 use crate::http::{encode_reference, encode_segment, is_dot_segment, leads_to_other_host};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Redirect, Request, StatusCode};
 
 /// Sends all requests of a path and below it elsewhere.
@@ -22,16 +24,31 @@ use crate::{Error, Exchange, Redirect, Request, StatusCode};
 /// client.get("/blog/2026/may?page=2").send().assert_status(308).assert_header("location", "https://blog.example/2026/may?page=2");
 /// ```
 ///
-/// Paths are those of the app that switches the tool on, wherever it is mounted. An internal redirect goes on with another path of this server, as a GET without a body; the client does not learn of it. An external one is answered with a
-/// status and `Location`. A request for the very address that it leads to goes on, so there is no circle of one section; circles of several are ended after ten internal
-/// redirects (500), or by the browser.
+/// Paths are those of the app that switches the tool on, wherever it is mounted. An internal redirect goes on with
+/// another path of this server, as a GET without a body; the client does not learn of it. An external one is answered
+/// with a status and `Location`. A request for the very address that it leads to goes on, so there is no circle of one
+/// section; circles of several are ended after ten internal redirects (500), or by the browser.
 ///
-/// In a file: `redirect.url`, `redirect.internal`, `redirect.status`, `redirect.keep_path`. CherryPy's `redirect`, whose pages have text with the address in it; these have none.
-#[derive(Clone, Debug)]
+/// In a file: `redirect.url`, `redirect.internal`, `redirect.status`, `redirect.keep_path`. CherryPy's `redirect`,
+/// whose pages have text with the address in it; these have none.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check)]
 pub struct RedirectTo {
+    /// Where requests are sent: a path of this server, or a URL of `http` or `https`.
+    #[setting(given, no_builder)]
     url: String,
+    /// Whether the request goes on with another page of this server; without, the client is sent there.
+    #[setting(given, no_builder)]
     internal: bool,
+    /// The status of an external redirect: 301, 302, 303, 307 or 308.
+    ///
+    /// 301 and 308 are for ever, and browsers keep them; 307 and 308 repeat a POST as one.
+    #[setting(default = StatusCode::SEE_OTHER)]
     status: StatusCode,
+    /// Whether the path of the request below the section, and its query, are added: for a part of the site that has
+    /// moved as a whole.
+    ///
+    /// A path with `..` in it, or one that would lead to another host, is 404.
     keep_path: bool,
 }
 
@@ -41,50 +58,37 @@ impl RedirectTo {
     /// The client is sent to `url`, a path of this server or a whole URL, with 303 unless set.
     #[must_use]
     pub fn external(url: impl Into<String>) -> Self {
-        Self { url: url.into(), internal: false, status: StatusCode::SEE_OTHER, keep_path: false }
+        Self::defaults(url.into(), false)
     }
 
     /// The request goes on with `path`, and perhaps a query, of this server (`internal = true`).
     #[must_use]
     pub fn internal(path: impl Into<String>) -> Self {
-        Self { internal: true, ..Self::external(path) }
+        Self::defaults(path.into(), true)
     }
 
-    /// The status of an external one (`status`, default 303): 301 and 308 are for ever, and browsers keep them; 307 and 308 repeat a POST as one.
-    #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
-
-    /// Whether what the request has of a path below the section, and its query, is added (`keep_path`, default false): for a part of the site that has moved
-    /// as a whole. A path with `..` in it, or one that would lead to another host, is 404.
-    #[must_use]
-    pub fn keep_path(mut self, is_kept: bool) -> Self {
-        self.keep_path = is_kept;
-        self
-    }
-
-    fn problem(&self) -> Option<SettingError> {
+    fn check(&self) -> Result<(), SettingError> {
         if let Some(problem) = problem(&self.url) {
-            return Some(SettingError::new("url", problem));
+            return Err(SettingError::new("url", problem));
         }
         if self.internal && !self.url.starts_with('/') {
             let problem =
                 format!("is {:?}; an internal redirect leads to a path of this server: begin with `/`", self.url);
-            return Some(SettingError::new("url", problem));
+            return Err(SettingError::new("url", problem));
         }
         if self.keep_path && self.url.contains(['?', '#']) {
             let problem = format!("is {:?}; with `keep_path` it cannot have a query or a `#`", self.url);
-            return Some(SettingError::new("url", problem));
+            return Err(SettingError::new("url", problem));
         }
-        let is_known = STATUSES.contains(&self.status.as_u16());
-        (!is_known).then(|| {
-            SettingError::new("status", format!("is {}; it must be one of {STATUSES:?}", self.status.as_u16()))
-        })
+        let status = self.status.as_u16();
+        if !STATUSES.contains(&status) {
+            return Err(SettingError::new("status", format!("is {status}; it must be one of {STATUSES:?}")));
+        }
+        Ok(())
     }
 
-    /// Where the request is sent, unless what it brings would lead to another host, or out of the path that it is sent to.
+    /// Where the request is sent, unless what it brings would lead to another host, or out of the path that it is sent
+    /// to.
     fn target(&self, request: &Request, above: usize) -> Option<String> {
         if !self.keep_path {
             return Some(self.url.clone());
@@ -115,7 +119,7 @@ impl Tool for RedirectTo {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if let Some(error) = self.problem() {
+        if let Err(error) = self.check() {
             return hooks.refuse(error);
         }
         let above = hooks.section().split('/').filter(|segment| !segment.is_empty()).count();
@@ -134,22 +138,7 @@ impl Tool for RedirectTo {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut status = usize::from(tool.status.as_u16());
-        let mut reader = SettingReader::new(settings);
-        reader.text("url", &mut tool.url)?;
-        reader.flag("internal", &mut tool.internal)?;
-        reader.count("status", &mut status)?;
-        reader.flag("keep_path", &mut tool.keep_path)?;
-        reader.finish()?;
-        let known = STATUSES.iter().find(|known| usize::from(**known) == status);
-        let code = known.and_then(|known| StatusCode::from_u16(*known).ok());
-        tool.status =
-            code.ok_or_else(|| SettingError::new("status", format!("is {status}; it must be one of {STATUSES:?}")))?;
-        match tool.problem() {
-            Some(error) => Err(error),
-            None => Ok(Box::new(tool)),
-        }
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -1,14 +1,17 @@
 //! Who may link here: `Referer`, named after CherryPy's tool.
 //!
-//! The hook runs at `before_request_body` 50: before files (90) and the cache (95) answer, and before a body is uploaded.
+//! The hook runs at `before_request_body` 50: before files (90) and the cache (95) answer, and before a body is
+//! uploaded.
 
 use super::origins::origin_setting;
 use crate::exchange::origin_of;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Request, StatusCode};
 use regex_lite::Regex;
 
-/// Lets requests through by the page that they come from (`Referer`): pages of this site, unless said otherwise. Others get 403.
+/// Lets requests through by the page that they come from (`Referer`): pages of this site, unless said otherwise. Others
+/// get 403.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::Referer};
@@ -20,21 +23,36 @@ use regex_lite::Regex;
 /// client.get("/picture").send().assert_status(403);
 /// ```
 ///
-/// It keeps other sites from showing this site's pictures as theirs, nothing more: programs send whatever `Referer` they like, and browsers may send none
-/// ([`accept_missing`](Self::accept_missing)). Against forged requests there is the tool `csrf`.
+/// It keeps other sites from showing this site's pictures as theirs, nothing more: programs send whatever `Referer`
+/// they like, and browsers may send none ([`accept_missing`](Self::accept_missing)). Against forged requests there is
+/// the tool `csrf`.
 ///
-/// Origins are compared as origins. A [`pattern`](Self::pattern) is compared with the whole field from its start, as in CherryPy: one that does not end its host with a `/` also
-/// matches hosts that merely begin so.
+/// Origins are compared as origins. A [`pattern`](Self::pattern) is compared with the whole field from its start, as in
+/// CherryPy: one that does not end its host with a `/` also matches hosts that merely begin so.
 ///
 /// In a file: `referer.origins = ["https://friend.example"]`, `referer.accept_missing = true`. CherryPy's `referer`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Referer {
+    /// Whether pages of the same origin match.
+    #[setting(default = true, builder = "with_same_origin")]
     same_origin: bool,
+    /// Pages of these origins match as well: scheme, host, and port unless it is the usual one.
     origins: Vec<String>,
+    /// Pages match as well if their address matches this regular expression from its start on:
+    /// `https://[a-z]+\.example/`.
     pattern: String,
+    /// Whether requests that match come through; without, they are those that are refused.
+    #[setting(default = true)]
     accept: bool,
+    /// Whether requests without a `Referer` come through: addresses typed by hand, and browsers that keep it to
+    /// themselves.
     accept_missing: bool,
+    /// The status of a refusal, 400 to 599 (CherryPy's `error`).
+    #[setting(default = StatusCode::FORBIDDEN, no_builder)]
     status: StatusCode,
+    /// The sentence of a refusal.
+    #[setting(default = "This cannot be used from where you come from.", no_builder)]
     message: String,
 }
 
@@ -42,56 +60,14 @@ impl Referer {
     /// Requests from pages of the same origin come through.
     #[must_use]
     pub fn same_origin() -> Self {
-        Self {
-            same_origin: true,
-            origins: Vec::new(),
-            pattern: String::new(),
-            accept: true,
-            accept_missing: false,
-            status: StatusCode::FORBIDDEN,
-            message: "This cannot be used from where you come from.".to_owned(),
-        }
+        Self::defaults()
     }
 
-    /// Requests come through whose `Referer` matches the regular expression from its start on, not those of the same origin (`pattern`).
+    /// Requests come through whose `Referer` matches the regular expression from its start on, not those of the same
+    /// origin (`pattern`).
     #[must_use]
     pub fn matching(pattern: impl Into<String>) -> Self {
         Self { same_origin: false, ..Self::same_origin() }.pattern(pattern)
-    }
-
-    /// Whether pages of the same origin match (`same_origin`).
-    #[must_use]
-    pub fn with_same_origin(mut self, matches: bool) -> Self {
-        self.same_origin = matches;
-        self
-    }
-
-    /// Pages of these origins match, too (`origins`): scheme, host, and port unless it is the usual one.
-    #[must_use]
-    pub fn origins<T: Into<String>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
-        self.origins = origins.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Pages match, too, whose address matches this regular expression from its start on (`pattern`): `https://[a-z]+\.example/`.
-    #[must_use]
-    pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
-        self.pattern = pattern.into();
-        self
-    }
-
-    /// Whether what matches is let through (`accept`, default true), or is what is refused.
-    #[must_use]
-    pub fn accept(mut self, is_accepted: bool) -> Self {
-        self.accept = is_accepted;
-        self
-    }
-
-    /// Whether requests without a `Referer` come through (`accept_missing`, default false): addresses typed by hand, and browsers that keep it to themselves.
-    #[must_use]
-    pub fn accept_missing(mut self, is_accepted: bool) -> Self {
-        self.accept_missing = is_accepted;
-        self
     }
 
     /// The status of a refusal (`status`, default 403, CherryPy's `error`) and its sentence (`message`).
@@ -167,21 +143,7 @@ impl Tool for Referer {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut status = usize::from(tool.status.as_u16());
-        let mut reader = SettingReader::new(settings);
-        reader.flag("same_origin", &mut tool.same_origin)?;
-        reader.texts("origins", &mut tool.origins)?;
-        reader.text("pattern", &mut tool.pattern)?;
-        reader.flag("accept", &mut tool.accept)?;
-        reader.flag("accept_missing", &mut tool.accept_missing)?;
-        reader.count("status", &mut status)?;
-        reader.text("message", &mut tool.message)?;
-        reader.finish()?;
-        let code = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-        tool.status = code.ok_or_else(|| SettingError::new("status", format!("is {status}; it must be 400 to 599")))?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Fields for all responses of a path: `ResponseHeaders`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_start_resource`, before the handler, which may change what it finds; and always, so that error pages and the answers of other tools have the fields,
-//! too. Fields that describe content, and `Cache-Control`, leave with the content when an error page takes its place.
+//! The hook runs at `on_start_resource`, before the handler, which may change what it finds; and always, so that error
+//! pages and the answers of other tools have the fields, too. Fields that describe content, and `Cache-Control`, leave
+//! with the content when an error page takes its place.
 
 use super::fields;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use crate::{Exchange, HeaderName, HeaderValue, header};
 use std::collections::BTreeMap;
 
@@ -19,13 +21,45 @@ use std::collections::BTreeMap;
 /// client.get("/nowhere").send().assert_status(404).assert_header("x-robots-tag", "noindex");
 /// ```
 ///
-/// A handler that sets a field of the same name replaces it, and may remove it. `Content-Type` set here is what handlers' texts are sent as, unless they
-/// say otherwise. A name or value that cannot be in a field stops the start.
+/// A handler that sets a field of the same name replaces it, and may remove it. `Content-Type` set here is what
+/// handlers' texts are sent as, unless they say otherwise. A name or value that cannot be in a field stops the start.
 ///
-/// In a file: `response_headers.headers = { X-Robots-Tag = "noindex" }`; sections below add to it. CherryPy's `response_headers`.
-#[derive(Clone, Debug, Default)]
+/// In a file: `response_headers.headers = { X-Robots-Tag = "noindex" }`; sections below add to it. CherryPy's
+/// `response_headers`.
+#[derive(Clone, Debug, Default, Settings)]
+#[settings(check = Self::prepare)]
 pub struct ResponseHeaders {
-    fields: Vec<(String, String)>,
+    /// The fields; a section adds to those above it.
+    #[setting(key = "headers", no_builder)]
+    fields: SetFields,
+}
+
+/// Names with their values, each name once.
+#[derive(Clone, Debug, Default)]
+struct SetFields(Vec<(String, String)>);
+
+impl SetFields {
+    fn put(&mut self, name: String, value: String) {
+        self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        self.0.push((name, value));
+    }
+}
+
+impl Setting for SetFields {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        let mut fields = Self::default();
+        fields.set(value)?;
+        Ok(fields)
+    }
+
+    fn show(&self) -> String {
+        self.0.iter().cloned().collect::<BTreeMap<_, _>>().show()
+    }
+
+    fn set(&mut self, value: &SettingValue) -> Result<(), String> {
+        BTreeMap::read(value)?.into_iter().for_each(|(name, value)| self.put(name, value));
+        Ok(())
+    }
 }
 
 impl ResponseHeaders {
@@ -38,9 +72,7 @@ impl ResponseHeaders {
     /// Sets a field (`headers`), in place of what was said here about it before.
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let (name, value) = (name.into(), value.into());
-        self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
-        self.fields.push((name, value));
+        self.fields.put(name.into(), value.into());
         self
     }
 
@@ -54,7 +86,7 @@ impl ResponseHeaders {
             let value = fields::value(value).map_err(|problem| refused(format!("has a `{name}` that {problem}")))?;
             Ok((parsed, value))
         };
-        self.fields.iter().map(prepare).collect()
+        self.fields.0.iter().map(prepare).collect()
     }
 }
 
@@ -89,13 +121,7 @@ impl Tool for ResponseHeaders {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut said = BTreeMap::new();
-        let mut reader = SettingReader::new(settings);
-        reader.text_table("headers", &mut said)?;
-        reader.finish()?;
-        let tool = said.into_iter().fold(self.clone(), |tool, (name, value)| tool.set(name, value));
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

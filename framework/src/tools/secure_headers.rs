@@ -6,9 +6,9 @@
 //! | `on_start_resource` | 0 | only if the policy has a nonce: puts it where handlers find it |
 //! | `before_finalize` | 74 | only if the policy has a nonce: keeps pages that use it out of caches; before conditions are looked at (75) |
 //!
-//! So late and always: whatever made the response (handler, static files, cache, error page) has spoken, and what it has said stays.
-//! What caches keep is without these fields; a hit gets them anew. The hook is on the path of every plain page: the fields are written
-//! out at start, and a response that has none of them itself gets them as one piece.
+//! So late and always: whatever made the response (handler, static files, cache, error page) has spoken, and what it
+//! has said stays. What caches keep is without these fields; a hit gets them anew. The hook is on the path of every
+//! plain page: the fields are written out at start, and a response that has none of them itself gets them as one piece.
 
 mod content_security_policy;
 
@@ -16,11 +16,13 @@ pub use self::content_security_policy::CspNonce;
 use self::content_security_policy::Policy;
 use super::fields;
 use crate::exchange::ReadyFields;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, SettingWord, Settings};
 use crate::{Exchange, HeaderName, HeaderValue, header};
 use std::time::Duration;
 
-/// Adds the fields that protect users in browsers, where a response does not have them itself. On for every application.
+/// Adds the fields that protect users in browsers, where a response does not have them itself. On for every
+/// application.
 ///
 /// | field | unless set | why |
 /// |---|---|---|
@@ -46,14 +48,15 @@ use std::time::Duration;
 /// page.assert_header("x-content-type-options", "nosniff").assert_header("x-frame-options", "SAMEORIGIN");
 /// ```
 ///
-/// What the handler has set wins: a page that says `X-Frame-Options` itself keeps its own, an error page too. To change a section, switch the tool on again
-/// there, or write its settings into a file (`secure_headers.frame_options = "deny"`); `App::tool_off("/widget", "secure_headers")` leaves all away.
-/// Only responses to requests that the server refuses before it knows a path, such as a broken head, go without (they say `nosniff`, and have no active content).
+/// What the handler has set wins: a page that says `X-Frame-Options` itself keeps its own, an error page too. To change
+/// a section, switch the tool on again there, or write its settings into a file (`secure_headers.frame_options =
+/// "deny"`); `App::tool_off("/widget", "secure_headers")` leaves all away. Only responses to requests that the server
+/// refuses before it knows a path, such as a broken head, go without (they say `nosniff`, and have no active content).
 ///
 /// # Content-Security-Policy
 ///
-/// The strongest of them, and the only one that must fit the pages. `{nonce}` in it stands for random digits, new for each request; a handler takes
-/// them as [`&CspNonce`](CspNonce):
+/// The strongest of them, and the only one that must fit the pages. `{nonce}` in it stands for random digits, new for
+/// each request; a handler takes them as [`&CspNonce`](CspNonce):
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::{CspNonce, SecureHeaders}};
@@ -75,19 +78,54 @@ use std::time::Duration;
 /// page.assert_contains(&format!("nonce=\"{nonce}\""));
 /// ```
 ///
-/// After the OWASP Secure Headers Project. What it advises against (`X-XSS-Protection`, `Expect-CT`, `Public-Key-Pins`) is not sent. CherryPy has no such tool.
-#[derive(Clone, Debug)]
+/// After the OWASP Secure Headers Project. What it advises against (`X-XSS-Protection`, `Expect-CT`, `Public-Key-Pins`)
+/// is not sent. CherryPy has no such tool.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct SecureHeaders {
+    /// Whether to say `X-Content-Type-Options: nosniff`.
+    #[setting(default = true)]
     nosniff: bool,
+    /// Who may show the pages in a frame (`X-Frame-Options`): `"sameorigin"`, `"deny"`, or `"off"`.
+    ///
+    /// Browsers that find `frame-ancestors` in a policy obey that instead.
+    #[setting(default = FrameOptions::SameOrigin)]
     frame_options: FrameOptions,
+    /// What links and subresources tell about the page that they are on (`Referrer-Policy`): any policy, or `"off"`.
+    #[setting(default = "strict-origin-when-cross-origin")]
     referrer_policy: String,
+    /// Whether other sites keep a handle to a window (`Cross-Origin-Opener-Policy`): any policy, or `"off"`.
+    ///
+    /// A site that logs in with a pop-up window of another site says `same-origin-allow-popups`. Sent on secure origins
+    /// only: browsers ignore it elsewhere.
+    #[setting(default = "same-origin")]
     opener_policy: String,
+    /// Which sites may use the responses as pictures, scripts and so on (`Cross-Origin-Resource-Policy`):
+    /// `"same-origin"`, `"same-site"`, `"cross-origin"`, or `"off"`.
+    ///
+    /// Off by default, since pictures are often meant to be shown elsewhere.
+    #[setting(default = "off")]
     resource_policy: String,
+    /// What pages and their frames may use (`Permissions-Policy`): `"camera=(), geolocation=(self)"`, or `"off"`.
+    #[setting(default = "off")]
     permissions_policy: String,
+    /// From where pages may load scripts, styles and the rest (`Content-Security-Policy`), or `"off"`.
+    ///
+    /// `'nonce-{nonce}'` in it makes a [`CspNonce`] for each request.
+    #[setting(default = "off")]
     content_security_policy: String,
+    /// Whether the policy is only watched: browsers report what it would forbid, and forbid nothing.
     csp_report_only: bool,
+    /// For how long browsers come by `https://` only (`Strict-Transport-Security`); `"0s"` says nothing.
+    ///
+    /// Switch it on once all of the site works that way: it cannot be taken back before the time is over. Sent on
+    /// secure origins only (RFC 6797, section 7.2).
     hsts: Duration,
+    /// Whether `hsts` holds for all hosts below this one as well (`includeSubDomains`).
     hsts_subdomains: bool,
+    /// Whether the site wants to be in the list that browsers come with (`preload`).
+    ///
+    /// Needs [`hsts_subdomains`](Self::hsts_subdomains) and a year at least.
     hsts_preload: bool,
 }
 
@@ -102,21 +140,14 @@ pub enum FrameOptions {
     Anywhere,
 }
 
+impl SettingWord for FrameOptions {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("sameorigin", Self::SameOrigin), ("deny", Self::Deny), (OFF, Self::Anywhere)];
+}
+
 impl Default for SecureHeaders {
     fn default() -> Self {
-        Self {
-            nosniff: true,
-            frame_options: FrameOptions::SameOrigin,
-            referrer_policy: "strict-origin-when-cross-origin".to_owned(),
-            opener_policy: "same-origin".to_owned(),
-            resource_policy: OFF.to_owned(),
-            permissions_policy: OFF.to_owned(),
-            content_security_policy: OFF.to_owned(),
-            csp_report_only: false,
-            hsts: Duration::ZERO,
-            hsts_subdomains: false,
-            hsts_preload: false,
-        }
+        Self::defaults()
     }
 }
 
@@ -128,90 +159,6 @@ impl SecureHeaders {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Whether to say `X-Content-Type-Options: nosniff` (`nosniff`, default true).
-    #[must_use]
-    pub fn nosniff(mut self, is_said: bool) -> Self {
-        self.nosniff = is_said;
-        self
-    }
-
-    /// Who may show the pages in a frame (`frame_options`: `"sameorigin"`, `"deny"`, `"off"`; default same origin). Browsers that find
-    /// `frame-ancestors` in a policy obey that instead.
-    #[must_use]
-    pub fn frame_options(mut self, options: FrameOptions) -> Self {
-        self.frame_options = options;
-        self
-    }
-
-    /// What links and subresources tell about the page they are on (`referrer_policy`, default `strict-origin-when-cross-origin`; `"off"` leaves it
-    /// to the browser).
-    #[must_use]
-    pub fn referrer_policy(mut self, policy: impl Into<String>) -> Self {
-        self.referrer_policy = policy.into();
-        self
-    }
-
-    /// Whether other sites keep a handle to a window (`opener_policy`, default `same-origin`, or `"off"`). A site that logs in with a pop-up
-    /// window of another site says `same-origin-allow-popups`. Sent on secure origins only: browsers ignore it elsewhere.
-    #[must_use]
-    pub fn opener_policy(mut self, policy: impl Into<String>) -> Self {
-        self.opener_policy = policy.into();
-        self
-    }
-
-    /// Which sites may use the responses as pictures, scripts and so on (`resource_policy`: `same-origin`, `same-site`, `cross-origin`; default
-    /// off, since pictures are often meant to be shown elsewhere).
-    #[must_use]
-    pub fn resource_policy(mut self, policy: impl Into<String>) -> Self {
-        self.resource_policy = policy.into();
-        self
-    }
-
-    /// What pages and their frames may use (`permissions_policy`, default off), as `camera=(), geolocation=(self)`.
-    #[must_use]
-    pub fn permissions_policy(mut self, policy: impl Into<String>) -> Self {
-        self.permissions_policy = policy.into();
-        self
-    }
-
-    /// From where pages may load scripts, styles and the rest (`content_security_policy`, default off). `'nonce-{nonce}'` in it makes a
-    /// [`CspNonce`] for each request.
-    #[must_use]
-    pub fn content_security_policy(mut self, policy: impl Into<String>) -> Self {
-        self.content_security_policy = policy.into();
-        self
-    }
-
-    /// Whether the policy is only watched: browsers report what it would forbid, and forbid nothing (`csp_report_only`, default false).
-    #[must_use]
-    pub fn csp_report_only(mut self, is_watched: bool) -> Self {
-        self.csp_report_only = is_watched;
-        self
-    }
-
-    /// For how long browsers shall come by `https://` only (`hsts`, default zero: nothing is said). Switch it on once all of the site works that way:
-    /// it cannot be taken back before the time is over. Sent on secure origins only (RFC 6797, section 7.2).
-    #[must_use]
-    pub fn hsts(mut self, time: Duration) -> Self {
-        self.hsts = time;
-        self
-    }
-
-    /// Whether that holds for all hosts below this one, too (`hsts_subdomains`, default false).
-    #[must_use]
-    pub fn hsts_subdomains(mut self, are_meant: bool) -> Self {
-        self.hsts_subdomains = are_meant;
-        self
-    }
-
-    /// Whether the site wants to be in the list that browsers come with (`hsts_preload`, default false). Needs
-    /// [`hsts_subdomains`](Self::hsts_subdomains) and a year at least.
-    #[must_use]
-    pub fn hsts_preload(mut self, is_wanted: bool) -> Self {
-        self.hsts_preload = is_wanted;
-        self
     }
 
     /// The fields of these settings.
@@ -368,24 +315,7 @@ impl Tool for SecureHeaders {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        const FRAMES: [(&str, FrameOptions); 3] =
-            [("sameorigin", FrameOptions::SameOrigin), ("deny", FrameOptions::Deny), (OFF, FrameOptions::Anywhere)];
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.flag("nosniff", &mut tool.nosniff)?;
-        reader.choice("frame_options", &FRAMES, &mut tool.frame_options)?;
-        reader.text("referrer_policy", &mut tool.referrer_policy)?;
-        reader.text("opener_policy", &mut tool.opener_policy)?;
-        reader.text("resource_policy", &mut tool.resource_policy)?;
-        reader.text("permissions_policy", &mut tool.permissions_policy)?;
-        reader.text("content_security_policy", &mut tool.content_security_policy)?;
-        reader.flag("csp_report_only", &mut tool.csp_report_only)?;
-        reader.duration("hsts", &mut tool.hsts)?;
-        reader.flag("hsts_subdomains", &mut tool.hsts_subdomains)?;
-        reader.flag("hsts_preload", &mut tool.hsts_preload)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -5,11 +5,12 @@
 //! | `before_handler` | 0 | the clock starts: waiting for a worker, a lock or a place does not count |
 //! | `before_finalize` | 99, always | a handler that took longer is told to the log, and counted |
 //!
-//! A thread cannot be interrupted in the middle of its work without leaving things half done; a tool that says it can is lying. So nothing is killed here: the handler
-//! asks, and ends itself.
+//! A thread cannot be interrupted in the middle of its work without leaving things half done; a tool that says it can
+//! is lying. So nothing is killed here: the handler asks, and ends itself.
 
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,11 +44,15 @@ use std::time::{Duration, Instant};
 /// client.get("/count?most=99999999999999").send().assert_status(503).assert_header("retry-after", "1");
 /// ```
 ///
-/// What talks to others passes the time on: `deadline.remaining()` as the time limit of a query or a request. A handler that takes longer is warned about in the log when it ends,
-/// whether it asks or not. Setting: `budget`. CherryPy had a `timeout` that claimed more, and took it out.
-#[derive(Clone, Debug)]
+/// What talks to others passes the time on: `deadline.remaining()` as the time limit of a query or a request. A handler
+/// that takes longer is warned about in the log when it ends, whether it asks or not. Setting: `budget`. CherryPy had a
+/// `timeout` that claimed more, and took it out.
+#[derive(Clone, Debug, Settings)]
 pub struct Timeout {
+    /// The time of a handler, from its begin.
+    #[setting(given, no_builder)]
     budget: Duration,
+    #[setting(skip)]
     late: Arc<AtomicU64>,
 }
 
@@ -55,7 +60,7 @@ impl Timeout {
     /// So much time from the begin of the handler (`budget`).
     #[must_use]
     pub fn new(budget: Duration) -> Self {
-        Self { budget, late: Arc::default() }
+        Self::defaults(budget)
     }
 
     /// How many handlers took longer, since the start.
@@ -146,11 +151,7 @@ impl Tool for Timeout {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.duration("budget", &mut tool.budget)?;
-        reader.finish()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

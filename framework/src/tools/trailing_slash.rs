@@ -1,30 +1,36 @@
 //! One address for each page: `/dir` of an index page leads to `/dir/`, and `/page/` of any other page to `/page`.
 //!
-//! Relative links on an index page only work below `/dir/`, and two addresses of one page are two pages to caches and search engines.
+//! Relative links on an index page only work below `/dir/`, and two addresses of one page are two pages to caches and
+//! search engines.
 //!
-//! The hook runs at `on_start_resource`: all it looks at is known as soon as the path is resolved, and a request that is sent elsewhere
-//! should neither upload its body nor wait for a session's lock first (CherryPy's does, at `before_handler` 60). The priority is
-//! late, so that tools which refuse or rewrite requests at that point come before.
+//! The hook runs at `on_start_resource`: all it looks at is known as soon as the path is resolved, and a request that
+//! is sent elsewhere should neither upload its body nor wait for a session's lock first (CherryPy's does, at
+//! `before_handler` 60). The priority is late, so that tools which refuse or rewrite requests at that point come
+//! before.
 
 use super::address::address;
 use crate::exchange::{Error, Exchange, Handler, Redirect, Request, Source, Step};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use ::http::Method;
 
 /// Redirects GET and HEAD to the one address of a page, with 301. On everywhere unless it is switched off.
 ///
-/// Resources, `default` pages and pages that take path segments answer with and without the slash: to them it may mean something.
-///
-/// Settings: `missing` (add a missing slash, default true), `extra` (remove an extra one, default true; CherryPy's default is false).
-#[derive(Clone, Debug)]
+/// Resources, `default` pages and pages that take path segments answer with and without the slash: to them it may mean
+/// something.
+#[derive(Clone, Debug, Settings)]
 pub struct TrailingSlash {
+    /// Whether a missing slash is added.
+    #[setting(default = true)]
     missing: bool,
+    /// Whether an extra slash is removed; CherryPy's default is `false`.
+    #[setting(default = true)]
     extra: bool,
 }
 
 impl Default for TrailingSlash {
     fn default() -> Self {
-        Self { missing: true, extra: true }
+        Self::defaults()
     }
 }
 
@@ -50,8 +56,9 @@ impl TrailingSlash {
     }
 }
 
-/// Whether the handler is a page that its own name in the path leads to, and for which a slash at the end means nothing. A resource
-/// is found by the method, `default` by any name; a page that takes the rest of the path may tell `a` from `a/`.
+/// Whether the handler is a page that its own name in the path leads to, and for which a slash at the end means
+/// nothing. A resource is found by the method, `default` by any name; a page that takes the rest of the path may tell
+/// `a` from `a/`.
 fn is_found_by_name(handler: &Handler, request: &Request, first: usize) -> bool {
     let plain = |name: &str| name.replace(['-', '.'], "_");
     let takes_rest = handler.arguments.iter().any(|argument| argument.source == Source::Segments);
@@ -76,13 +83,8 @@ impl Tool for TrailingSlash {
         hooks.at(HookPoint::OnStartResource, run).priority(60);
     }
 
-    fn configure(&self, settings: &toml::Table) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.flag("missing", &mut tool.missing)?;
-        reader.flag("extra", &mut tool.extra)?;
-        reader.finish()?;
-        Ok(Box::new(tool))
+    fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

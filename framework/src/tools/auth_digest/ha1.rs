@@ -1,6 +1,7 @@
 //! Algorithms, and what a server keeps of a password for them: HA1, the hash of `name:realm:password`.
 //!
-//! An htdigest file has lines `name:realm:HA1`. One of MD5 and one of SHA-256 may stand there for the same name, told apart by their length.
+//! An htdigest file has lines `name:realm:HA1`. One of MD5 and one of SHA-256 may stand there for the same name, told
+//! apart by their length.
 
 use sha2::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,25 @@ impl DigestAlgorithm {
             Self::Sha256 => hash::<sha2::Sha256>(parts),
             Self::Md5 => hash::<md5::Md5>(parts),
         }
+    }
+}
+
+/// Algorithms by their names, in a file.
+pub(super) mod names {
+    use super::DigestAlgorithm;
+    use crate::settings::{Setting, SettingValue};
+
+    pub(in super::super) fn read(value: &SettingValue) -> Result<Vec<DigestAlgorithm>, String> {
+        let known = |name: &String| {
+            let wrong = || format!("has {name:?}; there are \"SHA-256\" and \"MD5\"");
+            DigestAlgorithm::named(name).ok_or_else(wrong)
+        };
+        Vec::<String>::read(value)?.iter().map(known).collect()
+    }
+
+    pub(in super::super) fn show(algorithms: &Vec<DigestAlgorithm>) -> String {
+        let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        format!("{names:?}")
     }
 }
 

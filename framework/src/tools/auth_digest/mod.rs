@@ -1,8 +1,9 @@
 //! Proof of a password with each request, without the password (RFC 7616): `AuthDigest`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_start_resource` 55, as that of `AuthBasic`. In this order, for the price of each: the credentials are read (400), the realm, the
-//! algorithm and the nonce are looked at (401), the target is compared (400), the response is computed and compared (401), and
-//! at last the count of the nonce is used up (401, with `stale=true` if the nonce has only expired).
+//! The hook runs at `on_start_resource` 55, as that of `AuthBasic`. In this order, for the price of each: the
+//! credentials are read (400), the realm, the algorithm and the nonce are looked at (401), the target is compared
+//! (400), the response is computed and compared (401), and at last the count of the nonce is used up (401, with
+//! `stale=true` if the nonce has only expired).
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -19,7 +20,8 @@ mod target;
 pub use ha1::{DigestAlgorithm, Ha1};
 
 use super::authorization::{Authorization, Verdict, quoted};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use crate::watched_file::WatchedFile;
 use crate::{Error, Exchange, HeaderValue, Login, Request, StatusCode, exchange::HttpError, header};
 use credentials::Credentials;
@@ -44,22 +46,34 @@ use target::is_target;
 /// assert!(refused.header("www-authenticate").unwrap().starts_with("Digest realm=\"Staff\", qop=\"auth\", algorithm=SHA-256, nonce="));
 /// ```
 ///
-/// SHA-256 is offered first, then MD5, for clients that know nothing else. Some read the first offer only, as Python's urllib: for them, offer MD5
-/// alone ([`algorithms`](Self::algorithms)). A proof holds for one request: nonces cannot be made up, each of their counts is
-/// good once, and method and target are part of it; the body is not. What digest authentication does not do: keep anything
-/// secret, or tell the client that the server is the right one. That does TLS, and with it [`AuthBasic`](super::AuthBasic) is as good, whose
-/// passwords can be stored as slow hashes. Take this for clients that know nothing else, and where TLS cannot be.
+/// SHA-256 is offered first, then MD5, for clients that know nothing else. Some read the first offer only, as Python's
+/// urllib: for them, offer MD5 alone ([`algorithms`](Self::algorithms)). A proof holds for one request: nonces cannot
+/// be made up, each of their counts is good once, and method and target are part of it; the body is not. What digest
+/// authentication does not do: keep anything secret, or tell the client that the server is the right one. That does
+/// TLS, and with it [`AuthBasic`](super::AuthBasic) is as good, whose passwords can be stored as slow hashes. Take this
+/// for clients that know nothing else, and where TLS cannot be.
 ///
 /// Who is who says a function, a few [`users`](Self::users) in the program, or an htdigest [`file`](Self::file).
 ///
 /// In a file: `auth_digest.realm`, `file`, `algorithms`, `nonce_lifetime`. CherryPy's `auth_digest`.
-#[derive(Clone)]
+#[derive(Clone, Settings)]
+#[settings(check = Self::prepare)]
 pub struct AuthDigest {
+    /// What is protected, in ASCII; part of every stored hash.
+    #[setting(given, no_builder)]
     realm: String,
+    /// An htdigest file: lines of `name:realm:hash`; the hashes MD5 or SHA-256.
+    #[setting(key = "file", given, no_builder)]
     source: Source,
-    algorithms: Vec<String>,
+    /// The algorithms that are offered, in this order; with a file, only those for which everybody of the realm has a
+    /// hash.
+    #[setting(with = ha1::names, default = vec![DigestAlgorithm::Sha256, DigestAlgorithm::Md5])]
+    algorithms: Vec<DigestAlgorithm>,
+    /// For how long a nonce is good. Then the client gets another one, and its user notices nothing.
+    #[setting(default = "5m")]
     nonce_lifetime: Duration,
     /// Of all sections.
+    #[setting(skip, default = Arc::new(Nonces::new()))]
     nonces: Arc<Nonces>,
 }
 
@@ -71,9 +85,22 @@ enum Source {
     File(PathBuf),
 }
 
+impl Setting for Source {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        Setting::read(value).map(Self::File)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Function(_) => String::new(),
+            Self::File(path) => path.show(),
+        }
+    }
+}
+
 impl AuthDigest {
-    /// Asks for the `realm`. `find` gets a name, the realm and an algorithm, and returns the [`Ha1`] of that name, `None` if there is none; or a `Result` of
-    /// that.
+    /// Asks for the `realm`. `find` gets a name, the realm and an algorithm, and returns the [`Ha1`] of that name,
+    /// `None` if there is none; or a `Result` of that.
     ///
     /// ```
     /// use kirsch::tools::{AuthDigest, DigestAlgorithm, Ha1};
@@ -92,7 +119,7 @@ impl AuthDigest {
         V: Verdict<Option<Ha1>>,
     {
         let find = move |name: &str, realm: &str, algorithm| find(name, realm, algorithm).into_verdict();
-        Self::with(realm.into(), Source::Function(Arc::new(find)))
+        Self::defaults(realm.into(), Source::Function(Arc::new(find)))
     }
 
     /// Lets these names in, each with its password.
@@ -109,49 +136,24 @@ impl AuthDigest {
         })
     }
 
-    /// Lets in who is in an htdigest file (`file`), lines of `name:realm:hash` as `htdigest` writes them. Hashes are MD5 or SHA-256 ones; offered is what everybody of
-    /// the realm has. It is read at start, and again when it has changed and has been still for a second.
+    /// Lets in who is in an htdigest file (`file`), lines of `name:realm:hash` as `htdigest` writes them. Hashes are
+    /// MD5 or SHA-256 ones; offered is what everybody of the realm has. It is read at start, and again when it has
+    /// changed and has been still for a second.
     #[must_use]
     pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self::with(realm.into(), Source::File(path.into()))
-    }
-
-    fn with(realm: String, source: Source) -> Self {
-        let algorithms =
-            [DigestAlgorithm::Sha256, DigestAlgorithm::Md5].map(|algorithm| algorithm.name().to_owned()).into();
-        let nonces = Arc::new(Nonces::new());
-        Self { realm, source, algorithms, nonce_lifetime: Duration::from_secs(5 * 60), nonces }
-    }
-
-    /// Offers these, in this order (`algorithms`); `SHA-256` and `MD5` unless set.
-    #[must_use]
-    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = DigestAlgorithm>) -> Self {
-        self.algorithms = algorithms.into_iter().map(|algorithm| algorithm.name().to_owned()).collect();
-        self
-    }
-
-    /// For how long a nonce is good (`nonce_lifetime`): 5 minutes unless set. Then the client gets another, and its user notices nothing.
-    #[must_use]
-    pub fn nonce_lifetime(mut self, lifetime: Duration) -> Self {
-        self.nonce_lifetime = lifetime;
-        self
+        Self::defaults(realm.into(), Source::File(path.into()))
     }
 
     fn prepare(&self) -> Result<Prepared, SettingError> {
         let quoted_realm = quoted(&self.realm).map_err(|problem| SettingError::new("realm", problem))?;
-        let named = |name: &String| {
-            DigestAlgorithm::named(name).ok_or_else(|| {
-                SettingError::new("algorithms", format!("has {name:?}; there are \"SHA-256\" and \"MD5\""))
-            })
-        };
-        let algorithms = self.algorithms.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-        if algorithms.is_empty() {
+        if self.algorithms.is_empty() {
             return Err(SettingError::new("algorithms", "is empty: nobody could log in"));
         }
         if self.nonce_lifetime.is_zero() {
             return Err(SettingError::new("nonce_lifetime", "is zero: nobody could log in"));
         }
         let (realm, lifetime, nonces) = (self.realm.clone(), self.nonce_lifetime, self.nonces.clone());
+        let algorithms = self.algorithms.clone();
         Ok(Prepared { realm, quoted_realm, algorithms, lifetime, nonces, known: Known::Nobody })
     }
 
@@ -169,7 +171,8 @@ impl AuthDigest {
         };
         let prepared = Prepared { known, ..prepared };
         if prepared.offered().is_empty() {
-            let problem = format!("are {:?}, and the file has other hashes", self.algorithms);
+            let names: Vec<_> = self.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+            let problem = format!("are {names:?}, and the file has other hashes");
             return Err(SettingError::new("algorithms", problem));
         }
         Ok(prepared)
@@ -192,7 +195,8 @@ enum Known {
     File(Box<WatchedFile<Htdigest>>),
 }
 
-/// Who has proven his password in this request already: an internal redirect must not take the count for a replayed one.
+/// Who has proven his password in this request already: an internal redirect must not take the count for a replayed
+/// one.
 struct Proven {
     nonces: Arc<Nonces>,
     realm: String,
@@ -235,7 +239,8 @@ impl Prepared {
             && proven.realm == self.realm
         {
             let (login, ha1) = (proven.login.clone(), proven.ha1.clone());
-            // That the nonce was good and new is not undone by waiting; a user may have gone meanwhile, or got another password.
+            // That the nonce was good and new is not undone by waiting; a user may have gone meanwhile, or got another
+            // password.
             if self.find(login.name(), ha1.algorithm())?.is_some_and(|known| known.0 == ha1.0) {
                 exchange.values.insert(login);
                 return Ok(());
@@ -320,19 +325,7 @@ impl Tool for AuthDigest {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut file = String::new();
-        let mut reader = SettingReader::new(settings);
-        reader.text("realm", &mut tool.realm)?;
-        reader.text("file", &mut file)?;
-        reader.texts("algorithms", &mut tool.algorithms)?;
-        reader.duration("nonce_lifetime", &mut tool.nonce_lifetime)?;
-        reader.finish()?;
-        if settings.contains_key("file") {
-            tool.source = Source::File(file.into());
-        }
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `tool`, `settings` | [`Caching`], the tool: its hooks, its settings, its job |
+//! | `settings`, `tool` | [`Caching`], the tool: its settings; its hooks and its job |
+//! | `shared` | what all paths share |
 //! | `visit` | the way of a request past the cache: asking, waiting, keeping |
 //! | `key` | the address that a response is kept for |
 //! | `cache`, `cache/flight` | the entries by address; which request makes the next response and which ones wait |
@@ -21,6 +22,7 @@ mod key;
 #[cfg(test)]
 mod samples;
 mod settings;
+mod shared;
 mod stored;
 mod tee;
 mod terms;
@@ -30,4 +32,5 @@ mod tool;
 mod variant;
 mod visit;
 
-pub use tool::{Caching, CachingStatistics};
+pub use settings::Caching;
+pub use tool::CachingStatistics;

@@ -1,77 +1,165 @@
-//! How caching behaves on a path: typed settings, and the same from a configuration file.
+//! The caching tool and its settings.
 
-use super::cache::Limits;
+use super::shared::Shared;
 use super::terms::Defaults;
-use crate::lifecycle::{SettingError, SettingReader, SettingTable};
+use crate::settings::{SettingError, Settings};
 use crate::{Method, StatusCode};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The settings of one path.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) defaults: Defaults,
+/// The caching tool: keeps the responses of a path and below it, and sends them again. While one request makes a
+/// response, others that want the same wait for it, without a worker, and the handler runs once.
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::time::Duration;
+///
+/// struct Slow {
+///     calls: AtomicU32,
+/// }
+///
+/// #[handlers]
+/// impl Slow {
+///     #[expose]
+///     fn square(&self, number: i64) -> String {
+///         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+///         format!("{} (call {call})", number * number)
+///     }
+/// }
+///
+/// let caching = Caching::new().delay(Duration::from_secs(60));
+/// let client = Client::in_process(App::new(Slow { calls: 0.into() }).tool("/", caching.clone()));
+/// client.get("/square?number=4").send().assert_text("16 (call 1)").assert_no_header("age");
+/// client.get("/square?number=4").send().assert_text("16 (call 1)").assert_header("age", "0");
+/// client.get("/square?number=5").send().assert_text("25 (call 2)");
+///
+/// assert_eq!(caching.statistics().hits, 1);
+/// caching.purge("/square");
+/// client.get("/square?number=4").send().assert_text("16 (call 3)");
+/// ```
+///
+/// # What is kept
+///
+/// Answers to GET with one of the [`statuses`](Self::statuses), for as long as the response says in `Cache-Control`
+/// (`s-maxage`, then `max-age`), then in `Expires`, then for [`delay`](Self::delay). HEAD is answered from the response
+/// to GET. Never kept are:
+///
+/// * `no-store`, `no-cache`, `private`, `Vary: *`, and any response that sets a cookie;
+/// * error pages: they say `no-store`, unless a page of your own says otherwise;
+/// * answers to requests with `Authorization`, unless they say `public`, `s-maxage` or `must-revalidate`;
+/// * answers of requests in which anything has looked into the session ([`Session::is_used`](crate::Session::is_used)):
+///   handlers that take `&Session` or `SessionView` bypass the cache, others are noticed afterwards;
+/// * answers to requests that came with content, files (the system has them in memory already), streams that break off.
+///
+/// **Anything else that decides about a response must be in `Vary`**: a handler that reads a cookie, `Accept-Language`
+/// or the address of the client gives one person's response to all others unless it says so, or says `private`.
+///
+/// A hit runs no handler, no hook of `before_handler`, and waits for no session. So a tool that decides which visitors
+/// may see a page must look at `on_start_resource` or `before_request_body` (with a priority below 95), or look into
+/// the session.
+///
+/// # When it is not used
+///
+/// Clients are obeyed: `no-cache`, `max-age`, `min-fresh`, `max-stale`, `no-store`, `only-if-cached` (504 if there is
+/// nothing). A successful POST, PUT, PATCH, DELETE or other method that changes something removes the responses for its
+/// address and for those of the same origin in its `Location` and `Content-Location`.
+///
+/// # Whose it is
+///
+/// A response is kept for one address as the client sees it: scheme, host, port, the prefix of a trusted proxy
+/// ([`Request::origin`](crate::Request::origin), [`Request::prefix`](crate::Request::prefix)), path and query. So two
+/// hosts, or `http` and `https`, never share a page. Nor do two apps that share a cache.
+///
+/// # Waiting
+///
+/// The first request for a missing response makes it; others wait, first come, first served. When the response may be
+/// kept, all get it. When it may not, all run by themselves, and for two minutes no request waits at this address. When
+/// the first fails, or its client goes away, the next one makes it. If the first has to wait for something of its own,
+/// such as its place in a limit of its address, the next one makes it, too. No request waits longer than
+/// [`stampede_timeout`](Self::stampede_timeout).
+///
+/// A page that may be kept is for everybody, so a request for it does not wait for its session, unless its handler
+/// takes it.
+///
+/// In a configuration file the settings have the same names: `caching.delay = "10m"`. Paths below may set them
+/// otherwise; all responses are kept in one place, with one limit. A clone is a handle to it: keep one to ask for
+/// [`statistics`](Self::statistics) or to [`purge`](Self::purge). CherryPy's `tools.caching` with its traps closed:
+/// each `Caching` has a cache of its own, the first request is protected, too, and memory is given back.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check)]
+pub struct Caching {
+    /// How long a response is fresh that does not say it itself; zero keeps only those that say it.
+    #[setting(default = "10m")]
+    delay: Duration,
+    /// How long a stale response is still sent while one request makes a new one.
+    ///
+    /// That request runs the handler and waits for it; the others do not. A response may set its own time (RFC 5861).
+    stale_while_revalidate: Duration,
+    /// How long a response that is not fresh any more is sent in place of an answer from 500 on.
+    ///
+    /// A response may set its own time (RFC 5861).
+    stale_if_error: Duration,
+    /// How long a request waits for the response that another one makes. Then it runs the handler itself.
+    ///
+    /// CherryPy's `antistampede_timeout`. One request that hangs does not stop the others.
+    #[setting(default = "5s")]
     pub(super) stampede_timeout: Duration,
+    /// The largest response that is kept, in bytes of content. Larger ones are sent whole and not kept.
+    #[setting(size, default = "100 kB")]
     pub(super) max_object_size: usize,
+    #[setting(flatten, given)]
+    pub(super) shared: Arc<Shared>,
+    /// The statuses of responses that are kept. Those from 500 on never are.
+    #[setting(with = statuses, default = KEPT.to_vec())]
     pub(super) statuses: Vec<StatusCode>,
-    /// `None`: all that are not safe.
-    pub(super) invalid_methods: Option<Vec<Method>>,
+    /// The methods whose success removes the responses for the address; `"auto"` is all but GET, HEAD, OPTIONS and TRACE.
+    ///
+    /// Leave out one that changes nothing, such as a POST that searches.
+    #[setting(with = methods, none = "auto")]
+    invalid_methods: Option<Vec<Method>>,
 }
 
-/// Limits of a cache unless others are set: CherryPy's.
-pub(super) const LIMITS: Limits = Limits { objects: 1000, bytes: 10_000_000 };
+const KEPT: [StatusCode; 8] = [
+    StatusCode::OK,
+    StatusCode::NON_AUTHORITATIVE_INFORMATION,
+    StatusCode::NO_CONTENT,
+    StatusCode::MULTIPLE_CHOICES,
+    StatusCode::MOVED_PERMANENTLY,
+    StatusCode::PERMANENT_REDIRECT,
+    StatusCode::NOT_FOUND,
+    StatusCode::GONE,
+];
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            defaults: Defaults {
-                lifetime: Duration::from_secs(600),
-                stale_while_revalidate: Duration::ZERO,
-                stale_if_error: Duration::ZERO,
-            },
-            stampede_timeout: Duration::from_secs(5),
-            max_object_size: 100_000,
-            statuses: vec![
-                StatusCode::OK,
-                StatusCode::NON_AUTHORITATIVE_INFORMATION,
-                StatusCode::NO_CONTENT,
-                StatusCode::MULTIPLE_CHOICES,
-                StatusCode::MOVED_PERMANENTLY,
-                StatusCode::PERMANENT_REDIRECT,
-                StatusCode::NOT_FOUND,
-                StatusCode::GONE,
-            ],
-            invalid_methods: None,
-        }
+impl Caching {
+    /// Caching with a cache of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::defaults(Arc::default())
     }
-}
 
-impl Settings {
-    /// The first mistake in the settings, if any: the key and the sentence.
-    pub(super) fn problem(&self, limits: Limits) -> Option<(&'static str, String)> {
-        if limits.objects == 0 {
-            return Some(("max_objects", "must be at least 1; to cache nothing, switch the tool off".to_owned()));
+    fn check(&self) -> Result<(), SettingError> {
+        let refused = |key, problem| Err(SettingError::new(key, problem));
+        let bytes = self.shared.cache.limits().bytes;
+        if self.max_object_size > bytes {
+            let problem = format!("is {}, more than `max_size` allows for all objects: {bytes}", self.max_object_size);
+            return refused("max_object_size", problem);
         }
-        if self.max_object_size > limits.bytes {
-            return Some((
-                "max_object_size",
-                format!("is {}, more than `max_size` allows for all objects: {}", self.max_object_size, limits.bytes),
-            ));
-        }
-        // A partial response, an answer to a condition, or a failure is not an answer to the next request.
+        // What is partial, an answer to a condition, or a failure is no answer to the next request.
         let is_kept = |status: &StatusCode| {
             !status.is_server_error() && !matches!(status.as_u16(), 100..200 | 206 | 304 | 412 | 416)
         };
         if let Some(status) = self.statuses.iter().find(|status| !is_kept(status)) {
-            return Some(("statuses", format!("has {}, which is no answer for anybody else", status.as_u16())));
+            return refused("statuses", format!("has {}, which is no answer for anybody else", status.as_u16()));
         }
         let reads = |method: &&Method| matches!(**method, Method::GET | Method::HEAD);
-        if let Some(method) = self.invalid_methods.iter().flatten().find(reads) {
-            return Some(("invalid_methods", format!("has {method}, which changes nothing")));
+        match self.invalid_methods.iter().flatten().find(reads) {
+            Some(method) => refused("invalid_methods", format!("has {method}, which changes nothing")),
+            None => Ok(()),
         }
-        None
     }
 
-    /// Whether an answer to this method invalidates the responses for the address.
+    /// Whether an answer to this method makes what is kept for the address invalid.
     pub(super) fn invalidates(&self, method: &Method) -> bool {
         match &self.invalid_methods {
             Some(methods) => methods.contains(method),
@@ -79,53 +167,63 @@ impl Settings {
         }
     }
 
-    /// Lays the keys of a table over the settings, and over the limits of the cache.
-    pub(super) fn read(&mut self, table: &SettingTable, limits: &mut Limits) -> Result<(), SettingError> {
-        let mut reader = SettingReader::new(table);
-        reader.duration("delay", &mut self.defaults.lifetime)?;
-        reader.duration("stale_while_revalidate", &mut self.defaults.stale_while_revalidate)?;
-        reader.duration("stale_if_error", &mut self.defaults.stale_if_error)?;
-        reader.duration("stampede_timeout", &mut self.stampede_timeout)?;
-        reader.count("max_objects", &mut limits.objects)?;
-        size(&mut reader, "max_size", &mut limits.bytes)?;
-        size(&mut reader, "max_object_size", &mut self.max_object_size)?;
-        let mut statuses: Vec<usize> = self.statuses.iter().map(|status| status.as_u16().into()).collect();
-        reader.counts("statuses", &mut statuses)?;
-        let mut methods = Vec::new();
-        reader.texts("invalid_methods", &mut methods)?;
-        reader.finish()?;
-        let status = |number: &usize| u16::try_from(*number).ok().and_then(|number| StatusCode::from_u16(number).ok());
-        self.statuses = statuses.iter().map(status).collect::<Option<_>>().ok_or_else(|| {
-            SettingError::new("statuses", "has a number that is no status: they have three digits".to_owned())
-        })?;
-        if table.contains_key("invalid_methods") {
-            let methods: Result<_, _> = methods.iter().map(|method| Method::from_bytes(method.as_bytes())).collect();
-            let is_wrong = |_| SettingError::new("invalid_methods", "has what is no method, as \"POST\" is one");
-            self.invalid_methods = Some(methods.map_err(is_wrong)?);
-        }
-        match self.problem(*limits) {
-            Some((key, problem)) => Err(SettingError::new(key, problem)),
-            None => Ok(()),
+    /// What holds for a response that says nothing itself.
+    pub(super) fn unless_said(&self) -> Defaults {
+        Defaults {
+            lifetime: self.delay,
+            stale_while_revalidate: self.stale_while_revalidate,
+            stale_if_error: self.stale_if_error,
         }
     }
 }
 
-fn size(reader: &mut SettingReader<'_>, key: &'static str, into: &mut usize) -> Result<(), SettingError> {
-    let mut bytes = *into as u64;
-    reader.size(key, &mut bytes)?;
-    *into = usize::try_from(bytes).unwrap_or(usize::MAX);
-    Ok(())
+impl Default for Caching {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Statuses by their numbers, in a file.
+mod statuses {
+    use crate::StatusCode;
+    use crate::settings::{Setting, SettingValue};
+
+    pub(super) fn read(value: &SettingValue) -> Result<Vec<StatusCode>, String> {
+        let status = |number: &usize| u16::try_from(*number).ok().and_then(|number| StatusCode::from_u16(number).ok());
+        let read: Option<_> = Vec::<usize>::read(value)?.iter().map(status).collect();
+        read.ok_or_else(|| "has a number that is no status: they have three digits".to_owned())
+    }
+
+    pub(super) fn show(statuses: &Vec<StatusCode>) -> String {
+        let numbers: Vec<_> = statuses.iter().map(StatusCode::as_u16).collect();
+        format!("{numbers:?}")
+    }
+}
+
+/// Methods by their names, in a file.
+mod methods {
+    use crate::Method;
+    use crate::settings::{Setting, SettingValue};
+
+    pub(super) fn read(value: &SettingValue) -> Result<Vec<Method>, String> {
+        let names = Vec::<String>::read(value)?;
+        let read: Result<_, _> = names.iter().map(|name| Method::from_bytes(name.as_bytes())).collect();
+        read.map_err(|_| "has what is no method, as \"POST\" is one".to_owned())
+    }
+
+    pub(super) fn show(methods: &Vec<Method>) -> String {
+        let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+        format!("{names:?}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::caching::cache::Limits;
 
-    fn read(text: &str) -> Result<(Settings, Limits), String> {
-        let (mut settings, mut limits) = (Settings::default(), LIMITS);
-        let table = text.parse().expect("TOML");
-        settings.read(&table, &mut limits).map_err(|error| error.to_string())?;
-        Ok((settings, limits))
+    fn read(text: &str) -> Result<Caching, String> {
+        Caching::new().configured(&text.parse().expect("TOML")).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -141,12 +239,12 @@ mod tests {
             statuses = [200, 404]
             invalid_methods = ["POST", "PROPPATCH"]
         "#;
-        let (settings, limits) = read(text).expect("right");
-        assert_eq!(settings.defaults.lifetime, Duration::from_secs(60));
-        assert_eq!(settings.defaults.stale_while_revalidate, Duration::from_secs(10));
-        assert_eq!(settings.defaults.stale_if_error, Duration::from_secs(3600));
+        let settings = read(text).expect("right");
+        assert_eq!(settings.delay, Duration::from_secs(60));
+        assert_eq!(settings.stale_while_revalidate, Duration::from_secs(10));
+        assert_eq!(settings.stale_if_error, Duration::from_secs(3600));
         assert_eq!(settings.stampede_timeout, Duration::from_secs(2));
-        assert_eq!(limits, Limits { objects: 7, bytes: 1 << 20 });
+        assert_eq!(settings.shared.cache.limits(), Limits { objects: 7, bytes: 1 << 20 });
         assert_eq!(settings.max_object_size, 64 << 10);
         assert_eq!(settings.statuses, [StatusCode::OK, StatusCode::NOT_FOUND]);
         assert!(settings.invalidates(&Method::POST) && !settings.invalidates(&Method::PUT));
@@ -154,7 +252,7 @@ mod tests {
 
     #[test]
     fn patch_invalidates_and_safe_methods_do_not() {
-        let settings = Settings::default();
+        let settings = Caching::new();
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::CONNECT] {
             assert!(settings.invalidates(&method), "{method}");
         }

@@ -2,7 +2,7 @@
 
 use super::cache::{Cache, Follower, Found, Inquiry, Lead, Limits, Polled};
 use super::samples::{request, response, stored_for};
-use super::settings::LIMITS;
+use super::shared::LIMITS;
 use super::stored::Stored;
 use crate::Request;
 use crate::http::RequestDirectives;

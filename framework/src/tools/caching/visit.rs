@@ -14,11 +14,11 @@
 use super::cache::{Cache, Follower, Found, Inquiry, Polled};
 use super::keeping::{Keeping, Part};
 use super::key::{address, addressed};
-use super::settings::Settings;
+use super::settings::Caching;
+use super::shared::Shared;
 use super::stored::Draft;
 use super::tee::{Room, tee};
 use super::terms::Terms;
-use super::tool::Shared;
 use super::variant::{Variant, vary};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, HttpError, ResponseBody};
@@ -108,20 +108,17 @@ fn only_if_cached() -> Error {
 
 /// Lets a request wait for the response that another one makes.
 #[derive(Debug)]
-pub(super) struct CachingAdmission {
-    pub(super) shared: Arc<Shared>,
-    pub(super) settings: Arc<Settings>,
-}
+pub(super) struct CachingAdmission(pub(super) Arc<Caching>);
 
 impl Admit for CachingAdmission {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
         if !exchange.values.get::<Visit>().is_some_and(|visit| matches!(visit.part, Part::Waiting)) {
             return Ok(Admission::Go);
         }
-        let mut wait = FlightWait { cache: Arc::clone(&self.shared.cache), follower: None };
+        let mut wait = FlightWait { cache: Arc::clone(&self.0.shared.cache), follower: None };
         match wait.ask_again(exchange, wakers)? {
             true => Ok(Admission::Go),
-            false => Ok(Admission::park(wait, self.settings.stampede_timeout)),
+            false => Ok(Admission::park(wait, self.0.stampede_timeout)),
         }
     }
 
@@ -193,7 +190,8 @@ impl Wait for FlightWait {
 }
 
 /// The response is made: keeps it if others may have it, puts a stale one in the place of an error, or invalidates what it has changed.
-pub(super) fn keep(exchange: &mut Exchange, shared: &Shared, settings: &Settings, tree: u64) {
+pub(super) fn keep(exchange: &mut Exchange, settings: &Caching, tree: u64) {
+    let shared = &settings.shared;
     let status = exchange.response.status();
     let has_failed = exchange.failed() || status.is_server_error();
     if settings.invalidates(exchange.request.method()) && (status.is_success() || status.is_redirection()) {
@@ -245,7 +243,7 @@ pub(super) fn keep(exchange: &mut Exchange, shared: &Shared, settings: &Settings
 }
 
 /// The head of the response as it may be kept; `None` if it is for this request only.
-fn draft(exchange: &Exchange, settings: &Settings) -> Option<Draft> {
+fn draft(exchange: &Exchange, settings: &Caching) -> Option<Draft> {
     let Exchange { request, response, .. } = exchange;
     let said = Said::by(request);
     if *request.method() != Method::GET
@@ -257,7 +255,7 @@ fn draft(exchange: &Exchange, settings: &Settings) -> Option<Draft> {
     }
     let names = vary(response)?;
     let now = SystemTime::now();
-    let terms = Terms::of(response, said.is_authorized, &settings.defaults, now)?;
+    let terms = Terms::of(response, said.is_authorized, &settings.unless_said(), now)?;
     Some(Draft::of(response, Variant::of(request, &names), terms, now))
 }
 

@@ -7,8 +7,9 @@
 //! | `before_handler` | 5 | refuses by the token, where tokens are asked for; with 404 or 405 where there is no page |
 //! | `before_finalize` | 70, always | gives the browser the secret that its token is made from, if the page has one |
 //!
-//! A browser sends cookies along whoever makes it send, so a cookie does not say that the visitor wanted what is asked. Where the request comes from does:
-//! browsers of today tell it in fields that no script can set. The token is a second, independent answer.
+//! A browser sends cookies along whoever makes it send, so a cookie does not say that the visitor wanted what is asked.
+//! Where the request comes from does: browsers of today tell it in fields that no script can set. The token is a
+//! second, independent answer.
 
 mod token;
 
@@ -16,7 +17,8 @@ pub use token::CsrfToken;
 
 use super::origins::{is_own, origin_setting};
 use crate::exchange::{ErrorKind, origin_of};
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 
 /// Refuses requests that change something and that another site has caused, with 403.
@@ -40,7 +42,8 @@ use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 ///
 /// # How it decides
 ///
-/// GET, HEAD and OPTIONS come through: let them change nothing. For all other methods the first field that is there decides:
+/// GET, HEAD and OPTIONS come through: let them change nothing. For all other methods the first field that is there
+/// decides:
 ///
 /// 1. `Sec-Fetch-Site`: `same-origin`, and `none` (typed by the user).
 /// 2. `Origin`: the request's own, as the client sees it ([`Request::origin`], right behind the tool `proxy`).
@@ -48,12 +51,14 @@ use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 /// 4. None of them: no browser of this decade has sent it (they all send `Origin`); it comes through, as programs do. With
 ///    [`tokens`](Self::tokens) it needs one.
 ///
-/// Other sites of your own may be named (`origins`). For paths that are for other sites' servers, switch the tool off: `App::tool_off("/hooks", "csrf")`.
+/// Other sites of your own may be named (`origins`). For paths that are for other sites' servers, switch the tool off:
+/// `App::tool_off("/hooks", "csrf")`.
 ///
 /// # Tokens
 ///
-/// With [`tokens(true)`](Self::tokens) such a request also needs the token that the page got: in the form field `csrf_token` or in the request field
-/// `X-CSRF-Token`. A handler takes it as [`&CsrfToken`](CsrfToken) and writes it into its form; templates have `csrf_token`:
+/// With [`tokens(true)`](Self::tokens) such a request also needs the token that the page got: in the form field
+/// `csrf_token` or in the request field `X-CSRF-Token`. A handler takes it as [`&CsrfToken`](CsrfToken) and writes it
+/// into its form; templates have `csrf_token`:
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::{Csrf, CsrfToken}};
@@ -78,14 +83,23 @@ use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 /// client.post("/transfer").send().assert_status(403);
 /// ```
 ///
-/// The secret behind the token is in a cookie of its own, that scripts cannot read and other sites' requests do not bring; nothing is kept on the
-/// server, and a visitor needs no session, so forms for signing in are protected, too. Each page has the token in another disguise, so that compressing it
-/// gives nothing away (BREACH). Handlers that read their body as a stream need the request field. Settings: `origins`, `tokens`, `field`, `header`. CherryPy has no such tool.
-#[derive(Clone, Debug)]
+/// The secret behind the token is in a cookie of its own, that scripts cannot read and other sites' requests do not
+/// bring; nothing is kept on the server, and a visitor needs no session, so forms for signing in are protected, too.
+/// Each page has the token in another disguise, so that compressing it gives nothing away (BREACH). Handlers that read
+/// their body as a stream need the request field. Settings: `origins`, `tokens`, `field`, `header`. CherryPy has no
+/// such tool.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Csrf {
+    /// Other sites that may send such requests: scheme, host, and port unless it is the usual one.
     origins: Vec<String>,
+    /// Whether a request also needs the token of its page.
     tokens: bool,
+    /// The form field with the token.
+    #[setting(default = "csrf_token")]
     field: String,
+    /// The request field with the token.
+    #[setting(default = "X-CSRF-Token")]
     header: String,
 }
 
@@ -99,35 +113,7 @@ impl Csrf {
     /// Decides by where a request comes from.
     #[must_use]
     pub fn new() -> Self {
-        Self { origins: Vec::new(), tokens: false, field: "csrf_token".to_owned(), header: "X-CSRF-Token".to_owned() }
-    }
-
-    /// Other sites that may send such requests (`origins`): scheme, host, and port unless it is the usual one.
-    #[must_use]
-    pub fn origins<T: Into<String>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
-        self.origins = origins.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Whether a request needs the token of its page, too (`tokens`, default false).
-    #[must_use]
-    pub fn tokens(mut self, are_needed: bool) -> Self {
-        self.tokens = are_needed;
-        self
-    }
-
-    /// The form field with the token (`field`, default `csrf_token`).
-    #[must_use]
-    pub fn field(mut self, name: impl Into<String>) -> Self {
-        self.field = name.into();
-        self
-    }
-
-    /// The request field with the token (`header`, default `X-CSRF-Token`).
-    #[must_use]
-    pub fn header(mut self, name: impl Into<String>) -> Self {
-        self.header = name.into();
-        self
+        Self::defaults()
     }
 
     fn prepare(&self) -> Result<Prepared, SettingError> {
@@ -188,8 +174,9 @@ impl Prepared {
         if is_right {
             return Ok(());
         }
-        // Where there is no page, that is the answer: its form was not read, and has no token. It still ends the request here, so that nothing answers
-        // in place of the page unchecked. A node that is resolved late has no such error yet.
+        // Where there is no page, that is the answer: its form was not read, and has no token. It still ends the
+        // request here, so that nothing answers in place of the page unchecked. A node that is resolved late has no
+        // such error yet.
         if let Some(ErrorKind::Http(error)) =
             exchange.route_error().map(Error::kind).filter(|_| !exchange.expects_form())
         {
@@ -228,15 +215,7 @@ impl Tool for Csrf {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("origins", &mut tool.origins)?;
-        reader.flag("tokens", &mut tool.tokens)?;
-        reader.text("field", &mut tool.field)?;
-        reader.text("header", &mut tool.header)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which media types are worth compressing: patterns, as in CherryPy.
 
+use crate::settings::{Setting, SettingValue};
+
 /// A list of patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MediaTypes(Vec<String>);
@@ -28,6 +30,16 @@ const EVENT_STREAM: &str = "text/event-stream";
 impl Default for MediaTypes {
     fn default() -> Self {
         Self(DEFAULT.map(str::to_owned).into())
+    }
+}
+
+impl Setting for MediaTypes {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        Vec::<String>::read(value).map(Self::new)
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
     }
 }
 

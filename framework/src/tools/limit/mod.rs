@@ -18,7 +18,8 @@ use self::gate::{Gate, Permit, Place};
 use super::neighbourhood::neighbourhood;
 use crate::exchange::ResponseBody;
 use crate::exchange::Wakers;
-use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool, Wait};
+use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, HeaderValue, StatusCode, header};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -46,27 +47,26 @@ use std::time::Duration;
 /// assert_eq!((limit.statistics().admitted, limit.statistics().at_work), (1, 0));
 /// ```
 ///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `most` | what the code says | how many requests are at work at once, for each client address with `per_address` |
-/// | `queue` | 100 | how many more may wait; another one is answered 503 at once |
-/// | `wait` | `"30s"` | how long one waits; then 503. Both say `Retry-After` |
-/// | `per_address` | `false` | whether each client address has places of its own (of IPv6 each network of 64 bits); who the client is, says the tool `proxy` |
-///
 /// Who waits is served first come, first served, and gives up the place when the client goes. A stream keeps its place until its last byte. Sections further down share the
 /// places, unless they set something: then they have their own. A clone is a handle to them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check)]
 pub struct Limit {
-    settings: Settings,
-    shared: Arc<Shared>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Settings {
+    /// How many requests are at work at once, for each client address with `per_address`.
+    #[setting(given, no_builder)]
     most: usize,
+    /// How many more may wait; another one is answered 503 at once.
+    #[setting(default = 100)]
     queue: usize,
+    /// How long a request waits; then 503. Both say `Retry-After`.
+    #[setting(default = "30s")]
     wait: Duration,
+    /// Whether each client address has places of its own (of IPv6 each network of 64 bits).
+    ///
+    /// The tool `proxy` decides which address is the client's.
     per_address: bool,
+    #[setting(skip)]
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
@@ -97,29 +97,14 @@ impl Limit {
     /// At most so many requests at once (`most`).
     #[must_use]
     pub fn new(most: usize) -> Self {
-        let settings = Settings { most, queue: 100, wait: Duration::from_secs(30), per_address: false };
-        Self { settings, shared: Arc::default() }
+        Self::defaults(most)
     }
 
-    /// How many more may wait (`queue`).
-    #[must_use]
-    pub fn queue(mut self, requests: usize) -> Self {
-        self.settings.queue = requests;
-        self
-    }
-
-    /// How long one waits (`wait`).
-    #[must_use]
-    pub fn wait(mut self, wait: Duration) -> Self {
-        self.settings.wait = wait;
-        self
-    }
-
-    /// Whether each client address has places of its own (`per_address`).
-    #[must_use]
-    pub fn per_address(mut self, has_its_own: bool) -> Self {
-        self.settings.per_address = has_its_own;
-        self
+    fn check(&self) -> Result<(), SettingError> {
+        match self.most {
+            0 => Err(SettingError::new("most", "must be at least 1: nothing would be answered")),
+            _ => Ok(()),
+        }
     }
 
     /// Counters and gauges of this moment.
@@ -161,22 +146,22 @@ impl Shared {
 
 impl Admit for Limit {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
-        let Self { settings, shared } = self;
+        let shared = &self.shared;
         let has_a_place = |held: &Held| held.0.iter().any(|permit| permit.is_of(&shared.gate));
         // An error page is no work, and who came back by an internal redirect has a place.
         if exchange.route_error().is_some() || exchange.values.get::<Held>().is_some_and(has_a_place) {
             return Ok(Admission::Go);
         }
-        let lane = settings.per_address.then(|| neighbourhood(exchange.request.remote()));
-        match shared.gate.enter(lane, settings.most, settings.queue, || wakers.waker()) {
+        let lane = self.per_address.then(|| neighbourhood(exchange.request.remote()));
+        match shared.gate.enter(lane, self.most, self.queue, || wakers.waker()) {
             Place::Free(permit) => {
                 shared.admitted.fetch_add(1, Ordering::Relaxed);
                 Held::keep(exchange, permit);
                 Ok(Admission::Go)
             }
             Place::InLine(waiter) => {
-                let wait = InLine { waiter, is_own: settings.per_address, shared: Arc::clone(shared) };
-                Ok(Admission::park(wait, settings.wait))
+                let wait = InLine { waiter, is_own: self.per_address, shared: Arc::clone(shared) };
+                Ok(Admission::park(wait, self.wait))
             }
             Place::None => Err(shared.refused()),
         }
@@ -223,8 +208,8 @@ impl Tool for Limit {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if self.settings.most == 0 {
-            return hooks.refuse(SettingError::new("most", "must be at least 1: nothing would be answered"));
+        if let Err(error) = self.check() {
+            return hooks.refuse(error);
         }
         hooks.admission(self.clone());
         let give_back = |exchange: &mut Exchange| {
@@ -236,17 +221,7 @@ impl Tool for Limit {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut own = self.settings.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.count("most", &mut own.most)?;
-        reader.count("queue", &mut own.queue)?;
-        reader.duration("wait", &mut own.wait)?;
-        reader.flag("per_address", &mut own.per_address)?;
-        reader.finish()?;
-        if own.most == 0 {
-            return Err(SettingError::new("most", "must be at least 1: nothing would be answered"));
-        }
-        Ok(Box::new(Self { settings: own, shared: Arc::default() }))
+        Ok(Box::new(Self { shared: Arc::default(), ..self.configured(settings)? }))
     }
 }
 

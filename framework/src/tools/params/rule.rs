@@ -1,7 +1,9 @@
 //! What the values of one parameter must be, from code or as one line of text.
 
 use crate::exchange::Parameter;
+use crate::settings::{Setting, SettingValue};
 use regex_lite::Regex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -73,6 +75,18 @@ impl ParamRule {
         Ok(Self(Kind::Matches(regex, pattern.to_owned())))
     }
 
+    /// As a file has it.
+    fn in_file(&self) -> String {
+        match &self.0 {
+            Kind::Text(characters) => format!("text {}..{}", characters.start(), characters.end()),
+            Kind::Whole(bounds) => format!("whole {}..{}", bounds.start(), bounds.end()),
+            Kind::Number(bounds) => format!("number {}..{}", bounds.start(), bounds.end()),
+            Kind::Flag => "flag".to_owned(),
+            Kind::OneOf(words) => format!("one of {}", words.join(", ")),
+            Kind::Matches(_, pattern) => format!("matches {pattern}"),
+        }
+    }
+
     /// Whether a blank value is a value.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.0, Kind::Text(_) | Kind::Matches(..))
@@ -142,6 +156,26 @@ fn bounds<T: FromStr + PartialOrd>(text: &str) -> Option<RangeInclusive<T>> {
     let (from, to) = text.split_once("..")?;
     let (from, to) = (from.trim().parse().ok()?, to.trim_start_matches('=').trim().parse().ok()?);
     (from <= to).then_some(from..=to)
+}
+
+/// Each key of the table sets, or adds, the rule of one parameter.
+impl Setting for BTreeMap<String, ParamRule> {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        let rule = |(name, text): (String, String)| match text.parse() {
+            Ok(rule) => Ok((name, rule)),
+            Err(problem) => Err(format!("has a `{name}` that {problem}")),
+        };
+        BTreeMap::<String, String>::read(value)?.into_iter().map(rule).collect()
+    }
+
+    fn show(&self) -> String {
+        self.iter().map(|(name, rule)| (name.clone(), rule.in_file())).collect::<BTreeMap<_, _>>().show()
+    }
+
+    fn set(&mut self, value: &SettingValue) -> Result<(), String> {
+        self.extend(Self::read(value)?);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@
 //! |---|---|---|
 //! | `before_routing` | 0 | notes what a trusted peer says, takes out what another one says |
 //!
-//! Anybody can send these fields. Each proxy adds what it knows *behind* what has come, so the last entry is by the peer itself, the one before
-//! it by whom the last entry names, and so on: what is read goes from the right, and only as far as trusted proxies have written it.
+//! Anybody can send these fields. Each proxy adds what it knows *behind* what has come, so the last entry is by the
+//! peer itself, the one before it by whom the last entry names, and so on: what is read goes from the right, and only
+//! as far as trusted proxies have written it.
 
 mod chain;
 mod networks;
@@ -20,13 +21,15 @@ use self::chain::{Said, forwarded_fields, x_forwarded_fields};
 use self::networks::Networks;
 use super::fields;
 use crate::exchange::Forwarded;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings, list};
 use crate::{Exchange, HeaderName, Request};
 
 /// Believes what the proxies in front of the server say: the client's address, scheme and host. Only at `/`.
 ///
-/// Without it a program behind a proxy sees the proxy: its address in the access log and in rate limits, `http://` in links although the
-/// client came by `https://`. With it [`Request::remote`], [`Request::origin`], redirects, cookies' `Secure` and the log are the client's.
+/// Without it a program behind a proxy sees the proxy: its address in the access log and in rate limits, `http://` in
+/// links although the client came by `https://`. With it [`Request::remote`], [`Request::origin`], redirects, cookies'
+/// `Secure` and the log are the client's.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::Proxy};
@@ -49,34 +52,37 @@ use crate::{Exchange, HeaderName, Request};
 ///
 /// # Whom to trust
 ///
-/// Nobody but who is named (`trusted`): networks as `10.0.0.0/8` or `2001:db8::/32`, single addresses, and the words `loopback` (this machine) and
-/// `private` (the networks that are not on the internet). Of a peer that is not among them, every one of these fields is taken out of the
-/// request before anything else sees it.
+/// Nobody but who is named (`trusted`): networks as `10.0.0.0/8` or `2001:db8::/32`, single addresses, and the words
+/// `loopback` (this machine) and `private` (the networks that are not on the internet). Of a peer that is not among
+/// them, every one of these fields is taken out of the request before anything else sees it.
 ///
 /// # What to believe
 ///
-/// A proxy passes on what it does not know, so a field that *your* proxy does not set is the client's. Believed are `X-Forwarded-For` and
-/// `X-Forwarded-Proto`, unless said otherwise; make sure that your proxy sets both, and name others only if it sets them too:
+/// A proxy passes on what it does not know, so a field that *your* proxy does not set is the client's. Believed are
+/// `X-Forwarded-For` and `X-Forwarded-Proto`, unless said otherwise; make sure that your proxy sets both, and name
+/// others only if it sets them too:
 ///
-/// | setting | field unless set | what |
-/// |---|---|---|
-/// | `remote` | `X-Forwarded-For` | the client's address |
-/// | `scheme` | `X-Forwarded-Proto` | `https`, `on`, `1` or `true` say TLS (`Front-End-Https: on`, `X-Forwarded-Ssl: on`) |
-/// | `host` | none | `X-Forwarded-Host`: the host, where the proxy does not pass `Host` on |
-/// | `port` | none | `X-Forwarded-Port`: the port of that host |
-/// | `prefix` | none | `X-Forwarded-Prefix`: the path below which the proxy has put this server |
-/// | `forwarded` | `false` | believe `Forwarded` (RFC 7239) and none of the above |
-///
-/// What is malformed is as if it were not said; in the chain of addresses it ends the walk, so that it never becomes an address. CherryPy's
-/// `proxy` believes everybody, and the leftmost entry.
-#[derive(Clone, Debug)]
+/// What is malformed is as if it were not said; in the chain of addresses it ends the walk, so that it never becomes an
+/// address. CherryPy's `proxy` believes everybody, and the leftmost entry.
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::prepare)]
 pub struct Proxy {
+    /// Networks such as `10.0.0.0/8`, single addresses, `loopback`, `private`.
+    #[setting(given, no_builder)]
     trusted: Vec<String>,
+    /// The field with the addresses; empty for none.
+    #[setting(default = "X-Forwarded-For")]
     remote: String,
+    /// The field with the scheme; empty for none. `https`, `on`, `1` or `true` say TLS (`Front-End-Https: on`).
+    #[setting(default = "X-Forwarded-Proto")]
     scheme: String,
+    /// The field with the host, where the proxy does not pass `Host` on: `X-Forwarded-Host`; empty for none.
     host: String,
+    /// The field with the port of that host: `X-Forwarded-Port`; empty for none.
     port: String,
+    /// The field with the path below which the proxy has put this server: `X-Forwarded-Prefix`; empty for none.
     prefix: String,
+    /// Whether to believe `Forwarded` (RFC 7239), and none of the above.
     forwarded: bool,
 }
 
@@ -84,57 +90,7 @@ impl Proxy {
     /// Trusts the proxies in these networks (`trusted`).
     #[must_use]
     pub fn trusting<T: Into<String>>(networks: impl IntoIterator<Item = T>) -> Self {
-        Self {
-            trusted: networks.into_iter().map(Into::into).collect(),
-            remote: "X-Forwarded-For".to_owned(),
-            scheme: "X-Forwarded-Proto".to_owned(),
-            host: String::new(),
-            port: String::new(),
-            prefix: String::new(),
-            forwarded: false,
-        }
-    }
-
-    /// The field with the addresses (`remote`); empty for none.
-    #[must_use]
-    pub fn remote(mut self, field: impl Into<String>) -> Self {
-        self.remote = field.into();
-        self
-    }
-
-    /// The field with the scheme (`scheme`); empty for none.
-    #[must_use]
-    pub fn scheme(mut self, field: impl Into<String>) -> Self {
-        self.scheme = field.into();
-        self
-    }
-
-    /// The field with the host (`host`); empty for none.
-    #[must_use]
-    pub fn host(mut self, field: impl Into<String>) -> Self {
-        self.host = field.into();
-        self
-    }
-
-    /// The field with the port (`port`); empty for none.
-    #[must_use]
-    pub fn port(mut self, field: impl Into<String>) -> Self {
-        self.port = field.into();
-        self
-    }
-
-    /// The field with the path in front of this server's (`prefix`); empty for none.
-    #[must_use]
-    pub fn prefix(mut self, field: impl Into<String>) -> Self {
-        self.prefix = field.into();
-        self
-    }
-
-    /// Whether to believe `Forwarded` (RFC 7239), and then nothing else (`forwarded`).
-    #[must_use]
-    pub fn forwarded(mut self, is_believed: bool) -> Self {
-        self.forwarded = is_believed;
-        self
+        Self::defaults(list(networks))
     }
 
     fn prepare(&self) -> Result<Prepared, SettingError> {
@@ -265,18 +221,7 @@ impl Tool for Proxy {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.texts("trusted", &mut tool.trusted)?;
-        reader.text("remote", &mut tool.remote)?;
-        reader.text("scheme", &mut tool.scheme)?;
-        reader.text("host", &mut tool.host)?;
-        reader.text("port", &mut tool.port)?;
-        reader.text("prefix", &mut tool.prefix)?;
-        reader.flag("forwarded", &mut tool.forwarded)?;
-        reader.finish()?;
-        tool.prepare()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

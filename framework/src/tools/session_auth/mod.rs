@@ -7,8 +7,10 @@
 //! | `before_handler` | 0 | finds out again who it is, if the request has waited; logs in, logs out |
 //! | `before_finalize` | 66 | `Cache-Control` of pages that somebody logged in has got |
 //!
-//! Who it is is read from a snapshot of the session ([`SessionView`](crate::SessionView)), which waits for nobody. The password is looked at while no lock is held; then login
-//! and logout wait for the lock without a worker, as pages do ([`Session::expect_lock`](crate::Session::expect_lock)). In the lock mode `early` the lock is given back for the password.
+//! Who it is is read from a snapshot of the session ([`SessionView`](crate::SessionView)), which waits for nobody. The
+//! password is looked at while no lock is held; then login and logout wait for the lock without a worker, as pages do
+//! ([`Session::expect_lock`](crate::Session::expect_lock)). In the lock mode `early` the lock is given back for the
+//! password.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -33,9 +35,11 @@ mod visitor;
 pub use login_form::LoginForm;
 
 use super::authorization::{ClearTextWarning, Passwords, Verdict};
-use crate::lifecycle::{HookPoint, Hooks, IntoFlow, Secret, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, IntoFlow, Tool};
+use crate::settings::{Secret, SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Flow, IntoResponse, Login, Response};
 use forms::PasswordAdmission;
+use prepared::Prepared;
 use source::FunctionName;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
@@ -45,8 +49,8 @@ use throttle::Throttle;
 use token::Tokens;
 use visitor::keep_private;
 
-/// Lets in who has logged in with a name and a password on a page; the session keeps it. Needs the cargo feature `auth` and the tool
-/// [`Sessions`](crate::Sessions).
+/// Lets in who has logged in with a name and a password on a page; the session keeps it. Needs the cargo feature `auth`
+/// and the tool [`Sessions`](crate::Sessions).
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::SessionAuth};
@@ -77,39 +81,78 @@ use visitor::keep_private;
 /// client.get("/members/").send().assert_status(401);
 /// ```
 ///
-/// The section gets two pages, `login` and `logout`; everything else in it is for those who have logged in. Browsers are sent to the login, and then back to
-/// the page that they wanted, if it is one of this site; programs, which do not ask for HTML, get 401. Handlers have `&Login`. Logging out is a POST:
-/// `<form method="post" action="/members/logout"><button>Log out</button></form>`.
+/// The section gets two pages, `login` and `logout`; everything else in it is for those who have logged in. Browsers
+/// are sent to the login, and then back to the page that they wanted, if it is one of this site; programs, which do not
+/// ask for HTML, get 401. Handlers have `&Login`. Logging out is a POST: `<form method="post"
+/// action="/members/logout"><button>Log out</button></form>`.
 ///
-/// With [`required(false)`](Self::required) strangers see the pages, too, and `Option<&Login>` tells who it is: for a whole site, parts of which are then closed by
-/// a section with `session_auth.required = true`.
+/// With [`required(false)`](Self::required) strangers see the pages, too, and `Option<&Login>` tells who it is: for a
+/// whole site, parts of which are then closed by a section with `session_auth.required = true`.
 ///
-/// A login holds for its section, its host and its source of credentials, whoever else sees the session; [`realm`](Self::realm) says otherwise. At the login the session gets another id; at the logout it ends. Guesses are counted by name and by address ([`attempts`](Self::attempts)); too many are
-/// 429 with `Retry-After`. The form has a token, and forms that another site sends are refused.
+/// A login holds for its section, its host and its source of credentials, whoever else sees the session;
+/// [`realm`](Self::realm) says otherwise. At the login the session gets another id; at the logout it ends. Guesses are
+/// counted by name and by address ([`attempts`](Self::attempts)); too many are 429 with `Retry-After`. The form has a
+/// token, and forms that another site sends are refused.
 ///
-/// In a file: `session_auth.file`, `realm`, `required`, `login`, `logout`, `home`, `attempts`, `address_attempts`, `attempts_window`, `secret`. CherryPy's `session_auth`.
-#[derive(Clone)]
+/// In a file: `session_auth.file`, `realm`, `required`, `login`, `logout`, `home`, `attempts`, `address_attempts`,
+/// `attempts_window`, `secret`. CherryPy's `session_auth`.
+#[derive(Clone, Settings)]
+#[settings(check = Self::check)]
 pub struct SessionAuth {
+    /// An htpasswd file with the users (feature `passwords`).
+    #[setting(key = "file", given, no_builder)]
     passwords: Passwords,
     /// Of the function among the passwords.
+    #[setting(skip)]
     function: Option<Arc<FunctionName>>,
+    /// Names what one logs in to, for logins that hold in more than one place.
+    ///
+    /// Unless it is set, a login holds where its password was looked at, and nowhere else: in this section, on this
+    /// host, for this source of credentials (a file by its path, a function by its name). So two sites may share a
+    /// store of sessions, or a secret of cookies. Whoever is logged in to a realm is so in all sections, on all hosts
+    /// and in all programs that name it and see the session: for `www.example` and `shop.example` with one
+    /// [`cookie_domain`](crate::Sessions::cookie_domain), or for two programs with functions of their own.
     realm: String,
+    /// Whether the section is only for those who have logged in; else `Option<&Login>` tells who it is.
+    #[setting(default = true)]
     required: bool,
+    /// Where the login page is, counted from the section.
+    #[setting(default = "login")]
     login: String,
+    /// Where one logs out, counted from the section.
+    #[setting(default = "logout")]
     logout: String,
+    /// Where somebody goes who logs in without having wanted another page, from the root of the site; empty for the
+    /// section.
     home: String,
+    /// How many wrong passwords a name may have within the window.
+    #[setting(default = 10, no_builder)]
     attempts: usize,
+    /// How many wrong passwords an address may have: one of IPv4, or a network of 64 bits of IPv6.
+    #[setting(default = 50, no_builder)]
     address_attempts: usize,
+    /// The window: attempts come back evenly, one by one.
+    #[setting(default = "10m", no_builder)]
     attempts_window: Duration,
+    /// Signs the token of the form, with at least 32 bytes that nobody can guess: for several processes behind one
+    /// address.
+    ///
+    /// Otherwise each process has a key of its own, and forms that were open at a restart are shown again.
     secret: Secret,
+    #[setting(skip)]
     page: Option<Arc<PageFunction>>,
+    #[setting(skip)]
     on_login: Option<Arc<Notice>>,
+    #[setting(skip)]
     on_logout: Option<Arc<Notice>>,
     /// Of all sections.
+    #[setting(skip)]
     throttle: Arc<Throttle>,
     /// Signs the forms of this process, where there is no secret.
+    #[setting(skip, default = Arc::new(Tokens::new(&[])))]
     tokens: Arc<Tokens>,
     /// Of all sections.
+    #[setting(skip)]
     warning: ClearTextWarning,
 }
 
@@ -119,18 +162,19 @@ type Notice = dyn Fn(&Exchange, &Login) -> Result<Flow, Error> + Send + Sync;
 impl SessionAuth {
     /// Asks `check` with the name and the password, which come from the client, whether they are right.
     ///
-    /// `check` returns a `bool`, or a `Result` of one, and runs while no session is locked: it may take its time. It should compare hashes, as
-    /// `kirsch::passwords::verify` does, and take as long for names that it does not know.
+    /// `check` returns a `bool`, or a `Result` of one, and runs while no session is locked: it may take its time. It
+    /// should compare hashes, as `kirsch::passwords::verify` does, and take as long for names that it does not know.
     #[must_use]
     pub fn new<F, V>(check: F) -> Self
     where
         F: Fn(&str, &str) -> V + Send + Sync + 'static,
         V: Verdict,
     {
-        Self { function: Some(FunctionName::of::<F>()), ..Self::with(Passwords::function(check)) }
+        Self { function: Some(FunctionName::of::<F>()), ..Self::defaults(Passwords::function(check)) }
     }
 
-    /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). Needs the cargo feature `passwords`.
+    /// Lets in who is in an htpasswd file (`file`), see [`PasswordFile`](crate::passwords::PasswordFile). Needs the
+    /// cargo feature `passwords`.
     ///
     /// ```no_run
     /// use kirsch::{prelude::*, tools::SessionAuth};
@@ -142,83 +186,20 @@ impl SessionAuth {
     #[cfg(feature = "passwords")]
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self::with(Passwords::File(path.into()))
+        Self::defaults(Passwords::File(path.into()))
     }
 
-    fn with(passwords: Passwords) -> Self {
-        Self {
-            passwords,
-            function: None,
-            realm: String::new(),
-            required: true,
-            login: "login".to_owned(),
-            logout: "logout".to_owned(),
-            home: String::new(),
-            attempts: 10,
-            address_attempts: 50,
-            attempts_window: Duration::from_secs(10 * 60),
-            secret: Secret::default(),
-            page: None,
-            on_login: None,
-            on_logout: None,
-            throttle: Arc::default(),
-            tokens: Arc::new(Tokens::new(&[])),
-            warning: ClearTextWarning::default(),
-        }
+    /// What can be said wrong of the settings wherever the tool is switched on.
+    fn check(&self) -> Result<Prepared, SettingError> {
+        self.prepare("/", "")
     }
 
-    /// Names what one logs in to (`realm`), for logins that hold in more than one place.
-    ///
-    /// Unless it is set, a login holds where its password was looked at, and nowhere else: in this section, on this host, for this source of credentials (a file by its path, a function by
-    /// its name). So two sites may share a store of sessions, or a secret of cookies. Whoever is logged in to a realm is so in all sections, on all hosts and in all programs that
-    /// name it and see the session: for `www.example` and `shop.example` with one [`cookie_domain`](crate::Sessions::cookie_domain), or for two programs with functions of their own.
-    #[must_use]
-    pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = realm.into();
-        self
-    }
-
-    /// Whether the pages are only for those who have logged in (`required`); they are unless said otherwise.
-    #[must_use]
-    pub fn required(mut self, is_required: bool) -> Self {
-        self.required = is_required;
-        self
-    }
-
-    /// Where the login page is (`login`), counted from the section: `login` unless set.
-    #[must_use]
-    pub fn login(mut self, path: impl Into<String>) -> Self {
-        self.login = path.into();
-        self
-    }
-
-    /// Where one logs out (`logout`), counted from the section: `logout` unless set.
-    #[must_use]
-    pub fn logout(mut self, path: impl Into<String>) -> Self {
-        self.logout = path.into();
-        self
-    }
-
-    /// Where somebody goes who logs in without having wanted another page (`home`), from the root of the site: the section unless set.
-    #[must_use]
-    pub fn home(mut self, path: impl Into<String>) -> Self {
-        self.home = path.into();
-        self
-    }
-
-    /// How many wrong passwords a name (`attempts`: 10) and an address (`address_attempts`: 50) may have within `window` (`attempts_window`: 10 minutes).
-    /// They come back evenly, one by one. An address is one of IPv4, or a network of 64 bits of IPv6.
+    /// How many wrong passwords a name (`attempts`: 10) and an address (`address_attempts`: 50) may have within
+    /// `window` (`attempts_window`: 10 minutes). They come back evenly, one by one. An address is one of IPv4, or a
+    /// network of 64 bits of IPv6.
     #[must_use]
     pub fn attempts(mut self, of_name: usize, of_address: usize, window: Duration) -> Self {
         (self.attempts, self.address_attempts, self.attempts_window) = (of_name, of_address, window);
-        self
-    }
-
-    /// Signs the token of the form with this (`secret`), at least 32 bytes that nobody can guess: for several processes behind one address. Otherwise each
-    /// process has a key of its own, and forms that were open at a restart are shown again.
-    #[must_use]
-    pub fn secret(mut self, secret: impl Into<String>) -> Self {
-        self.secret = Secret::from(secret.into());
         self
     }
 
@@ -249,8 +230,8 @@ impl SessionAuth {
         self
     }
 
-    /// Runs this when somebody has logged in: the session is locked and may be written. It returns `()`, a `Result`, or another answer as
-    /// [`Flow`]; an error lets nobody in.
+    /// Runs this when somebody has logged in: the session is locked and may be written. It returns `()`, a `Result`, or
+    /// another answer as [`Flow`]; an error lets nobody in.
     ///
     /// ```
     /// use kirsch::{prelude::*, tools::SessionAuth};
@@ -310,21 +291,7 @@ impl Tool for SessionAuth {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        tool.passwords.read(&mut reader)?;
-        reader.text("realm", &mut tool.realm)?;
-        reader.flag("required", &mut tool.required)?;
-        reader.text("login", &mut tool.login)?;
-        reader.text("logout", &mut tool.logout)?;
-        reader.text("home", &mut tool.home)?;
-        reader.count("attempts", &mut tool.attempts)?;
-        reader.count("address_attempts", &mut tool.address_attempts)?;
-        reader.duration("attempts_window", &mut tool.attempts_window)?;
-        reader.secret("secret", &mut tool.secret)?;
-        reader.finish()?;
-        tool.prepare("/", "")?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

@@ -1,11 +1,13 @@
 //! A folder whose files are served: descent by handles, never by comparing texts.
 //!
-//! The folder is opened once. Whatever is asked for is resolved by the kernel below that handle (`openat2`), so there is no prefix that a
-//! neighbour could share (`public` and `public-secret`) and no moment between a check and the opening in which a link could be put in
-//! place. Where the kernel, or its sandbox, has no `openat2`, [`descend`] makes the same walk, one component at a time.
+//! The folder is opened once. Whatever is asked for is resolved by the kernel below that handle (`openat2`), so there
+//! is no prefix that a neighbour could share (`public` and `public-secret`) and no moment between a check and the
+//! opening in which a link could be put in place. Where the kernel, or its sandbox, has no `openat2`, [`descend`] makes
+//! the same walk, one component at a time.
 //!
 //! Only regular files and folders come out of here. A pipe or a device is opened without waiting and then turned down.
 
+use crate::settings::SettingWord;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2, readlinkat, statat};
 use rustix::io::Errno;
 use std::fs::File;
@@ -25,6 +27,11 @@ pub enum Symlinks {
     Anywhere,
 }
 
+impl SettingWord for Symlinks {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("within", Self::Within), ("never", Self::Never), ("anywhere", Self::Anywhere)];
+}
+
 /// An open folder.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -39,7 +46,8 @@ pub(super) enum Entry {
     Directory(OwnedFd),
 }
 
-/// What tells two states of a file apart. `changed` is set by the kernel alone, with every change of content, name or owner.
+/// What tells two states of a file apart. `changed` is set by the kernel alone, with every change of content, name or
+/// owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -86,8 +94,8 @@ impl Directory {
         &self.path
     }
 
-    /// Opens what is at `path`, components with `/` between them, of which none is empty, `.` or `..`; the empty path is the folder itself.
-    /// `None` when nothing is there that may be served.
+    /// Opens what is at `path`, components with `/` between them, of which none is empty, `.` or `..`; the empty path
+    /// is the folder itself. `None` when nothing is there that may be served.
     pub(super) fn find(&self, path: &str) -> io::Result<Option<Entry>> {
         let handle = match self.resolve(path, OPEN) {
             Ok(handle) => handle,
@@ -149,7 +157,8 @@ const MAX_ATTEMPTS: usize = 16;
 /// As many links as the kernel follows in one path.
 const MAX_LINKS: usize = 40;
 
-/// Opens `path` below `root`, component by component, and never leaves `root`. Links are followed in the same way, or not at all.
+/// Opens `path` below `root`, component by component, and never leaves `root`. Links are followed in the same way, or
+/// not at all.
 fn descend(root: &OwnedFd, path: &str, flags: OFlags, follow: bool) -> rustix::io::Result<OwnedFd> {
     let mut above: Vec<OwnedFd> = Vec::new();
     let mut left: Vec<Vec<u8>> = path.split('/').rev().map(|component| component.as_bytes().to_vec()).collect();

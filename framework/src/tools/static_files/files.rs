@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::stamp::Stamp;
 use crate::exchange::{Error, HttpError, Request, Response};
 use crate::http::Coding;
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::settings::SettingError;
 use ::http::{HeaderValue, StatusCode, header};
 use regex_lite::Regex;
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How files are served, whatever they are found by: the settings that `staticdir` and `staticfile` share.
+/// How files are served, by `staticdir` and by `staticfile`.
 #[derive(Clone, Debug)]
 pub(super) struct FileSettings {
     pub(super) symlinks: Symlinks,
@@ -29,41 +29,6 @@ pub(super) struct FileSettings {
     pub(super) memory: u64,
     pub(super) memory_file: u64,
     pub(super) recheck: Duration,
-}
-
-impl Default for FileSettings {
-    fn default() -> Self {
-        Self {
-            symlinks: Symlinks::Within,
-            content_types: BTreeMap::new(),
-            cache_control: String::new(),
-            immutable: String::new(),
-            precompressed: true,
-            memory: 16 << 20,
-            memory_file: 64 << 10,
-            recheck: Duration::from_secs(1),
-        }
-    }
-}
-
-impl FileSettings {
-    /// Reads all of them.
-    pub(super) fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let policies = [("within", Symlinks::Within), ("never", Symlinks::Never), ("anywhere", Symlinks::Anywhere)];
-        reader.choice("symlinks", &policies, &mut self.symlinks)?;
-        reader.text("immutable", &mut self.immutable)?;
-        reader.size("memory", &mut self.memory)?;
-        reader.size("memory_file", &mut self.memory_file)?;
-        self.read_shared(reader)
-    }
-
-    /// Reads those that mean something for a single file.
-    pub(super) fn read_shared(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        reader.text_table("content_types", &mut self.content_types)?;
-        reader.text("cache_control", &mut self.cache_control)?;
-        reader.flag("precompressed", &mut self.precompressed)?;
-        reader.duration("recheck", &mut self.recheck)
-    }
 }
 
 /// A folder with the files that are in memory.
@@ -127,7 +92,8 @@ impl Files {
         })
     }
 
-    /// Writes the file at `path` into the response, compressed if there is such a file beside it and the client likes it.
+    /// Writes the file at `path` into the response, compressed if there is such a file beside it and the client likes
+    /// it.
     pub(super) fn write(
         &self,
         path: &str,
@@ -142,7 +108,8 @@ impl Files {
             None => found.write(response),
         }
         if has_variants {
-            // Even if there is nothing else today: a cache must not keep what is compressed tomorrow from who would take it.
+            // Even if there is nothing else today: a cache must not keep what is compressed tomorrow from who would
+            // take it.
             response.add_vary(&header::ACCEPT_ENCODING);
         }
         if compressed.as_ref().map_or(found, |(compressed, _)| compressed).is_known_to(request) {
@@ -246,7 +213,8 @@ fn read(file: &std::fs::File, identity: Identity) -> Option<bytes::Bytes> {
     (Identity::of(file).ok()? == identity).then(|| content.into())
 }
 
-/// What is answered when the file system cannot say what is there: when this process has no room, 503, since later it may have.
+/// What is answered when the file system cannot say what is there: when this process has no room, 503, since later it
+/// may have.
 fn trouble(error: &io::Error, directory: &Directory, path: &str) -> Error {
     let no_room = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|error| Some(error.raw_os_error()));
     let problem = format!("{:?} cannot be opened: {error}", directory.path().join(path));

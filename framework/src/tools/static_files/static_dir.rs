@@ -6,16 +6,19 @@ use super::files::{FileSettings, Files, Lookup, pattern};
 use super::found::Found;
 use super::listing::listing;
 use crate::exchange::{Error, Exchange, HttpError, Redirect, Request, Response};
-use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use crate::tools::address::address;
 use ::http::{HeaderValue, Method, StatusCode, header};
 use regex_lite::Regex;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Serves the files of a folder, and of the folders in it, below the path where it is switched on. CherryPy's `staticdir`.
+/// Serves the files of a folder, and of the folders in it, below the path where it is switched on. CherryPy's
+/// `staticdir`.
 ///
 /// ```no_run
 /// use kirsch::prelude::*;
@@ -26,147 +29,88 @@ use std::time::Duration;
 /// }
 /// ```
 ///
-/// `public/css/site.css` is then at `/static/css/site.css`, with its content type, validators (`ETag`, `Last-Modified`), conditional and
-/// partial answers. What is not in the folder falls through to the tree, as if the tool were off. GET and HEAD are answered; other
-/// methods of a file that no handler answers are 405.
+/// `public/css/site.css` is then at `/static/css/site.css`, with its content type, validators (`ETag`,
+/// `Last-Modified`), conditional and partial answers. What is not in the folder falls through to the tree, as if the
+/// tool were off. GET and HEAD are answered; other methods of a file that no handler answers are 405.
 ///
-/// The tool answers before the body is read and before any admission, after all other tools at `before_request_body` but the cache: it never waits
-/// for a session's lock and sets no cookie. What is to guard files must act no later than that.
+/// The tool answers before the body is read and before any admission, after all other tools at `before_request_body`
+/// but the cache: it never waits for a session's lock and sets no cookie. What is to guard files must act no later than
+/// that.
 ///
-/// | setting | default | meaning |
-/// |---|---|---|
-/// | `dir` | | the folder; relative to the working directory. It must exist at start and is opened once |
-/// | `index` | `["index.html"]` | the file that is the page of a folder; the first one that exists |
-/// | `match` | all | a regular expression; only paths below the tool's own that it is found in are served |
-/// | `hidden` | false | whether names that start with a dot are served; `.well-known` always is |
-/// | `symlinks` | `"within"` | links are followed `"within"` the folder (relative ones), `"never"`, or `"anywhere"` |
-/// | `listing` | false | whether a folder without index page is listed |
-/// | `fallthrough` | true | whether the tree may answer what is not in the folder; otherwise it is 404 |
-/// | `content_types` | | content types by extension, in place of the usual ones: `{ md = "text/markdown; charset=utf-8" }` |
-/// | `cache_control` | none | the `Cache-Control` field of every file |
-/// | `immutable` | none | a regular expression for paths whose content never changes, as `\.[0-9a-f]{8}\.`: cached for a year |
-/// | `precompressed` | true | whether `site.css.br`, `.zst` or `.gz` is sent for `site.css` to who accepts it, if it is not older |
-/// | `memory` | 16 MiB | how much of small files is kept in memory at most; 0 switches it off |
-/// | `memory_file` | 64 KiB | the largest file that is kept |
-/// | `recheck` | 1 s | how long a file that is asked for all the time (more than 64 times in that time) is believed to be unchanged; others are looked at each time |
-///
-/// No other way leads out of the folder than the links that `symlinks` allows (CherryPy compares prefixes of texts, decodes twice and
-/// follows every link).
-#[derive(Clone, Debug)]
+/// No other way leads out of the folder than the links that `symlinks` allows (CherryPy compares prefixes of texts,
+/// decodes twice and follows every link).
+#[derive(Clone, Debug, Settings)]
 pub struct StaticDir {
+    /// The folder, relative to the working directory. It must exist at start and is opened once.
+    #[setting(given, no_builder)]
     dir: PathBuf,
+    /// The names of files that are the page of their folder; the first one that exists is.
+    #[setting(default = ["index.html"])]
     index: Vec<String>,
+    /// A regular expression; only paths below the tool's own in which it is found are served. Empty for all.
+    #[setting(key = "match")]
     matching: String,
+    /// Whether names that start with a dot are served; `.well-known` always is.
     hidden: bool,
+    /// Which symbolic links are followed: those `"within"` the folder (relative ones), `"never"`, or `"anywhere"`.
+    #[setting(default = Symlinks::Within)]
+    symlinks: Symlinks,
+    /// Whether a folder without an index page is answered with a list of its files.
     listing: bool,
+    /// Whether the tree may answer for what is not in the folder; otherwise it is 404.
+    #[setting(default = true)]
     fallthrough: bool,
-    files: FileSettings,
+    /// Content types by extension, in place of the usual ones: `{ md = "text/markdown; charset=utf-8" }`.
+    #[setting(no_builder)]
+    content_types: BTreeMap<String, String>,
+    /// The `Cache-Control` field of every file; empty for none.
+    cache_control: String,
+    /// A regular expression for paths whose content never changes, such as `\.[0-9a-f]{8}\.`: cached for a year. Empty
+    /// for none.
+    ///
+    /// They are sent with `Cache-Control: public, max-age=31536000, immutable`.
+    immutable: String,
+    /// Whether `site.css.br`, `.zst` or `.gz` is sent for `site.css` to clients that accept it, if it is not older.
+    #[setting(default = true)]
+    precompressed: bool,
+    /// How much of small files is kept in memory at most, all together; 0 switches it off.
+    #[setting(size, default = "16 MiB")]
+    memory: u64,
+    /// The largest file that is kept in memory.
+    #[setting(size, default = "64 KiB")]
+    memory_file: u64,
+    /// How long a file that is asked for all the time is believed to be unchanged; zero looks each time.
+    ///
+    /// All the time is more than 64 times in that time. Other files are looked at each time.
+    #[setting(default = "1s")]
+    recheck: Duration,
 }
 
 impl StaticDir {
     /// Serves the files in `dir`, relative to the working directory.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            index: vec!["index.html".to_owned()],
-            matching: String::new(),
-            hidden: false,
-            listing: false,
-            fallthrough: true,
-            files: FileSettings::default(),
-        }
-    }
-
-    /// The names of files that are the page of their folder (default `index.html`); the first one that exists is.
-    #[must_use]
-    pub fn index<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.index = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Serves only paths in which this regular expression is found. The path is that below the tool's own, as `css/site.css`.
-    #[must_use]
-    pub fn matching(mut self, pattern: impl Into<String>) -> Self {
-        self.matching = pattern.into();
-        self
-    }
-
-    /// Whether names that start with a dot are served (default no, but for `.well-known`).
-    #[must_use]
-    pub fn hidden(mut self, hidden: bool) -> Self {
-        self.hidden = hidden;
-        self
-    }
-
-    /// Which symbolic links are followed (default those [within](Symlinks::Within) the folder).
-    #[must_use]
-    pub fn symlinks(mut self, symlinks: Symlinks) -> Self {
-        self.files.symlinks = symlinks;
-        self
-    }
-
-    /// Whether a folder without index page is answered with a list of what is in it (default no).
-    #[must_use]
-    pub fn listing(mut self, listing: bool) -> Self {
-        self.listing = listing;
-        self
-    }
-
-    /// Whether the tree may answer what is not in the folder (default yes); otherwise it is 404.
-    #[must_use]
-    pub fn fallthrough(mut self, fallthrough: bool) -> Self {
-        self.fallthrough = fallthrough;
-        self
+        Self::defaults(dir.into())
     }
 
     /// The content type of files with this extension, in place of the usual one.
     #[must_use]
     pub fn content_type(mut self, extension: impl Into<String>, content_type: impl Into<String>) -> Self {
-        self.files.content_types.insert(extension.into(), content_type.into());
+        self.content_types.insert(extension.into(), content_type.into());
         self
     }
 
-    /// The `Cache-Control` field of every file (default none).
-    #[must_use]
-    pub fn cache_control(mut self, cache_control: impl Into<String>) -> Self {
-        self.files.cache_control = cache_control.into();
-        self
-    }
-
-    /// A regular expression for paths whose content never changes since their name would: `Cache-Control: public, max-age=31536000,
-    /// immutable` (default none).
-    #[must_use]
-    pub fn immutable(mut self, pattern: impl Into<String>) -> Self {
-        self.files.immutable = pattern.into();
-        self
-    }
-
-    /// Whether compressed files beside the original (`.br`, `.zst`, `.gz`) are sent to who accepts them (default yes).
-    #[must_use]
-    pub fn precompressed(mut self, precompressed: bool) -> Self {
-        self.files.precompressed = precompressed;
-        self
-    }
-
-    /// How many bytes of small files are kept in memory at most, all together (default 16 MiB); 0 switches it off.
-    #[must_use]
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.files.memory = bytes;
-        self
-    }
-
-    /// The largest file in bytes that is kept in memory (default 64 KiB).
-    #[must_use]
-    pub fn memory_file(mut self, bytes: u64) -> Self {
-        self.files.memory_file = bytes;
-        self
-    }
-
-    /// How long a file in memory that is asked for all the time is believed to be unchanged (default 1 s); zero looks each time.
-    #[must_use]
-    pub fn recheck(mut self, interval: Duration) -> Self {
-        self.files.recheck = interval;
-        self
+    /// Those that say how a file is served.
+    pub(super) fn file_settings(&self) -> FileSettings {
+        FileSettings {
+            symlinks: self.symlinks,
+            content_types: self.content_types.clone(),
+            cache_control: self.cache_control.clone(),
+            immutable: self.immutable.clone(),
+            precompressed: self.precompressed,
+            memory: self.memory,
+            memory_file: self.memory_file,
+            recheck: self.recheck,
+        }
     }
 
     fn open(&self, section: &str) -> Result<Site, SettingError> {
@@ -174,7 +118,7 @@ impl StaticDir {
             return Err(SettingError::new("index", format!("has {wrong:?}, which is not the name of a file")));
         }
         Ok(Site {
-            files: Files::open(&self.dir, "dir", &self.files)?,
+            files: Files::open(&self.dir, "dir", &self.file_settings())?,
             depth: section.split('/').filter(|segment| !segment.is_empty()).count(),
             index: self.index.clone(),
             matching: pattern("match", &self.matching)?,
@@ -201,21 +145,7 @@ impl Tool for StaticDir {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut dir = tool.dir.to_string_lossy().into_owned();
-        let mut reader = SettingReader::new(settings);
-        reader.text("dir", &mut dir)?;
-        reader.texts("index", &mut tool.index)?;
-        reader.text("match", &mut tool.matching)?;
-        reader.flag("hidden", &mut tool.hidden)?;
-        reader.flag("listing", &mut tool.listing)?;
-        reader.flag("fallthrough", &mut tool.fallthrough)?;
-        tool.files.read(&mut reader)?;
-        reader.finish()?;
-        if settings.contains_key("dir") {
-            tool.dir = dir.into();
-        }
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 
     fn answers(&self) -> bool {

@@ -2,11 +2,14 @@
 
 use super::directory::Symlinks;
 use super::files::{FileSettings, Files, Lookup};
-use super::static_dir::wrong_method;
+use super::static_dir::{StaticDir, wrong_method};
 use crate::exchange::{Error, Exchange};
-use crate::lifecycle::{Flow, HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
+use crate::settings::{SettingError, SettingTable, Settings};
 use ::http::Method;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Serves one file at the path where it is switched on. CherryPy's `staticfile`.
 ///
@@ -19,35 +22,38 @@ use std::path::{Path, PathBuf};
 /// }
 /// ```
 ///
-/// All that is said of [`StaticDir`](super::StaticDir) holds for it; so do these settings: `content_types`, `cache_control`,
-/// `precompressed`, `recheck`. `filename` is the file, relative to the working directory; a link is followed. Its folder must
-/// exist at start, and the file too.
-#[derive(Clone, Debug)]
+/// All that is said of [`StaticDir`](super::StaticDir) holds for it; so do these settings: `content_types`,
+/// `cache_control`, `precompressed`, `recheck`. `filename` is the file, relative to the working directory; a link is
+/// followed. Its folder must exist at start, and the file too.
+#[derive(Clone, Debug, Settings)]
 pub struct StaticFile {
+    /// The file, relative to the working directory; a link is followed. It must exist at start, and its folder too.
+    #[setting(given, no_builder)]
     filename: PathBuf,
-    files: FileSettings,
+    /// Content types by extension, in place of the usual ones.
+    #[setting(no_builder)]
+    content_types: BTreeMap<String, String>,
+    /// The `Cache-Control` field; empty for none.
+    cache_control: String,
+    /// Whether a compressed file beside it is sent to clients that accept it, if it is not older.
+    #[setting(default = true)]
+    precompressed: bool,
+    /// How long the file is believed to be unchanged while it is asked for all the time; zero looks each time.
+    #[setting(default = "1s")]
+    recheck: Duration,
 }
 
 impl StaticFile {
     /// Serves the file at `filename`, relative to the working directory.
     pub fn new(filename: impl Into<PathBuf>) -> Self {
-        // Whoever names the file means it, wherever it is.
-        let files = FileSettings { symlinks: Symlinks::Anywhere, ..FileSettings::default() };
-        Self { filename: filename.into(), files }
+        Self::defaults(filename.into())
     }
 
     /// The content type, in place of that of the extension.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         let extension = self.filename.extension().unwrap_or_default().to_string_lossy().into_owned();
-        self.files.content_types.insert(extension, content_type.into());
-        self
-    }
-
-    /// The `Cache-Control` field (default none).
-    #[must_use]
-    pub fn cache_control(mut self, cache_control: impl Into<String>) -> Self {
-        self.files.cache_control = cache_control.into();
+        self.content_types.insert(extension, content_type.into());
         self
     }
 
@@ -56,7 +62,16 @@ impl StaticFile {
         let name = self.filename.file_name().and_then(|name| name.to_str()).ok_or_else(|| wrong("names no file"))?;
         let folder =
             self.filename.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let files = Files::open(folder, "filename", &self.files)?;
+        let settings = FileSettings {
+            // Whoever names the file means it, wherever it is.
+            symlinks: Symlinks::Anywhere,
+            content_types: self.content_types.clone(),
+            cache_control: self.cache_control.clone(),
+            precompressed: self.precompressed,
+            recheck: self.recheck,
+            ..StaticDir::new(folder).file_settings()
+        };
+        let files = Files::open(folder, "filename", &settings)?;
         let absolute = std::path::absolute(&self.filename).unwrap_or_else(|_| self.filename.clone());
         if !matches!(files.directory.find(name), Ok(Some(super::directory::Entry::File(..)))) {
             return Err(wrong(&format!("is no file that can be read: {absolute:?}")));
@@ -81,16 +96,7 @@ impl Tool for StaticFile {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut filename = tool.filename.to_string_lossy().into_owned();
-        let mut reader = SettingReader::new(settings);
-        reader.text("filename", &mut filename)?;
-        tool.files.read_shared(&mut reader)?;
-        reader.finish()?;
-        if settings.contains_key("filename") {
-            tool.filename = filename.into();
-        }
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 
     fn answers(&self) -> bool {

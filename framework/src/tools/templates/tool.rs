@@ -1,14 +1,15 @@
 //! The tool: where templates come from, and the engine that has read all of them.
 //!
-//! All templates are read at start: one that cannot be parsed stops the start with its name and line. While developing they are read
-//! again when they change, without a restart.
+//! All templates are read at start: one that cannot be parsed stops the start with its name and line. While developing
+//! they are read again when they change, without a restart.
 
 use super::context::with_context;
 use super::escaping;
 use crate::exchange::{Error, Escaping, Exchange};
 use crate::file_stamp::FileStamp;
-use crate::lifecycle::{HookPoint, Hooks, SettingError, SettingReader, SettingTable, Tool};
+use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::private_file;
+use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use minijinja::{Environment, TemplateSource, UndefinedBehavior, Value, path_loader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,14 +32,18 @@ type Customise = dyn Fn(&mut Environment<'static>) + Send + Sync;
 /// # }
 /// ```
 ///
-/// Values are escaped as the name of their template says: [`PageType`](crate::exchange::PageType). Templates that include or extend others name them from the folder on.
-///
-/// Settings: `folder`, where the templates are; `reload`, whether changed templates are read again (default: only in programs that were
-/// built without optimisation, `cargo run`).
-#[derive(Clone)]
+/// Values are escaped as the name of their template says: [`PageType`](crate::exchange::PageType). Templates that
+/// include or extend others name them from the folder on.
+#[derive(Clone, Settings)]
 pub struct Templates {
+    /// Where the templates are, relative to the working directory.
+    #[setting(key = "folder", given, no_builder)]
     place: Place,
+    /// Whether changed templates are read again; by default only in programs that were built without optimisation
+    /// (`cargo run`).
+    #[setting(default = cfg!(debug_assertions))]
     reload: bool,
+    #[setting(skip)]
     customise: Vec<Arc<Customise>>,
 }
 
@@ -48,25 +53,39 @@ enum Place {
     Embedded(Arc<[(String, String)]>),
 }
 
+/// The empty name leaves what code has said.
+impl Setting for Place {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        Setting::read(value).map(Self::Folder)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.show(),
+            Self::Embedded(_) => String::new(),
+        }
+    }
+
+    fn set(&mut self, value: &SettingValue) -> Result<(), String> {
+        if value.as_str() != Some("") {
+            *self = Self::read(value)?;
+        }
+        Ok(())
+    }
+}
+
 impl Templates {
     /// The templates in `folder`, relative to the working directory, and in the folders below it.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self::from_place(Place::Folder(folder.into()))
+        Self::defaults(Place::Folder(folder.into()))
     }
 
     /// Templates that are part of the program, as names and texts: `[("page.html", include_str!("page.html"))]`.
     #[must_use]
     pub fn embedded<N: Into<String>, T: Into<String>>(templates: impl IntoIterator<Item = (N, T)>) -> Self {
         let templates = templates.into_iter().map(|(name, text)| (name.into(), text.into()));
-        Self::from_place(Place::Embedded(templates.collect()))
-    }
-
-    /// Whether changed templates are read again (`reload`).
-    #[must_use]
-    pub fn reload(mut self, reload: bool) -> Self {
-        self.reload = reload;
-        self
+        Self::defaults(Place::Embedded(templates.collect()))
     }
 
     /// Changes the engine: filters, functions, globals, another syntax. May be called several times.
@@ -74,10 +93,6 @@ impl Templates {
     pub fn environment(mut self, change: impl Fn(&mut Environment<'static>) + Send + Sync + 'static) -> Self {
         self.customise.push(Arc::new(change));
         self
-    }
-
-    fn from_place(place: Place) -> Self {
-        Self { place, reload: cfg!(debug_assertions), customise: Vec::new() }
     }
 
     /// An engine that has read every template.
@@ -133,16 +148,7 @@ impl Tool for Templates {
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        let mut folder = String::new();
-        reader.text("folder", &mut folder)?;
-        reader.flag("reload", &mut tool.reload)?;
-        reader.finish()?;
-        if !folder.is_empty() {
-            tool.place = Place::Folder(folder.into());
-        }
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 
