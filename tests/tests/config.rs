@@ -71,9 +71,12 @@ fn a_deeper_section_changes_single_keys() {
 }
 
 #[test]
-fn a_refused_body_names_the_setting() {
-    both(site("[\"/\"]\nmax_body = 10"), |client| {
-        client.post("/other/echo").body("0123456789x").send().assert_status(413).assert_contains("max_body");
+fn a_refused_body_names_the_setting_to_operators_alone() {
+    both(site("[\"/\"]\nmax_body = 10\n[\"/outer\"]\nshow_tracebacks = true"), |client| {
+        let visitor = client.post("/other/echo").body("0123456789x").send();
+        visitor.assert_status(413).assert_contains("at most 10 bytes").assert_lacks("max_body");
+        let operator = client.post("/outer/inner/echo").body("0123456789x").send();
+        operator.assert_status(413).assert_contains("`max_body` at `/` allows 10 bytes");
     });
 }
 

@@ -198,6 +198,7 @@ fn limits_are_413_and_name_setting_and_section() {
             settings.max_json = 100;
             settings.max_parts = 5;
             settings.max_body = 500_000;
+            settings.show_tracebacks = true;
         })
     };
     both(app, |client| {

@@ -5,6 +5,7 @@ use super::body_reader::NotUtf8;
 use super::problem::ProblemMembers;
 use crate::http::{MultipartError, Refusal, is_local_reference, reason};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
+use std::borrow::Cow;
 use std::panic::Location;
 
 /// Why a handler or a hook did not end in an ordinary response.
@@ -207,19 +208,30 @@ pub struct HttpError {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Further members of a [`Problem`](super::Problem).
     pub(crate) problem: Option<Box<ProblemMembers>>,
+    /// What the operator can do about it, for the log and for pages that show details.
+    pub(crate) remedy: Option<Cow<'static, str>>,
 }
 
 impl HttpError {
     /// An error with this status and message.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), headers: Vec::new(), problem: None }
+        Self { status, message: message.into(), headers: Vec::new(), problem: None, remedy: None }
+    }
+
+    /// Adds a sentence for the operator: the log has it, and the page where it may show details.
+    pub(crate) fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
     }
 
     /// The answer to a request that breaks a rule of the protocol, or meets a limit.
     pub(crate) fn of(refusal: &Refusal) -> Self {
-        let error = Self::new(refusal.status(), refusal.to_string());
-        match refusal.retry_after() {
-            Some(seconds) => error.with_header(header::RETRY_AFTER, HeaderValue::from_static(seconds)),
+        let mut error = Self::new(refusal.status(), refusal.to_string());
+        if let Some(seconds) = refusal.retry_after() {
+            error = error.with_header(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        match refusal.setting() {
+            Some(setting) => error.with_remedy(format!("the setting is `{setting}`")),
             None => error,
         }
     }

@@ -49,14 +49,40 @@ impl Limit {
         Self { setting, section: section.into(), most }
     }
 
-    /// The answer to more: 413, with the setting to change and the section where it was set.
+    /// The answer to more: 413. The operator reads the setting to change and the section where it was set.
     pub(crate) fn exceeded(&self) -> HttpError {
         let Self { setting, section, most } = self;
-        let (what, unit) = match *setting {
-            "max_parts" => ("The form has more parts", "parts"),
-            _ => ("The request body is larger", "bytes"),
+        let (message, unit) = match *setting {
+            "max_parts" => (format!("The form has more parts than this page takes: at most {most}."), "parts"),
+            _ => (format!("The request is larger than this page takes: at most {}.", in_words(*most)), "bytes"),
         };
-        let message = format!("{what} than `{setting}` at `{section}` allows: {most} {unit}.");
         HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+            .with_remedy(format!("`{setting}` at `{section}` allows {most} {unit}"))
+    }
+}
+
+/// A size as people say it: `2 MB`, `1.5 kB`, `10 bytes`.
+fn in_words(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} bytes"),
+        Some((unit, name)) => {
+            // Rounded down: the page must take what the sentence promises.
+            let (whole, tenth) = (bytes / unit, bytes % unit * 10 / unit);
+            if tenth == 0 || whole >= 10 { format!("{whole} {name}") } else { format!("{whole}.{tenth} {name}") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn a_size_is_told_in_the_unit_that_suits_it() {
+        let table = [(10, "10 bytes"), (1000, "1 kB"), (1 << 20, "1 MB"), (2_560_000, "2.5 MB"), (100 << 20, "104 MB")];
+        for (bytes, words) in table {
+            assert_eq!(in_words(bytes), words);
+        }
     }
 }

@@ -263,10 +263,7 @@ mod tests {
         let file = part("name=f; filename=f", &"x".repeat(100));
         assert!(read(&format!("{file}{}--XX--", part("name=a", "1234567")), &limits).is_ok());
         let refused = read(&format!("{file}{}--XX--", part("name=a", "12345678")), &limits).expect_err("too much");
-        assert_eq!(
-            refused,
-            "413 Payload Too Large The request body is larger than `max_form` at `/up` allows: 10 bytes."
-        );
+        assert_eq!(refused, "413 Payload Too Large The request is larger than this page takes: at most 10 bytes.");
         let name = format!("name=f; filename={}", "f".repeat(11));
         assert!(read(&format!("{}--XX--", part(&name, "")), &limits).is_err());
     }
@@ -276,7 +273,7 @@ mod tests {
         let limits = Limits { max_parts: super::super::limits::Limit::new("max_parts", "/", 1), ..Limits::default() };
         let two = part("name=a", "").repeat(2);
         let refused = read(&format!("{two}--XX--"), &limits).expect_err("one too many");
-        assert_eq!(refused, "413 Payload Too Large The form has more parts than `max_parts` at `/` allows: 1 parts.");
+        assert_eq!(refused, "413 Payload Too Large The form has more parts than this page takes: at most 1.");
         assert!(
             read(&two, &Limits::default())
                 .is_err_and(|error| error.starts_with("400") && error.contains("last boundary"))

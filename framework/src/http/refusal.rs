@@ -1,8 +1,8 @@
 //! Why the server refuses a request before any handler saw it: one variant for each rule.
 //!
-//! One table below holds every rule: its variant, its status, the section that it comes from, and its sentence. The
-//! sentence says what was wrong and, for limits, which setting raises it. A new rule is a new row; nothing else needs
-//! to change. The form of the error page (HTML, JSON, text) is not decided here.
+//! One table below holds every rule: its variant, its status, the section that it comes from, and its sentence, which is
+//! for visitors. A new rule is a new row. The name of the setting that raises a limit is for the operator, so it stands
+//! apart. The form of the error page (HTML, JSON, text) is not decided here.
 
 use ::http::StatusCode;
 
@@ -21,7 +21,8 @@ macro_rules! refusals {
         ///
         /// let refusal = Refusal::HeadTooLarge { limit: 32768 };
         /// assert_eq!(refusal.status(), 431);
-        /// assert_eq!(refusal.to_string(), "the request head is larger than 32768 bytes (server.limits.head)");
+        /// assert_eq!(refusal.to_string(), "the request head is larger than 32768 bytes");
+        /// assert_eq!(refusal.setting(), Some("server.limits.head"));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -50,7 +51,11 @@ macro_rules! refusals {
         impl std::fmt::Display for Refusal {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
-                    $( Self::$name $({ $($field),+ })? => write!(f, $text), )+
+                    $( Self::$name $({ $($field),+ })? => {
+                        // A sentence need not tell all that the refusal knows.
+                        $( $( let _ = $field; )+ )?
+                        write!(f, $text)
+                    } )+
                 }
             }
         }
@@ -66,7 +71,7 @@ refusals! {
         /// The limit in bytes.
         limit: usize,
     } => URI_TOO_LONG, "RFC 9110, section 15.5.15",
-        "the request line is longer than {limit} bytes (server.limits.request_line)";
+        "the request line is longer than {limit} bytes";
     /// The version is well-formed but neither `HTTP/1.0` nor `HTTP/1.1`.
     UnsupportedVersion => HTTP_VERSION_NOT_SUPPORTED, "RFC 9110, section 15.6.6",
         "the protocol version is neither HTTP/1.0 nor HTTP/1.1";
@@ -88,13 +93,13 @@ refusals! {
         /// The limit in bytes.
         limit: usize,
     } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
-        "the request head is larger than {limit} bytes (server.limits.head)";
+        "the request head is larger than {limit} bytes";
     /// The head has more fields than the limit.
     TooManyFields {
         /// The limit.
         limit: usize,
     } => REQUEST_HEADER_FIELDS_TOO_LARGE, "RFC 6585, section 5",
-        "the request head has more than {limit} fields (server.limits.fields)";
+        "the request head has more than {limit} fields";
     /// A line ends in LF without CR.
     BareLineFeed => BAD_REQUEST, "RFC 9112, section 2.2",
         "a line of the request head ends in LF without CR";
@@ -197,7 +202,7 @@ refusals! {
         /// The limit in bytes.
         limit: u64,
     } => PAYLOAD_TOO_LARGE, "RFC 9110, section 15.5.14",
-        "the request body is larger than {limit} bytes (max_body of the path)";
+        "the request body is larger than {limit} bytes";
     /// The client ended the connection before the body was complete.
     IncompleteBody => BAD_REQUEST, "RFC 9112, section 8",
         "the connection ended within the request body";
@@ -221,13 +226,27 @@ refusals! {
         /// The setting that holds the deadline.
         setting: &'static str,
     } => REQUEST_TIMEOUT, "RFC 9110, section 15.5.9",
-        "the client did not send the request in time ({setting})";
+        "the client did not send the request in time";
     /// No worker became free in time, or the queue is full.
     Overloaded => SERVICE_UNAVAILABLE, "RFC 9110, section 15.6.4",
-        "no worker became free in time (server.threads, server.queue, server.queue_timeout)";
+        "no worker became free in time";
 }
 
 impl Refusal {
+    /// The setting that the operator can change, for limits: visitors need not read its name.
+    #[must_use]
+    pub fn setting(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::RequestLineTooLong { .. } => "server.limits.request_line",
+            Self::HeadTooLarge { .. } => "server.limits.head",
+            Self::TooManyFields { .. } => "server.limits.fields",
+            Self::BodyTooLarge { .. } => "max_body",
+            Self::TooSlow { setting } => setting,
+            Self::Overloaded => "server.threads, server.queue, server.queue_timeout",
+            _ => return None,
+        })
+    }
+
     /// The `Retry-After` of a 503, in seconds: when it is worth to try again.
     pub(crate) fn retry_after(&self) -> Option<&'static str> {
         match self {
@@ -246,10 +265,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_names_its_value_and_its_setting() {
+    fn a_limit_names_its_value_and_apart_from_it_its_setting() {
         let text = Refusal::RequestLineTooLong { limit: 8192 }.to_string();
-        assert_eq!(text, "the request line is longer than 8192 bytes (server.limits.request_line)");
-        assert!(Refusal::TooSlow { setting: "server.head_timeout" }.to_string().ends_with("(server.head_timeout)"));
+        assert_eq!(text, "the request line is longer than 8192 bytes");
+        assert_eq!(Refusal::RequestLineTooLong { limit: 8192 }.setting(), Some("server.limits.request_line"));
+        assert_eq!(Refusal::TooSlow { setting: "server.head_timeout" }.setting(), Some("server.head_timeout"));
     }
 
     #[test]

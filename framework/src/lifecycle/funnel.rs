@@ -22,6 +22,7 @@ use crate::logs;
 use crate::panics::guarded;
 use crate::publish::{NodeRef, methods};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
+use std::borrow::Cow;
 
 /// The funnel for one request.
 pub(super) struct Funnel<'a> {
@@ -160,7 +161,8 @@ impl Funnel<'_> {
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
         let report = self.report(exchange, error.status, cause);
         let tells_cause = self.plan.settings.show_tracebacks || report.is_some();
-        let details = cause.filter(|_| tells_cause).map(logs::causes);
+        let remedy = || error.remedy.clone().map(Cow::into_owned);
+        let details = if tells_cause { cause.map(logs::causes).or_else(remedy) } else { None };
         let (details, report) = (details.as_deref(), report.as_ref());
         let page = self.page(exchange, &error, details, report);
         // A page of its own is written into a fresh response, so that half of a failed one leaves nothing behind.

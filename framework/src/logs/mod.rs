@@ -45,7 +45,11 @@ pub(crate) fn error_in(exchange: &Exchange, place: &str, failure: &Error) {
 
 /// Tells that the client gets an error page.
 pub(crate) fn answered_with_error(exchange: &Exchange, error: &HttpError) {
-    record!(Debug, target: ERROR, "request {}: {} {:?}", exchange.request.id(), error.status, error.message);
+    let (id, HttpError { status, message, .. }) = (exchange.request.id(), error);
+    match &error.remedy {
+        Some(remedy) => record!(Info, target: ERROR, "request {id}: {status} {message:?}; {remedy}"),
+        None => record!(Debug, target: ERROR, "request {id}: {status} {message:?}"),
+    }
 }
 
 /// The error with its place and all its causes, in one text.

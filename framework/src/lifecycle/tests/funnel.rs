@@ -222,15 +222,23 @@ fn overload_runs_none_of_the_applications_code() {
 }
 
 #[test]
-fn a_body_that_is_too_large_names_setting_and_section() {
+fn a_body_that_is_too_large_has_a_sentence_for_visitors_and_one_for_operators() {
     let tree = || {
         Tree::new().child("in", Tree::new().page("box", |page| page.argument::<crate::Bytes>().map(|bytes| bytes.0)))
     };
-    let app = || App::new(tree()).settings("/in", |settings| settings.max_body = 10);
-    let announced = ask(app(), "POST /in/box\nContent-Length: 11");
-    assert_eq!(announced.status, 413);
-    assert!(announced.body.contains("larger than `max_body` at `/in` allows: 10 bytes"), "{}", announced.body);
-    let mut driver = Driver::new(app(), "POST /in/box\nTransfer-Encoding: chunked");
+    let app = |shows| {
+        App::new(tree()).settings("/in", move |settings| {
+            settings.max_body = 10;
+            settings.show_tracebacks = shows;
+        })
+    };
+    let visitor = ask(app(false), "POST /in/box\nContent-Length: 11");
+    assert_eq!(visitor.status, 413);
+    assert!(visitor.body.contains("larger than this page takes: at most 10 bytes."), "{}", visitor.body);
+    assert!(!visitor.body.contains("max_body"));
+    let operator = ask(app(true), "POST /in/box\nContent-Length: 11");
+    assert!(operator.body.contains("`max_body` at `/in` allows 10 bytes"), "{}", operator.body);
+    let mut driver = Driver::new(app(true), "POST /in/box\nTransfer-Encoding: chunked");
     assert_eq!(driver.start(), BodyPlan::Read { limit: 10, memory: 256 << 10 });
     assert!(driver.refuse(Refusal::BodyTooLarge { limit: 10 }).body.contains("`max_body` at `/in`"));
 }

@@ -97,14 +97,17 @@ impl Forms {
 #[test]
 fn forms_stay_in_memory_and_have_a_limit_of_their_own() {
     let form = "Content-Type: application/x-www-form-urlencoded";
-    let app = || App::new(Forms).settings("/named", |settings| settings.max_form = 1000);
+    let app = || App::new(Forms).settings("/named", |settings| {
+        settings.max_form = 1000;
+        settings.show_tracebacks = true;
+    });
     let plan = |request: &str| Driver::new(app(), request).start();
     assert_eq!(plan(&format!("POST /named\n{form}\nContent-Length: 9")), BodyPlan::Read { limit: 1000, memory: 1000 });
     assert_eq!(plan("POST /named\nContent-Type: text/plain\nContent-Length: 9"), BodyPlan::Discard);
     assert_eq!(plan("POST /streamed\nContent-Length: 9"), BodyPlan::Stream { limit: 100 << 20 });
     let refused = ask(app(), &format!("POST /named\n{form}\nContent-Length: 1001"));
     assert_eq!(refused.status, 413);
-    assert!(refused.body.contains("`max_form` at `/named` allows: 1000 bytes"), "{}", refused.body);
+    assert!(refused.body.contains("`max_form` at `/named` allows 1000 bytes"), "{}", refused.body);
     assert_eq!(send(app(), &format!("POST /named\n{form}"), "a=x%20y").body, "x y");
 }
 
