@@ -44,6 +44,7 @@ documents! {
 
 #[cfg(feature = "templates")]
 documents! {
+    forms: "docs/guide/forms.md";
     templates: "docs/guide/templates.md";
 }
 

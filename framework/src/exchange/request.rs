@@ -160,11 +160,17 @@ impl Request {
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
     ///
-    /// let tree = Tree::new().index(|exchange: &mut Exchange| match exchange.request.prefers_html() {
-    ///     true => Response::of(Html("<h1>42</h1>")),
-    ///     false => Response::of(Text("42")),
-    /// });
-    /// let client = Client::in_process(App::new(tree));
+    /// struct Answer;
+    ///
+    /// #[handlers]
+    /// impl Answer {
+    ///     #[expose]
+    ///     fn index(&self, request: &Request) -> Response {
+    ///         if request.prefers_html() { Response::of("<h1>42</h1>") } else { Response::of(Text("42")) }
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Answer));
     /// client.get("/").send().assert_text("42");
     /// client.get("/").header("Accept", "text/html,*/*;q=0.8").send().assert_text("<h1>42</h1>");
     /// ```

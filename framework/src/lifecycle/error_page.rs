@@ -23,7 +23,8 @@ pub struct ErrorPage<'a> {
     /// The number of the request, the same as in the logs, for users to quote. It also goes out in the field
     /// `X-Request-Id`.
     pub request_id: RequestId,
-    /// The cause of an unexpected error, when `show_tracebacks` is on for the path. Not escaped.
+    /// The cause of an unexpected error, or the setting that a request was refused by, when `show_tracebacks` is on for
+    /// the path. Not escaped.
     pub details: Option<&'a str>,
     /// The request. It may be incomplete when the server refused it while reading.
     pub request: &'a Request,

@@ -37,6 +37,7 @@ mod cookie_seal;
 mod data;
 mod detached;
 mod ended;
+mod flash;
 mod health;
 mod hold;
 #[cfg(all(test, shuttle))]

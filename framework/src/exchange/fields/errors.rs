@@ -77,19 +77,17 @@ impl FormErrors {
     /// find.
     ///
     /// ```
-    /// use kirsch::{prelude::*, testing::Client};
+    /// use kirsch::prelude::*;
     ///
     /// #[derive(Fields)]
     /// struct Booking { room: String }
     ///
-    /// let tree = Tree::new().page("book", |exchange: &mut Exchange| -> kirsch::Result<&'static str> {
-    ///     let room = exchange.request.form_fields().next().map(|(_, room)| room.to_owned());
-    ///     match room.as_deref() {
-    ///         Some("Kyoto") => Err(FormErrors::of::<Booking>(&exchange.request).with("room", "This room is taken.").into()),
-    ///         _ => Ok("booked"),
+    /// fn check(booking: &Booking, request: &Request) -> Result<(), FormErrors> {
+    ///     match &*booking.room {
+    ///         "Kyoto" => Err(FormErrors::of::<Booking>(request).with("room", "This room is taken.")),
+    ///         _ => Ok(()),
     ///     }
-    /// });
-    /// # let _ = tree;
+    /// }
     /// ```
     #[must_use]
     pub fn of<T: Fields>(request: &Request) -> Self {

@@ -97,10 +97,12 @@ impl Forms {
 #[test]
 fn forms_stay_in_memory_and_have_a_limit_of_their_own() {
     let form = "Content-Type: application/x-www-form-urlencoded";
-    let app = || App::new(Forms).settings("/named", |settings| {
-        settings.max_form = 1000;
-        settings.show_tracebacks = true;
-    });
+    let app = || {
+        App::new(Forms).settings("/named", |settings| {
+            settings.max_form = 1000;
+            settings.show_tracebacks = true;
+        })
+    };
     let plan = |request: &str| Driver::new(app(), request).start();
     assert_eq!(plan(&format!("POST /named\n{form}\nContent-Length: 9")), BodyPlan::Read { limit: 1000, memory: 1000 });
     assert_eq!(plan("POST /named\nContent-Type: text/plain\nContent-Length: 9"), BodyPlan::Discard);

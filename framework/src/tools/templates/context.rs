@@ -121,6 +121,10 @@ impl Object for LentSession {
                 let value = self.get_value(&Value::from(key));
                 Ok(value.or(default).unwrap_or_else(|| Value::from(())))
             }
+            "flashes" => {
+                let () = from_args(arguments)?;
+                Ok(Value::from(self.ask(Session::flashes).unwrap_or_default()))
+            }
             "set" => {
                 let (key, value): (&str, Value) = from_args(arguments)?;
                 match self.ask(|session| session.try_set(key, &value)) {
@@ -130,7 +134,7 @@ impl Object for LentSession {
             }
             _ => Err(Error::new(
                 ErrorKind::UnknownMethod,
-                format!("the session has no method `{method}` in templates; there are `get` and `set`"),
+                format!("the session has no method `{method}` in templates; there are `get`, `set` and `flashes`"),
             )),
         }
     }
