@@ -203,6 +203,7 @@ pub mod passwords;
 mod primitive;
 mod private_file;
 pub mod publish;
+mod random;
 mod seldom;
 pub mod server;
 pub mod sessions;

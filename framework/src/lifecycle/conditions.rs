@@ -92,9 +92,7 @@ fn cut(request: &Request, response: &mut Response) -> Result<(), Error> {
 fn several(response: &mut Response, whole: ResponseBody, parts: &[Range<u64>], length: u64) -> Result<(), Error> {
     let content_type = response.header(&header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     // Random, since whoever writes the content should not be able to write the boundary into it.
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Error::unexpected(format!("no random bytes: {error}")))?;
-    let boundary = format!("{:032x}", u128::from_ne_bytes(random));
+    let boundary = crate::random::digits();
     let frame = MultipartFrame::new(parts, length, content_type.unwrap_or("application/octet-stream"), &boundary);
     response.set_header(header::CONTENT_TYPE, HeaderValue::try_from(frame.content_type)?);
     // Sharing makes any number of parts of one content cost no copy.

@@ -6,10 +6,9 @@
 //! removed password is not remembered.
 
 use super::{is_argon2, is_bcrypt, verify};
+use crate::random::CodeKey;
 use crate::watched_file::WatchedFile;
-use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
-use sha2::Sha256;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
@@ -34,7 +33,7 @@ use std::path::Path;
 pub struct PasswordFile {
     file: WatchedFile<Hashes>,
     remembered: Mutex<HashSet<[u8; 32]>>,
-    key: [u8; 32],
+    key: CodeKey,
 }
 
 /// How many right passwords are remembered; then they are forgotten, all at once.
@@ -46,10 +45,8 @@ impl PasswordFile {
     /// # Errors
     /// When it cannot be read, or a line is malformed; the error names the line and the remedy.
     pub fn open(path: impl AsRef<Path>) -> crate::Result<Self> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
         let file = WatchedFile::open(path.as_ref(), Hashes::parse).map_err(crate::Error::unexpected)?;
-        Ok(Self { file, remembered: Mutex::default(), key })
+        Ok(Self { file, remembered: Mutex::default(), key: CodeKey::of_this_process() })
     }
 
     /// Whether the file has this name, and this is its password.
@@ -79,12 +76,9 @@ impl PasswordFile {
 
     /// A code for these texts that means nothing outside of this process.
     fn tag(&self, texts: &[&str]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key may have any length");
-        for text in texts {
-            mac.update(&(text.len() as u64).to_le_bytes());
-            mac.update(text.as_bytes());
-        }
-        mac.finalize().into_bytes().into()
+        let lengths: Vec<_> = texts.iter().map(|text| (text.len() as u64).to_le_bytes()).collect();
+        let parts = lengths.iter().zip(texts).flat_map(|(length, text)| [&length[..], text.as_bytes()]);
+        self.key.code(&parts.collect::<Vec<_>>())
     }
 }
 

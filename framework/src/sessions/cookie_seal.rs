@@ -227,8 +227,7 @@ impl Keys {
     fn protect(&self, name: &str, content: &[u8]) -> Vec<u8> {
         match &self.0[0] {
             Key::Encrypted(cipher) => {
-                let mut nonce = [0; NONCE];
-                getrandom::fill(&mut nonce).expect("the operating system has a random source");
+                let nonce: [u8; NONCE] = crate::random::bytes();
                 let payload = Payload { msg: content, aad: name.as_bytes() };
                 let sealed =
                     cipher.encrypt(&XNonce::from(nonce), payload).expect("a cookie is shorter than the cipher's limit");

@@ -22,9 +22,7 @@ impl SessionId {
     /// When the operating system has no random source: a server without one cannot have sessions.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; Self::BYTES];
-        getrandom::fill(&mut bytes).expect("the operating system has a random source");
-        Self(bytes)
+        Self(crate::random::bytes())
     }
 
     /// The id in this text: exactly 40 digits, lower case. Any other text is not an id.

@@ -72,8 +72,7 @@ impl Fence {
         }
         let bytes = DRAWN.with_borrow_mut(|drawn| {
             if drawn.len() < BYTES {
-                drawn.resize(64 * BYTES, 0);
-                getrandom::fill(drawn).expect("the operating system has a random source");
+                drawn.extend_from_slice(&crate::random::bytes::<{ 64 * BYTES }>());
             }
             let mut bytes = [0; BYTES];
             bytes.copy_from_slice(&drawn[drawn.len() - BYTES..]);

@@ -1,11 +1,9 @@
 //! What the authentication tools share: the field `Authorization`, quoted texts, what functions say about passwords,
 //! and a warning when those can be read.
 
-use super::auth_digest::Ha1;
+use crate::random::CodeKey;
 use crate::settings::{Setting, SettingError, SettingValue};
 use crate::{Error, Request, StatusCode};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use std::collections::BTreeMap;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
@@ -24,12 +22,6 @@ pub trait Verdict<T = bool> {
 
 impl Verdict for bool {
     fn into_verdict(self) -> Result<bool, Error> {
-        Ok(self)
-    }
-}
-
-impl Verdict<Option<Ha1>> for Option<Ha1> {
-    fn into_verdict(self) -> Result<Option<Ha1>, Error> {
         Ok(self)
     }
 }
@@ -56,13 +48,9 @@ impl Passwords {
     }
 
     pub(super) fn users<N: Into<String>, P: AsRef<str>>(users: impl IntoIterator<Item = (N, P)>) -> Self {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).expect("the operating system has a random source");
+        let key = CodeKey::of_this_process();
         // Codes of one length, whatever the passwords: the time to compare them says nothing.
-        let code = move |password: &str| -> [u8; 32] {
-            let mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key may have any length");
-            mac.chain_update(password).finalize().into_bytes().into()
-        };
+        let code = move |password: &str| -> [u8; 32] { key.code(&[password.as_bytes()]) };
         let codes: BTreeMap<String, [u8; 32]> =
             users.into_iter().map(|(name, password)| (name.into(), code(password.as_ref()))).collect();
         Self::function(move |name, password| {

@@ -10,7 +10,7 @@
 //! (BREACH). On secure origins the cookie's name begins with `__Host-`, so that no neighbour below the same domain can
 //! plant one.
 
-use crate::{Request, SetCookie};
+use crate::{Request, SetCookie, random};
 
 /// A secret, a mask, a code.
 pub(super) type Half = [u8; BYTES];
@@ -48,7 +48,7 @@ impl SecretCookie {
 
 /// A new token, whose code `code` makes from the mask.
 pub(super) fn token(code: impl FnOnce(&Half) -> Half) -> String {
-    let mask = random();
+    let mask = random::bytes();
     digits(&mask) + &digits(&code(&mask))
 }
 
@@ -59,12 +59,6 @@ pub(super) fn is_right(text: &str, code: impl FnOnce(&Half) -> Half) -> bool {
     let (Some(mask), Some(said)) = (from_digits(mask), from_digits(said)) else { return false };
     let differences = code(&mask).iter().zip(said).fold(0, |all, (right, said)| all | (right ^ said));
     std::hint::black_box(differences) == 0
-}
-
-pub(super) fn random() -> Half {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes
 }
 
 fn digits(half: &Half) -> String {

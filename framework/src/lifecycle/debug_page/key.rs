@@ -13,7 +13,6 @@
 use crate::exchange::{Error, Exchange, HttpError, IntoResponse, Origin, Redirect, Request, Response, SetCookie};
 use crate::lifecycle::hook::{Flow, Hook, HookPoint, Run};
 use ::http::{HeaderValue, Method, StatusCode, header};
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
@@ -34,7 +33,7 @@ pub(crate) fn key() -> Result<&'static str, &'static str> {
     static KEY: OnceLock<Result<String, String>> = OnceLock::new();
     let key = KEY.get_or_init(|| match std::env::var(VARIABLE) {
         Ok(set) => checked(set),
-        Err(std::env::VarError::NotPresent) => Ok(drawn()),
+        Err(std::env::VarError::NotPresent) => Ok(crate::random::digits()),
         Err(error) => Err(format!("{VARIABLE}: {error}")),
     });
     key.as_deref().map_err(String::as_str)
@@ -48,15 +47,6 @@ fn checked(key: String) -> Result<String, String> {
             "the environment variable {VARIABLE} must have at least {MIN_LENGTH} letters, digits, `-` or `_` that nobody can guess: `openssl rand -hex 16` makes them"
         )),
     }
-}
-
-fn drawn() -> String {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Whether `text` is the key. Takes the same time for all texts of its length.

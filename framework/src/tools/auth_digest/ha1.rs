@@ -3,6 +3,8 @@
 //! An htdigest file has lines `name:realm:HA1`. One of MD5 and one of SHA-256 may stand there for the same name, told
 //! apart by their length.
 
+use crate::Error;
+use crate::tools::authorization::Verdict;
 use sha2::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -102,6 +104,12 @@ impl Ha1 {
     /// The algorithm, which the length tells.
     pub(super) fn algorithm(&self) -> DigestAlgorithm {
         if self.0.len() == 64 { DigestAlgorithm::Sha256 } else { DigestAlgorithm::Md5 }
+    }
+}
+
+impl Verdict<Self> for Option<Ha1> {
+    fn into_verdict(self) -> Result<Self, Error> {
+        Ok(self)
     }
 }
 

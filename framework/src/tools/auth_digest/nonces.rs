@@ -9,18 +9,17 @@
 //! many nonces, the oldest are given up. All that were made before then count as expired: a client gets a new one
 //! without asking its user. Time is monotonic, so setting the clock makes no nonce older or younger.
 
+use crate::random::CodeKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
-use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 
 pub(super) struct Nonces {
-    key: [u8; 32],
+    key: CodeKey,
     start: Instant,
     next: AtomicU64,
     used: Mutex<Used>,
@@ -63,9 +62,7 @@ pub(super) enum Count {
 
 impl Nonces {
     pub(super) fn new() -> Self {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).expect("the operating system has a random source");
-        Self { key, start: Instant::now(), next: AtomicU64::new(1), used: Mutex::default() }
+        Self { key: CodeKey::of_this_process(), start: Instant::now(), next: AtomicU64::new(1), used: Mutex::default() }
     }
 
     pub(super) fn issue(&self, realm: &str) -> String {
@@ -88,9 +85,7 @@ impl Nonces {
     }
 
     fn code(&self, issued: [u8; 8], number: [u8; 8], realm: &str) -> [u8; 16] {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key may have any length");
-        let code = mac.chain_update(issued).chain_update(number).chain_update(realm).finalize().into_bytes();
-        code[..16].try_into().expect("a hash has 32 bytes")
+        self.key.code(&[&issued, &number, realm.as_bytes()])
     }
 
     /// Uses a count of a nonce. Called only when everything else is right, so that others can neither use up counts nor

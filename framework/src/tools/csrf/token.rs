@@ -6,9 +6,9 @@
 //! ```
 
 use super::super::fields::keep_from_shared_caches;
-use super::super::form_token::{Half, SecretCookie, is_right, random, token};
+use super::super::form_token::{Half, SecretCookie, is_right, token};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
-use crate::{Error, Exchange, Request, StatusCode};
+use crate::{Error, Exchange, Request, StatusCode, random};
 use std::sync::{Arc, OnceLock};
 
 /// The token that a form of this page brings back; see [`Csrf`](super::Csrf).
@@ -54,7 +54,7 @@ impl CsrfToken {
             let mut all = known();
             let is_known = !all.is_empty();
             if !is_known {
-                all.push(random());
+                all.push(random::bytes());
             }
             Secret { all, is_known }
         })

@@ -28,11 +28,7 @@ impl CspNonce {
     /// When the kernel has no random bytes.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get_or_init(|| {
-            let mut random = [0; 16];
-            getrandom::fill(&mut random).expect("a running kernel has random bytes");
-            format!("{:032x}", u128::from_ne_bytes(random))
-        })
+        self.0.get_or_init(crate::random::digits)
     }
 
     /// Whether anything has looked at it: then the page has it, and is good for this one answer.

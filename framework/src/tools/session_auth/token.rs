@@ -11,15 +11,14 @@
 //! The cookie is not signed: an attacker who can plant one could as well plant their own, along with its token. So all
 //! login forms of a host share it, under any key, and several that are open at the same time do not disturb each other.
 
-use super::super::form_token::{Half, SecretCookie, is_right, random, token};
+use super::super::form_token::{Half, SecretCookie, is_right, token};
 use crate::exchange::SameSite;
+use crate::random::{self, CodeKey};
 use crate::{Error, Exchange, Request};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use std::time::Duration;
 
 pub(super) struct Tokens {
-    key: Vec<u8>,
+    key: CodeKey,
 }
 
 const COOKIE: SecretCookie = SecretCookie { name: "login_form", secure_name: "__Host-login_form" };
@@ -30,17 +29,14 @@ const AGE: Duration = Duration::from_secs(12 * 60 * 60);
 impl Tokens {
     /// Signed with `secret`; with a key of this process if it is empty.
     pub(super) fn new(secret: &[u8]) -> Self {
-        if secret.is_empty() {
-            return Self { key: [random(), random()].concat() };
-        }
-        Self { key: secret.to_vec() }
+        Self { key: if secret.is_empty() { CodeKey::of_this_process() } else { CodeKey::new(secret) } }
     }
 
     /// The token for a form, and its cookie into the response. A cookie that the browser has stays, so that several
     /// open forms work.
     pub(super) fn give(&self, exchange: &mut Exchange) -> Result<String, Error> {
         let Exchange { request, response, .. } = exchange;
-        let secret = COOKIE.read(request).next().unwrap_or_else(random);
+        let secret = COOKIE.read(request).next().unwrap_or_else(random::bytes);
         response.set_cookie(COOKIE.give(request, &secret).same_site(SameSite::Lax).max_age(AGE))?;
         Ok(token(|mask| self.code(&secret, mask)))
     }
@@ -51,8 +47,6 @@ impl Tokens {
     }
 
     fn code(&self, secret: &Half, mask: &Half) -> Half {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key may have any length");
-        let mac = mac.chain_update(secret).chain_update(mask);
-        mac.finalize().into_bytes()[..16].try_into().expect("a hash has 32 bytes")
+        self.key.code(&[secret, mask])
     }
 }
