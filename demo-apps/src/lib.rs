@@ -18,7 +18,7 @@ pub mod upload;
 
 use command_line::{CommandLine, Options, Parsed};
 use kirsch::App;
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::SystemTime};
 
 /// Runs a demo program: reads the command line, serves the application until a signal comes, and reports a failure.
 ///
@@ -28,12 +28,22 @@ pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> Exi
     try_run(command_line, |options| Ok(app(options)))
 }
 
+/// Sends the log to standard error. Without the variable `RUST_LOG` it begins at `warn`: the access log is at `info`, and a
+/// benchmark measures the server, not the terminal.
+pub fn log_to_standard_error() {
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"));
+    logger.format(|out, record| {
+        let now = httpdate::HttpDate::from(SystemTime::now());
+        writeln!(out, "[{now} {:<5} {}] {}", record.level(), record.target(), record.args())
+    });
+    logger.init();
+}
+
 /// Like [`run`], for an application that refuses some values of the options; the message looks like that for a wrong
 /// command line.
 #[must_use]
 pub fn try_run(command_line: &CommandLine, app: impl FnOnce(&Options) -> Result<App, String>) -> ExitCode {
-    // The access log is at `info`; a benchmark measures the server, not the terminal.
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    log_to_standard_error();
     let refuse = |problem: &str| {
         eprintln!("{}: {problem}\n\n{}", command_line.program, command_line.help());
         ExitCode::from(2)

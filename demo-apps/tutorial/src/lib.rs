@@ -10,7 +10,7 @@ use std::io::Write;
 /// # Errors
 /// The errors of [`App::serve`], and a port that is not a number.
 pub fn serve(app: App) -> kirsch::Result {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    demo_apps::log_to_standard_error();
     let port: u16 = match std::env::args().nth(1) {
         None => 8080,
         Some(text) => text.parse().map_err(|_| Error::unexpected(format!("{text:?} is not a port: 0 to 65535")))?,
