@@ -109,7 +109,7 @@ fn a_default_tool_can_be_replaced_and_switched_off() {
     assert_eq!(application.plans()[0].tools(), ["secure_headers"]);
 }
 
-/// Each message says where, what, and what would be right.
+/// Each message names the place, the mistake, and the right form.
 #[test]
 fn wrong_sections_are_refused_with_place_and_remedy() {
     let table = [
@@ -203,7 +203,7 @@ fn a_tool_that_several_sections_share_attaches_once() {
     assert_eq!(application.background_jobs().len(), 1);
 }
 
-/// What is in force is in the log.
+/// The settings in force are in the log.
 #[test]
 fn the_effective_configuration_is_logged() {
     let records = crate::logs::capture::records("kirsch::config", || {

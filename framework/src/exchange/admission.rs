@@ -1,7 +1,7 @@
 //! Admission: the only way in which a request waits.
 //!
-//! A request may wait before its body is read, before its handler, and once more at `before_finalize`, for what must be known before the
-//! response goes out. Each of these asks an [`Admit`]; `lifecycle/` does the asking.
+//! A request may wait before its body is read, before its handler, and once more at `before_finalize`, for results that
+//! must be known before the response goes out. Each of these asks an [`Admit`]; `lifecycle/` does the asking.
 
 use super::{Error, Exchange, Wakers};
 use std::borrow::Cow;
@@ -9,8 +9,9 @@ use std::cell::OnceCell;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// Decides whether a request may go on now: to its handler if it was added with [`Hooks::admission`](crate::Hooks::admission), to its
-/// end if with [`Hooks::before_finalize`](crate::Hooks::before_finalize).
+/// Decides whether a request may go on now: to its handler if it was added with
+/// [`Hooks::admission`](crate::Hooks::admission), to its end if with
+/// [`Hooks::before_finalize`](crate::Hooks::before_finalize).
 pub trait Admit: Send + Sync {
     /// Lets the request go, or parks it.
     ///
@@ -18,9 +19,10 @@ pub trait Admit: Send + Sync {
     /// Ends the request with an error page.
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error>;
 
-    /// Lower is asked earlier, among those before the body and among those after it; ties keep the order in which the tools were
-    /// switched on. Default 50. An admission that lets requests hold nothing while they wait, nor after it, should be early: then
-    /// nobody waits there with what others need. At `before_finalize` the priority is that of the hook.
+    /// Lower is asked earlier, among those before the body and among those after it; ties keep the order in which the
+    /// tools were switched on. Default 50. An admission that lets requests hold nothing while they wait, nor after it,
+    /// should be early: then no request waits there while it holds something that others need. At `before_finalize` the
+    /// priority is that of the hook.
     fn priority(&self) -> u8 {
         50
     }
@@ -30,10 +32,10 @@ pub trait Admit: Send + Sync {
 pub enum Admission {
     /// Go on.
     Go,
-    /// Wait. The request holds no thread meanwhile. The wait is asked at once whether it is [`ready`](Wait::ready), so that
-    /// what happened while it was made is not missed.
+    /// Wait. The request holds no thread during the wait. The wait is asked at once whether it is
+    /// [`ready`](Wait::ready), so that an event while it was made is not missed.
     Park {
-        /// What the request waits for.
+        /// The wait of the request.
         wait: Box<dyn Wait>,
         /// How long it waits at most, from now on; then the wait has [`expired`](Wait::expired). A year is the limit.
         at_most: Duration,
@@ -50,27 +52,26 @@ impl Admission {
 /// One request's place on a wait list. Dropping it gives the place up.
 pub trait Wait: Send {
     /// Whether the wait is over. It is asked when the request parks, when its waker was woken, and at any other time.
-    /// `Ok(true)` lets the request go on; the wait has then put what it waited for into the exchange. `wakers` makes the
-    /// same waker each time.
+    /// `Ok(true)` lets the request go on; the wait has then put its result into the exchange. `wakers` makes the same
+    /// waker each time.
     ///
     /// # Errors
     /// Ends the request with an error page.
     fn ready(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error>;
 
-    /// What the request waits for and, where that is known, who is in the way: words that continue the sentence "it waits
-    /// for ...", such as `the lock of session 3f9a1c, held by /page1 for 12.4s`. The log names them when a wait was long.
-    /// They may be asked for at any time by whichever thread has the request, so the answer must not take long.
+    /// The aim of the wait and, if known, the obstacle: words that continue the sentence "it waits for ...", such as
+    /// `the lock of session 3f9a1c, held by /page1 for 12.4s`. The log names them when a wait was long. Any thread that
+    /// has the request may ask for them at any time, so the answer must be quick.
     fn waits_for(&self) -> Cow<'static, str>;
 
-    /// Whether the wait is this request's own affair, so that others who ask for the same page need not wait for it. Then what they wait for is
-    /// given up for the time being, as the duty to make a page for the cache ([`Hooks::when_parked`](crate::Hooks::when_parked)). `false` for a line in
-    /// which all of them would stand.
+    /// Whether the wait is for the request alone, so that other requests for the same page need not wait for it. Then
+    /// the request gives up for the time being the duty that they wait for, such as making a page for the cache
+    /// ([`Hooks::when_parked`](crate::Hooks::when_parked)). `false` for a line in which all of them would stand.
     fn is_own(&self) -> bool {
         true
     }
 
-    /// The deadline has passed. `Ok(())` lets the request go on without what it waited for. The log says what the wait was
-    /// for.
+    /// The deadline has passed. `Ok(())` lets the request go on without the result. The log says what the wait was for.
     ///
     /// # Errors
     /// Ends the request with an error page.
@@ -86,12 +87,12 @@ impl std::fmt::Debug for Admission {
     }
 }
 
-/// A request that waits: for what, since when, until when.
+/// A request that waits: its aim, its start, its deadline.
 pub(crate) struct Parked {
     pub(crate) wait: Box<dyn Wait>,
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
-    /// What the wait was for when it was asked last. Once it is over nobody is in the way any more.
+    /// The aim of the wait at the last question. Once it is over there is no obstacle any more.
     pub(crate) waits_for: Cow<'static, str>,
     pub(crate) waker: OneWaker,
 }

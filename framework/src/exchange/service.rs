@@ -1,4 +1,4 @@
-//! The door between the server and what answers requests: the server calls it, `lifecycle/` implements it.
+//! The door between the server and the code that answers requests: the server calls it, `lifecycle/` implements it.
 //!
 //! The server reads a head into an [`Exchange`] and calls, in this order and never two at once for one exchange:
 //!
@@ -9,45 +9,46 @@
 //! Done ──► response bytes out ──► end          (end also when the client is gone before)
 //! ```
 //!
-//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`] and the `end` after it, which must
-//! not: they run when no worker is free, for a request that `start` has not seen. A request whose client is gone before `start`
-//! has no `end`.
+//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`] and the `end` after it,
+//! which must not: they run when no worker is free, for a request that `start` has not seen. A request whose client is
+//! gone before `start` has no `end`.
 
 use super::Exchange;
 use crate::http::Refusal;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// What answers requests.
+/// The code that answers requests.
 pub trait Service: Send + Sync + 'static {
-    /// The head is complete: decides what becomes of the body, or parks. A parked exchange is started again as [`run`](Self::run) is.
+    /// The head is complete: decides the plan for the body, or parks. A parked exchange is started again, like
+    /// [`run`](Self::run).
     fn start(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> BodyPlan;
 
     /// The body is there: makes the response, or parks. A parked exchange is run again when its waker is woken or its
     /// deadline has passed; being run without reason is harmless.
     fn run(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Progress;
 
-    /// Makes the response to a request that broke a rule or a limit. The head in the exchange may be incomplete. Called in place of
-    /// `run`, before or after `start`.
+    /// Makes the response to a request that broke a rule or a limit. The head in the exchange may be incomplete. Called
+    /// in place of `run`, before or after `start`.
     fn refuse(&self, exchange: &mut Exchange, refusal: &Refusal);
 
     /// The last byte of the response is out, or the client is gone. The exchange is cleared afterwards.
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery);
 }
 
-/// What becomes of a request body.
+/// The plan for a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyPlan {
     /// Read it before `run`: up to `limit` bytes, in memory up to `memory` bytes, beyond that in a temporary file.
     Read {
-        /// Most bytes; more is refused with 413.
+        /// Maximum in bytes; more is refused with 413.
         limit: u64,
         /// From here on the body goes to a temporary file.
         memory: u64,
     },
     /// Hand `run` a reader of at most `limit` bytes.
     Stream {
-        /// Most bytes.
+        /// Maximum in bytes.
         limit: u64,
     },
     /// Not decided: something must happen first. Start again when woken, at this deadline at the latest.
@@ -55,7 +56,7 @@ pub enum BodyPlan {
         /// When waiting ends without success.
         deadline: Option<Instant>,
     },
-    /// Nobody wants it: `run` at once. After the response the server discards a little of it, or closes.
+    /// It is not wanted: `run` at once. After the response the server discards a little of it, or closes.
     Discard,
 }
 
@@ -89,8 +90,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// From the complete head to now. In [`Service::end`] and in the hooks of `on_end_request` that is to the last byte. Who asks
-    /// reads the clock, so that requests whose duration nobody wants do not.
+    /// From the complete head to now. In [`Service::end`] and in the hooks of `on_end_request` that is to the last
+    /// byte. Each call reads the clock, so that requests whose duration is not wanted do not.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.received.elapsed()

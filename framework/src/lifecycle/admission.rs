@@ -1,6 +1,7 @@
-//! How the life of a request asks an [`Admit`]: the same way before the body, before the handler and at `before_finalize`.
+//! How the life of a request asks an [`Admit`]: the same way before the body, before the handler and at
+//! `before_finalize`.
 //!
-//! The log names each wait that was long or in vain, whatever it was for.
+//! The log names each wait that was long or failed, of any kind.
 
 use crate::exchange::{Admission, Admit, Blocking, Error, Exchange, OneWaker, Parked, WaitsFor, Wakers};
 use crate::panics::guarded;
@@ -65,7 +66,7 @@ fn tell_given_up(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, 
     crate::line::record!(Warn, target: WAITS, "{path} (request {id}) gave up after {waited:.1?}: it waited for {waits_for}");
 }
 
-/// The same for a wait that is over, if it was long.
+/// Like [`warn`], for a wait that is over, if it was long.
 fn tell_if_slow(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
     let waited = now.duration_since(*since);
     if waited >= SLOW {
@@ -79,11 +80,11 @@ const SLOW: Duration = Duration::from_secs(1);
 /// The target of the log's records about waits.
 const WAITS: &str = "kirsch::waits";
 
-/// The same where nobody can run the request again: waits on this thread, if it may.
+/// The admission of a request that cannot run again: waits on this thread, if it may.
 #[cold]
 pub(super) fn pass_here(admit: &dyn Admit, exchange: &mut Exchange) -> Result<(), Error> {
     if let Some(parked) = &mut exchange.course.parked {
-        // It parked elsewhere.
+        // It parked in another wait.
         parked.waker = OneWaker::default();
     }
     let mut blocking = None;

@@ -1,9 +1,10 @@
 //! Accepting connections, by one thread that does nothing else.
 //!
-//! The thread blocks in `accept4`, gives each connection a slot and registers it with the poller, which reports a request
-//! that is already there at once. At the connection limit the connection that has been idle longest makes room; if none is idle, the
-//! new one waits. It is the same when descriptors run out: one that is kept in reserve lets the acceptor wait for a client, instead of
-//! being told again and again that there are none, and is won back from an idle connection before the next.
+//! The thread blocks in `accept4`, gives each connection a slot and registers it with the poller, which reports a
+//! request that is already there at once. At the connection limit the connection that has been idle longest makes room;
+//! if none is idle, the new one waits. It is the same when descriptors run out. A descriptor in reserve lets the
+//! acceptor wait for a client, instead of failing again and again. It is won back from an idle connection before the
+//! next one.
 
 use super::connection::HttpConnection;
 use super::scheduler::Phase;
@@ -29,7 +30,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Binds and listens. What is set here, accepted sockets inherit.
+    /// Binds and listens. Accepted sockets inherit the options that are set here.
     pub(super) fn bind(address: SocketAddr, backlog: u32) -> rustix::io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -134,7 +135,7 @@ impl Listener {
     }
 }
 
-/// A descriptor that can be given up when there is no other.
+/// A descriptor in reserve, for when there is no other.
 fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
@@ -145,7 +146,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A connection that has been silent for less than this may have a request on its way.
 const NEWS_ON_ITS_WAY: Duration = Duration::from_millis(50);
 
-/// Waits until there is a descriptor for the reserve, and closes idle connections to that end; `None` when the server stops.
+/// Waits until there is a descriptor for the reserve, and closes idle connections to that end; `None` when the server
+/// stops.
 fn regain_reserve(shared: &Shared) -> Option<File> {
     let scheduler = &shared.scheduler;
     loop {
@@ -159,7 +161,8 @@ fn regain_reserve(shared: &Shared) -> Option<File> {
     }
 }
 
-/// Closes the connection that has waited longest for its next request; false when none waits, or not long enough to be sure.
+/// Closes the connection that has waited longest for its next request; false when none waits, or not long enough to be
+/// sure.
 fn close_oldest_idle(shared: &Shared) -> bool {
     let scheduler = &shared.scheduler;
     let slab = &scheduler.slab;
@@ -184,7 +187,8 @@ fn close_oldest_idle(shared: &Shared) -> bool {
         if is_the_same && !owned.connection().has_input() {
             return true;
         }
-        // Its request is there, perhaps the event just has not been taken yet. Put down, it does not count as idle any more.
+        // Its request is there, perhaps the event just has not been taken yet. Put down, it does not count as idle any
+        // more.
         scheduler.put_down(owned);
     }
 }

@@ -1,14 +1,14 @@
 //! The budgets of one server: how many bytes its clients together may make it hold.
 //!
-//! | what | setting | beyond it |
+//! | content | setting | beyond it |
 //! |---|---|---|
 //! | request bodies in memory, until their exchange ends | `server.memory_for_bodies` | 503 |
 //! | request bodies in temporary files | `server.disk_for_bodies` | 503 |
-//! | those files, which take descriptors from connections and other files | what `server.connections` leaves of the descriptors | 503 |
+//! | those files, which take descriptors from connections and other files | the descriptors that `server.connections` leaves | 503 |
 //! | responses that their clients do not take (`connection/unread.rs`) | `server.memory_for_responses` | the longest-stalled end |
 //!
-//! A body whose length is announced is refused before it is read when it does not fit at that moment. Nothing is reserved for it: who only
-//! announces much would keep others out. What arrives is charged.
+//! A body whose length is announced is refused before it is read when it does not fit at that moment. Nothing is
+//! reserved for it: clients that only announce much would keep others out. Bytes are charged when they arrive.
 
 use super::ServerSettings;
 use super::connection::SharedContents;
@@ -23,7 +23,7 @@ pub(super) struct Budgets {
     pub(super) files: Arc<Budget>,
     pub(super) responses: Arc<Budget>,
     pub(super) shared: SharedContents,
-    /// Somebody makes room for responses.
+    /// Another thread is making room for responses.
     pub(super) is_evicting: AtomicBool,
 }
 

@@ -1,8 +1,8 @@
 //! A server without threads: the thread of the client steps the connection, whose other end is a pipe in memory.
 //!
-//! For the test client in process, for properties of whole conversations, and for the fuzzer. Everything from the seam to the
-//! service is the code of the server, in its order. There are no workers, no ticker, no acceptor and no slots: the thread
-//! sleeps at the pipe until there is news for the connection, or until its deadline.
+//! For the test client in process, for properties of whole conversations, and for the fuzzer. Everything from the seam
+//! to the service is the code of the server, in its order. There are no workers, no ticker, no acceptor and no slots:
+//! the thread sleeps at the pipe until there is news for the connection, or until its deadline.
 
 #[cfg(any(test, fuzzing))]
 mod mirror;
@@ -27,7 +27,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A service and what its connections need.
+/// A service and the needs of its connections.
 pub(crate) struct ByHand {
     shared: Arc<Shared>,
     /// Each thread that steps a connection borrows one.
@@ -45,7 +45,7 @@ pub(crate) struct Hand {
     deadline: Option<Tick>,
 }
 
-/// What a client received.
+/// The bytes that a client received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Came {
     /// So many bytes.
@@ -64,8 +64,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const MAX_SPARE: usize = 16;
 
 impl ByHand {
-    /// The settings are the defaults, without bounds for what all clients together may hold, and with patience for a client that
-    /// does not read: it may be a person at a debugger.
+    /// The settings are the defaults, without bounds for all clients together, and with patience for a client that does
+    /// not read: it may be a person at a debugger.
     ///
     /// # Errors
     /// When the process has no descriptors left.
@@ -107,7 +107,8 @@ impl Hand {
         self.pipe.end_input();
     }
 
-    /// Takes what the server has sent; if there is nothing, lets the connection go on until there is, or until the moment.
+    /// Takes the bytes that the server has sent; if there are none, lets the connection go on until there are, or until
+    /// the moment.
     pub(crate) fn receive(&mut self, into: &mut Vec<u8>, until: Instant) -> Came {
         loop {
             let length = self.pipe.take(into);

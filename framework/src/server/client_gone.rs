@@ -1,8 +1,8 @@
 //! Whether a client is still there: asked by handlers and streams while they run, answered by the kernel.
 //!
-//! Whoever asks has a token, not the connection. The socket is looked at under a pin, which keeps the owner from closing it, and the
-//! generation is compared under the same pin, so an answer is never about a later tenant of the slot. A connection that nobody owns
-//! waits in the poller, where the server itself hears of the client's end.
+//! The caller has a token, not the connection. The socket is looked at under a pin, which keeps the owner from closing
+//! it, and the generation is compared under the same pin. So an answer is never about a later tenant of the slot. A
+//! connection without an owner waits in the poller, where the server itself hears of the client's end.
 
 use super::slab::Token;
 use super::transport::has_hung_up;

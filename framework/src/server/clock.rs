@@ -60,15 +60,15 @@ impl Clock {
         self.tick(Instant::now())
     }
 
-    /// As [`now`](Self::now), but up to 10 ms late, from the kernel's last timer interrupt: a tenth of the price, for deadlines that are
-    /// seconds away.
+    /// As [`now`](Self::now), but up to 10 ms late, from the kernel's last timer interrupt: a tenth of the price, for
+    /// deadlines that are seconds away.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ticks wrap")]
     pub(super) fn coarse(self) -> Tick {
         let (now, start) = (clock_gettime(ClockId::MonotonicCoarse), self.coarse_start);
         Tick(((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1_000_000) as u32)
     }
 
-    /// The first tick at which `moment` has passed, so that whoever compares it with the precise clock then agrees.
+    /// The first tick at which `moment` has passed, so that a comparison with the precise clock then agrees.
     pub(super) fn deadline(self, moment: Instant) -> Tick {
         self.tick(moment).after(Duration::from_millis(1))
     }

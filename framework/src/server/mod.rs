@@ -9,7 +9,7 @@
 //!                      └── ticker ─────────► run queue ◄── wakers of parked requests
 //! ```
 //!
-//! | file | what it knows |
+//! | file | what is in it |
 //! |---|---|
 //! | `word.rs` | who owns a connection, and news for it: one atomic word |
 //! | `slab.rs` | slots; the only `unsafe` |
@@ -22,7 +22,7 @@
 //! | `budgets.rs` | how much all bodies and responses together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | connections without threads, for tests: stepped by the thread of their client |
-//! | `workspace.rs`, `workers.rs`, `waker.rs` | what a thread lends; what it does now; how parked requests wake |
+//! | `workspace.rs`, `workers.rs`, `waker.rs` | the values that a thread lends; its present work; how parked requests wake |
 
 mod acceptor;
 mod alarm;
@@ -88,8 +88,8 @@ impl Server {
     /// Binds the address in the settings (port 0 picks a free one) and starts accepting.
     ///
     /// # Errors
-    /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names the
-    /// setting or the address.
+    /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names
+    /// the setting or the address.
     pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
         settings.check()?;
         let at = settings.address;
@@ -144,7 +144,7 @@ impl Server {
         }
     }
 
-    /// What each worker does now, and for how long it has been doing it.
+    /// The present work of each worker, and for how long it has been at it.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerState> {
         self.running.shared.worker_states()
@@ -152,8 +152,8 @@ impl Server {
 
     /// Stops gracefully: no new connections, running requests end, everything by one absolute deadline from now.
     ///
-    /// Idle connections may still send one request for the setting `drain_idle`. What has not ended by the deadline is cut
-    /// off and reported; a handler that never ends keeps its thread, but not the caller.
+    /// Idle connections may still send one request for the setting `drain_idle`. Requests that have not ended by the
+    /// deadline are cut off and reported; a handler that never ends keeps its thread, but not the caller.
     #[must_use]
     pub fn stop(mut self, deadline: Duration) -> StopReport {
         self.running.stop(deadline)
@@ -174,8 +174,8 @@ impl Running {
     }
 }
 
-/// The life of a worker. Application code that panics is caught long before; should the server's own code panic, the
-/// worker starts afresh and is counted as replaced.
+/// The life of a worker. Application code that panics is caught long before; if the server's own code panics, the
+/// worker starts again and is counted as replaced.
 fn work(shared: &Arc<Shared>, index: usize) {
     let record = &shared.scheduler.records[index];
     record.set_alive(true);
@@ -204,7 +204,7 @@ impl std::fmt::Debug for Running {
     }
 }
 
-/// What a server has done and is doing; see the field names.
+/// The counts of a server; see the field names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -218,7 +218,7 @@ pub struct Statistics {
     pub overload_rejections: u64,
     /// Requests that wait for a free worker now, as far as the server has read them.
     pub queued: u64,
-    /// Bytes of memory that request bodies hold now, and what was decoded from them.
+    /// Bytes of memory that request bodies hold now, and those decoded from them.
     pub bodies_in_memory: u64,
     /// Bytes of request bodies in temporary files now.
     pub bodies_on_disk: u64,
@@ -226,7 +226,7 @@ pub struct Statistics {
     pub bodies_refused: u64,
     /// Bytes of memory that responses hold now which their clients have not taken.
     pub responses_in_memory: u64,
-    /// Responses that were cut off because all that nobody took were larger than they may be.
+    /// Responses that were cut off because all waiting ones together were larger than the budget.
     pub responses_cut_off: u64,
     /// Workers that the settings ask for.
     pub workers_configured: u64,
@@ -234,7 +234,8 @@ pub struct Statistics {
     pub workers_alive: u64,
     /// Workers that run a handler now.
     pub workers_busy: u64,
-    /// Places taken by requests that hold a worker, or are about to, while they wait; see [`ServerSettings::waiting_threads`].
+    /// Places taken by requests that hold a worker, or are about to, while they wait; see
+    /// [`ServerSettings::waiting_threads`].
     pub workers_waiting: u64,
     /// Workers that died and were replaced.
     pub workers_replaced: u64,

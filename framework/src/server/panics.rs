@@ -1,11 +1,12 @@
-//! The net below everything: panics of the service and of the server itself. Panics of the application are caught long before.
+//! The net below everything: panics of the service and of the server itself. Panics of the application are caught long
+//! before.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Makes a call; `None` when it panicked, after `tell` was given what the panic said.
+/// Makes a call; `None` when it panicked, after `tell` was given the message.
 ///
-/// What the call has left half-changed is not used again: its caller ends the request, or the connection.
+/// Values that the call has left half-changed are not used again: its caller ends the request, or the connection.
 pub(super) fn guarded<T>(tell: impl FnOnce(&str), call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call))
         .map_err(|payload| {

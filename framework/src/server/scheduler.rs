@@ -4,15 +4,17 @@
 //! the poller; an event wakes one; the worker claims the connection and makes its steps, application code included,
 //! until it has to wait for the peer. A handler that sleeps takes one worker away and nothing else.
 //!
-//! Why nothing is left beside a sleeping worker: every event wakes one sleeper by itself. What does not come from the poller
-//! comes through the run queue, and there
+//! Why nothing is left beside a sleeping worker: every event wakes one sleeper by itself. What does not come from the
+//! poller comes through the run queue, and there
 //!
 //! 1. a worker first announces that it goes to sleep, then looks at the queue again;
 //! 2. who pushes first pushes, then looks for sleepers and kicks the poller;
 //! 3. kicks merge, so who pops and leaves more behind kicks again;
-//! 4. a kick may be harvested along with events, or by an attendant, so who harvests and does not look at the queue next kicks again.
+//! 4. a kick may be harvested along with events, or by an attendant, so who harvests and does not look at the queue
+//!    next kicks again.
 //!
-//! Both sides use sequentially consistent operations: at least one of them sees the other. `scheduler/model.rs` checks it.
+//! Both sides use sequentially consistent operations: at least one of them sees the other. `scheduler/model.rs` checks
+//! it.
 //!
 //! A worker that harvests while others sleep takes one event and leaves the rest to them; the last one takes a batch.
 //! How many sleep in the poller, and how many in reserve, is said in `reserve.rs`.
@@ -33,17 +35,17 @@ use std::time::Duration;
 
 /// Something with a socket that makes steps and never waits in one, except in application code.
 pub(super) trait Connection: AsFd + Send + Sized + 'static {
-    /// What a thread lends to the connection for a step: buffers, the application.
+    /// The values that a thread lends to the connection for a step: buffers, the application.
     type Workspace;
 
     /// Goes on until it must wait.
     fn step(&mut self, news: News, workspace: &mut Self::Workspace) -> Step;
 
-    /// What the poller shall report of the socket.
+    /// The reports that the poller should make of the socket.
     fn interest(&self) -> Interest;
 }
 
-/// What a connection is told for a step.
+/// The orders to a connection for a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct News {
     pub(super) token: Token,
@@ -51,16 +53,16 @@ pub(super) struct News {
     pub(super) role: Role,
 }
 
-/// What the thread that makes the step may do.
+/// The rights of the thread that makes the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Everything: a worker.
     Worker,
-    /// Input and output, no application code: the ticker, or whoever stops the server.
+    /// Input and output, no application code: the ticker, or the thread that stops the server.
     Attendant,
-    /// Nobody will have time for the waiting request: answer so.
+    /// No worker will have time for the waiting request: answer so.
     Refuser,
-    /// The server has stopped: end what there is. A worker.
+    /// The server has stopped: end everything. A worker.
     Undertaker,
 }
 
@@ -74,11 +76,11 @@ pub(super) enum Step {
         /// Whether it is between two requests.
         idle: bool,
     },
-    /// It could go on, but others shall have their turn.
+    /// It could go on, but others must have their turn.
     Again,
     /// Only a worker can go on.
     Lend {
-        /// Whether a request waits that nobody has looked at, so that it may be refused.
+        /// Whether a new request waits, which may be refused.
         refusable: bool,
     },
     /// It is over.
@@ -94,7 +96,7 @@ pub(super) enum Phase {
     Draining,
     /// Idle connections are closed.
     Closing,
-    /// Everything ends now: workers tell the service of what is cut off.
+    /// Everything ends now: workers tell the service of requests that are cut off.
     Stopped,
     /// Threads end as they come back.
     Ended,
@@ -170,7 +172,8 @@ impl<C: Connection> Scheduler<C> {
             if let Some(owned) = self.pop() {
                 self.drive(owned, Edges::NONE, self.worker_role(), workspace);
                 in_a_row += 1;
-                // Connections that can always go on keep the queue from ever being empty; the others are heard all the same.
+                // Connections that can always go on keep the queue from ever being empty; the others must still be
+                // heard.
                 if in_a_row >= MAX_UNPOLLED && self.phase() < Phase::Stopped {
                     in_a_row = 0;
                     self.attend(&mut events, workspace);
@@ -206,7 +209,7 @@ impl<C: Connection> Scheduler<C> {
         Ok(())
     }
 
-    /// Takes what is ready in the poller without waiting; for a thread that is not a worker.
+    /// Takes the ready events of the poller without waiting; for a thread that is not a worker.
     pub(super) fn attend(&self, events: &mut Events, workspace: &mut C::Workspace) -> usize {
         self.poller.wait(events, BATCH, Some(Duration::ZERO));
         self.pass_kick_on();
@@ -233,7 +236,8 @@ impl<C: Connection> Scheduler<C> {
             };
             let Some(step) = guarded(tell, || owned.connection().step(news, workspace)) else { return };
             match step {
-                // Who comes back from application code after the end: nobody would look at the connection again.
+                // A worker that comes back from application code after the end: no other would look at the connection
+                // again.
                 Step::Wait { .. } if role == Role::Worker && self.phase() >= Phase::Stopped => {
                     role = Role::Undertaker;
                 }
@@ -253,7 +257,7 @@ impl<C: Connection> Scheduler<C> {
                         }
                     }
                 },
-                // Its turn is now: nobody waits for it, and who comes by the poller wakes another one there.
+                // Its turn is now: no other waits for it, and an event at the poller wakes another worker there.
                 Step::Again
                     if role == Role::Worker
                         && self.queue.is_empty()
@@ -300,7 +304,8 @@ impl<C: Connection> Scheduler<C> {
         self.slab.dequeue(&entry.connection)
     }
 
-    /// Records news for a connection, and owns it if nobody does. Too many events in one ownership end in silence; see `word.rs`.
+    /// Records news for a connection, and owns it if it has no owner. Too many events in one ownership end in silence;
+    /// see `word.rs`.
     pub(super) fn claim(&self, token: Token, edges: Edges) -> Option<Owned<'_, C>> {
         // If silence cannot be had, events go on to disturb.
         self.slab.claim(token, edges, |socket| {
@@ -308,8 +313,8 @@ impl<C: Connection> Scheduler<C> {
         })
     }
 
-    /// Claims what the events are about; keeps the first and queues the others. They are collected in `turns` beforehand, since a
-    /// claim may need a system call, and the queue is everybody's.
+    /// Claims the connections of the events; keeps the first and queues the others. They are collected in `turns`
+    /// before, since a claim may need a system call, and the queue is shared.
     fn claim_all(&self, events: &Events, turns: &mut Vec<Entry>) -> Option<Owned<'_, C>> {
         let mut claimed = events.iter().filter_map(|(token, edges)| self.claim(token, edges));
         let first = claimed.next()?;
@@ -323,7 +328,7 @@ impl<C: Connection> Scheduler<C> {
         Some(first)
     }
 
-    /// What a kick was for may still be in the queue.
+    /// The job of the kick may still be in the queue.
     fn pass_kick_on(&self) {
         if !self.queue.is_empty() {
             self.kick_if_idle();
@@ -346,7 +351,7 @@ impl<'a, C> Asleep<'a, C> {
         Self(scheduler)
     }
 
-    /// Rests instead of sleeping in the poller, unless nobody else sleeps there.
+    /// Rests instead of sleeping in the poller, unless no other worker sleeps there.
     fn rest(self) {
         if self.0.reserve.rest() {
             std::mem::forget(self);

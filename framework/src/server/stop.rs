@@ -7,7 +7,8 @@
 //!         ─► Ended:    threads end as they come back
 //! ```
 //!
-//! Only threads that this server started are waited for, and only those that are not inside application code at the deadline.
+//! Only threads that this server started are waited for, and only those that are not inside application code at the
+//! deadline.
 
 use super::Running;
 use super::connection::HttpConnection;
@@ -80,7 +81,7 @@ impl Running {
         scheduler.enter(Phase::Ended);
         scheduler.alarm.ring_loudly();
         self.threads.end(stuck);
-        // Without a worker nobody tells the service of these; they are dropped.
+        // Without a worker the service does not hear of these; they are dropped.
         while let Some(entry) = scheduler.queue.pop() {
             drop(scheduler.slab.dequeue(&entry.connection));
         }
@@ -88,7 +89,7 @@ impl Running {
     }
 }
 
-/// Lets every connection that nobody owns see that idle ones shall close.
+/// Lets every connection without an owner see that idle ones must close.
 fn close_idle(shared: &Shared, work: &mut Workspace) {
     for index in shared.scheduler.slab.indexes() {
         if let Some(mut owned) = shared.scheduler.slab.claim_if_free(index) {
@@ -109,7 +110,7 @@ impl Shared {
             .collect()
     }
 
-    /// What is being answered: by workers, in the queue, parked, or on its way out.
+    /// The requests that are being answered: by workers, in the queue, parked, or on their way out.
     fn unfinished(&self) -> StopReport {
         let scheduler = &self.scheduler;
         let mut unfinished: Vec<_> = self.worker_states().into_iter().filter_map(|worker| worker.request).collect();
@@ -135,8 +136,8 @@ impl Shared {
         StopReport { unfinished }
     }
 
-    /// Ends all connections: those with a request through a worker, which tells the service; the sockets of those that a worker is
-    /// busy with are shut down under it.
+    /// Ends all connections: those with a request through a worker, which tells the service; the sockets of those that
+    /// a worker is busy with are shut down under it.
     fn cut_off(&self) {
         for index in self.scheduler.slab.indexes() {
             if let Some(mut owned) = self.scheduler.slab.claim_if_free(index) {

@@ -1,9 +1,9 @@
 //! The ticker: deadlines, and the attendant of a server whose workers are all busy.
 //!
-//! It looks at all slots ten times a second while there is a connection, and sleeps without end while there is none: an idle server
-//! burns nothing. It never runs application code. When no worker waits for work and few come back, it does their input and
-//! output: blocked responses go on, heads are read, complete requests wait in the run queue with a bound and a deadline, and
-//! what is beyond gets 503.
+//! It looks at all slots ten times a second while there is a connection, and sleeps without end while there is none: an
+//! idle server burns nothing. It never runs application code. When no worker waits for work and few come back, it does
+//! their input and output. Blocked responses go on, heads are read, complete requests wait in the run queue with a
+//! bound and a deadline, and requests beyond it get 503.
 //!
 //! While the reserve has it armed it also looks every millisecond whether the poller is attended; see `reserve.rs`.
 
@@ -25,7 +25,7 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 const BRISK_TURNS: u64 = 16;
 /// While the reserve has the ticker armed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(1);
-/// The same while workers move so fast that an unattended poller means load and not a slow handler.
+/// The interval while workers move so fast that an unattended poller means load and not a slow handler.
 const BRISK_WATCH_INTERVAL: Duration = Duration::from_millis(5);
 /// Turns between two looks that are brisk.
 const BRISK_WATCH_TURNS: u64 = 8;
@@ -75,7 +75,7 @@ pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
     }
 }
 
-/// What the ticker sees of the poller and the handlers, for the reserve.
+/// The ticker's view of the poller and the handlers, for the reserve.
 #[derive(Default)]
 struct Watch {
     /// How often in a row the poller was attended.
@@ -127,7 +127,7 @@ impl Watch {
     }
 }
 
-/// Tells connections whose deadline has passed.
+/// Tells connections that their deadline has passed.
 fn expire(shared: &Shared, work: &mut Workspace) {
     let scheduler = &shared.scheduler;
     let now = scheduler.clock.now();
@@ -141,7 +141,7 @@ fn expire(shared: &Shared, work: &mut Workspace) {
     }
 }
 
-/// Does what the workers have no time for.
+/// Does the work for which the workers have no time.
 fn relieve(shared: &Shared, events: &mut Events, work: &mut Workspace) {
     let scheduler = &shared.scheduler;
     let mut taken = 0;

@@ -1,9 +1,9 @@
 //! The one seam between a connection and its client: all that is read, written and asked of a socket is asked here.
 //!
-//! Behind it is a socket, or a pipe in memory for a client in the same process (`transport/pipe.rs`).
-//! What stands above knows bytes and readiness, no descriptor. So what may lie between the two, such as an encryption, has
-//! one place. A call never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails
-//! is an everyday end: above the seam nobody asks why.
+//! Behind it is a socket, or a pipe in memory for a client in the same process (`transport/pipe.rs`). The code above
+//! knows bytes and readiness, no descriptor. So a layer between the two, such as an encryption, has one place. A call
+//! never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails is an
+//! everyday end: the code above the seam does not ask why.
 
 mod pipe;
 
@@ -26,7 +26,7 @@ pub(super) enum Transport {
     Pipe(Arc<Pipe>),
 }
 
-/// What a read brought.
+/// The result of a read.
 pub(super) enum Received {
     Bytes {
         length: usize,
@@ -39,7 +39,7 @@ pub(super) enum Received {
     End,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Clone, Copy)]
 pub(super) struct Taken {
     pub(super) length: usize,
@@ -55,20 +55,20 @@ pub(super) struct Gone;
 pub(super) enum FileFailure {
     /// The file has ended before its time.
     Shorter,
-    /// Not every file system can do it, and the file itself may fail. Reading can, or tells what is wrong.
+    /// Not every file system can do it, and the file itself may fail. Reading can, or finds the error.
     Unsendable,
     /// The client cannot be reached any more.
     Gone,
 }
 
-/// What a thread waits for.
+/// The event that a thread waits for.
 #[derive(Clone, Copy)]
 pub(super) enum Awaiting {
     Input,
     Room,
 }
 
-/// What ended a wait.
+/// The event that ended a wait.
 pub(super) enum Waited {
     /// It is worth a try.
     Ready,
@@ -122,7 +122,8 @@ impl Transport {
         })
     }
 
-    /// Writes up to `most` bytes of a file, from `position` in its content on. That it took less does not show that it is full.
+    /// Writes up to `most` bytes of a file, from `position` in its content on. That it took less does not show that it
+    /// is full.
     pub(super) fn send_file(&mut self, file: &FileBody, position: u64, most: usize) -> Result<Taken, FileFailure> {
         let socket = match self {
             Self::Socket(socket) => socket,
@@ -162,7 +163,7 @@ impl Transport {
         }
     }
 
-    /// Whether something has been received that nobody has read.
+    /// Whether there are received bytes that are unread.
     pub(super) fn has_input(&self) -> bool {
         let socket = match self {
             Self::Socket(socket) => socket,
@@ -171,7 +172,8 @@ impl Transport {
         matches!(recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
     }
 
-    /// A second way to the same client, for a reader of its own. It must be gone before the connection closes the first.
+    /// A second way to the same client, for a reader of its own. It must be gone before the connection closes the
+    /// first.
     pub(super) fn second(&self) -> io::Result<Self> {
         let socket = match self {
             Self::Socket(socket) => socket,
@@ -244,7 +246,8 @@ pub(super) fn cut_off(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket, Shutdown::Both);
 }
 
-/// Whether the connection of a socket is reset, or the peer has ended its side and nothing before that end is left to read.
+/// Whether the connection of a socket is reset, or the peer has ended its side and nothing before that end is left to
+/// read.
 pub(super) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
     let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
     while let Err(Errno::INTR) = poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {}

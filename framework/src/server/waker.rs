@@ -1,9 +1,9 @@
 //! Wakers of parked requests.
 //!
-//! A waker is one more source of news for a connection: it records an edge in the ownership word. If nobody owns the connection, the
-//! waker does, and puts it into the run queue; if somebody does, the owner sees the edge before it lets go. So a wake-up
-//! cannot be lost, also when it comes while the request is still on its way into parking. A waker that outlives its
-//! request, connection or server does nothing, or wakes in vain.
+//! A waker is one more source of news for a connection: it records an edge in the ownership word. If the connection has
+//! no owner, the waker becomes the owner, and puts it into the run queue; otherwise the owner sees the edge before it
+//! lets go. So a wake-up cannot be lost, also when it comes while the request is still on its way into parking. A waker
+//! that outlives its request, connection or server does nothing, or wakes for nothing.
 
 use super::slab::Token;
 use super::word::Edges;

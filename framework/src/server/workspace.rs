@@ -1,7 +1,7 @@
-//! What a thread lends to the connections it steps: buffers, spare exchanges, the date.
+//! The values that a thread lends to the connections it steps: buffers, spare exchanges, the date.
 //!
-//! A connection between two requests owns none of these. What is left over at the end of a step (an
-//! unfinished head, unsent output) moves into the connection, and back at the next step.
+//! A connection between two requests owns none of these. The rest at the end of a step (an unfinished head, unsent
+//! output) moves into the connection, and back at the next step.
 
 use super::budgets::Budgets;
 use super::connection::HttpConnection;
@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What all threads of a server share.
+/// The values that all threads of a server share.
 pub(super) struct Shared {
     pub(super) scheduler: Scheduler<HttpConnection>,
     pub(super) service: Arc<dyn Service>,
@@ -49,8 +49,8 @@ pub(super) struct Workspace {
     record: Arc<WorkerRecord>,
 }
 
-/// Room for one read. With much more room than a request needs, a read that leaves some of it empty is the rule, and shows
-/// without a second system call that the socket has nothing more.
+/// Room for one read. With much more room than a request needs, most reads leave some of it empty, which shows without
+/// a second system call that the socket has nothing more.
 const INPUT: usize = 64 * 1024;
 /// As many as responses leave in one write.
 const MAX_SPARE: usize = 16;
@@ -68,7 +68,7 @@ impl Workspace {
         &self.record
     }
 
-    /// Forgets what a step left behind that panicked: it must not reach another client.
+    /// Forgets the rest of a step that panicked: it must not reach another client.
     pub(super) fn reset(&mut self) {
         self.input.clear();
         self.output.bytes.clear();
@@ -124,7 +124,7 @@ impl Input {
         (self.start, self.end) = (0, 0);
     }
 
-    /// Room for more, behind what is there.
+    /// Room for more, behind the content.
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -138,7 +138,7 @@ impl Input {
         self.end += length;
     }
 
-    /// Takes over what a connection has kept.
+    /// Takes over the bytes that a connection has kept.
     pub(super) fn load(&mut self, kept: &mut Vec<u8>) {
         if !kept.is_empty() {
             debug_assert!(self.is_empty(), "a connection keeps input only between steps");
@@ -150,7 +150,7 @@ impl Input {
         }
     }
 
-    /// Leaves to the connection what the step did not use.
+    /// Leaves to the connection the bytes that the step did not use.
     pub(super) fn store(&mut self, kept: &mut Vec<u8>) {
         if !self.is_empty() {
             kept.extend_from_slice(self.bytes());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::Table;
 
-/// Reads the settings of a tool from its table, key by key, and refuses what is left over.
+/// Reads the settings of a tool from its table, key by key, and refuses the rest.
 ///
 /// ```
 /// use kirsch::settings::{SettingError, SettingReader, SettingTable};
@@ -139,7 +139,7 @@ impl<'t> SettingReader<'t> {
     /// Ends the reading.
     ///
     /// # Errors
-    /// When the table has a key that was not asked for; the message suggests the most similar one that was.
+    /// When the table has a key that was not asked for; the message suggests the most similar known one.
     pub fn finish(self) -> Result<(), SettingError> {
         match self.table.keys().find(|key| !self.known.contains(&key.as_str())) {
             Some(key) => Err(SettingError::unknown(key, &self.known)),

@@ -45,7 +45,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
     format!("{}{unit}", seconds / u64::from(*factor))
 }
 
-/// Sizes in bytes, alone or with a unit: what `#[setting(size)]` reads and shows.
+/// Sizes in bytes, alone or with a unit: the form of `#[setting(size)]`.
 pub mod size {
     use super::{SIZE_UNITS, SettingValue, number_and_unit, shown, wrong};
 

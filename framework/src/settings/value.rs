@@ -1,4 +1,4 @@
-//! The types that a setting can have, each with what it is in a file. And what messages show of a wrong value.
+//! The types that a setting can have, each with its form in a file, and the text of messages about a wrong value.
 
 use super::units::{read_duration, show_duration};
 use super::{Secret, SettingValue};
@@ -23,7 +23,7 @@ pub trait Setting: Sized {
     /// The value out of a file.
     ///
     /// # Errors
-    /// What is wrong, as it goes on after the key: `is 5; it must be a text in quotes`.
+    /// The mistake, as it goes on after the key: `is 5; it must be a text in quotes`.
     fn read(value: &SettingValue) -> Result<Self, String>;
 
     /// The value as a file has it.
@@ -258,7 +258,7 @@ fn shown_table<T: Setting>(table: &BTreeMap<String, T>) -> String {
     if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
 }
 
-/// A whole number from `least` on, up to `most` if there is one: what `#[setting(min = 1, max = 9)]` reads.
+/// A whole number from `least` on, up to `most` if there is one: the form of `#[setting(min = 1, max = 9)]`.
 ///
 /// # Errors
 /// When the value is something else, or more than the number can count.
@@ -277,12 +277,12 @@ pub fn whole<T: TryFrom<u64>>(value: &SettingValue, least: u64, most: Option<u64
     T::try_from(number).map_err(|_| format!("is {}, more than can be counted", shown(value)))
 }
 
-/// The list that a method or a default gives: of texts, or of what the list holds.
+/// The list of a method or a default: of texts, or of its own values.
 pub fn list<A, C: FromIterator<A>>(items: impl IntoIterator<Item = impl Into<A>>) -> C {
     items.into_iter().map(Into::into).collect()
 }
 
-/// A value, or a word that stands for none: what `#[setting(none = "auto")]` reads.
+/// A value, or a word that stands for none: the form of `#[setting(none = "auto")]`.
 ///
 /// # Errors
 /// As `read`, with the word as another possibility.

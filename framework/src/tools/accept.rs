@@ -12,8 +12,8 @@ use crate::settings::{SettingError, SettingTable, Settings, list};
 use crate::{Error, Exchange, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 
-/// Chooses one of the media types that a section offers by the request's `Accept`; who accepts none of them gets 406
-/// with the list.
+/// Chooses one of the media types that a section offers by the request's `Accept`; a client that accepts none of them
+/// gets 406 with the list.
 ///
 /// Handlers take the choice as [`&Accepted`](Accepted), and `Content-Type` says it unless they set another:
 ///
@@ -39,9 +39,9 @@ use std::sync::Arc;
 /// client.get("/").header("accept", "image/png").send().assert_status(406).assert_contains("text/html, application/json");
 /// ```
 ///
-/// Weights and wildcards count as RFC 9110 has it, among equals the order of the offer. What cannot be read in `Accept`
-/// is passed over, never an error. A client that says nothing accepts everything. With [`strict(false)`](Self::strict)
-/// who accepts nothing of it gets the first one.
+/// Weights and wildcards count as in RFC 9110, among equals the order of the offer. Malformed parts of `Accept` are
+/// passed over, never an error. A client without `Accept` accepts everything. With [`strict(false)`](Self::strict) a
+/// client that accepts none of the types gets the first one.
 ///
 /// In a file: `accept.media = ["text/html"]`, `accept.strict = false`. CherryPy's `accept`, which leaves `Content-Type`
 /// to the handler.

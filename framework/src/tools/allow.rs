@@ -3,9 +3,10 @@
 //! | hook point | priority | what |
 //! |---|---|---|
 //! | `on_start_resource` | 50 | 405 for a method that is not allowed |
-//! | `before_finalize` | 50, always | takes from `Allow` (of 405, and of the answer to OPTIONS) what the section does not allow |
+//! | `before_finalize` | 50, always | takes the methods from `Allow` (of 405, and of the answer to OPTIONS) that the section does not allow |
 //!
-//! A 405 gets the page's methods from the framework; so `Allow` is always what both the section and the page answer.
+//! A 405 gets the page's methods from the framework; so `Allow` always lists the methods that both the section and the
+//! page answer.
 
 use crate::exchange::MethodSet;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
@@ -23,9 +24,8 @@ use crate::{Error, Exchange, HeaderValue, Method, StatusCode, header};
 /// client.post("/").send().assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS");
 /// ```
 ///
-/// HEAD goes with GET; OPTIONS is answered always, and tells what both the section and the page answer. Pages answer
-/// GET, HEAD and POST unless they say otherwise, so this is for whole parts of a site that are to be read only,
-/// whatever is in them.
+/// HEAD goes with GET. OPTIONS is always answered, with the methods that both the section and the page answer. Pages
+/// answer GET, HEAD and POST by default, so this is for whole parts of a site that are read only.
 ///
 /// In a file: `allow.methods = ["GET"]`. CherryPy's `allow`.
 #[derive(Clone, Debug, Settings)]
@@ -95,7 +95,7 @@ fn restrict(exchange: &mut Exchange, allowed: MethodSet) -> Result<(), Error> {
     }
     let allow = match response.header(&header::ALLOW) {
         Some(of_page) => listed(of_page).common(allowed),
-        // Nobody knows what is there: a tool may answer.
+        // The pages are not known: a tool may answer.
         None if is_refused => allowed,
         None => return Ok(()),
     };

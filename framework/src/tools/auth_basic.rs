@@ -1,10 +1,10 @@
 //! Name and password with each request (RFC 7617): `AuthBasic`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_start_resource` 55: after sections that send requests elsewhere (50), as from http to https,
-//! and before `trailing_slash` (60), which tells what is there; before a body is uploaded, and long before a session is
-//! locked. A request that comes through has a [`Login`].
+//! The hook runs at `on_start_resource` 55: after sections that redirect requests (50), such as from http to https, and
+//! before `trailing_slash` (60), whose redirects tell which pages exist; before a body is uploaded, and long before a
+//! session is locked. A request that comes through has a [`Login`].
 //!
-//! What is not there is 401, with the realm; so is another scheme. What cannot be read at all is 400.
+//! Missing credentials are 401, with the realm; so is another scheme. Malformed ones are 400.
 
 use super::authorization::{Authorization, Checker, ClearTextWarning, Passwords, Verdict, quoted};
 use crate::lifecycle::{HookPoint, Hooks, Tool};
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
 
-/// Asks for a name and a password, and lets nobody in who has not got both. Needs the cargo feature `auth`.
+/// Asks for a name and a password, and lets in only visitors who have both. Needs the cargo feature `auth`.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::AuthBasic};
@@ -29,18 +29,18 @@ use std::path::PathBuf;
 /// client.get("/staff").header("Authorization", "Basic YW5uYTpjb3JyZWN0IGhvcnNl").send().assert_text("Hello, anna");
 /// ```
 ///
-/// Who is who says a function, a few [`users`](Self::users) in the program, or an htpasswd file (`AuthBasic::file`,
-/// with the feature `passwords`). Handlers get the name as `&Login`, the access log has it, too.
+/// Credentials are checked by a function, a list of [`users`](Self::users) in the program, or an htpasswd file
+/// (`AuthBasic::file`, with the feature `passwords`). Handlers get the name as `&Login`, the access log has it, too.
 ///
-/// The password comes with each request, and can be read by who is in between: use it over TLS only. The first request
-/// that comes by plain http from another machine is told to the log, as a warning. There is no way to log out; for
-/// people, there is `SessionAuth`.
+/// The password comes with each request, and can be read on the way: use it over TLS only. The first request that comes
+/// by plain http from another machine is a warning in the log. There is no way to log out; for people, there is
+/// `SessionAuth`.
 ///
 /// In a file: `auth_basic.realm`, `auth_basic.file`. CherryPy's `auth_basic`.
 #[derive(Clone, Settings)]
 #[settings(check = Self::challenge)]
 pub struct AuthBasic {
-    /// What is protected, in ASCII; browsers show it.
+    /// The name of the protected area, in ASCII; browsers show it.
     #[setting(given, no_builder)]
     realm: String,
     /// An htpasswd file with the users (feature `passwords`).
@@ -55,8 +55,8 @@ impl AuthBasic {
     /// Asks for the `realm`, and `check` with the name and the password, which come from the client, whether they are
     /// right.
     ///
-    /// `check` returns a `bool`, or a `Result` of one: a database that cannot be asked is no wrong password. It should
-    /// compare hashes, as `kirsch::passwords::verify` does, and take as long for names that it does not know.
+    /// `check` returns a `bool`, or a `Result` of one: a database that cannot be asked is not a wrong password. It
+    /// should compare hashes, like `kirsch::passwords::verify`, and take as long for names that it does not know.
     #[must_use]
     pub fn new<F, V>(realm: impl Into<String>, check: F) -> Self
     where
@@ -108,8 +108,8 @@ impl AuthBasic {
     }
 }
 
-/// The name and the password of credentials as Basic has them; `None` for what nobody is called: other encodings than
-/// UTF-8, control characters.
+/// The name and the password of credentials of Basic; `None` for impossible names: other encodings than UTF-8, control
+/// characters.
 fn name_and_password(token: &str) -> Result<Option<(String, String)>, Error> {
     let malformed = |what: &str| {
         Error::new(
@@ -139,7 +139,7 @@ fn authenticate(exchange: &mut Exchange, challenge: &HeaderValue, check: &Checke
         exchange.values.insert(Login::new(name));
         return Ok(());
     }
-    // Nobody's, whoever an earlier resource of this request let in.
+    // Without a login, even if an earlier resource of this request let somebody in.
     exchange.values.remove::<Login>();
     Err(HttpError::new(StatusCode::UNAUTHORIZED, "").with_header(header::WWW_AUTHENTICATE, challenge.clone()).into())
 }

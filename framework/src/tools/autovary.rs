@@ -1,10 +1,10 @@
-//! `Vary` by what was really read of the request: `Autovary`, named after CherryPy's tool.
+//! `Vary` by the fields of the request that were really read: `Autovary`, named after CherryPy's tool.
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
 //! | `on_start_resource` | 0 | lets the request note which fields are read |
 //! | `before_handler` | 99 | forgets that tools have looked through all fields: from here on it counts |
-//! | `before_finalize` | 90, always | says `Vary`; after what makes the response, before what keeps it (95) |
+//! | `before_finalize` | 90, always | sets `Vary`; after the hooks that make the response, before those that keep it (95) |
 //!
 //! Where the tool is off a read costs one look at an empty pointer; see
 //! [`Request::observe_reading`](crate::Request::observe_reading).
@@ -27,14 +27,14 @@ use crate::{Exchange, HeaderName, HeaderValue, Session, header};
 /// client.get("/").send().assert_header("vary", "Accept-Language");
 /// ```
 ///
-/// Counted is what handlers and tools ask for: `Request::header`, `Request::headers_named`, `Request::best_coding`,
+/// These reads of handlers and tools count: `Request::header`, `Request::headers_named`, `Request::best_coding`,
 /// `Cookies` (`Cookie`), and the session, if anything has looked into it (`Cookie`). A handler that looks through all
-/// fields (`Request::headers`) makes it `Vary: *`, which no cache can use. Not counted is what never chooses between
-/// responses that a cache may keep: conditions, `Range`, `Authorization`, `Cache-Control`, the fields of the connection
-/// and of the body, `Host`; and the names in [`ignore`](Self::ignore).
+/// fields (`Request::headers`) makes it `Vary: *`, which no cache can use. Fields that never choose between responses
+/// that a cache may keep do not count: conditions, `Range`, `Authorization`, `Cache-Control`, the fields of the
+/// connection and of the body, `Host`; nor do the names in [`ignore`](Self::ignore).
 ///
 /// Names that are in `Vary` already stay. With [`Caching`](crate::Caching) this makes pages by language or device safe
-/// to keep. It sees fields, nothing else: what depends on the client's address is for the handler to call `private`.
+/// to keep. It sees fields, nothing else: a page that depends on the client's address must say `private` itself.
 ///
 /// In a file: `autovary.ignore = ["User-Agent"]`. CherryPy's `autovary`.
 #[derive(Clone, Debug, Default, Settings)]

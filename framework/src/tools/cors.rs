@@ -2,8 +2,8 @@
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
-//! | `on_start_resource` | 5 | answers preflights: before anybody asks who is logged in, or whether the page answers OPTIONS |
-//! | `before_finalize` | 96, always | says who may read the response, whatever made it: handler, files, cache, error page |
+//! | `on_start_resource` | 5 | answers preflights: before logins, and before the page is asked whether it answers OPTIONS |
+//! | `before_finalize` | 96, always | names the sites that may read the response of a handler, a file, the cache or an error page |
 //!
 //! It is the browser that keeps scripts from other sites' responses; this tool tells it where it need not. It protects
 //! nothing from programs, and does not keep other sites from *sending* requests: that is the tool `csrf`.
@@ -40,17 +40,17 @@ use std::time::Duration;
 /// preflight.assert_status(204).assert_header("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
 /// ```
 ///
-/// A preflight that is refused gets 403 with a sentence that says why, for whoever looks into the network tab. Where
-/// the answer depends on the origin, `Vary: Origin` is always there, so that no cache hands one site's permission to
-/// another. What a handler has set itself stays.
+/// A preflight that is refused gets 403 with a sentence that names the reason, for the network tab of the browser.
+/// Where the answer depends on the origin, `Vary: Origin` is always there, so that no cache hands one site's permission
+/// to another. Fields that a handler has set itself stay.
 #[derive(Clone, Debug, Settings)]
 #[settings(check = Self::prepare)]
 pub struct Cors {
-    /// Whose scripts may read: `https://app.example`; `https://*.example.org` for all hosts below one; `*` for
-    /// everybody.
+    /// The sites whose scripts may read: `https://app.example`; `https://*.example.org` for all hosts below one; `*`
+    /// for every site.
     #[setting(given, no_builder)]
     origins: Vec<String>,
-    /// The methods that such scripts may use. The page decides what it answers.
+    /// The methods that such scripts may use. The page decides which it answers.
     #[setting(default = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])]
     methods: Vec<String>,
     /// The request fields that such scripts may send; `*` for all.
@@ -74,7 +74,7 @@ impl Cors {
         Self::defaults(listed(origins))
     }
 
-    /// Scripts of all sites may read: for what is public anyway.
+    /// Scripts of all sites may read: for pages that are public anyway.
     #[must_use]
     pub fn any_origin() -> Self {
         Self::new(["*"])
@@ -180,7 +180,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    /// Who asks, if he may read: the field as it was sent.
+    /// The origin of the request, if it may read: the field as it was sent.
     fn reader<'r>(&self, request: &'r Request) -> Option<Cow<'r, str>> {
         let origin = request.list("origin")?;
         let is_allowed = || {

@@ -2,7 +2,7 @@
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
-//! | `before_error_response` | 50 | sends the failed request elsewhere; after the session has rolled back (0) |
+//! | `before_error_response` | 50 | sends the failed request to another page; after the session has rolled back (0) |
 //! | `before_finalize` | 50 | gives the page that it came to the status of an error |
 //!
 //! Only unexpected errors and panics come here; 404 and its kin have error pages. A request that fails again gets the
@@ -24,8 +24,8 @@ use crate::{Error, Exchange, Redirect, Response, StatusCode};
 /// client.get("/broken").send().assert_status(500).assert_text("We are on it.");
 /// ```
 ///
-/// Internal: the page is made in the same request and sent with status 500, where the tool is on for it, too, as below
-/// `/`. What the failed page has changed in the session is rolled back before. External: the client is sent there with
+/// Internal: the page is made in the same request and sent with status 500, where the tool is on for it, too, such as
+/// below `/`. Changes of the failed page to the session are rolled back before. External: the client is sent there with
 /// 303. The cause is in the log in either case.
 ///
 /// Paths are those of the app that switches the tool on, wherever it is mounted.

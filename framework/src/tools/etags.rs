@@ -2,15 +2,15 @@
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
-//! | `before_finalize` | 75 | makes the tag; after what makes content, before what compresses (80) and keeps (95) it |
+//! | `before_finalize` | 75 | makes the tag; after the hooks that make content, before those that compress (80) and keep (95) it |
 //!
-//! What a tag is good for is not decided here: the framework compares the tags of any page with the conditions of the
-//! request as its last step (304, 412). Only where the answer will be 304 and no cache waits for the page is that said
-//! here already, so that nobody compresses what is not sent.
+//! The use of a tag is not decided here: the framework compares the tags of any page with the conditions of the request
+//! as its last step (304, 412). Only where the answer will be 304 and no cache waits for the page is it answered here
+//! already, so that no unsent content is compressed.
 //!
 //! The tag is a hash of 128 bits that is the same in every process: after a restart, and behind a balancer, browsers
-//! keep their copies. It is not a seal: who can choose all of a page's content might find two with the same tag (and
-//! would then see the older one longer).
+//! keep their copies. It is not a seal: an attacker who can choose all of a page's content might find two with the same
+//! tag (and would then see the older one longer).
 
 use crate::exchange::ResponseBody;
 use crate::http::{EntityTag, Precondition, ResponseDirectives, Validators, parse_date};
@@ -33,11 +33,11 @@ use twox_hash::XxHash3_128;
 /// ```
 ///
 /// It saves the transfer, not the handler's work: the page is made and then compared. A handler that knows the state of
-/// what it shows without making it says `ETag` or `Last-Modified` itself, or asks
+/// its page without making it sets `ETag` or `Last-Modified` itself, or asks
 /// [`Request::precondition`](crate::Request::precondition); both work without this tool, and a tag that is there stays.
 ///
 /// A tag goes to answers with status 200 to GET and HEAD whose content is in memory and not larger than
-/// [`max_size`](Self::max_size). Not to streams and files (the file tools make their own), nor to what says `no-store`.
+/// [`max_size`](Self::max_size). Streams, files (the file tools make their own) and responses with `no-store` get none.
 /// Compressed pages get a tag of their own from [`Gzip`](crate::tools).
 ///
 /// In a file: `etags.weak = true`. CherryPy's `etags`; its `autotags` is on here, since pages with tags of their own

@@ -2,10 +2,10 @@
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
-//! | `before_finalize` | 65 | says `Cache-Control`, and `Expires` for caches of HTTP/1.0; after the session has set its cookie (60), before what keeps pages (95) |
+//! | `before_finalize` | 65 | sets `Cache-Control`, and `Expires` for caches of HTTP/1.0; after the session has set its cookie (60), before the hooks that keep pages (95) |
 //!
-//! What the handler has said stays. What is for one person is `private`: where a cookie is set, somebody is logged in,
-//! or anything has looked into the session.
+//! The handler's own fields stay. A page for one person is `private`: one that sets a cookie, looks into the session,
+//! or is for a visitor who is logged in.
 
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
@@ -23,13 +23,13 @@ use std::time::{Duration, SystemTime};
 /// Client::in_process(app).get("/").send().assert_header("cache-control", "max-age=300");
 /// ```
 ///
-/// [`Expires::at_once`] says `no-cache`: keep it, but ask each time (with [`Etags`](super::Etags) the answer is often
-/// 304). [`Expires::never_kept`] says `no-store`: for what nobody may find in a browser's cache.
+/// [`Expires::at_once`] means `no-cache`: keep it, but ask each time (with [`Etags`](super::Etags) the answer is often
+/// 304). [`Expires::never_kept`] means `no-store`: for pages that must not stay in a browser's cache.
 ///
-/// It speaks for successful answers (and 304) to GET and HEAD that say nothing themselves: no `Cache-Control`,
-/// `Expires` or `Pragma`; with [`force`](Self::force), in place of what they say. A page that sets a cookie, that has
-/// looked into the session, or that somebody logged in has asked for, is `private`: only its browser keeps it. What it
-/// says holds for the tool [`Caching`](crate::Caching), too, in place of its `delay`.
+/// It applies to successful answers (and 304) to GET and HEAD without fields of their own: no `Cache-Control`,
+/// `Expires` or `Pragma`; with [`force`](Self::force), it replaces them. A page that sets a cookie, has looked into the
+/// session, or is for a visitor who is logged in, is `private`: only its browser keeps it. These fields hold for the
+/// tool [`Caching`](crate::Caching), too, in place of its `delay`.
 ///
 /// In a file: `expires.after = "5m"`, `expires.types = { "text/css" = "7d", "image/*" = "30d" }`. CherryPy's `expires`,
 /// which never says `max-age`.
@@ -157,7 +157,7 @@ impl Expires {
 }
 
 fn max_age(before: &str, seconds: u64) -> HeaderValue {
-    // More than 2^31 seconds is 2^31 to everybody (RFC 9111, section 1.2.2).
+    // More than 2^31 seconds is 2^31 to every cache (RFC 9111, section 1.2.2).
     HeaderValue::try_from(format!("{before}max-age={}", seconds.min(1 << 31))).expect("digits are a field value")
 }
 

@@ -3,7 +3,7 @@
 //! | hook point | priority | what |
 //! |---|---|---|
 //! | `on_start_resource` | 10 | lets If-None-Match and If-Match name the tags of content that is not compressed |
-//! | `before_finalize` | 80 | compresses, after what makes content, tags and cookies, before what stores responses |
+//! | `before_finalize` | 80 | compresses, after the hooks that make content, tags and cookies, before those that store responses |
 //!
 //! How a body is compressed depends on how it is made. Whole content up to 1 MiB: at once, on the worker that made it,
 //! so that its length is known. Larger content and files: piece by piece while it is sent. Streams: each chunk when it
@@ -53,25 +53,24 @@ use std::sync::Arc;
 /// With the cargo features `brotli` and `zstd` it can offer these codings, too, once [`codings`](Self::codings) names
 /// them.
 ///
-/// A response is compressed if the client likes a coding at least as much as none, its media type is one of
-/// [`mime_types`](Self::mime_types), and it is not small, not already coded, no part of something (and no part is asked
-/// for), has no digest in its fields, and does not forbid it (`Cache-Control: no-transform`). Content that would not
-/// become smaller is sent as it is. Whatever the client gets, a response whose type can be compressed says `Vary:
-/// Accept-Encoding`.
+/// A response is compressed if the client likes a coding at least as much as none, and its media type is one of
+/// [`mime_types`](Self::mime_types). It must not be small, coded already, or a range (nor may the request ask for one),
+/// have a digest in its fields, or forbid it (`Cache-Control: no-transform`). Content that would not become smaller is
+/// sent as it is. In any case a response whose type can be compressed has `Vary: Accept-Encoding`.
 ///
-/// **When not to use it:** where a page has a secret in it (a token against forged requests) beside text that a request
-/// brings. The length of the compressed page then tells whether the two are alike, and who can make a browser ask often
-/// enough and see the lengths guesses the secret letter by letter (the attack called BREACH). Leave the tool off for
-/// such paths: `App::tool_off("/account", "gzip")`.
+/// **When not to use it:** where a page has a secret in it (a token against forged requests) beside text of the
+/// request. The length of the compressed page then tells whether the two are alike. An attacker who can make a browser
+/// ask often enough, and see the lengths, guesses the secret letter by letter (the attack called BREACH). Leave the
+/// tool off for such paths: `App::tool_off("/account", "gzip")`.
 ///
 /// Settings, in a file `gzip.compress_level = 6` and so on: the methods below. CherryPy's `gzip` answers 406 to
-/// `Accept-Encoding: br`, compresses again what is coded already, and leaves one strong `ETag` on different bytes; this
-/// one does not.
+/// `Accept-Encoding: br`, compresses coded content again, and leaves one strong `ETag` on different bytes; this one
+/// does not.
 #[derive(Clone, Debug, Settings)]
 #[settings(check = Self::check)]
 pub struct Gzip {
-    /// How hard gzip works: 1 (fast) to 9 (small), as CherryPy's `compress_level`. Beyond 6 there is next to nothing to
-    /// win.
+    /// How hard gzip works: 1 (fast) to 9 (small), like CherryPy's `compress_level`. Beyond 6 there is next to nothing
+    /// to win.
     ///
     /// Brotli works at quality 5: pages are 4 % smaller than with gzip, for four times the work. Zstandard works at
     /// level 3: 3 % larger, for half the work. Files can be compressed harder ahead of time.
@@ -109,15 +108,15 @@ impl Default for Gzip {
 }
 
 impl Gzip {
-    /// Compression with gzip, of text and what is like it, from 1 KiB on.
+    /// Compression with gzip, of text and similar types, from 1 KiB on.
     #[must_use]
     pub fn new() -> Self {
         Self::defaults()
     }
 
-    /// What is compressed, in place of the default list (`mime_types`): media types as `text/css`, and patterns as
-    /// `text/*` and `application/*+json`. By default text, JSON, XML, scripts, SVG, WebAssembly and fonts that are not
-    /// compressed in themselves.
+    /// The types that are compressed, in place of the default list (`mime_types`): media types such as `text/css`, and
+    /// patterns such as `text/*` and `application/*+json`. By default text, JSON, XML, scripts, SVG, WebAssembly and
+    /// fonts that are not compressed in themselves.
     ///
     /// `text/event-stream` is compressed only where it is named in full: its connections live long, and each keeps a
     /// compressor.
@@ -137,7 +136,7 @@ impl Gzip {
             validators::name_clients_tag(request, response, &self.codings);
             return Ok(());
         }
-        // A part is cut from content that is not compressed: whoever asks for one goes on with what it has.
+        // A range is cut from content that is not compressed: the client goes on with the bytes that it has.
         let wants_part = response.header(&header::ACCEPT_RANGES).is_some() && request.header("range").is_some();
         if wants_part || !self.is_worth_it(response) {
             return Ok(());

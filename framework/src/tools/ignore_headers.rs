@@ -18,8 +18,8 @@ use crate::{Exchange, HeaderName, header};
 /// client.get("/").header("x-debug", "1").send().assert_text("None");
 /// ```
 ///
-/// Everything after it goes without: other tools, conditions and ranges, the handler. What the server itself needs
-/// (`Host`, `Content-Length`, ...) cannot be ignored, and a session's cookie has been read before.
+/// Everything after it goes without: other tools, conditions and ranges, the handler. Fields that the server itself
+/// needs (`Host`, `Content-Length`, ...) cannot be ignored, and a session's cookie has been read before.
 ///
 /// In a file: `ignore_headers.headers = ["Range"]`. CherryPy's `ignore_headers`.
 #[derive(Clone, Debug, Settings)]
@@ -36,7 +36,7 @@ impl Default for IgnoreHeaders {
     }
 }
 
-/// What the server has read before any tool.
+/// The fields that the server has read before any tool.
 const SERVERS: [HeaderName; 6] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,

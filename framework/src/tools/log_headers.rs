@@ -1,4 +1,4 @@
-//! What a request said that the program failed at: `LogHeaders`, named after CherryPy's tool.
+//! The fields of a request that failed: `LogHeaders`, named after CherryPy's tool.
 //!
 //! The hook runs at `before_error_response` 50: for unexpected errors and panics only.
 
@@ -16,9 +16,9 @@ use crate::{Exchange, Request};
 /// # Ok::<(), kirsch::Error>(())
 /// ```
 ///
-/// Values of `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key`, `X-Auth-Token`, `X-CSRF-Token` and of what
-/// [`mask`](Self::mask) adds are left out. Whatever a client can write is escaped, so that it cannot forge a line.
-/// Setting: `mask`. CherryPy's `log_headers` logs all of it.
+/// Values of `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key`, `X-Auth-Token`, `X-CSRF-Token` and of the
+/// fields in [`mask`](Self::mask) are left out. Text of a client is escaped, so that it cannot forge a line. Setting:
+/// `mask`. CherryPy's `log_headers` logs all of it.
 #[derive(Clone, Debug, Default, Settings)]
 pub struct LogHeaders {
     /// Fields whose values are left out as well.

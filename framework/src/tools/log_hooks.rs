@@ -1,13 +1,13 @@
 //! Which hooks run in a section: `LogHooks`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_end_request` 100. What it tells is known at start: which hooks there are, in which order.
+//! The hook runs at `on_end_request` 100. Its text is known at start: the hooks, in their order.
 
 use crate::Exchange;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use std::sync::{Arc, OnceLock};
 
-/// Writes the hooks of the section into the log at the start, and with each request, at level debug, which section it was in: for finding out why a tool does not do what
-/// it should.
+/// Writes the hooks of the section into the log at the start, and with each request, at level debug, the section it was
+/// in: for finding out why a tool does not work as it should.
 ///
 /// ```
 /// use kirsch::{prelude::*, tools::LogHooks};

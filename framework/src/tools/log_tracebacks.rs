@@ -1,6 +1,7 @@
 //! Where a panic came from: `LogTracebacks`, named after CherryPy's tool.
 //!
-//! The hook runs at `before_error_response` 50. That an error happened, its causes and its place are logged without any tool; this one adds the steps that led to a panic.
+//! The hook runs at `before_error_response` 50. That an error happened, its causes and its place are logged without any
+//! tool; this one adds the steps that led to a panic.
 
 use crate::Exchange;
 use crate::lifecycle::{HookPoint, Hooks, Tool, backtrace_of};
@@ -21,7 +22,8 @@ use crate::lifecycle::{HookPoint, Hooks, Tool, backtrace_of};
 ///   shop::Shop::cart at shop/src/main.rs:88:20
 /// ```
 ///
-/// Taking a backtrace costs milliseconds, for panics of the whole program once the tool is on somewhere. It needs line tables: `debug = "line-tables-only"` in the profile.
+/// Taking a backtrace costs milliseconds, for panics of the whole program once the tool is on somewhere. It needs line
+/// tables: `debug = "line-tables-only"` in the profile.
 #[derive(Clone, Debug, Default)]
 pub struct LogTracebacks;
 

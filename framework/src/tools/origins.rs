@@ -3,8 +3,8 @@
 use crate::Request;
 use crate::exchange::{Origin, origin_of};
 
-/// Whether a URL is of the request's own origin. One that comes by TLS to a server that does not know of it is, too: then a proxy in front has not said so, and
-/// nobody but the site itself has pages at that host.
+/// Whether a URL is of the request's own origin. An https URL also counts if the server knows only http: then a proxy
+/// in front has not told it, and only the site itself has pages at that host.
 pub(super) fn is_own(request: &Request, url: &str) -> bool {
     let Some((origin, _)) = origin_of(url) else { return false };
     let own = request.origin();

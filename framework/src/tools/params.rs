@@ -1,8 +1,8 @@
 //! Rules for the parameters of a section: `Params`, named after CherryPy's tool.
 //!
-//! The hook runs at `before_handler` 15: the form is there, nothing of the handler has run. Handlers with a signature
-//! need no such rules: their arguments are checked by type. This is for those that take whatever comes (`Params`,
-//! `&Request`, closures of a `Tree`), and for what types do not say: ranges, lengths, how many.
+//! The hook runs at `before_handler` 15: the form is there, and the handler has not run yet. Handlers with a signature
+//! need no such rules: their arguments are checked by type. This is for handlers that take any parameter (`Params`,
+//! `&Request`, closures of a `Tree`), and for rules that types cannot express: ranges, lengths, how many.
 
 mod rule;
 
@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// ```
 ///
 /// A parameter with a rule is given once at most, unless it is among [`repeated`](Self::repeated) (two values of one
-/// name are read differently by one program and the next). Blank means not given, except for texts. Parameters of the
+/// name are read differently by one program and the next). Blank means missing, except for texts. Parameters of the
 /// path are not looked at: they are the handler's arguments.
 ///
 /// In a file:
@@ -81,7 +81,7 @@ impl Params {
         Self::default()
     }
 
-    /// What the values of a parameter must be (`rules`).
+    /// The rule for the values of a parameter (`rules`).
     #[must_use]
     pub fn rule(mut self, name: impl Into<String>, rule: ParamRule) -> Self {
         self.rules.insert(name.into(), rule);

@@ -3,8 +3,8 @@
 //! The hook runs at `on_start_resource` 3: before anything is read, checked or waited for.
 //!
 //! Memory is bounded without looking for the oldest entry: there are two generations, and when the young one is full it
-//! takes the place of the old one, which goes. A client that comes again moves to the young one. Whoever is forgotten
-//! has not come for a while, and his bucket would be full again.
+//! takes the place of the old one, which goes. A client that comes again moves to the young one. A forgotten client has
+//! not come for a while, and its bucket would be full again.
 
 use super::neighbourhood::neighbourhood;
 use crate::exchange::HttpError;

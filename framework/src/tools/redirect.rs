@@ -1,7 +1,7 @@
 //! Sections that have moved: `RedirectTo`, CherryPy's tool `redirect`.
 //!
-//! The hook runs at `on_start_resource` 50: what is sent elsewhere neither uploads its body nor waits for a session. A
-//! request that is where it would be sent goes on, so a section may lead to a page within it, and a host to itself with
+//! The hook runs at `on_start_resource` 50: a redirected request neither uploads its body nor waits for a session. A
+//! request that is at the target already goes on, so a section may lead to a page within it, and a host to itself with
 //! another scheme.
 
 use super::address::{from_mount, is_here, problem, to_client};
@@ -10,7 +10,7 @@ use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Redirect, Request, StatusCode};
 
-/// Sends all requests of a path and below it elsewhere.
+/// Sends all requests of a path and below it to another address.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::RedirectTo};
@@ -42,7 +42,7 @@ pub struct RedirectTo {
     internal: bool,
     /// The status of an external redirect: 301, 302, 303, 307 or 308.
     ///
-    /// 301 and 308 are for ever, and browsers keep them; 307 and 308 repeat a POST as one.
+    /// 301 and 308 are permanent, and browsers keep them; 307 and 308 repeat a POST as one.
     #[setting(default = StatusCode::SEE_OTHER)]
     status: StatusCode,
     /// Whether the path of the request below the section, and its query, are added: for a part of the site that has
@@ -87,8 +87,8 @@ impl RedirectTo {
         Ok(())
     }
 
-    /// Where the request is sent, unless what it brings would lead to another host, or out of the path that it is sent
-    /// to.
+    /// The target of the request, unless the request's own path would lead to another host, or out of the target's
+    /// path.
     fn target(&self, request: &Request, above: usize) -> Option<String> {
         if !self.keep_path {
             return Some(self.url.clone());

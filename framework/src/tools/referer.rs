@@ -1,4 +1,4 @@
-//! Who may link here: `Referer`, named after CherryPy's tool.
+//! Which sites may link here: `Referer`, named after CherryPy's tool.
 //!
 //! The hook runs at `before_request_body` 50: before files (90) and the cache (95) answer, and before a body is
 //! uploaded.
@@ -23,9 +23,9 @@ use regex_lite::Regex;
 /// client.get("/picture").send().assert_status(403);
 /// ```
 ///
-/// It keeps other sites from showing this site's pictures as theirs, nothing more: programs send whatever `Referer`
-/// they like, and browsers may send none ([`accept_missing`](Self::accept_missing)). Against forged requests there is
-/// the tool `csrf`.
+/// It keeps other sites from showing this site's pictures as theirs, nothing more: programs send any `Referer` they
+/// like, and browsers may send none ([`accept_missing`](Self::accept_missing)). Against forged requests there is the
+/// tool `csrf`.
 ///
 /// Origins are compared as origins. A [`pattern`](Self::pattern) is compared with the whole field from its start, as in
 /// CherryPy: one that does not end its host with a `/` also matches hosts that merely begin so.

@@ -1,6 +1,6 @@
 //! Fields for all responses of a path: `ResponseHeaders`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_start_resource`, before the handler, which may change what it finds; and always, so that error
+//! The hook runs at `on_start_resource`, before the handler, which may change the fields; and always, so that error
 //! pages and the answers of other tools have the fields, too. Fields that describe content, and `Cache-Control`, leave
 //! with the content when an error page takes its place.
 
@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 /// client.get("/nowhere").send().assert_status(404).assert_header("x-robots-tag", "noindex");
 /// ```
 ///
-/// A handler that sets a field of the same name replaces it, and may remove it. `Content-Type` set here is what
-/// handlers' texts are sent as, unless they say otherwise. A name or value that cannot be in a field stops the start.
+/// A handler that sets a field of the same name replaces it, and may remove it. A `Content-Type` that is set here
+/// applies to handlers' texts, unless they set another. A name or value that cannot be in a field stops the start.
 ///
 /// In a file: `response_headers.headers = { X-Robots-Tag = "noindex" }`; sections below add to it. CherryPy's
 /// `response_headers`.
@@ -69,7 +69,7 @@ impl ResponseHeaders {
         Self::default()
     }
 
-    /// Sets a field (`headers`), in place of what was said here about it before.
+    /// Sets a field (`headers`), in place of an earlier value here.
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.put(name.into(), value.into());
@@ -90,7 +90,7 @@ impl ResponseHeaders {
     }
 }
 
-/// What is the server's to say.
+/// The fields that belong to the server.
 const SERVERS: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,

@@ -6,9 +6,9 @@
 //! | `on_start_resource` | 0 | only if the policy has a nonce: puts it where handlers find it |
 //! | `before_finalize` | 74 | only if the policy has a nonce: keeps pages that use it out of caches; before conditions are looked at (75) |
 //!
-//! So late and always: whatever made the response (handler, static files, cache, error page) has spoken, and what it
-//! has said stays. What caches keep is without these fields; a hit gets them anew. The hook is on the path of every
-//! plain page: the fields are written out at start, and a response that has none of them itself gets them as one piece.
+//! So late and always: fields of the response itself (from a handler, static files, cache, error page) stay. Caches
+//! keep responses without these fields; a hit gets them again. The hook is on the path of every plain page: the fields
+//! are written out at start, and a response that has none of them itself gets them as one piece.
 
 mod content_security_policy;
 
@@ -48,10 +48,10 @@ use std::time::Duration;
 /// page.assert_header("x-content-type-options", "nosniff").assert_header("x-frame-options", "SAMEORIGIN");
 /// ```
 ///
-/// What the handler has set wins: a page that says `X-Frame-Options` itself keeps its own, an error page too. To change
-/// a section, switch the tool on again there, or write its settings into a file (`secure_headers.frame_options =
+/// The handler's fields win: a page that sets `X-Frame-Options` itself keeps its own, an error page too. To change a
+/// section, switch the tool on again there, or write its settings into a file (`secure_headers.frame_options =
 /// "deny"`); `App::tool_off("/widget", "secure_headers")` leaves all away. Only responses to requests that the server
-/// refuses before it knows a path, such as a broken head, go without (they say `nosniff`, and have no active content).
+/// refuses before it knows a path, such as a broken head, go without (they have `nosniff`, and no active content).
 ///
 /// # Content-Security-Policy
 ///
@@ -78,35 +78,36 @@ use std::time::Duration;
 /// page.assert_contains(&format!("nonce=\"{nonce}\""));
 /// ```
 ///
-/// After the OWASP Secure Headers Project. What it advises against (`X-XSS-Protection`, `Expect-CT`, `Public-Key-Pins`)
-/// is not sent. CherryPy has no such tool.
+/// After the OWASP Secure Headers Project. Fields that it advises against (`X-XSS-Protection`, `Expect-CT`,
+/// `Public-Key-Pins`) are not sent. CherryPy has no such tool.
 #[derive(Clone, Debug, Settings)]
 #[settings(check = Self::prepare)]
 pub struct SecureHeaders {
     /// Whether to say `X-Content-Type-Options: nosniff`.
     #[setting(default = true)]
     nosniff: bool,
-    /// Who may show the pages in a frame (`X-Frame-Options`): `"sameorigin"`, `"deny"`, or `"off"`.
+    /// Which sites may show the pages in a frame (`X-Frame-Options`): `"sameorigin"`, `"deny"`, or `"off"`.
     ///
     /// Browsers that find `frame-ancestors` in a policy obey that instead.
     #[setting(default = FrameOptions::SameOrigin)]
     frame_options: FrameOptions,
-    /// What links and subresources tell about the page that they are on (`Referrer-Policy`): any policy, or `"off"`.
+    /// What links and subresources reveal about the page that they are on (`Referrer-Policy`): any policy, or `"off"`.
     #[setting(default = "strict-origin-when-cross-origin")]
     referrer_policy: String,
     /// Whether other sites keep a handle to a window (`Cross-Origin-Opener-Policy`): any policy, or `"off"`.
     ///
-    /// A site that logs in with a pop-up window of another site says `same-origin-allow-popups`. Sent on secure origins
-    /// only: browsers ignore it elsewhere.
+    /// A site that logs in with a pop-up window of another site needs `same-origin-allow-popups`. Sent on secure
+    /// origins only: browsers ignore it on others.
     #[setting(default = "same-origin")]
     opener_policy: String,
     /// Which sites may use the responses as pictures, scripts and so on (`Cross-Origin-Resource-Policy`):
     /// `"same-origin"`, `"same-site"`, `"cross-origin"`, or `"off"`.
     ///
-    /// Off by default, since pictures are often meant to be shown elsewhere.
+    /// Off by default, since pictures are often meant for other sites.
     #[setting(default = "off")]
     resource_policy: String,
-    /// What pages and their frames may use (`Permissions-Policy`): `"camera=(), geolocation=(self)"`, or `"off"`.
+    /// The features that pages and their frames may use (`Permissions-Policy`): `"camera=(), geolocation=(self)"`, or
+    /// `"off"`.
     #[setting(default = "off")]
     permissions_policy: String,
     /// From where pages may load scripts, styles and the rest (`Content-Security-Policy`), or `"off"`.
@@ -114,7 +115,7 @@ pub struct SecureHeaders {
     /// `'nonce-{nonce}'` in it makes a [`CspNonce`] for each request.
     #[setting(default = "off")]
     content_security_policy: String,
-    /// Whether the policy is only watched: browsers report what it would forbid, and forbid nothing.
+    /// Whether the policy is only watched: browsers report violations, and forbid nothing.
     csp_report_only: bool,
     /// For how long browsers come by `https://` only (`Strict-Transport-Security`); `"0s"` says nothing.
     ///
@@ -132,7 +133,7 @@ pub struct SecureHeaders {
 /// Which pages may show a page in a frame (`X-Frame-Options`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameOptions {
-    /// Nobody.
+    /// No site.
     Deny,
     /// Pages of the same origin.
     SameOrigin,
@@ -262,7 +263,7 @@ struct Prepared {
     always: Vec<(HeaderName, HeaderValue)>,
     /// Where the client came over TLS.
     secure: Vec<(HeaderName, HeaderValue)>,
-    /// A policy that is made anew for each request.
+    /// A policy that is made for each request.
     policy: Option<Policy>,
 }
 
@@ -277,7 +278,7 @@ impl Prepared {
     }
 }
 
-/// The same, written out for each kind of origin.
+/// The fields, written out for each kind of origin.
 #[derive(Debug)]
 struct Ready {
     plain: ReadyFields,

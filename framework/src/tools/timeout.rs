@@ -44,9 +44,9 @@ use std::time::{Duration, Instant};
 /// client.get("/count?most=99999999999999").send().assert_status(503).assert_header("retry-after", "1");
 /// ```
 ///
-/// What talks to others passes the time on: `deadline.remaining()` as the time limit of a query or a request. A handler
-/// that takes longer is warned about in the log when it ends, whether it asks or not. Setting: `budget`. CherryPy had a
-/// `timeout` that claimed more, and took it out.
+/// A handler that asks other services passes the time on: `deadline.remaining()` as the time limit of a query or a
+/// request. The log warns about a handler that takes longer when it ends, whether it asks or not. Setting: `budget`.
+/// CherryPy had a `timeout` that claimed more, and took it out.
 #[derive(Clone, Debug, Settings)]
 pub struct Timeout {
     /// The time of a handler, from its begin.
@@ -78,7 +78,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// That of this request, if the tool is on for its path and the handler's turn has come.
+    /// The deadline of this request, if the tool is on for its path and the handler's turn has come.
     #[must_use]
     pub fn of(exchange: &Exchange) -> Option<Self> {
         exchange.values.get().copied()

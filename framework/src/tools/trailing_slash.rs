@@ -3,10 +3,9 @@
 //! Relative links on an index page only work below `/dir/`, and two addresses of one page are two pages to caches and
 //! search engines.
 //!
-//! The hook runs at `on_start_resource`: all it looks at is known as soon as the path is resolved, and a request that
-//! is sent elsewhere should neither upload its body nor wait for a session's lock first (CherryPy's does, at
-//! `before_handler` 60). The priority is late, so that tools which refuse or rewrite requests at that point come
-//! before.
+//! The hook runs at `on_start_resource`: all its facts are known as soon as the path is resolved, and a request that is
+//! redirected should neither upload its body nor wait for a session's lock first (CherryPy's does, at `before_handler`
+//! 60). The priority is late, so that tools which refuse or rewrite requests at that point come before.
 
 use super::address::address;
 use crate::exchange::{Error, Exchange, Handler, Redirect, Request, Source, Step};
@@ -45,7 +44,7 @@ impl TrailingSlash {
         let &Step::Handler { first, .. } = trail.steps().last()? else { return None };
         let (first, count) = (usize::from(first), request.segments().len());
         let has_slash = request.path().ends_with('/');
-        // What costs nothing is asked first: nearly all requests end here.
+        // The cheap checks come first: nearly all requests end here.
         let slash = match (trail.is_index(), has_slash) {
             // With segments left over the page takes them as arguments, and the path is not the node's own.
             (true, false) if self.missing && count > 0 && first == count => "/",

@@ -1,4 +1,4 @@
-//! Whole conversations with a service that answers with what it was asked: for properties, and for the fuzzer.
+//! Whole conversations with a service that echoes its request: for properties, and for the fuzzer.
 
 use super::{ByHand, Came};
 use crate::exchange::{BodyPlan, Connection, Delivery, Exchange, Progress, RequestBody, Service, Stream, Wakers};
@@ -8,10 +8,11 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a server sends to a client that sends these pieces and then ends its side. After each piece, the connection goes as far
-/// as it can.
+/// The bytes that a server sends to a client that sends these pieces and then ends its side. After each piece, the
+/// connection goes as far as it can.
 ///
-/// Left out is what may depend on the moment: the value of Date, and `100 Continue`, which a client gets only if its body has not begun.
+/// Parts that may depend on the moment are left out: the value of Date, and `100 Continue`, which a client gets only if
+/// its body has not begun.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "public for the fuzzer"))]
 pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let server = Arc::new(ByHand::new(Arc::new(Mirror)).expect("descriptors for a poller"));
@@ -26,13 +27,13 @@ pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     timeless(&received)
 }
 
-/// Answers with what it was asked.
+/// Echoes the request.
 struct Mirror;
 
 impl Service for Mirror {
     fn start(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {
         match exchange.request.path() {
-            // Whether a body that nobody wants is discarded depends on whether it comes, if the client has asked.
+            // Whether an unwanted body is discarded depends on whether it comes, if the client has asked.
             "/discard" if !exchange.request.head.expects_continue() => BodyPlan::Discard,
             _ => BodyPlan::Read { limit: 1000, memory: 100 },
         }

@@ -22,21 +22,21 @@ pub(super) struct BodyReading {
     file: Option<Spool>,
     /// From here on it goes to the file.
     memory: u64,
-    /// The file could not be written: it may hold half of what it should, so nothing can be added any more.
+    /// The file could not be written: it may be incomplete, so nothing can be added any more.
     failure: Option<Refusal>,
     client: Awaited,
     /// Bytes of the body received, framing included.
     received: u64,
 }
 
-/// The part of a body that is in a file, and what it is charged for.
+/// The part of a body that is in a file, and its charge.
 struct Spool {
     file: File,
     charge: DiskCharge,
 }
 
-/// How much of a body is read before the others have their turn: a fast client would otherwise keep the thread for all of a large
-/// upload, and that may be the one that watches the deadlines.
+/// How much of a body is read before other connections have their turn: a fast client would otherwise keep the thread
+/// for all of a large upload, and that may be the thread that watches the deadlines.
 const MAX_READ_IN_A_ROW: u64 = 1024 * 1024;
 
 impl BodyReading {
@@ -45,7 +45,7 @@ impl BodyReading {
         Self { request, content: Vec::new(), charge, file: None, memory, failure: None, client, received: 0 }
     }
 
-    /// Takes what belongs to the body from the input; true when the body has ended.
+    /// Takes the body's bytes from the input; true when the body has ended.
     pub(super) fn decode(&mut self, input: &mut Input, shared: &Shared) -> Result<bool, Refusal> {
         let Shared { settings, budgets, scheduler, .. } = shared;
         if let Some(refusal) = self.failure {
@@ -95,7 +95,7 @@ impl BodyReading {
         Ok(())
     }
 
-    /// Gives up what is there, so that its room is free at once.
+    /// Gives up the bytes so far, so that their room is free at once.
     fn give_up(&mut self, refusal: Refusal) -> Refusal {
         self.file = None;
         self.content = Vec::new();
@@ -123,7 +123,7 @@ impl BodyReading {
         let Self { mut request, content, charge, file, .. } = self;
         request.rest = Rest::Nothing;
         let (body, disk) = match file {
-            // A file that cannot be rewound cannot be read either: whoever reads it gets the error.
+            // A file that cannot be rewound cannot be read either: its reader gets the error.
             Some(Spool { mut file, charge }) => {
                 let _ = file.rewind();
                 (RequestBody::File { file, length: charge.bytes.amount() }, Some(charge))
@@ -141,8 +141,8 @@ impl BodyReading {
     }
 }
 
-/// Makes room for `more` bytes and charges it before it is taken; false when the budget is spent. As a vector would, but never beyond
-/// the `left` bytes of the body.
+/// Makes room for `more` bytes and charges it before it is taken; false when the budget is spent. As a vector would,
+/// but never beyond the `left` bytes of the body.
 fn make_room(content: &mut Vec<u8>, charge: &mut Charge, more: usize, left: usize) -> bool {
     let needed = content.len() + more;
     if needed <= content.capacity() {

@@ -1,9 +1,9 @@
 //! A request body that the handler reads itself, while it runs: the one place where a worker waits for a client.
 //!
-//! The reader is as patient as the server would be (`patience.rs`). Only time spent waiting counts:
-//! a handler may take long between two reads, which is not the client's fault. `100 Continue` is sent at the first
-//! read and not before: a handler that answers without reading never asks for the body. When the response is made,
-//! the connection takes back what was not read; the reader is dead from then on, wherever it went.
+//! The reader is as patient as the server would be (`patience.rs`). Only time spent waiting counts: a handler may take
+//! long between two reads, which is not the client's fault. `100 Continue` is sent at the first read and not before: a
+//! handler that answers without reading never asks for the body. When the response is made, the connection takes the
+//! unread rest back; from then on the reader is dead, wherever it went.
 
 use super::HttpConnection;
 use crate::exchange::{Blocking, BodyError, Charge, WaitsFor};
@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What the handler reads from.
+/// The source of the handler's bytes.
 pub(super) struct BodyStream {
     source: Arc<Mutex<Option<Source>>>,
 }
@@ -49,7 +49,7 @@ struct Source {
 const PIECE: usize = 64 * 1024;
 
 impl BodyStream {
-    /// How much memory one takes: what was received, and what was decoded from it.
+    /// The memory of one reader: the received bytes, and those decoded from them.
     pub(super) const MEMORY: u64 = 2 * PIECE as u64;
 
     /// A reader of the body that follows in `connection`, and the handle that ends it.
@@ -94,8 +94,8 @@ impl StreamHandle {
         source.as_ref().is_some_and(|source| source.decoder.is_complete() && source.position == source.content.len())
     }
 
-    /// Ends the stream: puts received bytes behind the body into `input` and returns the decoder, with whether the client still
-    /// waits for `100 Continue`. `None` when the connection is of no more use.
+    /// Ends the stream: puts received bytes behind the body into `input` and returns the decoder, with whether the
+    /// client still waits for `100 Continue`. `None` when the connection is of no more use.
     pub(super) fn take_back(self, input: &mut Vec<u8>) -> Option<(BodyDecoder, bool)> {
         let source = self.source.lock().take()?;
         input.extend_from_slice(&source.input);
@@ -147,7 +147,8 @@ impl Source {
         Ok(())
     }
 
-    /// Waits for the client and receives a piece. A connection that fails is the client's end of it, as an early end is.
+    /// Waits for the client and receives a piece. A connection that fails is the client's end of it, as an early end
+    /// is.
     fn receive(&mut self) -> Result<(), Refusal> {
         if std::mem::take(&mut self.expected) {
             let mut rest = CONTINUE;

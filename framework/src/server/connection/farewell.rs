@@ -1,8 +1,8 @@
 //! After the response, and the ways to part from a client.
 //!
-//! A connection is never closed with unread input: that would reset it, and the client might lose a response that it has not
-//! read yet. So the server first ends its own side and lingers, reading and forgetting, until the client ends its side, or a
-//! bound of time is reached.
+//! A connection is never closed with unread input: that would reset it, and the client might lose a response that it
+//! has not read yet. So the server first ends its own side and lingers, reading and forgetting, until the client ends
+//! its side, or a bound of time is reached.
 
 use super::head::Fill;
 use super::respond::{After, end};
@@ -17,18 +17,18 @@ use crate::server::workspace::{Output, Workspace};
 /// How much of an unread body is discarded to keep the connection.
 pub(super) const MAX_DISCARDED: usize = 64 * 1024;
 
-/// How much is read and forgotten after an early close before the others have their turn. There is no bound but time for all
+/// How much is read and forgotten after an early close before other connections have their turn. Only time bounds all
 /// of it: many clients write all of a large body before they read.
 const MAX_LINGERED_IN_A_ROW: usize = 256 * 1024;
 
-/// A request that the service has started, and whose response nobody will take to its end.
+/// A request that the service has started, and whose response will not be taken to its end.
 pub(super) struct Undelivered {
     pub(super) exchange: Box<Exchange>,
     body_bytes: u64,
 }
 
 impl HttpConnection {
-    /// What the connection does after a response.
+    /// The connection's plan after a response.
     pub(super) fn proceed(&mut self, work: &Workspace, after: After) -> Next {
         let now = work.shared.scheduler.clock.now();
         let settings = &work.shared.settings;
@@ -53,7 +53,7 @@ impl HttpConnection {
         }
     }
 
-    /// Reads the rest of a body that nobody wanted, up to a bound, to keep the connection.
+    /// Reads the rest of an unwanted body, up to a bound, to keep the connection.
     pub(super) fn discard(
         &mut self,
         turn: &mut Turn,
@@ -91,8 +91,8 @@ impl HttpConnection {
         }
     }
 
-    /// Reads and forgets until the client closes, so that it gets the whole response: closing with unread input would reset
-    /// the connection, and the response with it (RFC 9112, section 9.6).
+    /// Reads and forgets until the client closes, so that it gets the whole response: closing with unread input would
+    /// reset the connection, and the response with it (RFC 9112, section 9.6).
     pub(super) fn linger(&mut self, work: &mut Workspace, deadline: Tick) -> Next {
         self.input = Vec::new();
         work.input.clear();
@@ -117,7 +117,7 @@ impl HttpConnection {
         (State::Lingering { deadline }, Then::Stop(step))
     }
 
-    /// Nobody will hear the answer: a worker tells the service, and the connection ends.
+    /// The client will not hear the answer: a worker tells the service, and the connection ends.
     pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace, state: State) -> (State, Step) {
         let undelivered = state.into_undelivered();
         if matches!(turn.role, Role::Attendant | Role::Refuser) {

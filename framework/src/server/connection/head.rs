@@ -1,4 +1,4 @@
-//! Before a request: waits for the bytes of a head, and reads it. What becomes of the request is in `request.rs`.
+//! Before a request: waits for the bytes of a head, and reads it. The way of the request is in `request.rs`.
 
 use super::{HttpConnection, InFlight, Next, State, Then, Turn};
 use crate::exchange::{Exchange, RequestId};
@@ -13,7 +13,7 @@ use std::time::Instant;
 /// Requests that are answered on one connection before the others have their turn.
 const MAX_IN_A_ROW: u32 = 16;
 
-/// What a read brought.
+/// The result of a read.
 pub(super) enum Fill {
     Some,
     /// Nothing now.

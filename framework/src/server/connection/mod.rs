@@ -10,10 +10,10 @@
 //!   any ─► Lost: the client is gone, and a worker must tell the service
 //! ```
 //!
-//! A connection is a value that one thread at a time may step. It never waits: when it can go no further, the step ends and
-//! says what it waits for. A state owns what it needs; its function consumes it and returns the [`Next`] one. Only
-//! [`go`](HttpConnection::go) stores a state, and only it loses a connection. Output that the socket did not take is kept
-//! apart from the state: while there is some, nothing else happens.
+//! A connection is a value that one thread at a time may step. It never waits: when it can go no further, the step ends
+//! and names the event to wait for. A state owns everything that it needs; its function consumes it and returns the
+//! [`Next`] one. Only [`go`](HttpConnection::go) stores a state, and only it loses a connection. Output that the socket
+//! did not take is kept apart from the state: while there is some, nothing else happens.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -22,7 +22,7 @@
 //! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
 //! | `respond.rs`, `send_file.rs`, `send_stream.rs` | the response, up to its last byte |
 //! | `unread.rs` | responses that their clients do not take |
-//! | `farewell.rs` | what comes after the response, and the ways to part from a client |
+//! | `farewell.rs` | the time after the response, and the ways to part from a client |
 
 mod body_reading;
 mod body_stream;
@@ -58,14 +58,14 @@ pub(super) struct HttpConnection {
     state: State,
     /// Received and not used yet. Empty, without memory, between requests.
     input: Vec<u8>,
-    /// What the socket did not take yet.
+    /// The output that the socket did not take yet.
     unsent: Option<Box<Output>>,
-    /// The client as a reader, once the socket did not take all of what is on its way.
+    /// The client as a reader, once the socket did not take all of the output.
     reader: Option<Box<Unread>>,
     requests: u64,
     /// News that the connection has not used up. `READABLE` and `WRITABLE` say that a call is worth a try.
     heard: Edges,
-    /// What the poller reports.
+    /// The reports of the poller.
     interest: Interest,
     /// How often news of input came while nothing read it.
     unheard: u8,
@@ -113,7 +113,7 @@ enum Then {
     Go,
     /// Not now: the step ends.
     Stop(Step),
-    /// Never: nobody will hear the answer.
+    /// Never: the client will not hear the answer.
     Lost,
 }
 
@@ -130,33 +130,33 @@ struct InFlight {
 }
 
 impl InFlight {
-    /// A request of whose body nothing is left to read.
+    /// A request whose body is read, or has none.
     fn without_body(exchange: Box<Exchange>) -> Self {
         Self { exchange, rest: Rest::Nothing }
     }
 }
 
-/// A request that waits, and what it goes on with.
+/// A request that waits, and its next step.
 enum Parked {
     BeforeBody(Box<Exchange>),
     BeforeHandler(Box<InFlight>),
 }
 
-/// What has not been read of a request body.
+/// The unread rest of a request body.
 enum Rest {
     Nothing,
-    /// Nobody has read it.
+    /// Unread.
     Unread {
-        /// Apart, since most requests have none and all are moved.
+        /// A value of its own, since most requests have none and all are moved.
         decoder: Box<BodyDecoder>,
         /// The client may not even send it.
         expected: bool,
     },
-    /// The service reads it, or what makes the response does.
+    /// The service reads it, or the stream of the response does.
     Stream(StreamHandle),
 }
 
-/// What one step has done so far.
+/// The work of one step so far.
 struct Turn {
     token: Token,
     role: Role,
@@ -235,7 +235,7 @@ impl HttpConnection {
         matches!(self.state, State::Parked(..))
     }
 
-    /// Whether something has been received that nobody has read.
+    /// Whether there are received bytes that are unread.
     pub(super) fn has_input(&self) -> bool {
         self.transport.has_input()
     }
@@ -292,8 +292,9 @@ impl HttpConnection {
         }
     }
 
-    /// While a request is parked or a client does not read, each byte that it sends would call a worker in vain. After a few
-    /// such bytes the poller is silent about input, until what is there has been read. False when the poller fails.
+    /// While a request is parked or a client does not read, each byte that it sends would call a worker for nothing.
+    /// After a few such bytes the poller is silent about input, until the bytes so far have been read. False when the
+    /// poller fails.
     fn listens(&mut self, turn: &Turn, work: &Workspace, edges: Edges, step: Step) -> bool {
         let has_input = self.heard.contains(Edges::READABLE);
         if !(has_input || self.unheard > 0) || !matches!(step, Step::Wait { .. }) {
@@ -308,7 +309,7 @@ impl HttpConnection {
         interest == self.interest || self.watch(turn, work, interest)
     }
 
-    /// Changes what the poller reports; false when it cannot, and the connection is of no more use.
+    /// Changes the reports of the poller; false when it cannot, and the connection is of no more use.
     fn watch(&mut self, turn: &Turn, work: &Workspace, interest: Interest) -> bool {
         self.interest = interest;
         let Some(socket) = self.transport.socket() else { return true };

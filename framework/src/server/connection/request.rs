@@ -1,4 +1,5 @@
-//! A request whose head is there: the service starts it, parks it, runs it, refuses it. The response leaves by `respond.rs`.
+//! A request whose head is there: the service starts it, parks it, runs it, refuses it. The response leaves by
+//! `respond.rs`.
 
 use super::body_reading::BodyReading;
 use super::body_stream::BodyStream;
@@ -31,7 +32,7 @@ impl HttpConnection {
         }
     }
 
-    /// Asks the service what becomes of the body.
+    /// Asks the service for the plan for the body.
     fn begin(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
         work.input.load(&mut self.input);
         let wakers = ConnectionWakers { transport: &self.transport, shared: &work.shared, token: turn.token };
@@ -120,7 +121,7 @@ impl HttpConnection {
             return (State::Ready(Box::new(request)), Then::Stop(Step::Lend { refusable: false }));
         }
         if !work.output.is_empty() && !collects(turn, work, &request) {
-            // Its client may take its time with what is in the output.
+            // Its client may take its time with the output.
             request.exchange.waited = true;
             let then = self.flush(turn, work, None);
             if !then.is_go() {
@@ -159,7 +160,7 @@ impl HttpConnection {
         (State::Parked(parked, deadline), then)
     }
 
-    /// A parked request has news; perhaps not what it waits for.
+    /// A parked request has news; perhaps not the event that it waits for.
     pub(super) fn parked(
         &mut self,
         turn: &mut Turn,
@@ -240,8 +241,8 @@ impl Wakers for ConnectionWakers<'_> {
     }
 }
 
-/// Calls the service; `None` when it panicked, which is logged. The service catches panics of the application itself; this is
-/// the net below it.
+/// Calls the service; `None` when it panicked, which is logged. The service catches panics of the application itself;
+/// this is the net below it.
 pub(super) fn guarded<T>(id: RequestId, call: impl FnOnce() -> T) -> Option<T> {
     panics::guarded(|text| crate::line::record!(Error, "request {id}: panic: {text}"), call)
 }

@@ -1,8 +1,9 @@
 //! From the finished response to its last byte.
 //!
-//! Small responses are collected in the thread's output buffer and leave in one write. Large bodies are sent from where they
-//! are, behind the head, without a copy; `send_file.rs` and `send_stream.rs` have the two kinds that are not in memory. A slow
-//! client holds the body, not a worker. The framing and the fate of the connection are decided once, before the head is written.
+//! Small responses are collected in the thread's output buffer and leave in one write. Large bodies are sent from where
+//! they are, behind the head, without a copy; `send_file.rs` and `send_stream.rs` have the two kinds that are not in
+//! memory. A slow client holds the body, not a worker. The framing and the fate of the connection are decided once,
+//! before the head is written.
 
 use super::farewell::MAX_DISCARDED;
 use super::request::guarded;
@@ -23,11 +24,11 @@ use std::time::Instant;
 pub(super) enum Verdict {
     /// As it asked.
     Answered,
-    /// Against its will: what follows on the connection cannot be trusted, or nobody has time for it.
+    /// Against its will: the rest of the connection cannot be trusted, or the server is overloaded.
     Refused,
 }
 
-/// What becomes of the connection after a response.
+/// The fate of the connection after a response.
 pub(super) enum After {
     /// The next request.
     Keep,
@@ -53,11 +54,11 @@ pub(super) struct Sending {
 
 /// A body up to this size is copied behind its head; beyond, two parts in one call cost less than the copy.
 const INLINE: usize = 4 * 1024;
-/// What is moved for one connection before the others have their turn, in bytes.
+/// How many bytes are moved for one connection before the others have their turn.
 pub(super) const MAX_MOVED_IN_A_ROW: usize = 1024 * 1024;
 
 impl HttpConnection {
-    /// The response is in the exchange: writes its head and sends what is there.
+    /// The response is in the exchange: writes its head and sends the bytes so far.
     pub(super) fn respond(
         &mut self,
         turn: &mut Turn,
@@ -105,7 +106,7 @@ impl HttpConnection {
         }
     }
 
-    /// Decides what becomes of the connection, and of what is left of the request's body.
+    /// Decides the fate of the connection, and of the rest of the request's body.
     fn after(&mut self, work: &Workspace, request: &mut InFlight, verdict: Verdict, framing: ResponseFraming) -> After {
         let shared = &work.shared;
         let client_keeps = request.exchange.request.head.keep_alive();
@@ -168,7 +169,7 @@ impl HttpConnection {
             }
             if moved >= MAX_MOVED_IN_A_ROW {
                 // Beyond the budget it goes on until its client falls behind: in the queue it could not be cut off, and
-                // sixty of its kind could stand there uncounted.
+                // sixty like it could stand there uncounted.
                 if self.charge_unread(work, Some(&sending)) || turn.role != Role::Worker {
                     return (State::Sending(sending), Then::Stop(Step::Again));
                 }
@@ -184,13 +185,14 @@ impl HttpConnection {
         }
     }
 
-    /// The response goes out; then comes what was decided for the connection.
+    /// The response goes out; then follows the fate of the connection.
     pub(super) fn finish(&mut self, turn: &mut Turn, work: &mut Workspace, after: After) -> Next {
         let then = self.flush(turn, work, None);
         if then.is_go() { self.proceed(work, after) } else { (State::Finishing(after), then) }
     }
 
-    /// Sends what is in the output, and tells the service of what is out. `sending` is the response that goes on behind it.
+    /// Sends the output, and tells the service of responses that are out. `sending` is the response that goes on behind
+    /// it.
     #[inline]
     pub(super) fn flush(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Option<&Sending>) -> Then {
         if work.output.is_empty() { Then::Go } else { self.flush_output(turn, work, sending) }
@@ -282,7 +284,8 @@ pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes:
     }
 }
 
-/// Whether content follows the head. The framing may leave out a body that the status does not allow, such as that of a 205.
+/// Whether content follows the head. The framing may leave out a body that the status does not allow, such as that of a
+/// 205.
 fn has_body(exchange: &Exchange, framing: ResponseFraming) -> bool {
     *exchange.request.head.method() != Method::HEAD
         && !matches!(framing, ResponseFraming::None | ResponseFraming::Length(0))

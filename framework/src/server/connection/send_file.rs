@@ -1,10 +1,10 @@
 //! Files as responses: the kernel moves them from its page cache to the socket (`sendfile`).
 //!
-//! The head leaves together with the first bytes of the file: it is sent as a part of something larger (`MSG_MORE`). Small
-//! files are read behind their head instead, which costs less than the second call. Any thread may go on with a file, since
-//! no code of the application runs. It may wait for the disk, never for the client. Where the file system cannot do it, the
-//! file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program in which `SIGPIPE` is not ignored, as Rust
-//! does it before `main`, would die of a client that leaves.
+//! The head leaves together with the first bytes of the file: it is sent as a part of something larger (`MSG_MORE`).
+//! Small files are read behind their head instead, which costs less than the second call. Any thread may go on with a
+//! file, since no code of the application runs. It may wait for the disk, never for the client. Where the file system
+//! cannot do it, the file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program must ignore
+//! `SIGPIPE`, as Rust does before `main`, or a client that leaves would kill it.
 
 use super::respond::{MAX_MOVED_IN_A_ROW, Sending, sent};
 use super::{HttpConnection, Next, State, Then, Turn};
@@ -17,7 +17,7 @@ use crate::server::workspace::Workspace;
 /// A file up to this size is read behind its head.
 const SMALL: u64 = 16 * 1024;
 
-/// Appends a small file to `out`. Leaves `out` alone when the file is not small, or is not what it was: sending will tell.
+/// Appends a small file to `out`. Leaves `out` alone when the file is not small, or has changed: sending will tell.
 pub(super) fn append_if_small(file: &FileBody, out: &mut Vec<u8>) -> bool {
     if file.length() > SMALL {
         return false;

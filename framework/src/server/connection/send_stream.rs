@@ -1,6 +1,7 @@
 //! Streams as responses: each chunk is made when the one before is in the socket, and leaves at once.
 //!
-//! The chunks are made by the application, so on a worker. A stream that fails ends the connection without a regular end.
+//! The chunks are made by the application, so on a worker. A stream that fails ends the connection without a regular
+//! end.
 
 use super::request::guarded;
 use super::respond::{Sending, sent};
@@ -18,7 +19,7 @@ impl HttpConnection {
     pub(super) fn send_stream(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Next {
         let mut chunks = 0;
         loop {
-            // What was made before goes out before the next chunk, which may take long.
+            // Earlier chunks go out before the next one, which may take long.
             let then = match self.flush(turn, work, Some(&sending)) {
                 Then::Go if sending.ended => return sent(turn, work, *sending),
                 Then::Go if turn.role != Role::Worker => Then::Stop(Step::Lend { refusable: false }),
@@ -75,7 +76,7 @@ impl Sending {
                 }
             }
             Some(Some(Err(error))) => {
-                // Whoever made the stream has logged it, with more than is known here.
+                // The maker of the stream has logged it, with more than is known here.
                 crate::line::record!(Debug, "request {id}: the stream of the response failed: {error}");
                 return false;
             }

@@ -1,12 +1,13 @@
-//! Responses that their clients do not take: what they hold, and whose ends when all together hold too much.
+//! Responses that their clients do not take: how much they hold, and which end when all together hold too much.
 //!
-//! A response is charged when the socket first takes less than there is; one that leaves at once never comes here. Memory counts: content,
-//! output, what was collected behind each other. Files and what a stream has not made yet cost none. Content that several
-//! responses share, as pages of the cache, counts once.
+//! A response is charged when the socket first takes less than there is; one that leaves at once never comes here.
+//! Memory counts: content, output, responses collected behind each other. Files and chunks that a stream has not made
+//! yet cost none. Content that several responses share, such as pages of the cache, counts once.
 //!
-//! Beyond `server.memory_for_responses` those responses end first whose clients would be given up first anyhow (`write_timeout`,
-//! `write_rate`), so neither who has stalled longest nor who sips outlives a reader that has just fallen behind. Whoever
-//! exceeds the budget looks for them, without waiting for anybody; the ticker looks again while it is exceeded.
+//! Beyond `server.memory_for_responses` those responses end first whose clients would be given up first anyhow
+//! (`write_timeout`, `write_rate`). So neither the client that has stalled longest nor one that sips outlives a reader
+//! that has just fallen behind. The thread that exceeds the budget looks for them, without waiting; the ticker looks
+//! again while it is exceeded.
 
 use super::respond::Sending;
 use super::{HttpConnection, State};
@@ -34,7 +35,7 @@ impl Unread {
         Self { client: Awaited::new(pace), own: budgets.responses.charge(), shared: None }
     }
 
-    /// Charges what is held for the client now.
+    /// Charges the bytes for the client now.
     pub(super) fn charge(&mut self, budgets: &Budgets, sending: Option<&Sending>, output: &Output) {
         let content = sending.map(|sending| &sending.request.exchange.response.body);
         let collected = output.answered.iter().map(|answered| own_size(&answered.exchange.response.body));
@@ -87,7 +88,7 @@ impl SharedContents {
 }
 
 impl HttpConnection {
-    /// Charges what is left of the response. False when all responses together are beyond the budget.
+    /// Charges the rest of the response. False when all responses together are beyond the budget.
     pub(super) fn charge_unread(&mut self, work: &Workspace, sending: Option<&Sending>) -> bool {
         let Shared { budgets, settings, .. } = &*work.shared;
         let reader = self.reader.get_or_insert_with(|| Box::new(Unread::new(budgets, settings.write_pace())));
@@ -95,7 +96,7 @@ impl HttpConnection {
         budgets.responses.has_room_for(0)
     }
 
-    /// Ends the response that nobody takes. A worker tells the service; the memory is free at once.
+    /// Ends a response that its client does not take. A worker tells the service; the memory is free at once.
     fn evict(&mut self) {
         self.reader = None;
         let mut undelivered = std::mem::take(&mut self.state).into_undelivered();
@@ -113,7 +114,8 @@ impl HttpConnection {
     }
 }
 
-/// Ends responses until the rest fits. Connections that somebody owns at the moment, as those of running handlers, are left alone.
+/// Ends responses until the rest fits. Connections with an owner at the moment, such as those of running handlers, are
+/// left alone.
 pub(in crate::server) fn keep_within_budget(shared: &Shared) {
     let Budgets { responses, is_evicting, .. } = &shared.budgets;
     if responses.has_room_for(0) || is_evicting.swap(true, Ordering::Acquire) {

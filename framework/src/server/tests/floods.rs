@@ -1,4 +1,4 @@
-//! Clients that send on while nobody wants to read: what they send waits, and calls no worker again and again.
+//! Clients that send on while the server does not read: their bytes wait, and call no worker again and again.
 
 use super::*;
 

@@ -1,13 +1,13 @@
 //! Proof of a password with each request, without the password (RFC 7616): `AuthDigest`, named after CherryPy's tool.
 //!
-//! The hook runs at `on_start_resource` 55, as that of `AuthBasic`. In this order, for the price of each: the
-//! credentials are read (400), the realm, the algorithm and the nonce are looked at (401), the target is compared
-//! (400), the response is computed and compared (401), and at last the count of the nonce is used up (401, with
-//! `stale=true` if the nonce has only expired).
+//! The hook runs at `on_start_resource` 55, like that of `AuthBasic`. The steps are in the order of their price. The
+//! credentials are read (400). The realm, the algorithm and the nonce are checked (401). The target is compared (400).
+//! The response is computed and compared (401). At last the count of the nonce is used up (401, with `stale=true` if
+//! the nonce has only expired).
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
-//! | `credentials.rs` | what the client says |
+//! | `credentials.rs` | the client's values |
 //! | `ha1.rs` | the algorithms, HA1, htdigest files |
 //! | `nonces.rs` | nonces and their counts |
 //! | `target.rs` | whether they are for this request |
@@ -46,27 +46,27 @@ use target::is_target;
 /// assert!(refused.header("www-authenticate").unwrap().starts_with("Digest realm=\"Staff\", qop=\"auth\", algorithm=SHA-256, nonce="));
 /// ```
 ///
-/// SHA-256 is offered first, then MD5, for clients that know nothing else. Some read the first offer only, as Python's
-/// urllib: for them, offer MD5 alone ([`algorithms`](Self::algorithms)). A proof holds for one request: nonces cannot
-/// be made up, each of their counts is good once, and method and target are part of it; the body is not. What digest
-/// authentication does not do: keep anything secret, or tell the client that the server is the right one. That does
-/// TLS, and with it [`AuthBasic`](super::AuthBasic) is as good, whose passwords can be stored as slow hashes. Take this
-/// for clients that know nothing else, and where TLS cannot be.
+/// SHA-256 is offered first, then MD5, for clients that know nothing else. Some clients read the first offer only, such
+/// as Python's urllib: for them, offer MD5 alone ([`algorithms`](Self::algorithms)). A proof holds for one request:
+/// nonces cannot be forged, each of their counts is good once, and method and target are part of it; the body is not.
+/// Digest authentication does not keep anything secret, and does not prove to the client that the server is the right
+/// one. TLS does, and with it [`AuthBasic`](super::AuthBasic) is as good, whose passwords can be stored as slow hashes.
+/// Take this for clients that know nothing else, and where TLS cannot be used.
 ///
-/// Who is who says a function, a few [`users`](Self::users) in the program, or an htdigest [`file`](Self::file).
+/// Credentials are checked by a function, a list of [`users`](Self::users) in the program, or an htdigest
+/// [`file`](Self::file).
 ///
 /// In a file: `auth_digest.realm`, `file`, `algorithms`, `nonce_lifetime`. CherryPy's `auth_digest`.
 #[derive(Clone, Settings)]
 #[settings(check = Self::prepare)]
 pub struct AuthDigest {
-    /// What is protected, in ASCII; part of every stored hash.
+    /// The name of the protected area, in ASCII; part of every stored hash.
     #[setting(given, no_builder)]
     realm: String,
     /// An htdigest file: lines of `name:realm:hash`; the hashes MD5 or SHA-256.
     #[setting(key = "file", given, no_builder)]
     source: Source,
-    /// The algorithms that are offered, in this order; with a file, only those for which everybody of the realm has a
-    /// hash.
+    /// The offered algorithms, in this order; with a file, only those for which every user of the realm has a hash.
     #[setting(with = ha1::names, default = vec![DigestAlgorithm::Sha256, DigestAlgorithm::Md5])]
     algorithms: Vec<DigestAlgorithm>,
     /// For how long a nonce is good. Then the client gets another one, and its user notices nothing.
@@ -136,9 +136,9 @@ impl AuthDigest {
         })
     }
 
-    /// Lets in who is in an htdigest file (`file`), lines of `name:realm:hash` as `htdigest` writes them. Hashes are
-    /// MD5 or SHA-256 ones; offered is what everybody of the realm has. It is read at start, and again when it has
-    /// changed and has been still for a second.
+    /// Lets in the users of an htdigest file (`file`), lines of `name:realm:hash` as `htdigest` writes them. Hashes are
+    /// MD5 or SHA-256 ones; an algorithm is offered if every user of the realm has a hash for it. The file is read at
+    /// start, and again when it has changed and has been still for a second.
     #[must_use]
     pub fn file(realm: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         Self::defaults(realm.into(), Source::File(path.into()))
@@ -195,13 +195,13 @@ enum Known {
     File(Box<WatchedFile<Htdigest>>),
 }
 
-/// Who has proven his password in this request already: an internal redirect must not take the count for a replayed
-/// one.
+/// The visitor who has proven their password in this request already: an internal redirect must not take the count for
+/// a replayed one.
 struct Proven {
     nonces: Arc<Nonces>,
     realm: String,
     login: Login,
-    /// What he was known by.
+    /// The name of that proof.
     ha1: Ha1,
 }
 
@@ -239,7 +239,7 @@ impl Prepared {
             && proven.realm == self.realm
         {
             let (login, ha1) = (proven.login.clone(), proven.ha1.clone());
-            // That the nonce was good and new is not undone by waiting; a user may have gone meanwhile, or got another
+            // Waiting does not change that the nonce was good and new; but a user may have been removed, or got another
             // password.
             if self.find(login.name(), ha1.algorithm())?.is_some_and(|known| known.0 == ha1.0) {
                 exchange.values.insert(login);

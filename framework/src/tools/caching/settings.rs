@@ -113,7 +113,8 @@ pub struct Caching {
     /// The statuses of responses that are kept. Those from 500 on never are.
     #[setting(with = statuses, default = KEPT.to_vec())]
     pub(super) statuses: Vec<StatusCode>,
-    /// The methods whose success removes the responses for the address; `"auto"` is all but GET, HEAD, OPTIONS and TRACE.
+    /// The methods whose success removes the responses for the address; `"auto"` is all but GET, HEAD, OPTIONS and
+    /// TRACE.
     ///
     /// Leave out one that changes nothing, such as a POST that searches.
     #[setting(with = methods, none = "auto")]

@@ -6,7 +6,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// What all paths of one caching tool share.
+/// The part that all paths of one caching tool share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) cache: Arc<Cache>,
@@ -30,7 +30,7 @@ impl Default for Shared {
     }
 }
 
-/// They are set in the cache at once, whichever path says them: there is one cache.
+/// They are set in the cache at once, for any path: there is one cache.
 impl Settings for Arc<Shared> {
     fn set_setting(&mut self, key: &str, value: &SettingValue) -> Option<Result<(), String>> {
         Some(match key {

@@ -7,9 +7,9 @@
 //! | `before_handler` | 5 | refuses by the token, where tokens are asked for; with 404 or 405 where there is no page |
 //! | `before_finalize` | 70, always | gives the browser the secret that its token is made from, if the page has one |
 //!
-//! A browser sends cookies along whoever makes it send, so a cookie does not say that the visitor wanted what is asked.
-//! Where the request comes from does: browsers of today tell it in fields that no script can set. The token is a
-//! second, independent answer.
+//! A browser sends cookies along even if another site made it send the request, so a cookie does not prove that the
+//! visitor wanted it. The origin of the request does: browsers of today tell it in fields that no script can set. The
+//! token is a second, independent proof.
 
 mod token;
 
@@ -48,8 +48,8 @@ use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 /// 1. `Sec-Fetch-Site`: `same-origin`, and `none` (typed by the user).
 /// 2. `Origin`: the request's own, as the client sees it ([`Request::origin`], right behind the tool `proxy`).
 /// 3. `Referer`: the same.
-/// 4. None of them: no browser of this decade has sent it (they all send `Origin`); it comes through, as programs do. With
-///    [`tokens`](Self::tokens) it needs one.
+/// 4. None of them: no browser of this decade has sent it (they all send `Origin`); it comes through, as programs do.
+///    With [`tokens`](Self::tokens) it needs one.
 ///
 /// Other sites of your own may be named (`origins`). For paths that are for other sites' servers, switch the tool off:
 /// `App::tool_off("/hooks", "csrf")`.
@@ -83,8 +83,8 @@ use crate::{Error, Exchange, HeaderName, Method, Request, StatusCode};
 /// client.post("/transfer").send().assert_status(403);
 /// ```
 ///
-/// The secret behind the token is in a cookie of its own, that scripts cannot read and other sites' requests do not
-/// bring; nothing is kept on the server, and a visitor needs no session, so forms for signing in are protected, too.
+/// The secret behind the token is in a cookie of its own, which scripts cannot read and other sites' requests do not
+/// bring. Nothing is kept on the server, and a visitor needs no session, so forms for signing in are protected, too.
 /// Each page has the token in another disguise, so that compressing it gives nothing away (BREACH). Handlers that read
 /// their body as a stream need the request field. Settings: `origins`, `tokens`, `field`, `header`. CherryPy has no
 /// such tool.
@@ -147,7 +147,7 @@ impl Prepared {
     }
 
     fn is_ours(&self, request: &Request) -> bool {
-        // Of each there is one. Two of them are an origin that is nobody's.
+        // Of each there is one. Two of them match no origin.
         let origin = request.list("origin");
         let named = || origin.as_deref().is_some_and(|origin| self.is_named(origin));
         match (request.list("sec-fetch-site").as_deref(), origin.as_deref(), request.list("referer").as_deref()) {

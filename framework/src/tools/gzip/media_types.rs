@@ -48,7 +48,7 @@ impl MediaTypes {
         Self(patterns.into_iter().map(|pattern| pattern.to_ascii_lowercase()).collect())
     }
 
-    /// What is wrong with a pattern, if anything.
+    /// The mistake in a pattern, if any.
     pub(super) fn problem(&self) -> Option<String> {
         let is_wrong = |pattern: &&String| match pattern.split_once('/') {
             Some((kind, subtype)) => {
@@ -80,7 +80,7 @@ impl MediaTypes {
     }
 }
 
-/// `*` fits any, `*+json` what ends in `+json`, anything else itself.
+/// `*` fits any, `*+json` all names that end in `+json`, anything else itself.
 fn subtype_fits(wanted: &str, subtype: &str) -> bool {
     match wanted.strip_prefix('*') {
         None => wanted.eq_ignore_ascii_case(subtype),

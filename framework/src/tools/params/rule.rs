@@ -1,4 +1,4 @@
-//! What the values of one parameter must be, from code or as one line of text.
+//! The rule for the values of one parameter, from code or as one line of text.
 
 use crate::exchange::Parameter;
 use crate::settings::{Setting, SettingValue};
@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// What the values of a parameter must be; see [`Params::rule`](super::Params::rule).
+/// The rule for the values of a parameter; see [`Params::rule`](super::Params::rule).
 ///
 /// In a file, and with `parse`:
 ///
@@ -52,7 +52,7 @@ impl ParamRule {
         Self(Kind::Number(bounds))
     }
 
-    /// What a `bool` argument takes (`"flag"`).
+    /// The values of a `bool` argument (`"flag"`).
     #[must_use]
     pub fn flag() -> Self {
         Self(Kind::Flag)
@@ -67,7 +67,7 @@ impl ParamRule {
     /// A text that matches the regular expression as a whole (`"matches [a-z]+"`).
     ///
     /// # Errors
-    /// Says what is wrong with the expression.
+    /// Names the mistake in the expression.
     pub fn matches(pattern: &str) -> Result<Self, String> {
         let regex = Regex::new(&format!("^(?:{pattern})$"));
         let regex =
@@ -106,7 +106,7 @@ impl ParamRule {
     }
 }
 
-/// What stands behind "must be".
+/// The text behind "must be".
 impl fmt::Display for ParamRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -1,18 +1,18 @@
-//! What trusted proxies say about a request: `Proxy`, named after CherryPy's tool.
+//! The word of trusted proxies about a request: `Proxy`, named after CherryPy's tool.
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
-//! | this one | [`Proxy`], the tool: whom to trust, which fields to believe |
-//! | `networks` | networks of addresses, as `10.0.0.0/8` |
+//! | this one | [`Proxy`], the tool: which peers to trust, which fields to believe |
+//! | `networks` | networks of addresses, such as `10.0.0.0/8` |
 //! | `chain` | the two ways of saying it, `X-Forwarded-*` and `Forwarded`, read from the right |
 //!
 //! | hook point | priority | what |
 //! |---|---|---|
-//! | `before_routing` | 0 | notes what a trusted peer says, takes out what another one says |
+//! | `before_routing` | 0 | notes the word of a trusted peer, removes that of another one |
 //!
-//! Anybody can send these fields. Each proxy adds what it knows *behind* what has come, so the last entry is by the
-//! peer itself, the one before it by whom the last entry names, and so on: what is read goes from the right, and only
-//! as far as trusted proxies have written it.
+//! Anybody can send these fields. Each proxy adds its entry *behind* the others, so the last entry is by the peer
+//! itself, the one before it by the proxy that the last entry names, and so on. So the fields are read from the right,
+//! and only as far as trusted proxies have written them.
 
 mod chain;
 mod networks;
@@ -25,7 +25,7 @@ use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{SettingError, SettingTable, Settings, list};
 use crate::{Exchange, HeaderName, Request};
 
-/// Believes what the proxies in front of the server say: the client's address, scheme and host. Only at `/`.
+/// Believes the proxies in front of the server about the client's address, scheme and host. Only at `/`.
 ///
 /// Without it a program behind a proxy sees the proxy: its address in the access log and in rate limits, `http://` in
 /// links although the client came by `https://`. With it [`Request::remote`], [`Request::origin`], redirects, cookies'
@@ -52,18 +52,18 @@ use crate::{Exchange, HeaderName, Request};
 ///
 /// # Whom to trust
 ///
-/// Nobody but who is named (`trusted`): networks as `10.0.0.0/8` or `2001:db8::/32`, single addresses, and the words
-/// `loopback` (this machine) and `private` (the networks that are not on the internet). Of a peer that is not among
-/// them, every one of these fields is taken out of the request before anything else sees it.
+/// Only these peers are trusted (`trusted`): networks such as `10.0.0.0/8` or `2001:db8::/32`, single addresses, and
+/// the words `loopback` (this machine) and `private` (the networks that are not on the internet). Every one of these
+/// fields of any other peer is removed from the request before anything else sees it.
 ///
 /// # What to believe
 ///
-/// A proxy passes on what it does not know, so a field that *your* proxy does not set is the client's. Believed are
-/// `X-Forwarded-For` and `X-Forwarded-Proto`, unless said otherwise; make sure that your proxy sets both, and name
-/// others only if it sets them too:
+/// A proxy passes on fields that it does not know, so a field that *your* proxy does not set is the client's. By
+/// default `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Make sure that your proxy sets both, and name others
+/// only if it sets them too:
 ///
-/// What is malformed is as if it were not said; in the chain of addresses it ends the walk, so that it never becomes an
-/// address. CherryPy's `proxy` believes everybody, and the leftmost entry.
+/// A malformed value counts as missing; in the chain of addresses it ends the walk, so that it never becomes an
+/// address. CherryPy's `proxy` believes every peer, and the leftmost entry.
 #[derive(Clone, Debug, Settings)]
 #[settings(check = Self::prepare)]
 pub struct Proxy {
@@ -112,7 +112,7 @@ impl Proxy {
     }
 }
 
-/// What nobody may say who is not trusted, whatever is believed of those who are.
+/// Fields that are removed from untrusted peers, whichever are accepted from trusted ones.
 const USUAL: [&str; 8] = [
     "forwarded",
     "x-forwarded-for",
@@ -177,7 +177,7 @@ impl Prepared {
     }
 }
 
-/// All fields of a name are one list (RFC 9110, section 5.3). What is no text says nothing.
+/// All fields of a name are one list (RFC 9110, section 5.3). One that is not text says nothing.
 fn joined(request: &Request, name: &str) -> String {
     let mut list = String::new();
     for value in request.headers_named(name) {

@@ -5,17 +5,17 @@
 //! | `on_start_resource` | 55 | finds out who it is; shows the pages for login and logout; sends strangers to the login; lets the login form be read |
 //! | admission | 40 | looks at the password of the login form |
 //! | `before_handler` | 0 | finds out again who it is, if the request has waited; logs in, logs out |
-//! | `before_finalize` | 66 | `Cache-Control` of pages that somebody logged in has got |
+//! | `before_finalize` | 66 | `Cache-Control` of pages for visitors who are logged in |
 //!
-//! Who it is is read from a snapshot of the session ([`SessionView`](crate::SessionView)), which waits for nobody. The
-//! password is looked at while no lock is held; then login and logout wait for the lock without a worker, as pages do
+//! The visitor is read from a snapshot of the session ([`SessionView`](crate::SessionView)), which does not wait. The
+//! password is checked while no lock is held; then login and logout wait for the lock without a worker, like pages
 //! ([`Session::expect_lock`](crate::Session::expect_lock)). In the lock mode `early` the lock is given back for the
 //! password.
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
 //! | `prepared.rs` | the settings of a section, checked |
-//! | `visitor.rs` | before the body: who it is |
+//! | `visitor.rs` | before the body: the visitor |
 //! | `forms.rs` | the login, the logout |
 //! | `login_form.rs` | the form, and the built-in pages |
 //! | `next_page.rs` | where to go after the login |
@@ -81,16 +81,16 @@ use visitor::keep_private;
 /// client.get("/members/").send().assert_status(401);
 /// ```
 ///
-/// The section gets two pages, `login` and `logout`; everything else in it is for those who have logged in. Browsers
+/// The section gets two pages, `login` and `logout`; everything else in it is for visitors who have logged in. Browsers
 /// are sent to the login, and then back to the page that they wanted, if it is one of this site; programs, which do not
 /// ask for HTML, get 401. Handlers have `&Login`. Logging out is a POST: `<form method="post"
 /// action="/members/logout"><button>Log out</button></form>`.
 ///
-/// With [`required(false)`](Self::required) strangers see the pages, too, and `Option<&Login>` tells who it is: for a
-/// whole site, parts of which are then closed by a section with `session_auth.required = true`.
+/// With [`required(false)`](Self::required) strangers see the pages, too, and `Option<&Login>` tells who the visitor
+/// is: for a whole site, parts of which are then closed by a section with `session_auth.required = true`.
 ///
-/// A login holds for its section, its host and its source of credentials, whoever else sees the session;
-/// [`realm`](Self::realm) says otherwise. At the login the session gets another id; at the logout it ends. Guesses are
+/// A login holds for its section, its host and its source of credentials, even if other sites see the session;
+/// [`realm`](Self::realm) changes that. At the login the session gets another id; at the logout it ends. Guesses are
 /// counted by name and by address ([`attempts`](Self::attempts)); too many are 429 with `Retry-After`. The form has a
 /// token, and forms that another site sends are refused.
 ///
@@ -105,15 +105,16 @@ pub struct SessionAuth {
     /// Of the function among the passwords.
     #[setting(skip)]
     function: Option<Arc<FunctionName>>,
-    /// Names what one logs in to, for logins that hold in more than one place.
+    /// The name of the realm, for logins that hold in more than one place.
     ///
-    /// Unless it is set, a login holds where its password was looked at, and nowhere else: in this section, on this
-    /// host, for this source of credentials (a file by its path, a function by its name). So two sites may share a
-    /// store of sessions, or a secret of cookies. Whoever is logged in to a realm is so in all sections, on all hosts
-    /// and in all programs that name it and see the session: for `www.example` and `shop.example` with one
+    /// Without it, a login holds only where its password was checked: in this section, on this host, for this source of
+    /// credentials (a file by its path, a function by its name). So two sites may share a store of sessions, or a
+    /// secret of cookies. A login to a realm holds in all sections, on all hosts and in all programs that name it and
+    /// see the session: for `www.example` and `shop.example` with one
     /// [`cookie_domain`](crate::Sessions::cookie_domain), or for two programs with functions of their own.
     realm: String,
-    /// Whether the section is only for those who have logged in; else `Option<&Login>` tells who it is.
+    /// Whether the section is only for visitors who have logged in; otherwise `Option<&Login>` tells who the visitor
+    /// is.
     #[setting(default = true)]
     required: bool,
     /// Where the login page is, counted from the section.
@@ -122,8 +123,7 @@ pub struct SessionAuth {
     /// Where one logs out, counted from the section.
     #[setting(default = "logout")]
     logout: String,
-    /// Where somebody goes who logs in without having wanted another page, from the root of the site; empty for the
-    /// section.
+    /// Where a login leads if the visitor came for no other page, from the root of the site; empty for the section.
     home: String,
     /// How many wrong passwords a name may have within the window.
     #[setting(default = 10, no_builder)]
@@ -134,8 +134,7 @@ pub struct SessionAuth {
     /// The window: attempts come back evenly, one by one.
     #[setting(default = "10m", no_builder)]
     attempts_window: Duration,
-    /// Signs the token of the form, with at least 32 bytes that nobody can guess: for several processes behind one
-    /// address.
+    /// Signs the token of the form, with at least 32 random bytes: for several processes behind one address.
     ///
     /// Otherwise each process has a key of its own, and forms that were open at a restart are shown again.
     secret: Secret,
@@ -189,7 +188,7 @@ impl SessionAuth {
         Self::defaults(Passwords::File(path.into()))
     }
 
-    /// What can be said wrong of the settings wherever the tool is switched on.
+    /// The mistakes in the settings that do not depend on the place of the tool.
     fn check(&self) -> Result<Prepared, SettingError> {
         self.prepare("/", "")
     }
@@ -230,8 +229,8 @@ impl SessionAuth {
         self
     }
 
-    /// Runs this when somebody has logged in: the session is locked and may be written. It returns `()`, a `Result`, or
-    /// another answer as [`Flow`]; an error lets nobody in.
+    /// Runs this at each login: the session is locked and may be written. It returns `()`, a `Result`, or another
+    /// answer as [`Flow`]; an error refuses the login.
     ///
     /// ```
     /// use kirsch::{prelude::*, tools::SessionAuth};
@@ -252,7 +251,7 @@ impl SessionAuth {
         self
     }
 
-    /// Runs this when somebody logs out, before the session ends.
+    /// Runs this at each logout, before the session ends.
     #[must_use]
     pub fn on_logout<F, R>(mut self, notice: F) -> Self
     where

@@ -1,9 +1,9 @@
 //! A folder whose files are served: descent by handles, never by comparing texts.
 //!
-//! The folder is opened once. Whatever is asked for is resolved by the kernel below that handle (`openat2`), so there
-//! is no prefix that a neighbour could share (`public` and `public-secret`) and no moment between a check and the
-//! opening in which a link could be put in place. Where the kernel, or its sandbox, has no `openat2`, [`descend`] makes
-//! the same walk, one component at a time.
+//! The folder is opened once. The kernel resolves every path below that handle (`openat2`). So there is no prefix that
+//! a neighbour could share (`public` and `public-secret`), and no moment between a check and the opening in which a
+//! link could be put in place. Where the kernel, or its sandbox, has no `openat2`, [`descend`] makes the same walk, one
+//! component at a time.
 //!
 //! Only regular files and folders come out of here. A pipe or a device is opened without waiting and then turned down.
 
@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use twox_hash::XxHash3_128;
 
-/// What becomes of symbolic links below the folder.
+/// The treatment of symbolic links below the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
     /// They are followed as long as they lead to something below the folder, by a relative path.
@@ -40,13 +40,13 @@ pub(super) struct Directory {
     symlinks: Symlinks,
 }
 
-/// What a path leads to.
+/// The target of a path.
 pub(super) enum Entry {
     File(File, Identity),
     Directory(OwnedFd),
 }
 
-/// What tells two states of a file apart. `changed` is set by the kernel alone, with every change of content, name or
+/// The identity of one state of a file. `changed` is set by the kernel alone, with every change of content, name or
 /// owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
@@ -59,7 +59,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// All of it in a number that tells nothing of what is in it.
+    /// All of it in a number that does not reveal its parts.
     pub(super) fn fingerprint(&self) -> u64 {
         let Self { device, inode, length, modified, changed, kind: _ } = *self;
         let seconds = [modified, changed].map(|moment| moment.seconds.cast_unsigned());
@@ -94,8 +94,8 @@ impl Directory {
         &self.path
     }
 
-    /// Opens what is at `path`, components with `/` between them, of which none is empty, `.` or `..`; the empty path
-    /// is the folder itself. `None` when nothing is there that may be served.
+    /// Opens the target of `path`, components with `/` between them, of which none is empty, `.` or `..`; the empty
+    /// path is the folder itself. `None` when nothing is there that may be served.
     pub(super) fn find(&self, path: &str) -> io::Result<Option<Entry>> {
         let handle = match self.resolve(path, OPEN) {
             Ok(handle) => handle,
@@ -109,14 +109,14 @@ impl Directory {
         })
     }
 
-    /// What is at `path` now, without opening it; `None` when nothing is.
+    /// The state of the target of `path` now, without opening it; `None` when nothing is there.
     ///
-    /// Links are followed wherever they lead: only to be compared with what was found by [`find`](Self::find).
+    /// Links are followed to any place: only to be compared with the result of [`find`](Self::find).
     pub(super) fn look(&self, path: &str) -> Option<Identity> {
         statat(&self.handle, path, AtFlags::empty()).ok().map(|stat| Identity::from(&stat))
     }
 
-    /// What is at `path` and may be served, without opening it.
+    /// The target of `path` if it may be served, without opening it.
     pub(super) fn identify(&self, path: &str) -> Option<Identity> {
         let handle = self.resolve(path, OFlags::PATH.union(OFlags::CLOEXEC)).ok()?;
         Identity::of(&handle).ok()
@@ -129,11 +129,11 @@ impl Directory {
             Symlinks::Never => ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS),
             Symlinks::Anywhere => ResolveFlags::empty(),
         };
-        // Links of /proc would lead to whatever this process has open.
+        // Links of /proc would lead to any file that this process has open.
         let resolve = resolve.union(ResolveFlags::NO_MAGICLINKS);
         for _ in 0..MAX_ATTEMPTS {
             match openat2(&self.handle, path, flags, Mode::empty(), resolve) {
-                // Something on the way was renamed meanwhile.
+                // Something on the way was renamed in between.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(Errno::NOSYS | Errno::PERM) => return self.descend(path, flags),
                 outcome => return outcome,
@@ -142,7 +142,7 @@ impl Directory {
         Err(Errno::AGAIN)
     }
 
-    /// The walk of `openat2`, for where there is none.
+    /// The walk of `openat2`, for kernels without it.
     fn descend(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         if self.symlinks == Symlinks::Anywhere {
             return openat(&self.handle, path, flags, Mode::empty());
@@ -151,7 +151,7 @@ impl Directory {
     }
 }
 
-/// A rename that hits the same lookup this often is no accident.
+/// A rename that hits the same lookup this often is deliberate.
 const MAX_ATTEMPTS: usize = 16;
 
 /// As many links as the kernel follows in one path.
@@ -180,7 +180,7 @@ fn descend(root: &OwnedFd, path: &str, flags: OFlags, follow: bool) -> rustix::i
         let name = if component.is_empty() { b"." } else { &component[..] };
         let target = match readlinkat(here, name, Vec::new()) {
             Ok(target) => target.into_bytes(),
-            // It is no link, or not there.
+            // It is not a link, or not there.
             Err(_) if left.is_empty() => return openat(here, name, flags.union(OFlags::NOFOLLOW), Mode::empty()),
             Err(_) => {
                 above.push(openat(here, name, HANDLE.union(OFlags::NOFOLLOW), Mode::empty())?);
@@ -199,7 +199,7 @@ fn descend(root: &OwnedFd, path: &str, flags: OFlags, follow: bool) -> rustix::i
     Err(Errno::NOENT)
 }
 
-/// `Ok` when `error` says that nothing is there for us: to the client that is all the same, to the log it is not.
+/// `Ok` when `error` means that nothing is there for us: the client cannot tell the difference, the log can.
 fn absence(error: Errno, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL | Errno::NXIO | Errno::NODEV => Ok(()),

@@ -44,7 +44,7 @@ pub(super) struct Files {
     precompressed: bool,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug)]
 pub(super) enum Lookup {
     File(Arc<Found>),
@@ -108,8 +108,8 @@ impl Files {
             None => found.write(response),
         }
         if has_variants {
-            // Even if there is nothing else today: a cache must not keep what is compressed tomorrow from who would
-            // take it.
+            // Even if there is no other form today: a cache must not keep the plain one from clients that would take a
+            // compressed one tomorrow.
             response.add_vary(&header::ACCEPT_ENCODING);
         }
         if compressed.as_ref().map_or(found, |(compressed, _)| compressed).is_known_to(request) {
@@ -152,7 +152,7 @@ impl Files {
             None => match self.open_file(&beside)? {
                 Lookup::File(found) => Some(found),
                 Lookup::Directory | Lookup::Nothing => {
-                    // Only what is beside a file is worth remembering: anybody can ask for any number of other names.
+                    // Only names beside a file are worth remembering: anybody can ask for any number of other names.
                     self.memory.insert(&beside, None);
                     None
                 }
@@ -161,7 +161,7 @@ impl Files {
         Ok(found.filter(|found| found.modified >= original.modified))
     }
 
-    /// What is in memory about the path and still true; the inner `None` is that there is nothing.
+    /// The entry in memory about the path, if it is still true; the inner `None` means that there is no file.
     #[expect(clippy::option_option, reason = "the outer one says whether it is known")]
     fn remembered(&self, path: &str, now: Instant) -> Option<Option<Arc<Found>>> {
         let entry = self.memory.get(path)?;
@@ -200,7 +200,7 @@ impl Files {
     }
 }
 
-/// In the order in which they are sent to who likes them equally: the smallest first.
+/// In the order in which they are sent to clients that like them equally: the smallest first.
 const SERVED: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
 /// For names that change with their content: a year, and no questions even when the page is reloaded (RFC 8246).
@@ -213,8 +213,7 @@ fn read(file: &std::fs::File, identity: Identity) -> Option<bytes::Bytes> {
     (Identity::of(file).ok()? == identity).then(|| content.into())
 }
 
-/// What is answered when the file system cannot say what is there: when this process has no room, 503, since later it
-/// may have.
+/// The answer when the file system fails: when this process has no room, 503, since later it may have.
 fn trouble(error: &io::Error, directory: &Directory, path: &str) -> Error {
     let no_room = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|error| Some(error.raw_os_error()));
     let problem = format!("{:?} cannot be opened: {error}", directory.path().join(path));
@@ -226,7 +225,7 @@ fn trouble(error: &io::Error, directory: &Directory, path: &str) -> Error {
     Error::unexpected(problem)
 }
 
-/// A regular expression of the settings; the empty one is none.
+/// A regular expression of the settings; the empty one means none.
 pub(super) fn pattern(key: &str, text: &str) -> Result<Option<Regex>, SettingError> {
     if text.is_empty() {
         return Ok(None);

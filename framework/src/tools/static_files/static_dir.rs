@@ -30,12 +30,12 @@ use std::time::Duration;
 /// ```
 ///
 /// `public/css/site.css` is then at `/static/css/site.css`, with its content type, validators (`ETag`,
-/// `Last-Modified`), conditional and partial answers. What is not in the folder falls through to the tree, as if the
-/// tool were off. GET and HEAD are answered; other methods of a file that no handler answers are 405.
+/// `Last-Modified`), conditional and partial answers. Other paths fall through to the tree, as if the tool were off.
+/// GET and HEAD are answered; other methods of a file that no handler answers are 405.
 ///
 /// The tool answers before the body is read and before any admission, after all other tools at `before_request_body`
-/// but the cache: it never waits for a session's lock and sets no cookie. What is to guard files must act no later than
-/// that.
+/// but the cache: it never waits for a session's lock and sets no cookie. A tool that guards files must act no later
+/// than that.
 ///
 /// No other way leads out of the folder than the links that `symlinks` allows (CherryPy compares prefixes of texts,
 /// decodes twice and follows every link).
@@ -57,7 +57,7 @@ pub struct StaticDir {
     symlinks: Symlinks,
     /// Whether a folder without an index page is answered with a list of its files.
     listing: bool,
-    /// Whether the tree may answer for what is not in the folder; otherwise it is 404.
+    /// Whether the tree may answer for missing files; otherwise they are 404.
     #[setting(default = true)]
     fallthrough: bool,
     /// Content types by extension, in place of the usual ones: `{ md = "text/markdown; charset=utf-8" }`.
@@ -137,7 +137,7 @@ impl Tool for StaticDir {
     fn attach(&self, hooks: &mut Hooks) {
         match self.open(hooks.section()) {
             Ok(site) => {
-                // Late, so that what guards the path at this point comes before.
+                // Late, so that tools that guard the path at this point come before.
                 hooks.at(HookPoint::BeforeRequestBody, move |exchange| site.answer(exchange)).priority(90);
             }
             Err(error) => hooks.refuse(error),
@@ -166,7 +166,7 @@ struct Site {
     fallthrough: bool,
 }
 
-/// What is to be done about a request.
+/// The decision about a request.
 enum Verdict {
     Send(String, Arc<Found>),
     List(String),
@@ -206,7 +206,7 @@ impl Site {
         Ok(Flow::Answer(std::mem::take(response)))
     }
 
-    /// What follows if there is no file at `path`.
+    /// The answer if there is no file at `path`.
     fn folder(&self, path: &str, found: &Lookup, request: &Request, has_handler: bool) -> Result<Verdict, Error> {
         let has_slash = request.path().ends_with('/');
         if !has_slash && !matches!(found, Lookup::Directory) {
@@ -271,7 +271,7 @@ fn list(response: &mut Response, page: String) -> Response {
     std::mem::take(response)
 }
 
-/// The answer to other methods than GET and HEAD of what is here: 405, or to OPTIONS what there is.
+/// The answer to other methods than GET and HEAD: 405, or the list of methods for OPTIONS.
 pub(super) fn wrong_method(request: &Request) -> Error {
     const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
     if *request.method() == Method::OPTIONS {

@@ -63,7 +63,7 @@ impl StaticFile {
         let folder =
             self.filename.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let settings = FileSettings {
-            // Whoever names the file means it, wherever it is.
+            // The operator who names the file means it, wherever it is.
             symlinks: Symlinks::Anywhere,
             content_types: self.content_types.clone(),
             cache_control: self.cache_control.clone(),

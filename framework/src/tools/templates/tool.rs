@@ -53,7 +53,7 @@ enum Place {
     Embedded(Arc<[(String, String)]>),
 }
 
-/// The empty name leaves what code has said.
+/// The empty name leaves the folder of the code.
 impl Setting for Place {
     fn read(value: &SettingValue) -> Result<Self, String> {
         Setting::read(value).map(Self::Folder)
@@ -216,7 +216,7 @@ fn spoiled(error: &minijinja::Error) -> SettingError {
     SettingError::new("folder", format!("has a template that cannot be read: {error}"))
 }
 
-/// The names of all templates, in no order. Hidden files and what is no text are not templates.
+/// The names of all templates, in no order. Hidden files and files that are not text are not templates.
 fn names_below(folder: &Path) -> Result<Vec<String>, SettingError> {
     let (mut names, mut folders) = (Vec::new(), vec![PathBuf::new()]);
     while let Some(below) = folders.pop() {
