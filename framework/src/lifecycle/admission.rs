@@ -59,14 +59,14 @@ pub(super) fn pass(admit: &dyn Admit, exchange: &mut Exchange, wakers: &dyn Wake
     asked.map(|_| Passed::Through)
 }
 
-/// Tells the log who was in the way of a request that was not let in in time.
+/// Logs the obstacle of a request that was not let in in time.
 #[cold]
 fn tell_given_up(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
     let (path, id, waited) = (exchange.request.path(), exchange.request.id(), now.duration_since(*since));
     crate::line::record!(Warn, target: WAITS, "{path} (request {id}) gave up after {waited:.1?}: it waited for {waits_for}");
 }
 
-/// Like [`warn`], for a wait that is over, if it was long.
+/// Logs a wait that is over, if it was long.
 fn tell_if_slow(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
     let waited = now.duration_since(*since);
     if waited >= SLOW {
@@ -75,7 +75,7 @@ fn tell_if_slow(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, n
     }
 }
 
-/// Waits above this are told to the log.
+/// Waits above this are in the log.
 const SLOW: Duration = Duration::from_secs(1);
 /// The target of the log's records about waits.
 const WAITS: &str = "kirsch::waits";
@@ -84,7 +84,7 @@ const WAITS: &str = "kirsch::waits";
 #[cold]
 pub(super) fn pass_here(admit: &dyn Admit, exchange: &mut Exchange) -> Result<(), Error> {
     if let Some(parked) = &mut exchange.course.parked {
-        // It parked in another wait.
+        // It parked with the wakers of another thread.
         parked.waker = OneWaker::default();
     }
     let mut blocking = None;
