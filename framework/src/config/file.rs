@@ -1,9 +1,10 @@
 //! The configuration file: TOML with the section `[global]` and sections named by path.
 
-use super::keys::{PATH_KEYS, SERVER_KEYS};
 use super::{AppPlace, ConfigError};
+use crate::lifecycle::PathSettings;
 use crate::private_file;
 use crate::server::ServerSettings;
+use crate::settings::Settings;
 use crate::suggestion::suggestion;
 use toml::{Table, Value};
 
@@ -82,7 +83,7 @@ impl ConfigurationFile {
         for (group, value) in &self.global {
             let keys = match value {
                 Value::Table(keys) if group == "server" => keys,
-                _ if PATH_KEYS.iter().any(|key| key.name == group) || value.is_table() => {
+                _ if value.is_table() || PathSettings::default().setting_rows().iter().any(|row| row.key == group) => {
                     let problem = format!("`{group}` belongs to paths: move it to a path section, as [\"/\"]");
                     return Err(ConfigError::new(place, problem));
                 }
@@ -92,12 +93,15 @@ impl ConfigurationFile {
                 }
             };
             for (name, value) in flat("", keys) {
-                let Some(key) = SERVER_KEYS.iter().find(|key| key.name == name) else {
-                    let problem = format!("`server.{name}` is not a setting; {}", server_key(&name));
-                    return Err(ConfigError::new(place, problem));
-                };
-                (key.set)(settings, value)
-                    .map_err(|problem| ConfigError::new(&*place, format!("`server.{name}` {problem}")))?;
+                match settings.set_setting(&name, value) {
+                    Some(set) => {
+                        set.map_err(|problem| ConfigError::new(&*place, format!("`server.{name}` {problem}")))?;
+                    }
+                    None => {
+                        let problem = format!("`server.{name}` is not a setting; {}", server_key(&name));
+                        return Err(ConfigError::new(place, problem));
+                    }
+                }
             }
         }
         Ok(())
@@ -123,7 +127,8 @@ fn is_secret(key: &str, value: &Value) -> bool {
 /// The key of the server that may have been meant, as it is to be written.
 fn server_key(name: &str) -> String {
     // Compared without the prefix, so that who forgot it is helped too.
-    let names: Vec<_> = SERVER_KEYS.iter().map(|key| key.name).collect();
+    let rows = ServerSettings::default().setting_rows();
+    let names: Vec<_> = rows.iter().map(|row| row.key).collect();
     suggestion(name, &names).replacen('`', "`server.", 1)
 }
 

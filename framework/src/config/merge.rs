@@ -1,10 +1,10 @@
 //! Code and files, merged by path: from what was said about each section to its plan.
 
-use super::{ConfigError, ConfigurationFile, PATH_KEYS};
+use super::{ConfigError, ConfigurationFile};
 use crate::exchange::{Limit, Limits};
 use crate::http::encode_segment;
 use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
-use crate::settings::flag;
+use crate::settings::{Settings, flag};
 use crate::suggestion::suggestion;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -251,8 +251,8 @@ impl Draft {
     fn apply_table(&mut self, table: &Table, known_tools: &[&str]) -> Result<(), String> {
         let before = self.settings.clone();
         for (name, value) in table {
-            if let Some(key) = PATH_KEYS.iter().find(|key| key.name == name) {
-                (key.set)(&mut self.settings, value).map_err(|problem| format!("`{name}` {problem}"))?;
+            if let Some(set) = self.settings.set_setting(name, value) {
+                set.map_err(|problem| format!("`{name}` {problem}"))?;
             } else if name == ERROR_PAGES {
                 self.error_pages.read(value)?;
             } else if let (Some(tool), Value::Table(keys)) = (self.find(name), value) {
@@ -279,7 +279,8 @@ impl Draft {
                 "the tool `{name}` is not on here: switch it on in code, with `.tool(\"{path}\", …)` or further up"
             );
         }
-        let settings = PATH_KEYS.iter().map(|key| key.name).chain([ERROR_PAGES]);
+        let rows = self.settings.setting_rows();
+        let settings = rows.iter().map(|row| row.key).chain([ERROR_PAGES]);
         let names: Vec<_> = settings.chain(known_tools.iter().copied()).collect();
         let hint = if value.is_table() {
             format!(" (a tool must be switched on in code first, with `.tool(\"{path}\", …)`)")
@@ -407,8 +408,8 @@ impl Merged {
                 return Err(ConfigError::new(place, problem));
             }
             if plan.settings.debug_page {
-                let settings = PATH_KEYS.iter().map(|key| (key.name, (key.show)(&plan.settings)));
-                plan.prepare_debug_page(settings.collect());
+                let rows = plan.settings.setting_rows().into_iter();
+                plan.prepare_debug_page(rows.map(|row| (row.key, row.value)).collect());
             }
             users.iter().flat_map(|index| &attached[*index].1.when_complete).for_each(|look| look(&plan));
             merged.sections.insert(path.segments(), merged.plans.len());

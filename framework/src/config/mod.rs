@@ -19,7 +19,7 @@
 //! * The file switches tools off and on and sets their keys; a tool is brought in by code, since only code can make it.
 //! * Durations need a unit. A key that nobody knows stops the start, with a suggestion. So does a value of the wrong kind.
 //!
-//! The keys are the rows of two tables in `keys.rs`; a tool's keys are read by the tool ([`SettingReader`](crate::lifecycle::SettingReader)).
+//! The keys are fields of `ServerSettings` and `PathSettings`; the keys of a tool are those of its [`Settings`](crate::Settings).
 
 mod file;
 mod keys;
@@ -27,7 +27,6 @@ mod merge;
 
 pub(crate) use file::ConfigurationFile;
 pub use keys::{KeyDescription, keys};
-pub(crate) use keys::{PATH_KEYS, SERVER_KEYS};
 pub(crate) use merge::{AppPlace, Change, Merged, SectionPath, Statement, how_to_add, joined, merge};
 
 /// Why a configuration was refused: where, what, and what would be right.

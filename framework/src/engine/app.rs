@@ -7,14 +7,12 @@ use super::Running;
 use super::checks;
 use super::signals::Signals;
 use crate::Result;
-use crate::config::{
-    AppPlace, Change, ConfigError, ConfigurationFile, Merged, PATH_KEYS, SERVER_KEYS, SectionPath, Statement, joined,
-    merge,
-};
+use crate::config::{AppPlace, Change, ConfigError, ConfigurationFile, Merged, SectionPath, Statement, joined, merge};
 use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{Application, ErrorPage, ErrorPages, Hosts, PathSettings, Tool, debug_link};
 use crate::publish::{Mount, Publish, Route, graft, routes};
 use crate::server::ServerSettings;
+use crate::settings::Settings;
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -324,8 +322,8 @@ impl App {
         let sections = application.debug_sections().into_iter().map(|(tree, section)| (hosts(tree), section));
         let sections: Vec<_> = sections.collect();
         self.on_start.insert(0, Box::new(move |address| tell_debug_links(&sections, address)));
-        for key in SERVER_KEYS {
-            crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", key.name, (key.show)(&self.server));
+        for row in self.server.setting_rows() {
+            crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", row.key, row.value.trim_matches('"'));
         }
         Running::start(application, &self.server, &addresses, self.on_start, self.on_stop)
     }
@@ -450,9 +448,9 @@ impl App {
 
 /// The keys of the settings that are not the usual ones.
 fn changed(server: &ServerSettings) -> Vec<String> {
-    let usual = ServerSettings::default();
-    let changed = SERVER_KEYS.iter().filter(|key| (key.show)(server) != (key.show)(&usual));
-    changed.map(|key| format!("server.{}", key.name)).collect()
+    let usual = ServerSettings::default().setting_rows();
+    let changed = server.setting_rows().into_iter().zip(usual).filter(|(row, usual)| row != usual);
+    changed.map(|(row, _)| format!("server.{}", row.key)).collect()
 }
 
 /// Logs the settings in force, one line for each key.
@@ -461,8 +459,8 @@ fn log_effective(merged: &Merged, host: &str) {
         let section = plan.section();
         crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] tools: {}", plan.tools().join(", "));
         crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] error pages: {:?}", plan.error_pages);
-        for key in PATH_KEYS {
-            crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] {} = {}", key.name, (key.show)(plan.settings()));
+        for row in plan.settings().setting_rows() {
+            crate::line::record!(Debug, target: "kirsch::config", "[{host}{section:?}] {} = {}", row.key, row.value.trim_matches('"'));
         }
     }
 }

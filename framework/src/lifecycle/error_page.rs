@@ -6,6 +6,7 @@
 use super::debug_page::Report;
 use crate::exchange::{Escaped, HttpError, Request, RequestId, Response, Values};
 use crate::http::{best_media_type, parse_date, reason};
+use crate::settings::{Setting, SettingWord};
 use ::http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -261,20 +262,17 @@ pub enum ErrorForm {
     Text,
 }
 
+impl SettingWord for ErrorForm {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("html", Self::Html),
+        ("json", Self::Json),
+        ("problem", Self::Problem),
+        ("text", Self::Text),
+    ];
+}
+
 impl ErrorForm {
-    pub(crate) const ALL: [Self; 5] = [Self::Auto, Self::Html, Self::Json, Self::Problem, Self::Text];
-
-    /// As it is written in a configuration file.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Html => "html",
-            Self::Json => "json",
-            Self::Problem => "problem",
-            Self::Text => "text",
-        }
-    }
-
     pub(super) fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::Problem)
     }
@@ -311,7 +309,7 @@ impl ErrorForm {
 
 impl std::fmt::Display for ErrorForm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.show().trim_matches('"'))
     }
 }
 

@@ -3,7 +3,8 @@
 use super::debug_page::DebugNotes;
 use super::hook::ParkedFunction;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
-use crate::exchange::{JSON_TYPES, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
+use crate::exchange::{JSON_TYPES, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS, problem_with_json_type};
+use crate::settings::Settings;
 use std::sync::Arc;
 
 /// The merged configuration of one path section, with its hooks sorted. Built once at start, never per request.
@@ -101,48 +102,55 @@ impl std::fmt::Debug for Plan {
 }
 
 /// The settings that every path has, tools aside. A section inherits those of its parents and changes single ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The table of all defaults is at [`Settings`](#impl-Settings-for-PathSettings).
+#[derive(Clone, Debug, PartialEq, Eq, Settings)]
+#[settings(no_builders)]
 pub struct PathSettings {
-    /// `max_body`: largest request body in bytes (default 100 MiB, CherryPy's). More is 413.
+    /// Largest request body; more is 413. CherryPy's default is the same.
+    #[setting(size, default = MAX_BODY)]
     pub max_body: u64,
-    /// `max_form`: maximum of the form data that becomes arguments, in bytes, files aside (default 2 MiB). It stays in
-    /// memory, even beyond `body_memory`, so it has a limit of its own. More is 413.
+    /// Maximum of the form data that becomes arguments, files aside; more is 413.
+    ///
+    /// It stays in memory, even beyond `body_memory`, so it has a limit of its own.
+    #[setting(size, default = MAX_FORM)]
     pub max_form: u64,
-    /// `max_json`: largest JSON body in bytes that becomes a value (default 2 MiB): it stays in memory, too. More is
-    /// 413.
+    /// Largest JSON body that becomes a value; more is 413.
+    ///
+    /// It stays in memory, even beyond `body_memory`.
+    #[setting(size, default = MAX_JSON)]
     pub max_json: u64,
-    /// `json_types`: the content types that [`Json`](crate::Json) reads as an argument. A type and a subtype may start
-    /// with `*` for any start. Default: `application/json`, `*/*+json`, `text/json`, `application/x-json`,
-    /// `text/x-json`, `application/csp-report`.
+    /// The content types that [`Json<T>`](crate::Json) reads; `*` is any start of a type or a subtype.
+    #[setting(default = JSON_TYPES.map(str::to_owned).into(), check = json_types)]
     pub json_types: Vec<String>,
-    /// `max_parts`: maximum of parts in a multipart form (default 1000). More is 413.
+    /// Maximum of parts in a multipart form; more is 413.
+    #[setting(default = MAX_PARTS, min = 1)]
     pub max_parts: usize,
-    /// `body_memory`: bodies above this many bytes go to a temporary file (default 256 KiB).
+    /// Larger bodies go to a temporary file.
+    #[setting(size, default = "256 KiB")]
     pub body_memory: u64,
-    /// `show_tracebacks`: error pages tell the cause (default off; for development only).
+    /// Error pages tell the cause; for development only.
     pub show_tracebacks: bool,
-    /// `debug_page`: unexpected errors show their cause, the handler, parameters, hooks and plan, and 404 the routes
-    /// near the path, to browsers that have opened the link in the log (default off; for development only).
+    /// Errors show everything about the request to browsers that have opened the link in the log; for development only.
+    ///
+    /// Unexpected errors show their cause, the handler, parameters, hooks and plan, and 404 the routes near the path.
     pub debug_page: bool,
-    /// `errors`: the form of the built-in error page (default [`Auto`](ErrorForm::Auto): as the client accepts).
+    /// The form of the built-in error pages: `"auto"` is as the client accepts; else `"html"`, `"json"`, `"problem"` or
+    /// `"text"`.
     pub errors: ErrorForm,
-    /// `strict_params`: unknown query and form fields are refused (default off).
+    /// Query and form fields that the page does not name are refused.
     pub strict_params: bool,
+}
+
+fn json_types(patterns: &Vec<String>) -> Result<(), String> {
+    match patterns.iter().find_map(|pattern| Some((pattern, problem_with_json_type(pattern)?))) {
+        Some((pattern, problem)) => Err(format!("has {pattern:?}; {problem}")),
+        None => Ok(()),
+    }
 }
 
 impl Default for PathSettings {
     fn default() -> Self {
-        Self {
-            max_body: MAX_BODY,
-            max_form: MAX_FORM,
-            max_json: MAX_JSON,
-            json_types: JSON_TYPES.map(str::to_owned).into(),
-            max_parts: MAX_PARTS,
-            body_memory: 256 << 10,
-            show_tracebacks: false,
-            debug_page: false,
-            errors: ErrorForm::Auto,
-            strict_params: false,
-        }
+        Self::defaults()
     }
 }

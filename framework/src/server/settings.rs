@@ -3,6 +3,7 @@
 use super::patience::Pace;
 use crate::http::HeadLimits;
 use crate::private_file;
+use crate::settings::{Setting, SettingRow, SettingValue, Settings, size};
 use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io;
@@ -11,62 +12,135 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that can be set on a server. Start from [`ServerSettings::default`].
-#[derive(Clone, Debug)]
+///
+/// Files have the settings in `[global]`, each with `server.` before its name. The table of all defaults is at
+/// [`Settings`](#impl-Settings-for-ServerSettings).
+#[derive(Clone, Debug, Settings)]
+#[settings(no_builders)]
 pub struct ServerSettings {
-    /// `server.address`: where to listen (default 127.0.0.1:8080; port 0 picks a free one).
+    /// Where to listen; port 0 picks a free one.
+    #[setting(default = SocketAddr::from(([127, 0, 0, 1], 8080)))]
     pub address: SocketAddr,
-    /// `server.threads`: how many workers run handlers (default 10, CherryPy's `thread_pool`).
+    /// How many workers run handlers (CherryPy's `thread_pool`).
+    #[setting(default = 10, min = 1)]
     pub threads: usize,
-    /// `server.waiting_threads`: how many of them may be held at a time by waits that cannot be parked: handlers that read their body from the
-    /// client or call `acquire_lock`, calls of session stores (default: all but a fifth, at least one left; of a single one that one). A
-    /// request that would be one too many is parked where it can be, for `queue_timeout`, else answered 503.
+    /// How many workers may be held by waits that cannot be parked, such as a handler that reads a slow upload; `"auto"`
+    /// is all but a fifth, at least one left.
+    ///
+    /// Such waits are those of handlers that read their body from the client or call `acquire_lock`, and calls of
+    /// session stores. A request that would be one too many is parked where it can be, for `queue_timeout`, else
+    /// answered 503.
+    #[setting(none = "auto", min = 1)]
     pub waiting_threads: Option<usize>,
-    /// `server.connections`: most open connections (default: what the descriptor limit allows, at most 16,384).
+    /// Maximum of open connections; `"auto"` is as many as the descriptor limit allows, at most 16,384.
+    #[setting(none = "auto", min = 1)]
     pub connections: Option<usize>,
-    /// `server.backlog`: connections that the kernel keeps waiting (default 1024).
+    /// Connections that the kernel keeps waiting.
+    #[setting(default = 1024, min = 1)]
     pub backlog: u32,
-    /// `server.limits`: sizes of request heads.
+    /// Sizes of request heads.
+    #[setting(flatten)]
     pub head: HeadLimits,
-    /// `server.head_timeout`: from the first byte of a head to its last (default 10 s; then 408).
+    /// From the first byte of a head to its last; then 408.
+    #[setting(default = "10s")]
     pub head_timeout: Duration,
-    /// `server.idle_timeout`: a connection between requests (default 20 s; then closed).
+    /// How long a connection may be open between two requests.
+    #[setting(default = "20s")]
     pub idle_timeout: Duration,
-    /// `server.body_timeout`: a body that is silent, or brings less than `body_rate` on the whole (default 10 s; then 408). Fast bytes
-    /// make up for slow ones, up to this time.
+    /// How long a body may be silent, or on the whole slower than `body_rate`; then 408. Fast bytes buy no longer
+    /// silence.
+    #[setting(default = "10s")]
     pub body_timeout: Duration,
-    /// `server.body_rate`: slowest body in bytes per second, over windows of `body_timeout` (default 1 KiB/s; 0 asks for one byte
-    /// in each `body_timeout`).
+    /// Slowest body, per second, over windows of `body_timeout`; 0 asks for one byte in each window.
+    #[setting(size, default = "1 KiB")]
     pub body_rate: u64,
-    /// `server.memory_for_bodies`: bytes that all request bodies together may take in memory, from their arrival to the end of their
-    /// response, decoded forms included (default 256 MiB: a thousand bodies of `body_memory`; more is 503 before the body is read).
+    /// Bytes that all request bodies together may take in memory, from their arrival to the end of their response; more
+    /// is 503 before the body is read.
+    ///
+    /// Decoded forms are included. The default is a thousand bodies of `body_memory`.
+    #[setting(size, default = "256 MiB")]
     pub memory_for_bodies: u64,
-    /// `server.disk_for_bodies`: bytes that all request bodies together may take in temporary files (default 4 GiB: forty bodies of
-    /// `max_body`; more is 503). The largest `max_body` must fit, or such a body is never taken.
+    /// Bytes that all request bodies together may take in temporary files; more is 503. The largest `max_body` must fit.
+    ///
+    /// The default is forty bodies of `max_body`.
+    #[setting(size, default = "4 GiB")]
     pub disk_for_bodies: u64,
-    /// `server.spool_directory`: where request bodies beyond `body_memory` are kept, in files without a name (default: `TMPDIR`, or
-    /// `/tmp`). Where `/tmp` is in memory, choose a directory on a disk.
+    /// Where bodies larger than `body_memory` are kept, in files without a name; `"auto"` is `TMPDIR`, or `/tmp`.
+    ///
+    /// Where `/tmp` is in memory, choose a directory on a disk.
+    #[setting(none = "auto", with = directory)]
     pub spool_directory: Option<PathBuf>,
-    /// `server.write_timeout`: a response of which the client takes no byte, or less than `write_rate` on the whole (default 30 s; then
-    /// closed).
+    /// How long a client may take no byte of a response, or be on the whole slower than `write_rate`; then the
+    /// connection is closed.
+    #[setting(default = "30s")]
     pub write_timeout: Duration,
-    /// `server.write_rate`: slowest client of a response in bytes per second, over windows of `write_timeout` (default 1 KiB/s; 0 asks
-    /// for one byte in each `write_timeout`). Only the time counts in which the socket takes nothing.
+    /// Slowest client of a response, per second, over windows of `write_timeout`; 0 asks for one byte in each window.
+    ///
+    /// Only the time counts in which the socket takes nothing.
+    #[setting(size, default = "1 KiB")]
     pub write_rate: u64,
-    /// `server.memory_for_responses`: bytes that responses may take in memory, all together, while their clients do not take them
-    /// (default 256 MiB). Beyond it those that have waited longest are cut off. Files take none, and a page of the cache counts once.
+    /// Bytes that responses may take in memory, all together, while their clients do not take them; then the
+    /// longest-stalled are cut off.
+    ///
+    /// Files take none, and a page of the cache counts once.
+    #[setting(size, default = "256 MiB")]
     pub memory_for_responses: u64,
-    /// `server.linger_timeout`: how long unread input is discarded so that an error page arrives (default 2 s).
+    /// How long unread input is discarded so that an error page arrives.
+    #[setting(default = "2s")]
     pub linger_timeout: Duration,
-    /// `server.queue`: most complete requests that wait for a worker (default 1000; more are 503).
+    /// Maximum of complete requests that wait for a worker; more are 503.
+    #[setting(default = 1000)]
     pub queue: usize,
-    /// `server.queue_timeout`: longest wait for a worker (default 10 s; then 503).
+    /// Longest wait for a worker; then 503.
+    #[setting(default = "10s")]
     pub queue_timeout: Duration,
-    /// `server.drain_timeout`: from the first signal to the end, whatever runs (default 30 s).
+    /// From the signal to the end, even if requests still run.
+    #[setting(default = "30s")]
     pub drain_timeout: Duration,
-    /// `server.drain_idle`: how long a draining server still answers idle connections (default 250 ms).
+    /// How long a stopping server still answers idle connections.
+    #[setting(default = "250ms")]
     pub drain_idle: Duration,
-    /// `server.requests_per_connection`: then `Connection: close` (default unlimited).
+    /// After so many requests the connection is closed.
+    #[setting(none = "unlimited", min = 1)]
     pub requests_per_connection: Option<u64>,
+}
+
+/// An absolute path, in a file.
+mod directory {
+    use crate::settings::{Setting, SettingValue, wrong};
+    use std::path::PathBuf;
+
+    pub(super) fn read(value: &SettingValue) -> Result<PathBuf, String> {
+        let path = value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
+        path.ok_or_else(|| wrong(value, "an absolute path of a directory, as \"/var/tmp\""))
+    }
+
+    pub(super) fn show(path: &PathBuf) -> String {
+        path.show()
+    }
+}
+
+/// By hand, since `http` knows nothing of settings.
+impl Settings for HeadLimits {
+    fn set_setting(&mut self, key: &str, value: &SettingValue) -> Option<Result<(), String>> {
+        Some(match key {
+            "limits.request_line" => size::read(value).map(|bytes| self.request_line = bytes),
+            "limits.head" => size::read(value).map(|bytes| self.head = bytes),
+            "limits.fields" => self.fields.set(value),
+            _ => return None,
+        })
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        let line = SettingRow::new(
+            "limits.request_line",
+            "Longest request line; longer is 414.",
+            size::show(&self.request_line),
+        );
+        let head = SettingRow::new("limits.head", "Longest request head; longer is 431.", size::show(&self.head));
+        let fields = SettingRow::new("limits.fields", "Maximum of header fields; more are 431.", self.fields.show());
+        vec![line, head, fields]
+    }
 }
 
 /// No more connections than this by default: a number that a default kernel serves without tuning.
@@ -152,29 +226,6 @@ impl ServerSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            threads: 10,
-            waiting_threads: None,
-            connections: None,
-            backlog: 1024,
-            head: HeadLimits::default(),
-            head_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(20),
-            body_timeout: Duration::from_secs(10),
-            body_rate: 1024,
-            memory_for_bodies: 256 << 20,
-            disk_for_bodies: 4 << 30,
-            spool_directory: None,
-            write_timeout: Duration::from_secs(30),
-            write_rate: 1024,
-            memory_for_responses: 256 << 20,
-            linger_timeout: Duration::from_secs(2),
-            queue: 1000,
-            queue_timeout: Duration::from_secs(10),
-            drain_timeout: Duration::from_secs(30),
-            drain_idle: Duration::from_millis(250),
-            requests_per_connection: None,
-        }
+        Self::defaults()
     }
 }

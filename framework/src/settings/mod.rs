@@ -27,7 +27,7 @@ pub use toml::Table as SettingTable;
 pub use toml::Value as SettingValue;
 pub use units::size;
 pub use value::{Setting, SettingWord, list, optional, whole};
-pub(crate) use value::{flag, shown, texts, wrong};
+pub(crate) use value::{flag, shown, wrong};
 
 /// A set of settings: what [`#[derive(Settings)]`](macro@crate::Settings) writes for a struct whose fields are
 /// settings.
