@@ -20,7 +20,9 @@
 use super::SessionId;
 use super::id::IdHasher;
 use crate::exchange::RequestId;
-use crate::primitive::{self, Mutex, MutexGuard};
+#[cfg(test)]
+use crate::primitive;
+use crate::primitive::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -61,7 +63,8 @@ impl LockTable {
         Waiter { table: Arc::clone(self), id, ticket, is_over: false }
     }
 
-    /// The lock, waited for on this thread until `deadline`.
+    /// The lock, waited for on this thread until `deadline`: for tests of the table alone.
+    #[cfg(test)]
     pub(super) fn acquire_blocking(
         self: &Arc<Self>,
         id: SessionId,
@@ -84,7 +87,7 @@ impl LockTable {
         }
     }
 
-    fn enqueue_blocked(self: &Arc<Self>, id: SessionId, claim: &Claim, waker: Waker) -> Waiter {
+    pub(super) fn enqueue_blocked(self: &Arc<Self>, id: SessionId, claim: &Claim, waker: Waker) -> Waiter {
         let now = Instant::now();
         let mut shard = self.shard(&id).lock();
         let ticket = match shard.take_free(id, claim, now) {
@@ -245,6 +248,7 @@ impl Drop for Waiter {
 }
 
 /// The deadline passed before the lock was free.
+#[cfg(test)]
 #[derive(Debug)]
 pub(super) struct TimedOut {
     /// Who held it then.

@@ -12,6 +12,7 @@
 //! can know its id: it is `Held` by nothing. What is changed is compared with `stored`, what the store has: equal is not written, and
 //! going back costs nothing.
 
+mod acquiring;
 mod locking;
 mod saving;
 #[cfg(feature = "cookie")]
@@ -24,7 +25,7 @@ use super::tool::Shared;
 use super::{Data, LockMode, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
-pub(super) use locking::Wanted;
+pub(super) use acquiring::Acquiring;
 use saving::{Ending, Saving, changed_elsewhere, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -412,12 +413,9 @@ impl Session {
         true
     }
 
+    #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    pub(super) fn claim(&self) -> &Claim {
-        &self.claim
     }
 
     /// Ends the hold: saves if `is_success`, else rolls back. Nothing to do if it has ended already.

@@ -410,27 +410,9 @@ impl Session {
 
 /// Reading the record, and what the store says.
 impl Session {
-    pub(super) fn load(&self, state: &mut State, id: SessionId, now: Moment) -> Result<(), HttpError> {
-        let record = self.ask(|store| store.load(&id, now))?;
-        self.take(state, id, record, now)
-    }
-
     /// This is what the store has.
     #[inline]
-    pub(super) fn take(
-        &self,
-        state: &mut State,
-        id: SessionId,
-        record: Option<Record>,
-        now: Moment,
-    ) -> Result<(), HttpError> {
-        let mut remaining = record.as_ref().map_or(Duration::ZERO, |record| record.remaining);
-        if record.is_some() && remaining < self.settings.timeout / 2 {
-            // The life is extended at the end; here so that it does not end before that.
-            let terms = Terms { now, ..self.terms(false) };
-            self.ask(|store| store.touch(&id, &terms))?;
-            remaining = terms.lifetime;
-        }
+    pub(super) fn take(&self, state: &mut State, id: SessionId, record: Option<Record>, now: Moment) {
         state.is_loaded = true;
         state.is_missing = record.is_none();
         // It was there before, it was locked by another process meanwhile, or this process knows of its end.
@@ -443,10 +425,9 @@ impl Session {
             version: record.version,
             data: record.data,
             cookie_age: record.cookie_age,
-            expires: now.later(remaining).monotonic,
+            expires: now.later(record.remaining).monotonic,
         });
         state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
-        Ok(())
     }
 
     /// Whether more than half of the cookie's life has passed since it was sent.
@@ -455,7 +436,7 @@ impl Session {
         state.stored.as_ref().zip(lifetime).is_some_and(|(stored, lifetime)| stored.cookie_age > lifetime / 2)
     }
 
-    fn terms(&self, cookie_sent: bool) -> Terms {
+    pub(super) fn terms(&self, cookie_sent: bool) -> Terms {
         Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent, fence: None, unlock: false }
     }
 
@@ -497,7 +478,7 @@ impl Session {
     }
 
     /// What the store said, or the answer to the client that it said nothing.
-    pub(in crate::sessions) fn answered<T>(&self, result: Result<T, StoreError>) -> Result<T, HttpError> {
+    pub(super) fn answered<T>(&self, result: Result<T, StoreError>) -> Result<T, HttpError> {
         match result {
             Ok(value) => {
                 self.shared.health.worked();
@@ -508,7 +489,7 @@ impl Session {
     }
 
     #[cold]
-    pub(in crate::sessions) fn store_failed(&self, error: &StoreError) -> HttpError {
+    pub(super) fn store_failed(&self, error: &StoreError) -> HttpError {
         let (path, request) = (self.claim.path(), self.claim.request());
         self.shared.health.failed(error, format_args!("{path}, request {request}"));
         try_again("Your session is not available at the moment. Please try again.")

@@ -4,7 +4,7 @@ use super::{Session, State};
 use crate::exchange::HttpError;
 use crate::sessions::cookie::MAX_IDS;
 use crate::sessions::cookie_seal::Seal;
-use crate::sessions::{Data, Moment, SessionId, StoreError, Version};
+use crate::sessions::{Data, Moment, SessionId, StoreError, Terms, Version};
 use ::http::HeaderValue;
 
 /// The cookie of the client.
@@ -59,7 +59,14 @@ impl Session {
             return Ok(());
         };
         let (id, version) = (opened.id, opened.record.version);
-        self.take(state, id, (!is_over).then_some(opened.record), now)?;
+        let mut record = (!is_over).then_some(opened.record);
+        if let Some(record) = record.as_mut().filter(|record| record.remaining < self.settings.timeout / 2) {
+            // The version in a paired store must not end before the request does.
+            let terms = Terms { now, ..self.terms(false) };
+            self.ask(|store| store.touch(&id, &terms))?;
+            record.remaining = terms.lifetime;
+        }
+        self.take(state, id, record, now);
         state.client = Some(id);
         if let Some(brought) = &mut state.brought {
             brought.has = Some((id, version));
@@ -79,7 +86,10 @@ impl Session {
     /// The request has waited since its session was opened, which may be over by now.
     fn look_for_end(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
         let Some(id) = state.stored.as_ref().map(|stored| stored.id) else { return Ok(()) };
-        if self.is_over(seal, &id, now)? { self.take(state, id, None, now) } else { Ok(()) }
+        if self.is_over(seal, &id, now)? {
+            self.take(state, id, None, now);
+        }
+        Ok(())
     }
 
     /// Whether the content fits into a cookie.

@@ -1,0 +1,412 @@
+//! A request on its way to its session: to the lock, or only to a look at the record.
+//!
+//! ```text
+//! Start ──► Choosing ──► Local ──► Locked ──► Asking ⇄ Shared ──► Loading ──► Extending ──► Over
+//! ```
+//!
+//! There is one way, whether the request is parked or waits on its worker, and whether the store answers now or later; steps that
+//! are not needed are left out. The lock in this process comes first, so of each process one request competes for the lock between processes.
+//! A store whose calls block is asked on the worker, and there may be only so many such calls at a time: a parked request that would be one too
+//! many waits in line for its place.
+
+use super::{Lock, Session, changed_elsewhere, record_id, try_again};
+use crate::exchange::{Blocking, HttpError, InLine, WaitsFor};
+use crate::primitive::block_on;
+use crate::sessions::hold::{Asked, Contender, Hold};
+use crate::sessions::lock_table::{LockGuard, Waiter};
+use crate::sessions::{Answer, Answers, Moment, Record, SessionId, StoreError, Terms};
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+/// A request on its way to its session.
+pub(in crate::sessions) struct Acquiring {
+    goal: Goal,
+    manner: Manner,
+    phase: Phase,
+    /// For calls of a store that blocks.
+    line: InLine,
+    /// Since when the request waits for another one, if it is parked and does.
+    since: Option<Instant>,
+}
+
+/// What the request goes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    Lock,
+    /// To see what is in the session, without a lock.
+    Look,
+}
+
+/// How the request waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Parked,
+    /// It holds a worker, so it comes before those that are parked.
+    OnWorker,
+}
+
+/// Where a request stands.
+enum Phase {
+    /// It has done nothing yet.
+    Start,
+    /// Asks which of several ids has a record.
+    Choosing(SessionId, Answer<Option<Record>>),
+    /// Waits for the lock in this process.
+    Local(Waiter),
+    /// Has that.
+    Locked(LockGuard),
+    /// Has that, and asks for the one between processes.
+    Asking(Box<Contender>),
+    /// Another process has it: waits for that.
+    Shared(Box<Contender>),
+    /// Has what it needs of locks, and waits for the record.
+    Loading(Option<Hold>, SessionId, Answer<Option<Record>>),
+    /// Has the record, whose life must not end while the request has it.
+    Extending(Option<Hold>, SessionId, Record, Terms, Answer<()>),
+    Over,
+}
+
+impl Acquiring {
+    pub(super) fn new(goal: Goal, manner: Manner) -> Self {
+        Self { goal, manner, phase: Phase::Start, line: InLine::default(), since: None }
+    }
+
+    /// Goes on as far as it can. The waker is woken when it is worth asking again.
+    pub(in crate::sessions) fn poll(
+        &mut self,
+        session: &Session,
+        waker: &dyn Fn() -> Waker,
+    ) -> Poll<Result<(), HttpError>> {
+        match self.go_on(session, waker) {
+            Ok(true) => {
+                self.count_waited(session);
+                Poll::Ready(Ok(()))
+            }
+            Ok(false) => {
+                let waits_for_others = matches!(self.phase, Phase::Local(_) | Phase::Shared(_));
+                if self.since.is_none() && self.manner == Manner::Parked && waits_for_others {
+                    self.since = Some(Instant::now());
+                    session.shared.count_wait();
+                }
+                Poll::Pending
+            }
+            Err(failure) => Poll::Ready(Err(failure)),
+        }
+    }
+
+    /// Whether it is over.
+    fn go_on(&mut self, session: &Session, waker: &dyn Fn() -> Waker) -> Result<bool, HttpError> {
+        loop {
+            if let Phase::Local(waiter) = &mut self.phase {
+                match waiter.poll() {
+                    Some(guard) => self.phase = Phase::Locked(guard),
+                    None => return Ok(false),
+                }
+            }
+            let _blocking = match (session.shared.answers, self.manner) {
+                (Answers::Blocking, Manner::Parked) => match self.line.begin(WaitsFor::Store, waker)? {
+                    Some(blocking) => Some(blocking),
+                    None => return Ok(false),
+                },
+                (Answers::Blocking, Manner::OnWorker) => Some(Blocking::here(WaitsFor::Store)?),
+                (Answers::AtOnce | Answers::Later, _) => None,
+            };
+            let step = Step { session, goal: self.goal, manner: self.manner, waker, now: Moment::now() };
+            self.phase = step.go_on(std::mem::replace(&mut self.phase, Phase::Over))?;
+            if !matches!(self.phase, Phase::Local(_)) {
+                return Ok(matches!(self.phase, Phase::Over));
+            }
+        }
+    }
+
+    /// What the request waits for, in words for the log.
+    pub(in crate::sessions) fn waits_for(&self) -> Cow<'static, str> {
+        if let Some(place) = self.line.waits_for() {
+            return place;
+        }
+        match &self.phase {
+            Phase::Local(waiter) => waiter.waits_for().into(),
+            Phase::Shared(contender) => format!(
+                "the lock of session {}, held in another process; its `Sessions::locks` says by whom",
+                contender.id()
+            )
+            .into(),
+            _ => Cow::Borrowed("the store of sessions"),
+        }
+    }
+
+    /// The answer when it has taken too long.
+    pub(in crate::sessions) fn expired(&mut self, session: &Session) -> HttpError {
+        self.count_waited(session);
+        if let Some(refusal) = self.line.refusal() {
+            return refusal;
+        }
+        if self.manner == Manner::OnWorker {
+            let (path, request, limit) = (session.claim.path(), session.claim.request(), session.settings.lock_timeout);
+            let what = self.waits_for();
+            crate::line::record!(Warn, target: "kirsch::sessions", "{path} (request {request}) gave up after {limit:?}: it waited for {what}");
+        }
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Choosing(..) | Phase::Loading(..) | Phase::Extending(..) => {
+                session.store_failed(&StoreError::new("the store did not answer in time", "while a session was loaded"))
+            }
+            _ => {
+                session.shared.count_lock_timeout();
+                try_again("Another request of your session takes too long. Please try again.")
+            }
+        }
+    }
+
+    /// Whom the request waits for now.
+    fn waits_for_whom(&self) -> WaitsFor {
+        match &self.phase {
+            Phase::Local(_) | Phase::Asking(_) | Phase::Shared(_) => WaitsFor::Others,
+            _ => WaitsFor::Store,
+        }
+    }
+
+    fn count_waited(&self, session: &Session) {
+        if let Some(since) = self.since {
+            session.shared.count_waited(since.elapsed());
+        }
+    }
+}
+
+/// One step of a request, at this moment.
+struct Step<'s> {
+    session: &'s Session,
+    goal: Goal,
+    manner: Manner,
+    waker: &'s dyn Fn() -> Waker,
+    now: Moment,
+}
+
+impl Step<'_> {
+    /// As far as it goes without waiting.
+    fn go_on(&self, phase: Phase) -> Result<Phase, HttpError> {
+        match phase {
+            Phase::Start => self.start(),
+            Phase::Choosing(id, record) => match self.hear(record) {
+                Ok(record) => self.chosen_or_next(id, self.session.answered(record)?),
+                Err(unheard) => Ok(Phase::Choosing(id, unheard)),
+            },
+            Phase::Local(waiter) => Ok(Phase::Local(waiter)),
+            Phase::Locked(guard) => self.locked(guard),
+            Phase::Asking(contender) | Phase::Shared(contender) => self.contend(contender),
+            Phase::Loading(hold, id, record) => match self.hear(record) {
+                Ok(record) => self.loaded(hold, id, self.session.answered(record)?),
+                Err(unheard) => Ok(Phase::Loading(hold, id, unheard)),
+            },
+            Phase::Extending(hold, id, mut record, terms, extended) => match self.hear(extended) {
+                Ok(extended) => {
+                    self.session.answered(extended)?;
+                    record.remaining = terms.lifetime;
+                    self.arrive(hold, id, Some(record))
+                }
+                Err(unheard) => Ok(Phase::Extending(hold, id, record, terms, unheard)),
+            },
+            Phase::Over => Ok(Phase::Over),
+        }
+    }
+
+    /// The answer, or the question if it is not answered yet.
+    fn hear<T>(&self, answer: Answer<T>) -> Result<Result<T, StoreError>, Answer<T>> {
+        match answer {
+            Answer::Now(answer) => Ok(answer),
+            later => later.hear(&(self.waker)()),
+        }
+    }
+
+    /// Of several ids that the client has sent, the first that has a record is its session: the others may be anybody's, planted by a
+    /// neighbour below the same domain.
+    fn start(&self) -> Result<Phase, HttpError> {
+        let first = {
+            let state = self.session.state.borrow();
+            state.client.filter(|_| !state.others.is_empty() && !state.is_loaded)
+        };
+        match first {
+            Some(id) => self.go_on(Phase::Choosing(id, self.session.shared.store.load(&id, self.now))),
+            None => self.chosen(),
+        }
+    }
+
+    fn chosen_or_next(&self, id: SessionId, record: Option<Record>) -> Result<Phase, HttpError> {
+        let next = {
+            let state = &mut *self.session.state.borrow_mut();
+            if record.is_some() {
+                state.client = Some(id);
+                state.others.clear();
+            }
+            (!state.others.is_empty()).then(|| state.others.remove(0))
+        };
+        match (next, record) {
+            (Some(id), _) => self.go_on(Phase::Choosing(id, self.session.shared.store.load(&id, self.now))),
+            // That is all there is to see.
+            (None, Some(record)) if self.goal == Goal::Look => self.loaded(None, id, Some(record)),
+            (None, _) => self.chosen(),
+        }
+    }
+
+    fn chosen(&self) -> Result<Phase, HttpError> {
+        let session = self.session;
+        let id = {
+            let state = &mut *session.state.borrow_mut();
+            match self.goal {
+                Goal::Look if state.is_loaded => None,
+                Goal::Look => state.client,
+                Goal::Lock => {
+                    let id = record_id(state);
+                    if id.is_none() {
+                        // No other request can know a session without a record: there is nothing to lock.
+                        state.is_loaded = true;
+                        state.lock = Lock::Held(None);
+                    }
+                    id
+                }
+            }
+        };
+        let Some(id) = id else { return Ok(Phase::Over) };
+        if self.goal == Goal::Look {
+            return self.load(None, id);
+        }
+        let locks = &session.shared.locks;
+        match (locks.try_acquire(id, &session.claim, self.now.monotonic), self.manner) {
+            (Some(guard), _) => self.locked(guard),
+            (None, Manner::Parked) => Ok(Phase::Local(locks.enqueue(id, &session.claim, (self.waker)()))),
+            (None, Manner::OnWorker) => Ok(Phase::Local(locks.enqueue_blocked(id, &session.claim, (self.waker)()))),
+        }
+    }
+
+    fn locked(&self, guard: LockGuard) -> Result<Phase, HttpError> {
+        let session = self.session;
+        if session.is_alone() {
+            let id = *guard.id();
+            return self.load(Some(Hold::local(guard)), id);
+        }
+        self.contend(Contender::new(&session.shared, &session.claim, session.settings.lock_lease, guard))
+    }
+
+    fn contend(&self, contender: Box<Contender>) -> Result<Phase, HttpError> {
+        match self.session.answered(contender.ask(&(self.waker)()))? {
+            Asked::Won(hold, record) => {
+                let id = *hold.id();
+                match record {
+                    Some(record) => self.loaded(Some(hold), id, record),
+                    None => self.load(Some(hold), id),
+                }
+            }
+            Asked::Taken(contender) => {
+                self.session.state.borrow_mut().has_waited_elsewhere = true;
+                Ok(Phase::Shared(contender))
+            }
+            Asked::Unanswered(contender) => Ok(Phase::Asking(contender)),
+        }
+    }
+
+    fn load(&self, hold: Option<Hold>, id: SessionId) -> Result<Phase, HttpError> {
+        match self.session.shared.store.load(&id, self.now) {
+            Answer::Now(record) => self.loaded(hold, id, self.session.answered(record)?),
+            later => self.go_on(Phase::Loading(hold, id, later)),
+        }
+    }
+
+    /// The life of a session is extended at the end of a request; here so that it does not end before that.
+    fn loaded(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, HttpError> {
+        match record {
+            Some(record) if record.remaining < self.session.settings.timeout / 2 => {
+                let terms = Terms { now: self.now, ..self.session.terms(false) };
+                let extended = self.session.shared.store.touch(&id, &terms);
+                self.go_on(Phase::Extending(hold, id, record, terms, extended))
+            }
+            record => self.arrive(hold, id, record),
+        }
+    }
+
+    /// The session is there, with its lock if that was the goal; without a record (any more) there is nothing to lock.
+    fn arrive(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, HttpError> {
+        let state = &mut *self.session.state.borrow_mut();
+        self.session.take(state, id, record, self.now);
+        if self.goal == Goal::Lock {
+            state.lock = Lock::Held(hold.filter(|_| state.stored.is_some()));
+            state.is_read_unlocked = false;
+        }
+        Ok(Phase::Over)
+    }
+}
+
+/// On the worker.
+impl Session {
+    /// Makes the session ready for a handler that takes it. It has the lock since its admission, unless its signature was not known at start.
+    pub(super) fn prepare(&self) -> Result<(), HttpError> {
+        self.is_used.set(true);
+        let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
+        if wants_lock { self.lock_now() } else { self.look() }?;
+        self.is_still_there()
+    }
+
+    /// 409 if the session has ended while the request waited: it was locked by whoever has ended it. What came in its place is for who has its new
+    /// cookie; that a request with the old id may follow to it would let in who has planted that id.
+    pub(super) fn is_still_there(&self) -> Result<(), HttpError> {
+        if self.state.borrow().has_vanished {
+            self.shared.count_conflict();
+            return Err(changed_elsewhere());
+        }
+        Ok(())
+    }
+
+    /// Reads the record without its lock, if nothing was read yet.
+    pub(in crate::sessions) fn look(&self) -> Result<(), HttpError> {
+        {
+            let state = &mut *self.state.borrow_mut();
+            #[cfg(feature = "cookie")]
+            if let Some(seal) = &self.shared.seal {
+                return self.open_cookie(state, seal, Moment::now());
+            }
+            if state.is_loaded {
+                return Ok(());
+            }
+        }
+        self.acquire_here(Goal::Look)
+    }
+
+    pub(super) fn lock_now(&self) -> Result<(), HttpError> {
+        {
+            let state = &mut *self.state.borrow_mut();
+            if matches!(state.lock, Lock::Held(_)) {
+                return Ok(());
+            }
+            // What the client has in its hands cannot be locked.
+            #[cfg(feature = "cookie")]
+            if let Some(seal) = &self.shared.seal {
+                self.open_cookie(state, seal, Moment::now())?;
+                state.lock = Lock::Held(None);
+                return Ok(());
+            }
+        }
+        self.acquire_here(Goal::Lock)
+    }
+
+    /// The same way as a parked request, waited for on this thread.
+    fn acquire_here(&self, goal: Goal) -> Result<(), HttpError> {
+        let mut acquiring = Acquiring::new(goal, Manner::OnWorker);
+        let deadline = Moment::now().later(self.settings.lock_timeout).monotonic;
+        let mut blocking = None;
+        let acquired = block_on(
+            poll_fn(|context| {
+                let polled = acquiring.poll(self, &|| context.waker().clone());
+                if polled.is_ready() || blocking.is_some() {
+                    return polled;
+                }
+                match Blocking::here(acquiring.waits_for_whom()) {
+                    Ok(place) => blocking = Some(place),
+                    Err(refusal) => return Poll::Ready(Err(refusal)),
+                }
+                Poll::Pending
+            }),
+            deadline,
+        );
+        acquired.unwrap_or_else(|| Err(acquiring.expired(self)))
+    }
+}
