@@ -1,6 +1,7 @@
-//! What a store says to a question: at once, or later.
+//! The answer of a store: at once, or later.
 //!
-//! A store whose calls need no engine, or block until it has answered, says [`Answer::Now`]. One whose client is asynchronous says
+//! A store whose calls need no engine, or block until it has answered, returns [`Answer::Now`]. One whose client is
+//! asynchronous returns
 //! [`Answer::Later`]: the request is then parked, and its worker serves others. The session asks both in the same way.
 
 use super::StoreError;
@@ -40,7 +41,8 @@ pub enum Answer<T> {
 
 /// An answer that the engine gives later: a standard future, which wakes its waker from any thread.
 ///
-/// It has taken what it needs of the call's arguments. Each has a deadline of its own and ends with an error then.
+/// The future has taken what it needs of the call's arguments. It has a deadline of its own and ends with an error
+/// then.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// How a store answers, as the thread sees it that asks.
@@ -48,10 +50,11 @@ pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 pub enum Answers {
     /// Without waiting for anything: all is in the store's own memory.
     AtOnce,
-    /// The calls keep their thread waiting, for a disk or a network. Only a part of the workers may do so at a time (`server.waiting_threads`).
+    /// The calls keep their thread waiting, for a disk or a network. Only a part of the workers may do so at a time
+    /// (`server.waiting_threads`).
     #[default]
     Blocking,
-    /// With [`Answer::Later`] whenever something is waited for. A parked request holds no worker meanwhile.
+    /// With [`Answer::Later`] whenever there is something to wait for. A parked request holds no worker.
     Later,
 }
 
@@ -61,17 +64,17 @@ impl<T> Answer<T> {
         Self::Now(Ok(value))
     }
 
-    /// What the calls of `ask` come to, now: for the `?` in them.
+    /// The result of the calls of `ask`, now: for the `?` in them.
     pub fn of(ask: impl FnOnce() -> Result<T, StoreError>) -> Self {
         Self::Now(ask())
     }
 
-    /// What this future comes to.
+    /// The result of this future.
     pub fn later(answer: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Self {
         Self::Later(Box::pin(answer))
     }
 
-    /// Waits for the answer on this thread: for tests, and for threads that nobody else needs.
+    /// Waits for the answer on this thread: for tests, and for threads that no request needs.
     ///
     /// # Errors
     /// The store's.

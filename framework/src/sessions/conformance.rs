@@ -1,4 +1,4 @@
-//! What every store must pass, so that a program behaves the same with each of them.
+//! The suite that every store must pass, so that a program behaves the same with each of them.
 //!
 //! ```
 //! use kirsch::sessions::{MemoryStore, conformance};
@@ -14,8 +14,9 @@
 //! | a store with an engine that can be gone | [`check_dead_engine`] |
 //! | a store whose answers come later | [`check_slow_engine`] |
 //!
-//! Time is handed to stores, so that records age without waiting; leases are the engine's, and are waited for. Every wait has a deadline.
-//! A check that fails panics with the rule that was broken. This is a test, not a part of the tool: it uses the whole framework.
+//! Time is handed to stores, so that records age without waiting; leases are the engine's, and are waited for. Every
+//! wait has a deadline. A check that fails panics with the rule that was broken. This is a test, not a part of the
+//! tool: it uses the whole framework.
 
 mod engine;
 mod later;
@@ -36,7 +37,7 @@ use std::time::Duration;
 
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest that anything here waits for what should come at once. The suite's own tests wait for what never comes.
+/// The longest wait here for something that should come at once. The suite's own tests wait for things that never come.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 8 } else { 30 });
 
 /// Checks the rules of records, and whole requests, on fresh stores that `make_store` makes: each is empty.
@@ -50,8 +51,8 @@ pub fn check<S: Store>(make_store: impl Fn() -> S) {
     requests::check(&make_store);
 }
 
-/// Checks the rules of the lock between processes. `make_store` opens the same engine with each call, as another process would; other
-/// records may be in it. Takes some seconds, since leases are waited for.
+/// Checks the rules of the lock between processes. `make_store` opens the same engine with each call, as another
+/// process would; other records may be in it. Takes some seconds, since it waits for leases.
 ///
 /// # Panics
 /// When the store breaks a rule, or has no shared lock.

@@ -7,9 +7,10 @@
 //! content    = id (20) ‖ version (8) ‖ sent (8) ‖ ends (8) ‖ the session as stores write it
 //! ```
 //!
-//! The name of the cookie and the form are authenticated with it, so that a value is worth nothing under another name. Numbers are
-//! big-endian, times are milliseconds of the calendar. The session layer treats what the client brought as the record that a store would have
-//! loaded; [`Versions`] stands in for the store, with nothing in it, or with the versions in a paired one.
+//! The name of the cookie and the form are authenticated with it, so that a value is worth nothing under another name.
+//! Numbers are big-endian, times are milliseconds of the calendar. The session layer treats what the client brought as
+//! the record that a store would have loaded; [`Versions`] stands in for the store, with nothing in it, or with the
+//! versions in a paired one.
 
 use super::{
     Answer, Answers, Commit, Data, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, wire,
@@ -25,8 +26,8 @@ use std::time::Duration;
 
 /// How sessions in cookies are protected; see [`Sessions::cookie`](super::Sessions::cookie).
 ///
-/// A secret is at least 32 bytes that nobody can guess (`openssl rand -base64 32`); the keys are derived from it. Anything that is bytes is an encrypted
-/// seal with that secret.
+/// A secret is at least 32 bytes that nobody can guess (`openssl rand -base64 32`); the keys are derived from it.
+/// Anything that is bytes is an encrypted seal with that secret.
 ///
 /// ```
 /// use kirsch::Sessions;
@@ -61,16 +62,17 @@ impl CookieSeal {
         Self { protection: Protection::Signed, ..Self::encrypted(secret) }
     }
 
-    /// Reads cookies that were made with this secret too, and makes them anew with the first one as they come. To change a secret, put the new one
-    /// first and keep the old one here for as long as sessions live.
+    /// Reads cookies that were made with this secret too, and makes them anew with the first one as they come. To
+    /// change a secret, put the new one first and keep the old one here for as long as sessions live.
     #[must_use]
     pub fn also_reads(mut self, old: impl AsRef<[u8]>) -> Self {
         self.secrets.push(old.as_ref().to_vec().into());
         self
     }
 
-    /// Keeps the version of each session, and nothing else, in `store`. Then an update that is based on an old cookie is refused with 409 as with
-    /// any other store, and a session that has been ended is over, whoever still has its cookie.
+    /// Keeps the version of each session, and nothing else, in `store`. Then an update that is based on an old cookie
+    /// is refused with 409 as with any other store, and a session that has been ended is over, whoever still has its
+    /// cookie.
     #[must_use]
     pub fn paired_with(mut self, store: impl Store) -> Self {
         self.paired = Some(Box::new(store));
@@ -260,7 +262,8 @@ impl Keys {
 }
 
 impl Key {
-    /// Each use has a key of its own, so that neither can be played against the other. HMAC is the expansion step of HKDF (RFC 5869).
+    /// Each use has a key of its own, so that neither can be played against the other. HMAC is the expansion step of
+    /// HKDF (RFC 5869).
     fn new(protection: Protection, secret: &[u8]) -> Self {
         let label: &[u8] = match protection {
             Protection::Encrypted => b"kirsch session cookie, encrypted, 1\x01",

@@ -1,4 +1,4 @@
-//! Steps that go on where nobody waits for them any more: a lock that was granted to nobody is given back.
+//! Steps that go on after their request has gone: a lock that it was granted is given back.
 
 use parking_lot::Mutex;
 use std::pin::Pin;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
-/// Goes through these steps although nobody waits for them: the first one now, each later one on the thread that brings the answer to the one before.
+/// Goes through these steps without a caller: the first one now, each later one on the thread that brings the answer to
+/// the one before.
 pub(super) fn finish(steps: impl Future<Output = ()> + Send + 'static) {
     Arc::new(Steps { steps: Mutex::new(Some(Box::pin(steps))), wakes: AtomicUsize::new(0) }).go_on();
 }
@@ -18,7 +19,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// One thread at a time goes on, and once more if it was woken meanwhile.
+    /// One thread at a time goes on, and once more if it was woken in between.
     fn go_on(self: &Arc<Self>) {
         if self.wakes.fetch_add(1, Ordering::AcqRel) > 0 {
             return;

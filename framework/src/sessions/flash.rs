@@ -49,7 +49,8 @@ impl Session {
         });
     }
 
-    /// Takes the messages that [`flash`](Self::flash) has left, the oldest first. Without one the session stays unchanged.
+    /// Takes the messages that [`flash`](Self::flash) has left, the oldest first. Without one the session stays
+    /// unchanged.
     ///
     /// # Panics
     /// Without the session's lock, if there are messages.

@@ -28,7 +28,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// Answers to nobody until it is opened again.
+    /// Answers no question until it is opened again.
     fn close(&self) {
         *self.is_closed.lock() = true;
     }
@@ -51,7 +51,7 @@ impl Desk {
         self.questions.lock().len()
     }
 
-    /// What `ask` says, when the desk is open; `unwanted` gets it if nobody is there any more.
+    /// The answer of `ask`, when the desk is open; `unwanted` gets it if the caller has gone.
     fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
@@ -105,7 +105,7 @@ impl<T> Drop for Slot<T> {
 }
 
 impl Later {
-    /// What is asked of the store behind the desk.
+    /// The questions to the store behind the desk.
     fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Reference) -> Answer<T> + Send + 'static,
@@ -200,7 +200,7 @@ fn writes(name: &str, session: &Session, _: &Tools) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
-/// What a browser sends for a page with the session.
+/// The request of a browser for a page with the session.
 fn request(pair: &Pair, name: &str) -> String {
     let cookie = pair.here.cookie("session_id").expect("a session");
     format!("GET /with/{name} HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n")

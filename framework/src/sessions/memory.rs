@@ -1,10 +1,11 @@
 //! The store in memory: shards of records in the order of their last use.
 //!
-//! A shard is a slab of entries, an index by id, and lists through the slab from the entry used longest ago to the one used last: one of
-//! sessions that never came back, one of the others. Strangers can make sessions without end, so the former go first, unless there are so few
-//! of them that they are not the trouble: a new visitor must have time to come back.
-//! So the oldest is found at once, and nothing ever looks at all records under one lock: a sweep takes a shard a batch of entries at a
-//! time, an eviction asks each shard for its oldest. A shard's lock is held for a few moves of pointers; content is dropped after it.
+//! A shard is a slab of entries, an index by id, and lists through the slab from the entry used longest ago to the one
+//! used last: one of sessions that never came back, one of the others. Strangers can make sessions without end, so the
+//! former go first, unless there are only a few of them: a new visitor must have time to come back. So the oldest is
+//! found at once, and nothing ever looks at all records under one lock: a sweep takes a shard a batch of entries at a
+//! time, an eviction asks each shard for its oldest. A shard's lock is held for a few moves of pointers; content is
+//! dropped after it.
 //!
 //! Life is measured on the monotonic clock: setting the calendar ends no session and revives none.
 
@@ -18,9 +19,10 @@ use std::time::Instant;
 
 /// Keeps sessions in the memory of this process; they end with it.
 ///
-/// At most [`DEFAULT_CAPACITY`](MemoryStore::DEFAULT_CAPACITY) sessions and [`DEFAULT_MAX_BYTES`](MemoryStore::DEFAULT_MAX_BYTES) of memory, unless
-/// said otherwise. Beyond it those go first that were made by one request and never came back, then those used longest ago. So
-/// visitors without end cost memory that has one.
+/// At most [`DEFAULT_CAPACITY`](MemoryStore::DEFAULT_CAPACITY) sessions and
+/// [`DEFAULT_MAX_BYTES`](MemoryStore::DEFAULT_MAX_BYTES) of memory, unless said otherwise. Beyond it those go first
+/// that were made by one request and never came back, then those used longest ago. So visitors without end cost memory
+/// that has one.
 #[derive(Debug)]
 pub struct MemoryStore {
     shards: Box<[Shard]>,
@@ -32,7 +34,8 @@ pub struct MemoryStore {
     evicted: AtomicU64,
 }
 
-/// How many sessions, and the memory that they take. Changed under the lock of a shard only, so that neither falls below zero.
+/// How many sessions, and the memory that they take. Changed under the lock of a shard only, so that neither falls
+/// below zero.
 #[derive(Debug, Default)]
 struct Totals {
     count: AtomicUsize,
@@ -65,12 +68,12 @@ impl Totals {
 }
 
 impl MemoryStore {
-    /// The most sessions, unless another number is set.
+    /// Maximum of sessions by default.
     pub const DEFAULT_CAPACITY: usize = 100_000;
-    /// The most bytes of memory, unless another number is set: 256 MiB.
+    /// Maximum of memory in bytes by default: 256 MiB.
     pub const DEFAULT_MAX_BYTES: usize = 256 << 20;
     const SHARDS: usize = 64;
-    /// What a session takes beside its content: its entry and its place in the index, both of which grow by doubling.
+    /// The cost of a session beside its content: its entry and its place in the index, both of which grow by doubling.
     const OVERHEAD: usize = 2 * (size_of::<Entry>() + size_of::<(SessionId, usize)>());
     /// New sessions may take this part of the store before they go first.
     const PART_OF_FRESH: usize = 8;
@@ -96,13 +99,14 @@ impl MemoryStore {
         }
     }
 
-    /// Sets the most sessions to keep, at least one. If there are more, some go at once.
+    /// Sets the maximum of sessions, at least one. If there are more, some go at once.
     pub fn set_capacity(&self, sessions: usize) {
         self.capacity.store(sessions.max(1), Ordering::Relaxed);
         self.evict_above_limits();
     }
 
-    /// Sets how many bytes of memory all sessions together may take, what surrounds their content included. If there are more, some sessions go at once.
+    /// Sets the maximum of memory in bytes for all sessions together, with the overhead around their content. If they
+    /// take more, some sessions go at once.
     pub fn set_max_bytes(&self, bytes: usize) {
         self.max_bytes.store(bytes, Ordering::Relaxed);
         self.evict_above_limits();
@@ -295,7 +299,7 @@ impl Store for MemoryStore {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// `capacity`: the most sessions to keep; `max_bytes`: the most memory for all of them.
+    /// `capacity`: maximum of sessions; `max_bytes`: maximum of memory for all of them.
     fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
         let before = self.capacity.load(Ordering::Relaxed);
         let mut capacity = before;
@@ -330,8 +334,8 @@ const MIN_MAX_BYTES: u64 = 1 << 20;
 #[repr(align(64))]
 struct Shard(Mutex<Entries>);
 
-/// Invariant: the lists go through exactly the entries in `index`, each through those of its kind, in the order of their last use; the
-/// others are in `free`.
+/// Invariant: the lists go through exactly the entries in `index`, each through those of its kind, in the order of
+/// their last use; the others are in `free`.
 #[derive(Debug)]
 struct Entries {
     index: HashMap<SessionId, usize, IdHasher>,
@@ -380,7 +384,7 @@ struct Entry {
     newer: usize,
 }
 
-/// What is left of an entry.
+/// The rest of an entry.
 struct Gone {
     data: Data,
     bytes: usize,

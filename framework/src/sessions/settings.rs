@@ -7,19 +7,22 @@ use std::time::Duration;
 
 /// When a request gets its session's lock (CherryPy's `locking`).
 ///
-/// In every mode a handler that takes [`SessionView`](super::SessionView) and not [`&Session`](super::Session) waits for nothing.
+/// In every mode a handler that takes [`SessionView`](super::SessionView) and not [`&Session`](super::Session) waits
+/// for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LockMode {
-    /// Every request of the session, from admission to the end of the handler. Admission comes after the body was read, so an
-    /// upload holds no lock.
+    /// Every request of the session, from admission to the end of the handler. Admission comes after the body was read,
+    /// so an upload holds no lock.
     #[default]
     Implicit,
-    /// Every request of the session, from before its body is read to the end of the handler: uploads of one session come one after
-    /// another, and a slow one holds the lock as long as it takes.
+    /// Every request of the session, from before its body is read to the end of the handler: uploads of one session
+    /// come one after another, and a slow one holds the lock as long as it takes.
     Early,
-    /// The program calls [`acquire_lock`](super::Session::acquire_lock) and [`release_lock`](super::Session::release_lock).
+    /// The program calls [`acquire_lock`](super::Session::acquire_lock) and
+    /// [`release_lock`](super::Session::release_lock).
     Explicit,
-    /// Only requests whose handler takes [`&Session`](super::Session), at admission; others when something uses the session.
+    /// Only requests whose handler takes [`&Session`](super::Session), at admission; others when something uses the
+    /// session.
     Lazy,
 }
 
@@ -55,7 +58,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with the settings, if anything: the key and the sentence.
+    /// The first mistake in the settings, if any: the key and the sentence.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         if self.timeout < Duration::from_secs(1) {
             return Some((
@@ -77,7 +80,8 @@ impl Settings {
 
     /// Lays the keys of a table over the settings, and hands the store those that are its own.
     pub(super) fn read(&mut self, table: &toml::Table, store: &dyn Store) -> Result<(), SettingError> {
-        // `secure` and `sweep_interval` have a word beside their usual kind of value; the words are read here, the rest by the reader.
+        // `secure` and `sweep_interval` have a word beside their usual kind of value; the words are read here, the rest
+        // by the reader.
         let mut table = table.clone();
         let mut word = |key: &str, word: &str| {
             let is_word = table.get(key).and_then(toml::Value::as_str) == Some(word);

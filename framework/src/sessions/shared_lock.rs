@@ -1,12 +1,13 @@
 //! The lock between processes: what a store that several processes share offers besides records.
 //!
-//! Within a process the lock table decides who comes next; only the request that has its session's lock there asks for the shared one.
-//! So of each process at most one request competes for the lock of a session. It asks with [`try_lock`](SharedLock::try_lock), which
-//! never waits; if somebody else has the lock, the request is parked with a [`Watch`] that wakes it when asking again is worth it.
+//! Within a process the lock table decides who comes next; only the request that has its session's lock there asks for
+//! the shared one. So of each process at most one request competes for the lock of a session. It asks with
+//! [`try_lock`](SharedLock::try_lock), which never waits; if somebody else has the lock, the request is parked with a
+//! [`Watch`] that wakes it when asking again is worth it.
 //!
-//! A lock is a *lease* where the engine cannot know that its holder has died: it ends by itself unless it is renewed in time, which the
-//! sessions tool does from a thread of its own for as long as the request runs. Each grant has a [`Fence`]; a commit
-//! carries it, and a store refuses the commit of who does not hold the lock any more.
+//! A lock is a *lease* where the engine cannot know that its holder has died: it ends by itself unless it is renewed in
+//! time, which the sessions tool does from a thread of its own for as long as the request runs. Each grant has a
+//! [`Fence`]; a commit carries it, and a store refuses the commit of who does not hold the lock any more.
 
 use super::{Answer, Record, SessionId, StoreError};
 use parking_lot::Mutex;
@@ -18,19 +19,19 @@ use std::time::Duration;
 
 /// A lock for each session, shared by all processes that use the store.
 ///
-/// Calls come from any thread. A round trip to the engine has a deadline of the store's own; none waits for a holder. They
-/// answer as those of the store do ([`Store::answers`](super::Store::answers)).
+/// Calls come from any thread. A round trip to the engine has a deadline of the store's own; none waits for a holder.
+/// They answer as those of the store do ([`Store::answers`](super::Store::answers)).
 pub trait SharedLock: Send + Sync {
-    /// Takes the lock of `id` if nobody has it, for `lease` from now on if the engine needs one. `None`: somebody has it.
-    /// An answer that is dropped before it is there gives back what it is granted.
+    /// Takes the lock of `id` if nobody has it, for `lease` from now on if the engine needs one. `None`: somebody has
+    /// it. An answer that is dropped before it is there gives back what it is granted.
     ///
     /// # Errors
     /// When the engine cannot say.
     fn try_lock(&self, id: &SessionId, lease: Duration) -> Answer<Option<Grant>>;
 
-    /// Wakes `waker` when the lock of `id` may be free: soon after its holder gave it back, has died, or let its lease lapse, wherever he
-    /// is. Waking without reason is harmless, once more than needed too. Whoever asks calls [`try_lock`](Self::try_lock) again after
-    /// `watch` has returned, so that nothing can happen unseen in between.
+    /// Wakes `waker` when the lock of `id` may be free: soon after its holder gave it back, has died, or let its lease
+    /// lapse, wherever he is. Waking without reason is harmless, once more than needed too. Whoever asks calls
+    /// [`try_lock`](Self::try_lock) again after `watch` has returned, so that nothing can happen unseen in between.
     ///
     /// # Errors
     /// When the engine cannot be watched.
@@ -67,7 +68,8 @@ impl Fence {
     pub fn random() -> Self {
         const BYTES: usize = 8;
         thread_local! {
-            // Drawn ahead: nobody gains anything by a fence that he knows, and each call of the system would cost each request.
+            // Drawn ahead: nobody gains anything by a fence that he knows, and each call of the system would cost each
+            // request.
             static DRAWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let bytes = DRAWN.with_borrow_mut(|drawn| {
@@ -158,7 +160,8 @@ impl Watchers {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes everybody: after the listener was cut off and may have missed something, and from time to time for leases that lapse.
+    /// Wakes everybody: after the listener was cut off and may have missed something, and from time to time for leases
+    /// that lapse.
     pub fn wake_all(&self) {
         let wakers: Vec<_> = {
             let inner = self.inner.lock();

@@ -95,7 +95,7 @@ impl Pair {
     }
 }
 
-/// What pages have besides their session.
+/// The values of pages besides their session.
 pub(super) struct Tools {
     pub(super) engine: Arc<Engine>,
     pub(super) sessions: Sessions,

@@ -1,9 +1,10 @@
 //! Stores: where sessions are kept between requests.
 //!
-//! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of requests or
-//! cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. A store that several processes
-//! share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store must pass
-//! [`conformance::check`](super::conformance::check), and the other parts of [`conformance`](super::conformance) that it has something for.
+//! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of
+//! requests or cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. A
+//! store that several processes share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store
+//! must pass [`conformance::check`](super::conformance::check), and the other parts of
+//! [`conformance`](super::conformance) that it has something for.
 
 use super::{Answer, Answers, Data, Fence, SessionId, SharedLock};
 use crate::lifecycle::{SettingError, SettingReader};
@@ -12,25 +13,28 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// A place where sessions are kept.
 ///
-/// All calls come from workers and background threads, any number at a time; each of them is atomic for its id. No call may be made to
-/// wait for another session's work. Requests call the first four: their answer may come [later](Answer). The others may block.
+/// All calls come from workers and background threads, any number at a time; each of them is atomic for its id. No call
+/// may be made to wait for another session's work. Requests call the first four: their answer may come [later](Answer).
+/// The others may block.
 pub trait Store: Send + Sync + 'static {
-    /// What is kept under this id, if it is there and alive.
+    /// The record under this id, if it is there and alive.
     ///
     /// # Errors
-    /// When the store cannot say. An unreadable record is `Ok(None)`, after a log line, and counted in [`quarantined`](Self::quarantined).
+    /// When the store cannot say. An unreadable record is `Ok(None)`, after a log line, and counted in
+    /// [`quarantined`](Self::quarantined).
     fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>>;
 
-    /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is `terms.lifetime` from
-    /// `terms.now` on.
+    /// Puts `data` in place of the version `expected`; `None` expects that nothing alive is there. Life is
+    /// `terms.lifetime` from `terms.now` on.
     ///
-    /// With a `terms.fence` the commit is for who holds that lock: if the lock has meanwhile lapsed or gone to somebody else, nothing is
-    /// kept and the answer is [`Commit::LockLost`]. With `terms.unlock` a commit that is kept gives the lock back in the same step.
+    /// With a `terms.fence` the commit needs that lock. If the lock has lapsed or gone to another request, nothing is
+    /// kept and the answer is [`Commit::LockLost`]. With `terms.unlock` a commit that is kept gives the lock back in
+    /// the same step.
     ///
-    /// If nobody waits any more for an answer that comes later, the commit may be kept or not.
+    /// If the answer comes later and its request has gone, the commit may be kept or not.
     ///
     /// # Errors
-    /// When the store cannot keep it. What was there before is then still there.
+    /// When the store cannot keep it. The earlier record is then still there.
     fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit>;
 
     /// Extends the life of a record without writing its content and without a new version. No record, no effect.
@@ -47,7 +51,8 @@ pub trait Store: Send + Sync + 'static {
     /// When it may still be there.
     fn delete(&self, id: &SessionId) -> Answer<()>;
 
-    /// Removes the records whose life has ended, and returns how many they were. One bad record must not keep the others from it.
+    /// Removes the records whose life has ended, and returns how many they were. One bad record must not protect the
+    /// others.
     ///
     /// # Errors
     /// When the store cannot be reached.
@@ -59,35 +64,38 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be reached.
     fn count(&self) -> Result<Option<usize>, StoreError>;
 
-    /// Tries, once at start, whether the store can do its work: reaches the engine, writes, reads and deletes something, makes
-    /// its tables. What it finds stops the start.
+    /// Tries, once at start, whether the store can do its work: reaches the engine, writes, reads and deletes
+    /// something, makes its tables. A failure stops the start.
     ///
     /// # Errors
-    /// Names what cannot be done, where, and what to do.
+    /// Names the failure, its place, and the remedy.
     fn probe(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// The lock between processes, of a store that several processes share. One that a single process has for itself keeps the default.
+    /// The lock between processes, of a store that several processes share. One that a single process has for itself
+    /// keeps the default.
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
         None
     }
 
-    /// How the calls above answer, and those of the shared lock. One that does not say so is taken for a store whose calls block.
+    /// How the calls above answer, and those of the shared lock. A store that does not say so counts as one whose calls
+    /// block.
     fn answers(&self) -> Answers {
         Answers::Blocking
     }
 
-    /// Whether the engine ends records by itself, so that nobody needs to sweep.
+    /// Whether the engine ends records by itself, so that no sweep is needed.
     fn expires_by_itself(&self) -> bool {
         false
     }
 
-    /// Reads the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before [`probe`](Self::probe). The
-    /// tool refuses what neither it nor the store has asked the reader for. Paths share the store: if several set a key, the last wins.
+    /// Reads the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before
+    /// [`probe`](Self::probe). The tool refuses keys that neither it nor the store has asked the reader for. Paths
+    /// share the store: if several set a key, the last wins.
     ///
     /// # Errors
-    /// Names the key and what is wrong with it.
+    /// Names the key and the mistake.
     fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
         let _ = settings;
         Ok(())
@@ -180,7 +188,7 @@ pub struct Version(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a conflict means that nothing was kept"]
 pub enum Commit {
-    /// Kept, as this version.
+    /// Done: the record has this version.
     Committed(Version),
     /// Not kept: the record has another version than expected, or is gone, or is there already.
     Conflict,
@@ -203,14 +211,16 @@ pub struct Terms {
     pub unlock: bool,
 }
 
-/// A point in time on two clocks: the monotonic one for what lives in this process, the calendar for what outlives it.
+/// A point in time on two clocks: the monotonic one for values of this process, the calendar for values that outlive
+/// it.
 ///
-/// The calendar may be set back and forth while the program runs; life that is measured within the process does not notice.
+/// The calendar may be set back and forth while the program runs; life that is measured within the process does not
+/// notice.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// For durations within this process.
     pub monotonic: Instant,
-    /// For what is written down.
+    /// For values that are written down.
     pub calendar: SystemTime,
 }
 
@@ -221,7 +231,7 @@ impl Moment {
         Self { monotonic: Instant::now(), calendar: SystemTime::now() }
     }
 
-    /// Milliseconds of the calendar since 1970: what engines keep.
+    /// Milliseconds of the calendar since 1970: the times of engines.
     #[must_use]
     pub fn unix_millis(self) -> u64 {
         let since = self.calendar.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -240,8 +250,8 @@ impl Moment {
     }
 }
 
-/// Why a store could not do what it was asked for. The message goes to the log; the client gets 503, or 500 if the program has put too
-/// much into a session.
+/// The reason why a store could not do its work. The message goes to the log; the client gets 503, or 500 if the
+/// program has put too much into a session.
 #[derive(Debug)]
 pub struct StoreError {
     what: &'static str,
@@ -251,12 +261,13 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// What failed (`"cannot write the session"`) and where (a path, an address).
+    /// The failed action (`"cannot write the session"`) and its place (a path, an address).
     pub fn new(what: &'static str, place: impl Into<String>) -> Self {
         Self { what, place: place.into(), cause: None, is_too_large: false }
     }
 
-    /// The session is larger than the store keeps. `sessions.max_size` has been checked by then: this is for engines with limits of their own.
+    /// The session is larger than the store keeps. `sessions.max_size` has been checked by then: this is for engines
+    /// with limits of their own.
     #[must_use]
     pub fn too_large(bytes: usize, limit: usize) -> Self {
         let place =
@@ -270,7 +281,7 @@ impl StoreError {
         self.is_too_large
     }
 
-    /// The same with the error that caused it.
+    /// Adds the error that caused it.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());

@@ -30,7 +30,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// The sessions tool: gives handlers [`&Session`](Session) and [`SessionView`](super::SessionView) on a path and below it.
+/// The sessions tool: gives handlers [`&Session`](Session) and [`SessionView`](super::SessionView) on a path and below
+/// it.
 ///
 /// ```
 /// use kirsch::sessions::{LockMode, SameSite};
@@ -43,9 +44,9 @@ use std::time::Duration;
 ///     .same_site(SameSite::Strict);
 /// ```
 ///
-/// In a configuration file the same settings have the same names: `sessions.timeout = "20m"`. Paths below may set them otherwise; the
-/// store and the locks are the same. A clone is a handle to both: keep one to ask for [`locks`](Self::locks) or
-/// [`statistics`](Self::statistics).
+/// In a configuration file the same settings have the same names: `sessions.timeout = "20m"`. Paths below may set them
+/// otherwise; the store and the locks are the same. A clone is a handle to both: keep one to ask for
+/// [`locks`](Self::locks) or [`statistics`](Self::statistics).
 #[derive(Clone)]
 pub struct Sessions {
     shared: Arc<Shared>,
@@ -76,17 +77,19 @@ impl Sessions {
     /// let paired = Sessions::cookie(CookieSeal::encrypted(secret).paired_with(MemoryStore::new()));
     /// ```
     ///
-    /// In a configuration file: `sessions.secret`, `sessions.old_secrets` (a list), `sessions.protection` (`"encrypted"`, `"signed"`). A secret
-    /// of fewer than 32 bytes stops the start.
+    /// In a configuration file: `sessions.secret`, `sessions.old_secrets` (a list), `sessions.protection`
+    /// (`"encrypted"`, `"signed"`). A secret of fewer than 32 bytes stops the start.
     ///
-    /// Know what a cookie cannot do:
-    /// * **There is no lock**, in any lock mode: two requests at the same time begin with the same content, and the cookie that the browser gets last
-    ///   wins. What the other one has set is lost, and nobody notices, unless the seal is
-    ///   [paired with a store](super::CookieSeal::paired_with), which keeps a version for each session: then the second is refused with 409.
-    /// * **An old cookie can be sent again** until its life has ended (`timeout` after it was made), also after a logout: whoever has
-    ///   copied it is back in. Paired with a store, an ended session is over for everybody; an old cookie of a living one can still be read with.
-    /// * **It is small**: 4096 bytes with name and attributes, of which about 2900 are left for names and values. More is a 500 that tells the
-    ///   log what is largest.
+    /// The limits of a cookie:
+    /// * **There is no lock**, in any lock mode: two requests at the same time begin with the same content, and the
+    ///   cookie that the browser gets last wins. The changes of the other one are lost silently, unless the seal is
+    ///   [paired with a store](super::CookieSeal::paired_with), which keeps a version for each session: then the second
+    ///   is refused with 409.
+    /// * **An old cookie can be sent again** until its life has ended (`timeout` after it was made), also after a
+    ///   logout: the holder of a copy is back in. Paired with a store, an ended session is over for every copy; an old
+    ///   cookie of a living one can still be read.
+    /// * **It is small**: 4096 bytes with name and attributes, of which about 2900 are left for names and values. More
+    ///   is a 500, and the log names the largest values.
     /// * Every request brings it along, and a session lives between half of `timeout` and all of it after its last use.
     #[cfg(feature = "cookie")]
     #[must_use]
@@ -135,7 +138,8 @@ impl Sessions {
         self.with(|settings| settings.cookie.domain = Some(domain.into()))
     }
 
-    /// How long the browser keeps the cookie (`persistent = false` is [`CookieLifetime::BrowserSession`]; default: as long as the session).
+    /// How long the browser keeps the cookie (`persistent = false` is [`CookieLifetime::BrowserSession`]; default: as
+    /// long as the session).
     ///
     /// The cookie is sent with a new id, and again when more than half of its life has passed.
     #[must_use]
@@ -149,9 +153,10 @@ impl Sessions {
         self.with(|settings| settings.cookie.secure = secure)
     }
 
-    /// Whether the name of the cookie begins with `__Host-` where browsers allow that: on encrypted connections, with the path `/` and without a domain
-    /// (`host_prefix`, default true). Such a cookie comes from the host itself, and no neighbour below the same domain can plant one. A site that is reached
-    /// by http and by https has a session for each.
+    /// Whether the name of the cookie begins with `__Host-` where browsers allow that: on encrypted connections, with
+    /// the path `/` and without a domain (`host_prefix`, default true). Such a cookie comes from the host itself, and
+    /// no neighbour below the same domain can plant one. A site that is reached by http and by https has a session for
+    /// each.
     #[must_use]
     pub fn host_prefix(self, has_prefix: bool) -> Self {
         self.with(|settings| settings.cookie.host_prefix = has_prefix)
@@ -176,37 +181,41 @@ impl Sessions {
         self.with(|settings| settings.sweep_interval = interval)
     }
 
-    /// How long a lock that processes share is held without a sign of life (`lock_lease`, default 10 s, at least 100 ms). A thread renews it
-    /// for as long as the request runs, so it bounds nothing but the wait for a process that has died.
+    /// How long a lock that processes share is held without a sign of life (`lock_lease`, default 10 s, at least 100
+    /// ms). A thread renews it for as long as the request runs, so it bounds nothing but the wait for a process that
+    /// has died.
     #[must_use]
     pub fn lock_lease(self, lease: Duration) -> Self {
         self.with(|settings| settings.lock_lease = lease)
     }
 
-    /// Whether other processes use the store, too (`shared`, default true). With `false` the lock is within this process alone, which saves an
-    /// engine outside a good part of its work: for one server that keeps its sessions where they survive a restart.
+    /// Whether other processes use the store, too (`shared`, default true). With `false` the lock is within this
+    /// process alone, which saves an external engine a good part of its work: for one server that keeps its sessions
+    /// where they survive a restart.
     ///
-    /// If another process changes a session all the same, nothing is lost without a word: whoever saves second gets 409, since what it has read is old.
+    /// If another process changes a session after all, nothing is lost silently: the request that saves second gets
+    /// 409, since the values that it has read are old.
     #[must_use]
     pub fn shared(self, is_shared: bool) -> Self {
         self.with(|settings| settings.shared = is_shared)
     }
 
-    /// The most bytes of a session's names and values, written as JSON (`max_size`, default 256 KiB); the same for every store. A
-    /// request that sets more is answered with 500, and its session stays as it was.
+    /// Maximum of a session's names and values in bytes, written as JSON (`max_size`, default 256 KiB); the same for
+    /// every store. A request that sets more is answered with 500, and its session stays as it was.
     #[must_use]
     pub fn max_size(self, bytes: usize) -> Self {
         self.with(|settings| settings.max_size = bytes)
     }
 
-    /// Whether the start tries the store, and fails if the store cannot work (`probe`, default true). Without it the first request finds out.
+    /// Whether the start tries the store, and fails if the store cannot work (`probe`, default true). Without it the
+    /// first request finds out.
     #[must_use]
     pub fn probe(self, probe: bool) -> Self {
         self.with(|settings| settings.probe = probe)
     }
 
-    /// The most sessions to keep (`capacity`, default 100,000): one more, and one goes that never came back, or the one used longest ago. It is the store's,
-    /// so it holds for all paths.
+    /// Maximum of sessions (`capacity`, default 100,000): one more, and one goes that never came back, or the one used
+    /// longest ago. It is the store's, so it holds for all paths.
     ///
     /// # Panics
     /// When the store has no such limit.
@@ -216,8 +225,9 @@ impl Sessions {
         self.of_store("capacity", sessions as u64)
     }
 
-    /// The most bytes of memory for all sessions together (`max_bytes`, default 256 MiB, at least 1 MiB), what surrounds their content included: beyond it those
-    /// go first that were made by one request and never came back, then those used longest ago. It is the store's, so it holds for all paths.
+    /// Maximum of memory for all sessions together in bytes (`max_bytes`, default 256 MiB, at least 1 MiB), with the
+    /// overhead around their content. Beyond it those go first that were made by one request and never came back, then
+    /// those used longest ago. It is the store's, so it holds for all paths.
     ///
     /// # Panics
     /// When the store has no such limit.
@@ -246,7 +256,7 @@ impl Sessions {
         Ok(self.shared.store.sweep(Moment::now())?)
     }
 
-    /// Who holds which session's lock, since when, and how many wait: the one held longest first.
+    /// The locks of all sessions: their holders, since when, and how many wait; the one held longest first.
     #[must_use]
     pub fn locks(&self) -> Vec<LockStatus> {
         let mut locks = self.shared.locks.status();
@@ -340,7 +350,7 @@ impl std::fmt::Debug for Sessions {
     }
 }
 
-/// What sessions have done and are doing; see the field names.
+/// The counts of the tool; see the field names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionsStatistics {
@@ -352,7 +362,7 @@ pub struct SessionsStatistics {
     pub quarantined: u64,
     /// How often the store failed.
     pub store_errors: u64,
-    /// Requests that were not saved because their session had been changed or ended elsewhere, lost locks included.
+    /// Requests that were not saved because another request had changed or ended their session, lost locks included.
     pub conflicts: u64,
     /// Session locks held now by requests of this process.
     pub locks_held: usize,
@@ -368,7 +378,7 @@ pub struct SessionsStatistics {
     pub lease_renewals: u64,
 }
 
-/// What all paths of one sessions tool share.
+/// The part that all paths of one sessions tool share.
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
     /// For sessions that are in their cookies.

@@ -1,4 +1,4 @@
-//! What a store does when its records are spoiled, and when its engine is gone.
+//! A store whose records are spoiled, or whose engine is gone.
 
 use super::locks::LONG;
 use super::requests::{lazy, site};
@@ -6,8 +6,8 @@ use super::{LIFETIME, PATIENCE, committed, data, load, number, terms};
 use crate::sessions::{Moment, SessionId, Store};
 use std::time::{Duration, Instant};
 
-/// Checks that a record which cannot be read is put aside, counted, and in nobody's way. `spoil` overwrites the content of that record
-/// in the engine with what is none.
+/// Checks that an unreadable record is put aside, counted, and blocks no other. `spoil` overwrites the content of that
+/// record in the engine with other bytes.
 ///
 /// # Panics
 /// When the store breaks a rule; the message is the rule.
@@ -35,8 +35,8 @@ pub fn check_spoiled<S: Store>(make_store: impl Fn() -> S, spoil: impl Fn(&S, &S
     assert!(ids.iter().all(|id| load(&store, id, after).is_none()), "what has ended is gone");
 }
 
-/// Checks that a store whose engine is gone says so within its deadlines, and works again by itself when the engine is back. `stop` ends
-/// the engine (or cuts the way to it), `start` brings it back; what was in it may be lost.
+/// Checks that a store whose engine is gone says so within its deadlines, and works again by itself when the engine is
+/// back. `stop` ends the engine (or cuts the way to it), `start` brings it back; its records may be lost.
 ///
 /// # Panics
 /// When the store breaks a rule; the message is the rule.

@@ -1,4 +1,4 @@
-//! Answers that come later, and that nobody waits for any more.
+//! Answers that come later, after their request has gone.
 
 use super::locks::{LONG, bell, shared, unlock};
 use super::{PATIENCE, Store};
@@ -6,13 +6,13 @@ use crate::sessions::{Answer, SessionId};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// A question that nobody waits for any more leaves no lock, whether it was asked, answered, or neither.
+/// An abandoned question leaves no lock, whether it was asked, answered, or neither.
 pub(super) fn what_nobody_waits_for_is_given_back<S: Store>(here: &S, there: &S) {
     let id = SessionId::random();
     let question = || shared(here).try_lock(&id, LONG);
     for number in 0..21 {
         let mut asked = match question() {
-            // There is nothing that nobody waits for.
+            // A lock that is granted to an abandoned question is given back.
             Answer::Now(granted) => {
                 return granted.expect("try_lock").into_iter().for_each(|grant| unlock(here, &id, grant.fence));
             }

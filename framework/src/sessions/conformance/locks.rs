@@ -266,7 +266,7 @@ fn a_lease_that_lapses_ends_the_hold<S: Store>(here: &S, there: &S) {
     }
     let (id, version) = record(here, 1);
     let lapsed = lock(here, &id, SHORT).fence;
-    // Nobody renews it. The watch has to wake by itself.
+    // The lease is not renewed. The watch has to wake by itself.
     let next = lock(there, &id, LONG).fence;
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(lapsed, true)));
     assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused");

@@ -1,7 +1,8 @@
-//! Several processes on one session: counting beside each other, a holder that is killed, a holder that is paused past its lease.
+//! Several processes on one session: counting beside each other, a holder that is killed, a holder that is paused past
+//! its lease.
 //!
-//! The test runs its own program again, with the name of the test and a role in the environment. A child that has said what it had to say
-//! waits for a line on its standard input, so that who comes when is decided by the test and not by the clock.
+//! The test runs its own program again, with the name of the test and a role in the environment. A child that has
+//! reported waits for a line on its standard input, so that the test and not the clock decides the order.
 
 use super::locks::{LONG, SHORT, fenced, lock, shared, try_lock, unlock};
 use super::{PATIENCE, committed, data, load, number, terms};
@@ -21,8 +22,8 @@ const ROUNDS: u64 = 25;
 /// A lease that is renewed, on a machine that may be busy.
 const KEPT: Duration = Duration::from_secs(3);
 
-/// Checks what two processes do with one session, from a plain `#[test]` whose full name is `test`, as `cargo test -- --list` shows it. `open`
-/// opens the engine at `place`, here and in the processes that the check starts.
+/// Checks two processes in one session, from a plain `#[test]` whose full name is `test`, as `cargo test -- --list`
+/// shows it. `open` opens the engine at `place`, here and in the processes that the check starts.
 ///
 /// ```no_run
 /// use kirsch::sessions::conformance;
@@ -36,11 +37,11 @@ const KEPT: Duration = Duration::from_secs(3);
 /// }
 /// ```
 ///
-/// Two processes with four threads each count in one session; a process that holds a lock is killed, and its lock comes free; a process
-/// that holds a lock is paused past its lease, and its commit is refused when it goes on, that of a whole request too.
+/// Two processes with four threads each count in one session. The lock of a killed process comes free. A process that
+/// holds a lock is paused past its lease, and its commit is refused when it goes on; so is that of a whole request.
 ///
 /// # Panics
-/// When the store breaks a rule; the message is the rule. What the other processes say of themselves is on standard error.
+/// When the store breaks a rule; the message is the rule. Reports of the other processes are on standard error.
 pub fn processes<S: Store>(test: &str, place: &str, open: impl Fn(&str) -> S) {
     if let Ok(role) = std::env::var(ROLE) {
         let mut words = role.splitn(3, ' ');
@@ -138,7 +139,7 @@ fn count<S: Store>(store: &S, id: &SessionId) {
     std::thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(count))));
 }
 
-/// What a child does.
+/// The work of a child.
 fn play<S: Store>(role: &str, store: S, id: &SessionId) {
     match role {
         "count" => {
@@ -186,7 +187,7 @@ fn play<S: Store>(role: &str, store: S, id: &SessionId) {
     }
 }
 
-/// One line to the parent, past what the test harness captures or writes.
+/// One line to the parent, past the test harness, which captures output and writes its own.
 fn say(word: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "\n{MARK}{word}");

@@ -1,4 +1,4 @@
-//! The rules of records: what is kept is there, for as long as it lives, and nothing is lost.
+//! The rules of records: a record is there, for as long as it lives, and nothing is lost.
 
 use super::{LIFETIME, committed, data, load, number, outcome, terms};
 use crate::sessions::{Answer, Answers, Commit, Moment, SessionId, Store, Terms};
@@ -183,7 +183,7 @@ fn parallel_commits_lose_nothing<S: Store>(store: &S) {
     assert_eq!(total, THREADS as u64 * ROUNDS, "two commits of one version: only one is kept");
 }
 
-/// What `regenerate` does.
+/// The steps of `regenerate`.
 fn a_record_moves_to_another_id<S: Store>(store: &S) {
     let (old, new, now) = (SessionId::random(), SessionId::random(), Moment::now());
     let _ = committed(store.commit(&old, None, &data(1), &terms(now)));
@@ -256,7 +256,7 @@ fn a_sweep_disturbs_nobody<S: Store>(store: &S) {
     assert!(ids.iter().step_by(2).all(|id| load(store, id, after).is_none()), "what has ended is gone");
 }
 
-/// In whole seconds: a store may round what it writes down.
+/// In whole seconds: a store may round the times of a record.
 fn cookie_age<S: Store>(store: &S, id: &SessionId, now: Moment) -> u64 {
     load(store, id, now).expect("a record").cookie_age.as_millis().div_ceil(1000).try_into().expect("small")
 }

@@ -1,7 +1,7 @@
 //! A store that follows the rules, and the same with one mistake each: the suite has to find every one.
 //!
-//! The engine is in this process; several stores share it, as several processes would. Its leases lapse, its watches are woken by a
-//! thread that looks every few milliseconds.
+//! The engine is in this process; several stores share it, as several processes would. Its leases lapse, and a thread
+//! that looks every few milliseconds wakes its watches.
 
 use super::*;
 use crate::sessions::{Answer, Fence, Grant, MemoryStore, SharedLock, StoreError, Watch, Watchers};
@@ -264,7 +264,7 @@ impl SharedLock for Reference {
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = self.reach()?;
         if self.has(Mistake::NoticesNoLapse) {
-            // The engine's thread looks at what is watched under its own name.
+            // The engine's thread looks at the watched locks under its own name.
             let other = SessionId::random();
             return Ok(engine.watchers.add(&other, waker));
         }

@@ -1,4 +1,4 @@
-//! What a store does while its engine takes its time.
+//! A store whose engine takes its time.
 
 use super::PATIENCE;
 use crate::prelude::*;
@@ -41,9 +41,10 @@ impl Pages {
     }
 }
 
-/// Checks that ten workers serve a hundred visitors at once while the engine takes its time, and that pages without a session wait for none of
-/// them: for stores whose answers come later ([`Answers::Later`](crate::sessions::Answers::Later)). From `hold` on the engine answers nothing, until `release`. The store must wait for
-/// an answer longer than the check takes; a minute is enough.
+/// Checks that ten workers serve a hundred visitors at once while the engine takes its time, and that pages without a
+/// session wait for none of them: for stores whose answers come later
+/// ([`Answers::Later`](crate::sessions::Answers::Later)). From `hold` on the engine answers nothing, until `release`.
+/// The store must wait for an answer longer than the check takes; a minute is enough.
 ///
 /// # Panics
 /// When the store keeps a worker waiting; the message is the rule.
@@ -54,7 +55,7 @@ pub fn check_slow_engine<S: Store>(make_store: impl Fn() -> S, hold: impl Fn(), 
     let client = Client::over_socket(app).with_timeout(PATIENCE);
     let site = Site { client: &client, hold: &hold, release: &release };
 
-    // Visitors whose sessions begin: nothing is there to be locked, and each waits for its commit.
+    // Visitors whose sessions begin: there is nothing to lock, and each waits for its commit.
     let visitors: Vec<_> = (0..VISITORS).map(|_| client.new_browser()).collect();
     let first = site.ask_while_held(&visitors, "/count", || handled.load(Ordering::SeqCst));
     let cookies: Vec<_> = first
@@ -91,7 +92,8 @@ struct Site<'s> {
 }
 
 impl Site<'_> {
-    /// All visitors ask while the engine is held, and so do those who need no session. `served` says for how many the server has begun.
+    /// All visitors ask while the engine is held, and so do those who need no session. `served` says for how many the
+    /// server has begun.
     fn ask_while_held(&self, visitors: &[Client], path: &str, served: impl Fn() -> usize) -> Vec<RawConnection> {
         (self.hold)();
         let connections: Vec<_> = visitors.iter().map(|visitor| ask(visitor, path)).collect();
@@ -105,7 +107,7 @@ impl Site<'_> {
             answer.is_ok_and(|answer| answer.status() == 200)
         });
         let plain = if served == VISITORS { plain.count() } else { 0 };
-        // Also before a panic, so that nothing waits for ever.
+        // Also before a panic, so that nothing waits without end.
         (self.release)();
         assert_eq!(served, VISITORS, "{WORKERS} workers serve {VISITORS} visitors of a slow engine at once ({path})");
         assert_eq!(plain, PLAIN_PAGES, "pages without a session do not wait for a slow engine ({path})");

@@ -1,7 +1,8 @@
-//! The settings of a store until its first use, and the engine that is made of them then. One place for all stores of this folder.
+//! The settings of a store until its first use, and the engine that is made of them then. One place for all stores of
+//! this folder.
 //!
-//! Settings come from the program and from the file, before anything is connected. The first use makes the engine, once; from then on another
-//! value is refused. What is wrong with a setting is told with its key, whichever of the two has set it.
+//! Settings come from the program and from the file, before anything is connected. The first use makes the engine,
+//! once; from then on another value is refused. A mistake in a setting is reported with its key, wherever it was set.
 
 use crate::lifecycle::{SettingError, SettingReader};
 #[cfg(any(feature = "redis", feature = "memcached"))]
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 /// The settings of one kind of store.
 pub(super) trait StoreSettings: Clone + PartialEq {
-    /// What is there once the settings are final.
+    /// The values that are there once the settings are final.
     type Engine;
     /// The key that says where the engine is.
     const PLACE: &'static str;
@@ -86,7 +87,7 @@ impl<S: StoreSettings> Configured<S> {
 
 #[cfg(any(feature = "redis", feature = "memcached"))]
 impl<E, S: StoreSettings<Engine = Arc<E>>> Configured<S> {
-    /// What comes of the steps that the engine makes.
+    /// The result of the engine's steps.
     pub(super) fn answer<T, F>(&self, steps: impl FnOnce(Arc<E>) -> Result<F, StoreError>) -> Answer<T>
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,

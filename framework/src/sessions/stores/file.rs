@@ -7,8 +7,9 @@
 //! folder/3f/9a/.tmp-…                  a record that is being written
 //! ```
 //!
-//! A record is a head of 32 bytes (`kirsch\\0` and the form, version, end of life, when the cookie was sent) and the content as `wire` writes it. It is
-//! written beside its place and renamed to it, so readers see the old one or the new one and need no lock, and a full disk leaves the old one.
+//! A record is a head of 32 bytes (`kirsch\\0` and the form, version, end of life, when the cookie was sent) and the
+//! content as `wire` writes it. It is written beside its place and renamed to it, so readers see the old one or the new
+//! one and need no lock, and a full disk leaves the old one.
 
 use super::super::{
     Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms,
@@ -52,13 +53,14 @@ impl Sessions {
 /// let sessions = Sessions::new(FileStore::new("/var/lib/shop/sessions").sync(true));
 /// ```
 ///
-/// | setting | in the file | default | what |
+/// | setting | in the file | default | meaning |
 /// |---|---|---|---|
 /// | [`new`](Self::new) | `sessions.folder` | | the folder; it is made at the start, for this user alone, and refused if another user owns it or may write there |
 /// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a record is on the disk before the client has its answer, so that it outlives a power failure |
 ///
-/// Sessions outlive the program. A lock ends with the process that holds it, however that ends; a process that is stopped (`SIGSTOP`) keeps its locks. The folder
-/// must be on a file system of this machine: locks over NFS are another matter. CherryPy's `FileSession`.
+/// Sessions outlive the program. A lock ends with the process that holds it, however that ends; a process that is
+/// stopped (`SIGSTOP`) keeps its locks. The folder must be on a file system of this machine: locks over NFS are another
+/// matter. CherryPy's `FileSession`.
 pub struct FileStore {
     settings: Mutex<Settings>,
     folder: OnceLock<Folder>,
@@ -71,7 +73,7 @@ struct Settings {
     sync: bool,
 }
 
-/// What is there once the settings are final.
+/// The values that are there once the settings are final.
 struct Folder {
     path: PathBuf,
     sync: bool,
@@ -118,7 +120,7 @@ impl FileStore {
         crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside as {})", aside.display());
         match fs::rename(&path, &aside) {
             Ok(()) => drop(self.quarantined.fetch_add(1, Ordering::Relaxed)),
-            // Somebody else was faster.
+            // Another thread was faster.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(failed("cannot put aside a session that cannot be read", &path, error)),
         }
@@ -131,7 +133,7 @@ impl FileStore {
     }
 }
 
-/// What stands before the content of a record.
+/// The head before the content of a record.
 #[derive(Clone, Copy)]
 struct Head {
     version: u64,
@@ -166,7 +168,8 @@ impl Folder {
         self.path.join(&name[..2]).join(&name[2..4]).join(&name[4..])
     }
 
-    /// `None` if there is no such file in a folder that is there; a folder that is away is an error. What this user has not written is not read.
+    /// `None` if there is no such file in an existing folder; a missing folder is an error. Files of other users are
+    /// not read.
     fn read_file(&self, path: &Path) -> Result<Option<io::Result<Vec<u8>>>, StoreError> {
         let mut bytes = Vec::new();
         match private_file::open_own(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
@@ -205,26 +208,27 @@ impl Folder {
             if self.sync { File::open(leaf)?.sync_all() } else { Ok(()) }
         };
         write().map_err(|error| {
-            // What was there before is still there; half of the new one is of no use.
+            // The earlier record is still there; half of the new one is of no use.
             let _ = fs::remove_file(&temporary);
             failed("cannot write a session", path, error)
         })
     }
 
-    /// What is in the folder itself.
+    /// The files in the folder itself.
     fn branches(&self) -> Result<impl Iterator<Item = DirEntry>, StoreError> {
         let top = fs::read_dir(&self.path)
             .map_err(|error| failed("cannot read the folder of the sessions", &self.path, error))?;
         Ok(top.flatten())
     }
 
-    /// The files of all records, and whatever else is in the leaves. Links lead to other places and are none.
+    /// The files of all records, and other files in the leaves. Links lead to other places and do not count.
     fn files(&self) -> Result<impl Iterator<Item = PathBuf>, StoreError> {
         let leaves = self.branches()?.flat_map(|branch| below(&branch));
         Ok(leaves.flat_map(|leaf| below(&leaf)).map(|entry| entry.path()))
     }
 
-    /// Refuses folders that another user has put here, or may write, while that was possible: who owns one can exchange what is in it.
+    /// Refuses folders that another user has put here, or could write: an owner of a folder can exchange everything in
+    /// it.
     fn check(&self) -> Result<(), StoreError> {
         owned(&self.path)?;
         let leaves = self.branches()?.flat_map(|branch| below(&branch).map(|leaf| leaf.path()).chain([branch.path()]));
@@ -275,7 +279,8 @@ impl Store for FileStore {
                     return Ok(Commit::Conflict);
                 }
                 let head = Head {
-                    // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+                    // Drawn, not counted: no two records of an id ever have the same, though one was deleted in
+                    // between.
                     version: Fence::random().0,
                     ends: terms.now.later(terms.lifetime).unix_millis(),
                     cookie_sent: before.filter(|_| !terms.cookie_sent).map_or(now, |head| head.cookie_sent),
@@ -319,7 +324,8 @@ impl Store for FileStore {
         })
     }
 
-    /// Removes what has ended, what was put aside a month ago, and what is left of programs that were killed while they wrote.
+    /// Removes ended records, those that were put aside a month ago, and the leftovers of programs that were killed
+    /// while they wrote.
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
         const ASIDE: Duration = Duration::from_secs(30 * 24 * 3600);
         const HALF_WRITTEN: Duration = Duration::from_secs(3600);
@@ -417,7 +423,7 @@ impl Store for FileStore {
 }
 
 impl FileStore {
-    /// Removes a record that has ended, unless somebody has revived its place meanwhile.
+    /// Removes a record that has ended, unless another request has revived its place in between.
     fn remove_ended(&self, path: &Path, now: Moment) -> Result<bool, StoreError> {
         // Its stripe is that of its id, which the name does not tell; a rename and a look are as good as the lock.
         let aside = path.with_extension("ended");
@@ -429,7 +435,7 @@ impl FileStore {
         if has_ended(&aside, now.unix_millis()) {
             return remove(&aside);
         }
-        // Somebody wrote a new one in between; unless there is a newer one yet, it goes back.
+        // Another request wrote a new one in between; unless there is a newer one yet, it goes back.
         let _ = fs::hard_link(&aside, path);
         remove(&aside).map(|_| false)
     }
@@ -475,7 +481,7 @@ fn remove(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// One whose head cannot be read has not ended: it is put aside when somebody asks for it.
+/// A record with an unreadable head has not ended: it is put aside when a request asks for it.
 fn has_ended(path: &Path, now: u64) -> bool {
     let mut head = [0; Head::BYTES];
     let read = private_file::open_own(path).and_then(|mut file| file.read_exact(&mut head));

@@ -1,9 +1,9 @@
-//! What all engines keep of a session beside its content, and trying out whether they keep it.
+//! The parts of a session that all engines keep beside its content, and trying out whether they keep it.
 
 use crate::sessions::{Commit, Data, Moment, Record, SessionId, Store, StoreError, Terms, Version};
 use std::time::Duration;
 
-/// What stands before the content: the version, and two moments in milliseconds since 1970.
+/// The head before the content: the version, and two moments in milliseconds since 1970.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     pub(super) version: u64,
@@ -31,10 +31,11 @@ impl Head {
     }
 }
 
-/// Writes, reads and deletes a record, under its lock where the store has one. `place` and `advice` are for the operator.
+/// Writes, reads and deletes a record, under its lock where the store has one. `place` and `advice` are for the
+/// operator.
 ///
 /// # Errors
-/// What the store says, or that it did not keep the record.
+/// The store's error, or that it did not keep the record.
 pub(super) fn probe_by_writing(store: &dyn Store, place: &str, advice: &'static str) -> Result<(), StoreError> {
     const LIFETIME: Duration = Duration::from_secs(10);
     let (id, now) = (SessionId::random(), Moment::now());

@@ -1,4 +1,5 @@
-//! Stores outside of this process. Each is behind the cargo feature of its name, and brings `Sessions::name(…)` with it.
+//! Stores outside of this process. Each is behind the cargo feature of its name, and brings `Sessions::name(…)` with
+//! it.
 
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod company;

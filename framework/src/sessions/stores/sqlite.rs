@@ -1,9 +1,10 @@
 //! Sessions in an SQLite database, for the processes of one machine: the store for "must survive a restart".
 //!
-//! One table, one row for a session, under the hash of its id. A commit is one statement that compares the version, so that nobody can lose
-//! an update even without the lock. The database is in WAL mode: readers never wait for the writer.
+//! One table, one row for a session, under the hash of its id. A commit is one statement that compares the version, so
+//! that no update is lost even without the lock. The database is in WAL mode: readers never wait for the writer.
 //!
-//! Locks are not in the database: a row cannot know that its process has died. They are bytes of a file beside it, `<path>-locks`; see `range_lock.rs`.
+//! Locks are not in the database: a row cannot know that its process has died. They are bytes of a file beside it,
+//! `<path>-locks`; see `range_lock.rs`.
 
 use super::super::{
     Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms,
@@ -23,7 +24,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 impl Sessions {
-    /// Sessions that are kept in the SQLite database at `path`, shared by the processes of this machine (feature `sqlite`).
+    /// Sessions that are kept in the SQLite database at `path`, shared by the processes of this machine (feature
+    /// `sqlite`).
     ///
     /// ```no_run
     /// use kirsch::prelude::*;
@@ -48,14 +50,15 @@ impl Sessions {
 /// let sessions = Sessions::new(SqliteStore::new("/var/lib/shop/sessions.sqlite").sync(true));
 /// ```
 ///
-/// | setting | in the file | default | what |
+/// | setting | in the file | default | meaning |
 /// |---|---|---|---|
 /// | [`new`](Self::new) | `sessions.path` | | the database; it is made at the start, for this user alone. Beside it are `-wal`, `-shm` and `-locks` |
 /// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a commit is on the disk before the client has its answer; without, a power failure may cost the last moments, and nothing else |
-/// | [`pool`](Self::pool) | `sessions.pool` | 8 | the most connections of this process |
+/// | [`pool`](Self::pool) | `sessions.pool` | 8 | maximum of connections of this process |
 /// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | how long a statement waits for other writers, and an operation for a connection |
 ///
-/// The database is the store's own: it says so in its `user_version`, and another program's is refused. SQLite is built in.
+/// The database is the store's own: it says so in its `user_version`, and another program's is refused. SQLite is built
+/// in.
 pub struct SqliteStore {
     settings: Mutex<Settings>,
     database: OnceLock<Database>,
@@ -70,7 +73,7 @@ struct Settings {
     operation_timeout: Duration,
 }
 
-/// What is there once the settings are final.
+/// The values that are there once the settings are final.
 struct Database {
     settings: Settings,
     connections: Pool<Connection>,
@@ -107,7 +110,7 @@ impl SqliteStore {
         self.with(|settings| settings.sync = sync)
     }
 
-    /// The most connections of this process (`pool`).
+    /// Maximum of connections of this process (`pool`).
     #[must_use]
     pub fn pool(self, connections: usize) -> Self {
         self.with(|settings| settings.pool = connections)
@@ -135,7 +138,7 @@ impl SqliteStore {
         })
     }
 
-    /// Puts a record aside that nobody can read, so that the visitor can begin anew.
+    /// Puts an unreadable record aside, so that the visitor can begin again.
     fn put_aside(&self, id: &SessionId, version: i64, problem: &wire::Unreadable) -> Result<(), StoreError> {
         let database = self.database();
         crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in kirsch_session_unreadable of {})", database.place());
@@ -185,7 +188,8 @@ impl Database {
         connection.is_some() || self.locks.was_used()
     }
 
-    /// A connection to the database, which is made for this user alone before SQLite sees it: what SQLite puts beside it gets the same mode.
+    /// A connection to the database, whose file is made for this user alone before SQLite sees it: SQLite gives the
+    /// same mode to its files beside it.
     fn open(&self, what: &'static str) -> Result<Connection, StoreError> {
         let path = std::path::absolute(&self.settings.path).unwrap_or_else(|_| self.settings.path.clone());
         match private_file::create(&path) {

@@ -1,10 +1,12 @@
-//! The servers, which one has which session, their connections, and what of memcached's protocol (its meta commands) stores need.
+//! The servers, the choice of the server for a session, their connections, and the part of memcached's protocol (its
+//! meta commands) that stores need.
 //!
-//! A client of our own: the synchronous crate that exists (memcache 0.21) spreads keys by the remainder of a division, so that the loss of one server moves
-//! nearly all sessions, unless one takes its module `exp`, which it declares experimental. What is needed here is three commands.
+//! A client of our own: the synchronous crate that exists (memcache 0.21) spreads keys by the remainder of a division,
+//! so that the loss of one server moves nearly all sessions, unless a program takes its module `exp`, which it declares
+//! experimental. Only three commands are needed here.
 //!
-//! As with all stores, a kept connection may have died since its last use, and then what was asked is asked once more on a new one. Callers bear that:
-//! writes are conditional, and what they write can be told from what others write.
+//! As with all stores, a kept connection may have died since its last use, and then the request is sent once more on a
+//! new one. Callers bear that: writes are conditional, and can be told from the writes of others.
 
 use super::connection::{Connection, Reply};
 use crate::sessions::StoreError;
@@ -17,7 +19,7 @@ use crate::sessions::stores::pool::{Full, Lease, Pool};
 use std::io;
 use std::sync::Arc;
 
-/// What is asked about one item.
+/// A request about one item.
 pub(super) struct Request {
     bytes: Vec<u8>,
     /// Whether the answer may be as long as an item.
@@ -92,9 +94,10 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// So many bytes are in the system's buffers, though the server does not read: while it writes long answers that nobody reads yet, it does not.
+    /// So many bytes fit into the system's buffers while the server does not read: it writes long answers that are not
+    /// read yet.
     const WINDOW: usize = 16 << 10;
-    /// The most bytes of one message.
+    /// Maximum of one message in bytes.
     const MOST: usize = 4 << 20;
 }
 
@@ -124,7 +127,7 @@ pub(super) struct Asked<const N: usize> {
     pub(super) was_repeated: bool,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Clone)]
 pub(super) enum Failure {
     /// The server has not answered in time, and another request is finding out whether it does again.
@@ -200,7 +203,7 @@ impl Client {
         Ok(Asked { answers, was_repeated })
     }
 
-    /// The same with any number of requests, waited for here.
+    /// Any number of requests, waited for here.
     pub(super) fn ask_server(&self, number: usize, requests: &[Request]) -> Result<Vec<Reply>, StoreError> {
         wait_for(self.servers[number].ask(How::Soonest, requests)).map(|(answers, _)| answers)
     }
@@ -266,7 +269,7 @@ impl Server {
         Ok(answer)
     }
 
-    /// What the operator reads.
+    /// The text for the operator.
     fn explain(&self, failure: Failure) -> StoreError {
         match failure {
             Failure::Silent => {
@@ -322,16 +325,16 @@ fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
 }
 
-/// What is wrong with the name of a server.
+/// The mistake in the name of a server.
 pub(super) fn problem_of(name: &str) -> Option<String> {
     let is_fine = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'@');
-    // What stands before an `@` may be a password.
+    // The text before an `@` may be a password.
     let shown = name.rsplit('@').next().unwrap_or_default();
     (!is_fine).then(|| format!("{shown:?} is no server; write host or host:port, without a user and a password"))
 }
 
-/// The server with the highest weight has the key (rendezvous hashing): when one goes, only its own keys find another. FNV-1a, mixed, since
-/// all processes must agree, whatever compiled them.
+/// The server with the highest weight has the key (rendezvous hashing): when one goes, only its own keys find another.
+/// FNV-1a, mixed, since all processes must agree, however they were compiled.
 fn weight(server: &str, key: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in server.bytes().chain([0]).chain(key.bytes()) {
@@ -366,7 +369,7 @@ mod tests {
         assert!(counts.iter().all(|count| (900..1_100).contains(count)), "{counts:?}");
     }
 
-    /// What another program, or another version of this one, computes.
+    /// The values that another program, or another version of this one, computes.
     #[test]
     fn the_weight_is_the_same_for_ever() {
         assert_eq!(weight("127.0.0.1:11211", "kirsch:session:00"), 15_888_175_477_805_466_363);

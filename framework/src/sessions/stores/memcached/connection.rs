@@ -1,10 +1,10 @@
-//! One connection to one server: what is sent over it, and the answers, each within the deadline.
+//! One connection to one server: requests and answers, each within the deadline.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// What the server says to a request.
+/// The server's answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) outcome: Outcome,
@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-/// `S`: a stream, or what stands for one in tests.
+/// `S`: a stream, or its substitute in tests.
 pub(super) struct Connection<S = BufReader<TcpStream>> {
     stream: S,
     timeout: Duration,
@@ -78,7 +78,7 @@ impl<S: BufRead> Connection<S> {
                 let item = Some((cas, self.value(size, deadline)?));
                 return Ok(Reply { outcome: Outcome::Done, item });
             }
-            // Of this request alone: what it has sent is skipped, and the next ones are answered.
+            // Only this request fails: its own bytes are skipped, and the next ones are answered.
             Some("SERVER_ERROR") => Outcome::Failed(line),
             _ => return Err(not_understood(&line)),
         };
@@ -117,7 +117,7 @@ impl<S: BufRead> Connection<S> {
         text.map(str::to_owned).ok_or_else(|| not_understood(&String::from_utf8_lossy(&line)))
     }
 
-    /// What has come, at least one byte. A server that sends them one by one does not put off the deadline.
+    /// The next bytes, at least one. A server that sends them one by one does not put off the deadline.
     fn more(&mut self, deadline: Instant) -> io::Result<&[u8]> {
         if Instant::now() > deadline {
             return Err(io::ErrorKind::TimedOut.into());

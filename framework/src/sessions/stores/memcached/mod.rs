@@ -1,18 +1,19 @@
 //! Sessions in memcached: one server, or several among which the sessions are spread.
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
 //! | `mod` | [`MemcachedStore`] and its settings; the store and its lock in terms of items |
-//! | `client` | the servers, which one has which session, and what is asked of them |
+//! | `client` | the servers, the choice of the server for a session, and the requests to them |
 //! | `connection` | one connection, and the answers that come over it |
 //! | `wakeups` | who waits for a lock in this process, and the thread that looks whether it is free |
 //!
-//! A session is an item (version, end of life, when the cookie was sent, content), its lock another one beside it on the same server: the fence,
-//! with the lease as its life, set with `add`, so that one who comes second finds it there.
+//! A session is an item (version, end of life, when the cookie was sent, content). Its lock is another item beside it
+//! on the same server: the fence, with the lease as its life, set with `add`, so that the second caller finds it there.
 //!
-//! memcached compares one item at a time, so a commit cannot check the lock and write the record in one step. It reads **the lock
-//! first, then the record** with its CAS number, and writes only over that very number. If the lease lapses in between and somebody else takes
-//! the lock, one of the two commits finds another number or another version than it read, and is refused: an update is never lost.
+//! memcached compares one item at a time, so a commit cannot check the lock and write the record in one step. It reads
+//! **the lock first, then the record** with its CAS number, and writes only over that very number. If the lease lapses
+//! in between and another request takes the lock, one of the two commits finds another number or another version than
+//! it read, and is refused: an update is never lost.
 
 mod client;
 mod connection;
@@ -35,7 +36,8 @@ use std::time::{Duration, SystemTime};
 use wakeups::Wakeups;
 
 impl Sessions {
-    /// Sessions that are kept in memcached, shared by all processes that use the same servers and prefix (feature `memcached`).
+    /// Sessions that are kept in memcached, shared by all processes that use the same servers and prefix (feature
+    /// `memcached`).
     ///
     /// ```no_run
     /// use kirsch::prelude::*;
@@ -67,25 +69,26 @@ impl Sessions {
 /// let sessions = Sessions::new(store);
 /// ```
 ///
-/// | setting | in the file | default | what |
+/// | setting | in the file | default | meaning |
 /// |---|---|---|---|
 /// | [`new`](Self::new) | `sessions.servers` | | a list of `host[:11211]`, in any order, but spelt alike in all processes: the spelling decides which server has which session |
-/// | [`pool`](Self::pool) | `sessions.pool` | 16 | the most connections of this process to each server |
+/// | [`pool`](Self::pool) | `sessions.pool` | 16 | maximum of connections of this process to each server |
 /// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection, and for a free place in the pool |
 /// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
 /// | [`prefix`](Self::prefix) | `sessions.prefix` | `kirsch:session:` | how the keys begin |
 ///
 /// # Limits
-/// * It is a cache. A restart ends all sessions of that server; when its memory is full, the ones used longest ago go, and nobody is told.
-/// * A lock may be evicted like any item. Then two requests may hold the lock of one session; the second commit is refused as a conflict, so no
-///   update is lost, but a request fails.
+/// * It is a cache. A restart ends all sessions of that server; when its memory is full, the ones used longest ago go
+///   silently.
+/// * A lock may be evicted like any item. Then two requests may hold the lock of one session; the second commit is
+///   refused as a conflict, so no update is lost, but a request fails.
 /// * A session has at most about 1 MiB (memcached's item size).
 /// * Leases count in whole seconds and are rounded up: the lock of a killed process comes free up to two seconds late.
-/// * Nothing tells when a lock is given back by another process: one thread looks, every 1 to 20 ms, while a request waits. Who comes next
-///   among processes is chance.
+/// * No message tells when another process gives a lock back: one thread looks, every 1 to 20 ms, while a request
+///   waits. Which process comes next is chance.
 /// * Sessions cannot be counted, and there are no passwords: let memcached listen on a private address only.
-/// * A server that is away is not replaced by another, since there would be two truths: its sessions answer 503 until it is back.
-///   Adding or removing a server moves the sessions of one, not of all.
+/// * A server that is away is not replaced by another, since there would be two truths: its sessions answer 503 until
+///   it is back. Adding or removing a server moves the sessions of one, not of all.
 pub struct MemcachedStore {
     configured: Configured<Settings>,
 }
@@ -105,7 +108,7 @@ struct Engine {
 }
 
 impl MemcachedStore {
-    /// A store on these servers. Nothing is connected before the start; an address that is none stops it.
+    /// A store on these servers. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let servers = servers.into_iter().map(Into::into).collect();
@@ -113,13 +116,14 @@ impl MemcachedStore {
         Self { configured: Configured::new(Settings { servers, connections, prefix }) }
     }
 
-    /// The most connections of this process to each server (`pool`, default 16).
+    /// Maximum of connections of this process to each server (`pool`, default 16).
     #[must_use]
     pub fn pool(self, connections: usize) -> Self {
         self.with(|settings| settings.connections.pool = connections)
     }
 
-    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`, default 2 s).
+    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`,
+    /// default 2 s).
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.connections.connect_timeout = timeout)
@@ -205,7 +209,7 @@ impl Engine {
         self.record(id, answer, now).await
     }
 
-    /// The record in an answer. One that cannot be read is deleted, so that the visitor can begin anew.
+    /// The record in an answer. An unreadable one is deleted, so that the visitor can begin again.
     async fn record(&self, id: &SessionId, answer: Reply, now: Moment) -> Result<Option<Record>, StoreError> {
         let Some((cas, bytes)) = answer.item else { return Ok(None) };
         match record(&bytes, now) {
@@ -279,7 +283,7 @@ impl Engine {
             if !terms.cookie_sent {
                 head.cookie_sent = old.cookie_sent;
             }
-            // If somebody commits meanwhile, that extends the life as well.
+            // A commit in between extends the life as well.
             let put = Request::replace(&key, &head.with(content), life(terms.lifetime), *cas);
             self.client.ask(&key, &[put]).await?;
         }
@@ -327,7 +331,7 @@ impl Engine {
             if self.is_done(&key, put)? {
                 return Ok(true);
             }
-            // A first try whose answer was not heard has changed the number; what counts is the fence.
+            // A first try whose answer was lost has changed the number; the fence decides.
         }
         Ok(false)
     }
@@ -344,7 +348,7 @@ impl Engine {
     }
 }
 
-/// A lock that was asked for. If nobody takes what the server has granted, it goes back.
+/// A requested lock. If the caller has gone, a granted lock goes back.
 struct Unclaimed {
     engine: Arc<Engine>,
     id: SessionId,
@@ -364,7 +368,7 @@ impl Drop for Unclaimed {
     }
 }
 
-/// How often a commit reads anew when a touch came in between.
+/// How often a commit reads again when a touch came in between.
 const TRIES: usize = 64;
 
 impl Store for MemcachedStore {
@@ -485,14 +489,15 @@ fn record(bytes: &[u8], now: Moment) -> Result<Option<Record>, String> {
     Ok(head.record(data, now))
 }
 
-/// What fits into an item of 1 MiB beside the names and numbers.
+/// The room in an item of 1 MiB beside the names and numbers.
 const LARGEST: usize = (1 << 20) - 1024;
 
 fn lock_key(key: &str) -> String {
     format!("{key}:lock")
 }
 
-/// Whole seconds, one more than asked for: memcached's clock ticks once a second. Above thirty days it takes a point in time instead.
+/// Whole seconds, one more than asked for: memcached's clock ticks once a second. Above thirty days it takes a point in
+/// time instead.
 fn life(duration: Duration) -> u64 {
     const MONTH: u64 = 30 * 24 * 3600;
     const LONGEST: u64 = 20 * 365 * 24 * 3600;

@@ -1,18 +1,20 @@
 //! Sessions in PostgreSQL, for any number of machines.
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
 //! | `mod` | [`PostgresStore`] and its settings; the store and its lock in terms of statements |
 //! | `statements` | the tables, and each step as one statement |
 //! | `links` | connections, their number and their deadlines |
 //! | `wakeups` | who waits for a lock in this process, and the task that hears of it |
 //!
-//! A session is a row under the hash of its id. Its lock is a lease: a row with a fence and a time in a second table, taken over when the time has passed. A commit is
-//! one statement that looks at the fence, compares the version, writes, gives the lock back, and notifies whoever waits: one round trip. Taking the lock and reading the
-//! record are two statements in one write to the server, one after the other, so that the second sees what the last holder has committed.
+//! A session is a row under the hash of its id. Its lock is a lease: a row with a fence and a time in a second table,
+//! taken over when the time has passed. A commit is one statement that checks the fence, compares the version, writes,
+//! gives the lock back, and notifies the waiters: one round trip. Taking the lock and reading the record are two
+//! statements in one write to the server, one after the other, so that the second sees the commit of the last holder.
 //!
-//! The steps run on a thread of the store, as tasks of tokio, each with a deadline. So answers come later, and a parked request holds no worker; calls that
-//! block wait for the very same steps. A step that nobody waits for any more is finished all the same: a lock that it was granted is given back.
+//! The steps run on a thread of the store, as tasks of tokio, each with a deadline. So answers come later, and a parked
+//! request holds no worker; calls that block wait for the very same steps. An abandoned step is finished: a lock that
+//! it was granted is given back.
 
 mod links;
 mod statements;
@@ -36,7 +38,8 @@ use tokio_postgres::Row;
 use wakeups::Wakeups;
 
 impl Sessions {
-    /// Sessions that are kept in PostgreSQL, shared by all processes that use the same database and table (feature `postgres`).
+    /// Sessions that are kept in PostgreSQL, shared by all processes that use the same database and table (feature
+    /// `postgres`).
     ///
     /// ```no_run
     /// use kirsch::prelude::*;
@@ -64,7 +67,7 @@ impl Sessions {
 /// let sessions = Sessions::new(store);
 /// ```
 ///
-/// | setting | in the file | default | what |
+/// | setting | in the file | default | meaning |
 /// |---|---|---|---|
 /// | [`new`](Self::new) | `sessions.url` | | `postgres://user:password@host:5432/database`, or `host=… user=…`; several hosts are tried in turn |
 /// | [`pool`](Self::pool) | `sessions.pool` | 4 | connections of this process; each serves several requests at once. One more listens while requests wait |
@@ -73,9 +76,9 @@ impl Sessions {
 /// | [`table`](Self::table) | `sessions.table` | `kirsch_session` | the table; beside it are `…_lock` and `…_unreadable` |
 /// | [`create_table`](Self::create_table) | `sessions.create_table` | `true` | whether the tables are made at the start, where they are missing |
 ///
-/// The lock of a session is a lease: it outlives a killed process by at most that. It is measured on the server's clock; the lives of sessions are measured on those
-/// of the machines, which have to agree to the second. There is no TLS to the server: put it into a network of its own. Credentials in the address
-/// appear in no log and no error.
+/// The lock of a session is a lease: it outlives a killed process by at most that. It is measured on the server's
+/// clock; the lives of sessions are measured on those of the machines, which have to agree to the second. There is no
+/// TLS to the server: put it into a network of its own. Credentials in the address appear in no log and no error.
 pub struct PostgresStore {
     configured: Configured<Settings>,
 }
@@ -89,7 +92,7 @@ struct Settings {
 }
 
 impl PostgresStore {
-    /// A store at this address. Nothing is connected before the start; an address that is none stops it.
+    /// A store at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let (connections, table) = (Connections::new(4), "kirsch_session".to_owned());
@@ -121,13 +124,14 @@ impl PostgresStore {
         self.with(|settings| settings.table = name.into())
     }
 
-    /// Whether the tables are made at the start (`create_table`): programs whose user may not do that leave it to [`ddl`](Self::ddl).
+    /// Whether the tables are made at the start (`create_table`): programs whose user may not do that leave it to
+    /// [`ddl`](Self::ddl).
     #[must_use]
     pub fn create_table(self, create: bool) -> Self {
         self.with(|settings| settings.create_table = create)
     }
 
-    /// The statements that make the tables, for whoever makes them by hand.
+    /// The statements that make the tables, for operators who make them by hand.
     #[must_use]
     pub fn ddl(&self) -> String {
         statements::tables(&self.configured.settings().table)
@@ -142,7 +146,7 @@ impl PostgresStore {
         self.configured.engine().map(|running| &running.engine)
     }
 
-    /// What comes of these steps. They go on by themselves, also if nobody waits for the answer any more.
+    /// The result of these steps. They go on by themselves, even after the caller has gone.
     fn answer<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
         steps: impl FnOnce(Arc<Engine>) -> Result<F, StoreError>,
@@ -160,7 +164,7 @@ impl PostgresStore {
         }
     }
 
-    /// The same, waited for here.
+    /// The result, waited for here.
     fn wait<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
         steps: impl FnOnce(Arc<Engine>) -> F,
@@ -206,13 +210,14 @@ impl StoreSettings for Settings {
     }
 }
 
-/// The engine and the thread on which its steps run. Steps keep the engine alive, and the store keeps the thread: no thread ends itself.
+/// The engine and the thread on which its steps run. Steps keep the engine alive, and the store keeps the thread: no
+/// thread ends itself.
 struct Running {
     engine: Arc<Engine>,
     _runtime: Runtime,
 }
 
-/// What is there once the settings are final.
+/// The values that are there once the settings are final.
 struct Engine {
     table: String,
     create_table: bool,
@@ -247,7 +252,7 @@ impl Engine {
         self.record(id, row.as_ref(), now).await
     }
 
-    /// The record of this row, if it is alive. One that cannot be read is put aside, so that the visitor can begin anew.
+    /// The record of this row, if it is alive. An unreadable one is put aside, so that the visitor can begin again.
     async fn record(&self, id: &SessionId, row: Option<&Row>, now: Moment) -> Result<Option<Record>, StoreError> {
         let Some(row) = row else { return Ok(None) };
         let [version, ends, cookie_sent] = [0, 1, 2].map(|column| unsigned(row.get(column)));
@@ -289,7 +294,7 @@ impl Engine {
         })
     }
 
-    /// The lock and the record that was read under it. The lock is given back unless somebody takes it.
+    /// The lock and the record that was read under it. The lock is given back unless the caller takes it.
     async fn try_lock(
         self: &Arc<Self>,
         id: &SessionId,
@@ -320,7 +325,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Says that somebody waits for the lock, and wakes him when it may be free.
+    /// Announces a waiter for the lock, and wakes it when the lock may be free.
     async fn register(&self, id: &SessionId) -> Result<(), StoreError> {
         self.wakeups.keep_listening(&self.links).await?;
         let what = "cannot wait for the lock of a session";
@@ -335,7 +340,7 @@ impl Engine {
         self.row("cannot unlock a session", &self.statements.unlock, &values).await.map(drop)
     }
 
-    /// In batches, so that nobody waits for all of it.
+    /// In batches, so that no request waits for all of it.
     async fn sweep(&self, now: Moment) -> Result<usize, StoreError> {
         let now = signed(now.unix_millis());
         let mut swept = 0;
@@ -361,7 +366,7 @@ struct Committing {
     terms: Terms,
 }
 
-/// A lock that was asked for. If nobody takes what the server has granted, it goes back.
+/// A requested lock. If the caller has gone, a granted lock goes back.
 struct Unclaimed {
     engine: Arc<Engine>,
     id: SessionId,
@@ -466,7 +471,7 @@ impl SharedLock for PostgresStore {
         })
     }
 
-    /// Waits for nothing: if nobody can listen, the one who watches is woken, asks again, and hears why.
+    /// Waits for nothing: if listening is impossible, the waiter is woken, asks again, and gets the error.
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = Arc::clone(self.engine()?);
         let (watch, id) = (engine.wakeups.add(id, waker), *id);
@@ -497,7 +502,7 @@ impl SharedLock for PostgresStore {
     }
 }
 
-/// What PostgreSQL takes as one value. The tool's own limit is far below.
+/// Maximum of one value in PostgreSQL. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
 
 /// PostgreSQL counts in signed numbers; ours never use the highest bit.

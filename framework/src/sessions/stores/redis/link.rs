@@ -1,10 +1,11 @@
 //! Connections to Redis: at most so many, made when they are needed, kept for the next, each with deadlines.
 //!
-//! A kept connection may have died since its last use: the server was restarted, or closed it. One that turns out to be dead takes all other
-//! kept ones with it, and what was asked is asked once more on a new connection. That is safe, since everything that stores ask may be
-//! asked twice. A failure of a new connection, and an answer that did not come in time, are final: there is no second deadline.
+//! A kept connection may have died since its last use: the server was restarted, or closed it. One that turns out to be
+//! dead takes all other kept ones with it, and the request is sent once more on a new connection. That is safe, since
+//! every request of a store may be sent twice. A failure of a new connection, and a late answer, are final: there is no
+//! second deadline.
 //!
-//! What is asked often goes in [`Company`]; in a Cluster, where each session has its own server, it does not.
+//! Frequent requests go in [`Company`]; in a Cluster, where each session has its own server, they do not.
 
 use super::address::Address;
 use super::batch::Together;
@@ -20,10 +21,10 @@ use crate::sessions::stores::pool::{Full, Lease, Pool};
 use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use std::sync::Arc;
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Clone)]
 pub(super) enum Failure {
-    /// The server has not answered in time, and somebody else is finding out whether it does again.
+    /// The server has not answered in time, and another request is finding out whether it does again.
     Silent,
     /// No connection of the pool became free in time.
     Full,
@@ -96,7 +97,7 @@ impl Links {
         }
     }
 
-    /// What a script answers. A server that does not know it is told.
+    /// The answer of a script. A server that does not know it gets its text.
     pub(super) async fn run(&self, script: &Script, call: &Request) -> Result<Value, StoreError> {
         let answer = match self.one(call).await {
             Err(Failure::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -117,7 +118,7 @@ impl Links {
         answer.and_then(Value::extract_error).map_err(Failure::Redis)
     }
 
-    /// What one of the commands was answered.
+    /// The answer to one of the commands.
     pub(super) fn value(&self, answer: Option<Value>) -> Result<Value, StoreError> {
         let answer = answer.ok_or_else(unheard).and_then(Value::extract_error);
         answer.map_err(|error| self.explain(&error))
@@ -196,7 +197,7 @@ impl Links {
         }
     }
 
-    /// What the operator reads.
+    /// The text for the operator.
     pub(super) fn explain(&self, error: &RedisError) -> StoreError {
         let what = match error.kind() {
             _ if error.is_timeout() => "Redis did not answer in time",

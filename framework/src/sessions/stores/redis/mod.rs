@@ -1,23 +1,25 @@
 //! Sessions in Redis or Valkey: one server, a primary that Sentinels name, or a Cluster.
 //!
-//! | file | what it holds |
+//! | file | what is in it |
 //! |---|---|
 //! | `mod` | [`RedisStore`] and its settings; the store and its lock in terms of scripts |
 //! | `address` | the forms of `sessions.url`; connecting |
-//! | `batch` | what requests that go together are for the server |
+//! | `batch` | requests that go together, in the form for the server |
 //! | `connection` | one connection, of either kind |
 //! | `link` | connections, their number and their deadlines; one retry where a kept connection turned out to be dead |
 //! | `request` | keys, the head of a record, commands and calls of scripts as they are sent |
-//! | `scripts` | what the server does in one step |
+//! | `scripts` | the scripts that the server runs in one step |
 //! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
 //!
-//! A session is one string `{key}`: a head of fixed width (version, end of life, when the cookie was sent) and the content. Beside it, with the same
-//! hash tag and so on the same node of a Cluster: `{key}:lock` (the fence, with the lease as its life, and a `w` behind it if somebody waits; or `!` and
-//! the store that had the lock just now and lets others go first) and `{key}:wait` (the stores that wait for the lock).
+//! A session is one string `{key}`: a head of fixed width (version, end of life, when the cookie was sent) and the
+//! content. Two keys are beside it, with the same hash tag and so on the same node of a Cluster. `{key}:lock` is the
+//! fence, with the lease as its life, and a `w` behind it if others wait; or `!` and the store that had the lock just
+//! now and lets others go first. `{key}:wait` is the set of stores that wait for the lock.
 //!
-//! A request costs two round trips: a pipeline of `SET NX` and `GET` takes the lock and returns the record, a script checks the fence, commits, gives
-//! the lock back and wakes who waits. Where the lock is taken, or was left to others, a script says for how long, and notes who waits. Everything may be
-//! sent twice: a version and a fence are drawn by the caller, so that the second run finds what the first one did.
+//! A request costs two round trips: a pipeline of `SET NX` and `GET` takes the lock and returns the record, a script
+//! checks the fence, commits, gives the lock back and wakes the waiters. Where the lock is taken, or was left to
+//! others, a script says for how long, and notes the waiter. Everything may be sent twice: the caller draws a version
+//! and a fence, so that the second run finds the result of the first one.
 
 mod address;
 mod batch;
@@ -46,7 +48,8 @@ use std::time::Duration;
 use wakeups::Wakeups;
 
 impl Sessions {
-    /// Sessions that are kept in Redis or Valkey, shared by all processes that use the same server and prefix (feature `redis`).
+    /// Sessions that are kept in Redis or Valkey, shared by all processes that use the same server and prefix (feature
+    /// `redis`).
     ///
     /// ```no_run
     /// use kirsch::prelude::*;
@@ -78,20 +81,21 @@ impl Sessions {
 /// let sessions = Sessions::new(store);
 /// ```
 ///
-/// | setting | in the file | default | what |
+/// | setting | in the file | default | meaning |
 /// |---|---|---|---|
 /// | [`new`](Self::new) | `sessions.url` | | `redis://[user:password@]host[:6379][/database]`; with feature `redis-tls` `rediss://…`; `redis+unix:///path`; `redis+sentinel://[user:password@]host[:26379],host/name[/database]`; with feature `redis-cluster` `redis+cluster://[user:password@]host,host`. `valkey` does for `redis` in each |
-/// | [`pool`](Self::pool) | `sessions.pool` | 16 | the most connections of this process, beside one that listens while requests wait |
+/// | [`pool`](Self::pool) | `sessions.pool` | 16 | maximum of connections of this process, beside one that listens while requests wait |
 /// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection, and for a free place in the pool |
 /// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
 /// | [`prefix`](Self::prefix) | `sessions.prefix` | `kirsch:session:` | how the keys begin; two programs on one database need two |
 ///
-/// Redis ends sessions by itself, so nothing is swept, and nothing is counted. What Redis loses, at a restart without `appendonly` or to an
-/// eviction policy `allkeys-*`, is lost; the start logs a warning about such a policy. The lock of a session is a lease: it outlives a killed process
-/// by at most that. Machines that share a store need clocks that agree to the second (NTP).
+/// Redis ends sessions by itself, so nothing is swept, and nothing is counted. Sessions that Redis loses, at a restart
+/// without `appendonly` or to an eviction policy `allkeys-*`, are lost; the start logs a warning about such a policy.
+/// The lock of a session is a lease: it outlives a killed process by at most that. Machines that share a store need
+/// clocks that agree to the second (NTP).
 ///
-/// While Redis is away, starts, or refuses writes, requests that need a session are answered with 503 and the log says why; connections
-/// come back by themselves. Credentials in the address appear in no log and no error.
+/// While Redis is away, starts, or refuses writes, requests that need a session are answered with 503 and the log says
+/// why; connections come back by themselves. Credentials in the address appear in no log and no error.
 pub struct RedisStore {
     configured: Configured<Settings>,
 }
@@ -104,20 +108,22 @@ struct Settings {
 }
 
 impl RedisStore {
-    /// A store at this address. Nothing is connected before the start; an address that is none stops it.
+    /// A store at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let (connections, prefix) = (Connections::new(16), "kirsch:session:".to_owned());
         Self { configured: Configured::new(Settings { url: Secret::from(url.into()), connections, prefix }) }
     }
 
-    /// The most connections of this process (`pool`, default 16). More workers than that wait for one another, each for a round trip.
+    /// Maximum of connections of this process (`pool`, default 16). More workers than that wait for one another, each
+    /// for a round trip.
     #[must_use]
     pub fn pool(self, connections: usize) -> Self {
         self.with(|settings| settings.connections.pool = connections)
     }
 
-    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`, default 2 s).
+    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`,
+    /// default 2 s).
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.connections.connect_timeout = timeout)
@@ -145,7 +151,7 @@ impl RedisStore {
     }
 }
 
-/// What Redis takes as one value. The tool's own limit is far below.
+/// Maximum of one value in Redis. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
 
 impl StoreSettings for Settings {
@@ -174,7 +180,7 @@ impl StoreSettings for Settings {
     }
 }
 
-/// What is there once the settings are final.
+/// The values that are there once the settings are final.
 struct Engine {
     settings: Settings,
     links: Arc<Links>,
@@ -195,7 +201,7 @@ impl Engine {
         }
     }
 
-    /// The record of these bytes. One that cannot be read is put aside, so that the visitor can begin anew.
+    /// The record of these bytes. An unreadable one is put aside, so that the visitor can begin again.
     async fn record(
         &self,
         id: &SessionId,
@@ -275,7 +281,7 @@ impl Engine {
         let record = if is_watched || self.links.are_several() {
             None
         } else {
-            // Mostly nobody else has it, and two commands do.
+            // Mostly the lock is free, and two commands do.
             let mut both = Commands::with_room_for(2 * keys.lock().len() + 120);
             both.add(&[b"SET", keys.lock(), text.as_bytes(), b"NX", b"PX", lease.as_bytes()]);
             both.add(&[b"GET", keys.record()]);
@@ -319,7 +325,7 @@ struct Committing {
     call: Request,
 }
 
-/// A lock that was asked for. If nobody takes what the server has granted, it goes back.
+/// A requested lock. If the caller has gone, a granted lock goes back.
 struct Unclaimed<'e> {
     engine: &'e Engine,
     keys: &'e Keys,
@@ -443,7 +449,8 @@ impl Engine {
         self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.wakeups.store().as_bytes()])).await
     }
 
-    /// A server that evicts whatever it likes loses sessions when its memory is full. Who may not ask is not told.
+    /// A server that evicts any key loses sessions when its memory is full. A user without the permission to ask is not
+    /// warned.
     fn warn_of_evictions(&self) {
         let mut command = ::redis::cmd("INFO");
         command.arg("memory");

@@ -1,10 +1,12 @@
-//! Who waits for which lock in this process, and the thread that hears when it may be free.
+//! The waiters for each lock in this process, and the thread that hears when it may be free.
 //!
-//! The server knows which *stores* (one in each process) wait for a session; whoever gives its lock back tells just these, on a channel
-//! that each store has for itself. So nobody hears of sessions that he does not wait for, and a session that nobody waits for causes no message.
+//! The server knows which *stores* (one in each process) wait for a session. A request that gives its lock back tells
+//! just these, on a channel that each store has for itself. So no store hears of sessions that it does not wait for,
+//! and a session without waiters causes no message.
 //!
-//! One thread listens, on a connection of its own, while somebody waits and a moment longer. It also knows when each lease that is in the way
-//! will have lapsed, and wakes who waits for it then. Whenever it was cut off it may have missed something, and wakes everybody.
+//! One thread listens, on a connection of its own, while there are waiters and a moment longer. It also knows when each
+//! lease that is in the way will have lapsed, and wakes the waiters then. Whenever it was cut off it may have missed
+//! something, and wakes all.
 
 use super::Engine;
 use super::request::Keys;
@@ -27,7 +29,7 @@ pub(super) struct Wakeups {
 struct State {
     watched: HashMap<String, Watched>,
     is_listening: bool,
-    /// When the listener looks after leases, whatever it hears.
+    /// When the listener looks after leases, with or without messages.
     looks_at: Option<Instant>,
 }
 
@@ -37,7 +39,7 @@ struct Watched {
     lapses: Instant,
 }
 
-/// How long the listener stays without anybody to listen for: connections are not made anew for each request that waits.
+/// How long the listener stays without waiters, so that not every wait needs a new connection.
 const LINGER: Duration = Duration::from_secs(5);
 /// The longest time without looking after leases.
 const ROUND: Duration = Duration::from_secs(5);
@@ -62,7 +64,7 @@ impl Wakeups {
         self.state.lock().watched.contains_key(keys.name())
     }
 
-    /// Adds one who waits, and sees to it that somebody listens.
+    /// Adds a waiter, and starts the listener if needed.
     pub(super) fn watch(&self, engine: &Arc<Engine>, id: &SessionId, keys: &Keys, waker: Waker) -> Watch {
         let watch = self.watchers.add(id, waker);
         let mut state = self.state.lock();
@@ -88,7 +90,8 @@ impl Wakeups {
     /// The lock that is in the way ends in so many milliseconds, if it is not renewed; negative: it may be free now.
     pub(super) fn lapses_in(&self, engine: &Engine, keys: &Keys, millis: i64) {
         if self.looks_too_late(keys, millis) {
-            // The listener sleeps in a read; a message without a name lets it look again. If it is lost, it looks at its time.
+            // The listener sleeps in a read; a message without a name lets it look again. If it is lost, it looks at
+            // its time.
             let mut command = ::redis::cmd("PUBLISH");
             command.arg(self.channel()).arg("");
             if let Err(error) = engine.links.call(|link| link.query::<()>(&command)) {
@@ -140,7 +143,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Until nobody waits, or the store is gone.
+    /// Until there are no waiters, or the store is gone.
     fn run(self) {
         let mut failures = 0;
         while let Some(engine) = self.engine.upgrade() {
@@ -151,7 +154,7 @@ impl Listener {
                         let problem = engine.links.explain(&error);
                         crate::line::record!(Warn, target: "kirsch::sessions", "wake-ups from Redis are cut off: {problem}");
                     }
-                    // Who waits asks again, and hears from the store itself what is wrong.
+                    // A waiter asks again, and gets the error from the store itself.
                     engine.wakeups.watchers.wake_all();
                     drop(engine);
                     let pause = BACK_OFF[failures.min(BACK_OFF.len() - 1)];
@@ -174,7 +177,7 @@ impl Listener {
             crate::line::record!(Info, target: "kirsch::sessions", "wake-ups from Redis are back");
             *failures = 0;
         }
-        // What was given back before this moment was told to nobody, and that ended the registration.
+        // A lock that was given back before this moment told no store, and that ended the registration.
         let watched: Vec<_> =
             self.state.lock().watched.iter().map(|(name, watched)| (name.clone(), watched.id)).collect();
         watched.into_iter().for_each(|(name, id)| self.register_again(engine, &id, &name));
@@ -211,8 +214,8 @@ impl Listener {
         }
     }
 
-    /// Giving a lock back ends all registrations, so that those of the dead are forgotten. Who is refused once more registers
-    /// with that; one who only watches does not, and may have missed the next time.
+    /// Giving a lock back ends all registrations, so that those of dead processes are forgotten. A request that is
+    /// refused once more registers with that; one that only watches does not, and may have missed the next time.
     fn register_again(&self, engine: &Engine, id: &SessionId, name: &str) {
         let keys = Keys::new(&engine.settings.prefix, name);
         if !engine.wakeups.is_watched(&keys) {
@@ -239,7 +242,7 @@ impl Listener {
         for watched in state.watched.values_mut() {
             if watched.lapses <= now {
                 lapsed.push(watched.id);
-                // Who asks again says when to look the next time.
+                // A request that asks again says when to look the next time.
                 watched.lapses = now + ROUND;
             }
             next = next.min(watched.lapses);
@@ -250,7 +253,7 @@ impl Listener {
         next.saturating_duration_since(now)
     }
 
-    /// Ends the listening if nobody waits, and it is `not_before` that moment.
+    /// Ends the listening if there are no waiters, and it is `not_before` that moment.
     fn ends_if_idle(&self, not_before: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         let is_over = state.watched.is_empty() && not_before.is_none_or(|moment| Instant::now() >= moment);
