@@ -25,9 +25,33 @@ pub(crate) struct Course {
     /// A tool answers in place of the page, and wants the form in the body.
     pub(crate) expects_form: bool,
     /// The answer at the handler's turn instead of a call.
-    pub(crate) pending: Option<Error>,
+    pub(crate) pending: Pending,
     /// The request's place on a wait list.
     pub(crate) parked: Option<Parked>,
+}
+
+/// The error that is answered in place of a call, and why.
+#[derive(Default)]
+pub(crate) enum Pending {
+    #[default]
+    Nothing,
+    /// The path leads to no handler.
+    NoSuchPage(Error),
+    /// A hook or an admission has failed before the body, or the body is refused.
+    Decided(Error),
+}
+
+impl Pending {
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Error> {
+        match std::mem::take(self) {
+            Self::Nothing => None,
+            Self::NoSuchPage(error) | Self::Decided(error) => Some(error),
+        }
+    }
 }
 
 /// Whether a hook of `before_error_response` may send a failed request on to another path: once, while nothing has
@@ -51,6 +75,8 @@ pub(crate) enum Stage {
     Admission(usize),
     /// A hook or a failure before the body has decided the answer: `pending`, or the response as it stands.
     Decided,
+    /// All admissions went through: it is the turn of `before_handler` and the handler.
+    Handling,
     /// The response is made; the next thing is the hook of `before_finalize` with the number `next`.
     Finishing {
         next: usize,
@@ -67,5 +93,20 @@ pub(crate) enum Stage {
 impl std::fmt::Debug for Course {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Course").field("stage", &self.stage).field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Exchange;
+
+    #[test]
+    fn the_error_of_a_hook_is_no_error_of_the_route() {
+        let mut exchange = Exchange::new();
+        exchange.course.pending = Pending::Decided(Error::not_found());
+        assert!(exchange.route_error().is_none());
+        exchange.course.pending = Pending::NoSuchPage(Error::not_found());
+        assert!(exchange.route_error().is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! The exchange: everything of one request as one value.
 
-use super::course::Course;
+use super::course::{Course, Pending};
 use super::{BodyUse, Error, Handler, HttpError, Request, RequestBody, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
@@ -63,7 +63,10 @@ impl Exchange {
     /// ```
     #[must_use]
     pub fn route_error(&self) -> Option<&Error> {
-        self.course.pending.as_ref()
+        match &self.course.pending {
+            Pending::NoSuchPage(error) => Some(error),
+            Pending::Nothing | Pending::Decided(_) => None,
+        }
     }
 
     /// Reads the form in the body for a tool that answers in place of the page, even if the page reads another body or
@@ -161,7 +164,7 @@ impl Exchange {
     /// the handler wants it, or `a_tool_asks` for it.
     pub(crate) fn read_form(&mut self, a_tool_asks: bool) -> Result<(), HttpError> {
         let handler_asks = || self.trail.handler().is_none_or(|handler| !handler.arguments.is_empty());
-        if self.course.pending.is_none() && (self.trail.child_reads_parameters || handler_asks()) {
+        if self.course.pending.is_nothing() && (self.trail.child_reads_parameters || handler_asks()) {
             self.request.decode_parameters()?;
         }
         if matches!(self.request.body, RequestBody::None) {

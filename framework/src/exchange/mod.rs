@@ -60,7 +60,7 @@ pub use captures::Captures;
 pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;
 pub(crate) use cookie_text::{CookiePart, CookieText};
-pub(crate) use course::{Rescue, Stage};
+pub(crate) use course::{Pending, Rescue, Stage};
 pub use error::{Error, ErrorKind, HttpError, Redirect};
 pub use escape::{Escaped, escape};
 pub use exchange::Exchange;

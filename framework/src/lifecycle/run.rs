@@ -7,6 +7,7 @@
 //! | `Fresh` | the exchange is new | `start` runs `before_routing`, routes, finds the plan, runs `on_start_resource` and `before_request_body` |
 //! | `Admission(n)` | all hooks before the body went through | `start` asks the early admissions, `run` the others; after the last one come `before_handler`, the handler, the end |
 //! | `Decided` | a hook answered or failed before the body, or the body is too large | `run` goes to the end at once |
+//! | `Handling` | all admissions went through | `run` goes to the end, after `before_handler` and the handler |
 //! | `Finishing` | the response is made, or was replaced by that to a failure | `run` asks the hooks of `before_finalize`, which may wait, and finalizes |
 //! | `Final` | the response is final | `end` |
 //! | `Refused` | the server refused the request before it had a plan, or is overloaded | `end`, without hooks |
@@ -42,13 +43,14 @@ use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, Rescue, ResponseBody, Stage, Stream, Trail, check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, Pending, Rescue, ResponseBody, Stage, Stream, Trail,
+    check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::panics::{capture_backtraces, guarded, watch_panics};
 use crate::publish::{Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
-use ::http::{HeaderValue, Method, StatusCode, header};
+use ::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -155,7 +157,7 @@ impl Application {
         if is_first && self.is_decided(HookPoint::BeforeRouting, exchange) {
             return;
         }
-        exchange.course.pending = self.route(exchange).err();
+        exchange.course.pending = self.route(exchange).map_or_else(Pending::NoSuchPage, |()| Pending::Nothing);
         for point in [HookPoint::OnStartResource, HookPoint::BeforeRequestBody] {
             if self.is_decided(point, exchange) {
                 return;
@@ -169,11 +171,11 @@ impl Application {
         match run_point(self.plan(exchange).hooks(point), exchange) {
             Ok(false) => false,
             Ok(true) => {
-                exchange.course.pending = None;
+                exchange.course.pending = Pending::Nothing;
                 true
             }
             Err(error) => {
-                exchange.course.pending = Some(error);
+                exchange.course.pending = Pending::Decided(error);
                 true
             }
         }
@@ -185,7 +187,9 @@ impl Application {
         let request = &mut exchange.request;
         if *request.method() == Method::OPTIONS && request.path() == "*" {
             // OPTIONS for the server as a whole (RFC 9110, section 9.3.7): a ping.
-            return Err(options(None));
+            let mut pong = crate::Response::new();
+            pong.set_status(StatusCode::NO_CONTENT);
+            return Err(pong.into());
         }
         if !self.hosts.is_empty() {
             let origin = request.origin();
@@ -203,18 +207,7 @@ impl Application {
             true => resolve_guarded(&tree.shape, request, &mut exchange.trail)?,
             false => resolve(&tree.shape, request, 0, &mut exchange.trail),
         };
-        match resolution {
-            Resolution::Found => Ok(()),
-            Resolution::NotFound => Err(Error::not_found()),
-            Resolution::WrongMethod(methods) => {
-                let allow = HeaderValue::try_from(methods.allow())?;
-                if *request.method() == Method::OPTIONS {
-                    return Err(options(Some(allow)));
-                }
-                let message = format!("This page answers {} only.", methods.allow());
-                Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into())
-            }
-        }
+        resolution.or_error(request.method())
     }
 
     /// The plan for the body, from the facts about the handler. A body that is too large is known here, before a byte
@@ -223,8 +216,8 @@ impl Application {
         let framing = exchange.request.head.framing();
         // A tool that answers in place of the page.
         let expects_form = exchange.course.expects_form;
-        let is_open =
-            matches!(exchange.course.stage, Stage::Admission(_)) && (exchange.course.pending.is_none() || expects_form);
+        let is_open = matches!(exchange.course.stage, Stage::Admission(_))
+            && (exchange.course.pending.is_nothing() || expects_form);
         if !is_open || matches!(framing, Framing::None | Framing::Length(0)) {
             return BodyPlan::Discard;
         }
@@ -267,7 +260,7 @@ impl Application {
             _ => None,
         };
         if let Some(refusal) = refusal {
-            exchange.course.pending = Some(refusal.into());
+            exchange.course.pending = Pending::Decided(refusal.into());
             exchange.course.stage = Stage::Decided;
             return BodyPlan::Discard;
         }
@@ -297,11 +290,11 @@ impl Application {
             {
                 return Ok(Advance::Parked(park.deadline));
             }
-            exchange.course.stage = Stage::Decided;
+            exchange.course.stage = Stage::Handling;
             if run_point(self.plan(exchange).hooks(HookPoint::BeforeHandler), exchange)? {
                 return Ok(Advance::Ended);
             }
-            if exchange.course.pending.is_none() {
+            if exchange.course.pending.is_nothing() {
                 self.call(exchange)?;
             }
         }
@@ -393,7 +386,7 @@ impl Application {
         let funnel = self.funnel(exchange);
         StreamPlace::give_back(exchange);
         exchange.course.parked = None;
-        exchange.course.pending = None;
+        exchange.course.pending = Pending::Nothing;
         if let Err(error) = result.and_then(|()| make_deferred(exchange)) {
             if matches!(exchange.course.rescue, Rescue::Impossible) {
                 exchange.course.rescue = Rescue::Possible;
@@ -510,7 +503,7 @@ impl Service for Application {
                 Ok(Passed::Parked(park)) => return BodyPlan::Park { deadline: Some(park.deadline) },
                 Ok(Passed::Through) => {}
                 Err(error) => {
-                    exchange.course.pending = Some(error);
+                    exchange.course.pending = Pending::Decided(error);
                     exchange.course.stage = Stage::Decided;
                 }
             }
@@ -602,16 +595,6 @@ fn resolve_guarded(shape: &NodeRef, request: &crate::Request, trail: &mut Trail)
 fn wrong_host(host: &str) -> Error {
     HttpError::new(StatusCode::MISDIRECTED_REQUEST, format!("This server does not answer for the host {host:?}."))
         .into()
-}
-
-/// The answer to OPTIONS: 204, with the methods that the page answers.
-fn options(allow: Option<HeaderValue>) -> Error {
-    let mut answer = crate::Response::new();
-    answer.set_status(StatusCode::NO_CONTENT);
-    if let Some(allow) = allow {
-        answer.set_header(header::ALLOW, allow);
-    }
-    answer.into()
 }
 
 fn smaller<'l>(one: &'l Limit, other: &'l Limit) -> &'l Limit {

@@ -4,11 +4,8 @@
 //! [`resolve`](super::resolve) has decided the steps of a trail from types. Only a [`Step::Late`] is decided here, when
 //! the value is at hand.
 
-use super::{Node, NodeRef, Publish, Resolution, resolve};
-use crate::exchange::{
-    ArgumentInfo, Arguments, BodyUse, Error, Exchange, HttpError, MethodSet, RequestBody, Response, Source, Step,
-};
-use ::http::{HeaderValue, Method, StatusCode, header};
+use super::{Node, NodeRef, Publish, resolve};
+use crate::exchange::{ArgumentInfo, Arguments, BodyUse, Error, Exchange, RequestBody, Response, Source, Step};
 use std::{ops::Range, sync::Arc};
 
 /// A call on its way down the tree. The macros' code asks it for the next step and for arguments.
@@ -92,11 +89,7 @@ impl<'x> Call<'x> {
         };
         let Exchange { request, trail, .. } = &mut *self.exchange;
         trail.steps.truncate(self.position);
-        match resolve(node, request, usize::from(first), trail) {
-            Resolution::Found => {}
-            Resolution::NotFound => return Err(Error::not_found()),
-            Resolution::WrongMethod(allowed) => return Err(wrong_method(request.method(), allowed)),
-        }
+        resolve(node, request, usize::from(first), trail).or_error(request.method())?;
         // Only now is known whether the handler wants the form.
         self.exchange.request.body = self.body.take();
         let read = self.exchange.read_form(false);
@@ -123,18 +116,6 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         self.exchange.request.body = self.body.take();
     }
-}
-
-/// 405 with `Allow`; for OPTIONS the answer itself.
-fn wrong_method(method: &Method, allowed: MethodSet) -> Error {
-    let allow = HeaderValue::try_from(allowed.allow()).expect("method names are valid in a field");
-    if *method == Method::OPTIONS {
-        let mut response = Response::new();
-        response.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
-        return response.into();
-    }
-    let message = format!("This page answers {} only.", allowed.allow());
-    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into()
 }
 
 /// The return of a `#[child]` method: a node, owned or borrowed, or a `Result` or `Option` of one.

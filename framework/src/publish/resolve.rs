@@ -7,7 +7,10 @@
 //! bounds keep a hostile path cheap in any tree.
 
 use super::{ChildStep, Node, NodeKind, NodeRef, PathRest, Way};
-use crate::exchange::{ArgumentInfo, Captures, Handler, MethodSet, Request, Source, Step, Trail};
+use crate::exchange::{
+    ArgumentInfo, Captures, Error, Handler, HttpError, MethodSet, Request, Response, Source, Step, Trail,
+};
+use ::http::{HeaderValue, Method, StatusCode, header};
 
 /// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
 const MAX_DEPTH: usize = 128;
@@ -25,6 +28,25 @@ pub enum Resolution {
     NotFound,
     /// To a place that answers other methods: 405 with `Allow`, or the answer to OPTIONS.
     WrongMethod(MethodSet),
+}
+
+impl Resolution {
+    /// The answer where the path leads to no handler: 404, 405 with `Allow`, and 204 with `Allow` for OPTIONS.
+    pub(crate) fn or_error(self, method: &Method) -> Result<(), Error> {
+        let methods = match self {
+            Self::Found => return Ok(()),
+            Self::NotFound => return Err(Error::not_found()),
+            Self::WrongMethod(methods) => methods,
+        };
+        let allow = HeaderValue::try_from(methods.allow())?;
+        if *method == Method::OPTIONS {
+            let mut answer = Response::new();
+            answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
+            return Err(answer.into());
+        }
+        let message = format!("This page answers {} only.", methods.allow());
+        Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into())
+    }
 }
 
 /// Finds the handler for the path segments of `request` from segment `first` on, starting at `root`; appends the steps

@@ -83,7 +83,7 @@ impl Service for ForDeveloper {
 mod tests {
     use super::*;
     use crate::exchange::Stream;
-    use crate::testing::Client;
+    use crate::testing::{Client, wire::Wire};
     use parking_lot::Mutex;
     use std::{
         panic::catch_unwind,
@@ -213,6 +213,20 @@ mod tests {
         });
         let error = client.get("/").try_send().expect_err("the body breaks off");
         assert!(error.to_string().contains("closed the connection"), "{error}");
+    }
+
+    #[test]
+    fn a_response_without_a_length_that_fails_does_not_end_like_a_complete_one() {
+        let run = |exchange: &mut Exchange, _: &dyn Wakers| {
+            let items = [Ok("first"), Err(crate::Error::unexpected("broken"))];
+            exchange.response.set_body(Stream::fallible(items));
+            Progress::Done
+        };
+        let service = Closure { body: BodyPlan::Discard, run: Box::new(run), ends: Arc::default() };
+        let server = InProcess::server(Arc::new(service)).expect("descriptors for a poller");
+        let mut wire = Wire::new(InProcess::send(&server, b"GET / HTTP/1.0\r\n\r\n"));
+        let error = wire.read_to_end(Instant::now() + Duration::from_secs(10)).expect_err("the stream fails");
+        assert!(error.to_string().contains("reset"), "{error}");
     }
 
     #[test]

@@ -146,3 +146,38 @@ impl Wake for Pipe {
         self.news_came.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_takes_one_write_and_the_next_when_its_client_has_taken_that() {
+        let pipe = Pipe::default();
+        assert_eq!(pipe.send([b"head", b"content"]).length, 11);
+        assert_eq!(pipe.send([b"more", b""]).length, 0);
+        let mut received = Vec::new();
+        assert_eq!((pipe.take(&mut received), pipe.take(&mut received)), (11, 0));
+        assert_eq!(pipe.wait_for_news(Instant::now()), Edges::WRITABLE);
+        assert_eq!((pipe.send([b"more", b""]).length, &received[..]), (4, &b"headcontent"[..]));
+    }
+
+    #[test]
+    fn the_end_of_the_input_comes_behind_its_last_byte() {
+        let pipe = Pipe::default();
+        assert!(matches!(pipe.receive(&mut [0; 4]), Received::Nothing));
+        pipe.write(b"ab");
+        pipe.end_input();
+        assert!(matches!(pipe.receive(&mut [0; 1]), Received::Bytes { length: 1, is_drained: false }));
+        assert!(matches!(pipe.receive(&mut [0; 4]), Received::Bytes { length: 1, is_drained: true }));
+        assert!(matches!(pipe.receive(&mut [0; 4]), Received::End));
+    }
+
+    #[test]
+    fn a_wake_up_before_the_wait_is_not_lost() {
+        let pipe = Arc::new(Pipe::default());
+        std::task::Waker::from(Arc::clone(&pipe)).wake();
+        assert_eq!(pipe.wait_for_news(Instant::now()), Edges::WOKEN);
+        assert_eq!(pipe.wait_for_news(Instant::now()), Edges::NONE, "it is told once");
+    }
+}
