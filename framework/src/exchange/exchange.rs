@@ -1,7 +1,7 @@
 //! The exchange: everything of one request as one value.
 
 use super::course::{Course, Pending};
-use super::{BodyUse, Error, Handler, HttpError, Request, RequestBody, Response, Trail, Values};
+use super::{BodyUse, Error, HttpError, Request, RequestBody, Response, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
 ///
@@ -160,6 +160,18 @@ impl Exchange {
         self.waited
     }
 
+    /// Whether a form in the body is read before the handler: for the handler, for a tool in its place, or since
+    /// `a_tool_asks`. `None` where only the value of a node knows the handler.
+    pub(crate) fn wants_form(&self, a_tool_asks: bool) -> Option<bool> {
+        if self.course.expects_form {
+            return Some(true);
+        }
+        let handler = self.trail.handler()?;
+        // A stream is read by its handler alone.
+        let for_a_tool = a_tool_asks && handler.body_use() != BodyUse::Stream;
+        Some(for_a_tool || handler.uses_body(&BodyUse::OF_A_FORM))
+    }
+
     /// Decodes the parameters if the page looks at them, and reads the multipart form in the body, if there is one and
     /// the handler wants it, or `a_tool_asks` for it.
     pub(crate) fn read_form(&mut self, a_tool_asks: bool) -> Result<(), HttpError> {
@@ -170,11 +182,7 @@ impl Exchange {
         if matches!(self.request.body, RequestBody::None) {
             return Ok(());
         }
-        // A stream is read by its handler alone.
-        let is_wanted = |handler: &Handler| {
-            handler.uses_body(&BodyUse::OF_A_FORM) || a_tool_asks && handler.body_use() != BodyUse::Stream
-        };
-        if self.course.expects_form || self.trail.handler().is_some_and(is_wanted) {
+        if self.wants_form(a_tool_asks) == Some(true) {
             self.request.read_multipart()?;
         }
         Ok(())

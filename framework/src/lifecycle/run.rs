@@ -228,7 +228,7 @@ impl Application {
         // Behind a node that is resolved late anything may be wanted.
         let handler = exchange.trail.handler();
         let uses = |ways: &[BodyUse]| handler.is_none_or(|handler| handler.uses_body(ways));
-        let tool_reads_form = (self.reads_forms(exchange) || expects_form) && request.has_form();
+        let reads_form = request.has_form() && exchange.wants_form(self.reads_forms(exchange)) != Some(false);
         let body_use = match handler {
             _ if expects_form => BodyUse::None,
             Some(handler) => handler.body_use(),
@@ -237,15 +237,13 @@ impl Application {
         let spooled = plan.settings.body_memory;
         // Maximum in bytes, and how many of them in memory.
         let (limit, memory) = match body_use {
-            BodyUse::None if !tool_reads_form => return BodyPlan::Discard,
+            BodyUse::None if !reads_form => return BodyPlan::Discard,
             BodyUse::Stream => (max_body, None),
             _ if !expects_form && request.is_multipart() && uses(&[BodyUse::Files, BodyUse::Any]) => {
                 (max_body, Some(spooled))
             }
             // Parameters are found in memory only, even if another argument takes the body.
-            _ if tool_reads_form || request.has_form() && uses(&BodyUse::OF_A_FORM) => {
-                (smaller(max_form, max_body), Some(max_form.most))
-            }
+            _ if reads_form => (smaller(max_form, max_body), Some(max_form.most)),
             BodyUse::Json if request.has_json() => (smaller(max_json, max_body), Some(max_json.most)),
             // Nothing that the page reads: it says so, or goes without.
             BodyUse::None | BodyUse::Form | BodyUse::Fields | BodyUse::Files | BodyUse::Json => {

@@ -32,21 +32,26 @@ pub enum Resolution {
 
 impl Resolution {
     /// The answer where the path leads to no handler: 404, 405 with `Allow`, and 204 with `Allow` for OPTIONS.
+    #[inline]
     pub(crate) fn or_error(self, method: &Method) -> Result<(), Error> {
-        let methods = match self {
-            Self::Found => return Ok(()),
-            Self::NotFound => return Err(Error::not_found()),
-            Self::WrongMethod(methods) => methods,
-        };
-        let allow = HeaderValue::try_from(methods.allow())?;
-        if *method == Method::OPTIONS {
-            let mut answer = Response::new();
-            answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
-            return Err(answer.into());
+        match self {
+            Self::Found => Ok(()),
+            Self::NotFound => Err(Error::not_found()),
+            Self::WrongMethod(methods) => Err(wrong_method(method, methods)),
         }
-        let message = format!("This page answers {} only.", methods.allow());
-        Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into())
     }
+}
+
+#[cold]
+fn wrong_method(method: &Method, methods: MethodSet) -> Error {
+    let allow = HeaderValue::try_from(methods.allow()).expect("method names are valid in a field");
+    if *method == Method::OPTIONS {
+        let mut answer = Response::new();
+        answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
+        return answer.into();
+    }
+    let message = format!("This page answers {} only.", methods.allow());
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into()
 }
 
 /// Finds the handler for the path segments of `request` from segment `first` on, starting at `root`; appends the steps
