@@ -1,7 +1,7 @@
 //! The client: one browser, and the application that it talks to.
 
 use super::{
-    RawConnection, RequestBuilder,
+    RawConnection, RequestBuilder, TestResponse,
     browser::{Browser, Target, connect},
     wire::Wire,
 };
@@ -10,6 +10,7 @@ use crate::{engine::App, server::Service};
 use ::http::Method;
 use std::{
     net::SocketAddr,
+    panic::{RefUnwindSafe, UnwindSafe},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -179,12 +180,28 @@ impl Client {
         self
     }
 
+    /// Logs in by the form at `/login`, and returns the page that follows. A site with its login page at another
+    /// address asks for that page and calls [`TestResponse::login`](super::TestResponse::login).
+    ///
+    /// # Panics
+    /// If there is no such form, or the login fails.
+    #[track_caller]
+    pub fn login(&self, name: &str, password: &str) -> TestResponse {
+        self.get("/login").header("Accept", "text/html").follow_redirects().send().login(name, password)
+    }
+
     /// Forgets all cookies.
     pub fn clear_cookies(&self) -> &Self {
         self.browser.cookies.lock().clear();
         self
     }
 }
+
+/// Tests catch the panics of failed checks. What a client keeps, cookies and connections, changes under a lock in whole
+/// steps.
+impl UnwindSafe for Client {}
+
+impl RefUnwindSafe for Client {}
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,8 +1,8 @@
 //! One request in process: the steps of the server on the caller's thread, without a socket.
 //!
-//! Its bytes go into a pipe, and the connection at the other end is the server's own. It goes on when the client reads on, so a
-//! stream is pulled chunk by chunk, and a parked request blocks this thread until it is woken. How that is done is in
-//! `server/by_hand.rs`.
+//! Its bytes go into a pipe, and the connection at the other end is the server's own. It goes on when the client reads
+//! on, so a stream is pulled chunk by chunk, and a parked request blocks this thread until it is woken. How that is
+//! done is in `server/by_hand.rs`.
 
 use super::{
     ClientError,

@@ -37,7 +37,9 @@ mod browser;
 mod client;
 mod cookies;
 mod form_data;
+mod html;
 mod in_process;
+mod page_form;
 mod raw;
 mod request;
 mod response;
@@ -45,6 +47,7 @@ mod wire;
 
 pub use client::Client;
 pub use form_data::FormData;
+pub use page_form::PageForm;
 pub use raw::RawConnection;
 pub use request::RequestBuilder;
 pub use response::{StreamingResponse, TestResponse};

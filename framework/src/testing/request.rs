@@ -84,8 +84,9 @@ impl RequestBuilder {
     /// # Errors
     /// If no response comes by the deadline, or if it breaks the rules of HTTP.
     pub fn try_send(self) -> Result<TestResponse, ClientError> {
-        let asked = self.line();
-        TestResponse::read(asked, self.arrive()?)
+        let (asked, client) = (self.line(), self.client.clone());
+        let (arriving, path) = self.arrive()?;
+        TestResponse::read(asked, arriving).map(|response| response.at(client, path))
     }
 
     /// Sends the request and waits for the head of the response; the body is then read piece by piece as it arrives.
@@ -104,14 +105,15 @@ impl RequestBuilder {
     /// As [`try_send`](RequestBuilder::try_send).
     pub fn try_send_streaming(self) -> Result<StreamingResponse, ClientError> {
         let asked = self.line();
-        Ok(StreamingResponse::new(asked, self.arrive()?))
+        Ok(StreamingResponse::new(asked, self.arrive()?.0))
     }
 
     fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    fn arrive(mut self) -> Result<Arriving, ClientError> {
+    /// The response, and the path that it came from after redirects.
+    fn arrive(mut self) -> Result<(Arriving, String), ClientError> {
         for _ in 0..=MAX_REDIRECTS {
             let arriving = self.arrive_once()?;
             let location = arriving.head.field("location").map(str::to_owned);
@@ -119,7 +121,7 @@ impl RequestBuilder {
                 Some(location) if self.follow && matches!(arriving.head.status, 301 | 302 | 303 | 307 | 308) => {
                     self.redirect(arriving.head.status, &location)?;
                 }
-                _ => return Ok(arriving),
+                _ => return Ok((arriving, self.path)),
             }
         }
         Err(ClientError::new(format!("more than {MAX_REDIRECTS} redirects, the last to {}", self.path)))
@@ -190,7 +192,7 @@ impl RequestBuilder {
 }
 
 /// The path of `location`, seen from the page at `base`.
-fn resolve(base: &str, location: &str, host: &str) -> Result<String, ClientError> {
+pub(super) fn resolve(base: &str, location: &str, host: &str) -> Result<String, ClientError> {
     let location = location.split('#').next().unwrap_or_default();
     if let Some(rest) = location.strip_prefix("http://").or_else(|| location.strip_prefix("//")) {
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));

@@ -1,6 +1,6 @@
 //! Responses, and the checks that tests make on them.
 
-use super::{ClientError, browser::Arriving, wire::Head};
+use super::{Client, ClientError, PageForm, browser::Arriving, wire::Head};
 use ::http::StatusCode;
 
 /// Longest part of a body that a failed assertion prints, in bytes.
@@ -31,6 +31,8 @@ pub struct TestResponse {
     head: Head,
     chunks: Vec<Vec<u8>>,
     body: Vec<u8>,
+    /// The browser that shows the page, and the page's path.
+    page: Option<(Client, String)>,
 }
 
 impl TestResponse {
@@ -44,7 +46,52 @@ impl TestResponse {
 
     pub(super) fn new(asked: String, head: Head, chunks: Vec<Vec<u8>>) -> Self {
         let body = chunks.concat();
-        Self { asked, head, chunks, body }
+        Self { asked, head, chunks, body, page: None }
+    }
+
+    /// The same as a page of a browser.
+    pub(super) fn at(self, client: Client, path: String) -> Self {
+        Self { page: Some((client, path)), ..self }
+    }
+
+    /// A form of the page, with the values that the page has filled in: `"#booking"` by its id, `"/book"` by its
+    /// action, `"form"` the first one.
+    ///
+    /// # Panics
+    /// If the page has no such form, or is not a page of HTML.
+    #[track_caller]
+    pub fn form(&self, selector: &str) -> PageForm {
+        let forms = self.forms();
+        match forms.iter().find(|form| form.is_meant(selector)) {
+            Some(form) => form.clone(),
+            None => {
+                let titles: Vec<_> = forms.iter().map(PageForm::title).collect();
+                self.fail(&format!("the page has no form {selector:?}; it has {}", titles.join(", ")))
+            }
+        }
+    }
+
+    /// Logs in by the form of this page that asks for a password, and returns the page that follows.
+    ///
+    /// # Panics
+    /// If the page has no such form, and if the page that follows asks for the password again.
+    #[track_caller]
+    pub fn login(&self, name: &str, password: &str) -> Self {
+        let find = |page: &Self| page.forms().into_iter().find_map(|form| form.credentials(name, password));
+        let Some(form) = find(self) else { self.fail("the page has no form that asks for a name and a password") };
+        let page = form.submit();
+        if page.status().is_client_error() || find(&page).is_some() {
+            page.fail(&format!("{name:?} is not logged in"));
+        }
+        page
+    }
+
+    #[track_caller]
+    fn forms(&self) -> Vec<PageForm> {
+        match &self.page {
+            Some((client, path)) => PageForm::all(client, path, self.text()),
+            None => self.fail("forms are sent by pages that a client has asked for"),
+        }
     }
 
     /// The status; compares with numbers too.
