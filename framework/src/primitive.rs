@@ -3,8 +3,7 @@
 //!
 //! * `--cfg loom` replaces the atomics of `server/word.rs` and `server/reserve.rs`; loom tries all interleavings and
 //!   all weak orders of a few threads.
-//! * `--cfg shuttle` replaces everything here; shuttle tries many schedules of the scheduler and of the table of
-//!   session locks.
+//! * `--cfg shuttle` replaces everything here; shuttle tries many schedules of the scheduler and of the wait list.
 //!
 //! Where neither is set, every name here is the real thing itself and costs nothing. `docs/reliability.md` says how to
 //! run the models.

@@ -11,20 +11,21 @@
 //!   └── holds a worker ──► waits only while places change hands, else refused
 //! ```
 //!
+//! The line is a wait list, in which stores are the urgent ones.
+//!
 //! A worker says once, at its start, to which server it belongs; other threads (background jobs, tests without a server) have no limit. A thread that
 //! has a place needs no second one, whatever it waits for.
 
-use super::HttpError;
-use crate::primitive::{Mutex, Unpark, park_timeout};
+use super::{Claim, Class, Entered, HttpError, Place, Turn, WaitList};
+use crate::primitive::Unpark;
 use crate::seldom::Seldom;
 use ::http::{HeaderValue, StatusCode, header};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Whom a request waits for.
@@ -43,21 +44,11 @@ pub(crate) struct BlockingPlaces {
     most: usize,
     /// The longest that a request waits in line without a worker.
     patience: Duration,
-    state: Mutex<State>,
+    list: WaitList<()>,
     start: Instant,
     /// When a place was taken or given back the last time, in milliseconds since `start`.
     moved: AtomicU64,
     said: Seldom,
-}
-
-/// Invariant: taken are the places of those who have one, and of those in `granted`.
-#[derive(Debug, Default)]
-struct State {
-    others: usize,
-    stores: usize,
-    line: VecDeque<(u64, WaitsFor, Waker)>,
-    granted: Vec<(u64, WaitsFor)>,
-    last_ticket: u64,
 }
 
 /// While no place has changed hands for this long, nobody waits for one on a worker.
@@ -68,10 +59,13 @@ const MAX_IN_LINE: usize = 1000;
 impl BlockingPlaces {
     /// So many places, for which a parked request waits that long.
     pub(crate) fn new(most: usize, patience: Duration) -> Arc<Self> {
+        // One place alone is for whoever comes first: two would take both workers of a server that has two.
+        let list = WaitList::new("a place to wait on a worker", most.max(1)).max_waiting(MAX_IN_LINE);
+        let list = if most > 1 { list.reserve_for_urgent(1) } else { list };
         Arc::new(Self {
             most,
             patience,
-            state: Mutex::new(State::default()),
+            list,
             start: Instant::now(),
             moved: AtomicU64::new(0),
             said: Seldom::default(),
@@ -85,46 +79,25 @@ impl BlockingPlaces {
 
     /// How many places are taken.
     pub(crate) fn taken(&self) -> usize {
-        let state = self.state.lock();
-        state.others + state.stores
+        self.list.statistics().held
     }
 
-    fn enter(self: &Arc<Self>, for_whom: WaitsFor, waker: impl FnOnce() -> Waker) -> Entered {
-        let mut state = self.state.lock();
-        let is_first = !state.line.iter().any(|(_, other, _)| *other == for_whom);
-        if is_first && state.has_room(for_whom, self.most) {
-            state.take(for_whom);
-            drop(state);
-            self.note_move();
-            return Entered::Place(Place { places: Arc::clone(self), for_whom });
+    /// `None` where the line is full.
+    fn enter(self: &Arc<Self>, for_whom: WaitsFor, waker: impl FnOnce() -> Waker) -> Option<PlaceOrLine> {
+        let class = match for_whom {
+            WaitsFor::Others => Class::Usual,
+            WaitsFor::Store => Class::Urgent,
+        };
+        match self.list.enter((), &Claim::unknown(), class, waker) {
+            Entered::Place(place) => Some(PlaceOrLine::Go(Some(self.note_taken(place)))),
+            Entered::Turn(turn) => Some(PlaceOrLine::Wait(Line { places: Arc::clone(self), turn })),
+            Entered::Full => None,
         }
-        if state.line.len() >= MAX_IN_LINE {
-            return Entered::Full;
-        }
-        state.last_ticket += 1;
-        let ticket = state.last_ticket;
-        state.line.push_back((ticket, for_whom, waker()));
-        Entered::InLine(Line { places: Arc::clone(self), for_whom, ticket, is_over: false })
     }
 
-    fn give_back(&self, for_whom: WaitsFor) {
-        let mut state = self.state.lock();
-        state.give_back(for_whom);
-        let mut wakers = Vec::new();
-        // One place may let one of each kind go on, since each has bounds of its own.
-        for next in [WaitsFor::Store, WaitsFor::Others] {
-            if state.has_room(next, self.most)
-                && let Some(index) = state.line.iter().position(|(_, waits_for, _)| *waits_for == next)
-                && let Some((ticket, _, waker)) = state.line.remove(index)
-            {
-                state.take(next);
-                state.granted.push((ticket, next));
-                wakers.push(waker);
-            }
-        }
-        drop(state);
+    fn note_taken(self: &Arc<Self>, place: Place<()>) -> BlockingPlace {
         self.note_move();
-        wakers.into_iter().for_each(Waker::wake);
+        BlockingPlace { _place: place, _given_back: GivenBack(Arc::clone(self)) }
     }
 
     fn now(&self) -> u64 {
@@ -158,71 +131,38 @@ impl BlockingPlaces {
     }
 }
 
-impl State {
-    fn has_room(&self, for_whom: WaitsFor, most: usize) -> bool {
-        let all = self.others + self.stores;
-        match (for_whom, most) {
-            // One place alone is for whoever comes first: two would take both workers of a server that has two.
-            (_, 0 | 1) => all == 0,
-            (WaitsFor::Others, _) => all < most && self.others < most - 1,
-            (WaitsFor::Store, _) => all < most,
-        }
-    }
-
-    fn take(&mut self, for_whom: WaitsFor) {
-        *self.count(for_whom) += 1;
-    }
-
-    fn give_back(&mut self, for_whom: WaitsFor) {
-        *self.count(for_whom) -= 1;
-    }
-
-    fn count(&mut self, for_whom: WaitsFor) -> &mut usize {
-        match for_whom {
-            WaitsFor::Others => &mut self.others,
-            WaitsFor::Store => &mut self.stores,
-        }
-    }
-}
-
-enum Entered {
-    Place(Place),
-    InLine(Line),
-    Full,
-}
-
 /// A place. Dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "dropping the place gives it back"]
-pub(crate) struct Place {
-    places: Arc<BlockingPlaces>,
-    for_whom: WaitsFor,
+pub(crate) struct BlockingPlace {
+    /// Before the other one: fields are dropped in their order.
+    _place: Place<()>,
+    _given_back: GivenBack,
 }
 
-impl Drop for Place {
+/// Notes the move when the place was given back.
+#[derive(Debug)]
+struct GivenBack(Arc<BlockingPlaces>);
+
+impl Drop for GivenBack {
     fn drop(&mut self) {
-        self.places.give_back(self.for_whom);
+        self.0.note_move();
     }
 }
 
-/// A request in line for a place, without a worker. Dropping it gives up the line, and the place if it was just granted.
+/// A request in line for a place, without a worker. Dropping it gives up the line, and the place if it was just offered.
 #[derive(Debug)]
 #[must_use = "dropping the line gives it up"]
 pub(crate) struct Line {
     places: Arc<BlockingPlaces>,
-    for_whom: WaitsFor,
-    ticket: u64,
-    is_over: bool,
+    turn: Turn<()>,
 }
 
 impl Line {
-    /// The place, if it was granted.
-    pub(crate) fn poll(&mut self) -> Option<Place> {
-        if self.is_over || !self.take_grant() {
-            return None;
-        }
-        self.is_over = true;
-        Some(Place { places: Arc::clone(&self.places), for_whom: self.for_whom })
+    /// The place, if it is this one's turn.
+    pub(crate) fn poll(&mut self) -> Option<BlockingPlace> {
+        let Poll::Ready(place) = self.turn.poll() else { return None };
+        place.map(|place| self.places.note_taken(place))
     }
 
     /// How long a request waits here without a worker.
@@ -231,38 +171,13 @@ impl Line {
     }
 
     /// What a request in line waits for, in words.
-    pub(crate) fn waits_for() -> Cow<'static, str> {
-        Cow::Borrowed(
-            "its turn to wait on a worker: others wait there for slow bodies, locks or stores (`server.waiting_threads`)",
-        )
+    pub(crate) fn waits_for(&self) -> Cow<'static, str> {
+        format!("a place to wait on a worker (`server.waiting_threads`), {}", self.turn.behind()).into()
     }
 
     /// The answer when no place was free in time.
     pub(crate) fn refusal(&self) -> HttpError {
         self.places.refusal()
-    }
-
-    fn take_grant(&self) -> bool {
-        let mut state = self.places.state.lock();
-        let index = state.granted.iter().position(|(ticket, _)| *ticket == self.ticket);
-        index.map(|index| state.granted.swap_remove(index)).is_some()
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        let given_up = {
-            let mut state = self.places.state.lock();
-            let index = state.line.iter().position(|(ticket, ..)| *ticket == self.ticket);
-            index.and_then(|index| state.line.remove(index))
-        };
-        // Not in line any more: then it was granted, and nobody will come for it.
-        if given_up.is_none() && self.take_grant() {
-            self.places.give_back(self.for_whom);
-        }
     }
 }
 
@@ -276,7 +191,7 @@ thread_local! {
 #[must_use = "the thread may wait only while this is kept"]
 pub(crate) struct Blocking {
     /// `None`: somebody else on this thread has it, or there is no limit.
-    _place: Option<Place>,
+    _place: Option<BlockingPlace>,
     /// It counts for this thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -289,7 +204,7 @@ impl Blocking {
     pub(crate) fn here(for_whom: WaitsFor) -> Result<Self, HttpError> {
         match places() {
             None => Ok(Self::with(None)),
-            Some(places) => wait_for_place(&places, for_whom).map(|place| Self::with(Some(place))),
+            Some(places) => wait_for_place(&places, for_whom).map(Self::with),
         }
     }
 
@@ -298,8 +213,8 @@ impl Blocking {
     pub(crate) fn here_at_once(for_whom: WaitsFor) -> Option<Self> {
         let Some(places) = places() else { return Some(Self::with(None)) };
         match places.enter(for_whom, || Waker::noop().clone()) {
-            Entered::Place(place) => Some(Self::with(Some(place))),
-            Entered::InLine(_) | Entered::Full => None,
+            Some(PlaceOrLine::Go(place)) => Some(Self::with(place)),
+            Some(PlaceOrLine::Wait(_)) | None => None,
         }
     }
 
@@ -308,7 +223,7 @@ impl Blocking {
         Self::with(None)
     }
 
-    fn with(place: Option<Place>) -> Self {
+    fn with(place: Option<BlockingPlace>) -> Self {
         DEPTH.set(DEPTH.get() + 1);
         Self { _place: place, _not_send: PhantomData }
     }
@@ -323,7 +238,7 @@ impl Drop for Blocking {
 /// What a request that may park gets.
 pub(crate) enum PlaceOrLine {
     /// It may go on and wait.
-    Go(Option<Place>),
+    Go(Option<BlockingPlace>),
     /// It waits for a place first.
     Wait(Line),
 }
@@ -334,11 +249,7 @@ pub(crate) enum PlaceOrLine {
 /// 503 with `Retry-After` when too many are in line.
 pub(crate) fn place_or_line(for_whom: WaitsFor, waker: impl FnOnce() -> Waker) -> Result<PlaceOrLine, HttpError> {
     let Some(places) = places() else { return Ok(PlaceOrLine::Go(None)) };
-    match places.enter(for_whom, waker) {
-        Entered::Place(place) => Ok(PlaceOrLine::Go(Some(place))),
-        Entered::InLine(line) => Ok(PlaceOrLine::Wait(line)),
-        Entered::Full => Err(places.refusal()),
-    }
+    places.enter(for_whom, waker).ok_or_else(|| places.refusal())
 }
 
 /// The way of one request, parked where it must be, to a place for what it does at once on its thread.
@@ -371,7 +282,7 @@ impl InLine {
 
     /// What the request waits for, in words, if it is in line.
     pub(crate) fn waits_for(&self) -> Option<Cow<'static, str>> {
-        self.0.as_ref().map(|_| Line::waits_for())
+        self.0.as_ref().map(Line::waits_for)
     }
 
     /// The answer to a request that gives up, if it is in line.
@@ -385,21 +296,14 @@ fn places() -> Option<Arc<BlockingPlaces>> {
     if DEPTH.get() > 0 { None } else { PLACES.with_borrow(Clone::clone) }
 }
 
-fn wait_for_place(places: &Arc<BlockingPlaces>, for_whom: WaitsFor) -> Result<Place, HttpError> {
-    let mut line = match places.enter(for_whom, Unpark::waker) {
-        Entered::Place(place) => return Ok(place),
-        Entered::InLine(line) => line,
-        Entered::Full => return Err(places.refusal()),
-    };
-    loop {
-        if let Some(place) = line.poll() {
-            return Ok(place);
-        }
-        let hope = places.hope();
-        if hope.is_zero() {
-            return Err(places.refusal());
-        }
-        park_timeout(hope);
+fn wait_for_place(places: &Arc<BlockingPlaces>, for_whom: WaitsFor) -> Result<Option<BlockingPlace>, HttpError> {
+    match places.enter(for_whom, Unpark::waker) {
+        Some(PlaceOrLine::Go(place)) => Ok(place),
+        Some(PlaceOrLine::Wait(mut line)) => match line.turn.wait_here(|| places.hope()) {
+            Some(place) => Ok(Some(places.note_taken(place))),
+            None => Err(places.refusal()),
+        },
+        None => Err(places.refusal()),
     }
 }
 
@@ -418,17 +322,17 @@ mod tests {
         }
     }
 
-    fn place(places: &Arc<BlockingPlaces>, for_whom: WaitsFor) -> Option<Place> {
+    fn place(places: &Arc<BlockingPlaces>, for_whom: WaitsFor) -> Option<BlockingPlace> {
         match places.enter(for_whom, || Waker::noop().clone()) {
-            Entered::Place(place) => Some(place),
-            Entered::InLine(_) | Entered::Full => None,
+            Some(PlaceOrLine::Go(place)) => place,
+            Some(PlaceOrLine::Wait(_)) | None => None,
         }
     }
 
     fn line(places: &Arc<BlockingPlaces>, for_whom: WaitsFor, waker: Waker) -> Line {
         match places.enter(for_whom, || waker) {
-            Entered::InLine(line) => line,
-            Entered::Place(_) | Entered::Full => panic!("there is no place free, and room in the line"),
+            Some(PlaceOrLine::Wait(line)) => line,
+            Some(PlaceOrLine::Go(_)) | None => panic!("there is no place free, and room in the line"),
         }
     }
 

@@ -11,6 +11,7 @@ mod body;
 mod body_reader;
 mod budget;
 mod captures;
+mod claim;
 mod client_watch;
 mod cookie_text;
 mod course;
@@ -46,17 +47,21 @@ mod trail;
 mod upload;
 mod values;
 mod vary;
+mod wait_list;
 
 pub use admission::{Admission, Admit, Wait};
 pub(crate) use admission::{OneWaker, Parked};
 pub use argument::{Argument, ArgumentInfo, Arguments, BodyUse, Source, check_parameters};
 pub use argument_types::{Bytes, Conn, Cookies, Form, Json, Params, Query, Segments};
-pub(crate) use blocking::{Blocking, BlockingPlaces, InLine, Line, Place, PlaceOrLine, WaitsFor, place_or_line};
+pub(crate) use blocking::{
+    Blocking, BlockingPlace, BlockingPlaces, InLine, Line, PlaceOrLine, WaitsFor, place_or_line,
+};
 pub use body::RequestBody;
 pub use body_reader::Body;
 pub(crate) use body_reader::BodyError;
 pub(crate) use budget::{BodyCharge, Budget, Charge, DiskCharge};
 pub use captures::Captures;
+pub use claim::Claim;
 pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;
 pub(crate) use cookie_text::{CookiePart, CookieText};
@@ -87,3 +92,4 @@ pub use stream::Stream;
 pub use trail::{Step, Trail};
 pub use upload::Upload;
 pub use values::Values;
+pub use wait_list::{Class, Entered, LineStatus, Place, Turn, WaitList, WaitStatistics};

@@ -261,15 +261,11 @@ impl Hooks {
     /// before the response goes out, such as the save of a session. The hooks after it run when it is over.
     ///
     /// ```
-    /// use kirsch::lifecycle::{Admission, Admit, Hooks, Tool, Wait};
-    /// use kirsch::lifecycle::Wakers;
-    /// use kirsch::{Error, Exchange, StatusCode};
-    /// use std::borrow::Cow;
-    /// use std::sync::{Arc, Mutex};
-    /// use std::time::Duration;
+    /// use kirsch::lifecycle::{Admission, Admit, Claim, Hooks, Tool, WaitList, Wakers};
+    /// use kirsch::{Error, Exchange, exchange::RequestId};
     ///
     /// /// Lets no response out before its receipt is kept.
-    /// struct Receipts;
+    /// struct Receipts(WaitList<RequestId>);
     ///
     /// impl Tool for Receipts {
     ///     fn name(&self) -> &'static str {
@@ -277,39 +273,25 @@ impl Hooks {
     ///     }
     ///
     ///     fn attach(&self, hooks: &mut Hooks) {
-    ///         hooks.before_finalize(Self).priority(70);
+    ///         hooks.before_finalize(Self(self.0.clone())).priority(70);
     ///     }
     /// }
     ///
     /// impl Admit for Receipts {
     ///     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
-    ///         let kept = Arc::new(Mutex::new(false));
-    ///         let (told, waker) = (kept.clone(), wakers.waker());
+    ///         let request = exchange.request.id();
+    ///         // The thread has the one place of this request, and the response waits for it.
+    ///         let writing = self.0.try_enter(request, &Claim::of(&exchange.request));
     ///         std::thread::spawn(move || {
-    ///             *told.lock().unwrap() = true;
-    ///             waker.wake();
+    ///             // Here the receipt is written.
+    ///             drop(writing);
     ///         });
-    ///         Ok(Admission::park(Receipt(kept), Duration::from_secs(2)))
+    ///         self.0.admit(request, exchange, wakers)
     ///     }
     /// }
     ///
-    /// struct Receipt(Arc<Mutex<bool>>);
-    ///
-    /// impl Wait for Receipt {
-    ///     fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
-    ///         Ok(*self.0.lock().unwrap())
-    ///     }
-    ///
-    ///     fn waits_for(&self) -> Cow<'static, str> {
-    ///         Cow::Borrowed("the receipt of this order")
-    ///     }
-    ///
-    ///     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
-    ///         Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "There is no receipt."))
-    ///     }
-    /// }
-    ///
-    /// let app = kirsch::App::new(kirsch::Tree::new().index(|_| "paid")).tool("/", Receipts);
+    /// let receipts = Receipts(WaitList::new("the receipt of the request", 1));
+    /// let app = kirsch::App::new(kirsch::Tree::new().index(|_| "paid")).tool("/", receipts);
     /// kirsch::testing::Client::in_process(app).get("/").send().assert_text("paid");
     /// ```
     ///

@@ -24,6 +24,7 @@ mod stream_place;
 mod tool;
 
 pub use crate::exchange::{Admission, Admit, Wait, Wakers};
+pub use crate::exchange::{Claim, Class, Entered, LineStatus, Place, Turn, WaitList, WaitStatistics};
 pub use crate::settings::{Secret, SettingError, SettingReader, SettingTable};
 pub use background::BackgroundJob;
 pub use backtrace::backtrace_of;

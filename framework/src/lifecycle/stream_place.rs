@@ -7,7 +7,9 @@
 
 use super::{Admission, Admit, Wait};
 use crate::exchange::Wakers;
-use crate::exchange::{Blocking, Error, Exchange, Line, Place, PlaceOrLine, RequestBody, WaitsFor, place_or_line};
+use crate::exchange::{
+    Blocking, BlockingPlace, Error, Exchange, Line, PlaceOrLine, RequestBody, WaitsFor, place_or_line,
+};
 use std::borrow::Cow;
 
 /// Lets a request to its handler when it may hold a worker for as long as its client sends.
@@ -16,7 +18,7 @@ pub(super) struct StreamPlace;
 
 /// The place of the request. `None` inside: there is no limit here.
 struct Given {
-    _place: Option<Place>,
+    _place: Option<BlockingPlace>,
 }
 
 impl StreamPlace {
@@ -84,7 +86,7 @@ impl Wait for InLine {
     }
 
     fn waits_for(&self) -> Cow<'static, str> {
-        Line::waits_for()
+        self.0.waits_for()
     }
 
     fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {

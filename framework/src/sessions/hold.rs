@@ -11,9 +11,10 @@
 //! next in this process finds the shared lock free. A [`Lease`] that a commit has given back already is told so, and does nothing.
 
 use super::keeper::Kept;
-use super::lock_table::{Claim, LockGuard};
+use super::lock_table::LockGuard;
 use super::tool::Shared;
 use super::{Answer, Answers, Fence, Grant, Record, SessionId, SharedLock, StoreError, Watch, detached};
+use crate::exchange::Claim;
 use crate::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -34,7 +35,7 @@ impl Hold {
     }
 
     pub(super) fn id(&self) -> &SessionId {
-        self.guard.id()
+        self.guard.key()
     }
 
     pub(super) fn fence(&self) -> Option<Fence> {
@@ -190,7 +191,7 @@ impl Contender {
 
     fn ask_once(mut self: Box<Self>, waker: &Waker) -> Result<Asked, StoreError> {
         let lock = shared_lock(&self.shared)?;
-        let id = *self.guard.id();
+        let id = *self.guard.key();
         let question = match self.question.take() {
             Some(question) => question,
             None => {
@@ -209,7 +210,7 @@ impl Contender {
         let Some(grant) = granted? else { return Ok(Asked::Taken(self)) };
         let lapses = lock.lapses();
         if self.watch.is_some() {
-            self.guard.is_elsewhere(false);
+            self.guard.set_elsewhere(false);
         }
         // From here on the lock is given back whatever happens.
         let shared = Arc::clone(&self.shared);
@@ -226,9 +227,9 @@ impl Contender {
         let too_many = |_| StoreError::new("nobody may wait for it any more", "`server.waiting_threads`");
         let _blocking = self.shared.block().map_err(too_many)?;
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), waker: waker.clone() });
-        let watch = shared_lock(&self.shared)?.watch(self.guard.id(), Waker::from(Arc::clone(&bell)))?;
+        let watch = shared_lock(&self.shared)?.watch(self.guard.key(), Waker::from(Arc::clone(&bell)))?;
         self.watch = Some((watch, bell));
-        self.guard.is_elsewhere(true);
+        self.guard.set_elsewhere(true);
         Ok(())
     }
 
@@ -238,7 +239,7 @@ impl Contender {
     }
 
     pub(super) fn id(&self) -> &SessionId {
-        self.guard.id()
+        self.guard.key()
     }
 }
 

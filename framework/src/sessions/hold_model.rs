@@ -6,10 +6,10 @@
 //! left in the end: no local lock, no shared one, no watch.
 
 use super::hold::{Asked, Contender, Hold};
-use super::lock_table::{Claim, LockGuard};
+use super::lock_table::{LockGuard, Waiter};
 use super::tool::{Sessions, Shared};
 use super::*;
-use crate::exchange::RequestId;
+use crate::exchange::{Claim, Class, RequestId};
 use crate::primitive::{self, Mutex, Unpark};
 use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -268,11 +268,18 @@ impl Stage {
     fn park(&self, process: usize, patience: Option<usize>) {
         let parking = Arc::new(Parking::default());
         let waker = || Waker::from(parking.clone());
-        let mut waiter = Some(self.processes[process].locks.enqueue(self.id, &claim(), waker()));
+        let entered = self.processes[process].locks.enter(self.id, &claim(), Class::Usual, Instant::now(), waker);
+        let (mut won, mut waiter) = (None, None);
+        match entered {
+            Ok(guard) => won = Some(guard),
+            Err(turn) => waiter = Some(turn),
+        }
         let mut contender = None;
         for looks in 0.. {
-            if let Some(guard) = waiter.as_mut().and_then(|waiter| waiter.poll()) {
-                waiter = None;
+            if let Some(Poll::Ready(guard)) = waiter.as_mut().map(Waiter::poll) {
+                (won, waiter) = (guard, None);
+            }
+            if let Some(guard) = won.take() {
                 if self.fault == Fault::LocalAlone {
                     return self.enter(Hold::local(guard));
                 }

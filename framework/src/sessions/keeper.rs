@@ -5,9 +5,9 @@
 //! If the engine cannot be reached, it is tried again until the lease has ended. One that is lost is marked: its request finds out at
 //! the next write, and the store refuses its commit in any case.
 
-use super::lock_table::Claim;
 use super::tool::Shared;
 use super::{Fence, SessionId, StoreError};
+use crate::exchange::Claim;
 use crate::exchange::Error;
 use crate::panics::guarded;
 use parking_lot::{Condvar, Mutex};

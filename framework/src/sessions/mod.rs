@@ -7,7 +7,7 @@
 //! | `cookie_seal` | sessions that are in the cookie itself (feature `cookie`) |
 //! | `session`, `view` | [`Session`] and [`SessionView`], what handlers see |
 //! | `admission` | waiting for the lock without a thread |
-//! | `lock_table` | who holds which lock in this process, who waits, in which order |
+//! | `lock_table` | the wait list of the locks in this process |
 //! | `hold`, `keeper` | a lock while a request has it, that between processes included; the thread that keeps leases from lapsing |
 //! | `ended` | the sessions that have ended a short while ago, for requests that came before |
 //! | `detached` | steps that go on where nobody waits for them any more |

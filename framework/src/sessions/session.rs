@@ -19,11 +19,10 @@ mod saving;
 mod sealed;
 
 use super::hold::Hold;
-use super::lock_table::Claim;
 use super::settings::Settings;
 use super::tool::Shared;
 use super::{Data, LockMode, SessionId, SessionView, Version};
-use crate::exchange::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError, Request};
+use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
 pub(super) use acquiring::Acquiring;
 use saving::{Ending, Saving, changed_elsewhere, try_again};

@@ -96,7 +96,7 @@ impl Site {
 
     /// The lock of this browser's session, held by a request to `/slow`.
     fn hold(&self) -> lock_table::LockGuard {
-        let claim = lock_table::Claim::new(crate::exchange::RequestId::next(), "/slow");
+        let claim = crate::exchange::Claim::new(crate::exchange::RequestId::next(), "/slow");
         let id = self.id().expect("a session");
         self.sessions_locks().try_acquire(id, &claim, Instant::now()).expect("nobody holds it")
     }

@@ -10,7 +10,7 @@
 //! many waits in line for its place.
 
 use super::{Lock, Session, changed_elsewhere, record_id, try_again};
-use crate::exchange::{Blocking, HttpError, InLine, WaitsFor};
+use crate::exchange::{Blocking, Class, HttpError, InLine, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::{Asked, Contender, Hold};
 use crate::sessions::lock_table::{LockGuard, Waiter};
@@ -101,8 +101,8 @@ impl Acquiring {
         loop {
             if let Phase::Local(waiter) = &mut self.phase {
                 match waiter.poll() {
-                    Some(guard) => self.phase = Phase::Locked(guard),
-                    None => return Ok(false),
+                    Poll::Ready(Some(guard)) => self.phase = Phase::Locked(guard),
+                    Poll::Ready(None) | Poll::Pending => return Ok(false),
                 }
             }
             let _blocking = match (session.shared.answers, self.manner) {
@@ -127,7 +127,7 @@ impl Acquiring {
             return place;
         }
         match &self.phase {
-            Phase::Local(waiter) => waiter.waits_for().into(),
+            Phase::Local(waiter) => format!("the lock of session {}, {}", waiter.key(), waiter.behind()).into(),
             Phase::Shared(contender) => format!(
                 "the lock of session {}, held in another process; its `Sessions::locks` says by whom",
                 contender.id()
@@ -271,18 +271,20 @@ impl Step<'_> {
         if self.goal == Goal::Look {
             return self.load(None, id);
         }
-        let locks = &session.shared.locks;
-        match (locks.try_acquire(id, &session.claim, self.now.monotonic), self.manner) {
-            (Some(guard), _) => self.locked(guard),
-            (None, Manner::Parked) => Ok(Phase::Local(locks.enqueue(id, &session.claim, (self.waker)()))),
-            (None, Manner::OnWorker) => Ok(Phase::Local(locks.enqueue_blocked(id, &session.claim, (self.waker)()))),
+        let class = match self.manner {
+            Manner::Parked => Class::Usual,
+            Manner::OnWorker => Class::Urgent,
+        };
+        match session.shared.locks.enter(id, &session.claim, class, self.now.monotonic, || (self.waker)()) {
+            Ok(guard) => self.locked(guard),
+            Err(waiter) => Ok(Phase::Local(waiter)),
         }
     }
 
     fn locked(&self, guard: LockGuard) -> Result<Phase, HttpError> {
         let session = self.session;
         if session.is_alone() {
-            let id = *guard.id();
+            let id = *guard.key();
             return self.load(Some(Hold::local(guard)), id);
         }
         self.contend(Contender::new(&session.shared, &session.claim, session.settings.lock_lease, guard))
