@@ -1,9 +1,4 @@
-//! How many requests of a section may be at work at once: `Limit`.
-//!
-//! | file | what it holds |
-//! |---|---|
-//! | this one | [`Limit`], the tool: its admission, and when a place is given back |
-//! | `gate` | places and the queue for them |
+//! How many requests of a section may be at work at once: `Limit`, a wait list as a tool.
 //!
 //! | where | priority | what |
 //! |---|---|---|
@@ -12,18 +7,13 @@
 //!
 //! The place is a value in the exchange: it is given back with the exchange at the latest, whatever way the request took.
 
-mod gate;
-
-use self::gate::{Gate, Permit, Place};
 use super::neighbourhood::neighbourhood;
-use crate::exchange::ResponseBody;
-use crate::exchange::Wakers;
-use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
+use crate::exchange::{ResponseBody, Wakers};
+use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, WaitList, WaitStatistics};
 use crate::settings::{SettingError, SettingTable, Settings};
-use crate::{Error, Exchange, HeaderValue, StatusCode, header};
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::{Error, Exchange};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Lets so many requests of a section be at work at once; the others wait in line, without a worker.
@@ -65,16 +55,9 @@ pub struct Limit {
     ///
     /// The tool `proxy` decides which address is the client's.
     per_address: bool,
+    /// Made from the settings when it is used for the first time.
     #[setting(skip)]
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    gate: Arc<Gate>,
-    admitted: AtomicU64,
-    waited: AtomicU64,
-    refused: AtomicU64,
+    list: Arc<OnceLock<WaitList<Option<IpAddr>>>>,
 }
 
 /// What a limit has done and is doing; see the field names.
@@ -107,98 +90,36 @@ impl Limit {
         }
     }
 
+    fn list(&self) -> &WaitList<Option<IpAddr>> {
+        self.list.get_or_init(|| {
+            // Without a place the start is refused.
+            WaitList::new("a place at work (`limit`)", self.most.max(1))
+                .max_waiting(self.queue)
+                .max_wait(self.wait)
+                .one_line_for_all(!self.per_address)
+        })
+    }
+
     /// Counters and gauges of this moment.
     #[must_use]
     pub fn statistics(&self) -> LimitStatistics {
-        let (at_work, waiting) = self.shared.gate.load();
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        LimitStatistics {
-            at_work,
-            waiting,
-            admitted: read(&self.shared.admitted),
-            waited: read(&self.shared.waited),
-            refused: read(&self.shared.refused),
-        }
-    }
-}
-
-/// The places that a request has: more than one if it was redirected internally into another section.
-#[derive(Default)]
-struct Held(Vec<Permit>);
-
-impl Held {
-    fn keep(exchange: &mut Exchange, permit: Permit) {
-        match exchange.values.get_mut::<Self>() {
-            Some(held) => held.0.push(permit),
-            None => drop(exchange.values.insert(Self(vec![permit]))),
-        }
-    }
-}
-
-impl Shared {
-    fn refused(&self) -> Error {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        let busy = "Too many requests are at work on this page at the moment. Please try again shortly.";
-        let error = crate::exchange::HttpError::new(StatusCode::SERVICE_UNAVAILABLE, busy);
-        error.with_header(header::RETRY_AFTER, HeaderValue::from_static("1")).into()
+        let WaitStatistics { held, waiting, admitted, waited, refused, .. } = self.list().statistics();
+        LimitStatistics { at_work: held, waiting, admitted, waited, refused }
     }
 }
 
 impl Admit for Limit {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
-        let shared = &self.shared;
-        let has_a_place = |held: &Held| held.0.iter().any(|permit| permit.is_of(&shared.gate));
-        // An error page is no work, and who came back by an internal redirect has a place.
-        if exchange.route_error().is_some() || exchange.values.get::<Held>().is_some_and(has_a_place) {
+        // An error page is no work.
+        if exchange.route_error().is_some() {
             return Ok(Admission::Go);
         }
         let lane = self.per_address.then(|| neighbourhood(exchange.request.remote()));
-        match shared.gate.enter(lane, self.most, self.queue, || wakers.waker()) {
-            Place::Free(permit) => {
-                shared.admitted.fetch_add(1, Ordering::Relaxed);
-                Held::keep(exchange, permit);
-                Ok(Admission::Go)
-            }
-            Place::InLine(waiter) => {
-                let wait = InLine { waiter, is_own: self.per_address, shared: Arc::clone(shared) };
-                Ok(Admission::park(wait, self.wait))
-            }
-            Place::None => Err(shared.refused()),
-        }
+        self.list().admit(lane, exchange, wakers)
     }
 
     fn priority(&self) -> u8 {
         20
-    }
-}
-
-/// A request that waits for a place.
-struct InLine {
-    waiter: gate::Waiter,
-    is_own: bool,
-    shared: Arc<Shared>,
-}
-
-impl Wait for InLine {
-    fn ready(&mut self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
-        let Some(permit) = self.waiter.poll() else { return Ok(false) };
-        self.shared.admitted.fetch_add(1, Ordering::Relaxed);
-        self.shared.waited.fetch_add(1, Ordering::Relaxed);
-        Held::keep(exchange, permit);
-        Ok(true)
-    }
-
-    fn waits_for(&self) -> Cow<'static, str> {
-        Cow::Borrowed("a place at work (`limit`)")
-    }
-
-    /// Where all addresses share the places, all stand in this line.
-    fn is_own(&self) -> bool {
-        self.is_own
-    }
-
-    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
-        Err(self.shared.refused())
     }
 }
 
@@ -212,16 +133,17 @@ impl Tool for Limit {
             return hooks.refuse(error);
         }
         hooks.admission(self.clone());
-        let give_back = |exchange: &mut Exchange| {
+        let list = self.list().clone();
+        let give_back = move |exchange: &mut Exchange| {
             if !matches!(exchange.response.body(), ResponseBody::Stream(_)) {
-                exchange.values.remove::<Held>();
+                list.leave(exchange);
             }
         };
         hooks.at(HookPoint::OnEndResource, give_back).priority(60).always();
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
-        Ok(Box::new(Self { shared: Arc::default(), ..self.configured(settings)? }))
+        Ok(Box::new(Self { list: Arc::default(), ..self.configured(settings)? }))
     }
 }
 
