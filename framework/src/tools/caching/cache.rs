@@ -9,9 +9,9 @@
 //!                                  └────┴─ offered to the first that waits
 //! ```
 //!
-//! * One mutex guards all of it, so "nothing there" and "I make it" are one step: there are never two leaders of a variant, and nobody waits
-//!   for an entry that came in between. It is held for a look into a map and a few moves of pointers, never while a waker runs, content
-//!   is dropped or the application's code runs.
+//! * One mutex guards entries and flights, so "nothing there" and "I make it" are one step: there are never two leaders of a variant, and
+//!   nobody waits for an entry that came in between. It is held for a look into a map and a few moves of pointers, never while a waker
+//!   runs, content is dropped or the application's code runs. The lines of the flights are a wait list.
 //! * Who leads has a [`Lead`], who waits a [`Follower`]; dropping either does the right thing on every way out: error, panic, a client that is
 //!   gone.
 //! * An address has a record only while it has entries, or a leader. Nothing else is kept, so there is nothing to leak.
@@ -27,6 +27,7 @@ use super::entries::{Content, Entries, Entry};
 use super::stored::Stored;
 use super::terms::Verdict;
 use super::variant::Variant;
+use crate::exchange::{Claim, Class, Entered, WaitList};
 use crate::http::RequestDirectives;
 use crate::primitive::Mutex;
 use crate::{HeaderName, Request};
@@ -69,6 +70,8 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Cache {
     state: Mutex<State>,
+    /// Who makes a response, and who waits for it.
+    flights: WaitList<u64>,
 }
 
 /// How much is kept.
@@ -96,7 +99,7 @@ struct State {
     entries: Entries,
     limits: Limits,
     counters: Counters,
-    last_ticket: u64,
+    last_flight: u64,
     /// How many times something was invalidated.
     epoch: u64,
 }
@@ -128,9 +131,10 @@ impl Cache {
                 entries: Entries::new(),
                 limits,
                 counters: Counters::default(),
-                last_ticket: 0,
+                last_flight: 0,
                 epoch: 0,
             }),
+            flights: WaitList::new("a response (`caching`)", 1).max_waiting(usize::MAX),
         })
     }
 
@@ -166,24 +170,35 @@ impl Cache {
                 state.counters.misses += 1;
                 return Found::Free(state.epoch);
             };
-            state.last_ticket += 1;
-            state.counters.waits += 1;
-            let ticket = state.last_ticket;
             let key = state.key(inquiry.key);
-            let address = state.addresses.get_mut(inquiry.key).expect("a flight has an address");
-            address.flights[flight].enqueue(ticket, waker);
-            return Found::Wait(Follower::new(Arc::clone(self), key, ticket));
+            match self.flights.enter(flight, &Claim::of(inquiry.request), Class::Usual, || waker) {
+                Entered::Turn(turn) => {
+                    state.counters.waits += 1;
+                    return Found::Wait(Follower::new(Arc::clone(self), key, turn));
+                }
+                // Whoever led has just gone.
+                Entered::Place(place) if inquiry.may_lead => {
+                    state.counters.misses += 1;
+                    return Found::Lead(Lead::new(Arc::clone(self), key, place));
+                }
+                Entered::Place(_) | Entered::Full => {
+                    state.remove_flight(&key, flight);
+                    state.tidy(&key);
+                }
+            }
         }
         state.counters.misses += 1;
         if !inquiry.may_lead {
             return Found::Free(state.epoch);
         }
-        state.last_ticket += 1;
-        let ticket = state.last_ticket;
+        state.last_flight += 1;
+        let number = state.last_flight;
         let variant = state.variant(inquiry);
         let key = state.key(inquiry.key);
-        state.addresses.entry(Arc::clone(&key)).or_default().flights.push(Flight::new(variant, ticket));
-        Found::Lead(Lead::new(Arc::clone(self), key, ticket))
+        let place = self.flights.try_enter_at(number, &Claim::of(inquiry.request), inquiry.now);
+        let place = place.expect("nobody knows this flight yet");
+        state.addresses.entry(Arc::clone(&key)).or_default().flights.push(Flight { variant, number });
+        Found::Lead(Lead::new(Arc::clone(self), key, place))
     }
 
     /// A kept response that may stand in for an error.
@@ -209,12 +224,14 @@ impl Cache {
         let mut gone = Vec::new();
         let key = state.key(key);
         state.insert(&key, stored, &mut gone);
-        let flights = state.addresses.get_mut(&key).map(|address| &mut address.flights);
-        let waiting: Vec<_> = flights.into_iter().flatten().map(Flight::release).collect();
+        let mut wakers = Vec::new();
+        for flight in state.addresses.get(&key).into_iter().flat_map(|address| &address.flights) {
+            self.flights.dismiss(&flight.number, &mut wakers);
+        }
         state.tidy(&key);
         drop(state);
         drop(gone);
-        waiting.into_iter().for_each(flight::wake_all);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Forgets what is kept for an address. What is being made for it is not kept.
@@ -234,7 +251,7 @@ impl Cache {
         state.epoch += 1;
         let (mut gone, mut wakers) = (Vec::new(), Vec::new());
         for key in meant(&state) {
-            state.invalidate(&key, &mut gone, &mut wakers);
+            state.invalidate(&key, &self.flights, &mut gone, &mut wakers);
         }
         let responses = gone.iter().filter(|entry: &&Entry| matches!(entry.content, Content::Response(_))).count();
         state.counters.invalidated += responses as u64;
@@ -314,10 +331,10 @@ impl State {
         (verdict != Verdict::Unusable).then(|| (place, Arc::clone(stored), verdict))
     }
 
-    /// Who makes the response for the request now: the place among the flights of its address.
-    fn flight(&self, inquiry: &Inquiry<'_>) -> Option<usize> {
+    /// The number of the flight in which the response for the request is made now.
+    fn flight(&self, inquiry: &Inquiry<'_>) -> Option<u64> {
         let flights = &self.addresses.get(inquiry.key)?.flights;
-        flights.iter().position(|flight| flight.variant.fits(inquiry.request))
+        flights.iter().find(|flight| flight.variant.fits(inquiry.request)).map(|flight| flight.number)
     }
 
     /// The variant that the request asks for, as far as is known before it is made: by the names that decided last time.
@@ -397,12 +414,15 @@ impl State {
         }
     }
 
-    fn invalidate(&mut self, key: &Arc<str>, gone: &mut Vec<Entry>, wakers: &mut Vec<Waker>) {
+    fn invalidate(&mut self, key: &Arc<str>, lines: &WaitList<u64>, gone: &mut Vec<Entry>, wakers: &mut Vec<Waker>) {
         let Some(address) = self.addresses.get_mut(key) else { return };
         let places = address.variants.drain(..).chain(address.unshared.take());
         gone.extend(places.filter_map(|place| self.entries.remove(place)));
         // Who was offered the lead and has not come has not begun either.
-        address.flights.retain_mut(|flight| flight.is_offered() || flight.hand_on(wakers));
+        address.flights.retain(|flight| {
+            lines.revoke(&flight.number, wakers);
+            lines.is_held(&flight.number)
+        });
         self.tidy(key);
     }
 }

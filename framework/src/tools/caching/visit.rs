@@ -176,7 +176,10 @@ impl Wait for FlightWait {
     }
 
     fn waits_for(&self) -> Cow<'static, str> {
-        Cow::Borrowed("the response that another request makes (`caching`)")
+        match self.follower.as_ref().and_then(Follower::behind) {
+            Some(behind) => format!("the response that another request makes (`caching`), {behind}").into(),
+            None => Cow::Borrowed("a response (`caching`)"),
+        }
     }
 
     /// Who has waited long enough makes the response itself: one request that hangs must not stop all others.
