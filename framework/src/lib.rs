@@ -182,6 +182,8 @@
 //! Settings from a file: [`config`]. The server by itself: [`server`]. Tests without a socket and over one:
 //! [`testing`]. The guide is in `docs/guide/` of the repository.
 #![forbid(unsafe_op_in_unsafe_fn)]
+// The documentation site names the feature that an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The macros write `::kirsch::...`; inside this crate and its tests that name must exist too.
 #[allow(unused_extern_crates, reason = "used by macro-generated code")]

@@ -1,7 +1,7 @@
 //! Settings are merged by path, and wrong set-ups fail at start with a sentence that names the item and the fix.
 
 use integration_tests::both;
-use kirsch::{prelude::*, testing::Client};
+use kirsch::prelude::*;
 
 struct Pages;
 
@@ -109,11 +109,9 @@ fn a_handler_that_takes_the_session_needs_the_tool() {
 
 #[test]
 fn the_file_switches_a_tool_off_below_a_path() {
-    let app = || {
-        let tree = Tree::new().child("closed", Pages);
-        App::new(tree).tool("/", Sessions::in_memory()).config_str("[\"/closed\"]\nsessions.on = false")
-    };
-    Client::in_process(app()).get("/closed/").send().assert_status(200);
+    let app = || App::new(Tree::new().child("closed", WithSession)).tool("/", Sessions::in_memory());
+    assert!(app().build().is_ok(), "the handler has its sessions");
+    assert_names(&refusal(app().config_str("[\"/closed\"]\nsessions.on = false")), &["sessions"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod auth_digest;
 #[cfg(feature = "auth")]
 mod authorization;
 mod autovary;
+mod bucket;
 mod caching;
 mod cors;
 mod csrf;

@@ -6,6 +6,7 @@
 //! takes the place of the old one, which goes. A client that comes again moves to the young one. A forgotten client has
 //! not come for a while, and its bucket would be full again.
 
+use super::bucket::Bucket;
 use super::neighbourhood::neighbourhood;
 use crate::exchange::HttpError;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
@@ -83,12 +84,6 @@ struct Buckets {
     old: HashMap<Option<IpAddr>, Bucket>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
 impl RateLimit {
     /// So many requests in a second (`rate = "10/s"`).
     #[must_use]
@@ -124,20 +119,13 @@ impl RateLimit {
         })
     }
 
-    /// Takes a token, or says how long it takes until there is one.
+    /// Counts a request, or says how long it takes until there is room for it.
     fn take(&self, buckets: &mut Buckets, key: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
         let most = f64::from(self.burst.unwrap_or(self.rate.requests));
         let each = self.rate.period.as_secs_f64() / f64::from(self.rate.requests);
         let known = buckets.young.remove(&key).or_else(|| buckets.old.remove(&key));
-        let mut bucket = known.unwrap_or(Bucket { tokens: most, at: now });
-        let passed = now.saturating_duration_since(bucket.at).as_secs_f64();
-        bucket = Bucket { tokens: (bucket.tokens + passed / each).min(most), at: bucket.at.max(now) };
-        let taken = if bucket.tokens >= 1.0 {
-            bucket.tokens -= 1.0;
-            Ok(())
-        } else {
-            Err(Duration::from_secs_f64((1.0 - bucket.tokens) * each))
-        };
+        let mut bucket = known.unwrap_or(Bucket::empty(now));
+        let taken = bucket.fill(most, each, now);
         if buckets.young.len() >= (self.addresses / 2).max(1) {
             buckets.old = std::mem::take(&mut buckets.young);
         }

@@ -53,14 +53,22 @@ fn redirects_and_cookies_behind_a_proxy_are_those_of_its_client() {
     );
 }
 
+fn other_fields() -> Client {
+    let proxy = Proxy::trusting(["loopback"]).scheme("Front-End-Https").remote("X-Real-IP").host("X-Forwarded-Host");
+    client(proxy.port("X-Forwarded-Port"))
+}
+
 #[test]
 fn other_fields_may_be_named() {
-    let proxy = Proxy::trusting(["loopback"]).scheme("Front-End-Https").remote("X-Real-IP").host("X-Forwarded-Host");
-    let client = client(proxy.port("X-Forwarded-Port"));
+    let client = other_fields();
     let asked = client.get("/").header("front-end-https", "on").header("x-real-ip", "203.0.113.7");
     let answer = asked.header("x-forwarded-host", "shop.example").header("x-forwarded-port", "8443").send();
     answer.assert_text("203.0.113.7 https://shop.example:8443 nothing");
-    let asked = client.get("/").header("host", "shop.example:81").header("x-forwarded-port", "443");
+}
+
+#[test]
+fn the_port_of_the_scheme_is_not_written() {
+    let asked = other_fields().get("/").header("host", "shop.example:81").header("x-forwarded-port", "443");
     asked.header("front-end-https", "on").send().assert_contains("https://shop.example nothing");
 }
 

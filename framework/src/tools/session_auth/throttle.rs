@@ -6,6 +6,8 @@
 //! as hashes under a key of this process, known and unknown names alike. When there are too many buckets, the emptiest
 //! go.
 
+use super::super::bucket::Bucket;
+use super::super::neighbourhood::neighbourhood;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -45,12 +47,7 @@ impl Throttle {
         by_address: Rate,
         now: Instant,
     ) -> Result<Attempt, Duration> {
-        // A client with an IPv6 address has 2^64 of them.
-        let network = match address.to_canonical() {
-            IpAddr::V4(address) => u64::from(address.to_bits()),
-            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
-        };
-        let attempt = Attempt { name: self.hash(&name), address: self.hash(&(address.is_ipv4(), network)) };
+        let attempt = Attempt { name: self.hash(&name), address: self.hash(&neighbourhood(address)) };
         self.addresses.lock().fill(attempt.address, by_address, now)?;
         let filled = self.names.lock().fill(attempt.name, by_name, now);
         match filled {
@@ -83,31 +80,16 @@ impl Throttle {
 #[derive(Default)]
 struct Buckets(HashMap<u64, Bucket>);
 
-struct Bucket {
-    /// Attempts that are not forgotten yet.
-    level: f64,
-    seen: Instant,
-}
-
 impl Buckets {
     fn fill(&mut self, key: u64, rate: Rate, now: Instant) -> Result<(), Duration> {
         let most = rate.attempts as f64;
-        let each = rate.window.div_f64(most.max(1.0));
-        let level_at = |bucket: &Bucket| {
-            let gone = now.saturating_duration_since(bucket.seen).as_secs_f64() / each.as_secs_f64();
-            (bucket.level - gone).max(0.0)
-        };
+        let each = rate.window.as_secs_f64() / most.max(1.0);
+        let level_at = |bucket: &Bucket| bucket.level(each, now);
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
             self.0.retain(|_, bucket| level_at(bucket) > 0.0);
             self.make_room(level_at);
         }
-        let bucket = self.0.entry(key).or_insert(Bucket { level: 0.0, seen: now });
-        let level = level_at(bucket);
-        if level > most - 1.0 {
-            return Err(each.mul_f64(level - (most - 1.0)));
-        }
-        *bucket = Bucket { level: level + 1.0, seen: now };
-        Ok(())
+        self.0.entry(key).or_insert(Bucket::empty(now)).fill(most, each, now)
     }
 
     /// Takes the emptier half out, if there are too many.
@@ -125,7 +107,7 @@ impl Buckets {
 
     fn take_back(&mut self, key: u64) {
         if let Some(bucket) = self.0.get_mut(&key) {
-            bucket.level = (bucket.level - 1.0).max(0.0);
+            bucket.take_back();
         }
     }
 }
