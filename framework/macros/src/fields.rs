@@ -70,6 +70,8 @@ struct TypedField {
     tests: Vec<TokenStream>,
     /// What `FieldInfo` is told.
     info: Vec<TokenStream>,
+    /// Functions of the application, after the tests.
+    checks: Vec<Path>,
     range: Option<(TokenStream, TokenStream)>,
     count: Option<(TokenStream, TokenStream)>,
     parse: Option<LitStr>,
@@ -86,6 +88,7 @@ impl TypedField {
             kind: field.ty.clone(),
             tests: Vec::new(),
             info: Vec::new(),
+            checks: Vec::new(),
             range: None,
             count: None,
             parse: None,
@@ -130,7 +133,7 @@ impl TypedField {
             "email" => self.tests.push(quote!(#rules::email)),
             "check" => {
                 let path: Path = option.value()?.parse()?;
-                self.tests.push(quote_spanned!(path.span()=> #rules::check(#path)));
+                self.checks.push(path);
             }
             "parse" => self.parse = Some(option.value()?.parse()?),
             "message" => self.message = Some(option.value()?.parse()?),
@@ -206,6 +209,15 @@ fn implement(ident: &Ident, fields: &[TypedField], check: Option<&Path>, is_righ
     let reads = fields.iter().map(|field| {
         let TypedField { ident, name, tests, verbatim, .. } = field;
         let kind = field.read_type();
+        // A closure, so that a check of a text may take `&str`.
+        let checks = field.checks.iter().map(|path| {
+            quote_spanned! {path.span()=>
+                ::kirsch::exchange::fields::rules::check(
+                    |value: &<#kind as ::kirsch::exchange::FieldValue>::Leaf| #path(value)
+                )
+            }
+        });
+        let tests = tests.iter().cloned().chain(checks);
         let (least, most) = field.count.clone().unwrap_or_else(|| (quote!(0), quote!(::core::primitive::usize::MAX)));
         let none = quote!(::core::option::Option::None);
         let (min, max) = field.range.clone().unwrap_or_else(|| (none.clone(), none));

@@ -71,9 +71,11 @@ fn start_tag(tag: &str) -> (String, Vec<(String, String)>, &str) {
             continue;
         };
         let (value, after) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
-            _ => value
-                .split_at(value.find(|letter: char| letter.is_whitespace() || letter == '>').unwrap_or(value.len())),
+            Some(quote @ ('"' | '\'')) => value[1..].split_once(quote).unwrap_or_else(|| (&value[1..], "")),
+            _ => {
+                let is_end = |letter: char| letter.is_whitespace() || letter == '>';
+                value.split_at(value.find(is_end).unwrap_or(value.len()))
+            }
         };
         attributes.push((key.to_ascii_lowercase(), decoded(value).into_owned()));
         rest = after;

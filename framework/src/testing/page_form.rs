@@ -260,7 +260,10 @@ impl FormReader {
         let text = |name| attributes.get(name).unwrap_or_default().to_owned();
         let action = match attributes.get("action") {
             None | Some("") => path.to_owned(),
-            Some(action) => super::request::resolve(path, action, &client.target.host()).unwrap_or(action.to_owned()),
+            Some(action) => {
+                let resolved = super::request::resolve(path, action, &client.target.host());
+                resolved.unwrap_or_else(|_| action.to_owned())
+            }
         };
         let form = PageForm {
             client: client.clone(),

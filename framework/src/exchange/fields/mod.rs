@@ -82,7 +82,7 @@ use input::Input;
 /// | `#[field(range = 1..=99)]` | a value within the range |
 /// | `#[field(count = 1..=3)]` | a `Vec` of so many values |
 /// | `#[field(email)]` | a text that is written as an e-mail address |
-/// | `#[field(check = path)]` | the function `path` takes `&value` and answers `Ok(())`, or `Err` with a sentence for the visitor |
+/// | `#[field(check = path)]` | the function `path` takes `&value`, a text as `&str`, and answers `Ok(())`, or `Err` with a sentence for the visitor |
 /// | `#[field(parse = "a date, such as 2026-11-30")]` | a type of another crate, read by its `FromStr`; the text says what it must be |
 /// | `#[field(message = "…")]` | this sentence for the visitor, whatever is wrong with the field |
 /// | `#[field(rename = "e-mail")]` | the name of the field in the form |

@@ -73,6 +73,9 @@ fn number(least: usize, most: usize, one: &str, many: &str) -> String {
     text + " " + if last == 1 { one } else { many }
 }
 
+/// A test of a single value.
+pub type Test<'r, L> = &'r dyn Fn(&L) -> Result<(), Fault>;
+
 /// The rules of one field: what the derive makes of `#[field(...)]`. `L` is the type of a single value: `u8` for
 /// `Option<u8>` and `Vec<u8>`.
 #[derive(Clone, Copy)]
@@ -88,7 +91,7 @@ pub struct FieldRules<'r, L> {
     /// The sentence for whatever is wrong.
     pub message: Option<&'static str>,
     /// What a single value must pass.
-    pub tests: &'r [&'r dyn Fn(&L) -> Result<(), Fault>],
+    pub tests: &'r [Test<'r, L>],
 }
 
 impl<L> FieldRules<'_, L> {
@@ -173,7 +176,8 @@ pub fn range<L: PartialOrd + Display>(range: impl RangeBounds<L>) -> impl Fn(&L)
 ///
 /// # Errors
 /// For any other text.
-pub fn email(text: &String) -> Result<(), Fault> {
+pub fn email<L: AsRef<str>>(text: &L) -> Result<(), Fault> {
+    let text = text.as_ref();
     const MAX_LENGTH: usize = 254;
     let is_label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

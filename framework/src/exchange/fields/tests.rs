@@ -49,7 +49,7 @@ fn dinner_needs_two(booking: &Booking) -> Result<(), (&'static str, &'static str
     }
 }
 
-fn no_spaces_only(password: &String) -> Result<(), &'static str> {
+fn no_spaces_only(password: &str) -> Result<(), &'static str> {
     if password.trim().is_empty() { Err("Blanks are no password.") } else { Ok(()) }
 }
 
