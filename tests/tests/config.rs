@@ -132,7 +132,7 @@ fn an_address_in_use_is_named_with_a_remedy() {
 
 /// The keys that a tool reads: an unknown one is answered with all of them.
 fn keys(tool: &dyn Tool) -> Vec<String> {
-    let unknown: kirsch::lifecycle::SettingTable = "\"?\" = true".parse().expect("a table");
+    let unknown: kirsch::settings::SettingTable = "\"?\" = true".parse().expect("a table");
     let refused = tool.configure(&unknown).err().expect("there is no such key").to_string();
     let known = refused.split_once("there are: ").map_or("", |(_, known)| known);
     known.split(", ").filter(|key| !key.is_empty()).map(|key| format!("{}.{key}", tool.name())).collect()

@@ -99,7 +99,9 @@ pub fn parameter(item: TokenStream) -> TokenStream {
 /// | `skip` | no setting: state, or what only code can say, as a closure |
 ///
 /// `#[settings(check = path)]` on the struct names a `fn(&Self) -> Result<_, SettingError>` that looks at all settings
-/// together; `#[settings(no_builders)]` leaves the methods out.
+/// together; `#[settings(no_builders)]` leaves the methods out. `#[settings(builders_on = Tool, by = with)]` writes
+/// them for a type that keeps this struct, whose `fn with(self, change: impl FnOnce(&mut Settings)) -> Self` changes
+/// it.
 ///
 /// The `kirsch::settings::Settings` that it implements has the rest: `tool.configured(&table)`.
 #[proc_macro_derive(Settings, attributes(setting, settings))]

@@ -1,12 +1,15 @@
 //! Merging, through the application that comes out of it.
 
-use crate::lifecycle::{Application, HookPoint, Hooks, PathSettings, SettingError, SettingReader, Tool};
+use crate::lifecycle::{Application, HookPoint, Hooks, PathSettings, Tool};
+use crate::settings::{SettingError, Settings};
 use crate::{App, Tree};
 use std::time::Duration;
 
-#[derive(Clone)]
+#[derive(Clone, Settings)]
 struct Marker {
+    /// A time.
     timeout: Duration,
+    /// A flag.
     secure: bool,
 }
 
@@ -24,12 +27,7 @@ impl Tool for Marker {
     }
 
     fn configure(&self, settings: &toml::Table) -> Result<Box<dyn Tool>, SettingError> {
-        let mut tool = self.clone();
-        let mut reader = SettingReader::new(settings);
-        reader.duration("timeout", &mut tool.timeout)?;
-        reader.flag("secure", &mut tool.secure)?;
-        reader.finish()?;
-        Ok(Box::new(tool))
+        Ok(Box::new(self.configured(settings)?))
     }
 }
 

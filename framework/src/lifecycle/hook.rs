@@ -1,11 +1,12 @@
 //! Hooks: pieces of code at the eight hook points.
 
 use super::admission::{Passed, pass, pass_here};
-use super::{Admit, BackgroundJob, Plan, SettingError};
+use super::{Admit, BackgroundJob, Plan};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, ErrorKind, Exchange, Response};
 use crate::logs;
 use crate::panics::{capture_backtraces, guarded};
+use crate::settings::SettingError;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Tools: named bundles of hooks with typed settings, switched on by path.
 
-use super::{Hooks, SettingError, SettingTable};
+use super::Hooks;
+use crate::settings::{SettingError, SettingTable};
 
 /// A named bundle of hooks that an application switches on for a path and everything below it.
 ///

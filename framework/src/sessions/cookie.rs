@@ -4,9 +4,10 @@
 //! them may cost a visitor their session. Rendering is strict: a cookie that cannot be rendered is refused when it is
 //! set, at start.
 
-use super::SessionId;
+use super::{SessionId, Sessions};
 pub use crate::exchange::SameSite;
 use crate::exchange::{CookiePart, CookieText, Request};
+use crate::settings::{Setting, SettingError, SettingValue, SettingWord, Settings, optional};
 use ::http::HeaderValue;
 use std::time::Duration;
 
@@ -34,17 +35,92 @@ pub enum Secure {
     Never,
 }
 
+/// `persistent` in a file: as long as the session, or until the browser ends. A time that code has set stays.
+impl Setting for CookieLifetime {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        bool::read(value).map(|is_persistent| if is_persistent { Self::Timeout } else { Self::BrowserSession })
+    }
+
+    fn show(&self) -> String {
+        (*self != Self::BrowserSession).show()
+    }
+
+    fn set(&mut self, value: &SettingValue) -> Result<(), String> {
+        let read = Self::read(value)?;
+        if read.show() != self.show() {
+            *self = read;
+        }
+        Ok(())
+    }
+}
+
+/// `true`, `false` or `"auto"` in a file.
+impl Setting for Secure {
+    fn read(value: &SettingValue) -> Result<Self, String> {
+        let is_secure = optional(value, "auto", bool::read)?;
+        Ok(is_secure.map_or(Self::Automatic, |is_secure| if is_secure { Self::Always } else { Self::Never }))
+    }
+
+    fn show(&self) -> String {
+        let shown = match self {
+            Self::Automatic => "\"auto\"",
+            Self::Always => "true",
+            Self::Never => "false",
+        };
+        shown.to_owned()
+    }
+}
+
+impl SettingWord for SameSite {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
+}
+
+/// A domain in a file; the empty one is none.
+mod domain {
+    use crate::settings::{Setting, SettingValue};
+
+    pub(super) fn read(value: &SettingValue) -> Result<Option<String>, String> {
+        Ok(Some(String::read(value)?).filter(|domain| !domain.is_empty()))
+    }
+
+    pub(super) fn show(domain: &Option<String>) -> String {
+        domain.as_deref().unwrap_or_default().to_owned().show()
+    }
+}
+
 /// How the cookie of a path looks. The texts are made once, when a setting changes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Settings)]
+#[settings(check = Self::check, builders_on = Sessions, by = with_cookie)]
 pub(super) struct CookieSettings {
+    /// The name of the cookie.
+    #[setting(key = "cookie_name", builder = "cookie_name", default = "session_id")]
     pub(super) name: String,
+    /// The path that browsers send the cookie for.
+    #[setting(key = "cookie_path", builder = "cookie_path", default = "/")]
     pub(super) path: String,
+    /// The domain, with all below it, that browsers send the cookie to; empty for this host alone.
+    #[setting(key = "cookie_domain", builder = "cookie_domain", with = domain)]
     pub(super) domain: Option<String>,
+    /// Whether the cookie outlives the browser, for `timeout`.
+    ///
+    /// `persistent = false` is [`CookieLifetime::BrowserSession`]. The cookie is sent with a new id, and again when more
+    /// than half of its life has passed.
+    #[setting(key = "persistent", builder = "cookie_lifetime")]
     pub(super) lifetime: CookieLifetime,
+    /// Whether browsers send the cookie over encrypted connections only: `true`, `false`, or `"auto"`, as the request
+    /// came.
     pub(super) secure: Secure,
+    /// Whether the cookie is hidden from scripts.
+    #[setting(default = true)]
     pub(super) httponly: bool,
+    /// Which requests from other sites bring the cookie: `"lax"`, `"strict"` or `"none"`.
     pub(super) same_site: SameSite,
-    /// Whether the name begins with [`HOST_PREFIX`] where browsers allow that.
+    /// Whether the name begins with `__Host-` on encrypted connections, where path and domain allow that.
+    ///
+    /// Such a cookie comes from the host itself, and no neighbour below the same domain can plant one. A site that is
+    /// reached by http and by https has a session for each.
+    #[setting(default = true)]
     pub(super) host_prefix: bool,
 }
 
@@ -62,20 +138,15 @@ pub(super) const MAX_IDS: usize = 16;
 
 impl Default for CookieSettings {
     fn default() -> Self {
-        Self {
-            name: "session_id".to_owned(),
-            path: "/".to_owned(),
-            domain: None,
-            lifetime: CookieLifetime::default(),
-            secure: Secure::default(),
-            httponly: true,
-            same_site: SameSite::default(),
-            host_prefix: true,
-        }
+        Self::defaults()
     }
 }
 
 impl CookieSettings {
+    fn check(&self) -> Result<(), SettingError> {
+        self.problem().map_or(Ok(()), |(key, problem)| Err(SettingError::new(key, problem)))
+    }
+
     /// The first mistake in the settings together, if any: the key and the sentence.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         if self.name.len() > MAX_NAME {

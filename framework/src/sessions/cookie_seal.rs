@@ -12,10 +12,11 @@
 //! the record that a store would have loaded; [`Versions`] stands in for the store, with nothing in it, or with the
 //! versions in a paired one.
 
+use super::store::part;
 use super::{
     Answer, Answers, Commit, Data, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, wire,
 };
-use crate::lifecycle::{Secret, SettingError, SettingReader};
+use crate::settings::{Secret, SettingError, SettingRow, SettingTable, SettingWord, Settings};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
@@ -47,6 +48,23 @@ pub struct CookieSeal {
 enum Protection {
     Encrypted,
     Signed,
+}
+
+impl SettingWord for Protection {
+    const WORDS: &'static [(&'static str, Self)] = &[("encrypted", Self::Encrypted), ("signed", Self::Signed)];
+}
+
+/// The keys of a seal in a file.
+#[derive(Clone, Settings)]
+#[settings(no_builders)]
+struct SealSettings {
+    /// Whether visitors can read what is in their cookie (`"signed"`) or not (`"encrypted"`).
+    #[setting(given)]
+    protection: Protection,
+    /// The secret, of 32 bytes at least.
+    secret: Secret,
+    /// Secrets from before, with which cookies are still read.
+    old_secrets: Vec<Secret>,
 }
 
 impl CookieSeal {
@@ -343,28 +361,34 @@ impl Store for Versions {
         self.paired.as_ref().is_none_or(|store| store.expires_by_itself())
     }
 
-    /// `secret`, `old_secrets`, `protection`, and the keys of the paired store.
-    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let (mut protection, mut secrets) = self.seal.secrets.read().clone();
-        let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
-        settings.choice("protection", &protections, &mut protection)?;
-        let (mut secret, mut old) = (Secret::<String>::default(), Vec::new());
-        settings.secret("secret", &mut secret)?;
-        settings.secrets("old_secrets", &mut old)?;
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
+        let (protection, mut secrets) = self.seal.secrets.read().clone();
+        let of_paired = self.paired.as_ref().map(|store| store.setting_rows()).unwrap_or_default();
+        let (of_paired, own) = part(settings, &of_paired);
+        let SealSettings { protection, secret, old_secrets } = SealSettings::defaults(protection).configured(&own)?;
         let bytes = |secret: &Secret| Secret::from(secret.exposed().clone().into_bytes());
         if !secret.exposed().is_empty() {
             secrets[0] = bytes(&secret);
         }
-        if !old.is_empty() {
+        if !old_secrets.is_empty() {
             secrets.truncate(1);
-            secrets.extend(old.iter().map(bytes));
+            secrets.extend(old_secrets.iter().map(bytes));
         }
         *self.seal.keys.write() = Arc::new(Keys::new(protection, &secrets));
         *self.seal.secrets.write() = (protection, secrets);
         if let Some(problem) = self.seal.problem() {
             return Err(problem);
         }
-        self.paired.as_ref().map_or(Ok(()), |store| store.configure(settings))
+        match &self.paired {
+            Some(store) if !of_paired.is_empty() => store.configure(&of_paired),
+            _ => Ok(()),
+        }
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        let mut rows = SealSettings::defaults(self.seal.secrets.read().0).setting_rows();
+        rows.append(&mut self.paired.as_ref().map(|store| store.setting_rows()).unwrap_or_default());
+        rows
     }
 
     fn evicted(&self) -> u64 {

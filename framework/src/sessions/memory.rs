@@ -11,7 +11,7 @@
 
 use super::id::IdHasher;
 use super::{Answer, Answers, Commit, Data, Moment, Record, SessionId, Store, StoreError, Terms, Version};
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::settings::{SettingError, SettingRow, SettingTable, Settings};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -299,35 +299,57 @@ impl Store for MemoryStore {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// `capacity`: maximum of sessions; `max_bytes`: maximum of memory for all of them.
-    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let before = self.capacity.load(Ordering::Relaxed);
-        let mut capacity = before;
-        settings.count("capacity", &mut capacity)?;
-        if capacity == 0 {
-            return Err(SettingError::new("capacity", "must be at least 1"));
-        }
-        let before_bytes = self.max_bytes.load(Ordering::Relaxed) as u64;
-        let mut max_bytes = before_bytes;
-        settings.size("max_bytes", &mut max_bytes)?;
-        if max_bytes < MIN_MAX_BYTES {
-            return Err(SettingError::new(
-                "max_bytes",
-                "must be at least 1 MiB, or a large session would push out all others",
-            ));
-        }
-        if capacity != before {
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
+        let before = self.limits();
+        let MemoryLimits { capacity, max_bytes } = before.configured(settings)?;
+        if capacity != before.capacity {
             self.set_capacity(capacity);
         }
-        if max_bytes != before_bytes {
-            self.set_max_bytes(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        if max_bytes != before.max_bytes {
+            self.set_max_bytes(max_bytes);
+        }
+        Ok(())
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        self.limits().setting_rows()
+    }
+}
+
+/// No smaller limit in settings.
+const MIN_MAX_BYTES: usize = 1 << 20;
+
+/// The settings of a store in memory.
+#[derive(Clone, Settings)]
+#[settings(check = Self::check, no_builders)]
+struct MemoryLimits {
+    /// Maximum of sessions in memory; then one goes that never came back, or the one used longest ago.
+    #[setting(default = MemoryStore::DEFAULT_CAPACITY)]
+    capacity: usize,
+    /// Maximum of memory for all sessions together; the same go first.
+    #[setting(size, default = MemoryStore::DEFAULT_MAX_BYTES)]
+    max_bytes: usize,
+}
+
+impl MemoryLimits {
+    fn check(&self) -> Result<(), SettingError> {
+        if self.capacity == 0 {
+            return Err(SettingError::new("capacity", "must be at least 1"));
+        }
+        if self.max_bytes < MIN_MAX_BYTES {
+            let problem = "must be at least 1 MiB, or a large session would push out all others";
+            return Err(SettingError::new("max_bytes", problem));
         }
         Ok(())
     }
 }
 
-/// No smaller limit in settings.
-const MIN_MAX_BYTES: u64 = 1 << 20;
+impl MemoryStore {
+    fn limits(&self) -> MemoryLimits {
+        let read = |limit: &AtomicUsize| limit.load(Ordering::Relaxed);
+        MemoryLimits { capacity: read(&self.capacity), max_bytes: read(&self.max_bytes) }
+    }
+}
 
 /// On a cache line of its own, so that neighbours do not slow each other down.
 #[derive(Debug, Default)]

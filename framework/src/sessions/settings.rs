@@ -1,8 +1,9 @@
 //! How sessions behave on a path: typed settings, and the same from a configuration file.
 
-use super::Store;
-use super::cookie::{CookieLifetime, CookieSettings, SameSite, Secure};
-use crate::lifecycle::{SettingError, SettingReader};
+use super::cookie::CookieSettings;
+use super::store::part;
+use super::{Sessions, Store};
+use crate::settings::{SettingError, SettingTable, SettingWord, Settings as _};
 use std::time::Duration;
 
 /// When a request gets its session's lock (CherryPy's `locking`).
@@ -26,121 +27,82 @@ pub enum LockMode {
     Lazy,
 }
 
+impl SettingWord for LockMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("implicit", Self::Implicit), ("early", Self::Early), ("explicit", Self::Explicit), ("lazy", Self::Lazy)];
+}
+
 /// The settings of one path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, crate::settings::Settings)]
+#[settings(check = Self::check, builders_on = Sessions)]
 pub(super) struct Settings {
+    /// When requests get the lock: `"implicit"`, `"early"`, `"explicit"` or `"lazy"`.
     pub(super) lock: LockMode,
+    /// How long a session lives after its last request.
+    #[setting(default = "1h")]
     pub(super) timeout: Duration,
+    /// Longest wait for the lock; then 503.
+    #[setting(default = "30s")]
     pub(super) lock_timeout: Duration,
+    /// How long a lock between processes outlives a process that has died, at least 100 ms.
+    ///
+    /// A thread renews it for as long as the request runs, so it bounds nothing but that wait.
+    #[setting(default = "10s")]
     pub(super) lock_lease: Duration,
+    /// Maximum size of a session, as JSON; more is a 500, and the session stays as it was. The same for every store.
+    #[setting(size, default = "256 KiB")]
     pub(super) max_size: usize,
+    /// Whether the start tries the store, and fails if it cannot work. Without, the first request finds out.
+    #[setting(default = true)]
     pub(super) probe: bool,
-    /// Whether other processes use the store, too.
+    /// Whether other processes use the store as well; without, the lock between processes is saved.
+    ///
+    /// That spares an engine outside a good part of its work: for one server that keeps its sessions where they survive
+    /// a restart. If another process changes a session all the same, nothing is lost without a word: the second to save
+    /// gets 409, since what it has read is old.
+    #[setting(default = true)]
     pub(super) shared: bool,
+    #[setting(flatten, default = CookieSettings::default())]
     pub(super) cookie: CookieSettings,
+    /// How often dead sessions are removed; `"off"` leaves that to [`sweep`](Sessions::sweep).
+    #[setting(default = "5m", none = "off", no_builder)]
     pub(super) sweep_interval: Option<Duration>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            lock: LockMode::default(),
-            timeout: Duration::from_secs(60 * 60),
-            lock_timeout: Duration::from_secs(30),
-            lock_lease: Duration::from_secs(10),
-            max_size: 256 * 1024,
-            probe: true,
-            shared: true,
-            cookie: CookieSettings::default(),
-            sweep_interval: Some(Duration::from_secs(5 * 60)),
-        }
+        Self::defaults()
     }
 }
 
 impl Settings {
-    /// The first mistake in the settings, if any: the key and the sentence.
-    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+    fn check(&self) -> Result<(), SettingError> {
+        let refused = |key, problem| Err(SettingError::new(key, problem));
         if self.timeout < Duration::from_secs(1) {
-            return Some((
-                "timeout",
-                "must be at least a second: sessions would end before their next request".to_owned(),
-            ));
+            return refused("timeout", "must be at least a second: sessions would end before their next request");
         }
         if self.lock_lease < SHORTEST_LEASE {
-            return Some(("lock_lease", "must be at least 100ms: it is renewed three times in its length".to_owned()));
+            return refused("lock_lease", "must be at least 100ms: it is renewed three times in its length");
         }
         if self.max_size == 0 {
-            return Some(("max_size", "must be at least 1 B".to_owned()));
+            return refused("max_size", "must be at least 1 B");
         }
         if self.sweep_interval.is_some_and(|interval| interval < Duration::from_secs(1)) {
-            return Some(("sweep_interval", "must be at least a second, or \"off\"".to_owned()));
+            return refused("sweep_interval", "must be at least a second, or \"off\"");
         }
-        self.cookie.problem()
+        Ok(())
     }
 
     /// Lays the keys of a table over the settings, and hands the store those that are its own.
-    pub(super) fn read(&mut self, table: &toml::Table, store: &dyn Store) -> Result<(), SettingError> {
-        // `secure` and `sweep_interval` have a word beside their usual kind of value; the words are read here, the rest
-        // by the reader.
-        let mut table = table.clone();
-        let mut word = |key: &str, word: &str| {
-            let is_word = table.get(key).and_then(toml::Value::as_str) == Some(word);
-            is_word.then(|| table.remove(key)).is_some()
-        };
-        let is_secure_automatic = word("secure", "auto");
-        let is_sweep_off = word("sweep_interval", "off");
-
-        let mut reader = SettingReader::new(&table);
-        let modes = [
-            ("implicit", LockMode::Implicit),
-            ("early", LockMode::Early),
-            ("explicit", LockMode::Explicit),
-            ("lazy", LockMode::Lazy),
-        ];
-        reader.choice("lock", &modes, &mut self.lock)?;
-        reader.duration("timeout", &mut self.timeout)?;
-        reader.duration("lock_timeout", &mut self.lock_timeout)?;
-        reader.duration("lock_lease", &mut self.lock_lease)?;
-        let mut max_size = u64::try_from(self.max_size).unwrap_or(u64::MAX);
-        reader.size("max_size", &mut max_size)?;
-        self.max_size = usize::try_from(max_size).unwrap_or(usize::MAX);
-        reader.flag("probe", &mut self.probe)?;
-        reader.flag("shared", &mut self.shared)?;
-        reader.text("cookie_name", &mut self.cookie.name)?;
-        reader.text("cookie_path", &mut self.cookie.path)?;
-        let mut domain = self.cookie.domain.take().unwrap_or_default();
-        reader.text("cookie_domain", &mut domain)?;
-        self.cookie.domain = Some(domain).filter(|domain| !domain.is_empty());
-        let mut is_secure = self.cookie.secure == Secure::Always;
-        reader.flag("secure", &mut is_secure)?;
-        if is_secure_automatic {
-            self.cookie.secure = Secure::Automatic;
-        } else if table.contains_key("secure") {
-            self.cookie.secure = if is_secure { Secure::Always } else { Secure::Never };
+    pub(super) fn read(&mut self, table: &SettingTable, store: &dyn Store) -> Result<(), SettingError> {
+        let rows = store.setting_rows();
+        let (of_store, own) = part(table, &rows);
+        let known: Vec<_> = self.setting_rows().iter().chain(&rows).map(|row| row.key).collect();
+        if let Some(key) = own.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(SettingError::unknown(key, &known));
         }
-        reader.flag("httponly", &mut self.cookie.httponly)?;
-        reader.flag("host_prefix", &mut self.cookie.host_prefix)?;
-        let sites = [("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)];
-        reader.choice("same_site", &sites, &mut self.cookie.same_site)?;
-        let mut is_persistent = self.cookie.lifetime != CookieLifetime::BrowserSession;
-        let was_persistent = is_persistent;
-        reader.flag("persistent", &mut is_persistent)?;
-        if is_persistent != was_persistent {
-            let lifetimes = [CookieLifetime::BrowserSession, CookieLifetime::Timeout];
-            self.cookie.lifetime = lifetimes[usize::from(is_persistent)];
-        }
-        let mut interval = self.sweep_interval.unwrap_or_default();
-        reader.duration("sweep_interval", &mut interval)?;
-        if is_sweep_off {
-            self.sweep_interval = None;
-        } else if table.contains_key("sweep_interval") {
-            self.sweep_interval = Some(interval);
-        }
-        if let Some((key, problem)) = self.problem() {
-            return Err(SettingError::new(key, problem));
-        }
-        store.configure(&mut reader)?;
-        reader.finish()
+        self.lay_over(&own)?;
+        if of_store.is_empty() { Ok(()) } else { store.configure(&of_store) }
     }
 }
 
@@ -151,6 +113,7 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 mod tests {
     use super::*;
     use crate::sessions::MemoryStore;
+    use crate::sessions::cookie::CookieLifetime;
 
     fn read(text: &str) -> Result<Settings, String> {
         let mut settings = Settings::default();

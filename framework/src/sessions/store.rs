@@ -7,7 +7,7 @@
 //! [`conformance`](super::conformance) that it has something for.
 
 use super::{Answer, Answers, Data, Fence, SessionId, SharedLock};
-use crate::lifecycle::{SettingError, SettingReader};
+use crate::settings::{SettingError, SettingRow, SettingTable};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -90,15 +90,19 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
-    /// Reads the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before
-    /// [`probe`](Self::probe). The tool refuses keys that neither it nor the store has asked the reader for. Paths
-    /// share the store: if several set a key, the last wins.
+    /// Sets the store's own keys among the settings of the tool (`sessions.url = "…"`), at start, before
+    /// [`probe`](Self::probe). The tool hands over those that [`setting_rows`](Self::setting_rows) has. Paths share the
+    /// store: if several set a key, the last wins.
     ///
     /// # Errors
-    /// Names the key and the mistake.
-    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let _ = settings;
-        Ok(())
+    /// Names the key and what is wrong with it.
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
+        settings.keys().next().map_or(Ok(()), |key| Err(SettingError::unknown(key, &[])))
+    }
+
+    /// The store's own settings; none by default.
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        Vec::new()
     }
 
     /// How many records had to go before their time, because there were too many.
@@ -110,6 +114,11 @@ pub trait Store: Send + Sync + 'static {
     fn quarantined(&self) -> u64 {
         0
     }
+}
+
+/// Parts the settings for a store of these rows from the others.
+pub(super) fn part(table: &SettingTable, rows: &[SettingRow]) -> (SettingTable, SettingTable) {
+    table.clone().into_iter().partition(|(key, _)| rows.iter().any(|row| row.key == key))
 }
 
 /// A store that the program keeps a handle to.
@@ -154,8 +163,12 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).expires_by_itself()
     }
 
-    fn configure(&self, settings: &mut SettingReader<'_>) -> Result<(), SettingError> {
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
         (**self).configure(settings)
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        (**self).setting_rows()
     }
 
     fn evicted(&self) -> u64 {

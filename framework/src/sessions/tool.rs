@@ -11,7 +11,7 @@
 //! None of them has to run for the lock to be free in the end: the guard is in the exchange.
 
 use super::admission::LockAdmission;
-use super::cookie::{CookieLifetime, SameSite, Secure};
+use super::cookie::CookieSettings;
 #[cfg(feature = "cookie")]
 use super::cookie_seal::Seal;
 use super::ended::EndedSessions;
@@ -22,7 +22,8 @@ use super::settings::Settings;
 use super::{Answers, LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, InLine, WaitsFor};
-use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, SettingError, SettingReader, Tool, Wait};
+use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
+use crate::settings::{SettingError, SettingRow, Settings as _};
 use ::http::{HeaderValue, header};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -102,116 +103,11 @@ impl Sessions {
         Self { shared: Arc::new(shared), settings: Arc::default() }
     }
 
-    /// When requests get the lock (`lock`: `"implicit"`, `"early"`, `"explicit"`, `"lazy"`; default implicit).
-    #[must_use]
-    pub fn lock(self, mode: LockMode) -> Self {
-        self.with(|settings| settings.lock = mode)
-    }
-
-    /// How long a session lives without being used (`timeout`, default 60 minutes).
-    #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.timeout = timeout)
-    }
-
-    /// How long a request waits for the lock before it is answered with 503 (`lock_timeout`, default 30 s).
-    #[must_use]
-    pub fn lock_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.lock_timeout = timeout)
-    }
-
-    /// The name of the cookie (`cookie_name`, default `session_id`).
-    #[must_use]
-    pub fn cookie_name(self, name: impl Into<String>) -> Self {
-        self.with(|settings| settings.cookie.name = name.into())
-    }
-
-    /// The path that the browser sends the cookie for (`cookie_path`, default `/`).
-    #[must_use]
-    pub fn cookie_path(self, path: impl Into<String>) -> Self {
-        self.with(|settings| settings.cookie.path = path.into())
-    }
-
-    /// The domain, with all below it, that the browser sends the cookie to (`cookie_domain`, default: this host alone).
-    #[must_use]
-    pub fn cookie_domain(self, domain: impl Into<String>) -> Self {
-        self.with(|settings| settings.cookie.domain = Some(domain.into()))
-    }
-
-    /// How long the browser keeps the cookie (`persistent = false` is [`CookieLifetime::BrowserSession`]; default: as
-    /// long as the session).
-    ///
-    /// The cookie is sent with a new id, and again when more than half of its life has passed.
-    #[must_use]
-    pub fn cookie_lifetime(self, lifetime: CookieLifetime) -> Self {
-        self.with(|settings| settings.cookie.lifetime = lifetime)
-    }
-
-    /// Whether the cookie is for encrypted connections only (`secure`: `true`, `false`, `"auto"`; default automatic).
-    #[must_use]
-    pub fn secure(self, secure: Secure) -> Self {
-        self.with(|settings| settings.cookie.secure = secure)
-    }
-
-    /// Whether the name of the cookie begins with `__Host-` where browsers allow that: on encrypted connections, with
-    /// the path `/` and without a domain (`host_prefix`, default true). Such a cookie comes from the host itself, and
-    /// no neighbour below the same domain can plant one. A site that is reached by http and by https has a session for
-    /// each.
-    #[must_use]
-    pub fn host_prefix(self, has_prefix: bool) -> Self {
-        self.with(|settings| settings.cookie.host_prefix = has_prefix)
-    }
-
-    /// Whether the cookie is hidden from scripts (`httponly`, default true).
-    #[must_use]
-    pub fn httponly(self, is_hidden: bool) -> Self {
-        self.with(|settings| settings.cookie.httponly = is_hidden)
-    }
-
-    /// Which requests from other sites bring the cookie (`same_site`: `"lax"`, `"strict"`, `"none"`; default lax).
-    #[must_use]
-    pub fn same_site(self, same_site: SameSite) -> Self {
-        self.with(|settings| settings.cookie.same_site = same_site)
-    }
-
     /// How often ended sessions are removed (`sweep_interval`, default 5 minutes); `None` (`"off"`) leaves that to
     /// [`sweep`](Self::sweep).
     #[must_use]
     pub fn sweep_interval(self, interval: Option<Duration>) -> Self {
         self.with(|settings| settings.sweep_interval = interval)
-    }
-
-    /// How long a lock that processes share is held without a sign of life (`lock_lease`, default 10 s, at least 100
-    /// ms). A thread renews it for as long as the request runs, so it bounds nothing but the wait for a process that
-    /// has died.
-    #[must_use]
-    pub fn lock_lease(self, lease: Duration) -> Self {
-        self.with(|settings| settings.lock_lease = lease)
-    }
-
-    /// Whether other processes use the store, too (`shared`, default true). With `false` the lock is within this
-    /// process alone, which saves an external engine a good part of its work: for one server that keeps its sessions
-    /// where they survive a restart.
-    ///
-    /// If another process changes a session after all, nothing is lost silently: the request that saves second gets
-    /// 409, since the values that it has read are old.
-    #[must_use]
-    pub fn shared(self, is_shared: bool) -> Self {
-        self.with(|settings| settings.shared = is_shared)
-    }
-
-    /// Maximum of a session's names and values in bytes, written as JSON (`max_size`, default 256 KiB); the same for
-    /// every store. A request that sets more is answered with 500, and its session stays as it was.
-    #[must_use]
-    pub fn max_size(self, bytes: usize) -> Self {
-        self.with(|settings| settings.max_size = bytes)
-    }
-
-    /// Whether the start tries the store, and fails if the store cannot work (`probe`, default true). Without it the
-    /// first request finds out.
-    #[must_use]
-    pub fn probe(self, probe: bool) -> Self {
-        self.with(|settings| settings.probe = probe)
     }
 
     /// Maximum of sessions (`capacity`, default 100,000): one more, and one goes that never came back, or the one used
@@ -241,8 +137,7 @@ impl Sessions {
     fn of_store(self, key: &str, value: u64) -> Self {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         let table = toml::Table::from_iter([(key.to_owned(), toml::Value::Integer(value))]);
-        let mut reader = SettingReader::new(&table);
-        if let Err(error) = self.shared.store.configure(&mut reader).and_then(|()| reader.finish()) {
+        if let Err(error) = self.shared.store.configure(&table) {
             panic!("this session store cannot have that {key}: {error}");
         }
         self
@@ -287,9 +182,21 @@ impl Sessions {
         &self.shared
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
+    }
+
+    pub(super) fn with_cookie(self, change: impl FnOnce(&mut CookieSettings)) -> Self {
+        self.with(|settings| change(&mut settings.cookie))
+    }
+
+    /// The settings of the sessions, and those of their store.
+    #[must_use]
+    pub fn setting_rows(&self) -> Vec<SettingRow> {
+        let mut rows = self.settings.setting_rows();
+        rows.append(&mut self.shared.store.setting_rows());
+        rows
     }
 }
 
@@ -299,8 +206,8 @@ impl Tool for Sessions {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if let Some((key, problem)) = self.settings.problem() {
-            return hooks.refuse(SettingError::new(key, problem));
+        if let Err(error) = self.settings.check_settings() {
+            return hooks.refuse(error);
         }
         #[cfg(feature = "cookie")]
         if let Some(problem) = self.shared.seal.as_ref().and_then(|seal| seal.problem()) {

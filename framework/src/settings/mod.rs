@@ -12,14 +12,12 @@
 //! seconds. A size is a number of bytes or has a unit (`"100 MiB"`). An unknown key is an error with a suggestion.
 
 mod error;
-mod reader;
 mod secret;
 pub(crate) mod units;
 mod value;
 
 pub use error::SettingError;
 pub use kirsch_macros::Settings;
-pub use reader::SettingReader;
 pub use secret::Secret;
 /// The settings of one tool in a configuration file.
 pub use toml::Table as SettingTable;

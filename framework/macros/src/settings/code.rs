@@ -12,6 +12,18 @@ pub(super) fn write(declared: &Declared) -> TokenStream {
     let defaults = defaults(fields);
     let is_built = |field: &&Field| field.is_setting() && !field.options.no_builder && !options.no_builders;
     let builders: Vec<_> = fields.iter().filter(is_built).map(|field| builder(declared, field)).collect();
+    let builders = quote!(#(#builders)*);
+    let (own_builders, builders_elsewhere) = match &options.builders_on {
+        None => (builders, quote!()),
+        Some(owner) => {
+            let block = quote! {
+                #[automatically_derived]
+                #[allow(clippy::all, clippy::pedantic, unused_qualifications)]
+                impl #owner { #builders }
+            };
+            (quote!(), block)
+        }
+    };
     let settings = fields.iter().filter(|field| field.is_setting()).map(set);
     let further = fields.iter().filter(|field| field.options.flatten).map(|Field { ident, .. }| {
         quote!(.or_else(|| ::kirsch::settings::Settings::set_setting(&mut self.#ident, key, value)))
@@ -25,8 +37,10 @@ pub(super) fn write(declared: &Declared) -> TokenStream {
         #[allow(clippy::all, clippy::pedantic, unused_qualifications)]
         impl #parameters #ident #arguments #where_clause {
             #defaults
-            #(#builders)*
+            #own_builders
         }
+
+        #builders_elsewhere
 
         #(#[doc = #table])*
         #[automatically_derived]
@@ -113,14 +127,20 @@ fn builder(declared: &Declared, field: &Field) -> TokenStream {
         _ => (quote!(), quote!(#ident: #content), quote!(#ident)),
     };
     let value = if optional(written).is_some() { quote!(::core::option::Option::Some(#value)) } else { value };
+    let (visibility, receiver, body) = match &declared.options.builders_on {
+        None => (quote!(#visibility), quote!(mut self), quote!(self.#ident = #value; self)),
+        Some(_) => {
+            let by = declared.options.by.clone().unwrap_or_else(|| format_ident!("with"));
+            (quote!(pub), quote!(self), quote!(self.#by(|settings| settings.#ident = #value)))
+        }
+    };
     quote! {
         #(#documentation)*
         #[doc = ""]
         #[doc = #in_file]
         #[must_use]
-        #visibility fn #method #generics(mut self, #parameter) -> Self {
-            self.#ident = #value;
-            self
+        #visibility fn #method #generics(#receiver, #parameter) -> Self {
+            #body
         }
     }
 }

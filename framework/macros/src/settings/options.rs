@@ -1,6 +1,7 @@
 //! What `#[settings(...)]` says about a struct, and `#[setting(...)]` about a field.
 
 use crate::errors::Errors;
+use proc_macro2::Ident;
 use syn::{Attribute, Expr, LitInt, LitStr, Path, meta::ParseNestedMeta};
 
 #[derive(Default)]
@@ -9,6 +10,10 @@ pub(super) struct StructOptions {
     pub(super) check: Option<Path>,
     /// The fields are public, so nobody needs methods to set them.
     pub(super) no_builders: bool,
+    /// The type that has the methods: one that keeps this struct.
+    pub(super) builders_on: Option<Path>,
+    /// Its method that changes this struct.
+    pub(super) by: Option<Ident>,
 }
 
 #[derive(Default)]
@@ -47,9 +52,12 @@ impl StructOptions {
                 match &*name(&option) {
                     "check" => options.check = Some(option.value()?.parse()?),
                     "no_builders" => options.no_builders = true,
+                    "builders_on" => options.builders_on = Some(option.value()?.parse()?),
+                    "by" => options.by = Some(option.value()?.parse()?),
                     _ => {
-                        return Err(option
-                            .error("unknown option of `#[settings]`: allowed are `check = path` and `no_builders`"));
+                        return Err(option.error(
+                            "unknown option of `#[settings]`: allowed are `check`, `no_builders`, `builders_on`, `by`",
+                        ));
                     }
                 }
                 Ok(())

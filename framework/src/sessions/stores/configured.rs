@@ -4,10 +4,10 @@
 //! Settings come from the program and from the file, before anything is connected. The first use makes the engine,
 //! once; from then on another value is refused. A mistake in a setting is reported with its key, wherever it was set.
 
-use crate::lifecycle::{SettingError, SettingReader};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::sessions::Answer;
 use crate::sessions::StoreError;
+use crate::settings::{SettingError, SettingRow, SettingTable, Settings};
 use parking_lot::Mutex;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use std::sync::Arc;
@@ -15,17 +15,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The settings of one kind of store.
-pub(super) trait StoreSettings: Clone + PartialEq {
+pub(super) trait StoreSettings: Settings + Clone + PartialEq {
     /// The values that are there once the settings are final.
     type Engine;
     /// The key that says where the engine is.
     const PLACE: &'static str;
-
-    /// Reads the store's keys.
-    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError>;
-
-    /// The first key whose value is wrong, and why.
-    fn problem(&self) -> Option<(&'static str, String)>;
 
     /// Makes the engine of settings without a problem. Nothing is connected yet.
     fn open(self) -> Result<Self::Engine, String>;
@@ -56,7 +50,8 @@ impl<S: StoreSettings> Configured<S> {
     pub(super) fn engine(&self) -> Result<&S::Engine, StoreError> {
         let made = self.engine.get_or_init(|| {
             let settings = self.settings();
-            settings.problem().map_or(Ok(()), |(key, problem)| Err(format!("sessions.{key}: {problem}")))?;
+            let wrong = |SettingError { key, problem }| format!("sessions.{key}: {problem}");
+            settings.check_settings().map_err(wrong)?;
             settings.open()
         });
         made.as_ref().map_err(|problem| StoreError::new("the settings of the session store are wrong", problem))
@@ -69,12 +64,8 @@ impl<S: StoreSettings> Configured<S> {
     }
 
     /// Reads the file's settings: all of them count, or none.
-    pub(super) fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut settings = self.settings();
-        settings.read(reader)?;
-        if let Some((key, problem)) = settings.problem() {
-            return Err(SettingError::new(key, problem));
-        }
+    pub(super) fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
+        let settings = self.settings().configured(table)?;
         let mut current = self.settings.lock();
         if *current != settings && self.engine.get().is_some() {
             let problem = "the store is in use already; set it where the sessions are switched on";
@@ -99,35 +90,42 @@ impl<E, S: StoreSettings<Engine = Arc<E>>> Configured<S> {
     }
 }
 
+impl<S: StoreSettings> Configured<S> {
+    /// The rows of the settings as they are now.
+    pub(super) fn setting_rows(&self) -> Vec<SettingRow> {
+        self.settings().setting_rows()
+    }
+}
+
 /// How many connections a store on the network may have, and how long they may take.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Settings)]
+#[settings(check = Self::check, no_builders)]
 pub(super) struct Connections {
+    /// Maximum of connections of this process, to each server.
+    #[setting(given)]
     pub(super) pool: usize,
+    /// How long connecting may take, and how long an operation waits for a free place in the pool.
+    #[setting(default = "2s")]
     pub(super) connect_timeout: Duration,
+    /// How long the server may take to answer.
+    #[setting(default = "2s")]
     pub(super) operation_timeout: Duration,
 }
 
 impl Connections {
     /// So many connections, with two seconds for each wait.
-    pub(super) const fn new(pool: usize) -> Self {
-        const PATIENCE: Duration = Duration::from_secs(2);
-        Self { pool, connect_timeout: PATIENCE, operation_timeout: PATIENCE }
+    pub(super) fn new(pool: usize) -> Self {
+        Self::defaults(pool)
     }
 
-    pub(super) fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        reader.count("pool", &mut self.pool)?;
-        reader.duration("connect_timeout", &mut self.connect_timeout)?;
-        reader.duration("operation_timeout", &mut self.operation_timeout)
-    }
-
-    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+    fn check(&self) -> Result<(), SettingError> {
         let (key, problem) = match self {
             Self { pool: 0, .. } => ("pool", "must be at least 1"),
             Self { connect_timeout: Duration::ZERO, .. } => ("connect_timeout", "must be more than nothing"),
             Self { operation_timeout: Duration::ZERO, .. } => ("operation_timeout", "must be more than nothing"),
-            _ => return None,
+            _ => return Ok(()),
         };
-        Some((key, problem.to_owned()))
+        Err(SettingError::new(key, problem))
     }
 }
 
@@ -135,34 +133,37 @@ impl Connections {
 mod tests {
     use super::*;
 
-    #[derive(Clone, PartialEq)]
-    struct Place(String);
+    #[derive(Clone, PartialEq, Settings)]
+    #[settings(check = Self::check, no_builders)]
+    struct Place {
+        /// Where it is.
+        #[setting(given)]
+        place: String,
+    }
+
+    impl Place {
+        fn check(&self) -> Result<(), SettingError> {
+            if self.place.is_empty() { Err(SettingError::new("place", "must be somewhere")) } else { Ok(()) }
+        }
+    }
 
     impl StoreSettings for Place {
         type Engine = String;
         const PLACE: &'static str = "place";
 
-        fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-            reader.text("place", &mut self.0)
-        }
-
-        fn problem(&self) -> Option<(&'static str, String)> {
-            self.0.is_empty().then(|| ("place", "must be somewhere".to_owned()))
-        }
-
         fn open(self) -> Result<String, String> {
-            Ok(format!("an engine at {}", self.0))
+            Ok(format!("an engine at {}", self.place))
         }
     }
 
     fn configure(place: &Configured<Place>, text: &str) -> Result<(), String> {
         let table = text.parse().expect("TOML");
-        place.configure(&mut SettingReader::new(&table)).map_err(|problem| problem.to_string())
+        place.configure(&table).map_err(|problem| problem.to_string())
     }
 
     #[test]
     fn the_file_wins_until_the_first_use_and_is_told_afterwards() {
-        let place = Configured::new(Place("here".to_owned()));
+        let place = Configured::new(Place::defaults("here".to_owned()));
         assert_eq!(configure(&place, "place = 'there'"), Ok(()));
         assert_eq!(place.engine().ok().map(String::as_str), Some("an engine at there"));
         assert_eq!(configure(&place, "place = 'there'"), Ok(()), "it is the same");
@@ -172,19 +173,19 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_told_by_its_key() {
-        let place = Configured::new(Place("here".to_owned()));
+        let place = Configured::new(Place::defaults("here".to_owned()));
         assert_eq!(configure(&place, "place = ''"), Err("`place` must be somewhere".to_owned()));
-        place.change(|place| place.0.clear());
+        place.change(|place| place.place.clear());
         assert!(place.engine().is_err_and(|problem| problem.to_string().contains("sessions.place: must be somewhere")));
     }
 
     #[test]
     fn nothing_is_no_limit_of_connections() {
         let mut connections = Connections::new(1);
-        assert!(connections.problem().is_none());
+        assert!(connections.check().is_ok());
         connections.operation_timeout = Duration::ZERO;
-        assert_eq!(connections.problem().map(|(key, _)| key), Some("operation_timeout"));
+        assert_eq!(connections.check().map_err(|error| error.key), Err("operation_timeout".to_owned()));
         connections.pool = 0;
-        assert_eq!(connections.problem().map(|(key, _)| key), Some("pool"));
+        assert_eq!(connections.check().map_err(|error| error.key), Err("pool".to_owned()));
     }
 }

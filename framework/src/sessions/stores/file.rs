@@ -16,8 +16,8 @@ use super::super::{
     Version, Watch, wire,
 };
 use super::range_lock::{RangeLocks, owned};
-use crate::lifecycle::{SettingError, SettingReader};
 use crate::private_file;
+use crate::settings::{SettingError, SettingRow, SettingTable, Settings as _};
 use parking_lot::Mutex;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -53,11 +53,6 @@ impl Sessions {
 /// let sessions = Sessions::new(FileStore::new("/var/lib/shop/sessions").sync(true));
 /// ```
 ///
-/// | setting | in the file | default | meaning |
-/// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.folder` | | the folder; it is made at the start, for this user alone, and refused if another user owns it or may write there |
-/// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a record is on the disk before the client has its answer, so that it outlives a power failure |
-///
 /// Sessions outlive the program. A lock ends with the process that holds it, however that ends; a process that is
 /// stopped (`SIGSTOP`) keeps its locks. The folder must be on a file system of this machine: locks over NFS are another
 /// matter. CherryPy's `FileSession`.
@@ -67,9 +62,13 @@ pub struct FileStore {
     quarantined: AtomicU64,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
+#[settings(builders_on = FileStore)]
 struct Settings {
+    /// The folder; it is made at the start, for this user alone.
+    #[setting(given, no_builder)]
     folder: PathBuf,
+    /// Whether a record is on the disk before the client has its answer.
     sync: bool,
 }
 
@@ -84,14 +83,12 @@ impl FileStore {
     /// A store in this folder.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let settings = Settings { folder: folder.into(), sync: false };
+        let settings = Settings::defaults(folder.into());
         Self { settings: Mutex::new(settings), folder: OnceLock::new(), quarantined: AtomicU64::new(0) }
     }
 
-    /// Whether a record is on the disk before the client has its answer (`sync`).
-    #[must_use]
-    pub fn sync(self, sync: bool) -> Self {
-        self.settings.lock().sync = sync;
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings.lock());
         self
     }
 
@@ -402,14 +399,12 @@ impl Store for FileStore {
         self.quarantined.load(Ordering::Relaxed)
     }
 
-    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut settings = self.settings.lock().clone();
-        let mut folder = settings.folder.display().to_string();
-        reader.text("folder", &mut folder)?;
-        reader.flag("sync", &mut settings.sync)?;
-        if folder != settings.folder.display().to_string() {
-            settings.folder = folder.into();
-        }
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        self.settings.lock().setting_rows()
+    }
+
+    fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
+        let settings = self.settings.lock().configured(table)?;
         let mut current = self.settings.lock();
         if *current != settings && self.folder.get().is_some() {
             return Err(SettingError::new(

@@ -12,8 +12,8 @@ use super::super::{
 };
 use super::pool::Pool;
 use super::range_lock::{RangeLocks, owned};
-use crate::lifecycle::{SettingError, SettingReader};
 use crate::private_file;
+use crate::settings::{SettingError, SettingRow, SettingTable, Settings as _};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::io::ErrorKind;
@@ -50,13 +50,6 @@ impl Sessions {
 /// let sessions = Sessions::new(SqliteStore::new("/var/lib/shop/sessions.sqlite").sync(true));
 /// ```
 ///
-/// | setting | in the file | default | meaning |
-/// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.path` | | the database; it is made at the start, for this user alone. Beside it are `-wal`, `-shm` and `-locks` |
-/// | [`sync`](Self::sync) | `sessions.sync` | `false` | whether a commit is on the disk before the client has its answer; without, a power failure may cost the last moments, and nothing else |
-/// | [`pool`](Self::pool) | `sessions.pool` | 8 | maximum of connections of this process |
-/// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | how long a statement waits for other writers, and an operation for a connection |
-///
 /// The database is the store's own: it says so in its `user_version`, and another program's is refused. SQLite is built
 /// in.
 pub struct SqliteStore {
@@ -65,12 +58,27 @@ pub struct SqliteStore {
     quarantined: AtomicU64,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
+#[settings(check = Self::check, builders_on = SqliteStore)]
 struct Settings {
+    /// The database; it is made at the start, for this user alone. Beside it are `-wal`, `-shm` and `-locks`.
+    #[setting(given, no_builder)]
     path: PathBuf,
+    /// Whether a commit is on the disk before the client has its answer; without, a power failure may cost the last
+    /// moments, and nothing else.
     sync: bool,
+    /// Maximum of connections of this process.
+    #[setting(default = 8)]
     pool: usize,
+    /// How long a statement waits for other writers, and an operation for a connection.
+    #[setting(default = "2s")]
     operation_timeout: Duration,
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), SettingError> {
+        if self.pool == 0 { Err(SettingError::new("pool", "must be at least 1")) } else { Ok(()) }
+    }
 }
 
 /// The values that are there once the settings are final.
@@ -100,26 +108,8 @@ impl SqliteStore {
     /// A store in the database at this path.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let settings = Settings { path: path.into(), sync: false, pool: 8, operation_timeout: Duration::from_secs(2) };
+        let settings = Settings::defaults(path.into());
         Self { settings: Mutex::new(settings), database: OnceLock::new(), quarantined: AtomicU64::new(0) }
-    }
-
-    /// Whether a commit is on the disk before the client has its answer (`sync`).
-    #[must_use]
-    pub fn sync(self, sync: bool) -> Self {
-        self.with(|settings| settings.sync = sync)
-    }
-
-    /// Maximum of connections of this process (`pool`).
-    #[must_use]
-    pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.pool = connections)
-    }
-
-    /// How long a statement waits for other writers, and an operation for a connection (`operation_timeout`).
-    #[must_use]
-    pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.operation_timeout = timeout)
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -382,19 +372,12 @@ impl Store for SqliteStore {
         self.quarantined.load(Ordering::Relaxed)
     }
 
-    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        let mut settings = self.settings.lock().clone();
-        let mut path = settings.path.display().to_string();
-        reader.text("path", &mut path)?;
-        reader.flag("sync", &mut settings.sync)?;
-        reader.count("pool", &mut settings.pool)?;
-        reader.duration("operation_timeout", &mut settings.operation_timeout)?;
-        if settings.pool == 0 {
-            return Err(SettingError::new("pool", "must be at least 1"));
-        }
-        if path != settings.path.display().to_string() {
-            settings.path = path.into();
-        }
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        self.settings.lock().setting_rows()
+    }
+
+    fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
+        let settings = self.settings.lock().configured(table)?;
         let mut current = self.settings.lock();
         if *current != settings && self.database.get().is_some() {
             return Err(SettingError::new(

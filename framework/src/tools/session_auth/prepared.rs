@@ -10,7 +10,7 @@ use super::source::LoginKey;
 use super::source::file_name;
 use super::throttle::Rate;
 use super::token::Tokens;
-use crate::lifecycle::SettingError;
+use crate::settings::SettingError;
 use crate::tools::authorization::{Checker, Passwords};
 use crate::{HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};

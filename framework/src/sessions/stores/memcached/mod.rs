@@ -22,11 +22,11 @@ mod wakeups;
 use super::company::How;
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, probe_by_writing};
-use crate::lifecycle::{SettingError, SettingReader};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, detached, wire,
 };
+use crate::settings::{SettingError, SettingRow, SettingTable};
 use client::{Client, Request};
 use connection::{Outcome, Reply};
 use std::sync::Arc;
@@ -69,14 +69,6 @@ impl Sessions {
 /// let sessions = Sessions::new(store);
 /// ```
 ///
-/// | setting | in the file | default | meaning |
-/// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.servers` | | a list of `host[:11211]`, in any order, but spelt alike in all processes: the spelling decides which server has which session |
-/// | [`pool`](Self::pool) | `sessions.pool` | 16 | maximum of connections of this process to each server |
-/// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection, and for a free place in the pool |
-/// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
-/// | [`prefix`](Self::prefix) | `sessions.prefix` | `kirsch:session:` | how the keys begin |
-///
 /// # Limits
 /// * It is a cache. A restart ends all sessions of that server; when its memory is full, the ones used longest ago go
 ///   silently.
@@ -93,10 +85,16 @@ pub struct MemcachedStore {
     configured: Configured<Settings>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
+#[settings(check = Self::check, builders_on = MemcachedStore)]
 struct Settings {
+    /// The servers, each as `host`, `host:port` or `unix:/path`; a session is on one of them.
+    #[setting(given, no_builder)]
     servers: Vec<String>,
+    #[setting(flatten, default = Connections::new(16))]
     connections: Connections,
+    /// How the names of all items begin.
+    #[setting(default = "kirsch:session:")]
     prefix: String,
 }
 
@@ -111,9 +109,7 @@ impl MemcachedStore {
     /// A store on these servers. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let servers = servers.into_iter().map(Into::into).collect();
-        let (connections, prefix) = (Connections::new(16), "kirsch:session:".to_owned());
-        Self { configured: Configured::new(Settings { servers, connections, prefix }) }
+        Self { configured: Configured::new(Settings::defaults(servers.into_iter().map(Into::into).collect())) }
     }
 
     /// Maximum of connections of this process to each server (`pool`, default 16).
@@ -135,12 +131,6 @@ impl MemcachedStore {
         self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
-    /// How the names of all items begin (`prefix`, default `kirsch:session:`).
-    #[must_use]
-    pub fn prefix(self, prefix: impl Into<String>) -> Self {
-        self.with(|settings| settings.prefix = prefix.into())
-    }
-
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
         self.configured.change(change);
         self
@@ -151,14 +141,9 @@ impl MemcachedStore {
     }
 }
 
-impl StoreSettings for Settings {
-    type Engine = Arc<Engine>;
-    const PLACE: &'static str = "servers";
-
-    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        reader.texts("servers", &mut self.servers)?;
-        self.connections.read(reader)?;
-        reader.text("prefix", &mut self.prefix)
+impl Settings {
+    fn check(&self) -> Result<(), SettingError> {
+        self.problem().map_or(Ok(()), |(key, problem)| Err(SettingError::new(key, problem)))
     }
 
     fn problem(&self) -> Option<(&'static str, String)> {
@@ -169,8 +154,13 @@ impl StoreSettings for Settings {
             (1..=100).contains(&self.prefix.len()) && self.prefix.bytes().all(|byte| byte.is_ascii_graphic());
         let prefix = || (!is_prefix).then(|| ("prefix", "must be 1 to 100 visible ASCII characters".to_owned()));
         let server = self.servers.iter().find_map(|server| client::problem_of(server));
-        server.map(|problem| ("servers", problem)).or_else(|| self.connections.problem()).or_else(prefix)
+        server.map(|problem| ("servers", problem)).or_else(prefix)
     }
+}
+
+impl StoreSettings for Settings {
+    type Engine = Arc<Engine>;
+    const PLACE: &'static str = "servers";
 
     fn open(self) -> Result<Arc<Engine>, String> {
         let client = Client::new(&self.servers, self.connections);
@@ -432,8 +422,12 @@ impl Store for MemcachedStore {
         self.engine().map_or(0, |engine| engine.quarantined.load(Ordering::Relaxed))
     }
 
-    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        self.configured.configure(reader)
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
+        self.configured.configure(settings)
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        self.configured.setting_rows()
     }
 }
 
@@ -525,9 +519,8 @@ mod tests {
             ("server = ['one']", "`server` is not a setting; did you mean `servers`?"),
         ] {
             let table = text.parse().expect("TOML");
-            let mut reader = SettingReader::new(&table);
             let store = MemcachedStore::new(["127.0.0.1"]);
-            let problem = store.configure(&mut reader).and_then(|()| reader.finish()).expect_err(text).to_string();
+            let problem = store.configure(&table).expect_err(text).to_string();
             assert!(problem.starts_with(start), "{text}: {problem}");
         }
     }

@@ -22,11 +22,11 @@ mod wakeups;
 
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, millis, probe_by_writing};
-use crate::lifecycle::{Secret, SettingError, SettingReader};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, wire,
 };
+use crate::settings::{Secret, SettingError, SettingRow, SettingTable};
 use links::Links;
 use statements::Statements;
 use std::sync::Arc;
@@ -67,15 +67,6 @@ impl Sessions {
 /// let sessions = Sessions::new(store);
 /// ```
 ///
-/// | setting | in the file | default | meaning |
-/// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.url` | | `postgres://user:password@host:5432/database`, or `host=… user=…`; several hosts are tried in turn |
-/// | [`pool`](Self::pool) | `sessions.pool` | 4 | connections of this process; each serves several requests at once. One more listens while requests wait |
-/// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection |
-/// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
-/// | [`table`](Self::table) | `sessions.table` | `kirsch_session` | the table; beside it are `…_lock` and `…_unreadable` |
-/// | [`create_table`](Self::create_table) | `sessions.create_table` | `true` | whether the tables are made at the start, where they are missing |
-///
 /// The lock of a session is a lease: it outlives a killed process by at most that. It is measured on the server's
 /// clock; the lives of sessions are measured on those of the machines, which have to agree to the second. There is no
 /// TLS to the server: put it into a network of its own. Credentials in the address appear in no log and no error.
@@ -83,11 +74,23 @@ pub struct PostgresStore {
     configured: Configured<Settings>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
+#[settings(check = Self::check, builders_on = PostgresStore)]
 struct Settings {
+    /// Where the database is: `postgres://user:password@host:5432/database`, or `host=… user=…`; several hosts are tried
+    /// in turn.
+    #[setting(given, no_builder)]
     url: Secret,
+    #[setting(flatten, default = Connections::new(4))]
     connections: Connections,
+    /// The table: letters, digits and `_`, perhaps behind the name of a schema and a dot. Beside it are `…_lock` and
+    /// `…_unreadable`.
+    #[setting(default = "kirsch_session")]
     table: String,
+    /// Whether the tables are made at the start, where they are missing.
+    ///
+    /// Programs whose user may not do that leave it to [`ddl`](Self::ddl).
+    #[setting(default = true)]
     create_table: bool,
 }
 
@@ -95,9 +98,7 @@ impl PostgresStore {
     /// A store at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        let (connections, table) = (Connections::new(4), "kirsch_session".to_owned());
-        let url = Secret::from(url.into());
-        Self { configured: Configured::new(Settings { url, connections, table, create_table: true }) }
+        Self { configured: Configured::new(Settings::defaults(Secret::text(url))) }
     }
 
     /// Connections of this process (`pool`).
@@ -116,19 +117,6 @@ impl PostgresStore {
     #[must_use]
     pub fn operation_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.connections.operation_timeout = timeout)
-    }
-
-    /// The table (`table`): letters, digits and `_`, perhaps behind the name of a schema and a dot.
-    #[must_use]
-    pub fn table(self, name: impl Into<String>) -> Self {
-        self.with(|settings| settings.table = name.into())
-    }
-
-    /// Whether the tables are made at the start (`create_table`): programs whose user may not do that leave it to
-    /// [`ddl`](Self::ddl).
-    #[must_use]
-    pub fn create_table(self, create: bool) -> Self {
-        self.with(|settings| settings.create_table = create)
     }
 
     /// The statements that make the tables, for operators who make them by hand.
@@ -173,15 +161,9 @@ impl PostgresStore {
     }
 }
 
-impl StoreSettings for Settings {
-    type Engine = Running;
-    const PLACE: &'static str = "url";
-
-    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        reader.secret("url", &mut self.url)?;
-        self.connections.read(reader)?;
-        reader.text("table", &mut self.table)?;
-        reader.flag("create_table", &mut self.create_table)
+impl Settings {
+    fn check(&self) -> Result<(), SettingError> {
+        self.problem().map_or(Ok(()), |(key, problem)| Err(SettingError::new(key, problem)))
     }
 
     fn problem(&self) -> Option<(&'static str, String)> {
@@ -194,8 +176,13 @@ impl StoreSettings for Settings {
         let wrong_table = "must be at most 40 small letters, digits and `_`, perhaps `schema.table`";
         let table = || (!is_table).then(|| ("table", wrong_table.to_owned()));
         let url = || links::parse(self.url.exposed()).err().map(|problem| ("url", problem));
-        self.connections.problem().or_else(table).or_else(url)
+        table().or_else(url)
     }
+}
+
+impl StoreSettings for Settings {
+    type Engine = Running;
+    const PLACE: &'static str = "url";
 
     fn open(self) -> Result<Running, String> {
         let runtime =
@@ -456,8 +443,12 @@ impl Store for PostgresStore {
         self.engine().map_or(0, |engine| engine.quarantined.load(Ordering::Relaxed))
     }
 
-    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        self.configured.configure(reader)
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
+        self.configured.configure(settings)
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        self.configured.setting_rows()
     }
 }
 
@@ -527,8 +518,7 @@ mod tests {
 
     fn configure(store: &PostgresStore, text: &str) -> Result<(), String> {
         let table = text.parse().expect("TOML");
-        let mut reader = SettingReader::new(&table);
-        store.configure(&mut reader).and_then(|()| reader.finish()).map_err(|problem| problem.to_string())
+        store.configure(&table).map_err(|problem| problem.to_string())
     }
 
     #[test]

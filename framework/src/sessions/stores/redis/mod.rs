@@ -31,12 +31,12 @@ mod wakeups;
 
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, millis, probe_by_writing};
-use crate::lifecycle::{Secret, SettingError, SettingReader};
 use crate::sessions::answer::wait_for;
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, wire,
 };
+use crate::settings::{Secret, SettingError, SettingRow, SettingTable};
 use ::redis::Value;
 use address::Address;
 use link::Links;
@@ -81,14 +81,6 @@ impl Sessions {
 /// let sessions = Sessions::new(store);
 /// ```
 ///
-/// | setting | in the file | default | meaning |
-/// |---|---|---|---|
-/// | [`new`](Self::new) | `sessions.url` | | `redis://[user:password@]host[:6379][/database]`; with feature `redis-tls` `rediss://…`; `redis+unix:///path`; `redis+sentinel://[user:password@]host[:26379],host/name[/database]`; with feature `redis-cluster` `redis+cluster://[user:password@]host,host`. `valkey` does for `redis` in each |
-/// | [`pool`](Self::pool) | `sessions.pool` | 16 | maximum of connections of this process, beside one that listens while requests wait |
-/// | [`connect_timeout`](Self::connect_timeout) | `sessions.connect_timeout` | 2 s | for a connection, and for a free place in the pool |
-/// | [`operation_timeout`](Self::operation_timeout) | `sessions.operation_timeout` | 2 s | for the server's answer |
-/// | [`prefix`](Self::prefix) | `sessions.prefix` | `kirsch:session:` | how the keys begin; two programs on one database need two |
-///
 /// Redis ends sessions by itself, so nothing is swept, and nothing is counted. Sessions that Redis loses, at a restart
 /// without `appendonly` or to an eviction policy `allkeys-*`, are lost; the start logs a warning about such a policy.
 /// The lock of a session is a lease: it outlives a killed process by at most that. Machines that share a store need
@@ -100,10 +92,17 @@ pub struct RedisStore {
     configured: Configured<Settings>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
+#[settings(check = Self::check, builders_on = RedisStore)]
 struct Settings {
+    /// Where Redis is: `redis://[user:password@]host:port/database`, `rediss://` with TLS; or several, for Sentinels or a
+    /// Cluster.
+    #[setting(given, no_builder)]
     url: Secret,
+    #[setting(flatten, default = Connections::new(16))]
     connections: Connections,
+    /// How the names of all keys and channels begin; two programs on one database need two.
+    #[setting(default = "kirsch:session:")]
     prefix: String,
 }
 
@@ -111,8 +110,7 @@ impl RedisStore {
     /// A store at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        let (connections, prefix) = (Connections::new(16), "kirsch:session:".to_owned());
-        Self { configured: Configured::new(Settings { url: Secret::from(url.into()), connections, prefix }) }
+        Self { configured: Configured::new(Settings::defaults(Secret::text(url))) }
     }
 
     /// Maximum of connections of this process (`pool`, default 16). More workers than that wait for one another, each
@@ -135,12 +133,6 @@ impl RedisStore {
         self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
-    /// How the names of all keys and channels begin (`prefix`, default `kirsch:session:`).
-    #[must_use]
-    pub fn prefix(self, prefix: impl Into<String>) -> Self {
-        self.with(|settings| settings.prefix = prefix.into())
-    }
-
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
         self.configured.change(change);
         self
@@ -154,14 +146,9 @@ impl RedisStore {
 /// Maximum of one value in Redis. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
 
-impl StoreSettings for Settings {
-    type Engine = Arc<Engine>;
-    const PLACE: &'static str = "url";
-
-    fn read(&mut self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        reader.secret("url", &mut self.url)?;
-        self.connections.read(reader)?;
-        reader.text("prefix", &mut self.prefix)
+impl Settings {
+    fn check(&self) -> Result<(), SettingError> {
+        self.problem().map_or(Ok(()), |(key, problem)| Err(SettingError::new(key, problem)))
     }
 
     fn problem(&self) -> Option<(&'static str, String)> {
@@ -170,8 +157,13 @@ impl StoreSettings for Settings {
         let wrong_prefix = "must be 1 to 100 visible ASCII characters without {}*?[]\\";
         let prefix = || (!is_prefix).then(|| ("prefix", wrong_prefix.to_owned()));
         let url = || Address::parse(self.url.exposed()).err().map(|problem| ("url", problem));
-        self.connections.problem().or_else(prefix).or_else(url)
+        prefix().or_else(url)
     }
+}
+
+impl StoreSettings for Settings {
+    type Engine = Arc<Engine>;
+    const PLACE: &'static str = "url";
 
     fn open(self) -> Result<Arc<Engine>, String> {
         let links = Links::new(Address::parse(self.url.exposed())?, self.connections);
@@ -407,8 +399,12 @@ impl Store for RedisStore {
         self.engine().map_or(0, |engine| engine.quarantined.load(Ordering::Relaxed))
     }
 
-    fn configure(&self, reader: &mut SettingReader<'_>) -> Result<(), SettingError> {
-        self.configured.configure(reader)
+    fn configure(&self, settings: &SettingTable) -> Result<(), SettingError> {
+        self.configured.configure(settings)
+    }
+
+    fn setting_rows(&self) -> Vec<SettingRow> {
+        self.configured.setting_rows()
     }
 }
 
@@ -493,8 +489,7 @@ mod tests {
 
     fn configure(store: &RedisStore, text: &str) -> Result<(), String> {
         let table = text.parse().expect("TOML");
-        let mut reader = SettingReader::new(&table);
-        store.configure(&mut reader).and_then(|()| reader.finish()).map_err(|problem| problem.to_string())
+        store.configure(&table).map_err(|problem| problem.to_string())
     }
 
     #[test]
