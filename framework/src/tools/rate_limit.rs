@@ -124,7 +124,7 @@ impl RateLimit {
         let most = f64::from(self.burst.unwrap_or(self.rate.requests));
         let each = self.rate.period.as_secs_f64() / f64::from(self.rate.requests);
         let known = buckets.young.remove(&key).or_else(|| buckets.old.remove(&key));
-        let mut bucket = known.unwrap_or(Bucket::empty(now));
+        let mut bucket = known.unwrap_or_else(|| Bucket::empty(now));
         let taken = bucket.fill(most, each, now);
         if buckets.young.len() >= (self.addresses / 2).max(1) {
             buckets.old = std::mem::take(&mut buckets.young);

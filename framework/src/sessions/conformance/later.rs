@@ -27,7 +27,7 @@ pub(super) fn what_nobody_waits_for_is_given_back<S: Store>(here: &S, there: &S)
             }
             // It is answered, and not looked at.
             Some(Poll::Pending) if number % 3 == 0 => {
-                answered.recv_timeout(PATIENCE).expect("an answer that is there wakes")
+                answered.recv_timeout(PATIENCE).expect("an answer that is there wakes");
             }
             Some(Poll::Pending) | None => {}
         }

@@ -89,7 +89,7 @@ impl Buckets {
             self.0.retain(|_, bucket| level_at(bucket) > 0.0);
             self.make_room(level_at);
         }
-        self.0.entry(key).or_insert(Bucket::empty(now)).fill(most, each, now)
+        self.0.entry(key).or_insert_with(|| Bucket::empty(now)).fill(most, each, now)
     }
 
     /// Takes the emptier half out, if there are too many.
