@@ -22,7 +22,7 @@ pub fn sessions(place: &str) -> Result<Sessions, String> {
         Some((scheme, _)) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Ok(Sessions::redis(place)),
         // Not all of it: an address may have a password in it.
         _ => Err(format!(
-            "`{}` is no place for sessions; write memory, file:/folder, sqlite:/path, postgres://host/name, redis://host or memcached://host,host",
+            "`{}` is not a place for sessions; write memory, file:/folder, sqlite:/path, postgres://host/name, redis://host or memcached://host,host",
             place.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '+').next().unwrap_or_default()
         )),
     }

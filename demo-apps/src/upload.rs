@@ -99,7 +99,7 @@ impl Uploads {
         session: &Session,
     ) -> kirsch::Result<Text<String>> {
         if name.contains(['/', '\\']) || matches!(&*name, "." | "..") {
-            return Err(Error::new(StatusCode::BAD_REQUEST, "the name of a file is no path"));
+            return Err(Error::new(StatusCode::BAD_REQUEST, "the name of a file is not a path"));
         }
         let progress = self.begin(upload, request);
         let line = self.keep(&mut body, &name, &progress)?;

@@ -21,7 +21,7 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
             let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
             let (place, backtrace) = LAST_PANIC.with(RefCell::take).unzip();
-            let message = message.unwrap_or_else(|| "a value that is no text".to_owned());
+            let message = message.unwrap_or_else(|| "a value that is not text".to_owned());
             Err(Panicked { message, place: place.flatten(), backtrace: backtrace.flatten() }.into())
         }
     }
@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn a_panic_with_any_payload_is_caught() {
         let error = guarded::<()>(|| std::panic::panic_any(7)).unwrap_err().to_string();
-        assert!(error.starts_with("panicked: a value that is no text"), "{error}");
+        assert!(error.starts_with("panicked: a value that is not text"), "{error}");
     }
 }

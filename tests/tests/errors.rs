@@ -277,7 +277,7 @@ fn wrong_error_pages_are_refused_at_start_with_place_and_remedy() {
         ("error_pages = \"a\"", "`error_pages` is \"a\"; it must be a table"),
         (
             "error_pages.404 = { template = \"{mesage}\" }",
-            "the error pages at `/shop`: 404: line 1: `{mesage}` is no placeholder",
+            "the error pages at `/shop`: 404: line 1: `{mesage}` is not a placeholder",
         ),
         (
             "errors = \"xml\"",

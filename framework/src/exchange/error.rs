@@ -277,7 +277,7 @@ impl Redirect {
     pub fn local(location: impl Into<String>) -> Result<Self, Error> {
         let location = location.into();
         if !is_local_reference(&location) {
-            return Err(Error::new(StatusCode::BAD_REQUEST, "The address to go on with is no page of this site."));
+            return Err(Error::new(StatusCode::BAD_REQUEST, "The address to go on with is not a page of this site."));
         }
         Ok(Self::to(location))
     }

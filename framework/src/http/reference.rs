@@ -22,10 +22,7 @@ impl std::fmt::Display for ControlCharacter {
             0 => "NUL",
             _ => "a control character",
         };
-        write!(
-            f,
-            "it has {what}, which browsers drop or take for the end of the field: percent-encode values that come from elsewhere"
-        )
+        write!(f, "it has {what}, which browsers drop or take for the end of the field: percent-encode foreign values")
     }
 }
 

@@ -56,7 +56,7 @@ impl ErrorTemplate {
                     _ => {
                         let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
                         return Err(format!(
-                            "line {line}: `{{{word}}}` is no placeholder; there are {{status}}, {{title}}, {{message}} and {{request_id}}, and \
+                            "line {line}: `{{{word}}}` is not a placeholder; there are {{status}}, {{title}}, {{message}} and {{request_id}}, and \
                              `{{{{{word}}}}}` stands for itself"
                         ));
                     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn an_unknown_placeholder_is_refused_with_its_line() {
         let error = texts("<h1>{title}</h1>\n<p>{mesage}").unwrap_err();
-        assert!(error.starts_with("line 2: `{mesage}` is no placeholder; there are {status}, "), "{error}");
+        assert!(error.starts_with("line 2: `{mesage}` is not a placeholder; there are {status}, "), "{error}");
         assert!(error.ends_with("`{{mesage}}` stands for itself"), "{error}");
     }
 

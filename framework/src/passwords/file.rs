@@ -107,7 +107,7 @@ impl Hashes {
             if !is_bcrypt(hash) && !is_argon2(hash) {
                 let kind = kind(hash);
                 return Err(format!(
-                    "line {number}, of {name:?}, has {kind}; set the password anew with `htpasswd -B FILE NAME`, or put an argon2id hash there"
+                    "line {number}, of {name:?}, has {kind}; set the password again with `htpasswd -B FILE NAME`, or put an argon2id hash there"
                 ));
             }
             if hashes.insert(name.to_owned(), hash.to_owned()).is_some() {

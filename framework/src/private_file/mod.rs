@@ -79,7 +79,7 @@ pub(crate) fn open_own(path: &Path) -> io::Result<File> {
 /// Opens a file to read it, or says that it is not a file: it does not wait for the writer of a FIFO.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY)).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(foreign("is no file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(foreign("is not a file")) }
 }
 
 /// A file without a name in this folder: it goes with its last descriptor.
@@ -105,7 +105,7 @@ fn only_own(file: File) -> io::Result<File> {
     use std::os::unix::fs::MetadataExt;
     let metadata = file.metadata()?;
     match () {
-        () if !metadata.is_file() => Err(foreign("it is no file")),
+        () if !metadata.is_file() => Err(foreign("it is not a file")),
         () if !exposure::is_trusted(metadata.uid()) => Err(foreign("another user owns it")),
         () if metadata.mode() & 0o022 != 0 => Err(foreign("other users may write it")),
         () => Ok(file),

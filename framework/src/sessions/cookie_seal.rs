@@ -162,13 +162,13 @@ impl Seal {
                 0..32 => Some(SettingError::new(
                     key,
                     format!(
-                        "has {} bytes; a secret for cookies has at least 32 that nobody can guess: `openssl rand -base64 32` makes one",
+                        "has {} bytes; a secret for cookies has at least 32 random ones: `openssl rand -base64 32` makes them",
                         secret.len()
                     ),
                 )),
                 _ if is_repeated => Some(SettingError::new(
                     key,
-                    "is one byte over and over: `openssl rand -base64 32` makes a secret that nobody can guess",
+                    "is one byte over and over: `openssl rand -base64 32` makes a random secret",
                 )),
                 _ => None,
             }
@@ -221,7 +221,7 @@ impl Seal {
         let data = match wire::decode(json) {
             Ok(data) => data,
             Err(unreadable) => {
-                crate::line::record!(Warn, target: "kirsch::sessions", "session {id}: {unreadable}; the visitor begins anew");
+                crate::line::record!(Warn, target: "kirsch::sessions", "session {id}: {unreadable}; the visitor gets a new session");
                 return None;
             }
         };

@@ -118,7 +118,7 @@ fn a_session_that_no_browser_would_keep_is_a_clear_error_and_stays_as_it_was() {
     let records = crate::logs::capture::records("kirsch::sessions", || {
         client.get("/large?size=3100").send().assert_status(500).assert_no_header("set-cookie");
     });
-    let is_told = |line: &str| line.contains("the most is 4096") && line.contains("\"basket\" (3110 bytes)");
+    let is_told = |line: &str| line.contains("the maximum is 4096") && line.contains("\"basket\" (3110 bytes)");
     assert!(matches!(&*records, [line] if is_told(line)), "{records:?}");
     client.get("/get").send().assert_text("old");
 }

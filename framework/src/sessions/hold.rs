@@ -224,7 +224,7 @@ impl Contender {
 
     /// From now on `waker` is woken when asking is worth it. What happened before that is unseen: ask once more.
     fn watch(&mut self, waker: &Waker) -> Result<(), StoreError> {
-        let too_many = |_| StoreError::new("nobody may wait for it any more", "`server.waiting_threads`");
+        let too_many = |_| StoreError::new("no request may wait for it any more", "`server.waiting_threads`");
         let _blocking = self.shared.block().map_err(too_many)?;
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), waker: waker.clone() });
         let watch = shared_lock(&self.shared)?.watch(self.guard.key(), Waker::from(Arc::clone(&bell)))?;

@@ -213,7 +213,7 @@ fn a_store_that_answers_later_follows_the_same_rules() {
 }
 
 #[test]
-#[should_panic(expected = "a lock that nobody waits for any more is given back")]
+#[should_panic(expected = "an abandoned lock is given back")]
 fn found_a_store_that_forgets_an_abandoned_grant() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk { is_forgetful: true, ..Desk::default() }));
     conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });

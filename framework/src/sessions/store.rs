@@ -283,8 +283,9 @@ impl StoreError {
     /// with limits of their own.
     #[must_use]
     pub fn too_large(bytes: usize, limit: usize) -> Self {
-        let place =
-            format!("{bytes} bytes, the most is {limit}: keep large things elsewhere and their key in the session");
+        let place = format!(
+            "{bytes} bytes, the maximum is {limit}: keep large values in another place and their key in the session"
+        );
         Self { is_too_large: true, ..Self::new("the session is too large", place) }
     }
 

@@ -596,7 +596,7 @@ fn a_session_that_grows_too_large_is_an_error_of_the_program_and_stays_as_it_was
             site.get(name).assert_status(500).assert_lacks("300");
         });
         let is_told =
-            |line: &str| line.contains("the most is 300") && line.contains("\"basket\" (290 bytes), \"value\"");
+            |line: &str| line.contains("the maximum is 300") && line.contains("\"basket\" (290 bytes), \"value\"");
         assert!(matches!(&*records, [line] if is_told(line)), "{records:?}");
         assert_eq!(site.value(), "old");
         site.assert_no_lock();

@@ -81,6 +81,6 @@ mod tests {
         data.insert("text", "x".repeat(100).into());
         let refused = encode(&data, 64).unwrap_err();
         assert!(refused.is_too_large());
-        assert!(refused.to_string().contains("112 bytes, the most is 64"), "{refused}");
+        assert!(refused.to_string().contains("112 bytes, the maximum is 64"), "{refused}");
     }
 }

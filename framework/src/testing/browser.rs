@@ -134,7 +134,7 @@ impl Browser {
         while let Some(wire) = self.idle.lock().pop() {
             if !wire.unread().is_empty() {
                 let unread = String::from_utf8_lossy(wire.unread()).into_owned();
-                return Err(ClientError::new(format!("the server sent bytes that nobody asked for: {unread:?}")));
+                return Err(ClientError::new(format!("the server sent bytes without a request: {unread:?}")));
             }
             let stream = &wire.transport.0;
             stream.set_nonblocking(true).map_err(describe)?;
@@ -143,7 +143,7 @@ impl Browser {
             match peeked {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Some(wire)),
                 Ok(count) if count > 0 => {
-                    return Err(ClientError::new("the server sent bytes that nobody asked for".to_owned()));
+                    return Err(ClientError::new("the server sent bytes without a request".to_owned()));
                 }
                 Ok(_) | Err(_) => {}
             }

@@ -111,8 +111,7 @@ impl Cors {
             return Err(refused("origins", "is empty: name the sites whose scripts may read, or \"*\"".to_owned()));
         }
         if prepared.any_origin && self.credentials {
-            let problem =
-                "cannot be on for the origin \"*\": every site could act as whoever visits it; name the origins";
+            let problem = "cannot be on for the origin \"*\": every site could act as its visitors; name the origins";
             return Err(refused("credentials", problem.to_owned()));
         }
         Ok(prepared)

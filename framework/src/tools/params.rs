@@ -231,7 +231,7 @@ mod tests {
         for (line, problem) in [
             ("rules = { a = \"hole 1..2\" }", "`params.rules` has a `a` that is \"hole 1..2\"; write"),
             ("rules = { a = \"whole 2..1\" }", "has a `a` that is \"whole 2..1\""),
-            ("rules = { a = \"matches (\" }", "no regular expression"),
+            ("rules = { a = \"matches (\" }", "not a regular expression"),
             ("status = 200", "`params.status` is 200; it must be 400 to 499"),
             ("requierd = []", "did you mean `required`?"),
         ] {

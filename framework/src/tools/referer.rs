@@ -95,7 +95,10 @@ impl Referer {
         let pattern = match self.pattern.is_empty() {
             true => None,
             false => Some(Regex::new(&format!("^(?:{})", self.pattern)).map_err(|error| {
-                SettingError::new("pattern", format!("is {:?}, which is no regular expression: {error}", self.pattern))
+                SettingError::new(
+                    "pattern",
+                    format!("is {:?}, which is not a regular expression: {error}", self.pattern),
+                )
             })?),
         };
         Ok(Prepared { tool: self.clone(), origins, pattern })
@@ -212,7 +215,7 @@ mod tests {
         client.get("/").send().assert_status(200);
         client.get("/").header("referer", "http://b/").send().assert_status(404).assert_contains("Not here.");
         let table = [
-            (Referer::matching("(a"), "`pattern` is \"(a\", which is no regular expression"),
+            (Referer::matching("(a"), "`pattern` is \"(a\", which is not a regular expression"),
             (Referer::matching(""), "nothing would match"),
             (Referer::same_origin().origins(["a.example"]), "`origins` has \"a.example\"; write origins"),
             (Referer::same_origin().origins(["https://a.example/x"]), "write origins"),

@@ -88,7 +88,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("two equal Content-Types", "RFC 9110, 8.3", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/plain\r\n\r\nhello", &[200], Open)
         .says(&["hello"]),
     // Fields that only offer something cannot break a request.
-    row("an Accept that is no list", "RFC 9110, 12.5.1", b"GET / HTTP/1.1\r\nHost: a\r\nAccept: ;q=x, */, text/html;q=9\r\n\r\n", &[200], Open),
+    row("an Accept that is not a list", "RFC 9110, 12.5.1", b"GET / HTTP/1.1\r\nHost: a\r\nAccept: ;q=x, */, text/html;q=9\r\n\r\n", &[200], Open),
     row("a Range that is none", "RFC 9110, 14.2", b"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=x-y\r\n\r\n", &[200], Open),
     row("a Range of a unit that nobody knows", "RFC 9110, 14.2", b"GET / HTTP/1.1\r\nHost: a\r\nRange: miles=1-2\r\n\r\n", &[200], Open),
     row("a date that is none", "RFC 9110, 13.1.3", b"GET / HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: yesterday\r\n\r\n", &[200], Open),

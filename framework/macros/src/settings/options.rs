@@ -73,7 +73,7 @@ impl FieldOptions {
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("setting")) {
             errors.keep(attribute.parse_nested_meta(|option| options.read_one(&option)));
             if options.skip && (options.flatten || options.key.is_some() || options.check.is_some()) {
-                errors.at(attribute, "`skip` says that this is no setting: leave out what makes it one");
+                errors.at(attribute, "`skip` says that this is not a setting: leave out its other options");
             }
             if options.given && options.default.is_some() {
                 errors.at(attribute, "the constructor gives a `given` setting, so it has no default");

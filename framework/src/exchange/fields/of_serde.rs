@@ -36,7 +36,7 @@ pub fn deserialize<'de, D: Deserializer<'de>, T: Fields>(deserializer: D) -> Res
     const {
         assert!(
             !FieldInfo::any_file(T::FIELDS),
-            "a typed form with a file is taken as `Result<Form<T>, FormErrors>`: a file is no value of serde"
+            "a typed form with a file is taken as `Result<Form<T>, FormErrors>`: a file is not a value of serde"
         );
     }
     let value = match deserializer.deserialize_newtype_struct(TYPED_FORM, SentVisitor)? {

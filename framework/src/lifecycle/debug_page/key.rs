@@ -44,7 +44,7 @@ fn checked(key: String) -> Result<String, String> {
     match is_plain && key.len() >= MIN_LENGTH {
         true => Ok(key),
         false => Err(format!(
-            "the environment variable {VARIABLE} must have at least {MIN_LENGTH} letters, digits, `-` or `_` that nobody can guess: `openssl rand -hex 16` makes them"
+            "the environment variable {VARIABLE} must have at least {MIN_LENGTH} random letters, digits, `-` or `_`: `openssl rand -hex 16` makes them"
         )),
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn what_nobody_waits_for_is_given_back<S: Store>(here: &S, there: &S)
         let grant = loop {
             match shared(there).try_lock(&id, LONG).wait().expect("try_lock") {
                 Some(grant) => break grant,
-                None => assert!(Instant::now() < deadline, "a lock that nobody waits for any more is given back"),
+                None => assert!(Instant::now() < deadline, "an abandoned lock is given back"),
             }
         };
         unlock(there, &id, grant.fence);

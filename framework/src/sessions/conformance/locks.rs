@@ -113,7 +113,7 @@ fn locks_of_other_sessions_are_free<S: Store>(here: &S, there: &S) {
     // Striped locks would meet among so many.
     let others: Vec<_> = (0..1_000).map(|_| SessionId::random()).collect();
     let held: Vec<_> = others.iter().filter_map(|other| try_lock(there, other, LONG)).collect();
-    assert_eq!(held.len(), others.len(), "the lock of one session is in the way of no other");
+    assert_eq!(held.len(), others.len(), "the lock of one session blocks no other");
     others.iter().zip(held).for_each(|(other, grant)| unlock(there, other, grant.fence));
     unlock(here, &id, grant.fence);
 }
@@ -122,7 +122,7 @@ fn a_lock_makes_no_record<S: Store>(here: &S, there: &S) {
     let (id, now) = (SessionId::random(), Moment::now());
     let grant = lock(here, &id, LONG);
     assert!(!matches!(grant.record, Some(Some(_))), "no record comes along where there is none");
-    assert!(load(there, &id, now).is_none(), "a lock is no record");
+    assert!(load(there, &id, now).is_none(), "a lock is not a record");
     unlock(here, &id, grant.fence);
     assert!(load(there, &id, now).is_none(), "a lock leaves no record");
 }
@@ -152,7 +152,7 @@ fn a_commit_with_unlock_gives_the_lock_back<S: Store>(here: &S, there: &S) {
     let next = lock(there, &id, LONG);
     assert_eq!(number(there, &id, Moment::now()), 2, "who comes next sees what was committed");
     let late = outcome(here.commit(&id, Some(version), &data(3), &fenced(grant.fence, false)));
-    assert_eq!(late, Commit::LockLost, "who gave the lock back does not commit under it");
+    assert_eq!(late, Commit::LockLost, "a store that gave the lock back does not commit under it");
     unlock(there, &id, next.fence);
 }
 
@@ -189,7 +189,7 @@ fn the_fence_of_an_earlier_hold_is_refused<S: Store>(here: &S, there: &S) {
     assert_eq!(number(there, &id, Moment::now()), 1, "a refused commit keeps nothing");
     assert!(!shared(here).renew(&id, early, LONG).wait().expect("renew"), "an earlier hold cannot be renewed");
     unlock(here, &id, early);
-    assert!(!is_free(here, &id), "giving back a lock that is somebody else's now has no effect");
+    assert!(!is_free(here, &id), "giving back the lock of another holder has no effect");
     let _ = committed(there.commit(&id, Some(version), &data(3), &fenced(late, true)));
 }
 
@@ -215,7 +215,7 @@ fn a_watch_wakes_when_the_lock_is_given_back<S: Store>(here: &S, there: &S) {
         });
         unlock(here, &id, grant.fence);
         for thread in waiting {
-            assert!(thread.join().is_ok(), "everybody who watches gets the lock in turn");
+            assert!(thread.join().is_ok(), "every waiter gets the lock in turn");
         }
     });
 }
@@ -286,7 +286,11 @@ fn a_lease_that_lapsed_is_refused_though_nobody_came<S: Store>(here: &S, there: 
     // Here time itself is the matter. Engines that count in seconds may be late by two.
     std::thread::sleep(SHORT * 4);
     let refused = outcome(here.commit(&id, Some(version), &data(2), &fenced(lapsed, true)));
-    assert_eq!(refused, Commit::LockLost, "a commit after the lease has lapsed is refused, whoever came or not");
+    assert_eq!(
+        refused,
+        Commit::LockLost,
+        "a commit after the lease has lapsed is refused, even without another holder"
+    );
     assert_eq!(number(there, &id, Moment::now()), 1, "a refused commit keeps nothing");
     assert!(is_free(there, &id), "a lapsed lock is free");
 }

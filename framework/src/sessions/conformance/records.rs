@@ -37,7 +37,7 @@ fn answers_come_as_the_store_says<S: Store>(store: &S) {
 fn unknown_ids_are_absent<S: Store>(store: &S) {
     let id = SessionId::random();
     assert!(load(store, &id, Moment::now()).is_none(), "an id that was never committed has no record");
-    store.touch(&id, &terms(Moment::now())).wait().expect("touching nothing is no error");
+    store.touch(&id, &terms(Moment::now())).wait().expect("touching a missing record is not an error");
     assert!(load(store, &id, Moment::now()).is_none(), "touching an unknown id makes no record");
     assert_eq!(store.count().expect("count").unwrap_or(0), 0, "an empty store counts 0");
 }
@@ -92,10 +92,10 @@ fn a_deleted_record_is_gone<S: Store>(store: &S) {
 
 fn deleting_twice_is_harmless<S: Store>(store: &S) {
     let id = SessionId::random();
-    store.delete(&id).wait().expect("deleting what is not there is no error");
+    store.delete(&id).wait().expect("deleting a missing record is not an error");
     let _ = committed(store.commit(&id, None, &data(1), &terms(Moment::now())));
     store.delete(&id).wait().expect("delete");
-    store.delete(&id).wait().expect("deleting what is not there is no error");
+    store.delete(&id).wait().expect("deleting a missing record is not an error");
     assert_eq!(store.count().expect("count").unwrap_or(0), 0, "a deleted record does not count");
 }
 
@@ -190,7 +190,7 @@ fn a_record_moves_to_another_id<S: Store>(store: &S) {
     let record = load(store, &old, now).expect("a record");
     let _ = committed(store.commit(&new, None, &record.data, &terms(now)));
     store.delete(&old).wait().expect("delete");
-    assert!(load(store, &old, now).is_none(), "the old id of a session that was given a new one is nobody's");
+    assert!(load(store, &old, now).is_none(), "the old id of a session with a new one belongs to no session");
     assert_eq!(number(store, &new, now), 1, "the new id has the content");
 }
 

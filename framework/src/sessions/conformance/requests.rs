@@ -98,10 +98,10 @@ fn a_login_gives_another_id_and_a_logout_ends_the_session(visitor: &Client) {
     thief.set_cookie("session_id", &id(visitor).reveal());
     visitor.get("/login").send().assert_status(200);
     assert_eq!(visitor.get("/get").send().text(), "kept", "a new id keeps the values");
-    assert_eq!(thief.get("/get").send().text(), "", "the old id is nobody's");
+    assert_eq!(thief.get("/get").send().text(), "", "the old id belongs to no session");
     thief.set_cookie("session_id", &id(visitor).reveal());
     visitor.get("/logout").send().assert_status(200);
-    assert_eq!(thief.get("/get").send().text(), "", "an ended session is gone, whoever has its id");
+    assert_eq!(thief.get("/get").send().text(), "", "an ended session is gone for every holder of its id");
 }
 
 fn no_client_chooses_its_id(visitor: &Client) {

@@ -145,7 +145,7 @@ impl Htdigest {
                 ));
             };
             let hash = Ha1::from_hex(hash).ok_or_else(|| {
-                let fix = "set the password anew with `htdigest FILE REALM NAME`";
+                let fix = "set the password again with `htdigest FILE REALM NAME`";
                 format!(
                     "line {number}, of {name:?}, has a hash that is neither MD5 (32 digits) nor SHA-256 (64); {fix}"
                 )
@@ -187,7 +187,7 @@ impl Htdigest {
                 let realms: Vec<_> = self.0.keys().map(|realm| format!("{realm:?}")).collect();
                 let there =
                     if realms.is_empty() { "it is empty".to_owned() } else { format!("it has {}", realms.join(", ")) };
-                Some(format!("has nobody of the realm {realm:?}; {there}"))
+                Some(format!("has no user of the realm {realm:?}; {there}"))
             }
             Some(realm) if realm.common.is_empty() => Some(
                 "has some names with MD5 only and others with SHA-256 only; give all of them one of both".to_owned(),
@@ -228,7 +228,7 @@ mod tests {
         assert!(file.find("ben", "a", DigestAlgorithm::Sha256) == Ha1::from_hex(&sha256));
         assert!(file.find("ben", "a", DigestAlgorithm::Md5).is_none());
         assert!(file.problem("c").unwrap().contains("MD5 only") && file.problem("a").is_none());
-        assert_eq!(file.problem("d").unwrap(), "has nobody of the realm \"d\"; it has \"a\", \"b\", \"c\"");
+        assert_eq!(file.problem("d").unwrap(), "has no user of the realm \"d\"; it has \"a\", \"b\", \"c\"");
     }
 
     #[test]

@@ -147,10 +147,10 @@ impl AuthDigest {
     fn prepare(&self) -> Result<Prepared, SettingError> {
         let quoted_realm = quoted(&self.realm).map_err(|problem| SettingError::new("realm", problem))?;
         if self.algorithms.is_empty() {
-            return Err(SettingError::new("algorithms", "is empty: nobody could log in"));
+            return Err(SettingError::new("algorithms", "is empty: no user could log in"));
         }
         if self.nonce_lifetime.is_zero() {
-            return Err(SettingError::new("nonce_lifetime", "is zero: nobody could log in"));
+            return Err(SettingError::new("nonce_lifetime", "is zero: no user could log in"));
         }
         let (realm, lifetime, nonces) = (self.realm.clone(), self.nonce_lifetime, self.nonces.clone());
         let algorithms = self.algorithms.clone();

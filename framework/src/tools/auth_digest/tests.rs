@@ -214,11 +214,11 @@ fn wrong_settings_stop_the_start() {
     std::fs::write(&path, format!("anna:Other:{}\n", "0".repeat(32))).unwrap();
     let table = [
         ("auth_digest.algorithms = [\"SHA-512\"]".to_owned(), "has \"SHA-512\"; there are"),
-        ("auth_digest.algorithms = []".to_owned(), "nobody could log in"),
-        ("auth_digest.nonce_lifetime = \"0s\"".to_owned(), "nobody could log in"),
+        ("auth_digest.algorithms = []".to_owned(), "no user could log in"),
+        ("auth_digest.nonce_lifetime = \"0s\"".to_owned(), "no user could log in"),
         ("auth_digest.realm = \"ü\"".to_owned(), "has a character"),
         ("auth_digest.file = \"/no/such\"".to_owned(), "/no/such: No such file"),
-        (format!("auth_digest.file = {path:?}"), "has nobody of the realm \"Staff\"; it has \"Other\""),
+        (format!("auth_digest.file = {path:?}"), "has no user of the realm \"Staff\"; it has \"Other\""),
         (
             format!(
                 "auth_digest.realm = \"Other\"\nauth_digest.file = {path:?}\nauth_digest.algorithms = [\"SHA-256\"]"

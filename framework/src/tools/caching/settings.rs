@@ -151,7 +151,7 @@ impl Caching {
             !status.is_server_error() && !matches!(status.as_u16(), 100..200 | 206 | 304 | 412 | 416)
         };
         if let Some(status) = self.statuses.iter().find(|status| !is_kept(status)) {
-            return refused("statuses", format!("has {}, which is no answer for anybody else", status.as_u16()));
+            return refused("statuses", format!("has {}, which is not an answer to the next request", status.as_u16()));
         }
         let reads = |method: &&Method| matches!(**method, Method::GET | Method::HEAD);
         match self.invalid_methods.iter().flatten().find(reads) {
@@ -192,7 +192,7 @@ mod statuses {
     pub(super) fn read(value: &SettingValue) -> Result<Vec<StatusCode>, String> {
         let status = |number: &usize| u16::try_from(*number).ok().and_then(|number| StatusCode::from_u16(number).ok());
         let read: Option<_> = Vec::<usize>::read(value)?.iter().map(status).collect();
-        read.ok_or_else(|| "has a number that is no status: they have three digits".to_owned())
+        read.ok_or_else(|| "has a number that is not a status: they have three digits".to_owned())
     }
 
     pub(super) fn show(statuses: &Vec<StatusCode>) -> String {
@@ -209,7 +209,7 @@ mod methods {
     pub(super) fn read(value: &SettingValue) -> Result<Vec<Method>, String> {
         let names = Vec::<String>::read(value)?;
         let read: Result<_, _> = names.iter().map(|name| Method::from_bytes(name.as_bytes())).collect();
-        read.map_err(|_| "has what is no method, as \"POST\" is one".to_owned())
+        read.map_err(|_| "has a text that is not a method, such as \"POST\"".to_owned())
     }
 
     pub(super) fn show(methods: &Vec<Method>) -> String {
@@ -271,10 +271,10 @@ mod tests {
             ("max_object_size = '20 MB'", "`max_object_size` is 20000000, more than `max_size`"),
             ("statuses = [200, 500]", "`statuses` has 500"),
             ("statuses = [206]", "`statuses` has 206"),
-            ("statuses = [2000]", "`statuses` has a number that is no status"),
+            ("statuses = [2000]", "`statuses` has a number that is not a status"),
             ("statuses = 200", "`statuses` is 200; it must be a list"),
             ("invalid_methods = ['GET']", "`invalid_methods` has GET"),
-            ("invalid_methods = ['a b']", "`invalid_methods` has what is no method"),
+            ("invalid_methods = ['a b']", "`invalid_methods` has a text that is not a method"),
         ] {
             let problem = read(text).expect_err(text);
             assert!(problem.starts_with(start), "{text}: {problem}");

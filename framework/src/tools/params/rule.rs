@@ -71,7 +71,7 @@ impl ParamRule {
     pub fn matches(pattern: &str) -> Result<Self, String> {
         let regex = Regex::new(&format!("^(?:{pattern})$"));
         let regex =
-            regex.map_err(|error| format!("is \"matches {pattern}\", which is no regular expression: {error}"))?;
+            regex.map_err(|error| format!("is \"matches {pattern}\", which is not a regular expression: {error}"))?;
         Ok(Self(Kind::Matches(regex, pattern.to_owned())))
     }
 

@@ -205,7 +205,7 @@ impl Tool for Proxy {
     fn attach(&self, hooks: &mut Hooks) {
         if !hooks.section().trim_matches('/').is_empty() {
             let problem = format!(
-                "is set at {:?}, but who the client is must be known before its path is looked at: switch the tool on at \"/\"",
+                "is set at {:?}, but the client must be known before its path is looked at: switch the tool on at \"/\"",
                 hooks.section()
             );
             return hooks.refuse(SettingError::new("on", problem));

@@ -95,7 +95,7 @@ impl SessionAuth {
         }
         for (key, number) in [("attempts", self.attempts), ("address_attempts", self.address_attempts)] {
             if number == 0 {
-                return Err(SettingError::new(key, "is 0: nobody could log in"));
+                return Err(SettingError::new(key, "is 0: no user could log in"));
             }
         }
         if self.attempts_window < Duration::from_secs(1) {
@@ -103,8 +103,7 @@ impl SessionAuth {
         }
         let secret = self.secret.exposed();
         if !secret.is_empty() && secret.len() < 32 {
-            let problem =
-                "is too short: at least 32 bytes that nobody can guess, as `openssl rand -base64 32` makes them";
+            let problem = "is too short: at least 32 random bytes, such as `openssl rand -base64 32` makes";
             return Err(SettingError::new("secret", problem));
         }
         let tokens = match secret.as_str() {

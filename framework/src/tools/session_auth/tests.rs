@@ -410,9 +410,9 @@ fn wrong_set_ups_stop_the_start() {
         ("login = \"a?b\"", "it must be a path"),
         ("logout = \"login\"", "is the same as `login`"),
         ("home = \"//evil.example\"", "it must be a path of this site"),
-        ("attempts = 0", "nobody could log in"),
+        ("attempts = 0", "no user could log in"),
         ("attempts_window = \"10ms\"", "a second at least"),
-        ("secret = \"short\"", "at least 32 bytes"),
+        ("secret = \"short\"", "at least 32 random bytes"),
         ("logn = \"x\"", "did you mean `login`?"),
         (
             "file = \"/no/such\"",

@@ -74,7 +74,7 @@ impl StaticFile {
         let files = Files::open(folder, "filename", &settings)?;
         let absolute = std::path::absolute(&self.filename).unwrap_or_else(|_| self.filename.clone());
         if !matches!(files.directory.find(name), Ok(Some(super::directory::Entry::File(..)))) {
-            return Err(wrong(&format!("is no file that can be read: {absolute:?}")));
+            return Err(wrong(&format!("is not a readable file: {absolute:?}")));
         }
         let depth = section.split('/').filter(|segment| !segment.is_empty()).count();
         Ok(Single { files, name: name.to_owned(), depth })

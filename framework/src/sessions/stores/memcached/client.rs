@@ -330,7 +330,7 @@ pub(super) fn problem_of(name: &str) -> Option<String> {
     let is_fine = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'@');
     // The text before an `@` may be a password.
     let shown = name.rsplit('@').next().unwrap_or_default();
-    (!is_fine).then(|| format!("{shown:?} is no server; write host or host:port, without a user and a password"))
+    (!is_fine).then(|| format!("{shown:?} is not a server; write host or host:port, without a user and a password"))
 }
 
 /// The server with the highest weight has the key (rendezvous hashing): when one goes, only its own keys find another.

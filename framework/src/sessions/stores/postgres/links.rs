@@ -170,7 +170,7 @@ pub(super) fn parse(url: &str) -> Result<Config, String> {
         let told = Some(told(&error)).filter(|told| !told.contains("unknown option"));
         let told = told.unwrap_or_else(|| "it has an option that PostgreSQL does not know".to_owned());
         format!(
-            "is no address of a PostgreSQL server ({told}); write postgres://user:password@host:5432/database, or put quotes around a \
+            "is not an address of a PostgreSQL server ({told}); write postgres://user:password@host:5432/database, or put quotes around a \
              password with spaces"
         )
     })?;

@@ -339,7 +339,7 @@ impl Engine {
             }
         }
         self.execute("cannot remove what was put aside", &self.statements.sweep_aside, &[&now]).await?;
-        self.execute("cannot remove locks that nobody holds", &self.statements.sweep_locks, &[]).await?;
+        self.execute("cannot remove free locks", &self.statements.sweep_locks, &[]).await?;
         Ok(swept)
     }
 }

@@ -146,7 +146,7 @@ fn primary(
             Err(error) => Err(error.clone()),
             Ok(_) => Err(RedisError::from((
                 ErrorKind::MasterNameNotFoundBySentinel,
-                "the server that the sentinels name is no primary (yet)",
+                "the server that the sentinels name is not a primary (yet)",
             ))),
         }
     })
