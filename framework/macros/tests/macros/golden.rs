@@ -88,7 +88,11 @@ fn stable(said: &str) -> String {
         Some((indent, rest)) if indent.trim().is_empty() && rest.ends_with(" others") => {
             format!("{indent}and $N others")
         }
-        _ => line.to_owned(),
+        // A place in the library: it moves with each change there.
+        _ => match line.split_once("--> framework/src/").and_then(|(_, place)| place.split_once(':')) {
+            Some((file, _)) => format!("  --> $WORKSPACE/framework/src/{file}"),
+            None => line.to_owned(),
+        },
     });
     lines.map(|line| line + "\n").collect()
 }
