@@ -42,18 +42,6 @@ mod tests {
     use super::*;
     use crate::settings::{SettingTable, SettingValue};
 
-    #[test]
-    fn the_guide_lists_every_key_with_its_default() {
-        let guide = include_str!("../../../docs/guide/configuration.md");
-        for key in keys() {
-            let name = key.key.strip_prefix("server.").unwrap_or(&key.key);
-            let start = format!("| `{name}` | ");
-            let row = guide.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{name}"));
-            let default: String = row.split(" |").next().unwrap_or_default().replace(['`', '"', ','], "");
-            assert_eq!(default, key.default.replace(['"', ','], ""), "{name}");
-        }
-    }
-
     fn in_file(text: &str) -> SettingValue {
         format!("key = {text}").parse::<SettingTable>().expect("TOML")["key"].clone()
     }

@@ -63,6 +63,11 @@ impl Plan {
         self.hooks.iter().flatten()
     }
 
+    /// The priorities of all admissions, in the order in which they are asked.
+    pub fn admission_priorities(&self) -> impl Iterator<Item = u8> {
+        self.admissions.iter().map(|admission| admission.priority())
+    }
+
     /// Adds what a tool attached. Hooks and admissions are sorted by priority; ties keep the order in which the tools
     /// were switched on.
     pub(crate) fn add(&mut self, attached: &Hooks) {
