@@ -5,7 +5,7 @@
 //! the wait list is.
 
 use super::super::samples::{request, response, stored_as};
-use super::super::settings::LIMITS;
+use super::super::shared::LIMITS;
 use super::*;
 use crate::primitive::{self, Unpark};
 use shuttle::rand::Rng;
