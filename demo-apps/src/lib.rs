@@ -28,8 +28,8 @@ pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> Exi
     try_run(command_line, |options| Ok(app(options)))
 }
 
-/// Sends the log to standard error. Without the variable `RUST_LOG` it begins at `warn`: the access log is at `info`, and a
-/// benchmark measures the server, not the terminal.
+/// Sends the log to standard error. Without the variable `RUST_LOG` it begins at `warn`: the access log is at `info`,
+/// and a benchmark measures the server, not the terminal.
 pub fn log_to_standard_error() {
     let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"));
     logger.format(|out, record| {

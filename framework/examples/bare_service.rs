@@ -1,4 +1,5 @@
-//! Run with `cargo run --release --example bare_service -- 8080 10`: the server without the framework, on a port with so many workers.
+//! Run with `cargo run --release --example bare_service -- 8080 10`: the server without the framework, on a port with
+//! so many workers.
 
 use kirsch::Exchange;
 use kirsch::http::Refusal;

@@ -31,7 +31,8 @@ impl CodeKey {
         Self(secret.to_vec())
     }
 
-    /// The first bytes, 32 at most, of the code of these parts in a row. Parts of varying lengths need a mark between them.
+    /// The first bytes, 32 at most, of the code of these parts in a row. Parts of varying lengths need a mark between
+    /// them.
     pub(crate) fn code<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
         use hmac::{KeyInit, Mac};
         let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(&self.0).expect("a key may have any length");

@@ -62,7 +62,8 @@ fn place_of(folder: &Path, id: &SessionId) -> PathBuf {
     folder.join(&name[..2]).join(&name[2..4]).join(&name[4..])
 }
 
-/// Runs `test` once more, in a process without a umask, which neighbours in this one would have too. `true` in that process.
+/// Runs `test` once more, in a process without a umask, which neighbours in this one would have too. `true` in that
+/// process.
 fn without_umask(test: &str) -> bool {
     const MARK: &str = "WITHOUT_UMASK";
     if std::env::var_os(MARK).is_some() {

@@ -1,4 +1,4 @@
-//! Code and files, merged by path: from what was said about each section to its plan.
+//! Code and files, merged by path: from the settings of each section to its plan.
 
 use super::{ConfigError, ConfigurationFile};
 use crate::exchange::{Limit, Limits};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use toml::{Table, Value};
 
-/// What code says about a section.
+/// The settings of a section in code.
 pub(crate) enum Change {
     /// A tool that is on unless the application says otherwise; it may be replaced.
     Default(Arc<dyn Tool>),
@@ -40,7 +40,7 @@ impl AppPlace {
     }
 }
 
-/// `path`, said by an app that is mounted at `mount`. What is no path stays none, to be refused.
+/// `path`, in an app that is mounted at `mount`. A malformed path stays malformed, to be refused.
 pub(crate) fn joined(mount: &str, path: &str) -> String {
     match path.trim_start_matches('/') {
         rest if rest.len() == path.len() && !path.is_empty() => path.to_owned(),
@@ -56,7 +56,7 @@ fn encoded(mount: &str) -> String {
     segments.iter().map(|segment| format!("/{}", encode_segment(segment))).collect()
 }
 
-/// What an app says in code about one of its paths.
+/// The settings of an app in code for one of its paths.
 pub(crate) struct Statement {
     pub(crate) place: AppPlace,
     /// The path as written, within the app.
@@ -99,7 +99,8 @@ pub(crate) struct Merged {
     pub(crate) background: Vec<BackgroundJob>,
 }
 
-/// Merges what the code of one tree says, in its order, and what the files say, in theirs. An app that is mounted speaks before the one it is mounted in, which has the last word.
+/// Merges the settings of one tree in code, in their order, and those of the files, in theirs. A mounted app comes
+/// before the one it is mounted in, which has the last word.
 pub(crate) fn merge(
     code: &[Statement],
     files: &[ConfigurationFile],
@@ -295,8 +296,8 @@ impl Draft {
         refused.map_or(Ok(()), |problem| Err(format!("the error pages at `{}`: {problem}", self.written)))
     }
 
-    /// Lays the section's own error pages over those from above. A section that says another form than the one above it wants none of
-    /// their pages: those would have their own form.
+    /// Lays the section's own error pages over those from above. A section that says another form than the one above it
+    /// wants none of their pages: those would have their own form.
     fn inherit_error_pages(&mut self, (form, inherited): (ErrorForm, ErrorPages)) {
         if form == self.settings.errors {
             self.error_pages.lay_over(inherited);

@@ -14,12 +14,13 @@
 //! ```
 //!
 //! * A section inherits tools and settings of the sections above it and changes single keys.
-//! * Within one section the file wins over the code: who deploys has the last word. A section further down wins over one further up,
-//!   wherever they were written.
+//! * Within one section the file wins over the code: the operator has the last word. A section further down wins over
+//!   one further up, wherever they were written.
 //! * The file switches tools off and on and sets their keys; a tool is brought in by code, since only code can make it.
-//! * Durations need a unit. A key that nobody knows stops the start, with a suggestion. So does a value of the wrong kind.
+//! * Durations need a unit. An unknown key stops the start, with a suggestion. So does a value of the wrong kind.
 //!
-//! The keys are fields of `ServerSettings` and `PathSettings`; the keys of a tool are those of its [`Settings`](crate::Settings).
+//! The keys are fields of `ServerSettings` and `PathSettings`; the keys of a tool are those of its
+//! [`Settings`](crate::Settings).
 
 mod file;
 mod keys;
@@ -29,7 +30,7 @@ pub(crate) use file::ConfigurationFile;
 pub use keys::{KeyDescription, keys};
 pub(crate) use merge::{AppPlace, Change, Merged, SectionPath, Statement, how_to_add, joined, merge};
 
-/// Why a configuration was refused: where, what, and what would be right.
+/// The reason why a configuration was refused: the place, the mistake, and the right form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     place: String,

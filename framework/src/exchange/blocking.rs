@@ -1,8 +1,8 @@
-//! Waits that hold their worker: how many there may be at a time, and who waits in line for one.
+//! Waits that hold their worker: how many there may be at a time, and which requests wait in line for one.
 //!
-//! Most waits are parked and hold nothing. The others hold a worker: a handler reads its body from the client, a handler asks for a lock, a store
-//! is asked that cannot answer later. Each of them needs a *place*. There are fewer places than workers, so pages that wait for nothing
-//! always find a worker.
+//! Most waits are parked and hold nothing. The others hold a worker: a handler reads its body from the client, a
+//! handler asks for a lock, a store is asked that cannot answer later. Each of them needs a *place*. There are fewer
+//! places than workers, so pages that wait for nothing always find a worker.
 //!
 //! ```text
 //!            place free                                    given back: to the first in line, stores before the rest
@@ -13,8 +13,8 @@
 //!
 //! The line is a wait list, in which stores are the urgent ones.
 //!
-//! A worker says once, at its start, to which server it belongs; other threads (background jobs, tests without a server) have no limit. A thread that
-//! has a place needs no second one, whatever it waits for.
+//! A worker says once, at its start, to which server it belongs; other threads (background jobs, tests without a
+//! server) have no limit. A thread that has a place needs no second one, whatever it waits for.
 
 use super::{Claim, Class, Entered, HttpError, Place, Turn, WaitList};
 use crate::primitive::Unpark;
@@ -28,11 +28,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Whom a request waits for.
+/// The aim of a request's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitsFor {
-    /// A client, or another request: that may take as long as they like. One place is never theirs, if there are two, so that slow uploads do not
-    /// keep sessions from their store.
+    /// A client, or another request: that may take as long as they like. One place is never theirs, if there are two,
+    /// so that slow uploads do not keep sessions from their store.
     Others,
     /// A store.
     Store,
@@ -51,15 +51,15 @@ pub(crate) struct BlockingPlaces {
     said: Seldom,
 }
 
-/// While no place has changed hands for this long, nobody waits for one on a worker.
+/// While no place has changed hands for this long, no request waits for one on a worker.
 const STANDSTILL: Duration = Duration::from_millis(100);
-/// Most requests in line; one more is refused at once.
+/// Maximum of requests in line; one more is refused at once.
 const MAX_IN_LINE: usize = 1000;
 
 impl BlockingPlaces {
     /// So many places, for which a parked request waits that long.
     pub(crate) fn new(most: usize, patience: Duration) -> Arc<Self> {
-        // One place alone is for whoever comes first: two would take both workers of a server that has two.
+        // One place alone is first come, first served: two would take both workers of a server that has two.
         let list = WaitList::new("a place to wait on a worker", most.max(1)).max_waiting(MAX_IN_LINE);
         let list = if most > 1 { list.reserve_for_urgent(1) } else { list };
         Arc::new(Self {
@@ -114,7 +114,7 @@ impl BlockingPlaces {
         STANDSTILL.saturating_sub(Duration::from_millis(since))
     }
 
-    /// The answer to who gets no place; the log hears of it now and then.
+    /// The answer to a request that gets no place; the log hears of it now and then.
     #[cold]
     fn refusal(&self) -> HttpError {
         if self.said.may_say(Instant::now()).is_some() {
@@ -150,7 +150,8 @@ impl Drop for GivenBack {
     }
 }
 
-/// A request in line for a place, without a worker. Dropping it gives up the line, and the place if it was just offered.
+/// A request in line for a place, without a worker. Dropping it gives up the line, and the place if it was just
+/// offered.
 #[derive(Debug)]
 #[must_use = "dropping the line gives it up"]
 pub(crate) struct Line {
@@ -170,7 +171,7 @@ impl Line {
         self.places.patience
     }
 
-    /// What a request in line waits for, in words.
+    /// The aim of the wait of a request in line, in words.
     pub(crate) fn waits_for(&self) -> Cow<'static, str> {
         format!("a place to wait on a worker (`server.waiting_threads`), {}", self.turn.behind()).into()
     }
@@ -190,7 +191,7 @@ thread_local! {
 /// This thread may wait, for as long as this is kept.
 #[must_use = "the thread may wait only while this is kept"]
 pub(crate) struct Blocking {
-    /// `None`: somebody else on this thread has it, or there is no limit.
+    /// `None`: another wait on this thread has it, or there is no limit.
     _place: Option<BlockingPlace>,
     /// It counts for this thread.
     _not_send: PhantomData<*const ()>,
@@ -208,7 +209,7 @@ impl Blocking {
         }
     }
 
-    /// The same without waiting for a place: `None` where none is free.
+    /// A place without waiting for it: `None` where none is free.
     #[cfg(any(feature = "redis", feature = "memcached"))]
     pub(crate) fn here_at_once(for_whom: WaitsFor) -> Option<Self> {
         let Some(places) = places() else { return Some(Self::with(None)) };
@@ -235,7 +236,7 @@ impl Drop for Blocking {
     }
 }
 
-/// What a request that may park gets.
+/// The answer to a request that may park.
 pub(crate) enum PlaceOrLine {
     /// It may go on and wait.
     Go(Option<BlockingPlace>),
@@ -252,7 +253,7 @@ pub(crate) fn place_or_line(for_whom: WaitsFor, waker: impl FnOnce() -> Waker) -
     places.enter(for_whom, waker).ok_or_else(|| places.refusal())
 }
 
-/// The way of one request, parked where it must be, to a place for what it does at once on its thread.
+/// The way of one request, parked where it must be, to a place for its work on its thread.
 #[derive(Debug, Default)]
 pub(crate) struct InLine(Option<Line>);
 
@@ -280,7 +281,7 @@ impl InLine {
         }
     }
 
-    /// What the request waits for, in words, if it is in line.
+    /// The aim of the wait, in words, if the request is in line.
     pub(crate) fn waits_for(&self) -> Option<Cow<'static, str>> {
         self.0.as_ref().map(Line::waits_for)
     }

@@ -1,8 +1,9 @@
-//! Who asks for a place: a request, as those see it who wait behind it.
+//! The request that asks for a place, as the waiters behind it see it.
 
 use super::{Request, RequestId};
 
-/// A request that wants a place, or has one: its number and the beginning of its path. The log names it to those that wait.
+/// A request that wants a place, or has one: its number and the beginning of its path. The log names it to those that
+/// wait.
 ///
 /// It is copied without the heap, since every request of a session makes one.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl Claim {
         Self { request, is_elsewhere: false, length: u8::try_from(end).unwrap_or(0), path: bytes }
     }
 
-    /// The claim of somebody who does not say which request it is for.
+    /// The claim of a caller that does not name its request.
     pub(crate) fn unknown() -> Self {
         Self::new(RequestId::default(), "")
     }

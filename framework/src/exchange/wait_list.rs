@@ -1,4 +1,4 @@
-//! A wait list: places, each of some key, and who waits for one in which order. Whatever a request waits for is built on it.
+//! A wait list: places for each key, and an order of waiters for them. Every wait of a request is built on it.
 //!
 //! ```text
 //! no line ──enter──► held ──given back, nobody waits──► no line
@@ -8,10 +8,11 @@
 //!                   offered ──an urgent one comes first──► held by that one, the first waits on
 //! ```
 //!
-//! * A line exists only while somebody has a place of its key, so there is nothing to leak and nothing to sweep.
-//! * An offered place counts as held, so nobody overtakes. Whoever was offered one and has gone gives it to the next.
-//! * The lock is never held while a waker runs or is dropped, during other code of a user (but `Hash`, `Eq` and `Clone` of the
-//!   key), or during I/O.
+//! * A line exists only while a place of its key is taken, so there is nothing to leak and nothing to sweep.
+//! * An offered place counts as held, so no one overtakes. A waiter that was offered one and has gone gives it to the
+//!   next.
+//! * The lock is never held while a waker runs or is dropped, during other code of a user (but `Hash`, `Eq` and `Clone`
+//!   of the key), or during I/O.
 
 mod admission;
 mod line;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Places for requests, so many of each key; whoever finds none waits in line, without a thread.
+/// Places for requests, so many of each key; a request that finds none waits in line, without a thread.
 ///
 /// A tool that makes requests wait asks it in its admission:
 ///
@@ -58,23 +59,23 @@ use std::time::{Duration, Instant};
 /// assert_eq!((places.statistics().admitted, places.statistics().held), (1, 0));
 /// ```
 ///
-/// Those of one [`Class`] are served first come, first served. A [`Place`] and a [`Turn`] in line are values: dropping them, in whatever
-/// way a request ends, gives the place to the next. A clone is a handle to the same list.
+/// Waiters of one [`Class`] are served first come, first served. A [`Place`] and a [`Turn`] in line are values:
+/// dropping them, however a request ends, gives the place to the next. A clone is a handle to the same list.
 pub struct WaitList<K, S = RandomState> {
     shared: Arc<Shared<K, S>>,
 }
 
-/// Who is served first.
+/// Which waiters are served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// Before all usual ones. It may take a place that was offered to a usual one which has not come for it: those that hold a thread
-    /// while they wait are urgent, since a parked request needs a thread before it can come.
+    /// Before all usual ones. It may take a place that was offered to a usual waiter which has not come for it. Waiters
+    /// that hold a thread are urgent, since a parked request needs a thread before it can come.
     Urgent,
     /// After all urgent ones.
     Usual,
 }
 
-/// What somebody finds who asks for a place.
+/// The answer to a request for a place.
 #[must_use = "dropping it gives it up"]
 #[derive(Debug)]
 pub enum Entered<K: Hash + Eq + Clone, S: BuildHasher = RandomState> {
@@ -113,11 +114,11 @@ struct Lines<K, S> {
     refused: u64,
 }
 
-/// What a list has done and is doing; see the field names.
+/// The counts of a list; see the field names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitStatistics {
-    /// Places that somebody has now.
+    /// Places that are taken now.
     pub held: usize,
     /// Those in line now.
     pub waiting: usize,
@@ -129,15 +130,15 @@ pub struct WaitStatistics {
     pub refused: u64,
 }
 
-/// Who has a place of one key now, and how many wait.
+/// The holders of the places of one key, and how many wait.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LineStatus {
-    /// Who has had a place for longest.
+    /// The holder that has had its place for longest.
     pub holder: Claim,
     /// For how long.
     pub held_for: Duration,
-    /// How many places somebody has.
+    /// How many places are taken.
     pub held: usize,
     /// How many are in line.
     pub waiting: usize,
@@ -162,7 +163,8 @@ impl std::fmt::Display for LineStatus {
 }
 
 impl<K: Hash + Eq + Clone> WaitList<K> {
-    /// A list of so many places for each key. `name` says in the log what requests wait for, such as `a place of the customer`.
+    /// A list of so many places for each key. `name` is the log's word for what requests wait for, such as `a place of
+    /// the customer`.
     ///
     /// # Panics
     /// Without a place.
@@ -173,7 +175,7 @@ impl<K: Hash + Eq + Clone> WaitList<K> {
 }
 
 impl<K: Hash + Eq + Clone, S: BuildHasher + Default> WaitList<K, S> {
-    /// The same for keys that need no protection from clients that choose them.
+    /// A list for keys that need no protection from clients that choose them.
     pub(crate) fn with_hasher(name: &'static str, places: usize) -> Self {
         assert!(places > 0, "nobody would get a place of {name:?}");
         let max_wait = Duration::from_secs(30);
@@ -203,8 +205,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher + Default> WaitList<K, S> {
         self.change(|rules| rules.max_wait = wait)
     }
 
-    /// A new list that says whether all who ask for a page stand in the same line (default `false`: each key is somebody's own). See
-    /// [`Wait::is_own`](super::Wait::is_own).
+    /// A new list that says whether all requests for a page stand in the same line (default `false`: each key belongs
+    /// to one client). See [`Wait::is_own`](super::Wait::is_own).
     #[must_use]
     pub fn one_line_for_all(self, enabled: bool) -> Self {
         self.change(|rules| rules.is_for_all = enabled)
@@ -218,7 +220,7 @@ impl<K: Hash + Eq + Clone, S: BuildHasher + Default> WaitList<K, S> {
 }
 
 impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
-    /// A place, if one is free and nobody waits for it.
+    /// A place, if one is free and there are no waiters for it.
     #[must_use]
     pub fn try_enter(&self, key: K, claim: &Claim) -> Option<Place<K, S>> {
         self.try_enter_at(key, claim, Instant::now())
@@ -230,7 +232,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
         Some(self.place(key, ticket))
     }
 
-    /// A place, or a turn in line for it. The waker is asked for only in the second case. It is woken when it is worth polling.
+    /// A place, or a turn in line for it. The waker is asked for only in the second case. It is woken when it is worth
+    /// polling.
     pub fn enter(&self, key: K, claim: &Claim, class: Class, waker: impl FnOnce() -> Waker) -> Entered<K, S> {
         self.enter_at(key, claim, class, Instant::now(), waker)
     }
@@ -268,7 +271,7 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
         }
     }
 
-    /// Who has a place of this key, and how many wait; `None` if nobody does.
+    /// The holders of the places of this key, and how many wait; `None` if there are none.
     #[must_use]
     pub fn status(&self, key: &K) -> Option<LineStatus> {
         self.lock().by_key.get(key)?.status()
@@ -294,25 +297,26 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
         }
     }
 
-    /// How many keys somebody has a place of.
+    /// How many keys have a place that is taken.
     pub(crate) fn len(&self) -> usize {
         self.lock().by_key.len()
     }
 
-    /// Whether somebody has a place of this key.
+    /// Whether a place of this key is taken.
     pub(crate) fn is_held(&self, key: &K) -> bool {
         self.lock().by_key.contains_key(key)
     }
 
-    /// Lets all in line for this key go without a place. Their wakers are put into `wakers`, to be woken when no lock is held.
+    /// Lets all in line for this key go without a place. Their wakers are put into `wakers`, to be woken when no lock
+    /// is held.
     pub(crate) fn dismiss(&self, key: &K, wakers: &mut Vec<Waker>) {
         if let Some(line) = self.lock().by_key.get_mut(key) {
             wakers.extend(line.dismiss().into_iter().map(|waiting| waiting.waker));
         }
     }
 
-    /// Takes the places of this key from all who have come for them: they are offered to those in line, whose wakers are put into `wakers`,
-    /// to be woken when no lock is held.
+    /// Takes the places of this key from all holders that have come for them. They are offered to the waiters in line,
+    /// whose wakers are put into `wakers`, to be woken when no lock is held.
     pub(crate) fn revoke(&self, key: &K, wakers: &mut Vec<Waker>) {
         let rules = &self.shared.rules;
         let mut lines = self.lock();
@@ -348,7 +352,7 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
     }
 }
 
-/// What the lines say to somebody who wants a place.
+/// The answer of the lines to a request for a place.
 enum Asked {
     /// Its ticket.
     Place(u64),
@@ -402,7 +406,7 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Lines<K, S> {
         self.last_ticket
     }
 
-    /// Takes out the line of a key of which nobody has a place.
+    /// Takes out the line of a key without a taken place.
     fn tidy(&mut self, key: &K) -> Option<(K, Line)> {
         if self.by_key.get(key).is_some_and(Line::is_empty) { self.by_key.remove_entry(key) } else { None }
     }
@@ -428,7 +432,7 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Place<K, S> {
         Arc::ptr_eq(&self.list.shared, &list.shared)
     }
 
-    /// Whether the place was taken away and given to somebody else.
+    /// Whether the place was taken away and given to another request.
     pub(crate) fn is_revoked(&self) -> bool {
         self.list.lock().by_key.get_mut(&self.key).and_then(|line| line.find(self.ticket)).is_none()
     }
@@ -438,7 +442,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Place<K, S> {
         self.list.lock().by_key.get(&self.key).map_or(0, Line::waiting)
     }
 
-    /// Says whether what goes with the place is somebody else's elsewhere, so that whoever looks for the holder looks there.
+    /// Says whether what goes with the place is somebody else's elsewhere, so that whoever looks for the holder looks
+    /// there.
     pub(crate) fn set_elsewhere(&self, is_elsewhere: bool) {
         if let Some(held) = self.list.lock().by_key.get_mut(&self.key).and_then(|line| line.find(self.ticket)) {
             held.claim.is_elsewhere = is_elsewhere;
@@ -463,7 +468,8 @@ pub struct Turn<K: Hash + Eq + Clone, S: BuildHasher = RandomState> {
 }
 
 impl<K: Hash + Eq + Clone, S: BuildHasher> Turn<K, S> {
-    /// The place, if it is this one's turn. `None` when there is nothing to wait for any more. Polling without reason is harmless.
+    /// The place, if it is this one's turn. `None` when there is nothing to wait for any more. Polling without reason
+    /// is harmless.
     pub fn poll(&mut self) -> Poll<Option<Place<K, S>>> {
         if self.is_over {
             return Poll::Ready(None);
@@ -488,8 +494,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Turn<K, S> {
         Poll::Ready(has_place.then(|| self.list.place(self.key.clone(), self.ticket)))
     }
 
-    /// Waits on this thread, whose waker it was given, for as long as `left` says. `None` when that is no longer, or when there is nothing to
-    /// wait for any more.
+    /// Waits on this thread, whose waker it was given, for as long as `left` says. `None` when that is no longer, or
+    /// when there is nothing to wait for any more.
     pub(crate) fn wait_here(&mut self, left: impl Fn() -> Duration) -> Option<Place<K, S>> {
         loop {
             if let Poll::Ready(place) = self.poll() {
@@ -508,7 +514,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Turn<K, S> {
         &self.key
     }
 
-    /// Who is in the way, in words that follow the name of the thing: `held by /page1 (request 0000000000000002) for 12.4s, 4 waiting`.
+    /// Who is in the way, in words that follow the name of the thing: `held by /page1 (request 0000000000000002) for
+    /// 12.4s, 4 waiting`.
     #[must_use]
     pub fn behind(&self) -> String {
         self.list.status(&self.key).map_or_else(|| "free".to_owned(), |status| status.to_string())
@@ -523,7 +530,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Drop for Turn<K, S> {
         let mut lines = self.list.lock();
         let Some(line) = lines.by_key.get_mut(&self.key) else { return };
         if line.find(self.ticket).is_some() {
-            // Not in two steps: in between, an urgent one could take the offer back, and leave this turn in the line for ever.
+            // Not in two steps: in between, an urgent waiter could take the offer back, and leave this turn in the line
+            // for good.
             return self.list.end(lines, &self.key, self.ticket);
         }
         let given_up = line.give_up(self.class, self.ticket);

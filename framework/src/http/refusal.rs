@@ -1,8 +1,8 @@
 //! Why the server refuses a request before any handler saw it: one variant for each rule.
 //!
-//! One table below holds every rule: its variant, its status, the section that it comes from, and its sentence, which is
-//! for visitors. A new rule is a new row. The name of the setting that raises a limit is for the operator, so it stands
-//! apart. The form of the error page (HTML, JSON, text) is not decided here.
+//! One table below holds every rule: its variant, its status, the section that it comes from, and its sentence, which
+//! is for visitors. A new rule is a new row. The name of the setting that raises a limit is for the operator, so it
+//! stands apart. The form of the error page (HTML, JSON, text) is not decided here.
 
 use ::http::StatusCode;
 

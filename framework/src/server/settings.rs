@@ -24,8 +24,8 @@ pub struct ServerSettings {
     /// How many workers run handlers (CherryPy's `thread_pool`).
     #[setting(default = 10, min = 1)]
     pub threads: usize,
-    /// How many workers may be held by waits that cannot be parked, such as a handler that reads a slow upload; `"auto"`
-    /// is all but a fifth, at least one left.
+    /// How many workers may be held by waits that cannot be parked, such as a handler that reads a slow upload;
+    /// `"auto"` is all but a fifth, at least one left.
     ///
     /// Such waits are those of handlers that read their body from the client or call `acquire_lock`, and calls of
     /// session stores. A request that would be one too many is parked where it can be, for `queue_timeout`, else
@@ -60,7 +60,8 @@ pub struct ServerSettings {
     /// Decoded forms are included. The default is a thousand bodies of `body_memory`.
     #[setting(size, default = "256 MiB")]
     pub memory_for_bodies: u64,
-    /// Bytes that all request bodies together may take in temporary files; more is 503. The largest `max_body` must fit.
+    /// Bytes that all request bodies together may take in temporary files; more is 503. The largest `max_body` must
+    /// fit.
     ///
     /// The default is forty bodies of `max_body`.
     #[setting(size, default = "4 GiB")]
@@ -151,7 +152,7 @@ const MIN_SPOOLED: u64 = 4;
 const MIN_MEMORY_FOR_BODIES: u64 = 1 << 20;
 
 impl ServerSettings {
-    /// Refuses what cannot work.
+    /// Refuses settings that cannot work.
     pub(crate) fn check(&self) -> io::Result<()> {
         let wrong = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         if self.threads == 0 {
@@ -207,14 +208,16 @@ impl ServerSettings {
         self.waiting_threads.unwrap_or_else(|| self.threads.saturating_sub(left_free).max(1))
     }
 
-    /// How many bodies may be in temporary files at once: a part of the descriptors that connections leave. The rest is for other files.
+    /// How many bodies may be in temporary files at once: a part of the descriptors that connections leave. The rest is
+    /// for other files.
     pub(crate) fn most_spooled(&self) -> u64 {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         // A multipart form reads its file by a second descriptor.
         (descriptors.saturating_sub(self.most_connections() as u64) / 4).max(MIN_SPOOLED)
     }
 
-    /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for files.
+    /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for
+    /// files.
     pub(crate) fn most_connections(&self) -> usize {
         self.connections.unwrap_or_else(|| {
             let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

@@ -1,4 +1,5 @@
-//! Waiting for a session's lock, or for a look at its record, without a thread: the way there is `session/acquiring.rs`.
+//! Waiting for a session's lock, or for a look at its record, without a thread: the way there is
+//! `session/acquiring.rs`.
 
 use super::Session;
 use super::session::Acquiring;

@@ -104,8 +104,8 @@ pub(super) struct CookieSettings {
     pub(super) domain: Option<String>,
     /// Whether the cookie outlives the browser, for `timeout`.
     ///
-    /// `persistent = false` is [`CookieLifetime::BrowserSession`]. The cookie is sent with a new id, and again when more
-    /// than half of its life has passed.
+    /// `persistent = false` is [`CookieLifetime::BrowserSession`]. The cookie is sent with a new id, and again when
+    /// more than half of its life has passed.
     #[setting(key = "persistent", builder = "cookie_lifetime")]
     pub(super) lifetime: CookieLifetime,
     /// Whether browsers send the cookie over encrypted connections only: `true`, `false`, or `"auto"`, as the request

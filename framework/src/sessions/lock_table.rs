@@ -1,9 +1,10 @@
-//! The locks of sessions: who holds one in this process, who waits for it. A wait list with one place for each session.
+//! The locks of sessions: their holders in this process, and their waiters. A wait list with one place for each
+//! session.
 //!
-//! Requests that hold a worker while they wait (`acquire_lock()` within a handler) are urgent: they come before requests that are parked, and
-//! may take a lock that was offered to a parked one. Otherwise all workers could wait behind a parked request that needs one of them to go
-//! on: nothing would move until the deadline. Parked requests do not starve: those that block are requests that run already, at most as many
-//! as there are workers.
+//! Requests that hold a worker while they wait (`acquire_lock()` within a handler) are urgent: they come before
+//! requests that are parked, and may take a lock that was offered to a parked one. Otherwise all workers could wait
+//! behind a parked request that needs one of them to go on: nothing would move until the deadline. Parked requests do
+//! not starve: those that block are requests that run already, at most as many as there are workers.
 
 use super::SessionId;
 use super::id::IdHasher;
@@ -34,14 +35,14 @@ impl LockTable {
         Arc::new(Self { shards: (0..Self::SHARDS).map(shard).collect() })
     }
 
-    /// The lock, if nobody holds it or waits for it: for tests.
+    /// The lock, if it is free and has no waiters: for tests.
     #[cfg(test)]
     pub(super) fn try_acquire(&self, id: SessionId, claim: &Claim, now: Instant) -> Option<LockGuard> {
         self.shard(&id).try_enter_at(id, claim, now)
     }
 
-    /// The lock, or a turn in the line for it: of a request that is parked, or of one that holds a worker, which is [`Class::Urgent`]. The waker
-    /// is woken when it is worth polling.
+    /// The lock, or a turn in the line for it: of a request that is parked, or of one that holds a worker, which is
+    /// [`Class::Urgent`]. The waker is woken when it is worth polling.
     pub(super) fn enter(
         &self,
         id: SessionId,
@@ -71,13 +72,13 @@ impl LockTable {
         })
     }
 
-    /// Who holds this lock now.
+    /// The holder of this lock now.
     #[cfg(test)]
     pub(super) fn holder(&self, id: &SessionId) -> Option<LockStatus> {
         self.shard(id).status(id).map(|line| LockStatus::of(id, &line))
     }
 
-    /// Who holds which lock now. Looks at one shard after the other.
+    /// The holders of all locks now. Looks at one shard after the other.
     pub(super) fn status(&self) -> Vec<LockStatus> {
         let all = self.shards.iter().flat_map(WaitList::all);
         all.map(|(id, line)| LockStatus::of(&id, &line)).collect()
@@ -97,7 +98,7 @@ impl LockTable {
 #[cfg(test)]
 #[derive(Debug)]
 pub(super) struct TimedOut {
-    /// Who held it then.
+    /// The holder at that time.
     pub(super) holder: Option<LockStatus>,
 }
 
@@ -115,7 +116,8 @@ pub struct LockStatus {
     pub held_for: Duration,
     /// How many requests wait behind it.
     pub waiting: usize,
-    /// Whether a request of another process has the lock: this one is the next of its process, and has waited for it so long.
+    /// Whether a request of another process has the lock: this one is the next of its process, and has waited for it so
+    /// long.
     pub elsewhere: bool,
 }
 

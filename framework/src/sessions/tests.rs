@@ -1,7 +1,8 @@
-//! Whole requests through the sessions tool, on the caller's thread. Each test names the row of the list of sufferings it answers.
+//! Whole requests through the sessions tool, on the caller's thread. Each test names the row of the list of sufferings
+//! it answers.
 //!
-//! A [`Site`] has one page, `/with?name=...`, that runs the test's own closure with `&Session`, one that takes a [`SessionView`] and one that
-//! takes neither. Its store counts what is asked of it, can move its clock, and can fail.
+//! A [`Site`] has one page, `/with?name=...`, that runs the test's own closure with `&Session`, one that takes a
+//! [`SessionView`] and one that takes neither. Its store counts what is asked of it, can move its clock, and can fail.
 
 use super::*;
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError, Redirect, Request, Stream};
@@ -50,7 +51,8 @@ struct Site {
 }
 
 impl Site {
-    /// `page` is called with the `name` of the query. These names it need not know: `set` sets `value` to `old`, `get` returns it.
+    /// `page` is called with the `name` of the query. These names it need not know: `set` sets `value` to `old`, `get`
+    /// returns it.
     fn new(
         configure: impl FnOnce(Sessions) -> Sessions,
         page: impl Fn(&str, &Session) -> Result<String, Error> + Send + Sync + 'static,

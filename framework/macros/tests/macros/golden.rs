@@ -1,7 +1,7 @@
 //! Compile errors, held against the files beside the programs that cause them.
 //!
-//! The compiler gets the library that cargo has built for this test: nothing is built twice. What depends on the machine or on
-//! the features of that build is left out of the comparison.
+//! The compiler gets the library that cargo has built for this test: nothing is built twice. What depends on the
+//! machine or on the features of that build is left out of the comparison.
 
 use std::env;
 use std::fs;
@@ -31,7 +31,8 @@ struct Compiler {
 }
 
 impl Compiler {
-    /// With the newest build of kirsch that this compiler can use: others of the folder have other features, or are another compiler's.
+    /// With the newest build of kirsch that this compiler can use: others of the folder have other features, or are
+    /// another compiler's.
     fn new() -> Self {
         let program = env::current_exe().expect("the test knows its own program");
         let folder = program.parent().expect("a program is in a folder");

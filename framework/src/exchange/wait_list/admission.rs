@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash};
 use std::task::Poll;
 
-/// The places of one exchange, on whatever lists of this type.
+/// The places of one exchange, on any lists of this type.
 struct Kept<K: Hash + Eq + Clone, S: BuildHasher>(Vec<Place<K, S>>);
 
 impl<K, S> WaitList<K, S>
@@ -15,8 +15,9 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Lets the request go with a place of this key, or parks it until it has one. The place is the request's until the exchange ends, in
-    /// whatever way, or until [`leave`](Self::leave). A request that has one of this key already goes on with that.
+    /// Lets the request go with a place of this key, or parks it until it has one. The place is the request's until the
+    /// exchange ends, in any way, or until [`leave`](Self::leave). A request that has one of this key already goes on
+    /// with that.
     ///
     /// # Errors
     /// 503 with `Retry-After` when the line is full. Later also when the request has waited too long.

@@ -1,11 +1,11 @@
-//! The line of one key: who has a place, and who waits. Plain data; the lock around it is the list's.
+//! The line of one key: its holders and its waiters. Plain data; the lock around it is the list's.
 
 use super::{Claim, Class, LineStatus, Rules};
 use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
-/// Invariant: whoever is first in `waiting` finds no room. So no place is free that somebody could have.
+/// Invariant: the first in `waiting` finds no room. So no place is free that a waiter could have.
 pub(super) struct Line {
     /// Apart from the others, so that a line with one place needs no heap.
     first: Option<Held>,
@@ -14,7 +14,7 @@ pub(super) struct Line {
     waiting: VecDeque<Waiting>,
 }
 
-/// A place that somebody has, or was offered.
+/// A place that is taken, or was offered.
 pub(super) struct Held {
     pub(super) ticket: u64,
     pub(super) class: Class,
@@ -24,7 +24,7 @@ pub(super) struct Held {
     pub(super) offer: Option<Waker>,
 }
 
-/// Somebody in line.
+/// A waiter in line.
 pub(super) struct Waiting {
     pub(super) ticket: u64,
     pub(super) class: Class,
@@ -77,7 +77,7 @@ impl Line {
         self.waiting.len()
     }
 
-    /// Whether somebody of this class who comes now gets a place at once: nobody is before it.
+    /// Whether a new request of this class gets a place at once: no waiter is before it.
     pub(super) fn admits(&self, class: Class, rules: &Rules) -> bool {
         self.waiting.front().is_none_or(|first| first.class > class) && self.has_room(class, rules)
     }
@@ -87,8 +87,8 @@ impl Line {
         self.held().count() < rules.places && (class == Class::Urgent || usual() < rules.places - rules.reserved)
     }
 
-    /// Makes room for an urgent one, if it is the first: takes back the youngest offer that was made to a usual one, which is the first of
-    /// its class again.
+    /// Makes room for an urgent one, if it is the first: takes back the youngest offer that was made to a usual one,
+    /// which is the first of its class again.
     pub(super) fn make_room(&mut self) {
         let can_be_taken = |held: &&Held| held.offer.is_some() && held.class == Class::Usual;
         let is_first = self.waiting.front().is_none_or(|first| first.class == Class::Usual);
@@ -118,8 +118,8 @@ impl Line {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Offers a free place to the first in line. Its waker is to be woken when the lock is gone. After one place was given back there is
-    /// one offer at most.
+    /// Offers a free place to the first in line. Its waker is to be woken when the lock is gone. After one place was
+    /// given back there is one offer at most.
     pub(super) fn hand_on(&mut self, rules: &Rules) -> Option<Waker> {
         let class = self.waiting.front()?.class;
         if !self.has_room(class, rules) {
@@ -130,7 +130,7 @@ impl Line {
         Some(waker)
     }
 
-    /// `None` where nobody has a place.
+    /// `None` where no place is taken.
     pub(super) fn status(&self) -> Option<LineStatus> {
         let oldest = self.held().min_by_key(|held| held.since)?;
         Some(LineStatus {

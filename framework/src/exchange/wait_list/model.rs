@@ -1,9 +1,10 @@
-//! The wait list under shuttle: many schedules of requests that are parked, threads that block, and both giving up at every moment. `bash
-//! check models` runs it.
+//! The wait list under shuttle: many schedules of requests that are parked, threads that block, and both giving up at
+//! every moment. `bash check models` runs it.
 //!
-//! The list is the real one. Checked are: never more holders than places; first come, first served within a class; nobody lost, whoever
-//! gives up, is dismissed or loses the place (a lost wake-up is a deadlock, which shuttle reports); places that are reserved; and an empty
-//! list at the end. What it found in the lists before this one: a turn that is given up in two steps.
+//! The list is the real one. Checked are: never more holders than places; first come, first served within a class;
+//! nobody lost, whoever gives up, is dismissed or loses the place (a lost wake-up is a deadlock, which shuttle
+//! reports); places that are reserved; and an empty list at the end. What it found in the lists before this one: a turn
+//! that is given up in two steps.
 
 use super::*;
 use crate::exchange::RequestId;
@@ -17,13 +18,13 @@ use shuttle::{Runner, thread};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// Whoever gives up leaves its turn behind.
+    /// A waiter that gives up leaves its turn behind.
     ForgottenTurn,
-    /// Whoever fails leaves its place behind.
+    /// A holder that fails leaves its place behind.
     ForgottenPlace,
     /// A wake-up is dropped.
     LostWake,
-    /// Somebody goes in without a look at whose turn it is.
+    /// A request goes in without a look at the order of turns.
     NoTurn,
     /// Those in line are dismissed and not told.
     SilentDismissal,
@@ -40,7 +41,7 @@ struct Stage {
     fault: Fault,
 }
 
-/// How somebody waits.
+/// How a request waits.
 #[derive(Clone, Copy)]
 enum Patience {
     Endless,

@@ -239,8 +239,8 @@ fn it_is_known_who_is_in_the_way() {
     assert_eq!(list.status(&"a").map(|status| (status.held, status.waiting)), Some((1, 0)), "the offer counts");
 }
 
-/// Every call is one step under one lock, so all there is to go wrong is an order of calls. Random orders, against a model in which the
-/// holder and the line are two rows of tickets.
+/// Every call is one step under one lock, so all there is to go wrong is an order of calls. Random orders, against a
+/// model in which the holder and the line are two rows of tickets.
 #[test]
 fn random_orders_of_calls_agree_with_the_model() {
     for seed in 1..=400_u64 {
@@ -316,7 +316,8 @@ fn random_orders_of_calls_agree_with_the_model() {
     }
 }
 
-/// Never two holders, nobody lost, nothing left: with threads that block, requests that park, and both giving up now and then.
+/// Never two holders, no waiter lost, nothing left: with threads that block, requests that park, and both giving up now
+/// and then.
 #[test]
 fn under_threads_there_is_one_holder_and_nobody_is_lost() {
     const ROUNDS: usize = 2_000;

@@ -1,9 +1,9 @@
 //! The way to a client in the same process: bytes in memory in place of a socket.
 //!
-//! One side is the connection's, behind the seam, and never waits; the other side is the client's. A pipe has room for one
-//! write: it takes all of it, and the next one when the client has taken it. So a response is made only as far as its client
-//! reads. A pipe also carries the news that the poller and wakers bring to a connection on a socket: the thread that steps
-//! the connection sleeps here.
+//! One side is the connection's, behind the seam, and never waits; the other side is the client's. A pipe has room for
+//! one write: it takes all of it, and the next one when the client has taken it. So a response is made only as far as
+//! its client reads. A pipe also carries the news that the poller and wakers bring to a connection on a socket: the
+//! thread that steps the connection sleeps here.
 
 use super::{FileFailure, Received, Taken};
 use crate::exchange::FileBody;

@@ -1,4 +1,4 @@
-//! The cache: kept responses by address, and who makes the next one while who waits.
+//! The cache: kept responses by address, and the request that makes the next one while others wait.
 //!
 //! ```text
 //!            find, nothing usable                 keep
@@ -9,13 +9,15 @@
 //!                                  └────┴─ offered to the first that waits
 //! ```
 //!
-//! * One mutex guards entries and flights, so "nothing there" and "I make it" are one step: there are never two leaders of a variant, and
-//!   nobody waits for an entry that came in between. It is held for a look into a map and a few moves of pointers, never while a waker
-//!   runs, content is dropped or the application's code runs. The lines of the flights are a wait list.
-//! * Who leads has a [`Lead`], who waits a [`Follower`]; dropping either does the right thing on every way out: error, panic, a client that is
-//!   gone.
+//! * One mutex guards entries and flights, so "nothing there" and "I make it" are one step: there are never two leaders
+//!   of a variant, and no request waits for an entry that came in between. It is held for a look into a map and a few
+//!   moves of pointers, never while a waker runs, content is dropped or the application's code runs. The lines of the
+//!   flights are a wait list.
+//! * The leader has a [`Lead`], a waiting request a [`Follower`]; dropping either does the right thing on every way
+//!   out: error, panic, a client that is gone.
 //! * An address has a record only while it has entries, or a leader. Nothing else is kept, so there is nothing to leak.
-//! * What is invalidated is gone at once, and what is made meanwhile is not kept: a leader that began before it leads no more.
+//! * An invalidated entry is gone at once, and a response that is being made is not kept: a leader that began before
+//!   the invalidation leads no more.
 
 mod flight;
 #[cfg(all(test, shuttle))]
@@ -37,7 +39,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// What one request wants to know.
+/// The wishes of one request.
 #[derive(Clone, Copy)]
 pub(super) struct Inquiry<'r> {
     pub(super) key: &'r str,
@@ -47,12 +49,12 @@ pub(super) struct Inquiry<'r> {
     pub(super) is_authorized: bool,
     /// Whether its response may become an entry that others wait for.
     pub(super) may_lead: bool,
-    /// Whether what another request makes will do.
+    /// Whether the response of another request will do.
     pub(super) may_follow: bool,
     pub(super) now: Instant,
 }
 
-/// What becomes of the request.
+/// The fate of the request.
 #[derive(Debug)]
 pub(super) enum Found {
     /// This answers it.
@@ -63,14 +65,15 @@ pub(super) enum Found {
     Wait(Follower),
     /// It would wait, and brought no waker.
     Busy,
-    /// It makes its own response and nobody waits. What it makes may be kept if nothing was invalidated since this epoch.
+    /// It makes its own response and no request waits. The response may be kept if nothing was invalidated since this
+    /// epoch.
     Free(u64),
 }
 
 #[derive(Debug)]
 pub(super) struct Cache {
     state: Mutex<State>,
-    /// Who makes a response, and who waits for it.
+    /// The request that makes a response, and the waiters for it.
     flights: WaitList<u64>,
 }
 
@@ -81,7 +84,7 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
 }
 
-/// What has happened since the start.
+/// The counts since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     pub(super) hits: u64,
@@ -104,7 +107,7 @@ struct State {
     epoch: u64,
 }
 
-/// What is known of one address.
+/// The state of one address.
 #[derive(Debug, Default)]
 struct Address {
     /// The places of its responses, the youngest first.
@@ -114,10 +117,11 @@ struct Address {
     flights: Vec<Flight>,
 }
 
-/// The most variants of an address: what its Vary names may have more values than anybody wants to keep, or to look through.
+/// Maximum of variants of an address: the fields in its Vary may have more values than are worth keeping, or looking
+/// through.
 const MAX_VARIANTS: usize = 32;
 
-/// How long nobody waits at an address whose last response was for one request only.
+/// How long no request waits at an address whose last response was for one request only.
 const UNSHARED_FOR: Duration = Duration::from_secs(120);
 
 /// Entries that a sweep looks at before it lets others have the cache.
@@ -176,7 +180,7 @@ impl Cache {
                     state.counters.waits += 1;
                     return Found::Wait(Follower::new(Arc::clone(self), key, turn));
                 }
-                // Whoever led has just gone.
+                // The leader has just gone.
                 Entered::Place(place) if inquiry.may_lead => {
                     state.counters.misses += 1;
                     return Found::Lead(Lead::new(Arc::clone(self), key, place));
@@ -214,8 +218,8 @@ impl Cache {
         self.state.lock().epoch
     }
 
-    /// Keeps what a request made without leading, unless something was invalidated since it began. Those that wait at the address look
-    /// again.
+    /// Keeps the response of a request that did not lead, unless something was invalidated since it began. Waiters at
+    /// the address look again.
     pub(super) fn keep(&self, key: &str, stored: Arc<Stored>, epoch: u64) {
         let mut state = self.state.lock();
         if state.epoch != epoch {
@@ -234,14 +238,14 @@ impl Cache {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Forgets what is kept for an address. What is being made for it is not kept.
+    /// Forgets the responses for an address. A response that is being made for it is not kept.
     pub(super) fn invalidate(&self, key: &str) -> usize {
         self.invalidate_where(|state| {
             state.addresses.get_key_value(key).map(|(key, _)| Arc::clone(key)).into_iter().collect()
         })
     }
 
-    /// Forgets what is kept for all addresses that `is_meant` says. Looks at all of them under the lock.
+    /// Forgets the responses for all addresses that `is_meant` selects. Looks at all of them under the lock.
     pub(super) fn invalidate_all(&self, is_meant: impl Fn(&str) -> bool) -> usize {
         self.invalidate_where(|state| state.addresses.keys().filter(|key| is_meant(key)).cloned().collect())
     }
@@ -286,7 +290,7 @@ impl Cache {
         }
     }
 
-    /// Sets the limits; what is too much goes.
+    /// Sets the limits; entries beyond them go.
     pub(super) fn limit(&self, change: impl FnOnce(&mut Limits)) {
         let mut state = self.state.lock();
         change(&mut state.limits);
@@ -300,7 +304,7 @@ impl Cache {
         self.state.lock().limits
     }
 
-    /// What has happened, how many entries there are, and how many bytes they take.
+    /// The counts, the number of entries, and their bytes.
     pub(super) fn status(&self) -> (Counters, usize, usize) {
         let state = self.state.lock();
         (state.counters, state.entries.len(), state.entries.bytes())
@@ -337,7 +341,8 @@ impl State {
         flights.iter().find(|flight| flight.variant.fits(inquiry.request)).map(|flight| flight.number)
     }
 
-    /// The variant that the request asks for, as far as is known before it is made: by the names that decided last time.
+    /// The variant that the request asks for, as far as is known before it is made: by the names that decided last
+    /// time.
     fn variant(&self, inquiry: &Inquiry<'_>) -> Variant {
         let youngest = || {
             let place = self.addresses.get(inquiry.key)?.variants.first()?;
@@ -353,7 +358,7 @@ impl State {
         self.addresses.get_key_value(key).map_or_else(|| Arc::from(key), |(key, _)| Arc::clone(key))
     }
 
-    /// Adds a response in place of the one for the same variant; what must go for it is put into `gone`.
+    /// Adds a response in place of the one for the same variant; entries that must go for it are put into `gone`.
     fn insert(&mut self, key: &Arc<str>, stored: Arc<Stored>, gone: &mut Vec<Entry>) {
         let content = Content::Response(stored);
         if Entries::size(key, &content) > self.limits.bytes {
@@ -377,7 +382,7 @@ impl State {
         self.evict(gone);
     }
 
-    /// Notes that nobody should wait at this address for a while.
+    /// Notes that no request should wait at this address for a while.
     fn note_unshared(&mut self, key: &Arc<str>, now: Instant, gone: &mut Vec<Entry>) {
         let ends = now + UNSHARED_FOR;
         let address = self.addresses.entry(Arc::clone(key)).or_default();
@@ -418,7 +423,7 @@ impl State {
         let Some(address) = self.addresses.get_mut(key) else { return };
         let places = address.variants.drain(..).chain(address.unshared.take());
         gone.extend(places.filter_map(|place| self.entries.remove(place)));
-        // Who was offered the lead and has not come has not begun either.
+        // A request that was offered the lead and has not come has not begun either.
         address.flights.retain(|flight| {
             lines.revoke(&flight.number, wakers);
             lines.is_held(&flight.number)

@@ -3,13 +3,13 @@
 //! | where | what |
 //! |---|---|
 //! | `before_request_body`, 95 | asks: a hit is the answer, and neither body, nor session's lock, nor handler is needed. Otherwise the request leads, waits, or goes its own way |
-//! | admission, before the body | waits, if it is to wait: before the admission of the session's lock, so that nobody waits with a lock |
-//! | whenever it is parked | hands the lead on: others need not wait for what this request waits for |
+//! | admission, before the body | waits, if needed: before the admission of the session's lock, so that no request waits with a lock |
+//! | whenever it is parked | hands the lead on: others need not wait for this request's own wait |
 //! | `before_handler`, 95 | asks again, if the lead was handed on |
-//! | `before_finalize`, 95, always | keeps what was made, after the hooks that compress it; or invalidates |
-//! | `on_end_resource`, always | gives up what is left, if an internal redirect came between |
+//! | `before_finalize`, 95, always | keeps the response, after the hooks that compress it; or invalidates |
+//! | `on_end_resource`, always | gives up the rest, if an internal redirect came between |
 //!
-//! What a request has of the cache is a [`Visit`] in its values, so that it is given up on every way out.
+//! The request's part in the cache is a [`Visit`] in its values, so that it is given up on every way out.
 
 use super::cache::{Cache, Follower, Found, Inquiry, Polled};
 use super::keeping::{Keeping, Part};
@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-/// What a request has to do with the cache until its response is made.
+/// The part of a request in the cache until its response is made.
 struct Visit {
     key: String,
     part: Part,
@@ -43,7 +43,7 @@ pub(super) fn ask(exchange: &mut Exchange, shared: &Shared, tree: u64) -> Result
     if !matches!(*request.method(), Method::GET | Method::HEAD) || said.has_content {
         return Ok(Flow::Continue);
     }
-    // What depends on the session is for one person, and neither kept nor waited for.
+    // A page that depends on the session is for one person, and neither kept nor waited for.
     if exchange.trail.locks_session() || exchange.trail.views_session() {
         return Ok(Flow::Continue);
     }
@@ -65,7 +65,7 @@ pub(super) fn ask(exchange: &mut Exchange, shared: &Shared, tree: u64) -> Result
 
 fn visit(exchange: &mut Exchange, key: String, part: Part) {
     exchange.values.insert(Visit { key, part });
-    // The page is for everybody, so it waits for nobody's session.
+    // The page is for everybody, so it does not wait for a session.
     if let Some(session) = Session::of(exchange) {
         session.expect_lock(false);
     }
@@ -80,8 +80,8 @@ pub(super) fn hand_on(exchange: &mut Exchange) {
     }
 }
 
-/// The wait is over: perhaps the response is there by now. Otherwise the request makes it, and leads if nobody else does; it has what it has waited for, so it
-/// waits for no other request.
+/// The wait is over: perhaps the response is there by now. Otherwise the request makes it, and leads if nobody else
+/// does; it has what it has waited for, so it waits for no other request.
 pub(super) fn ask_again(exchange: &mut Exchange, shared: &Shared) -> Flow {
     let Some(visit) = exchange.values.get_mut::<Visit>().filter(|visit| matches!(visit.part, Part::HandedOn)) else {
         return Flow::Continue;
@@ -100,7 +100,7 @@ pub(super) fn ask_again(exchange: &mut Exchange, shared: &Shared) -> Flow {
     Flow::Continue
 }
 
-/// The answer to a client that wants nothing but what is kept (RFC 9111, section 5.2.1.7).
+/// The answer to a client that wants only kept responses (RFC 9111, section 5.2.1.7).
 fn only_if_cached() -> Error {
     HttpError::new(StatusCode::GATEWAY_TIMEOUT, "The cache has no such response, and the request allows no other.")
         .into()
@@ -122,8 +122,8 @@ impl Admit for CachingAdmission {
         }
     }
 
-    /// Before the session's lock, in whatever order the tools were switched on: who waits here with the lock of a session stops all
-    /// of it, and the one that makes the response may need that very lock.
+    /// Before the session's lock, in any order of the tools: a request that waits here with the lock of a session stops
+    /// all of that session, and the leader may need that very lock.
     fn priority(&self) -> u8 {
         10
     }
@@ -136,7 +136,7 @@ struct FlightWait {
 }
 
 impl FlightWait {
-    /// Asks anew: the answer to the client is the error, `true` lets the request go on, `false` lets it wait again.
+    /// Asks again: the answer to the client is the error, `true` lets the request go on, `false` lets it wait again.
     fn ask_again(&mut self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
         let Some(visit) = exchange.values.get_mut::<Visit>() else { return Ok(true) };
         let inquiry = inquiry(&exchange.request, &visit.key, Instant::now());
@@ -167,7 +167,7 @@ impl Wait for FlightWait {
             Polled::Over => self.ask_again(exchange, wakers),
             Polled::Lead(lead) => {
                 let Some(visit) = exchange.values.get_mut::<Visit>() else { return Ok(true) };
-                // Who may not lead hands it on by dropping it, and goes its own way.
+                // A request that may not lead hands the lead on by dropping it, and goes its own way.
                 let may_lead = inquiry(&exchange.request, &visit.key, Instant::now()).may_lead;
                 visit.part = if may_lead { Part::Lead(lead) } else { Part::Free(self.cache.epoch()) };
                 Ok(true)
@@ -182,7 +182,8 @@ impl Wait for FlightWait {
         }
     }
 
-    /// Who has waited long enough makes the response itself: one request that hangs must not stop all others.
+    /// A request that has waited long enough makes the response itself: one request that hangs must not stop all
+    /// others.
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
         self.follower = None;
         if let Some(visit) = exchange.values.get_mut::<Visit>() {
@@ -192,7 +193,8 @@ impl Wait for FlightWait {
     }
 }
 
-/// The response is made: keeps it if others may have it, puts a stale one in the place of an error, or invalidates what it has changed.
+/// The response is made: keeps it if others may have it, puts a stale one in the place of an error, or invalidates what
+/// it has changed.
 pub(super) fn keep(exchange: &mut Exchange, settings: &Caching, tree: u64) {
     let shared = &settings.shared;
     let status = exchange.response.status();
@@ -211,7 +213,7 @@ pub(super) fn keep(exchange: &mut Exchange, settings: &Caching, tree: u64) {
         }
         return;
     }
-    // These answer the conditions of one request, and say nothing about what others would get.
+    // These answer the conditions of one request, and say nothing about the responses of others.
     if matches!(status.as_u16(), 206 | 304 | 412 | 416) {
         return;
     }
@@ -267,13 +269,13 @@ pub(super) fn is_visited(exchange: &Exchange) -> bool {
     exchange.values.get::<Visit>().is_some()
 }
 
-/// Gives up what the request has of the cache.
+/// Gives up the request's part in the cache.
 pub(super) fn leave(exchange: &mut Exchange) {
     exchange.values.remove::<Visit>();
 }
 
-/// What was changed is not what is kept any more (RFC 9111, section 4.4): the address itself, and those of the same origin that the
-/// response names.
+/// A successful change makes kept responses stale (RFC 9111, section 4.4): those of the address itself, and of the
+/// addresses of the same origin that the response names.
 fn invalidate(exchange: &Exchange, shared: &Shared, tree: u64) {
     let Exchange { request, response, .. } = exchange;
     shared.cache.invalidate(&address(tree, request, request.path(), request.query()));
@@ -287,7 +289,7 @@ fn invalidate(exchange: &Exchange, shared: &Shared, tree: u64) {
 
 fn inquiry<'r>(request: &'r Request, key: &'r str, now: Instant) -> Inquiry<'r> {
     let Said { directives, is_authorized, .. } = Said::by(request);
-    // Who wants a new response does not wait for one that may have been begun before.
+    // A client that wants a new response does not wait for one that may have been begun before.
     let is_forced = directives.no_cache || directives.max_age.is_some_and(|most| most.is_zero());
     let may_be_kept = !is_authorized && !directives.no_store && !directives.only_if_cached;
     Inquiry {
@@ -301,7 +303,7 @@ fn inquiry<'r>(request: &'r Request, key: &'r str, now: Instant) -> Inquiry<'r> 
     }
 }
 
-/// What the fields of a request say to a cache.
+/// The cache directives of a request.
 #[derive(Clone, Copy, Default)]
 struct Said {
     directives: RequestDirectives,

@@ -2,10 +2,10 @@
 //!
 //! | where | priority | what |
 //! |---|---|---|
-//! | admission | 20 | takes a place, or parks: before a session's lock is waited for, so that nobody waits here with what others need |
+//! | admission | 20 | takes a place, or parks: before a session's lock is waited for, so that no request waits here while it holds something that others need |
 //! | `on_end_resource` | 60, always | gives the place back, unless the response is a stream, which is work that goes on |
 //!
-//! The place is a value in the exchange: it is given back with the exchange at the latest, whatever way the request took.
+//! The place is a value in the exchange: it is given back with the exchange at the latest, however the request ends.
 
 use super::neighbourhood::neighbourhood;
 use crate::exchange::{ResponseBody, Wakers};
@@ -18,7 +18,8 @@ use std::time::Duration;
 
 /// Lets so many requests of a section be at work at once; the others wait in line, without a worker.
 ///
-/// A few slow pages (reports, exports, long polls) can hold all workers, and then nothing else is answered. With a limit they hold as many as it says.
+/// A few slow pages (reports, exports, long polls) can hold all workers, and then nothing else is answered. With a
+/// limit they hold as many as it says.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client, tools::Limit};
@@ -37,8 +38,9 @@ use std::time::Duration;
 /// assert_eq!((limit.statistics().admitted, limit.statistics().at_work), (1, 0));
 /// ```
 ///
-/// Who waits is served first come, first served, and gives up the place when the client goes. A stream keeps its place until its last byte. Sections further down share the
-/// places, unless they set something: then they have their own. A clone is a handle to them.
+/// Waiting requests are served first come, first served, and give up their turn when the client goes. A stream keeps
+/// its place until its last byte. Sections further down share the places, unless they have settings: then they have
+/// their own. A clone is a handle to them.
 #[derive(Clone, Debug, Settings)]
 #[settings(check = Self::check)]
 pub struct Limit {
@@ -60,7 +62,7 @@ pub struct Limit {
     list: Arc<OnceLock<WaitList<Option<IpAddr>>>>,
 }
 
-/// What a limit has done and is doing; see the field names.
+/// The counts of a limit; see the field names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitStatistics {
@@ -110,7 +112,7 @@ impl Limit {
 
 impl Admit for Limit {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
-        // An error page is no work.
+        // An error page needs no place.
         if exchange.route_error().is_some() {
             return Ok(Admission::Go);
         }

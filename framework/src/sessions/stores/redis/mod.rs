@@ -95,8 +95,8 @@ pub struct RedisStore {
 #[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
 #[settings(check = Self::check, builders_on = RedisStore)]
 struct Settings {
-    /// Where Redis is: `redis://[user:password@]host:port/database`, `rediss://` with TLS; or several, for Sentinels or a
-    /// Cluster.
+    /// Where Redis is: `redis://[user:password@]host:port/database`, `rediss://` with TLS; or several, for Sentinels or
+    /// a Cluster.
     #[setting(given, no_builder)]
     url: Secret,
     #[setting(flatten, default = Connections::new(16))]

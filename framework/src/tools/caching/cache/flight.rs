@@ -1,7 +1,7 @@
-//! A flight: one request makes a response, others wait for it. Each has one place on a wait list, and whoever has that leads.
+//! A flight: one request makes a response, others wait for it. Each has one place on a wait list, and its holder leads.
 //!
-//! The list has a lock of its own, which is taken within the cache's or alone. So a flight may be found whose line has just ended: then
-//! whoever finds it leads.
+//! The list has a lock of its own, which is taken within the cache's or alone. So a flight may be found whose line has
+//! just ended: then the finder leads.
 
 use super::super::stored::Stored;
 use super::super::variant::Variant;
@@ -34,12 +34,13 @@ impl Lead {
         Self { cache, key, place: Some(place) }
     }
 
-    /// Keeps the response, for those that wait and for others. Not if the address was invalidated meanwhile.
+    /// Keeps the response, for the waiters and for others. Not if the address was invalidated in between.
     pub(in super::super) fn keep(self, stored: Arc<Stored>) {
         self.end(|state, key, _, gone| state.insert(key, stored, gone));
     }
 
-    /// There is nothing for others: all that wait run by themselves, and so do others for a while if anybody had to wait.
+    /// There is nothing for others: all that wait run by themselves, and so do others for a while if anybody had to
+    /// wait.
     pub(in super::super) fn share_nothing(self) {
         self.end(|state, key, place, gone| {
             if place.waiting() > 0 {
@@ -48,7 +49,7 @@ impl Lead {
         });
     }
 
-    /// Ends the flight, unless it is somebody else's by now: all that wait look again.
+    /// Ends the flight, unless another request has it by now: all waiters look again.
     fn end(mut self, note: impl FnOnce(&mut State, &Arc<str>, &Place<u64>, &mut Vec<super::Entry>)) {
         let Some(place) = self.place.take() else { return };
         let mut state = self.cache.state.lock();
@@ -61,7 +62,7 @@ impl Lead {
         state.tidy(&self.key);
         drop(state);
         drop(gone);
-        // Nobody finds the flight any more, so nobody comes into its line.
+        // The flight cannot be found any more, so no request comes into its line.
         let mut wakers = Vec::new();
         self.cache.flights.dismiss(place.key(), &mut wakers);
         drop(place);
@@ -96,7 +97,7 @@ pub(in super::super) enum Polled {
     Waiting,
     /// The one that made the response gave up: it is this one's turn.
     Lead(Lead),
-    /// The response is there, or nobody needs to wait for it: look again.
+    /// The response is there, or there is no need to wait for it: look again.
     Over,
 }
 
@@ -116,7 +117,7 @@ impl Follower {
         }
     }
 
-    /// Who makes the response, in words.
+    /// The request that makes the response, in words.
     pub(in super::super) fn behind(&self) -> Option<String> {
         self.turn.as_ref().map(Turn::behind)
     }
@@ -133,7 +134,7 @@ impl Drop for Follower {
 }
 
 impl Cache {
-    /// Somebody has left the flight: the last one takes it along.
+    /// A request has left the flight: the last one takes it along.
     fn forget_if_ended(&self, key: &Arc<str>, number: u64) {
         let mut state = self.state.lock();
         if !self.flights.is_held(&number) {
