@@ -98,14 +98,14 @@ impl SetCookie {
     }
 
     /// Only over encrypted connections. `request.is_secure()` tells whether this one is, behind a trusted proxy too.
-    pub fn secure(mut self, is_secure: bool) -> Self {
-        self.secure = is_secure;
+    pub fn secure(mut self, enabled: bool) -> Self {
+        self.secure = enabled;
         self
     }
 
-    /// Whether scripts cannot read it; they cannot unless said otherwise.
-    pub fn http_only(mut self, is_hidden: bool) -> Self {
-        self.http_only = is_hidden;
+    /// Whether the cookie is hidden from scripts (default true).
+    pub fn http_only(mut self, enabled: bool) -> Self {
+        self.http_only = enabled;
         self
     }
 
