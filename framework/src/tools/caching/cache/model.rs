@@ -1,8 +1,9 @@
-//! The cache under shuttle: many schedules of requests that lead, follow, give up, keep and invalidate. `bash check models` runs it.
+//! The cache under shuttle: many schedules of requests that lead, follow, give up, keep and invalidate. `bash check
+//! models` runs it.
 //!
-//! The cache is the real one. Checked is how its index and the lines of its flights go together: never two leaders of a variant, nobody
-//! stranded, what is kept is what was made after the last invalidation, and an empty index at the end. The rules of a line are checked where
-//! the wait list is.
+//! The cache is the real one. Checked is how its index and the lines of its flights go together: never two leaders of a
+//! variant, nobody stranded, what is kept is what was made after the last invalidation, and an empty index at the end.
+//! The rules of a line are checked where the wait list is.
 
 use super::super::samples::{request, response, stored_as};
 use super::super::shared::LIMITS;
