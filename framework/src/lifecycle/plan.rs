@@ -147,7 +147,7 @@ pub struct PathSettings {
     pub strict_params: bool,
 }
 
-fn json_types(patterns: &Vec<String>) -> Result<(), String> {
+fn json_types(patterns: &[String]) -> Result<(), String> {
     match patterns.iter().find_map(|pattern| Some((pattern, problem_with_json_type(pattern)?))) {
         Some((pattern, problem)) => Err(format!("has {pattern:?}; {problem}")),
         None => Ok(()),

@@ -279,7 +279,7 @@ mod codings {
         Vec::<String>::read(value)?.iter().map(known).collect()
     }
 
-    pub(super) fn show(codings: &Vec<Coding>) -> String {
+    pub(super) fn show(codings: &[Coding]) -> String {
         let names: Vec<_> = codings.iter().map(|coding| coding.name()).collect();
         format!("{names:?}")
     }

@@ -54,7 +54,7 @@ pub(super) mod names {
         Vec::<String>::read(value)?.iter().map(known).collect()
     }
 
-    pub(in super::super) fn show(algorithms: &Vec<DigestAlgorithm>) -> String {
+    pub(in super::super) fn show(algorithms: &[DigestAlgorithm]) -> String {
         let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
         format!("{names:?}")
     }

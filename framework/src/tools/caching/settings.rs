@@ -195,7 +195,7 @@ mod statuses {
         read.ok_or_else(|| "has a number that is not a status: they have three digits".to_owned())
     }
 
-    pub(super) fn show(statuses: &Vec<StatusCode>) -> String {
+    pub(super) fn show(statuses: &[StatusCode]) -> String {
         let numbers: Vec<_> = statuses.iter().map(StatusCode::as_u16).collect();
         format!("{numbers:?}")
     }
@@ -212,6 +212,7 @@ mod methods {
         read.map_err(|_| "has a text that is not a method, such as \"POST\"".to_owned())
     }
 
+    #[expect(clippy::ptr_arg, reason = "the macro passes on what is in an `Option`")]
     pub(super) fn show(methods: &Vec<Method>) -> String {
         let names: Vec<_> = methods.iter().map(Method::as_str).collect();
         format!("{names:?}")
