@@ -323,7 +323,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
         let Some(line) = lines.by_key.get_mut(key) else { return };
         let ended = line.end_all();
         wakers.extend(std::iter::from_fn(|| line.hand_on(rules)));
-        let gone = lines.tidy(key);
+        let is_over = line.is_empty();
+        let gone = if is_over { lines.by_key.remove_entry(key) } else { None };
         drop(lines);
         drop((ended, gone));
     }
@@ -343,7 +344,8 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
         let Some(line) = lines.by_key.get_mut(key) else { return };
         let Some(ended) = line.end(ticket) else { return };
         let next = line.hand_on(&self.shared.rules);
-        let gone = lines.tidy(key);
+        let is_over = line.is_empty();
+        let gone = if is_over { lines.by_key.remove_entry(key) } else { None };
         drop(lines);
         drop((ended, gone));
         if let Some(waker) = next {
@@ -404,11 +406,6 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> Lines<K, S> {
     fn next_ticket(&mut self) -> u64 {
         self.last_ticket += 1;
         self.last_ticket
-    }
-
-    /// Takes out the line of a key without a taken place.
-    fn tidy(&mut self, key: &K) -> Option<(K, Line)> {
-        if self.by_key.get(key).is_some_and(Line::is_empty) { self.by_key.remove_entry(key) } else { None }
     }
 }
 
