@@ -10,9 +10,9 @@
 //! Everything is given back by being dropped, whatever way the request took: first the shared lock, then the local one, so that who is
 //! next in this process finds the shared lock free. A [`Lease`] that a commit has given back already is told so, and does nothing.
 
-use super::keeper::Kept;
+use super::keeper::{Kept, LeaseLife};
 use super::lock_table::LockGuard;
-use super::tool::Shared;
+use super::shared::Shared;
 use super::{Answer, Answers, Fence, Grant, Record, SessionId, SharedLock, StoreError, Watch, detached};
 use crate::exchange::Claim;
 use crate::primitive::{AtomicBool, Ordering};
@@ -39,12 +39,12 @@ impl Hold {
     }
 
     pub(super) fn fence(&self) -> Option<Fence> {
-        self.lease.as_ref().map(|lease| lease.fence)
+        self.lease.as_ref().map(|lease| lease.kept.fence())
     }
 
-    /// Whether the shared lock is known to be somebody else's by now.
+    /// Whether the shared lock is known to be another request's by now.
     pub(super) fn is_lost(&self) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.kept.as_ref().is_some_and(|kept| kept.is_lost()))
+        self.lease.as_ref().is_some_and(|lease| lease.kept.life() == LeaseLife::Lost)
     }
 
     /// The commit that comes now gives the shared lock back: from here on nobody renews it.
@@ -56,14 +56,14 @@ impl Hold {
 
     /// The shared lock is given back, or lost, already.
     pub(super) fn ended(&mut self) {
-        if let Some(lease) = &mut self.lease {
-            lease.is_over = true;
+        if let Some(lease) = &self.lease {
+            lease.kept.end();
         }
     }
 
     /// The shared lock is not given back, but lapses by itself where it can.
     pub(super) fn abandon(&mut self) {
-        if self.lease.as_ref().is_some_and(|lease| lease.kept.is_some()) {
+        if self.lease.as_ref().is_some_and(|lease| lease.lapses) {
             self.ended();
         }
     }
@@ -71,7 +71,7 @@ impl Hold {
     /// Asks the engine whether the shared lock is still this one's, for another `length`.
     pub(super) fn renew(&self, length: Duration) -> Answer<bool> {
         match self.lease.as_ref().map(|lease| (lease, lease.lock())) {
-            Some((lease, Ok(lock))) => lock.renew(&lease.id, lease.fence, length),
+            Some((lease, Ok(lock))) => lock.renew(lease.kept.id(), lease.kept.fence(), length),
             Some((_, Err(error))) => Answer::Now(Err(error)),
             None => Answer::now(true),
         }
@@ -88,11 +88,9 @@ impl Hold {
 /// The lock between processes, held.
 struct Lease {
     shared: Arc<Shared>,
-    id: SessionId,
-    fence: Fence,
-    /// What keeps it from lapsing; `None` where locks do not.
-    kept: Option<Arc<Kept>>,
-    is_over: bool,
+    kept: Arc<Kept>,
+    /// Whether it ends by itself, and is renewed.
+    lapses: bool,
 }
 
 impl Lease {
@@ -101,20 +99,18 @@ impl Lease {
     }
 
     fn is_over(&self) -> bool {
-        self.is_over || self.kept.as_ref().is_some_and(|kept| kept.is_lost())
+        matches!(self.kept.life(), LeaseLife::Over | LeaseLife::Lost)
     }
 
     fn unlock(&self) -> Answer<()> {
         match self.lock() {
-            Ok(lock) => lock.unlock(&self.id, self.fence),
+            Ok(lock) => lock.unlock(self.kept.id(), self.kept.fence()),
             Err(error) => Answer::Now(Err(error)),
         }
     }
 
     fn end_renewals(&self) {
-        if let Some(kept) = &self.kept {
-            self.shared.keeper.forget(kept);
-        }
+        self.shared.keeper.forget(&self.kept);
     }
 }
 
@@ -129,7 +125,7 @@ impl Drop for Lease {
             Answers::Blocking => self.shared.block().map(Some),
             Answers::AtOnce | Answers::Later => Ok(None),
         };
-        if blocking.is_err() && self.kept.is_some() {
+        if blocking.is_err() && self.lapses {
             // Not one wait too many: it lapses by itself.
             return;
         }
@@ -214,10 +210,10 @@ impl Contender {
         }
         // From here on the lock is given back whatever happens.
         let shared = Arc::clone(&self.shared);
-        let mut lease = Box::new(Lease { shared, id, fence: grant.fence, kept: None, is_over: false });
+        let kept = Arc::new(Kept::new(id, grant.fence, &self.claim, self.length));
+        let lease = Box::new(Lease { shared, kept, lapses });
         if lapses {
-            let kept = Kept::new(id, grant.fence, &self.claim, self.length);
-            lease.kept = Some(self.shared.keeper.keep(&self.shared, kept)?);
+            self.shared.keeper.keep(&lease.kept)?;
         }
         Ok(Asked::Won(Hold { lease: Some(lease), guard: self.guard }, grant.record))
     }

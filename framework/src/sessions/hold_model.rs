@@ -7,7 +7,8 @@
 
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, Waiter};
-use super::tool::{Sessions, Shared};
+use super::shared::Shared;
+use super::tool::Sessions;
 use super::*;
 use crate::exchange::{Claim, Class, RequestId};
 use crate::primitive::{self, Mutex, Unpark};

@@ -5,25 +5,27 @@
 //! If the engine cannot be reached, it is tried again until the lease has ended. One that is lost is marked: its request finds out at
 //! the next write, and the store refuses its commit in any case.
 
-use super::tool::Shared;
-use super::{Fence, SessionId, StoreError};
-use crate::exchange::Claim;
-use crate::exchange::Error;
+use super::health::Health;
+use super::shared::Counters;
+use super::{Fence, SessionId, Store, StoreError};
+use crate::exchange::{Claim, Error};
 use crate::panics::guarded;
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// All leases of one store that requests of this process hold.
-#[derive(Default)]
 pub(super) struct Keeper {
-    inner: Arc<Inner>,
+    rounds: Arc<Rounds>,
 }
 
-#[derive(Default)]
-struct Inner {
+/// What the thread works on.
+struct Rounds {
+    store: Arc<dyn Store>,
+    health: Arc<Health>,
+    counters: Arc<Counters>,
     leases: Mutex<Leases>,
     bell: Condvar,
     renewals: AtomicU64,
@@ -46,42 +48,73 @@ pub(super) struct Kept {
     fence: Fence,
     claim: Claim,
     length: Duration,
-    /// Its place among the leases, and when it ends without a renewal. Locked after the leases.
-    place: Mutex<Place>,
-    is_over: AtomicBool,
-    is_lost: AtomicBool,
+    /// Locked after the leases.
+    standing: Mutex<Standing>,
 }
 
-struct Place {
+struct Standing {
+    life: LeaseLife,
+    /// Its place among the leases.
     key: (Instant, u64),
+    /// When it ends without a renewal.
     ends: Instant,
+}
+
+/// The life of a lease.
+///
+/// ```text
+/// Held ──► Ending ──► Over
+///   └────────────────► Lost
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeaseLife {
+    /// It is renewed, unless its engine lets no lease lapse.
+    Held,
+    /// A commit, or its return, is under way: it is not renewed any more.
+    Ending,
+    /// It was given back, or the store has said that it is not held.
+    Over,
+    /// It lapsed, or could not be renewed, while a request had it.
+    Lost,
 }
 
 impl Kept {
     /// A lease that was granted just now.
     pub(super) fn new(id: SessionId, fence: Fence, claim: &Claim, length: Duration) -> Self {
         let now = Instant::now();
-        let place = Place { key: (now + length / 3, 0), ends: now + length };
-        Self {
-            id,
-            fence,
-            claim: claim.clone(),
-            length,
-            place: Mutex::new(place),
-            is_over: AtomicBool::new(false),
-            is_lost: AtomicBool::new(false),
+        let standing = Standing { life: LeaseLife::Held, key: (now + length / 3, 0), ends: now + length };
+        Self { id, fence, claim: claim.clone(), length, standing: Mutex::new(standing) }
+    }
+
+    pub(super) fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    pub(super) fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    pub(super) fn life(&self) -> LeaseLife {
+        self.standing.lock().life
+    }
+
+    /// What is lost stays so.
+    pub(super) fn end(&self) {
+        let mut standing = self.standing.lock();
+        if standing.life != LeaseLife::Lost {
+            standing.life = LeaseLife::Over;
         }
     }
 
-    pub(super) fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::Relaxed)
-    }
-
-    fn lose(&self, shared: &Shared, why: &str) {
-        if self.is_over.load(Ordering::Relaxed) || self.is_lost.swap(true, Ordering::Relaxed) {
-            return;
+    fn lose(&self, counters: &Counters, why: &str) {
+        {
+            let mut standing = self.standing.lock();
+            if standing.life != LeaseLife::Held {
+                return;
+            }
+            standing.life = LeaseLife::Lost;
         }
-        shared.count_lock_lost();
+        counters.count_lock_lost();
         let (path, request, id) = (self.claim.path(), self.claim.request(), self.id);
         crate::line::record!(Warn,
             target: "kirsch::sessions",
@@ -91,37 +124,53 @@ impl Kept {
 }
 
 impl Keeper {
+    pub(super) fn new(store: &Arc<dyn Store>, health: &Arc<Health>, counters: &Arc<Counters>) -> Self {
+        let rounds = Rounds {
+            store: Arc::clone(store),
+            health: Arc::clone(health),
+            counters: Arc::clone(counters),
+            leases: Mutex::default(),
+            bell: Condvar::new(),
+            renewals: AtomicU64::new(0),
+        };
+        Self { rounds: Arc::new(rounds) }
+    }
+
     /// Renews this lease from now on, until it is [forgotten](Self::forget).
-    pub(super) fn keep(&self, shared: &Arc<Shared>, kept: Kept) -> Result<Arc<Kept>, StoreError> {
-        let kept = Arc::new(kept);
-        let mut leases = self.inner.leases.lock();
+    pub(super) fn keep(&self, kept: &Arc<Kept>) -> Result<(), StoreError> {
+        let mut leases = self.rounds.leases.lock();
         if !leases.is_running {
-            let (inner, shared) = (Arc::clone(&self.inner), Arc::downgrade(shared));
+            let rounds = Arc::clone(&self.rounds);
             let thread = std::thread::Builder::new().name("sessions leases".to_owned());
-            thread.spawn(move || inner.run(&shared)).map_err(|error| {
+            thread.spawn(move || rounds.run()).map_err(|error| {
                 StoreError::new("cannot start the thread that renews session locks", "this process").because(error)
             })?;
             leases.is_running = true;
         }
         leases.last_number += 1;
         let due = {
-            let mut place = kept.place.lock();
-            place.key.1 = leases.last_number;
-            place.key
+            let mut standing = kept.standing.lock();
+            standing.key.1 = leases.last_number;
+            standing.key
         };
-        leases.due.insert(due, Arc::clone(&kept));
+        leases.due.insert(due, Arc::clone(kept));
         if leases.sleeps_until.is_none_or(|until| due.0 < until) {
             leases.sleeps_until = Some(due.0);
-            self.inner.bell.notify_one();
+            self.rounds.bell.notify_one();
         }
-        Ok(kept)
+        Ok(())
     }
 
     /// Its hold ends: no more renewals, and none that is under way says anything about it.
     pub(super) fn forget(&self, kept: &Kept) {
-        let mut leases = self.inner.leases.lock();
-        kept.is_over.store(true, Ordering::Relaxed);
-        let key = kept.place.lock().key;
+        let mut leases = self.rounds.leases.lock();
+        let key = {
+            let mut standing = kept.standing.lock();
+            if standing.life == LeaseLife::Held {
+                standing.life = LeaseLife::Ending;
+            }
+            standing.key
+        };
         let gone = leases.due.remove(&key);
         drop(leases);
         drop(gone);
@@ -129,38 +178,37 @@ impl Keeper {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.inner.leases.lock().due.len()
+        self.rounds.leases.lock().due.len()
     }
 
     pub(super) fn renewals(&self) -> u64 {
-        self.inner.renewals.load(Ordering::Relaxed)
+        self.rounds.renewals.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.inner.leases.lock().is_over = true;
-        self.inner.bell.notify_one();
+        self.rounds.leases.lock().is_over = true;
+        self.rounds.bell.notify_one();
     }
 }
 
-impl Inner {
-    fn run(&self, shared: &Weak<Shared>) {
+impl Rounds {
+    fn run(&self) {
         while let Some(kept) = self.next() {
-            let Some(shared) = shared.upgrade() else { return };
             // A store that panics costs this renewal, not the thread.
-            let next = guarded(|| Ok(self.renew(&shared, &kept))).unwrap_or_else(|error| {
+            let next = guarded(|| Ok(self.renew(&kept))).unwrap_or_else(|error| {
                 crate::line::record!(Error, target: "kirsch::sessions", "renewing a session's lock: {error}", error = Said(&error));
                 Some(Instant::now() + kept.length / 10)
             });
             let Some(next) = next else { continue };
             let mut leases = self.leases.lock();
-            if !kept.is_over.load(Ordering::Relaxed) {
-                let key = {
-                    let mut place = kept.place.lock();
-                    place.key.0 = next;
-                    place.key
-                };
+            let key = {
+                let mut standing = kept.standing.lock();
+                standing.key.0 = next;
+                (standing.life == LeaseLife::Held).then_some(standing.key)
+            };
+            if let Some(key) = key {
                 leases.due.insert(key, kept);
             }
         }
@@ -191,28 +239,28 @@ impl Inner {
     }
 
     /// Renews, and says when to do so again; `None`: never.
-    fn renew(&self, shared: &Shared, kept: &Kept) -> Option<Instant> {
+    fn renew(&self, kept: &Kept) -> Option<Instant> {
         let asked = Instant::now();
-        let lock = shared.store.shared_lock()?;
+        let lock = self.store.shared_lock()?;
         self.renewals.fetch_add(1, Ordering::Relaxed);
         let renewed = lock.renew(&kept.id, kept.fence, kept.length).wait();
-        shared.health.note(&renewed, "renewing a session's lock");
+        self.health.note(&renewed, "renewing a session's lock");
         match renewed {
             Ok(true) => {
                 // Counted from before the question: the engine began to count later than that.
-                kept.place.lock().ends = asked + kept.length;
+                kept.standing.lock().ends = asked + kept.length;
                 Some(asked + kept.length / 3)
             }
             Ok(false) => {
                 kept.lose(
-                    shared,
+                    &self.counters,
                     "its lease has lapsed, since this process was paused or could not reach the store in time",
                 );
                 None
             }
-            Err(_) if Instant::now() < kept.place.lock().ends => Some(Instant::now() + kept.length / 10),
+            Err(_) if Instant::now() < kept.standing.lock().ends => Some(Instant::now() + kept.length / 10),
             Err(_) => {
-                kept.lose(shared, "the store cannot be reached to renew its lease");
+                kept.lose(&self.counters, "the store cannot be reached to renew its lease");
                 None
             }
         }

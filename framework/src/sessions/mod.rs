@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `tool` | [`Sessions`], the tool: its hooks, its settings, its job |
+//! | `shared` | what all paths of one tool share |
 //! | `settings`, `cookie` | how sessions behave on a path; the one place that reads and renders the cookie |
 //! | `cookie_seal` | sessions that are in the cookie itself (feature `cookie`) |
 //! | `session`, `view` | [`Session`] and [`SessionView`], what handlers see |
@@ -48,6 +49,7 @@ mod lock_table;
 mod memory;
 mod session;
 mod settings;
+mod shared;
 mod shared_lock;
 mod store;
 #[cfg(feature = "stores")]

@@ -20,7 +20,7 @@ mod sealed;
 
 use super::hold::Hold;
 use super::settings::Settings;
-use super::tool::Shared;
+use super::shared::Shared;
 use super::{Data, LockMode, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
@@ -474,7 +474,7 @@ impl Session {
         self.lock_now()?;
         match seen {
             Some(seen) if seen != version(&self.state.borrow()) => {
-                self.shared.count_conflict();
+                self.shared.counters.count_conflict();
                 Err(changed_elsewhere())
             }
             _ => Ok(()),

@@ -12,14 +12,10 @@
 
 use super::admission::LockAdmission;
 use super::cookie::CookieSettings;
-#[cfg(feature = "cookie")]
-use super::cookie_seal::Seal;
-use super::ended::EndedSessions;
-use super::health::Health;
-use super::keeper::Keeper;
-use super::lock_table::{LockStatus, LockTable};
+use super::lock_table::LockStatus;
 use super::settings::Settings;
-use super::{Answers, LockMode, MemoryStore, Moment, Session, Store};
+use super::shared::Shared;
+use super::{LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, Exchange, InLine, WaitsFor};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
@@ -27,7 +23,7 @@ use crate::settings::{SettingError, SettingRow, Settings as _};
 use ::http::{HeaderValue, header};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -64,7 +60,7 @@ impl Sessions {
     /// Sessions that are kept in `store`.
     #[must_use]
     pub fn new(store: impl Store) -> Self {
-        Self::of(Shared::new(Box::new(store)))
+        Self::of(Shared::new(store))
     }
 
     /// Sessions that are in their cookies, encrypted or signed: for small ones, where no server should keep anything.
@@ -96,7 +92,7 @@ impl Sessions {
     #[must_use]
     pub fn cookie(seal: impl Into<super::CookieSeal>) -> Self {
         let (seal, versions) = seal.into().into_parts();
-        Self::of(Shared { seal: Some(seal), ..Shared::new(Box::new(versions)) })
+        Self::of(Shared { seal: Some(seal), ..Shared::new(versions) })
     }
 
     fn of(shared: Shared) -> Self {
@@ -167,12 +163,12 @@ impl Sessions {
             evicted: self.shared.store.evicted(),
             quarantined: self.shared.store.quarantined(),
             store_errors: self.shared.health.failures(),
-            conflicts: self.shared.conflicts.load(Ordering::Relaxed),
+            conflicts: self.shared.counters.conflicts(),
             locks_held: self.shared.locks.len(),
-            waits: self.shared.waits.load(Ordering::Relaxed),
-            longest_wait: Duration::from_micros(self.shared.longest_wait.load(Ordering::Relaxed)),
-            lock_timeouts: self.shared.lock_timeouts.load(Ordering::Relaxed),
-            locks_lost: self.shared.locks_lost.load(Ordering::Relaxed),
+            waits: self.shared.counters.waits(),
+            longest_wait: self.shared.counters.longest_wait(),
+            lock_timeouts: self.shared.counters.lock_timeouts(),
+            locks_lost: self.shared.counters.locks_lost(),
             lease_renewals: self.shared.keeper.renewals(),
         }
     }
@@ -283,72 +279,6 @@ pub struct SessionsStatistics {
     pub locks_lost: u64,
     /// How often such a lock was renewed because a request took long.
     pub lease_renewals: u64,
-}
-
-/// The part that all paths of one sessions tool share.
-pub(super) struct Shared {
-    pub(super) store: Box<dyn Store>,
-    /// For sessions that are in their cookies.
-    #[cfg(feature = "cookie")]
-    pub(super) seal: Option<Arc<Seal>>,
-    /// How the store answers.
-    pub(super) answers: Answers,
-    /// Those of this process, a short while ago.
-    pub(super) ended: EndedSessions,
-    pub(super) locks: Arc<LockTable>,
-    pub(super) keeper: Keeper,
-    pub(super) health: Health,
-    is_probed: AtomicBool,
-    is_swept: AtomicBool,
-    waits: AtomicU64,
-    /// In microseconds.
-    longest_wait: AtomicU64,
-    lock_timeouts: AtomicU64,
-    locks_lost: AtomicU64,
-    conflicts: AtomicU64,
-}
-
-impl Shared {
-    fn new(store: Box<dyn Store>) -> Self {
-        Self {
-            answers: store.answers(),
-            ended: EndedSessions::default(),
-            store,
-            #[cfg(feature = "cookie")]
-            seal: None,
-            locks: LockTable::new(),
-            keeper: Keeper::default(),
-            health: Health::default(),
-            is_probed: AtomicBool::new(false),
-            is_swept: AtomicBool::new(false),
-            waits: AtomicU64::new(0),
-            longest_wait: AtomicU64::new(0),
-            lock_timeouts: AtomicU64::new(0),
-            locks_lost: AtomicU64::new(0),
-            conflicts: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn count_wait(&self) {
-        self.waits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_waited(&self, waited: Duration) {
-        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
-        self.longest_wait.fetch_max(micros, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_lock_lost(&self) {
-        self.locks_lost.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_conflict(&self) {
-        self.conflicts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_lock_timeout(&self) {
-        self.lock_timeouts.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 fn open(exchange: &mut Exchange, shared: &Arc<Shared>, settings: &Arc<Settings>) {

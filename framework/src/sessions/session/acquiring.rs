@@ -52,7 +52,7 @@ enum Phase {
     /// It has done nothing yet.
     Start,
     /// Asks which of several ids has a record.
-    Choosing(SessionId, Answer<Option<Record>>),
+    Choosing(Box<(SessionId, Answer<Option<Record>>)>),
     /// Waits for the lock in this process.
     Local(Waiter),
     /// Has that.
@@ -62,9 +62,9 @@ enum Phase {
     /// Another process has it: waits for that.
     Shared(Box<Contender>),
     /// Has what it needs of locks, and waits for the record.
-    Loading(Option<Hold>, SessionId, Answer<Option<Record>>),
+    Loading(Box<(Option<Hold>, SessionId, Answer<Option<Record>>)>),
     /// Has the record, whose life must not end while the request has it.
-    Extending(Option<Hold>, SessionId, Record, Terms, Answer<()>),
+    Extending(Box<(Option<Hold>, SessionId, Record, Terms, Answer<()>)>),
     Over,
 }
 
@@ -88,7 +88,7 @@ impl Acquiring {
                 let waits_for_others = matches!(self.phase, Phase::Local(_) | Phase::Shared(_));
                 if self.since.is_none() && self.manner == Manner::Parked && waits_for_others {
                     self.since = Some(Instant::now());
-                    session.shared.count_wait();
+                    session.shared.counters.count_wait();
                 }
                 Poll::Pending
             }
@@ -153,7 +153,7 @@ impl Acquiring {
                 session.store_failed(&StoreError::new("the store did not answer in time", "while a session was loaded"))
             }
             _ => {
-                session.shared.count_lock_timeout();
+                session.shared.counters.count_lock_timeout();
                 try_again("Another request of your session takes too long. Please try again.")
             }
         }
@@ -169,7 +169,7 @@ impl Acquiring {
 
     fn count_waited(&self, session: &Session) {
         if let Some(since) = self.since {
-            session.shared.count_waited(since.elapsed());
+            session.shared.counters.count_waited(since.elapsed());
         }
     }
 }
@@ -188,25 +188,31 @@ impl Step<'_> {
     fn go_on(&self, phase: Phase) -> Result<Phase, HttpError> {
         match phase {
             Phase::Start => self.start(),
-            Phase::Choosing(id, record) => match self.hear(record) {
-                Ok(record) => self.chosen_or_next(id, self.session.answered(record)?),
-                Err(unheard) => Ok(Phase::Choosing(id, unheard)),
+            Phase::Choosing(asked) => match (asked.0, self.hear(asked.1)) {
+                (id, Ok(record)) => self.chosen_or_next(id, self.session.answered(record)?),
+                (id, Err(unheard)) => Ok(Phase::Choosing(Box::new((id, unheard)))),
             },
             Phase::Local(waiter) => Ok(Phase::Local(waiter)),
             Phase::Locked(guard) => self.locked(guard),
             Phase::Asking(contender) | Phase::Shared(contender) => self.contend(contender),
-            Phase::Loading(hold, id, record) => match self.hear(record) {
-                Ok(record) => self.loaded(hold, id, self.session.answered(record)?),
-                Err(unheard) => Ok(Phase::Loading(hold, id, unheard)),
-            },
-            Phase::Extending(hold, id, mut record, terms, extended) => match self.hear(extended) {
-                Ok(extended) => {
-                    self.session.answered(extended)?;
-                    record.remaining = terms.lifetime;
-                    self.arrive(hold, id, Some(record))
+            Phase::Loading(asked) => {
+                let (hold, id, record) = *asked;
+                match self.hear(record) {
+                    Ok(record) => self.loaded(hold, id, self.session.answered(record)?),
+                    Err(unheard) => Ok(Phase::Loading(Box::new((hold, id, unheard)))),
                 }
-                Err(unheard) => Ok(Phase::Extending(hold, id, record, terms, unheard)),
-            },
+            }
+            Phase::Extending(asked) => {
+                let (hold, id, mut record, terms, extended) = *asked;
+                match self.hear(extended) {
+                    Ok(extended) => {
+                        self.session.answered(extended)?;
+                        record.remaining = terms.lifetime;
+                        self.arrive(hold, id, Some(record))
+                    }
+                    Err(unheard) => Ok(Phase::Extending(Box::new((hold, id, record, terms, unheard)))),
+                }
+            }
             Phase::Over => Ok(Phase::Over),
         }
     }
@@ -227,7 +233,7 @@ impl Step<'_> {
             state.client.filter(|_| !state.others.is_empty() && !state.is_loaded)
         };
         match first {
-            Some(id) => self.go_on(Phase::Choosing(id, self.session.shared.store.load(&id, self.now))),
+            Some(id) => self.go_on(Phase::Choosing(Box::new((id, self.session.shared.store.load(&id, self.now))))),
             None => self.chosen(),
         }
     }
@@ -242,7 +248,7 @@ impl Step<'_> {
             (!state.others.is_empty()).then(|| state.others.remove(0))
         };
         match (next, record) {
-            (Some(id), _) => self.go_on(Phase::Choosing(id, self.session.shared.store.load(&id, self.now))),
+            (Some(id), _) => self.go_on(Phase::Choosing(Box::new((id, self.session.shared.store.load(&id, self.now))))),
             // That is all there is to see.
             (None, Some(record)) if self.goal == Goal::Look => self.loaded(None, id, Some(record)),
             (None, _) => self.chosen(),
@@ -310,7 +316,7 @@ impl Step<'_> {
     fn load(&self, hold: Option<Hold>, id: SessionId) -> Result<Phase, HttpError> {
         match self.session.shared.store.load(&id, self.now) {
             Answer::Now(record) => self.loaded(hold, id, self.session.answered(record)?),
-            later => self.go_on(Phase::Loading(hold, id, later)),
+            later => self.go_on(Phase::Loading(Box::new((hold, id, later)))),
         }
     }
 
@@ -320,7 +326,7 @@ impl Step<'_> {
             Some(record) if record.remaining < self.session.settings.timeout / 2 => {
                 let terms = Terms { now: self.now, ..self.session.terms(false) };
                 let extended = self.session.shared.store.touch(&id, &terms);
-                self.go_on(Phase::Extending(hold, id, record, terms, extended))
+                self.go_on(Phase::Extending(Box::new((hold, id, record, terms, extended))))
             }
             record => self.arrive(hold, id, record),
         }
@@ -352,7 +358,7 @@ impl Session {
     /// cookie; that a request with the old id may follow to it would let in who has planted that id.
     pub(super) fn is_still_there(&self) -> Result<(), HttpError> {
         if self.state.borrow().has_vanished {
-            self.shared.count_conflict();
+            self.shared.counters.count_conflict();
             return Err(changed_elsewhere());
         }
         Ok(())

@@ -6,9 +6,8 @@
 
 use super::acquiring::{Goal, Manner};
 use super::{Acquiring, Lock, LockMode, Session, record_id};
-use crate::exchange::{Blocking, HandlerRef, HttpError, Step, Trail, WaitsFor};
-use crate::sessions::tool::Shared;
-use crate::sessions::{Answer, Answers, Store};
+use crate::exchange::{HandlerRef, Step, Trail};
+use crate::sessions::Answers;
 use std::time::Duration;
 
 /// Before the handler.
@@ -85,18 +84,5 @@ impl Session {
     pub(in crate::sessions) fn has_business(&self) -> bool {
         let state = self.state.borrow();
         state.stored.is_some() || !state.data.is_empty()
-    }
-
-    /// Asks the store, and waits for its answer on this thread.
-    pub(super) fn ask<T>(&self, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, HttpError> {
-        let _blocking = self.shared.block()?;
-        self.answered(ask(&*self.shared.store).wait())
-    }
-}
-
-impl Shared {
-    /// Lets this thread wait for the store, if that keeps it waiting.
-    pub(in crate::sessions) fn block(&self) -> Result<Option<Blocking>, HttpError> {
-        (self.answers != Answers::AtOnce).then(|| Blocking::here(WaitsFor::Store)).transpose()
     }
 }

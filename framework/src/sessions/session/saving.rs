@@ -4,7 +4,7 @@
 //! lock. A hold ends in steps; each asks the store one thing, and the next goes on from the answer:
 //!
 //! ```text
-//! Renewing ──► Committing ──► Deleting ──► Saved ──► Releasing ──► over
+//! Renewing ──► Committing ──► Deleting ──► Releasing ──► over
 //! ```
 //!
 //! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a [`Saving`], and the request is parked.
@@ -46,14 +46,16 @@ impl Ending {
 /// What the client gets at the end: perhaps a cookie.
 type Finished = Result<Option<HeaderValue>, HttpError>;
 
-/// What the store is asked next.
+/// What comes next: `None` when all is saved. What the store answers at once is no step.
+type Next = Result<Option<Step>, HttpError>;
+
+/// What the store is asked.
 enum Step {
     /// Whether the lock is still this request's: what goes under another id, or goes away, has no fence to carry.
     Renewing(Answer<bool>),
     Committing(Committing, Answer<Commit>),
     /// The record that goes away, or has gone on under another id.
     Deleting(Fate, Answer<()>),
-    Saved(Result<(), HttpError>),
     /// Gives the lock back and extends the life of the session, side by side.
     Releasing {
         unlock: Option<Answer<()>>,
@@ -142,10 +144,23 @@ impl Session {
 
     /// Goes on as far as the store has answered.
     fn poll_end(&self, state: &mut State, ending: Ending, waker: &Waker) -> Poll<Finished> {
-        let mut saving = match state.saving.take() {
-            Some(saving) => *saving,
-            None => self.begin_end(state, ending),
+        if let Some(saving) = state.saving.take() {
+            return self.poll_saving(state, *saving, waker);
+        }
+        let saves = self.has_to_save(state, ending);
+        let mut hold = match std::mem::replace(&mut state.lock, Lock::Open) {
+            Lock::Held(hold) => hold,
+            _ => None,
         };
+        match if saves { self.save(state, &mut hold) } else { Ok(None) } {
+            Ok(Some(step)) => self.poll_saving(state, Saving { hold, step, ending }, waker),
+            Ok(None) => self.release(state, hold, ending, Ok(()), waker),
+            Err(failure) => self.release(state, hold, ending, Err(failure), waker),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_saving(&self, state: &mut State, mut saving: Saving, waker: &Waker) -> Poll<Finished> {
         let hold = &mut saving.hold;
         saving.step = loop {
             let next = match saving.step {
@@ -158,10 +173,9 @@ impl Session {
                     Err(unheard) => break Step::Committing(asked, unheard),
                 },
                 Step::Deleting(fate, deleted) => match deleted.hear(waker) {
-                    Ok(deleted) => self.answered(deleted).map(|()| Self::ended(state, fate)),
+                    Ok(deleted) => self.deleted(state, fate, deleted),
                     Err(unheard) => break Step::Deleting(fate, unheard),
                 },
-                Step::Saved(saved) => Ok(self.release(state, hold, saving.ending, saved)),
                 Step::Releasing { unlock, touch, finished } => {
                     let unlock = unlock.and_then(|unlock| self.unlocked(hold, unlock, waker));
                     let touch = touch.and_then(|touch| self.touched(touch, waker));
@@ -171,20 +185,14 @@ impl Session {
                     break Step::Releasing { unlock, touch, finished };
                 }
             };
-            saving.step = next.unwrap_or_else(|failure| Step::Saved(Err(failure)));
+            saving.step = match next {
+                Ok(Some(step)) => step,
+                Ok(None) => return self.release(state, saving.hold, saving.ending, Ok(()), waker),
+                Err(failure) => return self.release(state, saving.hold, saving.ending, Err(failure), waker),
+            };
         };
         state.saving = Some(Box::new(saving));
         Poll::Pending
-    }
-
-    fn begin_end(&self, state: &mut State, ending: Ending) -> Saving {
-        let saves = self.has_to_save(state, ending);
-        let mut hold = match std::mem::replace(&mut state.lock, Lock::Open) {
-            Lock::Held(hold) => hold,
-            _ => None,
-        };
-        let step = if saves { self.save(state, &mut hold) } else { Ok(Step::Saved(Ok(()))) };
-        Saving { hold, step: step.unwrap_or_else(|failure| Step::Saved(Err(failure))), ending }
     }
 
     /// Whether something was changed under the lock, and is to be kept.
@@ -194,23 +202,18 @@ impl Session {
         may_save && (state.fate != Fate::Keep || is_changed(state))
     }
 
-    fn save(&self, state: &mut State, hold: &mut Option<Hold>) -> Result<Step, HttpError> {
+    fn save(&self, state: &mut State, hold: &mut Option<Hold>) -> Next {
         match hold.as_ref().filter(|hold| hold.fence().is_some()) {
             Some(hold) if hold.is_lost() => Err(self.not_kept(NotKept::LockLost)),
-            Some(hold) if state.fate != Fate::Keep => Ok(Step::Renewing(hold.renew(self.settings.lock_lease))),
+            Some(hold) if state.fate != Fate::Keep => Ok(Some(Step::Renewing(hold.renew(self.settings.lock_lease)))),
             _ => self.write(state, hold),
         }
     }
 
-    fn renewed(
-        &self,
-        state: &mut State,
-        hold: &mut Option<Hold>,
-        renewed: Result<bool, StoreError>,
-    ) -> Result<Step, HttpError> {
+    fn renewed(&self, state: &mut State, hold: &mut Option<Hold>, renewed: Result<bool, StoreError>) -> Next {
         let is_refused = !self.answered(renewed)?;
         if is_refused {
-            self.shared.count_lock_lost();
+            self.shared.counters.count_lock_lost();
         }
         if is_refused || hold.as_ref().is_some_and(Hold::is_lost) {
             return Err(self.not_kept(NotKept::LockLost));
@@ -218,10 +221,10 @@ impl Session {
         self.write(state, hold)
     }
 
-    fn write(&self, state: &mut State, hold: &mut Option<Hold>) -> Result<Step, HttpError> {
+    fn write(&self, state: &mut State, hold: &mut Option<Hold>) -> Next {
         if !is_changed(state) && state.fate != Fate::Renew {
             let old = state.stored.take();
-            return Ok(self.end_old(state, old));
+            return self.end_old(state, old);
         }
         match &state.stored {
             Some(old) if state.fate == Fate::Keep => {
@@ -232,18 +235,12 @@ impl Session {
             }
             _ => {
                 let id = state.fresh_id.take().unwrap_or_else(SessionId::random);
-                self.commit(state, id, None, &None)
+                self.commit(state, id, None, &mut None)
             }
         }
     }
 
-    fn commit(
-        &self,
-        state: &State,
-        id: SessionId,
-        expected: Option<Version>,
-        hold: &Option<Hold>,
-    ) -> Result<Step, HttpError> {
+    fn commit(&self, state: &mut State, id: SessionId, expected: Option<Version>, hold: &mut Option<Hold>) -> Next {
         let (size, data) = (state.data.encoded_len(), &state.data);
         if size > self.settings.max_size {
             let error = StoreError::too_large(size, self.settings.max_size);
@@ -256,11 +253,13 @@ impl Session {
         if let Some(seal) = &self.shared.seal {
             self.fits_cookie(seal, data).map_err(|error| self.not_saved(NotKept::Failed(error), data))?;
             if expected.is_some() && self.shared.ended.is_later_than(self.received, &id) {
-                return Ok(Step::Committing(asked, Answer::now(Commit::Conflict)));
+                return self.committed(state, hold, asked, Ok(Commit::Conflict));
             }
         }
-        let commit = self.shared.store.commit(&id, expected, data, &terms);
-        Ok(Step::Committing(asked, commit))
+        match self.shared.store.commit(&id, expected, data, &terms) {
+            Answer::Now(commit) => self.committed(state, hold, asked, commit),
+            later => Ok(Some(Step::Committing(asked, later))),
+        }
     }
 
     /// What the store says of a commit.
@@ -270,7 +269,7 @@ impl Session {
         hold: &mut Option<Hold>,
         asked: Committing,
         commit: Result<Commit, StoreError>,
-    ) -> Result<Step, HttpError> {
+    ) -> Next {
         let Committing { id, expected, terms } = asked;
         let commit = commit.map_err(|error| self.not_saved(NotKept::Failed(error), &state.data))?;
         // Under the same id it is the same session.
@@ -285,7 +284,7 @@ impl Session {
                 let expires = terms.now.later(terms.lifetime).monotonic;
                 let old = state.stored.replace(Stored { id, version, data: state.data.clone(), cookie_age, expires });
                 state.is_touched = true;
-                Ok(self.end_old(state, old))
+                self.end_old(state, old)
             }
             // Its life ended while this request had it: it was in use, so it goes on.
             Commit::Conflict if expected.is_some() && before.is_some_and(|before| before.expires <= Instant::now()) => {
@@ -293,7 +292,7 @@ impl Session {
             }
             Commit::Conflict => Err(self.not_kept(NotKept::Conflict)),
             Commit::LockLost => {
-                self.shared.count_lock_lost();
+                self.shared.counters.count_lock_lost();
                 hold.iter_mut().for_each(Hold::ended);
                 Err(self.not_kept(NotKept::LockLost))
             }
@@ -301,55 +300,75 @@ impl Session {
     }
 
     /// The record that was there goes away, unless the session goes on as it.
-    fn end_old(&self, state: &mut State, old: Option<Stored>) -> Step {
+    fn end_old(&self, state: &mut State, old: Option<Stored>) -> Next {
         let fate = std::mem::replace(&mut state.fate, Fate::Keep);
-        match old {
-            Some(old) if fate != Fate::Keep => {
-                self.shared.ended.note(old.id);
-                Step::Deleting(fate, self.shared.store.delete(&old.id))
-            }
-            _ => Self::ended(state, fate),
+        let Some(old) = old.filter(|_| fate != Fate::Keep) else {
+            return self.deleted(state, fate, Ok(()));
+        };
+        self.shared.ended.note(old.id);
+        match self.shared.store.delete(&old.id) {
+            Answer::Now(deleted) => self.deleted(state, fate, deleted),
+            later => Ok(Some(Step::Deleting(fate, later))),
         }
     }
 
-    fn ended(state: &mut State, fate: Fate) -> Step {
+    fn deleted(&self, state: &mut State, fate: Fate, deleted: Result<(), StoreError>) -> Next {
+        if let Err(error) = deleted {
+            return Err(self.store_failed(&error));
+        }
         state.is_ended = state.stored.is_none() && fate == Fate::End;
-        Step::Saved(Ok(()))
+        Ok(None)
     }
 
     /// What was not saved is rolled back, the lock goes to the next one, and at the end of the request the session lives on.
     fn release(
         &self,
         state: &mut State,
-        hold: &mut Option<Hold>,
+        mut hold: Option<Hold>,
         ending: Ending,
         saved: Result<(), HttpError>,
-    ) -> Step {
+        waker: &Waker,
+    ) -> Poll<Finished> {
         roll_back(state);
-        let unlock = hold.as_mut().and_then(Hold::unlock);
-        let unlock = match unlock {
+        let unlock = match hold.as_mut().and_then(Hold::unlock) {
             Some(Answer::Later(unlock)) => Some(Answer::Later(unlock)),
-            Some(now) => self.unlocked(hold, now, Waker::noop()),
+            Some(now) => self.unlocked(&mut hold, now, waker),
             None => {
-                *hold = None;
+                hold = None;
                 None
             }
         };
-        let Ending::Finish { is_success } = ending else {
-            return Step::Releasing { unlock, touch: None, finished: saved.map(|()| None) };
+        let (finished, touch) = match ending {
+            Ending::Finish { is_success } => self.finish(state, is_success, saved),
+            Ending::RollBack | Ending::Save => (saved.map(|()| None), None),
         };
-        let finished = match state.failure.take() {
-            // An error page is being sent already, or the failure of the save is told first.
-            Some(failure) if is_success => saved.and(Err(failure)),
-            _ => saved,
+        let touch = match touch {
+            Some(Answer::Later(touch)) => Some(Answer::Later(touch)),
+            Some(now) => self.touched(now, waker),
+            None => None,
         };
-        let mut touch = None;
-        let finished = finished.map(|()| {
-            let (cookie, extended) = self.cookie(state, is_success);
-            touch = extended;
-            cookie
-        });
-        Step::Releasing { unlock, touch, finished }
+        if unlock.is_none() && touch.is_none() {
+            return Poll::Ready(finished);
+        }
+        self.poll_saving(state, Saving { hold, step: Step::Releasing { unlock, touch, finished }, ending }, waker)
+    }
+
+    /// What the client gets at the end of the request, and the extension of the session's life.
+    fn finish(
+        &self,
+        state: &mut State,
+        is_success: bool,
+        saved: Result<(), HttpError>,
+    ) -> (Finished, Option<Answer<()>>) {
+        let failure = state.failure.take().filter(|_| is_success);
+        match (saved, failure) {
+            // The failure of the save is told first.
+            (Err(failure), _) | (Ok(()), Some(failure)) => (Err(failure), None),
+            (Ok(()), None) => {
+                let (cookie, touch) = self.cookie(state, is_success);
+                (Ok(cookie), touch)
+            }
+        }
     }
 
     /// The question, if it is not answered yet.
@@ -473,7 +492,7 @@ impl Session {
                  paused, or could not reach the store in time); others may have changed the session since, nothing of this request was saved"
             ),
         }
-        self.shared.count_conflict();
+        self.shared.counters.count_conflict();
         changed_elsewhere()
     }
 

@@ -4,7 +4,7 @@ use super::{Session, State};
 use crate::exchange::HttpError;
 use crate::sessions::cookie::MAX_IDS;
 use crate::sessions::cookie_seal::Seal;
-use crate::sessions::{Data, Moment, SessionId, StoreError, Terms, Version};
+use crate::sessions::{Answer, Data, Moment, SessionId, Store, StoreError, Terms, Version};
 use ::http::HeaderValue;
 
 /// The cookie of the client.
@@ -26,6 +26,12 @@ impl Brought {
 }
 
 impl Session {
+    /// Asks the store, and waits for its answer on this thread.
+    fn ask<T>(&self, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, HttpError> {
+        let _blocking = self.shared.block()?;
+        self.answered(ask(&*self.shared.store).wait())
+    }
+
     /// The scope of a sealed cookie: its name, and the host or the domain that browsers send it to. So two sites with
     /// one secret do not take each other's.
     fn sealed_as(&self) -> String {

@@ -98,6 +98,7 @@ impl<S: StoreSettings> Configured<S> {
 }
 
 /// How many connections a store on the network may have, and how long they may take.
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 #[derive(Clone, Copy, PartialEq, Eq, Settings)]
 #[settings(check = Self::check, no_builders)]
 pub(super) struct Connections {
@@ -112,6 +113,7 @@ pub(super) struct Connections {
     pub(super) operation_timeout: Duration,
 }
 
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 impl Connections {
     /// So many connections, with two seconds for each wait.
     pub(super) fn new(pool: usize) -> Self {

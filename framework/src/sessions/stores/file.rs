@@ -12,19 +12,18 @@
 //! one and need no lock, and a full disk leaves the old one.
 
 use super::super::{
-    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms,
-    Version, Watch, wire,
+    Answer, Commit, Data, Fence, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
+    wire,
 };
+use super::configured::{Configured, StoreSettings};
+use super::kept::{Head, probe_by_writing};
 use super::range_lock::{RangeLocks, owned};
 use crate::private_file;
-use crate::settings::{SettingError, SettingRow, SettingTable, Settings as _};
-use parking_lot::Mutex;
+use crate::settings::{SettingError, SettingRow, SettingTable};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 impl Sessions {
@@ -57,8 +56,7 @@ impl Sessions {
 /// stopped (`SIGSTOP`) keeps its locks. The folder must be on a file system of this machine: locks over NFS are another
 /// matter. CherryPy's `FileSession`.
 pub struct FileStore {
-    settings: Mutex<Settings>,
-    folder: OnceLock<Folder>,
+    configured: Configured<Settings>,
     quarantined: AtomicU64,
 }
 
@@ -79,29 +77,35 @@ struct Folder {
     locks: RangeLocks,
 }
 
+impl StoreSettings for Settings {
+    type Engine = Folder;
+    const PLACE: &'static str = "folder";
+
+    fn open(self) -> Result<Folder, String> {
+        let locks = RangeLocks::new(self.folder.join("locks"), self.folder.clone());
+        Ok(Folder { path: self.folder, sync: self.sync, locks })
+    }
+}
+
 impl FileStore {
     /// A store in this folder.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let settings = Settings::defaults(folder.into());
-        Self { settings: Mutex::new(settings), folder: OnceLock::new(), quarantined: AtomicU64::new(0) }
+        Self { configured: Configured::new(Settings::defaults(folder.into())), quarantined: AtomicU64::new(0) }
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings.lock());
+        self.configured.change(change);
         self
     }
 
-    fn folder(&self) -> &Folder {
-        self.folder.get_or_init(|| {
-            let Settings { folder, sync } = self.settings.lock().clone();
-            Folder { locks: RangeLocks::new(folder.join("locks"), folder.clone()), path: folder, sync }
-        })
+    fn folder(&self) -> Result<&Folder, StoreError> {
+        self.configured.engine()
     }
 
     /// The record of this name, ended or not. One that cannot be read is put aside.
     fn read(&self, id: &SessionId) -> Result<Option<(Head, Data)>, StoreError> {
-        let folder = self.folder();
+        let folder = self.folder()?;
         let path = folder.path_of(id);
         let Some(bytes) = folder.read_file(&path)? else { return Ok(None) };
         let parts = bytes.as_ref().map(|bytes| Head::read(bytes).zip(bytes.get(Head::BYTES..)));
@@ -130,14 +134,7 @@ impl FileStore {
     }
 }
 
-/// The head before the content of a record.
-#[derive(Clone, Copy)]
-struct Head {
-    version: u64,
-    ends: u64,
-    cookie_sent: u64,
-}
-
+/// A record begins with 32 bytes: a mark, and the three numbers of its head, eight bytes each, the last byte first.
 impl Head {
     const BYTES: usize = 32;
     const MARK: [u8; 8] = *b"kirsch\0\x01";
@@ -252,19 +249,14 @@ fn failed(what: &'static str, path: &Path, error: io::Error) -> StoreError {
 impl Store for FileStore {
     fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
         Answer::of(|| {
-            let now = now.unix_millis();
-            Ok(self.alive(id, now)?.map(|(head, data)| Record {
-                data,
-                version: Version(head.version),
-                remaining: Duration::from_millis(head.ends - now),
-                cookie_age: Duration::from_millis(now.saturating_sub(head.cookie_sent)),
-            }))
+            let found = self.read(id)?;
+            Ok(found.and_then(|(head, data)| head.record(data, now)))
         })
     }
 
     fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
         Answer::of(|| {
-            let folder = self.folder();
+            let folder = self.folder()?;
             let content = wire::encode(data, usize::MAX)?;
             let now = terms.now.unix_millis();
             let commit = folder.locks.exclusively(id, || {
@@ -275,18 +267,16 @@ impl Store for FileStore {
                 if before.map(|head| Version(head.version)) != expected {
                     return Ok(Commit::Conflict);
                 }
-                let head = Head {
-                    // Drawn, not counted: no two records of an id ever have the same, though one was deleted in
-                    // between.
-                    version: Fence::random().0,
-                    ends: terms.now.later(terms.lifetime).unix_millis(),
-                    cookie_sent: before.filter(|_| !terms.cookie_sent).map_or(now, |head| head.cookie_sent),
-                };
+                // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
+                let mut head = Head::new(Fence::random().0, terms);
+                if let Some(before) = before.filter(|_| !terms.cookie_sent) {
+                    head.cookie_sent = before.cookie_sent;
+                }
                 folder.write(&folder.path_of(id), &head, &content)?;
                 Ok(Commit::Committed(Version(head.version)))
             })?;
             if let (Commit::Committed(_), true, Some(fence)) = (commit, terms.unlock, terms.fence) {
-                folder.locks.unlock(id, fence)?;
+                folder.locks.give_back(id, fence)?;
             }
             Ok(commit)
         })
@@ -295,7 +285,7 @@ impl Store for FileStore {
     /// Skipped while less than a sixteenth of the life has passed: the extension would cost a whole file.
     fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
         Answer::of(|| {
-            let (folder, now) = (self.folder(), terms.now.unix_millis());
+            let (folder, now) = (self.folder()?, terms.now.unix_millis());
             let ends = terms.now.later(terms.lifetime).unix_millis();
             let is_due =
                 |head: &Head| terms.cookie_sent || ends.saturating_sub(head.ends) > ends.saturating_sub(now) / 16;
@@ -316,7 +306,7 @@ impl Store for FileStore {
 
     fn delete(&self, id: &SessionId) -> Answer<()> {
         Answer::of(|| {
-            let folder = self.folder();
+            let folder = self.folder()?;
             folder.locks.exclusively(id, || remove(&folder.path_of(id)).map(drop))
         })
     }
@@ -327,7 +317,7 @@ impl Store for FileStore {
         const ASIDE: Duration = Duration::from_secs(30 * 24 * 3600);
         const HALF_WRITTEN: Duration = Duration::from_secs(3600);
         let (mut swept, mut problem) = (0, None);
-        for path in self.folder().files()? {
+        for path in self.folder()?.files()? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let kept = match name {
                 name if name.starts_with(".tmp-") => Some(HALF_WRITTEN),
@@ -351,11 +341,11 @@ impl Store for FileStore {
         let is_record = |path: &PathBuf| {
             path.extension().is_none() && !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
         };
-        Ok(Some(self.folder().files()?.filter(is_record).count()))
+        Ok(Some(self.folder()?.files()?.filter(is_record).count()))
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        let folder = self.folder();
+        let folder = self.folder()?;
         let advice = |what: &'static str| {
             move |error: io::Error| {
                 let place = format!(
@@ -370,28 +360,12 @@ impl Store for FileStore {
             .create(&folder.path)
             .map_err(advice("cannot make the folder for the sessions"))?;
         folder.check()?;
-        let (id, now) = (SessionId::random(), Moment::now());
-        let Some(fence) = folder.locks.try_lock(&id)? else {
-            return Err(StoreError::new(
-                "a session that nobody has is locked",
-                folder.locks.path().display().to_string(),
-            ));
-        };
-        let terms =
-            Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence: Some(fence), unlock: true };
-        let mut data = Data::new();
-        data.insert("probe", true.into());
-        let _ = self.commit(&id, None, &data, &terms).wait()?;
-        let loaded = self.load(&id, now).wait()?;
-        self.delete(&id).wait()?;
-        match loaded {
-            Some(record) if record.data == data => Ok(()),
-            _ => Err(StoreError::new("what was written for a test was not there", folder.path.display().to_string())),
-        }
+        let place = folder.path.display().to_string();
+        probe_by_writing(self, &place, "what was written for a test was not there")
     }
 
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
-        Some(self)
+        self.folder().ok().map(|folder| &folder.locks as _)
     }
 
     /// Each was put aside, with the ending `.unreadable`.
@@ -400,20 +374,11 @@ impl Store for FileStore {
     }
 
     fn setting_rows(&self) -> Vec<SettingRow> {
-        self.settings.lock().setting_rows()
+        self.configured.setting_rows()
     }
 
     fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
-        let settings = self.settings.lock().configured(table)?;
-        let mut current = self.settings.lock();
-        if *current != settings && self.folder.get().is_some() {
-            return Err(SettingError::new(
-                "folder",
-                "the store is in use already; set it where the sessions are switched on",
-            ));
-        }
-        *current = settings;
-        Ok(())
+        self.configured.configure(table)
     }
 }
 
@@ -433,32 +398,6 @@ impl FileStore {
         // Another request wrote a new one in between; unless there is a newer one yet, it goes back.
         let _ = fs::hard_link(&aside, path);
         remove(&aside).map(|_| false)
-    }
-}
-
-impl SharedLock for FileStore {
-    fn try_lock(&self, id: &SessionId, _: Duration) -> Answer<Option<Grant>> {
-        Answer::of(|| {
-            let Some(fence) = self.folder().locks.try_lock(id)? else { return Ok(None) };
-            Ok(Some(Grant { fence, record: None }))
-        })
-    }
-
-    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
-        self.folder().locks.watch(id, waker)
-    }
-
-    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
-        Answer::of(|| Ok(self.folder().locks.is_held(id, fence)))
-    }
-
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
-        Answer::of(|| self.folder().locks.unlock(id, fence))
-    }
-
-    /// The kernel drops the locks of a process that has ended.
-    fn lapses(&self) -> bool {
-        false
     }
 }
 
@@ -490,6 +429,6 @@ fn is_older(path: &Path, age: Duration, now: SystemTime) -> bool {
 
 impl std::fmt::Debug for FileStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileStore").field("folder", &self.settings.lock().folder).finish_non_exhaustive()
+        f.debug_struct("FileStore").field("folder", &self.configured.settings().folder).finish_non_exhaustive()
     }
 }

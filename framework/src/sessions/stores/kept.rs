@@ -53,6 +53,17 @@ pub(super) fn probe_by_writing(store: &dyn Store, place: &str, advice: &'static 
     }
 }
 
+/// Databases count in signed numbers; ours never use the highest bit.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
 /// At least one: an engine takes nothing for no life at all.
 #[cfg(any(feature = "redis", feature = "postgres"))]
 pub(super) fn millis(duration: Duration) -> u64 {

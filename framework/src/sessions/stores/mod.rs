@@ -3,13 +3,11 @@
 
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod company;
-#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod configured;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod doubt;
 #[cfg(feature = "file")]
 pub(super) mod file;
-#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 mod kept;
 #[cfg(feature = "memcached")]
 pub(super) mod memcached;

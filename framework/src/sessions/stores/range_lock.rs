@@ -10,7 +10,7 @@
 //! The kernel can wait for a lock, but only by holding a thread. So one thread wakes the waiters: it asks whether the
 //! bytes are free, at the latest every 10 ms, and lives only as long as there are waiters.
 
-use super::super::{Fence, SessionId, StoreError, Watch, Watchers};
+use super::super::{Answer, Fence, Grant, SessionId, SharedLock, StoreError, Watch, Watchers};
 use crate::private_file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -73,7 +73,7 @@ impl RangeLocks {
     }
 
     /// Takes the lock, unless it is taken. Anything but "it is taken" is an error.
-    pub(super) fn try_lock(&self, id: &SessionId) -> Result<Option<Fence>, StoreError> {
+    fn take(&self, id: &SessionId) -> Result<Option<Fence>, StoreError> {
         let mut state = self.shared.state.lock();
         let file = self.file(&mut state)?;
         if state.held.contains_key(id) {
@@ -100,7 +100,7 @@ impl RangeLocks {
         self.shared.state.lock().held.get(id) == Some(&fence)
     }
 
-    pub(super) fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
+    pub(super) fn give_back(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
         let mut state = self.shared.state.lock();
         if state.held.get(id) != Some(&fence) {
             return Ok(());
@@ -113,21 +113,6 @@ impl RangeLocks {
         drop(state);
         self.shared.watchers.wake(id);
         unlocked.map(drop).map_err(|error| self.failed("cannot unlock a session", error))
-    }
-
-    pub(super) fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
-        let watch = self.shared.watchers.add(id, waker);
-        let mut state = self.shared.state.lock();
-        self.file(&mut state)?;
-        if !state.is_watching {
-            let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new().name("session locks".to_owned());
-            thread.spawn(move || shared.wake_those_whose_lock_is_free()).map_err(|error| {
-                StoreError::new("cannot start the thread that waits for locks", self.place()).because(error)
-            })?;
-            state.is_watching = true;
-        }
-        Ok(watch)
     }
 
     /// Runs a short piece of work on the record of a session while no other thread, in this or another process, does
@@ -181,6 +166,40 @@ impl RangeLocks {
 
     fn failed(&self, what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
         StoreError::new(what, self.place()).because(error)
+    }
+}
+
+impl SharedLock for RangeLocks {
+    fn try_lock(&self, id: &SessionId, _: Duration) -> Answer<Option<Grant>> {
+        self.take(id).map(|fence| fence.map(|fence| Grant { fence, record: None })).into()
+    }
+
+    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
+        let watch = self.shared.watchers.add(id, waker);
+        let mut state = self.shared.state.lock();
+        self.file(&mut state)?;
+        if !state.is_watching {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("session locks".to_owned());
+            thread.spawn(move || shared.wake_those_whose_lock_is_free()).map_err(|error| {
+                StoreError::new("cannot start the thread that waits for locks", self.place()).because(error)
+            })?;
+            state.is_watching = true;
+        }
+        Ok(watch)
+    }
+
+    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
+        Answer::now(self.is_held(id, fence))
+    }
+
+    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
+        self.give_back(id, fence).into()
+    }
+
+    /// The kernel drops the locks of a process that has ended.
+    fn lapses(&self) -> bool {
+        false
     }
 }
 

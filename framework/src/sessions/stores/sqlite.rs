@@ -7,20 +7,19 @@
 //! `<path>-locks`; see `range_lock.rs`.
 
 use super::super::{
-    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms,
-    Version, Watch, wire,
+    Answer, Commit, Data, Fence, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
+    wire,
 };
+use super::configured::{Configured, StoreSettings};
+use super::kept::{Head, probe_by_writing, signed, unsigned};
 use super::pool::Pool;
 use super::range_lock::{RangeLocks, owned};
 use crate::private_file;
-use crate::settings::{SettingError, SettingRow, SettingTable, Settings as _};
-use parking_lot::Mutex;
+use crate::settings::{SettingError, SettingRow, SettingTable};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 use std::time::Duration;
 
 impl Sessions {
@@ -53,8 +52,7 @@ impl Sessions {
 /// The database is the store's own: it says so in its `user_version`, and another program's is refused. SQLite is built
 /// in.
 pub struct SqliteStore {
-    settings: Mutex<Settings>,
-    database: OnceLock<Database>,
+    configured: Configured<Settings>,
     quarantined: AtomicU64,
 }
 
@@ -88,6 +86,19 @@ struct Database {
     locks: RangeLocks,
 }
 
+impl StoreSettings for Settings {
+    type Engine = Database;
+    const PLACE: &'static str = "path";
+
+    fn open(self) -> Result<Database, String> {
+        let mut beside = self.path.clone().into_os_string();
+        beside.push("-locks");
+        let connections = Pool::new(self.pool, self.operation_timeout);
+        let locks = RangeLocks::new(beside.into(), self.path.clone());
+        Ok(Database { connections, locks, settings: self })
+    }
+}
+
 /// The form of the tables.
 const FORM: i64 = 1;
 
@@ -108,29 +119,21 @@ impl SqliteStore {
     /// A store in the database at this path.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let settings = Settings::defaults(path.into());
-        Self { settings: Mutex::new(settings), database: OnceLock::new(), quarantined: AtomicU64::new(0) }
+        Self { configured: Configured::new(Settings::defaults(path.into())), quarantined: AtomicU64::new(0) }
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings.lock());
+        self.configured.change(change);
         self
     }
 
-    fn database(&self) -> &Database {
-        self.database.get_or_init(|| {
-            let settings = self.settings.lock().clone();
-            let mut beside = settings.path.clone().into_os_string();
-            beside.push("-locks");
-            let connections = Pool::new(settings.pool, settings.operation_timeout);
-            let locks = RangeLocks::new(beside.into(), settings.path.clone());
-            Database { connections, locks, settings }
-        })
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.configured.engine()
     }
 
     /// Puts an unreadable record aside, so that the visitor can begin again.
     fn put_aside(&self, id: &SessionId, version: i64, problem: &wire::Unreadable) -> Result<(), StoreError> {
-        let database = self.database();
+        let database = self.database()?;
         crate::line::record!(Error, target: "kirsch::sessions", "{problem} (session {id}, kept aside in kirsch_session_unreadable of {})", database.place());
         let key = id.storage_key();
         let moved = database.ask("cannot put aside a session that cannot be read", |connection| {
@@ -211,8 +214,8 @@ impl Database {
 impl Store for SqliteStore {
     fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
         Answer::of(|| {
-            let (now, key) = (now.unix_millis(), id.storage_key());
-            let row = self.database().ask("cannot read a session", |connection| {
+            let key = id.storage_key();
+            let row = self.database()?.ask("cannot read a session", |connection| {
                 let select = "SELECT version, ends, cookie_sent, content FROM kirsch_session WHERE key = ?1";
                 let mut statement = connection.prepare_cached(select)?;
                 let row = |row: &rusqlite::Row<'_>| {
@@ -222,8 +225,9 @@ impl Store for SqliteStore {
                 statement.query_row([&key], row).optional()
             })?;
             let Some((version, ends, cookie_sent, content)) = row else { return Ok(None) };
-            let (ends, cookie_sent) = (unsigned(ends), unsigned(cookie_sent));
-            if ends <= now {
+            let [number, ends, cookie_sent] = [version, ends, cookie_sent].map(unsigned);
+            let head = Head { version: number, ends, cookie_sent };
+            if head.ends <= now.unix_millis() {
                 return Ok(None);
             }
             let content = match content {
@@ -232,12 +236,7 @@ impl Store for SqliteStore {
                 _ => Vec::new(),
             };
             match wire::decode(&content) {
-                Ok(data) => Ok(Some(Record {
-                    data,
-                    version: Version(unsigned(version)),
-                    remaining: Duration::from_millis(ends - now),
-                    cookie_age: Duration::from_millis(now.saturating_sub(cookie_sent)),
-                })),
+                Ok(data) => Ok(head.record(data, now)),
                 Err(problem) => self.put_aside(id, version, &problem).map(|()| None),
             }
         })
@@ -245,25 +244,25 @@ impl Store for SqliteStore {
 
     fn commit(&self, id: &SessionId, expected: Option<Version>, data: &Data, terms: &Terms) -> Answer<Commit> {
         Answer::of(|| {
-            let database = self.database();
+            let database = self.database()?;
             if terms.fence.is_some_and(|fence| !database.locks.is_held(id, fence)) {
                 return Ok(Commit::LockLost);
             }
             let content = wire::encode(data, usize::MAX)?;
             // Drawn, not counted: no two records of an id ever have the same, though one was deleted in between.
-            let (version, key) = (Fence::random().0, id.storage_key());
-            let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
+            let (head, key) = (Head::new(Fence::random().0, terms), id.storage_key());
+            let [version, ends, now] = [head.version, head.ends, head.cookie_sent].map(signed);
             let changed = database.ask("cannot write a session", |connection| match expected {
             Some(expected) => {
                 let update = "UPDATE kirsch_session SET version = ?2, ends = ?3, cookie_sent = CASE WHEN ?4 THEN ?5 ELSE cookie_sent END, \
                               content = ?6 WHERE key = ?1 AND version = ?7 AND ends > ?5";
-                let values = params![key, signed(version), signed(ends), terms.cookie_sent, signed(now), content, signed(expected.0)];
+                let values = params![key, version, ends, terms.cookie_sent, now, content, signed(expected.0)];
                 connection.prepare_cached(update)?.execute(values)
             }
             None => {
                 let insert = "INSERT INTO kirsch_session (key, version, ends, cookie_sent, content) VALUES (?1, ?2, ?3, ?4, ?5) \
                               ON CONFLICT (key) DO UPDATE SET version = ?2, ends = ?3, cookie_sent = ?4, content = ?5 WHERE ends <= ?4";
-                let values = params![key, signed(version), signed(ends), signed(now), content];
+                let values = params![key, version, ends, now, content];
                 connection.prepare_cached(insert)?.execute(values)
             }
         })?;
@@ -271,9 +270,9 @@ impl Store for SqliteStore {
                 return Ok(Commit::Conflict);
             }
             if let (true, Some(fence)) = (terms.unlock, terms.fence) {
-                database.locks.unlock(id, fence)?;
+                database.locks.give_back(id, fence)?;
             }
-            Ok(Commit::Committed(Version(version)))
+            Ok(Commit::Committed(Version(head.version)))
         })
     }
 
@@ -283,7 +282,7 @@ impl Store for SqliteStore {
             let (now, ends) = (terms.now.unix_millis(), terms.now.later(terms.lifetime).unix_millis());
             let key = id.storage_key();
             let due = ends.saturating_sub(ends.saturating_sub(now) / 16);
-            self.database().ask("cannot extend the life of a session", |connection| {
+            self.database()?.ask("cannot extend the life of a session", |connection| {
             let find = "SELECT 1 FROM kirsch_session WHERE key = ?1 AND ends > ?2 AND (?3 OR ends < ?4)";
             let values = params![key, signed(now), terms.cookie_sent, signed(due)];
             if !connection.prepare_cached(find)?.exists(values)? {
@@ -300,7 +299,7 @@ impl Store for SqliteStore {
     fn delete(&self, id: &SessionId) -> Answer<()> {
         Answer::of(|| {
             let key = id.storage_key();
-            self.database().ask("cannot delete a session", |connection| {
+            self.database()?.ask("cannot delete a session", |connection| {
                 connection.prepare_cached("DELETE FROM kirsch_session WHERE key = ?1")?.execute([&key]).map(drop)
             })
         })
@@ -312,7 +311,7 @@ impl Store for SqliteStore {
         const ASIDE: u64 = 30 * 24 * 3600 * 1000;
         let mut swept = 0;
         loop {
-            let gone = self.database().ask("cannot remove sessions that have ended", |connection| {
+            let gone = self.database()?.ask("cannot remove sessions that have ended", |connection| {
                 let batch = "DELETE FROM kirsch_session WHERE key IN (SELECT key FROM kirsch_session WHERE ends <= ?1 LIMIT 500)";
                 connection.prepare_cached(batch)?.execute([signed(now.unix_millis())])
             })?;
@@ -321,7 +320,7 @@ impl Store for SqliteStore {
                 break;
             }
         }
-        self.database().ask("cannot remove what was put aside", |connection| {
+        self.database()?.ask("cannot remove what was put aside", |connection| {
             let old = signed(now.unix_millis().saturating_sub(ASIDE));
             connection.execute("DELETE FROM kirsch_session_unreadable WHERE found <= ?1", [old])
         })?;
@@ -329,14 +328,14 @@ impl Store for SqliteStore {
     }
 
     fn count(&self) -> Result<Option<usize>, StoreError> {
-        let count = self.database().ask("cannot count the sessions", |connection| {
+        let count = self.database()?.ask("cannot count the sessions", |connection| {
             connection.query_row("SELECT count(*) FROM kirsch_session", [], |row| row.get::<_, i64>(0))
         })?;
         Ok(usize::try_from(count).ok())
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        let database = self.database();
+        let database = self.database()?;
         let form: i64 = database.ask(
             "cannot use the database for sessions: does its folder exist, and may this user write there?",
             |connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0)),
@@ -349,22 +348,11 @@ impl Store for SqliteStore {
             return Err(StoreError::new("the database is another program's, or a later one's", place));
         }
         database.ask("cannot make the tables for the sessions", |connection| connection.execute_batch(TABLES))?;
-        let (id, now) = (SessionId::random(), Moment::now());
-        let fence = database.locks.try_lock(&id)?;
-        let terms = Terms { now, lifetime: Duration::from_secs(60), cookie_sent: true, fence, unlock: true };
-        let mut data = Data::new();
-        data.insert("probe", true.into());
-        let _ = self.commit(&id, None, &data, &terms).wait()?;
-        let loaded = self.load(&id, now).wait()?;
-        self.delete(&id).wait()?;
-        match loaded {
-            Some(record) if record.data == data => Ok(()),
-            _ => Err(StoreError::new("what was written for a test was not there", database.place())),
-        }
+        probe_by_writing(self, &database.place(), "what was written for a test was not there")
     }
 
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
-        Some(self)
+        self.database().ok().map(|database| &database.locks as _)
     }
 
     /// Each was put aside, into the table `kirsch_session_unreadable`.
@@ -373,60 +361,16 @@ impl Store for SqliteStore {
     }
 
     fn setting_rows(&self) -> Vec<SettingRow> {
-        self.settings.lock().setting_rows()
+        self.configured.setting_rows()
     }
 
     fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
-        let settings = self.settings.lock().configured(table)?;
-        let mut current = self.settings.lock();
-        if *current != settings && self.database.get().is_some() {
-            return Err(SettingError::new(
-                "path",
-                "the store is in use already; set it where the sessions are switched on",
-            ));
-        }
-        *current = settings;
-        Ok(())
+        self.configured.configure(table)
     }
-}
-
-impl SharedLock for SqliteStore {
-    fn try_lock(&self, id: &SessionId, _: Duration) -> Answer<Option<Grant>> {
-        Answer::of(|| {
-            let Some(fence) = self.database().locks.try_lock(id)? else { return Ok(None) };
-            Ok(Some(Grant { fence, record: None }))
-        })
-    }
-
-    fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
-        self.database().locks.watch(id, waker)
-    }
-
-    fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
-        Answer::of(|| Ok(self.database().locks.is_held(id, fence)))
-    }
-
-    fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
-        Answer::of(|| self.database().locks.unlock(id, fence))
-    }
-
-    /// The kernel drops the locks of a process that has ended.
-    fn lapses(&self) -> bool {
-        false
-    }
-}
-
-/// SQLite counts in signed numbers; ours never use the highest bit.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.settings.lock().path).finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.configured.settings().path).finish_non_exhaustive()
     }
 }

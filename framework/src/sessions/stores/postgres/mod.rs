@@ -21,7 +21,7 @@ mod statements;
 mod wakeups;
 
 use super::configured::{Configured, Connections, StoreSettings};
-use super::kept::{Head, millis, probe_by_writing};
+use super::kept::{Head, millis, probe_by_writing, signed, unsigned};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, wire,
@@ -495,15 +495,6 @@ impl SharedLock for PostgresStore {
 
 /// Maximum of one value in PostgreSQL. The tool's own limit is far below.
 const LARGEST: usize = 512 << 20;
-
-/// PostgreSQL counts in signed numbers; ours never use the highest bit.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
 
 /// Shows no credentials.
 impl std::fmt::Debug for PostgresStore {
