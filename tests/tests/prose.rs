@@ -1,7 +1,9 @@
-//! Pages: whether the tests that they name exist.
+//! Comments and pages: how wide they are, and whether the tests that they name exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+const COLUMNS: usize = 120;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout as it is in the repository").to_owned()
@@ -24,6 +26,46 @@ fn files(extension: &str) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+/// The lines that are too wide, as `path:line`. Tables, code and drawings cannot be wrapped, nor can a long word.
+fn wide<'t>(path: &str, lines: impl Iterator<Item = (usize, &'t str, &'t str)>) -> Vec<String> {
+    let mut in_code = false;
+    let mut wide = Vec::new();
+    for (number, line, text) in lines {
+        in_code ^= text.trim_start().starts_with("```");
+        let is_drawn = text.starts_with('|') || text.trim_start().contains("   ");
+        let breaks = line.trim_start().char_indices().any(|(at, c)| at > 4 && at < COLUMNS && c == ' ');
+        if !in_code && !is_drawn && breaks && line.chars().count() > COLUMNS {
+            wide.push(format!("{path}:{}", number + 1));
+        }
+    }
+    wide
+}
+
+fn comment(line: &str) -> Option<&str> {
+    let text = line.trim_start().strip_prefix("//")?;
+    let text = text.strip_prefix(['/', '!']).unwrap_or(text);
+    Some(text.strip_prefix(' ').unwrap_or(text))
+}
+
+#[test]
+fn comments_keep_to_their_columns() {
+    let mut found = Vec::new();
+    for (path, text) in files(".rs") {
+        let comments = text.lines().enumerate().filter_map(|(at, line)| Some((at, line, comment(line)?)));
+        found.extend(wide(&path, comments));
+    }
+    assert!(found.is_empty(), "comments with more than {COLUMNS} columns: {found:#?}");
+}
+
+#[test]
+fn pages_keep_to_their_columns() {
+    let mut found = Vec::new();
+    for (path, text) in files(".md") {
+        found.extend(wide(&path, text.lines().enumerate().map(|(at, line)| (at, line, line))));
+    }
+    assert!(found.is_empty(), "pages with more than {COLUMNS} columns: {found:#?}");
 }
 
 #[test]

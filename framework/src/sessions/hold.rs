@@ -7,8 +7,9 @@
 //!              └──► given up: the local lock goes to the next
 //! ```
 //!
-//! Everything is given back by being dropped, whatever way the request took: first the shared lock, then the local one, so that who is
-//! next in this process finds the shared lock free. A [`Lease`] that a commit has given back already is told so, and does nothing.
+//! Everything is given back by being dropped, whatever way the request took: first the shared lock, then the local one,
+//! so that who is next in this process finds the shared lock free. A [`Lease`] that a commit has given back already is
+//! told so, and does nothing.
 
 use super::keeper::{Kept, LeaseLife};
 use super::lock_table::LockGuard;
@@ -77,7 +78,8 @@ impl Hold {
         }
     }
 
-    /// Gives the shared lock back, if there is one that was not given back or lost. [`ended`](Self::ended) when the answer is there.
+    /// Gives the shared lock back, if there is one that was not given back or lost. [`ended`](Self::ended) when the
+    /// answer is there.
     pub(super) fn unlock(&mut self) -> Option<Answer<()>> {
         let lease = self.lease.as_ref().filter(|lease| !lease.is_over())?;
         lease.end_renewals();

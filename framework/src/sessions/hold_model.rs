@@ -1,9 +1,10 @@
-//! The way to a lock that processes share, under shuttle: the local lock, then the shared one, and both given back, at every moment. `bash
-//! check models` runs it.
+//! The way to a lock that processes share, under shuttle: the local lock, then the shared one, and both given back, at
+//! every moment. `bash check models` runs it.
 //!
-//! Two tools on one engine stand for two processes; the store of the second answers later. The lock tables, the contenders and the holds are the real ones; the engine is as
-//! small as one can be. Checked are: never two holders in all, nobody lost (a lost wake-up is a deadlock, which shuttle reports), and nothing
-//! left in the end: no local lock, no shared one, no watch.
+//! Two tools on one engine stand for two processes; the store of the second answers later. The lock tables, the
+//! contenders and the holds are the real ones; the engine is as small as one can be. Checked are: never two holders in
+//! all, nobody lost (a lost wake-up is a deadlock, which shuttle reports), and nothing left in the end: no local lock,
+//! no shared one, no watch.
 
 use super::hold::{Asked, Contender, Hold};
 use super::lock_table::{LockGuard, Waiter};

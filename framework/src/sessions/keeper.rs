@@ -1,9 +1,10 @@
 //! Keeping leases from lapsing while requests hold them.
 //!
-//! One thread per store, started with the first lease and ended with the store's tool. It sleeps until the next renewal is due; a request that
-//! begins and ends its hold in between costs it nothing, and wakes it at most once per third of a lease. A lease is renewed when a third of it has passed.
-//! If the engine cannot be reached, it is tried again until the lease has ended. One that is lost is marked: its request finds out at
-//! the next write, and the store refuses its commit in any case.
+//! One thread per store, started with the first lease and ended with the store's tool. It sleeps until the next renewal
+//! is due; a request that begins and ends its hold in between costs it nothing, and wakes it at most once per third of
+//! a lease. A lease is renewed when a third of it has passed. If the engine cannot be reached, it is tried again until
+//! the lease has ended. One that is lost is marked: its request finds out at the next write, and the store refuses its
+//! commit in any case.
 
 use super::health::Health;
 use super::shared::Counters;

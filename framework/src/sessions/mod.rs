@@ -24,10 +24,11 @@
 //! | `cookie` | `Sessions::cookie`: no store at all |
 //! | `redis`, `memcached` and others | stores that processes share; `docs/reference/session-stores.md` lists them |
 //!
-//! Two things are kept apart that are often mixed up. The **lock table** says who may change a session now; it knows only requests and
-//! holds nothing when no request does. The **store** keeps content with a version; it knows no requests. A sweep therefore never
-//! meets a lock, and a lock never keeps a record alive. A store that processes share has a lock of its own, between them: whoever has the
-//! local one asks for it, a commit under it carries its fence, and a commit of who has lost it is refused. Everything here uses the public hooks and admission, as any tool could.
+//! Two things are kept apart that are often mixed up. The **lock table** says who may change a session now; it knows
+//! only requests and holds nothing when no request does. The **store** keeps content with a version; it knows no
+//! requests. A sweep therefore never meets a lock, and a lock never keeps a record alive. A store that processes share
+//! has a lock of its own, between them: whoever has the local one asks for it, a commit under it carries its fence, and
+//! a commit of who has lost it is refused. Everything here uses the public hooks and admission, as any tool could.
 
 mod admission;
 mod answer;

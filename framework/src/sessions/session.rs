@@ -1,16 +1,16 @@
 //! The session of one request: what handlers, hooks and templates see.
 //!
-//! There is one [`Session`] per request, kept in the exchange, whoever asks. It starts knowing only the id in the cookie, and goes
-//! this way; nothing is read from the store before somebody needs it:
+//! There is one [`Session`] per request, kept in the exchange, whoever asks. It starts knowing only the id in the
+//! cookie, and goes this way; nothing is read from the store before somebody needs it:
 //!
 //! ```text
 //! Wanted ──admission, or the first write──► Held ──release_lock, forget, end──► Open ──acquire_lock──► Held
 //!    └── mode explicit ───────────────────────────────────────────────────────► Open
 //! ```
 //!
-//! `Held` may write. `Wanted` and `Open` read what was read last, or a snapshot. A session without a record needs no lock, since nobody else
-//! can know its id: it is `Held` by nothing. What is changed is compared with `stored`, what the store has: equal is not written, and
-//! going back costs nothing.
+//! `Held` may write. `Wanted` and `Open` read what was read last, or a snapshot. A session without a record needs no
+//! lock, since nobody else can know its id: it is `Held` by nothing. What is changed is compared with `stored`, what
+//! the store has: equal is not written, and going back costs nothing.
 
 mod acquiring;
 mod locking;
@@ -35,8 +35,9 @@ use std::time::{Duration, Instant};
 
 /// The session of this request: values that stay from one request of a visitor to the next.
 ///
-/// As an argument of a handler, `&Session` is locked: no other request of the same visitor runs such a handler at the same time, so
-/// that reading a value and setting it again loses nothing. Take [`SessionView`] to read without waiting for anybody.
+/// As an argument of a handler, `&Session` is locked: no other request of the same visitor runs such a handler at the
+/// same time, so that reading a value and setting it again loses nothing. Take [`SessionView`] to read without waiting
+/// for anybody.
 ///
 /// ```no_run
 /// # use kirsch::prelude::*;
@@ -49,9 +50,9 @@ use std::time::{Duration, Instant};
 /// }
 /// ```
 ///
-/// What was set is saved when the handler has ended well, and before the client sees a byte of the response; a response with a status from
-/// 500 on, or a panic, saves nothing. A session that nothing was written to has no record, no cookie and no lock. Values are what
-/// [`serde`] can turn into JSON.
+/// What was set is saved when the handler has ended well, and before the client sees a byte of the response; a response
+/// with a status from 500 on, or a panic, saves nothing. A session that nothing was written to has no record, no cookie
+/// and no lock. Values are what [`serde`] can turn into JSON.
 pub struct Session {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
@@ -133,11 +134,13 @@ enum Fate {
 
 /// Reading.
 impl Session {
-    /// The session of the request, if the tool [`Sessions`](super::Sessions) is on for its path. For hooks and whoever else has the exchange.
+    /// The session of the request, if the tool [`Sessions`](super::Sessions) is on for its path. For hooks and whoever
+    /// else has the exchange.
     ///
-    /// Where the request has no lock, because its handler needs none or it is not its turn yet, reading shows what was saved last and waits for nobody. Writing
-    /// takes the lock; if another request has it, it waits on the worker, so a tool that writes should say so before:
-    /// [`expect_lock`](Self::expect_lock). What was read without the lock and has changed by then makes the write fail with 409.
+    /// Where the request has no lock, because its handler needs none or it is not its turn yet, reading shows what was
+    /// saved last and waits for nobody. Writing takes the lock; if another request has it, it waits on the worker, so a
+    /// tool that writes should say so before: [`expect_lock`](Self::expect_lock). What was read without the lock and
+    /// has changed by then makes the write fail with 409.
     #[must_use]
     pub fn of(exchange: &Exchange) -> Option<&Self> {
         exchange.values.get()
@@ -181,16 +184,17 @@ impl Session {
         state.stored.is_none() || state.fate == Fate::End
     }
 
-    /// Whether the client asked for a session that is not there (any more): it has ended, or the id was made up. The id is never
-    /// adopted.
+    /// Whether the client asked for a session that is not there (any more): it has ended, or the id was made up. The id
+    /// is never adopted.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.read(|_| ());
         self.state.borrow().is_missing
     }
 
-    /// Whether anything in this request has looked into the session, locked it or changed it: then the response may depend on who asks,
-    /// and is not for others. Waiting for the lock at admission, as the lock mode has it, does not count.
+    /// Whether anything in this request has looked into the session, locked it or changed it: then the response may
+    /// depend on who asks, and is not for others. Waiting for the lock at admission, as the lock mode has it, does not
+    /// count.
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.is_used.get()
@@ -209,8 +213,8 @@ impl Session {
     /// Sets a value. The one that is there already changes nothing.
     ///
     /// # Panics
-    /// When the session is not locked (see [`acquire_lock`](Self::acquire_lock)), or the value cannot be turned into JSON. Like every
-    /// panic of a handler it becomes a 500. [`try_set`](Self::try_set) returns an error instead.
+    /// When the session is not locked (see [`acquire_lock`](Self::acquire_lock)), or the value cannot be turned into
+    /// JSON. Like every panic of a handler it becomes a 500. [`try_set`](Self::try_set) returns an error instead.
     #[track_caller]
     pub fn set(&self, key: &str, value: impl Serialize) {
         let value = match serde_json::to_value(value) {
@@ -274,10 +278,11 @@ impl Session {
         self.must_change("clear", |data| *data = Data::new());
     }
 
-    /// Gives the session another id: call it when a visitor logs in, so that an id that somebody planted on him before is worth
-    /// nothing. The values stay, the old id ends, the new cookie has the same flags.
+    /// Gives the session another id: call it when a visitor logs in, so that an id that somebody planted on him before
+    /// is worth nothing. The values stay, the old id ends, the new cookie has the same flags.
     ///
-    /// Requests that still come with the old id meet an unknown one. Called before or after anything else, it has the same effect.
+    /// Requests that still come with the old id meet an unknown one. Called before or after anything else, it has the
+    /// same effect.
     ///
     /// # Panics
     /// When the session is not locked.
@@ -291,7 +296,8 @@ impl Session {
         }
     }
 
-    /// Ends the session: its record and its cookie go. What is set afterwards is in a new session with an id of its own.
+    /// Ends the session: its record and its cookie go. What is set afterwards is in a new session with an id of its
+    /// own.
     ///
     /// # Panics
     /// When the session is not locked.
@@ -308,9 +314,10 @@ impl Session {
 
 /// The lock.
 impl Session {
-    /// Says, in a hook before the body, whether the request needs the lock in `before_handler`, whatever its handler takes. With `true` it waits for it without a
-    /// worker, in every lock mode: for tools that write to the session in place of a page, as a login. With `false` it goes on without, unless the handler takes
-    /// [`&Session`](Session): for tools whose page is for everybody, as a cache.
+    /// Says, in a hook before the body, whether the request needs the lock in `before_handler`, whatever its handler
+    /// takes. With `true` it waits for it without a worker, in every lock mode: for tools that write to the session in
+    /// place of a page, as a login. With `false` it goes on without, unless the handler takes [`&Session`](Session):
+    /// for tools whose page is for everybody, as a cache.
     pub fn expect_lock(&self, is_expected: bool) {
         self.expects_lock.set(Some(is_expected));
     }
@@ -320,8 +327,9 @@ impl Session {
     /// Waits on the worker, behind the requests that came before, `lock_timeout` at most.
     ///
     /// # Errors
-    /// 503 with `Retry-After` when the lock was not free in time, the store cannot be reached, or so many requests wait on their workers that no other may
-    /// (`server.waiting_threads`). 409 when the session has ended while the request waited: another one has logged in, or out.
+    /// 503 with `Retry-After` when the lock was not free in time, the store cannot be reached, or so many requests wait
+    /// on their workers that no other may (`server.waiting_threads`). 409 when the session has ended while the request
+    /// waited: another one has logged in, or out.
     pub fn acquire_lock(&self) -> Result<(), Error> {
         self.is_used.set(true);
         self.lock_now()?;
@@ -329,8 +337,8 @@ impl Session {
         self.is_still_there().map_err(Error::from)
     }
 
-    /// Saves what was changed and lets the next request of the session in. What is read afterwards is what was saved; to write again,
-    /// [`acquire_lock`](Self::acquire_lock).
+    /// Saves what was changed and lets the next request of the session in. What is read afterwards is what was saved;
+    /// to write again, [`acquire_lock`](Self::acquire_lock).
     ///
     /// A failure to save is logged at once and answered at the end of the request with 503.
     pub fn release_lock(&self) {
@@ -340,7 +348,8 @@ impl Session {
         }
     }
 
-    /// Gives up what was changed since the last save and lets the next request of the session in (web2py's `session.forget`).
+    /// Gives up what was changed since the last save and lets the next request of the session in (web2py's
+    /// `session.forget`).
     pub fn forget(&self) {
         // What could fail is giving the lock back, which lapses then.
         let _ = self.end_here(&mut self.state.borrow_mut(), Ending::RollBack);
@@ -397,7 +406,8 @@ impl Session {
         }
     }
 
-    /// Goes on with the next resource of the same request, after an internal redirect. `false` if it has other sessions.
+    /// Goes on with the next resource of the same request, after an internal redirect. `false` if it has other
+    /// sessions.
     pub(super) fn go_on(&mut self, shared: &Arc<Shared>, settings: &Arc<Settings>, request: &Request) -> bool {
         if !Arc::ptr_eq(&self.shared, shared) {
             return false;

@@ -4,10 +4,10 @@
 //! Start ──► Choosing ──► Local ──► Locked ──► Asking ⇄ Shared ──► Loading ──► Extending ──► Over
 //! ```
 //!
-//! There is one way, whether the request is parked or waits on its worker, and whether the store answers now or later; steps that
-//! are not needed are left out. The lock in this process comes first, so of each process one request competes for the lock between processes.
-//! A store whose calls block is asked on the worker, and there may be only so many such calls at a time: a parked request that would be one too
-//! many waits in line for its place.
+//! There is one way, whether the request is parked or waits on its worker, and whether the store answers now or later;
+//! steps that are not needed are left out. The lock in this process comes first, so of each process one request
+//! competes for the lock between processes. A store whose calls block is asked on the worker, and there may be only so
+//! many such calls at a time: a parked request that would be one too many waits in line for its place.
 
 use super::{Lock, Session, changed_elsewhere, record_id, try_again};
 use crate::exchange::{Blocking, Class, HttpError, InLine, WaitsFor};
@@ -225,8 +225,8 @@ impl Step<'_> {
         }
     }
 
-    /// Of several ids that the client has sent, the first that has a record is its session: the others may be anybody's, planted by a
-    /// neighbour below the same domain.
+    /// Of several ids that the client has sent, the first that has a record is its session: the others may be
+    /// anybody's, planted by a neighbour below the same domain.
     fn start(&self) -> Result<Phase, HttpError> {
         let first = {
             let state = self.session.state.borrow();
@@ -346,7 +346,8 @@ impl Step<'_> {
 
 /// On the worker.
 impl Session {
-    /// Makes the session ready for a handler that takes it. It has the lock since its admission, unless its signature was not known at start.
+    /// Makes the session ready for a handler that takes it. It has the lock since its admission, unless its signature
+    /// was not known at start.
     pub(super) fn prepare(&self) -> Result<(), HttpError> {
         self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
@@ -354,8 +355,9 @@ impl Session {
         self.is_still_there()
     }
 
-    /// 409 if the session has ended while the request waited: it was locked by whoever has ended it. What came in its place is for who has its new
-    /// cookie; that a request with the old id may follow to it would let in who has planted that id.
+    /// 409 if the session has ended while the request waited: it was locked by whoever has ended it. What came in its
+    /// place is for who has its new cookie; that a request with the old id may follow to it would let in who has
+    /// planted that id.
     pub(super) fn is_still_there(&self) -> Result<(), HttpError> {
         if self.state.borrow().has_vanished {
             self.shared.counters.count_conflict();

@@ -1,8 +1,9 @@
 //! What a request waits for before its handler: decided here, gone for in `acquiring`.
 //!
-//! Requests wait parked, in the admission. On a worker only a handler waits, for a lock that was not known to be wanted before (it calls
-//! `acquire_lock`, or its signature is not known at start), and a hook that writes to a session that no admission has locked. Such waits are
-//! among those that may hold only a part of the workers. Reading waits for no lock.
+//! Requests wait parked, in the admission. On a worker only a handler waits, for a lock that was not known to be wanted
+//! before (it calls `acquire_lock`, or its signature is not known at start), and a hook that writes to a session that
+//! no admission has locked. Such waits are among those that may hold only a part of the workers. Reading waits for no
+//! lock.
 
 use super::acquiring::{Goal, Manner};
 use super::{Acquiring, Lock, LockMode, Session, record_id};
@@ -42,7 +43,8 @@ impl Session {
             _ if trail.locks_session() => true,
             // A handler that was not made by a macro may take the session, though nobody knows.
             (_, Some(false)) if matches!(trail.handler, Some(HandlerRef::Static(_))) => false,
-            // Behind a node that is resolved late there may be any handler. Without a handler there is only an error page.
+            // Behind a node that is resolved late there may be any handler. Without a handler there is only an error
+            // page.
             _ => {
                 !trail.views_session()
                     && (trail.handler().is_some() || trail.steps().iter().any(|step| matches!(step, Step::Late { .. })))

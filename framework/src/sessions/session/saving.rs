@@ -1,13 +1,15 @@
-//! Between the session and its store: reading the record, saving or rolling back, extending its life, giving the cookie.
+//! Between the session and its store: reading the record, saving or rolling back, extending its life, giving the
+//! cookie.
 //!
-//! `stored` is what the store has, `data` what the request sees; saving makes them one, so does rolling back. Nothing here waits for a
-//! lock. A hold ends in steps; each asks the store one thing, and the next goes on from the answer:
+//! `stored` is what the store has, `data` what the request sees; saving makes them one, so does rolling back. Nothing
+//! here waits for a lock. A hold ends in steps; each asks the store one thing, and the next goes on from the answer:
 //!
 //! ```text
 //! Renewing ──► Committing ──► Deleting ──► Releasing ──► over
 //! ```
 //!
-//! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a [`Saving`], and the request is parked.
+//! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a
+//! [`Saving`], and the request is parked.
 
 use super::{Fate, Lock, Session, State, Stored};
 use crate::exchange::{Blocking, HttpError, WaitsFor};
@@ -73,8 +75,8 @@ struct Committing {
 
 /// The end of a hold.
 impl Session {
-    /// Ends the session's part in the request: saves or rolls back, extends its life, and says which cookie the client gets. `Pending`: the
-    /// store has not answered yet, and the waker is woken when it has.
+    /// Ends the session's part in the request: saves or rolls back, extends its life, and says which cookie the client
+    /// gets. `Pending`: the store has not answered yet, and the waker is woken when it has.
     pub(in crate::sessions) fn poll_finish(&self, is_success: bool, waker: &Waker) -> Poll<Finished> {
         self.poll_end(&mut self.state.borrow_mut(), Ending::Finish { is_success }, waker)
     }
@@ -106,13 +108,15 @@ impl Session {
         }
     }
 
-    /// The client has gone away while the store was asked: what its request has done is kept all the same, and the lock is given back in order.
+    /// The client has gone away while the store was asked: what its request has done is kept all the same, and the lock
+    /// is given back in order.
     pub(super) fn finish_alone(&mut self) {
         let state = &mut *self.state.borrow_mut();
         let Some(ending) = state.saving.as_ref().map(|saving| saving.ending) else { return };
         match Blocking::here(WaitsFor::Store) {
             Ok(_blocking) => drop(self.go_on_here(state, ending)),
-            // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock lapses by itself.
+            // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock
+            // lapses by itself.
             Err(_) => state.saving.iter_mut().flat_map(|saving| &mut saving.hold).for_each(Hold::abandon),
         }
     }
@@ -197,7 +201,8 @@ impl Session {
 
     /// Whether something was changed under the lock, and is to be kept.
     fn has_to_save(&self, state: &State, ending: Ending) -> bool {
-        // After a failure the handler may have read nothing where there was something: what it made of that is not saved.
+        // After a failure the handler may have read nothing where there was something: what it made of that is not
+        // saved.
         let may_save = ending.saves() && matches!(state.lock, Lock::Held(_)) && state.failure.is_none();
         may_save && (state.fate != Fate::Keep || is_changed(state))
     }
@@ -320,7 +325,8 @@ impl Session {
         Ok(None)
     }
 
-    /// What was not saved is rolled back, the lock goes to the next one, and at the end of the request the session lives on.
+    /// What was not saved is rolled back, the lock goes to the next one, and at the end of the request the session
+    /// lives on.
     fn release(
         &self,
         state: &mut State,

@@ -77,8 +77,8 @@ pub struct PostgresStore {
 #[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
 #[settings(check = Self::check, builders_on = PostgresStore)]
 struct Settings {
-    /// Where the database is: `postgres://user:password@host:5432/database`, or `host=… user=…`; several hosts are tried
-    /// in turn.
+    /// Where the database is: `postgres://user:password@host:5432/database`, or `host=… user=…`; several hosts are
+    /// tried in turn.
     #[setting(given, no_builder)]
     url: Secret,
     #[setting(flatten, default = Connections::new(4))]
