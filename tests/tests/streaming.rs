@@ -402,8 +402,7 @@ fn a_watch_is_about_its_own_connection_also_when_another_took_its_place() {
     drop((first, stage.watches.recv_timeout(SOON)));
     wait_until(|| first_watch.has_gone());
     // The slot that was freed last is taken first.
-    let second = stage.client.get("/watch").send();
-    second.assert_text("false");
+    stage.client.get("/watch").send().assert_text("false");
     let second_watch = stage.watches.recv_timeout(SOON).expect("a watch");
     assert!(first_watch.has_gone() && !second_watch.has_gone());
     drop(stage.client);
