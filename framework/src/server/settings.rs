@@ -109,15 +109,15 @@ pub struct ServerSettings {
 /// An absolute path, in a file.
 mod directory {
     use crate::settings::{Setting, SettingValue, wrong};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     pub(super) fn read(value: &SettingValue) -> Result<PathBuf, String> {
         let path = value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
         path.ok_or_else(|| wrong(value, "an absolute path of a directory, as \"/var/tmp\""))
     }
 
-    pub(super) fn show(path: &PathBuf) -> String {
-        path.show()
+    pub(super) fn show(path: &Path) -> String {
+        path.to_owned().show()
     }
 }
 

@@ -207,7 +207,7 @@ fn row(field: &Field) -> TokenStream {
     let shown = match &options.none {
         Some(word) => {
             let word = format!("\"{}\"", word.value());
-            quote!(self.#ident.as_ref().map_or_else(|| <::std::string::String as ::core::convert::From<&str>>::from(#word), #show))
+            quote!(self.#ident.as_ref().map_or_else(|| <::std::string::String as ::core::convert::From<&str>>::from(#word), |set| #show(set)))
         }
         None => quote!(#show(&self.#ident)),
     };

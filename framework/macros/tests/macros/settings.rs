@@ -72,7 +72,7 @@ struct Everything {
     state: u8,
 }
 
-fn no_blank(names: &Vec<String>) -> Result<(), String> {
+fn no_blank(names: &[String]) -> Result<(), String> {
     if names.iter().any(String::is_empty) { Err("has a blank one".to_owned()) } else { Ok(()) }
 }
 

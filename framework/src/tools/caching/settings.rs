@@ -212,8 +212,7 @@ mod methods {
         read.map_err(|_| "has a text that is not a method, such as \"POST\"".to_owned())
     }
 
-    #[expect(clippy::ptr_arg, reason = "the macro passes on what is in an `Option`")]
-    pub(super) fn show(methods: &Vec<Method>) -> String {
+    pub(super) fn show(methods: &[Method]) -> String {
         let names: Vec<_> = methods.iter().map(Method::as_str).collect();
         format!("{names:?}")
     }
