@@ -83,7 +83,7 @@ fn the_root_lists_all_songs_and_delete_forgets_them() {
         for id in ["42", "1", "1"] {
             client.post(&format!("/song/{id}")).send().assert_status(200);
         }
-        client.get("/").send().assert_text("1=2, 42=1");
+        client.get("/").send().assert_text("1=2,42=1");
         client.delete("/").send().assert_text("OK");
         client.get("/").send().assert_text("");
     });

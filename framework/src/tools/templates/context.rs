@@ -1,14 +1,14 @@
-//! The values for a template besides its data: `session`, `request`, `login`, `csp_nonce`, `csrf_token`.
+//! The values for a template besides its data: `session`, `request`, `login`, `csp_nonce`, `csrf_token`, `url`.
 //!
 //! The engine wants values that live on their own and may go to any thread; a session belongs to its exchange. So the
 //! session is lent: taken out of the exchange while the template is rendered, and put back afterwards. A value that a
 //! template has passed on to some place outside finds nothing there later.
 
 use super::escaping::{PAGE, name_of};
-use crate::exchange::{Escaping, Exchange, Login};
+use crate::exchange::{Escaping, Exchange, Login, Request};
 use crate::sessions::Session;
 use crate::tools::{CspNonce, CsrfToken};
-use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value, from_args};
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Rest, Serde, Value, from_args};
 use minijinja::{Error, ErrorKind, State};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(super) fn with_context<R>(
         login: Login::of(exchange).map_or_else(|| Value::from(()), |login| Value::from(login.name())),
         csp_nonce: CspNonce::of(exchange).cloned(),
         csrf_token: CsrfToken::of(exchange).cloned(),
+        base: request.url("/").local().to_string(),
     };
     let result = render(Value::from_object(context));
     if let Some(session) = session.and_then(|lent| lent.0.lock().take()) {
@@ -58,6 +59,8 @@ struct Context {
     csp_nonce: Option<CspNonce>,
     /// Made when the template first asks for it, too.
     csrf_token: Option<CsrfToken>,
+    /// Where the application begins for the client: `/`, or behind a proxy and below a mount `/prefix/mount/`.
+    base: String,
 }
 
 impl Object for Context {
@@ -76,6 +79,13 @@ impl Object for Context {
             "login" => Some(self.login.clone()),
             "csp_nonce" => self.csp_nonce.as_ref().map(|nonce| Value::from(nonce.as_str())),
             "csrf_token" => self.csrf_token.as_ref().map(|token| Value::from(token.as_str())),
+            "url" => {
+                let base = self.base.clone();
+                Some(Value::from_function(move |all: Rest<Value>| {
+                    let (path, segments, query): (&str, &[Value], Kwargs) = from_args(&all)?;
+                    url(&base, path, segments, &query)
+                }))
+            }
             _ => None,
         })
     }
@@ -84,10 +94,28 @@ impl Object for Context {
         let own = self.data.try_iter().map(Vec::from_iter).unwrap_or_default();
         Enumerator::Values(
             own.into_iter()
-                .chain(["session", "request", "login", "csp_nonce", "csrf_token"].map(Value::from))
+                .chain(["session", "request", "login", "csp_nonce", "csrf_token", "url"].map(Value::from))
                 .collect(),
         )
     }
+}
+
+/// The address of a path of the application, as the client must ask for it: `url("/song", id, page=2)`.
+fn url(base: &str, path: &str, segments: &[Value], query: &Kwargs) -> Result<String, Error> {
+    let nowhere = Request::default();
+    let mut link = nowhere.url(path).local();
+    for segment in segments {
+        link = link.segment(segment);
+    }
+    for name in query.args() {
+        let value: Value = query.get(name)?;
+        // A name without a value leaves its parameter out: the first page of a list needs no `page`.
+        if !value.is_none() && !value.is_undefined() {
+            link = link.query(name, value);
+        }
+    }
+    let link = link.to_string();
+    Ok(if path.starts_with('/') { format!("{}{link}", base.trim_end_matches('/')) } else { link })
 }
 
 /// The session while a template has it.
