@@ -81,9 +81,8 @@ impl Object for Context {
             "csrf_token" => self.csrf_token.as_ref().map(|token| Value::from(token.as_str())),
             "url" => {
                 let base = self.base.clone();
-                Some(Value::from_function(move |all: Rest<Value>| {
-                    let (path, segments, query): (&str, &[Value], Kwargs) = from_args(&all)?;
-                    url(&base, path, segments, &query)
+                Some(Value::from_function(move |path: &str, segments: Rest<Value>, query: Kwargs| {
+                    url(&base, path, &segments, &query)
                 }))
             }
             _ => None,

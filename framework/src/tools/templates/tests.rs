@@ -266,7 +266,11 @@ fn a_template_that_fails_rolls_the_session_back() {
 fn links_of_a_template_hold_below_a_mount() {
     let source = "{{ url('/song', 'AC/DC', page=2, of='a&b', skip=none) }} {{ url('/') }} {{ url('next', 1) }}";
     let page = || Tree::new().index(move |_| View::from_source("a.txt", source, ()));
-    let app = || App::new(page()).tool("/", Templates::embedded::<&str, &str>([]));
+    let app = || {
+        App::new(page())
+            .tool("/", Templates::embedded::<&str, &str>([]))
+            .settings("/", |settings| settings.show_tracebacks = true)
+    };
     let plain = "/song/AC%2FDC?of=a%26b&page=2 / next/1";
     Client::in_process(app()).get("/").send().assert_text(plain);
     let mounted = "/shop/song/AC%2FDC?of=a%26b&page=2 /shop/ next/1";
