@@ -318,7 +318,7 @@ pub(super) struct Versions {
 
 impl Store for Versions {
     fn load(&self, id: &SessionId, now: Moment) -> Answer<Option<Record>> {
-        self.paired.as_ref().map_or(Answer::now(None), |store| store.load(id, now))
+        self.paired.as_ref().map_or_else(|| Answer::now(None), |store| store.load(id, now))
     }
 
     fn commit(&self, id: &SessionId, expected: Option<Version>, _data: &Data, terms: &Terms) -> Answer<Commit> {
@@ -329,11 +329,11 @@ impl Store for Versions {
     }
 
     fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
-        self.paired.as_ref().map_or(Answer::now(()), |store| store.touch(id, terms))
+        self.paired.as_ref().map_or_else(|| Answer::now(()), |store| store.touch(id, terms))
     }
 
     fn delete(&self, id: &SessionId) -> Answer<()> {
-        self.paired.as_ref().map_or(Answer::now(()), |store| store.delete(id))
+        self.paired.as_ref().map_or_else(|| Answer::now(()), |store| store.delete(id))
     }
 
     fn sweep(&self, now: Moment) -> Result<usize, StoreError> {

@@ -336,9 +336,8 @@ impl Wait for SaveWait {
             end(exchange, false);
             return Err(refusal.into());
         }
-        match Session::of(exchange).map(Session::give_up_finish) {
-            Some(finished) => set_cookie(exchange, finished?),
-            None => {}
+        if let Some(finished) = Session::of(exchange).map(Session::give_up_finish) {
+            set_cookie(exchange, finished?);
         }
         Ok(())
     }

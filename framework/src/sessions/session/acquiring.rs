@@ -64,9 +64,12 @@ enum Phase {
     /// Has what it needs of locks, and waits for the record.
     Loading(Box<(Option<Hold>, SessionId, Answer<Option<Record>>)>),
     /// Has the record, whose life must not end while the request has it.
-    Extending(Box<(Option<Hold>, SessionId, Record, Terms, Answer<()>)>),
+    Extending(Box<Extending>),
     Over,
 }
+
+/// A record with what it was loaded for, and the extension of its life.
+type Extending = (Option<Hold>, SessionId, Record, Terms, Answer<()>);
 
 impl Acquiring {
     pub(super) fn new(goal: Goal, manner: Manner) -> Self {

@@ -67,6 +67,7 @@ enum Step {
 }
 
 /// Which commit was asked for.
+#[derive(Clone, Copy)]
 struct Committing {
     id: SessionId,
     expected: Option<Version>,
