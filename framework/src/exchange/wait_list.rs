@@ -342,6 +342,13 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
     /// The caller has locked the lines, and found out under this very lock what it knows about the hold.
     fn end(&self, mut lines: MutexGuard<'_, Lines<K, S>>, key: &K, ticket: u64) {
         let Some(line) = lines.by_key.get_mut(key) else { return };
+        if line.is_only(ticket) {
+            // As it mostly is: nothing is moved but the line itself.
+            let gone = lines.by_key.remove_entry(key);
+            drop(lines);
+            drop(gone);
+            return;
+        }
         let Some(ended) = line.end(ticket) else { return };
         let next = line.hand_on(&self.shared.rules);
         let is_over = line.is_empty();

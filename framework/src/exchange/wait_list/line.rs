@@ -69,6 +69,11 @@ impl Line {
         ended
     }
 
+    /// Whether this ticket has the only place that is taken, and nobody waits.
+    pub(super) fn is_only(&self, ticket: u64) -> bool {
+        self.first.as_ref().is_some_and(|held| held.ticket == ticket) && self.more.is_empty() && self.waiting.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none() && self.more.is_empty()
     }
