@@ -236,7 +236,8 @@ impl Session {
     /// Changes a value in place: `T::default()` if there is none. Returns what `change` returns.
     ///
     /// # Panics
-    /// As [`set`](Self::set).
+    /// As [`set`](Self::set), and if the session has a value of that name that is not a `T`: nothing is lost then. After a
+    /// change of types [`get`](Self::get) the old value, and [`set`](Self::set) the new one.
     #[track_caller]
     pub fn update<T, R>(&self, key: &str, change: impl FnOnce(&mut T) -> R) -> R
     where
@@ -244,7 +245,15 @@ impl Session {
     {
         // First the lock, then the value: what is read before may be old.
         self.must_change("update", |_| ());
-        let mut value = self.get(key).unwrap_or_default();
+        let stored = self.read(|data| data.get(key).cloned());
+        let mut value = match stored.map(|value| T::deserialize(&value)) {
+            None => T::default(),
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                let wanted = std::any::type_name::<T>();
+                panic!("`update()`: the session's value {key:?} is not a {wanted}, and stays as it is: {error}")
+            }
+        };
         let result = change(&mut value);
         self.set(key, value);
         result
@@ -259,14 +268,16 @@ impl Session {
         self.must_change("remove", |data| data.remove(key)).is_some()
     }
 
-    /// Removes a value and returns it, if it was there and is a `T`.
+    /// Removes a value and returns it, if it was there and is a `T`. A value of another type stays.
     ///
     /// # Panics
     /// When the session is not locked.
     #[track_caller]
     pub fn pop<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let value = self.must_change("pop", |data| data.remove(key))?;
-        from_value(key, &value)
+        let stored = self.must_change("pop", |data| data.get(key).cloned())?;
+        let value = from_value(key, &stored)?;
+        self.must_change("pop", |data| data.remove(key));
+        Some(value)
     }
 
     /// Removes all values. The session and its id stay.
@@ -568,7 +579,7 @@ pub(super) fn from_value<T: DeserializeOwned>(key: &str, value: &Value) -> Optio
         Ok(value) => Some(value),
         Err(error) => {
             let wanted = std::any::type_name::<T>();
-            crate::line::record!(Warn, target: "kirsch::sessions", "the session's value {key:?} is no {wanted}: {error}");
+            crate::line::record!(Warn, target: "kirsch::sessions", "the session's value {key:?} is not a {wanted}: {error}");
             None
         }
     }

@@ -871,3 +871,18 @@ fn without_the_tool_the_argument_is_an_error_of_the_program() {
     let error: Error = HttpError::new(StatusCode::CONFLICT, "").into();
     assert!(matches!(error.kind(), ErrorKind::Http(_)));
 }
+
+#[test]
+fn a_value_of_another_type_is_not_destroyed() {
+    let site = Site::new(as_is, |name, session| match name {
+        "update" => {
+            session.update("value", |number: &mut u32| *number += 1);
+            Ok(String::new())
+        }
+        _ => Ok(format!("{:?}", session.pop::<u32>("value"))),
+    });
+    site.get("set").assert_status(200);
+    site.get("update").assert_status(500);
+    site.get("pop").assert_text("None");
+    assert_eq!(site.value(), "old");
+}
