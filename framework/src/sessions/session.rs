@@ -246,7 +246,7 @@ impl Session {
         // First the lock, then the value: what is read before may be old.
         self.must_change("update", |_| ());
         let stored = self.read(|data| data.get(key).cloned());
-        let mut value = match stored.map(|value| T::deserialize(&value)) {
+        let mut value = match stored.map(|value| T::deserialize(&*value)) {
             None => T::default(),
             Some(Ok(value)) => value,
             Some(Err(error)) => {
