@@ -69,10 +69,11 @@ pub fn try_run(command_line: &CommandLine, app: impl FnOnce(&Options) -> Result<
     }
 }
 
-/// One of the pages of the demos, with the style that all of them have.
+/// One of the pages of the demos, with the style that all of them have, and with the script that puts the address of
+/// the server into lines for a shell.
 #[must_use]
 pub fn page(html: &str) -> String {
-    html.replace("{style}", include_str!("page.css"))
+    html.replace("{style}", include_str!("page.css")).replace("{shell}", include_str!("shell.js"))
 }
 
 fn serve(app: App, options: &Options) -> kirsch::Result {

@@ -256,7 +256,7 @@ fn every_page_fits_narrow_windows_and_dark_mode_and_has_an_icon() {
         page.assert_status(200).assert_contains("width=device-width").assert_contains("color-scheme: light dark");
         // Without one, browsers ask for /favicon.ico and complain.
         page.assert_contains("<link rel=\"icon\"");
-        for placeholder in ["{style}", "{seconds}", "{chunks}", "{pause}", "{last}", "{statistics}"] {
+        for placeholder in ["{style}", "{seconds}", "{chunks}", "{pause}", "{last}", "{statistics}", "{shell}"] {
             page.assert_lacks(placeholder);
         }
     }

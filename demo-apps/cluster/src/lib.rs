@@ -4,7 +4,7 @@
 //! The script `cluster/run` starts three of them behind nginx, and kills and restarts everything that it can while
 //! browsers count.
 
-use demo_apps::session_store;
+use demo_apps::{page, session_store};
 use kirsch::{prelude::*, sessions::LockStatus};
 use serde_json::json;
 use std::{thread, time::Duration};
@@ -32,10 +32,15 @@ impl Cluster {
         &self.count
     }
 
+    /// Browsers get a page that explains itself.
     #[expose]
-    fn index(&self, session: SessionView) -> Html<String> {
+    fn index(&self, request: &Request, session: SessionView) -> Html<String> {
         let count = session.get::<u64>("count").unwrap_or_default();
         let instance = std::process::id();
+        if request.prefers_html() {
+            let page = page(include_str!("index.html")).replace("{count}", &count.to_string());
+            return Html(page.replace("{instance}", &instance.to_string()));
+        }
         Html(format!(
             "<!DOCTYPE html><title>Cluster</title><p>{count} so far, says process {instance}.\
              <form method=post action=count><button>One more</button></form>"
@@ -79,5 +84,18 @@ mod tests {
         client.post("/count?hold=1").send().assert_status(200);
         assert!(client.get("/count").send().text().contains(r#""count":2"#));
         assert_eq!(client.new_browser().get("/locks").send().text(), "0");
+    }
+
+    #[test]
+    fn browsers_get_a_page_that_explains_itself_and_programs_the_bare_one() {
+        let client = Client::in_process(app("memory", Duration::from_secs(2)).expect("a store"));
+        client.post("/count").send().assert_status(200);
+        let process = format!("1 so far, says process {}.", std::process::id());
+        client.get("/").send().assert_contains(&process).assert_lacks("<h1>");
+        let page = client.get("/").header("Accept", "text/html,*/*;q=0.8").send();
+        page.assert_contains(&process).assert_contains("curl -X POST");
+        for placeholder in ["{style}", "{shell}", "{count}", "{instance}"] {
+            page.assert_lacks(placeholder);
+        }
     }
 }
