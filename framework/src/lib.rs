@@ -189,6 +189,7 @@
 #[allow(unused_extern_crates, reason = "used by macro-generated code")]
 extern crate self as kirsch;
 
+mod by_age;
 pub mod config;
 #[cfg(doctest)]
 mod documents;

@@ -1,16 +1,16 @@
 //! The store in memory: shards of records in the order of their last use.
 //!
-//! A shard is a slab of entries, an index by id, and lists through the slab from the entry used longest ago to the one
-//! used last: one of sessions that never came back, one of the others. Strangers can make sessions without end, so the
-//! former go first, unless there are only a few of them: a new visitor must have time to come back. So the oldest is
-//! found at once, and nothing ever looks at all records under one lock: a sweep takes a shard a batch of entries at a
-//! time, an eviction asks each shard for its oldest. A shard's lock is held for a few moves of pointers; content is
-//! dropped after it.
+//! A shard has entries by age (`by_age.rs`) and an index of them by id. Its lists are two: one of sessions that never
+//! came back, one of the others. Strangers can make sessions without end, so the former go first, unless there are only
+//! a few of them: a new visitor must have time to come back. So the oldest is found at once, and nothing ever looks at
+//! all records under one lock: a sweep takes a shard a batch of entries at a time, an eviction asks each shard for its
+//! oldest. A shard's lock is held for a few moves of pointers; content is dropped after it.
 //!
 //! Life is measured on the monotonic clock: setting the calendar ends no session and revives none.
 
 use super::id::IdHasher;
 use super::{Answer, Answers, Commit, Data, Moment, Record, SessionId, Store, StoreError, Terms, Version};
+use crate::by_age::ByAge;
 use crate::settings::{SettingError, SettingRow, SettingTable, Settings};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -134,8 +134,9 @@ impl MemoryStore {
 
     /// The session is used. The first time, it has come back.
     fn used(&self, entries: &mut Entries, index: usize, now: Instant) {
-        let entry = &entries.slab[index];
-        if entry.kind == Kind::Fresh {
+        if let Some(entry) = entries.by_age.get(index)
+            && entry.kind == Kind::Fresh
+        {
             self.fresh.remove(entry.bytes);
         }
         entries.used(index, Kind::Returned, now);
@@ -196,8 +197,7 @@ impl Store for MemoryStore {
         let mut entries = self.shard(id).lock();
         let Some(index) = entries.find_alive(id, now.monotonic) else { return Answer::now(None) };
         self.used(&mut entries, index, now.monotonic);
-        let entry = &entries.slab[index];
-        Answer::now(Some(Record {
+        Answer::now(entries.by_age.get(index).map(|entry| Record {
             data: entry.data.clone(),
             version: entry.version,
             remaining: entry.expires.saturating_duration_since(now.monotonic),
@@ -209,8 +209,8 @@ impl Store for MemoryStore {
         let now = terms.now.monotonic;
         let mut entries = self.shard(id).lock();
         let found = entries.find(id);
-        let alive = found.filter(|index| entries.slab[*index].expires > now);
-        if alive.map(|index| entries.slab[index].version) != expected {
+        let alive = found.and_then(|index| entries.by_age.get(index)).filter(|entry| entry.expires > now);
+        if alive.map(|entry| entry.version) != expected {
             return Answer::now(Commit::Conflict);
         }
         entries.last_version += 1;
@@ -220,7 +220,7 @@ impl Store for MemoryStore {
             self.fresh.add(0);
             entries.insert(id, now)
         });
-        let entry = &mut entries.slab[index];
+        let Some(entry) = entries.by_age.get_mut(index) else { return Answer::now(Commit::Conflict) };
         let before = std::mem::replace(&mut entry.data, data.clone());
         let bytes = data.memory() + Self::OVERHEAD;
         self.all.resize(entry.bytes, bytes);
@@ -244,8 +244,9 @@ impl Store for MemoryStore {
     fn touch(&self, id: &SessionId, terms: &Terms) -> Answer<()> {
         let now = terms.now.monotonic;
         let mut entries = self.shard(id).lock();
-        if let Some(index) = entries.find_alive(id, now) {
-            let entry = &mut entries.slab[index];
+        if let Some(index) = entries.find_alive(id, now)
+            && let Some(entry) = entries.by_age.get_mut(index)
+        {
             entry.expires = terms.now.later(terms.lifetime).monotonic;
             if terms.cookie_sent {
                 entry.cookie_sent = now;
@@ -267,12 +268,12 @@ impl Store for MemoryStore {
             let mut start = 0;
             loop {
                 let mut entries = shard.0.lock();
-                let end = entries.slab.len().min(start + Self::SWEEP_BATCH);
-                let batch = start.min(end)..end;
-                let is_ended = |entry: &&Entry| entry.is_used && entry.expires <= now.monotonic;
-                let ended: Vec<SessionId> = entries.slab[batch].iter().filter(is_ended).map(|entry| entry.id).collect();
+                let end = entries.by_age.places().min(start + Self::SWEEP_BATCH);
+                let batch = entries.by_age.values(start.min(end)..end);
+                let ended = batch.filter(|(_, entry)| entry.expires <= now.monotonic);
+                let ended: Vec<SessionId> = ended.map(|(_, entry)| entry.id).collect();
                 let gone: Vec<Data> = ended.iter().filter_map(|id| self.remove(&mut entries, id)).collect();
-                let is_last = end == entries.slab.len();
+                let is_last = end == entries.by_age.places();
                 if is_last && entries.index.is_empty() {
                     entries.give_memory_back();
                 }
@@ -356,14 +357,11 @@ impl MemoryStore {
 #[repr(align(64))]
 struct Shard(Mutex<Entries>);
 
-/// Invariant: the lists go through exactly the entries in `index`, each through those of its kind, in the order of
-/// their last use; the others are in `free`.
-#[derive(Debug)]
+/// Invariant: `by_age` has exactly the entries in `index`, each in the list of its kind.
+#[derive(Debug, Default)]
 struct Entries {
     index: HashMap<SessionId, usize, IdHasher>,
-    slab: Vec<Entry>,
-    free: Vec<usize>,
-    lists: [List; 2],
+    by_age: ByAge<Entry, 2>,
     last_version: u64,
 }
 
@@ -383,17 +381,9 @@ impl Kind {
     }
 }
 
-/// The ends of a list.
-#[derive(Clone, Copy, Debug)]
-struct List {
-    oldest: usize,
-    newest: usize,
-}
-
 #[derive(Debug)]
 struct Entry {
     id: SessionId,
-    is_used: bool,
     kind: Kind,
     data: Data,
     /// Of memory, all included; what the totals count.
@@ -402,30 +392,6 @@ struct Entry {
     expires: Instant,
     last_used: Instant,
     cookie_sent: Instant,
-    older: usize,
-    newer: usize,
-}
-
-/// The rest of an entry.
-struct Gone {
-    data: Data,
-    bytes: usize,
-    kind: Kind,
-}
-
-/// The end of a list.
-const NONE: usize = usize::MAX;
-
-impl Default for Entries {
-    fn default() -> Self {
-        Self {
-            index: HashMap::default(),
-            slab: Vec::new(),
-            free: Vec::new(),
-            lists: [List { oldest: NONE, newest: NONE }; 2],
-            last_version: 0,
-        }
-    }
 }
 
 impl Entries {
@@ -434,13 +400,12 @@ impl Entries {
     }
 
     fn find_alive(&self, id: &SessionId, now: Instant) -> Option<usize> {
-        self.find(id).filter(|index| self.slab[*index].expires > now)
+        self.find(id).filter(|index| self.by_age.get(*index).is_some_and(|entry| entry.expires > now))
     }
 
     fn insert(&mut self, id: &SessionId, now: Instant) -> usize {
         let entry = Entry {
             id: *id,
-            is_used: true,
             kind: Kind::Fresh,
             data: Data::new(),
             bytes: 0,
@@ -448,77 +413,33 @@ impl Entries {
             expires: now,
             last_used: now,
             cookie_sent: now,
-            older: NONE,
-            newer: NONE,
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slab[index] = entry;
-                index
-            }
-            None => {
-                self.slab.push(entry);
-                self.slab.len() - 1
-            }
-        };
+        let index = self.by_age.insert(Kind::Fresh as usize, entry);
         self.index.insert(*id, index);
-        self.link_newest(index);
         index
     }
 
-    fn remove(&mut self, id: &SessionId) -> Option<Gone> {
-        let index = self.index.remove(id)?;
-        self.unlink(index);
-        self.free.push(index);
-        let entry = &mut self.slab[index];
-        entry.is_used = false;
-        Some(Gone { data: std::mem::take(&mut entry.data), bytes: std::mem::take(&mut entry.bytes), kind: entry.kind })
+    fn remove(&mut self, id: &SessionId) -> Option<Entry> {
+        self.by_age.remove(self.index.remove(id)?)
     }
 
     fn used(&mut self, index: usize, kind: Kind, now: Instant) {
-        self.slab[index].last_used = now;
-        if self.list(kind).newest != index {
-            self.unlink(index);
-            self.slab[index].kind = kind;
-            self.link_newest(index);
+        if let Some(entry) = self.by_age.get_mut(index) {
+            entry.last_used = now;
+            entry.kind = kind;
         }
+        self.by_age.touch(index, kind as usize);
     }
 
     fn oldest(&self, kind: Kind) -> Option<(Instant, SessionId)> {
-        self.slab.get(self.lists[kind as usize].oldest).map(|entry| (entry.last_used, entry.id))
-    }
-
-    fn list(&mut self, kind: Kind) -> &mut List {
-        &mut self.lists[kind as usize]
+        let entry = self.by_age.get(self.by_age.oldest(kind as usize)?)?;
+        Some((entry.last_used, entry.id))
     }
 
     /// After a wave of visitors has gone, their memory goes too.
     fn give_memory_back(&mut self) {
         let last_version = self.last_version;
         *self = Self { last_version, ..Self::default() };
-    }
-
-    fn link_newest(&mut self, index: usize) {
-        let kind = self.slab[index].kind;
-        let before = std::mem::replace(&mut self.list(kind).newest, index);
-        self.slab[index].older = before;
-        self.slab[index].newer = NONE;
-        match self.slab.get_mut(before) {
-            Some(entry) => entry.newer = index,
-            None => self.list(kind).oldest = index,
-        }
-    }
-
-    fn unlink(&mut self, index: usize) {
-        let Entry { older, newer, kind, .. } = self.slab[index];
-        match self.slab.get_mut(older) {
-            Some(entry) => entry.newer = newer,
-            None => self.list(kind).oldest = newer,
-        }
-        match self.slab.get_mut(newer) {
-            Some(entry) => entry.older = older,
-            None => self.list(kind).newest = older,
-        }
     }
 }
 
@@ -650,41 +571,6 @@ mod tests {
         assert_eq!(store.sweep(start.later(Duration::from_secs(61))).expect("memory"), count / 2);
         assert_eq!(store.count().expect("memory"), Some(count / 2));
         assert_eq!(store.sweep(start.later(Duration::from_secs(91))).expect("memory"), count / 2);
-        assert!(store.shards.iter().all(|shard| shard.0.lock().slab.capacity() == 0), "memory is given back");
-    }
-
-    #[test]
-    fn the_list_stays_whole_under_random_use() {
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut entries = Entries::default();
-        let mut now = Instant::now();
-        let ids: Vec<_> = (0..20).map(|_| SessionId::random()).collect();
-        for _ in 0..5_000 {
-            now += Duration::from_secs(1);
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let id = ids[(random >> 8) as usize % ids.len()];
-            match (entries.find(&id), random % 3) {
-                (None, _) => drop(entries.insert(&id, now)),
-                (Some(index), 0) => entries.used(index, Kind::Returned, now),
-                (Some(index), 1) => {
-                    let kind = entries.slab[index].kind;
-                    entries.used(index, kind, now);
-                }
-                (Some(_), _) => drop(entries.remove(&id)),
-            }
-            let mut walked = 0;
-            for kind in [Kind::Fresh, Kind::Returned] {
-                let (mut at, mut before) = (entries.list(kind).oldest, NONE);
-                while at != NONE {
-                    assert_eq!((entries.slab[at].older, entries.slab[at].kind), (before, kind));
-                    assert!(before == NONE || entries.slab[before].last_used < entries.slab[at].last_used);
-                    (before, at, walked) = (at, entries.slab[at].newer, walked + 1);
-                }
-                assert_eq!(before, entries.list(kind).newest);
-            }
-            assert_eq!(walked, entries.index.len());
-        }
+        assert!(store.shards.iter().all(|shard| shard.0.lock().by_age.capacity() == 0), "memory is given back");
     }
 }

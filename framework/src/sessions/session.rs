@@ -236,8 +236,8 @@ impl Session {
     /// Changes a value in place: `T::default()` if there is none. Returns what `change` returns.
     ///
     /// # Panics
-    /// As [`set`](Self::set), and if the session has a value of that name that is not a `T`: nothing is lost then. After a
-    /// change of types [`get`](Self::get) the old value, and [`set`](Self::set) the new one.
+    /// As [`set`](Self::set), and if the session has a value of that name that is not a `T`: nothing is lost then.
+    /// After a change of types [`get`](Self::get) the old value, and [`set`](Self::set) the new one.
     #[track_caller]
     pub fn update<T, R>(&self, key: &str, change: impl FnOnce(&mut T) -> R) -> R
     where

@@ -1,10 +1,10 @@
 //! The entries of a cache in the order of their last use, with the bytes that they take.
 //!
-//! A slab, and a list through it from the entry used longest ago to the one used last, so that the next one to go is
-//! found at once. Invariant: the list goes through exactly the places that are taken, and `bytes` is the sum of their
-//! sizes. A removed entry is handed out, so that its memory is freed where no lock is held.
+//! Invariant: `bytes` is the sum of the sizes of all entries. A removed entry is handed out, so that its memory is
+//! freed where no lock is held.
 
 use super::stored::Stored;
+use crate::by_age::ByAge;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,28 +29,15 @@ pub(super) struct Entry {
     size: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Entries {
-    slab: Vec<Place>,
-    free: Vec<usize>,
-    oldest: usize,
-    newest: usize,
+    by_age: ByAge<Entry>,
     bytes: usize,
 }
 
-#[derive(Debug)]
-struct Place {
-    entry: Option<Entry>,
-    older: usize,
-    newer: usize,
-}
-
-/// The end of the list.
-const NONE: usize = usize::MAX;
-
 impl Entries {
     pub(super) fn new() -> Self {
-        Self { slab: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE, bytes: 0 }
+        Self::default()
     }
 
     /// The cost of an entry beside its content: its place, its address in the index, its part in the allocator's
@@ -60,20 +47,8 @@ impl Entries {
     /// Adds an entry as the one used last. Returns its place.
     pub(super) fn insert(&mut self, key: Arc<str>, content: Content, ends: Instant) -> usize {
         let size = Self::size(&key, &content);
-        let place = Place { entry: Some(Entry { key, content, ends, size }), older: NONE, newer: NONE };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slab[index] = place;
-                index
-            }
-            None => {
-                self.slab.push(place);
-                self.slab.len() - 1
-            }
-        };
         self.bytes += size;
-        self.link_newest(index);
-        index
+        self.by_age.insert(0, Entry { key, content, ends, size })
     }
 
     /// The bytes that an entry takes.
@@ -86,33 +61,28 @@ impl Entries {
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&Entry> {
-        self.slab.get(index)?.entry.as_ref()
+        self.by_age.get(index)
     }
 
     /// Removes the entry in a place, if there is one.
     pub(super) fn remove(&mut self, index: usize) -> Option<Entry> {
-        let entry = self.slab.get_mut(index)?.entry.take()?;
-        self.unlink(index);
-        self.free.push(index);
+        let entry = self.by_age.remove(index)?;
         self.bytes -= entry.size;
         Some(entry)
     }
 
     /// The entry is used now.
     pub(super) fn touch(&mut self, index: usize) {
-        if self.newest != index {
-            self.unlink(index);
-            self.link_newest(index);
-        }
+        self.by_age.touch(index, 0);
     }
 
     /// The place of the entry used longest ago.
     pub(super) fn oldest(&self) -> Option<usize> {
-        (self.oldest != NONE).then_some(self.oldest)
+        self.by_age.oldest(0)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slab.len() - self.free.len()
+        self.by_age.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -121,42 +91,19 @@ impl Entries {
 
     /// How many places there are, taken or not.
     pub(super) fn places(&self) -> usize {
-        self.slab.len()
+        self.by_age.places()
     }
 
     /// Those of these places whose entries have ended.
     pub(super) fn ended(&self, places: Range<usize>, now: Instant) -> Vec<usize> {
-        let has_ended = |index: &usize| self.get(*index).is_some_and(|entry| entry.ends <= now);
-        places.filter(has_ended).collect()
+        let ended = self.by_age.values(places).filter(|(_, entry)| entry.ends <= now);
+        ended.map(|(index, _)| index).collect()
     }
 
     /// After many entries have gone, the memory of their places goes, too.
     pub(super) fn give_memory_back(&mut self) {
         if self.len() == 0 {
             *self = Self::new();
-        }
-    }
-
-    fn link_newest(&mut self, index: usize) {
-        let before = self.newest;
-        self.slab[index].older = before;
-        self.slab[index].newer = NONE;
-        match self.slab.get_mut(before) {
-            Some(place) => place.newer = index,
-            None => self.oldest = index,
-        }
-        self.newest = index;
-    }
-
-    fn unlink(&mut self, index: usize) {
-        let (older, newer) = (self.slab[index].older, self.slab[index].newer);
-        match self.slab.get_mut(older) {
-            Some(place) => place.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.slab.get_mut(newer) {
-            Some(place) => place.older = older,
-            None => self.newest = older,
         }
     }
 }
@@ -167,29 +114,6 @@ mod tests {
 
     fn insert(entries: &mut Entries, key: &str) -> usize {
         entries.insert(Arc::from(key), Content::Unshared, Instant::now())
-    }
-
-    /// The keys from the one used longest ago to the one used last.
-    fn order(entries: &Entries) -> Vec<&str> {
-        let mut keys = Vec::new();
-        let mut index = entries.oldest;
-        while index != NONE {
-            keys.push(&*entries.get(index).expect("a place in the list is taken").key);
-            index = entries.slab[index].newer;
-        }
-        keys
-    }
-
-    #[test]
-    fn entries_are_in_the_order_of_their_last_use() {
-        let mut entries = Entries::new();
-        let places: Vec<_> = ["a", "b", "c"].iter().map(|key| insert(&mut entries, key)).collect();
-        entries.touch(places[0]);
-        assert_eq!(order(&entries), ["b", "c", "a"]);
-        entries.remove(places[2]);
-        insert(&mut entries, "d");
-        assert_eq!(order(&entries), ["b", "a", "d"]);
-        assert_eq!(entries.oldest(), Some(places[1]));
     }
 
     // The count of bytes never drifts.
@@ -206,9 +130,8 @@ mod tests {
                 _ if entries.get(place).is_some() => entries.touch(place),
                 _ => {}
             }
-            let sizes: usize = entries.slab.iter().flat_map(|place| &place.entry).map(|entry| entry.size).sum();
+            let sizes: usize = entries.by_age.in_order(0).iter().map(|entry| entry.size).sum();
             assert_eq!(entries.bytes(), sizes);
-            assert_eq!(order(&entries).len(), entries.len());
         }
     }
 
@@ -218,6 +141,6 @@ mod tests {
         let places: Vec<_> = (0..100).map(|number| insert(&mut entries, &number.to_string())).collect();
         places.iter().for_each(|place| drop(entries.remove(*place)));
         entries.give_memory_back();
-        assert_eq!((entries.bytes(), entries.places(), entries.slab.capacity()), (0, 0, 0));
+        assert_eq!((entries.bytes(), entries.places(), entries.by_age.capacity()), (0, 0, 0));
     }
 }
