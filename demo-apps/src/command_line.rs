@@ -2,11 +2,11 @@
 
 /// The purpose of a program, and its options.
 #[derive(Clone, Copy, Debug)]
-pub struct CommandLine {
+pub struct CommandLine<'a> {
     /// The program's name.
-    pub program: &'static str,
-    /// Its purpose, in one sentence.
-    pub about: &'static str,
+    pub program: &'a str,
+    /// Its purpose, in one sentence or a lesson.
+    pub about: &'a str,
     /// Options with a number that only this program has.
     pub numbers: &'static [NumberOption],
     /// Options with a text that only this program has.
@@ -73,7 +73,7 @@ pub enum Parsed {
     Help,
 }
 
-impl CommandLine {
+impl CommandLine<'_> {
     /// Reads the arguments that follow the program's name.
     ///
     /// # Errors
@@ -146,8 +146,8 @@ where
 mod tests {
     use super::*;
 
-    const PLAIN: CommandLine = CommandLine { program: "demo", about: "A demo.", numbers: &[], texts: &[] };
-    const RICH: CommandLine = CommandLine {
+    const PLAIN: CommandLine<'static> = CommandLine { program: "demo", about: "A demo.", numbers: &[], texts: &[] };
+    const RICH: CommandLine<'static> = CommandLine {
         numbers: &[
             NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 },
             NumberOption::seconds("how long", 3),
@@ -156,7 +156,7 @@ mod tests {
         ..PLAIN
     };
 
-    fn parse(command_line: CommandLine, arguments: &str) -> Result<Parsed, String> {
+    fn parse(command_line: CommandLine<'_>, arguments: &str) -> Result<Parsed, String> {
         command_line.parse(arguments.split_whitespace().map(str::to_owned))
     }
 

@@ -7,6 +7,7 @@
 
 pub mod chunks;
 pub mod command_line;
+mod lesson;
 pub mod page1_page2;
 pub mod process;
 pub mod quadruple;
@@ -16,6 +17,8 @@ pub mod song_counter;
 pub mod static_site;
 pub mod upload;
 
+pub use lesson::lesson;
+
 use command_line::{CommandLine, Options, Parsed};
 use kirsch::App;
 use std::{io::Write, process::ExitCode, time::SystemTime};
@@ -24,7 +27,7 @@ use std::{io::Write, process::ExitCode, time::SystemTime};
 ///
 /// The exit code is 0 after a graceful stop, 1 when the application cannot start, 2 for a wrong command line.
 #[must_use]
-pub fn run(command_line: &CommandLine, app: impl FnOnce(&Options) -> App) -> ExitCode {
+pub fn run(command_line: &CommandLine<'_>, app: impl FnOnce(&Options) -> App) -> ExitCode {
     try_run(command_line, |options| Ok(app(options)))
 }
 
@@ -42,7 +45,7 @@ pub fn log_to_standard_error() {
 /// Like [`run`], for an application that refuses some values of the options; the message looks like that for a wrong
 /// command line.
 #[must_use]
-pub fn try_run(command_line: &CommandLine, app: impl FnOnce(&Options) -> Result<App, String>) -> ExitCode {
+pub fn try_run(command_line: &CommandLine<'_>, app: impl FnOnce(&Options) -> Result<App, String>) -> ExitCode {
     log_to_standard_error();
     let refuse = |problem: &str| {
         eprintln!("{}: {problem}\n\n{}", command_line.program, command_line.help());

@@ -1,9 +1,12 @@
 //! Lesson 1: hello. A struct is a site, and a method of it is a page.
 //!
 //! `#[handlers]` publishes the block, `#[expose]` the method below it. `index` is the page of the place itself: here
-//! `/`. Text is sent as HTML. Try <http://127.0.0.1:8080/>, and any other path: it is 404.
+//! `/`. Text is sent as HTML.
+//!
+//! Try `/`, and any other path, such as `/other`: it is 404.
 
 use kirsch::prelude::*;
+use std::process::ExitCode;
 
 struct HelloWorld;
 
@@ -16,6 +19,6 @@ impl HelloWorld {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(HelloWorld))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t01-hello.rs"), App::new(HelloWorld))
 }

@@ -3,8 +3,11 @@
 //! Each exposed method is a page under its own name; other methods cannot be reached by any path. Arguments come by
 //! name: `/add/3/4` and `/add?a=3&b=4` are the same call. They are converted before the method runs, and `/add/3/four`
 //! never reaches it.
+//!
+//! Try `/show-msg`, `/add/3/4`, `/add?a=3&b=-4`, and what is not there: `/add/3/four` and `/message`.
 
 use kirsch::prelude::*;
+use std::process::ExitCode;
 
 struct HelloWorld {
     greeting: &'static str,
@@ -35,6 +38,6 @@ impl HelloWorld {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(HelloWorld { greeting: "Hello" }))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t02-expose.rs"), App::new(HelloWorld { greeting: "Hello" }))
 }

@@ -4,9 +4,15 @@
 //! the request. The method takes them by name either way. `#[expose(post)]` answers POST only, so that no link and no
 //! reload signs the book twice; it ends with a redirect for the same reason. Text that a visitor has typed goes through
 //! `escape` on its way into a page.
+//!
+//! Try both forms with `<b>Ann` as your name. `/greet` has no name, and `/sign` is 405: a link cannot sign. A program
+//! sends a form with `curl -i -d name=Bob http://127.0.0.1:8080/sign`.
 
 use kirsch::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
 #[derive(Default)]
 struct Welcome {
@@ -46,6 +52,6 @@ impl Welcome {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(Welcome::default()))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t03-forms.rs"), App::new(Welcome::default()))
 }

@@ -3,8 +3,11 @@
 //! A `#[child]` method leads to another object, and its pages lie below its name: `/links/` is `index` of `Links`, the
 //! child `links` of `Home`. A child may take a piece of the path and make its object from it: `/joke/2/` is the third
 //! joke, and `None` is 404.
+//!
+//! Try `/joke/0/`, `/joke/3/`, `/links/books`, and `/links` without the slash at its end: a redirect adds it.
 
 use kirsch::prelude::*;
+use std::process::ExitCode;
 
 struct Home {
     links: Links,
@@ -63,6 +66,6 @@ const JOKES: [&str; 3] = [
     "The session lock and the second tab are still at the door: after you.",
 ];
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(Home { links: Links }))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t04-site-of-objects.rs"), App::new(Home { links: Links }))
 }

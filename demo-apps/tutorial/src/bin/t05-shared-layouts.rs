@@ -3,8 +3,11 @@
 //! CherryPy's tutorial derives its pages from a class with a header and a footer. Here a trait does it: a page has only
 //! its own title, and the trait's method puts every content between the same header and footer. For more than that
 //! there are templates.
+//!
+//! Try `/another/`: another title in the same layout.
 
 use kirsch::prelude::*;
+use std::process::ExitCode;
 
 trait Layout {
     fn title(&self) -> &'static str;
@@ -57,6 +60,6 @@ impl Another {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(Home { another: Another }))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t05-shared-layouts.rs"), App::new(Home { another: Another }))
 }

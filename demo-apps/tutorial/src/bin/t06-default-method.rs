@@ -2,8 +2,11 @@
 //!
 //! `/lorenzo` is not a page here, so `default` gets it, as an argument. Names go before `default`: `/about` stays the
 //! page `about`. As everywhere only as many pieces of the path are taken as the signature has; `/lorenzo/x` is 404.
+//!
+//! Try `/remi`, `/about`, and a name that nobody has: `/anna`.
 
 use kirsch::prelude::*;
+use std::process::ExitCode;
 
 struct Users;
 
@@ -33,6 +36,6 @@ impl Users {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(Users))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t06-default-method.rs"), App::new(Users))
 }

@@ -3,8 +3,12 @@
 //! The tool `sessions` is switched on for `/` and everything below it. A handler that takes `&Session` has it for
 //! itself while it runs: two tabs count one after the other, and no visit is lost. The next one waits without holding a
 //! thread.
+//!
+//! Try to reload this page in two tabs, and the button. A program keeps the cookie of its session in a file: `curl -b
+//! cookies -c cookies http://127.0.0.1:8080/`, twice.
 
 use kirsch::prelude::*;
+use std::process::ExitCode;
 
 struct HitCounter;
 
@@ -30,6 +34,6 @@ impl HitCounter {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(HitCounter).tool("/", Sessions::in_memory()))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t07-sessions.rs"), App::new(HitCounter).tool("/", Sessions::in_memory()))
 }

@@ -1,11 +1,12 @@
 //! Lesson 8: streaming. A page may be made while it is sent.
 //!
 //! `Stream` takes an iterator and sends each item as a chunk of its own, at once. The worker makes the next one when
-//! the client has room for it, and none at all when the client has gone. Watch it come: `curl -N
-//! "127.0.0.1:8080/count?to=10&pause=500"`.
+//! the client has room for it, and none at all when the client has gone.
+//!
+//! Try `/count?to=10&pause=500`, and watch it come: `curl -N "http://127.0.0.1:8080/count?to=10&pause=500"`.
 
 use kirsch::prelude::*;
-use std::{thread, time::Duration};
+use std::{process::ExitCode, thread, time::Duration};
 
 struct Counter;
 
@@ -31,6 +32,6 @@ impl Counter {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(Counter))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t08-streaming.rs"), App::new(Counter))
 }

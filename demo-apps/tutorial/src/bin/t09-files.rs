@@ -3,8 +3,12 @@
 //! `Upload` is a file of a form. The page runs when the whole file has come, a large one on disk, and describes it; the
 //! file is gone with the request unless `persist` keeps it. Files go out by `StaticDir`, a tool that serves a folder,
 //! and by returning a `File`, which answers conditions and ranges.
+//!
+//! Try to send a file with the form, or by `curl -F file=@FILE http://127.0.0.1:8080/upload`. `/download` is saved, and
+//! `/pages/cherry.txt` is shown.
 
 use kirsch::{prelude::*, serve_download};
+use std::process::ExitCode;
 
 struct Files;
 
@@ -36,6 +40,6 @@ impl Files {
     }
 }
 
-fn main() -> kirsch::Result {
-    tutorial::serve(App::new(Files).tool("/pages", StaticDir::new(FOLDER)))
+fn main() -> ExitCode {
+    demo_apps::lesson(include_str!("t09-files.rs"), App::new(Files).tool("/pages", StaticDir::new(FOLDER)))
 }

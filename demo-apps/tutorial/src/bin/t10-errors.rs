@@ -1,10 +1,14 @@
 //! Lesson 10: errors. `?`, a status, a page of your own, and a page for you.
 //!
 //! Every error becomes one page, wherever it comes from. Visitors get a number to quote, the log has the cause beside
-//! the same number. In development `debug_page` shows you everything in the browser, once you have opened the link that
-//! the log prints: try `/unexpected`, `/panic` and `/typo`.
+//! the same number. While you develop, `debug_page` shows you everything in the browser, once you have opened the link
+//! that the log prints. This lesson has it in release builds too; a site writes `debug_page = cfg!(debug_assertions)`.
+//!
+//! Try `/unexpected`, `/panic` and `/typo`, before and after you have opened the link that stands in the terminal. A
+//! program reads problems: `curl -i "http://127.0.0.1:8080/pay?amount=50"`.
 
 use kirsch::{ErrorPage, prelude::*};
+use std::process::ExitCode;
 
 struct Errors;
 
@@ -43,10 +47,10 @@ impl Errors {
     }
 }
 
-fn main() -> kirsch::Result {
+fn main() -> ExitCode {
     let app = App::new(Errors)
-        .settings("/", |settings| settings.debug_page = cfg!(debug_assertions))
+        .settings("/", |settings| settings.debug_page = true)
         .error_pages("/members", |pages| pages.template(StatusCode::NOT_FOUND, "<h1>No such member</h1>{request_id}"))
         .error_page(StatusCode::FORBIDDEN, |page: &ErrorPage<'_>| Html(format!("<h1>No</h1>{}", escape(page.message))));
-    tutorial::serve(app)
+    demo_apps::lesson(include_str!("t10-errors.rs"), app)
 }
