@@ -182,35 +182,14 @@ impl CookieSettings {
         ids
     }
 
-    /// The request's values of that name that are long enough for a session, each once; a short one only if there is no
-    /// other, for a session that is missing. The number is bounded as for ids: each costs a decryption.
-    #[cfg(feature = "cookie")]
-    pub(super) fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
-        let mut values: Vec<Vec<u8>> = Vec::new();
-        for value in self.all(request, is_encrypted).filter(|value| value.len() >= super::cookie_seal::MIN_VALUE) {
-            if values.len() < MAX_IDS && !values.iter().any(|known| known == value) {
-                values.push(value.to_vec());
-            }
-        }
-        if values.is_empty() {
-            values.extend(self.all(request, is_encrypted).next().map(<[u8]>::to_vec));
-        }
-        values
-    }
-
-    fn all<'r>(&'r self, request: &'r Request, is_encrypted: bool) -> impl Iterator<Item = &'r [u8]> {
+    /// The values of the cookies of that name, in their order.
+    pub(super) fn all<'r>(&'r self, request: &'r Request, is_encrypted: bool) -> impl Iterator<Item = &'r [u8]> {
         let prefix = self.prefix(is_encrypted);
         request.head.headers_named("cookie").flat_map(move |field| values(field, prefix, &self.name))
     }
 
-    /// The name as browsers have it.
-    #[cfg(feature = "cookie")]
-    pub(super) fn full_name(&self, is_encrypted: bool) -> String {
-        format!("{}{}", self.prefix(is_encrypted), self.name)
-    }
-
     /// The prefix of the name on this connection.
-    fn prefix(&self, is_encrypted: bool) -> &'static str {
+    pub(super) fn prefix(&self, is_encrypted: bool) -> &'static str {
         let is_allowed = self.is_secure(is_encrypted) && self.path == "/" && self.domain.is_none();
         if self.host_prefix && is_allowed && !self.name.starts_with("__") { HOST_PREFIX } else { "" }
     }

@@ -22,7 +22,7 @@ impl SessionId {
     /// When the operating system has no random source: a server without one cannot have sessions.
     #[must_use]
     pub fn random() -> Self {
-        Self(crate::random::bytes())
+        Self::from_bytes(crate::random::bytes())
     }
 
     /// The id in this text: exactly 40 digits, lower case. Any other text is not an id.
@@ -56,8 +56,7 @@ impl SessionId {
         &self.0
     }
 
-    /// The id of these bytes, which a cookie of ours had in it.
-    #[cfg(feature = "cookie")]
+    /// The id of these bytes: random ones, or those in a sealed cookie.
     pub(super) fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }

@@ -13,6 +13,7 @@
 //! the store has: equal is not written, and going back costs nothing.
 
 mod acquiring;
+mod backing;
 mod locking;
 mod saving;
 #[cfg(feature = "cookie")]
@@ -25,6 +26,8 @@ use super::{Data, LockMode, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
 pub(super) use acquiring::Acquiring;
+use backing::{Backing, Begun};
+pub(super) use backing::{Backings, InStore};
 use saving::{Ending, Saving, changed_elsewhere, try_again};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,9 +61,7 @@ pub struct Session {
     settings: Arc<Settings>,
     claim: Claim,
     is_encrypted: bool,
-    /// Where a sealed cookie belongs; empty for sessions in stores.
-    #[cfg(feature = "cookie")]
-    host: Box<str>,
+    backing: Box<dyn Backing>,
     /// When the request came.
     received: Instant,
     is_used: Cell<bool>,
@@ -69,15 +70,12 @@ pub struct Session {
     state: RefCell<State>,
 }
 
-struct State {
+pub(super) struct State {
     lock: Lock,
     /// The id that the client has.
     client: Option<SessionId>,
     /// More ids that it has sent, until it is known which one counts.
     others: Vec<SessionId>,
-    /// For sessions that are in their cookies.
-    #[cfg(feature = "cookie")]
-    brought: Option<Box<sealed::Brought>>,
     is_loaded: bool,
     is_missing: bool,
     /// The session was there when the request came, and has ended while it waited.
@@ -86,9 +84,6 @@ struct State {
     has_waited_elsewhere: bool,
     /// Something was read while the session was not locked.
     is_read_unlocked: bool,
-    /// Whether the session goes on is to be looked at again.
-    #[cfg(feature = "cookie")]
-    is_doubtful: bool,
     /// What the store has.
     stored: Option<Stored>,
     /// What this request sees.
@@ -370,29 +365,17 @@ impl Session {
 /// For the tool.
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
-        #[cfg(feature = "cookie")]
-        let brought =
-            shared.seal.is_some().then(|| sealed::Brought::new(settings.cookie.values(request, request.is_secure())));
-        #[cfg(feature = "cookie")]
-        let (is_sealed, is_empty) = brought.as_ref().map_or((false, true), |brought| (true, brought.is_empty()));
-        #[cfg(not(feature = "cookie"))]
-        let (is_sealed, is_empty) = (false, true);
-        let is_encrypted = request.is_secure();
-        let mut ids = if is_sealed { Vec::new() } else { settings.cookie.read(request, is_encrypted) };
+        let Begun { backing, mut ids, is_loaded } = shared.backings.begin(&settings, request);
         let client = (!ids.is_empty()).then(|| ids.remove(0));
         let state = State {
             lock: initial_lock(settings.lock),
             client,
             others: ids,
-            #[cfg(feature = "cookie")]
-            brought,
-            is_loaded: client.is_none() && is_empty,
+            is_loaded,
             is_missing: false,
             has_vanished: false,
             has_waited_elsewhere: false,
             is_read_unlocked: false,
-            #[cfg(feature = "cookie")]
-            is_doubtful: false,
             stored: None,
             data: Data::new(),
             fate: Fate::Keep,
@@ -407,9 +390,8 @@ impl Session {
             shared,
             settings,
             claim,
-            is_encrypted,
-            #[cfg(feature = "cookie")]
-            host: if is_sealed { request.origin().host().into() } else { Box::default() },
+            is_encrypted: request.is_secure(),
+            backing,
             received: request.received(),
             is_used: Cell::new(false),
             expects_lock: Cell::new(None),

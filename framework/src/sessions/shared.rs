@@ -1,11 +1,10 @@
 //! What all paths of one sessions tool share: the store, the locks of this process, and what is counted.
 
-#[cfg(feature = "cookie")]
-use super::cookie_seal::Seal;
 use super::ended::EndedSessions;
 use super::health::Health;
 use super::keeper::Keeper;
 use super::lock_table::LockTable;
+use super::session::{Backings, InStore};
 use super::{Answers, Store};
 use crate::exchange::{Blocking, HttpError, WaitsFor};
 use std::sync::Arc;
@@ -14,9 +13,8 @@ use std::time::Duration;
 
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
-    /// For sessions that are in their cookies.
-    #[cfg(feature = "cookie")]
-    pub(super) seal: Option<Arc<Seal>>,
+    /// Where the content of sessions is.
+    pub(super) backings: Box<dyn Backings>,
     /// How the store answers.
     pub(super) answers: Answers,
     /// Those of this process, a short while ago.
@@ -35,8 +33,7 @@ impl Shared {
         Self {
             answers: store.answers(),
             ended: EndedSessions::default(),
-            #[cfg(feature = "cookie")]
-            seal: None,
+            backings: Box::new(InStore),
             locks: LockTable::new(),
             keeper: Keeper::new(&store, &health, &counters),
             store,

@@ -92,7 +92,7 @@ impl Sessions {
     #[must_use]
     pub fn cookie(seal: impl Into<super::CookieSeal>) -> Self {
         let (seal, versions) = seal.into().into_parts();
-        Self::of(Shared { seal: Some(seal), ..Shared::new(versions) })
+        Self::of(Shared { backings: Box::new(seal), ..Shared::new(versions) })
     }
 
     fn of(shared: Shared) -> Self {
@@ -205,8 +205,7 @@ impl Tool for Sessions {
         if let Err(error) = self.settings.check_settings() {
             return hooks.refuse(error);
         }
-        #[cfg(feature = "cookie")]
-        if let Some(problem) = self.shared.seal.as_ref().and_then(|seal| seal.problem()) {
+        if let Some(problem) = self.shared.backings.problem() {
             return hooks.refuse(problem);
         }
         if self.settings.probe

@@ -373,11 +373,7 @@ impl Session {
     pub(in crate::sessions) fn look(&self) -> Result<(), HttpError> {
         {
             let state = &mut *self.state.borrow_mut();
-            #[cfg(feature = "cookie")]
-            if let Some(seal) = &self.shared.seal {
-                return self.open_cookie(state, seal, Moment::now());
-            }
-            if state.is_loaded {
+            if self.backing.open(self, state)? {
                 return Ok(());
             }
         }
@@ -390,10 +386,8 @@ impl Session {
             if matches!(state.lock, Lock::Held(_)) {
                 return Ok(());
             }
-            // What the client has in its hands cannot be locked.
-            #[cfg(feature = "cookie")]
-            if let Some(seal) = &self.shared.seal {
-                self.open_cookie(state, seal, Moment::now())?;
+            if !self.backing.is_lockable() {
+                self.backing.open(self, state)?;
                 state.lock = Lock::Held(None);
                 return Ok(());
             }

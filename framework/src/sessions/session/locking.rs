@@ -20,8 +20,7 @@ impl Session {
 
     fn goal(&self, trail: &Trail, is_early: bool, has_waited: bool) -> Option<Goal> {
         let was_seen = has_waited && self.forget_snapshot();
-        #[cfg(feature = "cookie")]
-        if self.shared.seal.is_some() {
+        if !self.backing.is_lockable() {
             return None;
         }
         let state = self.state.borrow();
@@ -56,14 +55,8 @@ impl Session {
     fn forget_snapshot(&self) -> bool {
         let state = &mut *self.state.borrow_mut();
         let is_snapshot = state.is_loaded && state.client.is_some() && !matches!(state.lock, Lock::Held(_));
-        #[cfg(feature = "cookie")]
-        if self.shared.seal.is_some() {
-            // The client has the content; only the end of the session can be news.
-            state.is_doubtful = is_snapshot;
-            return is_snapshot;
-        }
         if is_snapshot {
-            state.is_loaded = false;
+            self.backing.doubt(state);
         }
         is_snapshot
     }

@@ -255,14 +255,7 @@ impl Session {
         let fence = hold.as_ref().and_then(Hold::fence);
         let terms = Terms { fence, unlock: fence.is_some(), ..self.terms(false) };
         let asked = Committing { id, expected, terms };
-        #[cfg(feature = "cookie")]
-        if let Some(seal) = &self.shared.seal {
-            self.fits_cookie(seal, data).map_err(|error| self.not_saved(NotKept::Failed(error), data))?;
-            if expected.is_some() && self.shared.ended.is_later_than(self.received, &id) {
-                return self.committed(state, hold, asked, Ok(Commit::Conflict));
-            }
-        }
-        match self.shared.store.commit(&id, expected, data, &terms) {
+        match self.backing.commit(self, &id, expected, data, &terms) {
             Answer::Now(commit) => self.committed(state, hold, asked, commit),
             later => Ok(Some(Step::Committing(asked, later))),
         }
@@ -372,7 +365,7 @@ impl Session {
             // The failure of the save is told first.
             (Err(failure), _) | (Ok(()), Some(failure)) => (Err(failure), None),
             (Ok(()), None) => {
-                let (cookie, touch) = self.cookie(state, is_success);
+                let (cookie, touch) = self.backing.cookie(self, state, is_success);
                 (Ok(cookie), touch)
             }
         }
@@ -401,33 +394,8 @@ impl Session {
         None
     }
 
-    /// The cookie that the client gets, and the extension of the session's life, unless a commit has brought that.
-    fn cookie(&self, state: &mut State, is_success: bool) -> (Option<HeaderValue>, Option<Answer<()>>) {
-        #[cfg(feature = "cookie")]
-        if let Some(seal) = &self.shared.seal {
-            let field = self.renew_cookie(state, seal, is_success);
-            let touch = if is_success && field.is_some() { self.touch(state, false) } else { None };
-            return (field, touch);
-        }
-        let is_due = self.is_cookie_due(state);
-        let touch = if is_success { self.touch(state, is_due) } else { None };
-        let cookie = &self.settings.cookie;
-        let field = match &state.stored {
-            // Who has given it another id meanwhile has given the client the cookie, too.
-            Some(stored) if self.shared.ended.is_later_than(self.received, &stored.id) => None,
-            Some(stored) if state.client != Some(stored.id) || (is_due && is_success) => {
-                let field = cookie.give(&stored.id.reveal(), self.settings.timeout, self.is_encrypted);
-                state.client = Some(stored.id);
-                Some(field)
-            }
-            None if state.is_ended && state.client.take().is_some() => Some(cookie.take_away(self.is_encrypted)),
-            _ => None,
-        };
-        (field, touch)
-    }
-
     /// Extends the life of the record, unless a commit has done so.
-    fn touch(&self, state: &mut State, is_due: bool) -> Option<Answer<()>> {
+    pub(super) fn touch(&self, state: &mut State, is_due: bool) -> Option<Answer<()>> {
         let stored = state.stored.as_ref().filter(|_| is_due || !state.is_touched)?;
         state.is_touched = true;
         Some(self.shared.store.touch(&stored.id, &self.terms(is_due)))
@@ -454,12 +422,6 @@ impl Session {
             expires: now.later(record.remaining).monotonic,
         });
         state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
-    }
-
-    /// Whether more than half of the cookie's life has passed since it was sent.
-    fn is_cookie_due(&self, state: &State) -> bool {
-        let lifetime = self.settings.cookie.lifetime(self.settings.timeout);
-        state.stored.as_ref().zip(lifetime).is_some_and(|(stored, lifetime)| stored.cookie_age > lifetime / 2)
     }
 
     pub(super) fn terms(&self, cookie_sent: bool) -> Terms {

@@ -1,58 +1,114 @@
 //! A session whose content is in its cookie: opened at its first use, given back when it has changed.
 
+use super::backing::{Backing, Backings, Begun};
 use super::{Session, State};
-use crate::exchange::HttpError;
-use crate::sessions::cookie::MAX_IDS;
-use crate::sessions::cookie_seal::Seal;
-use crate::sessions::{Answer, Data, Moment, SessionId, Store, StoreError, Terms, Version};
+use crate::exchange::{HttpError, Request};
+use crate::sessions::cookie::{CookieSettings, MAX_IDS};
+use crate::sessions::cookie_seal::{MIN_VALUE, Seal};
+use crate::sessions::settings::Settings;
+use crate::sessions::{Answer, Commit, Data, Moment, SessionId, Store, StoreError, Terms, Version};
+use crate::settings::SettingError;
 use ::http::HeaderValue;
+use std::cell::Cell;
+use std::sync::Arc;
 
-/// The cookie of the client.
-pub(super) struct Brought {
+/// The content is in the cookie, under this seal.
+struct Sealed {
+    seal: Arc<Seal>,
+    /// The host that the request came to.
+    host: Box<str>,
     /// The values of the cookie, until they are opened: of several of the name the first that is ours counts.
-    values: Vec<Vec<u8>>,
+    values: Cell<Vec<Vec<u8>>>,
     /// The session and its version that the client has.
-    has: Option<(SessionId, Version)>,
+    has: Cell<Option<(SessionId, Version)>>,
+    /// Whether the session goes on is to be looked at again.
+    is_doubtful: Cell<bool>,
 }
 
-impl Brought {
-    pub(super) fn new(values: Vec<Vec<u8>>) -> Box<Self> {
-        Box::new(Self { values, has: None })
+impl Backings for Arc<Seal> {
+    fn problem(&self) -> Option<SettingError> {
+        Seal::problem(self)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+    fn begin(&self, settings: &Settings, request: &Request) -> Begun {
+        let values = settings.cookie.values(request, request.is_secure());
+        let is_loaded = values.is_empty();
+        let sealed = Sealed {
+            seal: Self::clone(self),
+            host: request.origin().host().into(),
+            values: Cell::new(values),
+            has: Cell::new(None),
+            is_doubtful: Cell::new(false),
+        };
+        Begun { backing: Box::new(sealed), ids: Vec::new(), is_loaded }
     }
 }
 
-impl Session {
-    /// Asks the store, and waits for its answer on this thread.
-    fn ask<T>(&self, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, HttpError> {
-        let _blocking = self.shared.block()?;
-        self.answered(ask(&*self.shared.store).wait())
+impl Backing for Sealed {
+    /// The client has it in its hands.
+    fn is_lockable(&self) -> bool {
+        false
     }
 
+    fn open(&self, session: &Session, state: &mut State) -> Result<bool, HttpError> {
+        let now = Moment::now();
+        if self.is_doubtful.take() {
+            self.look_for_end(session, state, now)?;
+        } else if !state.is_loaded {
+            self.open_cookie(session, state, now)?;
+        }
+        Ok(true)
+    }
+
+    /// The client has the content; only the end of the session can be news.
+    fn doubt(&self, _state: &mut State) {
+        self.is_doubtful.set(true);
+    }
+
+    fn commit(
+        &self,
+        session: &Session,
+        id: &SessionId,
+        expected: Option<Version>,
+        data: &Data,
+        terms: &Terms,
+    ) -> Answer<Commit> {
+        if let Err(error) = self.fits_cookie(session, data) {
+            return Answer::Now(Err(error));
+        }
+        if expected.is_some() && session.shared.ended.is_later_than(session.received, id) {
+            return Answer::now(Commit::Conflict);
+        }
+        session.shared.store.commit(id, expected, data, terms)
+    }
+
+    fn cookie(
+        &self,
+        session: &Session,
+        state: &mut State,
+        is_success: bool,
+    ) -> (Option<HeaderValue>, Option<Answer<()>>) {
+        let field = self.renew_cookie(session, state, is_success);
+        let touch = if is_success && field.is_some() { session.touch(state, false) } else { None };
+        (field, touch)
+    }
+}
+
+impl Sealed {
     /// The scope of a sealed cookie: its name, and the host or the domain that browsers send it to. So two sites with
     /// one secret do not take each other's.
-    fn sealed_as(&self) -> String {
-        let cookie = &self.settings.cookie;
-        format!("{}@{}", cookie.full_name(self.is_encrypted), cookie.domain.as_deref().unwrap_or(&self.host))
+    fn scope(&self, session: &Session) -> String {
+        let cookie = &session.settings.cookie;
+        format!("{}@{}", cookie.full_name(session.is_encrypted), cookie.domain.as_deref().unwrap_or(&self.host))
     }
 
-    /// Opens the client's cookie, if that was not done yet.
-    pub(super) fn open_cookie(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
-        if std::mem::take(&mut state.is_doubtful) {
-            return self.look_for_end(state, seal, now);
-        }
-        let values = match &mut state.brought {
-            Some(brought) if !state.is_loaded => std::mem::take(&mut brought.values),
-            _ => return Ok(()),
-        };
-        let name = self.sealed_as();
+    fn open_cookie(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), HttpError> {
+        let values = self.values.take();
+        let scope = self.scope(session);
         // Of several the first that is ours and goes on; if none does, the first that is ours has ended.
         let mut ours = None;
-        for opened in values.iter().take(MAX_IDS).filter_map(|value| seal.open(&name, value, now)) {
-            let is_over = self.is_over(seal, &opened.id, now)?;
+        for opened in values.iter().take(MAX_IDS).filter_map(|value| self.seal.open(&scope, value, now)) {
+            let is_over = self.is_over(session, &opened.id, now)?;
             if !is_over || ours.is_none() {
                 ours = Some((opened, is_over));
             }
@@ -66,68 +122,94 @@ impl Session {
         };
         let (id, version) = (opened.id, opened.record.version);
         let mut record = (!is_over).then_some(opened.record);
-        if let Some(record) = record.as_mut().filter(|record| record.remaining < self.settings.timeout / 2) {
+        if let Some(record) = record.as_mut().filter(|record| record.remaining < session.settings.timeout / 2) {
             // The version in a paired store must not end before the request does.
-            let terms = Terms { now, ..self.terms(false) };
-            self.ask(|store| store.touch(&id, &terms))?;
+            let terms = Terms { now, ..session.terms(false) };
+            ask(session, |store| store.touch(&id, &terms))?;
             record.remaining = terms.lifetime;
         }
-        self.take(state, id, record, now);
+        session.take(state, id, record, now);
         state.client = Some(id);
-        if let Some(brought) = &mut state.brought {
-            brought.has = Some((id, version));
-        }
+        self.has.set(Some((id, version)));
         Ok(())
     }
 
     /// Whether a session was ended, for every copy of its cookie. One that has changed since is read as it was, and not
     /// written.
-    fn is_over(&self, seal: &Seal, id: &SessionId, now: Moment) -> Result<bool, HttpError> {
-        if self.shared.ended.is_later_than(self.received, id) {
+    fn is_over(&self, session: &Session, id: &SessionId, now: Moment) -> Result<bool, HttpError> {
+        if session.shared.ended.is_later_than(session.received, id) {
             return Ok(true);
         }
-        Ok(seal.is_paired() && self.ask(|store| store.load(id, now))?.is_none())
+        Ok(self.seal.is_paired() && ask(session, |store| store.load(id, now))?.is_none())
     }
 
     /// The request has waited since its session was opened, which may be over by now.
-    fn look_for_end(&self, state: &mut State, seal: &Seal, now: Moment) -> Result<(), HttpError> {
+    fn look_for_end(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), HttpError> {
         let Some(id) = state.stored.as_ref().map(|stored| stored.id) else { return Ok(()) };
-        if self.is_over(seal, &id, now)? {
-            self.take(state, id, None, now);
+        if self.is_over(session, &id, now)? {
+            session.take(state, id, None, now);
         }
         Ok(())
     }
 
     /// Whether the content fits into a cookie.
-    pub(super) fn fits_cookie(&self, seal: &Seal, data: &Data) -> Result<(), StoreError> {
-        let attributes = self.settings.cookie.give("", self.settings.timeout, self.is_encrypted).len();
-        let size = attributes + seal.len(data.encoded_len());
+    fn fits_cookie(&self, session: &Session, data: &Data) -> Result<(), StoreError> {
+        let settings = &session.settings;
+        let attributes = settings.cookie.give("", settings.timeout, session.is_encrypted).len();
+        let size = attributes + self.seal.len(data.encoded_len());
         if size > Seal::MOST { Err(StoreError::too_large(size, Seal::MOST)) } else { Ok(()) }
     }
 
     /// The cookie, if the client's is not the one that it should have.
-    pub(super) fn renew_cookie(&self, state: &mut State, seal: &Seal, is_success: bool) -> Option<HeaderValue> {
-        let (cookie, timeout) = (&self.settings.cookie, self.settings.timeout);
-        let brought = state.brought.as_mut()?;
+    fn renew_cookie(&self, session: &Session, state: &mut State, is_success: bool) -> Option<HeaderValue> {
+        let (cookie, timeout) = (&session.settings.cookie, session.settings.timeout);
         let Some(stored) = &state.stored else {
-            let has_ended = state.is_ended && brought.has.take().is_some();
-            return has_ended.then(|| cookie.take_away(self.is_encrypted));
+            let has_ended = state.is_ended && self.has.take().is_some();
+            return has_ended.then(|| cookie.take_away(session.is_encrypted));
         };
         // A request that has given it another id in between has given the client the cookie, too.
-        if self.shared.ended.is_later_than(self.received, &stored.id) {
+        if session.shared.ended.is_later_than(session.received, &stored.id) {
             return None;
         }
         // The life of the session is that in its cookie: it has to be sent again before that ends, even if the browser
         // drops it earlier.
         let is_due = is_success && stored.cookie_age > timeout / 2;
         let should_have = Some((stored.id, stored.version));
-        if brought.has == should_have && !is_due {
+        if self.has.get() == should_have && !is_due {
             return None;
         }
-        brought.has = should_have;
+        self.has.set(should_have);
         state.client = Some(stored.id);
         let life = (Moment::now(), timeout);
-        let value = seal.seal(&self.sealed_as(), &stored.id, stored.version, &stored.data, life);
-        Some(cookie.give(&value, timeout, self.is_encrypted))
+        let value = self.seal.seal(&self.scope(session), &stored.id, stored.version, &stored.data, life);
+        Some(cookie.give(&value, timeout, session.is_encrypted))
+    }
+}
+
+/// Asks the store, and waits for its answer on this thread.
+fn ask<T>(session: &Session, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, HttpError> {
+    let _blocking = session.shared.block()?;
+    session.answered(ask(&*session.shared.store).wait())
+}
+
+impl CookieSettings {
+    /// The request's values of that name that are long enough for a session, each once; a short one only if there is no
+    /// other, for a session that is missing. The number is bounded as for ids: each costs a decryption.
+    fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
+        let mut values: Vec<Vec<u8>> = Vec::new();
+        for value in self.all(request, is_encrypted).filter(|value| value.len() >= MIN_VALUE) {
+            if values.len() < MAX_IDS && !values.iter().any(|known| known == value) {
+                values.push(value.to_vec());
+            }
+        }
+        if values.is_empty() {
+            values.extend(self.all(request, is_encrypted).next().map(<[u8]>::to_vec));
+        }
+        values
+    }
+
+    /// The name as browsers have it.
+    fn full_name(&self, is_encrypted: bool) -> String {
+        format!("{}{}", self.prefix(is_encrypted), self.name)
     }
 }
