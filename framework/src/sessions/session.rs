@@ -324,8 +324,8 @@ impl Session {
     /// takes. With `true` it waits for it without a worker, in every lock mode: for tools that write to the session in
     /// place of a page, as a login. With `false` it goes on without, unless the handler takes [`&Session`](Session):
     /// for tools whose page is for everybody, as a cache.
-    pub fn expect_lock(&self, is_expected: bool) {
-        self.expects_lock.set(Some(is_expected));
+    pub fn expect_lock(&self, enabled: bool) {
+        self.expects_lock.set(Some(enabled));
     }
 
     /// Locks the session and reads it anew. A session that this request has locked already stays as it is.
