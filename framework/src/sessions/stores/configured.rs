@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use std::sync::Arc;
 use std::sync::OnceLock;
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 use std::time::Duration;
 
 /// The settings of one kind of store.
