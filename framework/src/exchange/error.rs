@@ -316,6 +316,22 @@ mod tests {
     }
 
     #[test]
+    fn every_error_of_a_program_becomes_one_with_its_causes() {
+        fn boxed() -> Result<(), Error> {
+            let cause: Box<dyn std::error::Error + Send + Sync> = io::Error::other("the disk is full").into();
+            Err(cause)?
+        }
+        fn text() -> Result<(), Error> {
+            Err("out of cherries")?
+        }
+        for (failure, told) in [(boxed(), "the disk is full"), (text(), "out of cherries")] {
+            let error = failure.expect_err("it fails");
+            assert!(matches!(error.kind(), ErrorKind::Unexpected(_)));
+            assert_eq!(error.to_string(), told);
+        }
+    }
+
+    #[test]
     fn a_clients_fault_met_while_reading_its_body_keeps_its_status() {
         let refusal = Refusal::TooSlow { setting: "server.body_timeout" };
         let direct = io::Error::new(io::ErrorKind::TimedOut, refusal);
