@@ -20,7 +20,7 @@ pub mod upload;
 pub use lesson::lesson;
 
 use command_line::{CommandLine, Options, Parsed};
-use kirsch::App;
+use kirsch::{App, IntoResponse, Request, Response, header};
 use std::{io::Write, process::ExitCode, time::SystemTime};
 
 /// Runs a demo program: reads the command line, serves the application until a signal comes, and reports a failure.
@@ -77,6 +77,14 @@ pub fn try_run(command_line: &CommandLine<'_>, app: impl FnOnce(&Options) -> Res
 #[must_use]
 pub fn page(html: &str) -> String {
     html.replace("{style}", include_str!("page.css")).replace("{shell}", include_str!("shell.js"))
+}
+
+/// A page of the demos for browsers, and `content` for programs.
+#[must_use]
+pub fn page_or(request: &Request, html: &str, content: impl IntoResponse) -> Response {
+    let mut response = if request.prefers_html() { Response::of(page(html)) } else { Response::of(content) };
+    response.add_vary(&header::ACCEPT);
+    response
 }
 
 fn serve(app: App, options: &Options) -> kirsch::Result {

@@ -29,10 +29,7 @@ impl CounterApp {
     /// Browsers get a page that plays the songs; programs get the counts. They are plain text, since the names are
     /// whatever clients have sent.
     fn get(&self, request: &Request) -> Response {
-        match request.prefers_html() {
-            true => Response::of(crate::page(include_str!("song_counter.html"))),
-            false => Response::of(Text(self.songs.to_string())),
-        }
+        crate::page_or(request, include_str!("song_counter.html"), Text(self.songs.to_string()))
     }
 
     fn delete(&self) -> &'static str {

@@ -36,10 +36,7 @@ impl Testbed {
     /// Plain text for programs; browsers get the list of pages.
     #[expose]
     fn index(&self, request: &Request) -> Response {
-        match request.prefers_html() {
-            true => Response::of(demo_apps::page(include_str!("index.html"))),
-            false => Response::of(Text("Hello, World!")),
-        }
+        demo_apps::page_or(request, include_str!("index.html"), Text("Hello, World!"))
     }
 
     /// `Hello, World!` from the cache.
