@@ -155,7 +155,8 @@ impl Request {
     }
 
     /// Whether the client prefers HTML to plain text and JSON, and says so by name in `Accept`: browsers do, `curl` and
-    /// most programs do not. If the answer differs by it, say so with [`Response::add_vary`](super::Response::add_vary).
+    /// most programs do not. If the answer differs by it, say so with
+    /// [`Response::add_vary`](super::Response::add_vary).
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client};
