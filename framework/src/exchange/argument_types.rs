@@ -2,7 +2,7 @@
 
 use super::argument::A_FORM;
 use super::body_reader::unreadable;
-use super::fields::refused_fields;
+use super::fields::with_refused_fields;
 use super::form_values::from_pairs;
 use super::request_text::declared;
 use super::{Argument, ArgumentInfo, Arguments, BodyUse, HttpError, Request, Source};
@@ -130,7 +130,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Query<T> {
     const INFO: ArgumentInfo = ArgumentInfo { source: Source::Parameters, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        from_pairs(arguments.request.query_fields()).map(Self).map_err(|error| bad("query", &error))
+        reading("query", || from_pairs(arguments.request.query_fields())).map(Self)
     }
 }
 
@@ -142,7 +142,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Form<T> {
         if !arguments.request.has_form() {
             return Err(arguments.request.unsupported(A_FORM));
         }
-        from_pairs(arguments.request.form_fields()).map(Self).map_err(|error| bad("form", &error))
+        reading("form", || from_pairs(arguments.request.form_fields())).map(Self)
     }
 }
 
@@ -161,7 +161,7 @@ impl<'a, T: DeserializeOwned> Argument<'a> for Json<T> {
         arguments.request.charge_whole(arguments.body)?;
         let content = arguments.body.read_whole().map_err(unreadable)?;
         let text = json_text(&content, arguments.request.content_type().unwrap_or_default())?;
-        serde_json::from_slice(&text).map(Self).map_err(|error| bad("JSON body", &error))
+        reading("JSON body", || serde_json::from_slice(&text)).map(Self)
     }
 }
 
@@ -226,11 +226,11 @@ impl<'a> Argument<'a> for Conn {
 
 /// 422 with the errors by field for a typed form, 400 for any other type. The error may repeat the client's text: error
 /// pages escape messages.
-fn bad(part: &str, error: &impl std::fmt::Display) -> HttpError {
-    if let Some(errors) = refused_fields() {
-        return errors.into();
-    }
-    HttpError::new(StatusCode::BAD_REQUEST, format!("the {part} cannot be read: {error}"))
+fn reading<T, E: std::fmt::Display>(part: &str, read: impl FnOnce() -> Result<T, E>) -> Result<T, HttpError> {
+    with_refused_fields(read).map_err(|(error, fields)| match fields {
+        Some(errors) => errors.into(),
+        None => HttpError::new(StatusCode::BAD_REQUEST, format!("the {part} cannot be read: {error}")),
+    })
 }
 
 #[cfg(test)]

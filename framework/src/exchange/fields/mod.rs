@@ -23,7 +23,7 @@ mod value;
 pub use self::errors::{FieldError, FormErrors};
 pub use self::input::{FieldPlace, FieldReader};
 pub use self::of_serde::deserialize;
-pub(super) use self::of_serde::{TYPED_FORM, refused_fields};
+pub(super) use self::of_serde::{TYPED_FORM, with_refused_fields};
 pub use self::rules::{Fault, FieldRules};
 pub use self::value::{FieldKind, FieldValue, Parsed, read_parameter};
 /// For the code of the derive.

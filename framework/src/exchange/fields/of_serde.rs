@@ -3,8 +3,8 @@
 //! The derive writes a `Deserialize` that ends in [`deserialize`]. So the rules hold wherever the type is read, also in
 //! `Form<T>` without `Result` and in types of serde around it. A form and JSON come in by two doors: the reader of
 //! forms knows the name [`TYPED_FORM`] and hands over its pairs as they are; everything else hands over JSON. Serde's
-//! errors are texts, so the errors by field take the way past it: [`refused_fields`] picks them up on the same thread,
-//! at once.
+//! errors are texts, so the errors by field take the way past it: [`with_refused_fields`] picks them up on the same
+//! thread, at once.
 
 use super::errors::{FieldError, FormErrors};
 use super::input::Input;
@@ -22,10 +22,16 @@ thread_local! {
     static REFUSED: RefCell<Vec<FieldError>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The errors by field of the typed form that has just been refused on this thread, if it was a typed form.
-pub(in crate::exchange) fn refused_fields() -> Option<FormErrors> {
-    let errors = REFUSED.take();
-    (!errors.is_empty()).then(|| FormErrors::unknown(errors))
+/// Reads a value with `read`. An error comes with the errors by field, if `read` has refused a typed form.
+pub(in crate::exchange) fn with_refused_fields<T, E>(
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, (E, Option<FormErrors>)> {
+    // A handler that has read a typed form by itself may have left its errors here.
+    drop(REFUSED.take());
+    read().map_err(|error| {
+        let errors = REFUSED.take();
+        (error, (!errors.is_empty()).then(|| FormErrors::unknown(errors)))
+    })
 }
 
 /// Reads a typed form from any source of serde: what the derive calls.

@@ -95,16 +95,6 @@ pub struct FieldRules<'r, L> {
 }
 
 impl<L> FieldRules<'_, L> {
-    /// No rule beside the type.
-    pub const NONE: Self = Self {
-        range: (None, None),
-        verbatim: false,
-        count: (0, usize::MAX),
-        expected: None,
-        message: None,
-        tests: &[],
-    };
-
     /// What is said of a text that is not a value of the type, which calls itself `expected`.
     pub(super) fn invalid(&self, kind: FieldKind, expected: &'static str) -> Fault {
         let number = match kind {

@@ -4,6 +4,7 @@ use crate::exchange::FieldInfo;
 use crate::testing::{Client, FormData, TestResponse};
 use crate::{App, Fault, Fields, Form, FormErrors, Json, Parameter, Query, Redirect, Upload, handlers};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 #[derive(Debug, Parameter)]
@@ -93,6 +94,17 @@ impl Pages {
     #[expose]
     fn plain_json(&self, Json(guests): Json<Vec<Guest>>) -> String {
         format!("{guests:?}")
+    }
+
+    /// Reads a typed form by itself, in vain, as any handler may.
+    #[expose]
+    fn by_hand(&self) -> &'static str {
+        if serde_json::from_str::<Guest>("{}").is_ok() { "read" } else { "refused" }
+    }
+
+    #[expose]
+    fn untyped(&self, Form(numbers): Form<HashMap<String, u8>>) -> String {
+        numbers.len().to_string()
     }
 
     #[expose]
@@ -240,6 +252,14 @@ fn a_typed_form_keeps_its_rules_without_result() {
     let refused = client().post("/plain_json").json(&json!([{"name": ""}])).send();
     assert_eq!(errors(&refused), json!({"name": ["Please fill in this field."]}));
     client().post("/plain_json").json(&json!("x")).send().assert_status(400);
+}
+
+#[test]
+fn the_errors_of_a_form_that_a_handler_has_read_by_itself_go_to_no_other_request() {
+    let client = client();
+    client.get("/by_hand").send().assert_text("refused");
+    let refused = client.post("/untyped").form(&[("a", "x")]).send();
+    refused.assert_status(400).assert_contains("the form cannot be read").assert_lacks("name");
 }
 
 #[test]
