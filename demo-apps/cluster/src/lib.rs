@@ -4,7 +4,7 @@
 //! The script `cluster/run` starts three of them behind nginx, and kills and restarts everything that it can while
 //! browsers count.
 
-use demo_apps::{page, session_store};
+use demo_apps::{page_or, session_store};
 use kirsch::{prelude::*, sessions::LockStatus};
 use serde_json::json;
 use std::{thread, time::Duration};
@@ -34,17 +34,16 @@ impl Cluster {
 
     /// Browsers get a page that explains itself.
     #[expose]
-    fn index(&self, request: &Request, session: SessionView) -> Html<String> {
+    fn index(&self, request: &Request, session: SessionView) -> Response {
         let count = session.get::<u64>("count").unwrap_or_default();
         let instance = std::process::id();
-        if request.prefers_html() {
-            let page = page(include_str!("index.html")).replace("{count}", &count.to_string());
-            return Html(page.replace("{instance}", &instance.to_string()));
-        }
-        Html(format!(
+        let page = include_str!("index.html").replace("{count}", &count.to_string());
+        let page = page.replace("{instance}", &instance.to_string());
+        let bare = format!(
             "<!DOCTYPE html><title>Cluster</title><p>{count} so far, says process {instance}.\
              <form method=post action=count><button>One more</button></form>"
-        ))
+        );
+        page_or(request, &page, Html(bare))
     }
 
     /// How many locks requests have held in this instance for longer than counting takes.

@@ -308,7 +308,6 @@ impl FormReader {
                     let (file_name, content_type) = (String::new(), "application/octet-stream".to_owned());
                     (PageFieldKind::File { file_name, content_type, content: Vec::new() }, String::new(), true)
                 }
-                "hidden" => (PageFieldKind::Text, text("value"), true),
                 _ => (PageFieldKind::Text, text("value"), true),
             },
             _ => return,
