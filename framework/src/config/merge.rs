@@ -1,7 +1,7 @@
 //! Code and files, merged by path: from the settings of each section to its plan.
 
 use super::{ConfigError, ConfigurationFile};
-use crate::exchange::{Limit, Limits};
+use crate::exchange::{Limit, Limits, StatusSource};
 use crate::http::encode_segment;
 use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
 use crate::settings::{Settings, flag};
@@ -97,6 +97,8 @@ pub(crate) struct Merged {
     /// The path of each plan.
     pub(crate) paths: Vec<SectionPath>,
     pub(crate) background: Vec<BackgroundJob>,
+    /// What the tools show on the status page.
+    pub(crate) status: Vec<Arc<dyn StatusSource>>,
 }
 
 /// Merges the settings of one tree in code, in their order, and those of the files, in theirs. A mounted app comes
@@ -351,8 +353,13 @@ pub(crate) fn how_to_add(tool: &str) -> String {
 
 impl Merged {
     fn new(drafts: Vec<(SectionPath, Draft)>, host: Option<&str>) -> Result<Self, ConfigError> {
-        let mut merged =
-            Self { sections: Sections::default(), plans: Vec::new(), paths: Vec::new(), background: Vec::new() };
+        let mut merged = Self {
+            sections: Sections::default(),
+            plans: Vec::new(),
+            paths: Vec::new(),
+            background: Vec::new(),
+            status: Vec::new(),
+        };
         static TREES: AtomicU64 = AtomicU64::new(1);
         let tree = TREES.fetch_add(1, Ordering::Relaxed);
         // A tool that several sections share attaches once.
@@ -394,6 +401,7 @@ impl Merged {
                             return Err(ConfigError::new(place, problem));
                         }
                         merged.background.append(&mut hooks.background);
+                        merged.status.append(&mut hooks.status);
                         attached.push((tool, hooks));
                         attached.len() - 1
                     }

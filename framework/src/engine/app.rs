@@ -382,8 +382,9 @@ impl App {
         for file in files {
             file.apply_global(&mut server)?;
         }
-        let (root, Merged { sections, plans, background, .. }) = self.merged(files, None)?;
+        let (root, Merged { sections, plans, background, status, .. }) = self.merged(files, None)?;
         let mut application = Application::new(root, sections, plans, background);
+        application.show_status(status);
         let refused = |problem| ConfigError::new("the application", problem);
         let mut table = Hosts::default();
         if let Some(hosts) = &self.hosts {
@@ -405,8 +406,9 @@ impl App {
                 file.apply_global(&mut server.clone())?;
             }
             let merged = app.merged(&files, Some(&name)).map_err(|error| error.of_host(&name))?;
-            let (root, Merged { sections, plans, background, .. }) = merged;
+            let (root, Merged { sections, plans, background, status, .. }) = merged;
             application.add_tree(root, sections, plans, background);
+            application.show_status(status);
         }
         application.set_hosts(table);
         Ok(application)

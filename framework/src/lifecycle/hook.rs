@@ -3,7 +3,7 @@
 use super::admission::{Passed, pass, pass_here};
 use super::{Admit, BackgroundJob, Plan};
 use crate::exchange::Wakers;
-use crate::exchange::{Error, ErrorKind, Exchange, Response};
+use crate::exchange::{Error, ErrorKind, Exchange, Response, StatusRow, StatusSource};
 use crate::logs;
 use crate::panics::{capture_backtraces, guarded};
 use crate::settings::SettingError;
@@ -191,6 +191,7 @@ pub struct Hooks {
     /// Told when a request is parked.
     pub(crate) when_parked: Vec<Arc<ParkedFunction>>,
     pub(crate) background: Vec<BackgroundJob>,
+    pub(crate) status: Vec<Arc<dyn StatusSource>>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
     /// The functions that see the plan when all tools have attached.
@@ -383,6 +384,28 @@ impl Hooks {
         R: IntoFlow,
     {
         self.background.push(BackgroundJob::new(name, every, run));
+    }
+
+    /// Shows facts about the tool on the status page of the application, with the section behind the title; see
+    /// [`StatusSource`].
+    pub fn status(&mut self, source: impl StatusSource) {
+        self.status.push(Arc::new(OfSection { section: self.section.clone(), source }));
+    }
+}
+
+/// Tells the facts of one tool from those of others of its kind.
+struct OfSection<S> {
+    section: String,
+    source: S,
+}
+
+impl<S: StatusSource> StatusSource for OfSection<S> {
+    fn title(&self) -> String {
+        format!("{} at {}", self.source.title(), self.section)
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        self.source.rows()
     }
 }
 

@@ -25,6 +25,7 @@ mod tool;
 
 pub use crate::exchange::{Admission, Admit, Wait, Wakers};
 pub use crate::exchange::{Claim, Class, Entered, LineStatus, Place, Turn, WaitList, WaitStatistics};
+pub use crate::exchange::{StatusRow, StatusSource};
 pub use background::BackgroundJob;
 pub use backtrace::backtrace_of;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};

@@ -43,8 +43,8 @@ use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, Pending, Rescue, ResponseBody, Stage, Stream, Trail,
-    check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, Pending, Rescue, ResponseBody, Stage, StatusSource, Stream,
+    Trail, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
@@ -67,6 +67,8 @@ pub struct Application {
     /// Those of all trees, one tree's after another's.
     plans: Vec<Plan>,
     background: Vec<BackgroundJob>,
+    /// What the tools show on the status page.
+    status: Vec<Arc<dyn StatusSource>>,
 }
 
 struct Root {
@@ -86,8 +88,13 @@ impl Application {
         plans: Vec<Plan>,
         background: Vec<BackgroundJob>,
     ) -> Self {
-        let mut application =
-            Self { trees: Vec::new(), hosts: Hosts::default(), plans: Vec::new(), background: Vec::new() };
+        let mut application = Self {
+            trees: Vec::new(),
+            hosts: Hosts::default(),
+            plans: Vec::new(),
+            background: Vec::new(),
+            status: Vec::new(),
+        };
         application.add_tree(root, sections, plans, background);
         application
     }
@@ -109,6 +116,11 @@ impl Application {
         self.trees.push(Root { node: root, shape, has_dispatchers, sections, first_plan: self.plans.len() });
         self.plans.extend(plans);
         self.background.extend(background);
+    }
+
+    /// Adds what tools show on the status page.
+    pub(crate) fn show_status(&mut self, sources: Vec<Arc<dyn StatusSource>>) {
+        self.status.extend(sources);
     }
 
     pub(crate) fn set_hosts(&mut self, hosts: Hosts) {

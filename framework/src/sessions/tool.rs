@@ -15,9 +15,9 @@ use super::cookie::CookieSettings;
 use super::lock_table::LockStatus;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::{LockMode, MemoryStore, Moment, Session, Store};
+use super::{Answers, LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::Wakers;
-use crate::exchange::{Error, Exchange, InLine, WaitsFor};
+use crate::exchange::{Error, Exchange, InLine, StatusRow, StatusSource, WaitsFor};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
 use crate::settings::{SettingError, SettingRow, Settings as _};
 use ::http::{HeaderValue, header};
@@ -226,6 +226,7 @@ impl Tool for Sessions {
         hooks.before_finalize(Finish).priority(60).always();
         hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
         hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();
+        hooks.status(self.clone());
         if let Some(interval) = self.settings.sweep_interval
             && !self.shared.store.expires_by_itself()
             && !self.shared.is_swept.swap(true, Ordering::Relaxed)
@@ -245,6 +246,41 @@ impl Tool for Sessions {
         Ok(Box::new(configured))
     }
 }
+
+/// The counts of [`statistics`](Sessions::statistics), and the locks that are held longest. A store that is not in memory
+/// is not asked how many sessions it has.
+impl StatusSource for Sessions {
+    fn title(&self) -> String {
+        "Sessions".to_owned()
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        let counters = &self.shared.counters;
+        let stored = || self.shared.store.count().ok().flatten();
+        let stored = if self.shared.answers == Answers::AtOnce { stored() } else { None };
+        let failures = self.shared.health.failures();
+        let mut rows: Vec<_> = stored.map(|count| StatusRow::new("in the store", count)).into_iter().collect();
+        let locks = self.locks();
+        rows.extend([
+            StatusRow::new("locks held now", locks.len()),
+            StatusRow::new("waits for a lock", counters.waits()),
+            StatusRow::new("longest wait", format!("{:.1?}", counters.longest_wait())),
+            StatusRow::new("waits given up", counters.lock_timeouts()).alarming(counters.lock_timeouts() > 0),
+            StatusRow::new("conflicts", counters.conflicts()),
+            StatusRow::new("failures of the store", failures).alarming(failures > 0),
+        ]);
+        rows.extend(locks.into_iter().take(MAX_LOCKS_SHOWN).map(|lock| {
+            let is_long = lock.held_for >= LONG_HOLD;
+            StatusRow::new("lock", lock.to_string()).alarming(is_long)
+        }));
+        rows
+    }
+}
+
+/// The status page shows as many locks.
+const MAX_LOCKS_SHOWN: usize = 20;
+/// A lock that is held for longer is worth a look.
+const LONG_HOLD: Duration = Duration::from_secs(1);
 
 impl std::fmt::Debug for Sessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

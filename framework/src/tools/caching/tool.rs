@@ -4,7 +4,7 @@ use super::key::target_of;
 use super::settings::Caching;
 use super::visit::{CachingAdmission, ask, ask_again, hand_on, is_visited, keep, leave};
 use crate::Exchange;
-use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::lifecycle::{HookPoint, Hooks, StatusRow, StatusSource, Tool};
 use crate::settings::{SettingError, SettingTable, Settings};
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
@@ -111,6 +111,7 @@ impl Tool for Caching {
         let keep = move |exchange: &mut Exchange| keep(exchange, &settings, tree);
         hooks.at(HookPoint::BeforeFinalize, keep).priority(95).always();
         hooks.at(HookPoint::OnEndResource, leave).always();
+        hooks.status(self.clone());
         if !self.shared.is_swept.swap(true, Ordering::Relaxed) {
             let shared = Arc::clone(&self.shared);
             hooks.background("cache sweep", SWEEP_INTERVAL, move || {
@@ -122,6 +123,24 @@ impl Tool for Caching {
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         Ok(Box::new(self.configured(settings)?))
+    }
+}
+
+impl StatusSource for Caching {
+    fn title(&self) -> String {
+        "Cache".to_owned()
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        let CachingStatistics { hits, misses, waits, evicted, objects, bytes, .. } = self.statistics();
+        vec![
+            StatusRow::new("entries", objects),
+            StatusRow::new("bytes", bytes),
+            StatusRow::new("hits", hits),
+            StatusRow::new("misses", misses),
+            StatusRow::new("waits for another request", waits),
+            StatusRow::new("evicted", evicted),
+        ]
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::neighbourhood::neighbourhood;
 use crate::exchange::{ResponseBody, Wakers};
-use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, WaitList, WaitStatistics};
+use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, StatusRow, StatusSource, Tool, WaitList, WaitStatistics};
 use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange};
 use std::net::IpAddr;
@@ -135,6 +135,7 @@ impl Tool for Limit {
             return hooks.refuse(error);
         }
         hooks.admission(self.clone());
+        hooks.status(self.clone());
         let list = self.list().clone();
         let give_back = move |exchange: &mut Exchange| {
             if !matches!(exchange.response.body(), ResponseBody::Stream(_)) {
@@ -146,6 +147,23 @@ impl Tool for Limit {
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         Ok(Box::new(Self { list: Arc::default(), ..self.configured(settings)? }))
+    }
+}
+
+impl StatusSource for Limit {
+    fn title(&self) -> String {
+        format!("Limit of {}", self.most)
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        let LimitStatistics { at_work, waiting, admitted, waited, refused } = self.statistics();
+        vec![
+            StatusRow::new("at work", at_work),
+            StatusRow::new("waiting", waiting).alarming(waiting > 0),
+            StatusRow::new("admitted", admitted),
+            StatusRow::new("had to wait", waited),
+            StatusRow::new("refused", refused).alarming(refused > 0),
+        ]
     }
 }
 
