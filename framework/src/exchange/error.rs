@@ -130,6 +130,12 @@ impl From<HttpError> for Error {
     }
 }
 
+impl From<Box<HttpError>> for Error {
+    fn from(error: Box<HttpError>) -> Self {
+        (*error).into()
+    }
+}
+
 impl From<Redirect> for Error {
     fn from(redirect: Redirect) -> Self {
         ErrorKind::Redirect(redirect).into()

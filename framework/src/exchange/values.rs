@@ -11,13 +11,12 @@ pub struct Values {
 impl Values {
     /// Keeps `value` and returns the one of the same type that was there before.
     pub fn insert<T: Send + 'static>(&mut self, value: T) -> Option<T> {
-        match self.get_mut::<T>() {
-            Some(old) => Some(std::mem::replace(old, value)),
-            None => {
-                self.entries.push(Box::new(value));
-                None
-            }
-        }
+        let value: Box<dyn Any + Send> = Box::new(value);
+        let Some(place) = self.entries.iter_mut().find(|entry| entry.is::<T>()) else {
+            self.entries.push(value);
+            return None;
+        };
+        std::mem::replace(place, value).downcast().ok().map(|old| *old)
     }
 
     /// The value of type `T`, if one is kept.

@@ -341,18 +341,20 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> WaitList<K, S> {
     ///
     /// The caller has locked the lines, and found out under this very lock what it knows about the hold.
     fn end(&self, mut lines: MutexGuard<'_, Lines<K, S>>, key: &K, ticket: u64) {
-        let Some(line) = lines.by_key.get_mut(key) else { return };
+        // Mostly the place was the only one, and its line goes: so it is taken out first, and put back if it goes on.
+        let Some((key, mut line)) = lines.by_key.remove_entry(key) else { return };
         if line.is_only(ticket) {
-            // As it mostly is: nothing is moved but the line itself.
-            let gone = lines.by_key.remove_entry(key);
             drop(lines);
-            drop(gone);
             return;
         }
-        let Some(ended) = line.end(ticket) else { return };
-        let next = line.hand_on(&self.shared.rules);
-        let is_over = line.is_empty();
-        let gone = if is_over { lines.by_key.remove_entry(key) } else { None };
+        let ended = line.end(ticket);
+        let next = ended.as_ref().and_then(|_| line.hand_on(&self.shared.rules));
+        let gone = if line.is_empty() {
+            Some((key, line))
+        } else {
+            lines.by_key.insert(key, line);
+            None
+        };
         drop(lines);
         drop((ended, gone));
         if let Some(waker) = next {

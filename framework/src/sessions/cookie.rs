@@ -171,15 +171,18 @@ impl CookieSettings {
         }
     }
 
-    /// The ids that the request brings, in their order.
-    pub(super) fn read(&self, request: &Request, is_encrypted: bool) -> Vec<SessionId> {
-        let mut ids = Vec::new();
+    /// The first id that the request brings, and the others in their order. A usual request brings one, which needs no
+    /// list.
+    pub(super) fn read(&self, request: &Request, is_encrypted: bool) -> (Option<SessionId>, Vec<SessionId>) {
+        let (mut first, mut others) = (None, Vec::new());
         for id in self.all(request, is_encrypted).filter_map(SessionId::parse) {
-            if !ids.contains(&id) && ids.len() < MAX_IDS {
-                ids.push(id);
+            match first {
+                None => first = Some(id),
+                Some(known) if known == id || others.contains(&id) || others.len() + 1 >= MAX_IDS => {}
+                Some(_) => others.push(id),
             }
         }
-        ids
+        (first, others)
     }
 
     /// The values of the cookies of that name, in their order.

@@ -14,6 +14,7 @@
 
 mod acquiring;
 mod backing;
+mod failures;
 mod locking;
 mod saving;
 #[cfg(feature = "cookie")]
@@ -26,9 +27,10 @@ use super::{Data, LockMode, SessionId, SessionView, Version};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
 pub(super) use acquiring::Acquiring;
+pub(super) use backing::Backings;
 use backing::{Backing, Begun};
-pub(super) use backing::{Backings, InStore};
-use saving::{Ending, Saving, changed_elsewhere, try_again};
+use failures::{Failure, changed_elsewhere};
+use saving::{Ending, Saving};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -61,7 +63,7 @@ pub struct Session {
     settings: Arc<Settings>,
     claim: Claim,
     is_encrypted: bool,
-    backing: Box<dyn Backing>,
+    backing: Backing,
     /// When the request came.
     received: Instant,
     is_used: Cell<bool>,
@@ -99,7 +101,7 @@ pub(super) struct State {
     /// The life of the record was extended in this request.
     is_touched: bool,
     /// The first thing that went wrong where it could not be returned; the end of the request answers with it.
-    failure: Option<HttpError>,
+    failure: Option<Failure>,
 }
 
 enum Lock {
@@ -365,12 +367,11 @@ impl Session {
 /// For the tool.
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
-        let Begun { backing, mut ids, is_loaded } = shared.backings.begin(&settings, request);
-        let client = (!ids.is_empty()).then(|| ids.remove(0));
+        let Begun { backing, client, others, is_loaded } = shared.backings.begin(&settings, request);
         let state = State {
             lock: initial_lock(settings.lock),
             client,
-            others: ids,
+            others,
             is_loaded,
             is_missing: false,
             has_vanished: false,
@@ -429,7 +430,7 @@ impl Session {
     }
 
     /// A snapshot: of what this request sees if it has read the session already, else of what the store has.
-    pub(super) fn view(&self) -> Result<SessionView, HttpError> {
+    pub(super) fn view(&self) -> Result<SessionView, Failure> {
         self.is_used.set(true);
         self.look()?;
         Ok(SessionView::new(self.state.borrow().data.clone()))
@@ -468,7 +469,7 @@ impl Session {
     }
 
     /// The lock; 409 if what was read without it has changed meanwhile, since what is written may depend on it.
-    fn lock_what_was_read(&self) -> Result<(), HttpError> {
+    fn lock_what_was_read(&self) -> Result<(), Failure> {
         let version = |state: &State| state.stored.as_ref().map(|stored| stored.version);
         let seen = {
             let state = &mut *self.state.borrow_mut();
@@ -512,7 +513,7 @@ enum Refused {
     /// The program has not locked the session.
     Unlocked(&'static str),
     /// The lock or the store has failed.
-    Failed(HttpError),
+    Failed(Failure),
 }
 
 impl<'a> Argument<'a> for &'a Session {
@@ -520,7 +521,7 @@ impl<'a> Argument<'a> for &'a Session {
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         let session = arguments.values.get::<Session>().ok_or_else(tool_is_off)?;
-        session.prepare()?;
+        session.prepare().map_err(|failure| *failure)?;
         Ok(session)
     }
 }

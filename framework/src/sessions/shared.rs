@@ -4,7 +4,7 @@ use super::ended::EndedSessions;
 use super::health::Health;
 use super::keeper::Keeper;
 use super::lock_table::LockTable;
-use super::session::{Backings, InStore};
+use super::session::Backings;
 use super::{Answers, Store};
 use crate::exchange::{Blocking, HttpError, WaitsFor};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     /// Where the content of sessions is.
-    pub(super) backings: Box<dyn Backings>,
+    pub(super) backings: Backings,
     /// How the store answers.
     pub(super) answers: Answers,
     /// Those of this process, a short while ago.
@@ -33,7 +33,7 @@ impl Shared {
         Self {
             answers: store.answers(),
             ended: EndedSessions::default(),
-            backings: Box::new(InStore),
+            backings: Backings::InStore,
             locks: LockTable::new(),
             keeper: Keeper::new(&store, &health, &counters),
             store,

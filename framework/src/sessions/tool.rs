@@ -92,7 +92,7 @@ impl Sessions {
     #[must_use]
     pub fn cookie(seal: impl Into<super::CookieSeal>) -> Self {
         let (seal, versions) = seal.into().into_parts();
-        Self::of(Shared { backings: Box::new(seal), ..Shared::new(versions) })
+        Self::of(Shared { backings: super::session::Backings::InCookie(seal), ..Shared::new(versions) })
     }
 
     fn of(shared: Shared) -> Self {

@@ -70,6 +70,6 @@ impl<'a> Argument<'a> for SessionView {
     const INFO: ArgumentInfo = ArgumentInfo { requires: Some("sessions"), views_session: true, ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        arguments.values.get::<Session>().ok_or_else(tool_is_off)?.view()
+        arguments.values.get::<Session>().ok_or_else(tool_is_off)?.view().map_err(|failure| *failure)
     }
 }

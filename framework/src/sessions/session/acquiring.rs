@@ -9,8 +9,9 @@
 //! competes for the lock between processes. A store whose calls block is asked on the worker, and there may be only so
 //! many such calls at a time: a parked request that would be one too many waits in line for its place.
 
-use super::{Lock, Session, changed_elsewhere, record_id, try_again};
-use crate::exchange::{Blocking, Class, HttpError, InLine, WaitsFor};
+use super::failures::{Failure, changed_elsewhere, try_again};
+use super::{Lock, Session, record_id};
+use crate::exchange::{Blocking, Class, InLine, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::{Asked, Contender, Hold};
 use crate::sessions::lock_table::{LockGuard, Waiter};
@@ -81,7 +82,7 @@ impl Acquiring {
         &mut self,
         session: &Session,
         waker: &dyn Fn() -> Waker,
-    ) -> Poll<Result<(), HttpError>> {
+    ) -> Poll<Result<(), Failure>> {
         match self.go_on(session, waker) {
             Ok(true) => {
                 self.count_waited(session);
@@ -100,7 +101,7 @@ impl Acquiring {
     }
 
     /// Whether it is over.
-    fn go_on(&mut self, session: &Session, waker: &dyn Fn() -> Waker) -> Result<bool, HttpError> {
+    fn go_on(&mut self, session: &Session, waker: &dyn Fn() -> Waker) -> Result<bool, Failure> {
         loop {
             if let Phase::Local(waiter) = &mut self.phase {
                 match waiter.poll() {
@@ -141,10 +142,10 @@ impl Acquiring {
     }
 
     /// The answer when it has taken too long.
-    pub(in crate::sessions) fn expired(&mut self, session: &Session) -> HttpError {
+    pub(in crate::sessions) fn expired(&mut self, session: &Session) -> Failure {
         self.count_waited(session);
         if let Some(refusal) = self.line.refusal() {
-            return refusal;
+            return refusal.into();
         }
         if self.manner == Manner::OnWorker {
             let (path, request, limit) = (session.claim.path(), session.claim.request(), session.settings.lock_timeout);
@@ -188,7 +189,7 @@ struct Step<'s> {
 
 impl Step<'_> {
     /// As far as it goes without waiting.
-    fn go_on(&self, phase: Phase) -> Result<Phase, HttpError> {
+    fn go_on(&self, phase: Phase) -> Result<Phase, Failure> {
         match phase {
             Phase::Start => self.start(),
             Phase::Choosing(asked) => match (asked.0, self.hear(asked.1)) {
@@ -230,7 +231,7 @@ impl Step<'_> {
 
     /// Of several ids that the client has sent, the first that has a record is its session: the others may be
     /// anybody's, planted by a neighbour below the same domain.
-    fn start(&self) -> Result<Phase, HttpError> {
+    fn start(&self) -> Result<Phase, Failure> {
         let first = {
             let state = self.session.state.borrow();
             state.client.filter(|_| !state.others.is_empty() && !state.is_loaded)
@@ -241,7 +242,7 @@ impl Step<'_> {
         }
     }
 
-    fn chosen_or_next(&self, id: SessionId, record: Option<Record>) -> Result<Phase, HttpError> {
+    fn chosen_or_next(&self, id: SessionId, record: Option<Record>) -> Result<Phase, Failure> {
         let next = {
             let state = &mut *self.session.state.borrow_mut();
             if record.is_some() {
@@ -258,7 +259,7 @@ impl Step<'_> {
         }
     }
 
-    fn chosen(&self) -> Result<Phase, HttpError> {
+    fn chosen(&self) -> Result<Phase, Failure> {
         let session = self.session;
         let id = {
             let state = &mut *session.state.borrow_mut();
@@ -290,7 +291,7 @@ impl Step<'_> {
         }
     }
 
-    fn locked(&self, guard: LockGuard) -> Result<Phase, HttpError> {
+    fn locked(&self, guard: LockGuard) -> Result<Phase, Failure> {
         let session = self.session;
         if session.is_alone() {
             let id = *guard.key();
@@ -299,7 +300,7 @@ impl Step<'_> {
         self.contend(Contender::new(&session.shared, &session.claim, session.settings.lock_lease, guard))
     }
 
-    fn contend(&self, contender: Box<Contender>) -> Result<Phase, HttpError> {
+    fn contend(&self, contender: Box<Contender>) -> Result<Phase, Failure> {
         match self.session.answered(contender.ask(&(self.waker)()))? {
             Asked::Won(hold, record) => {
                 let id = *hold.id();
@@ -316,7 +317,7 @@ impl Step<'_> {
         }
     }
 
-    fn load(&self, hold: Option<Hold>, id: SessionId) -> Result<Phase, HttpError> {
+    fn load(&self, hold: Option<Hold>, id: SessionId) -> Result<Phase, Failure> {
         match self.session.shared.store.load(&id, self.now) {
             Answer::Now(record) => self.loaded(hold, id, self.session.answered(record)?),
             later => self.go_on(Phase::Loading(Box::new((hold, id, later)))),
@@ -324,7 +325,7 @@ impl Step<'_> {
     }
 
     /// The life of a session is extended at the end of a request; here so that it does not end before that.
-    fn loaded(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, HttpError> {
+    fn loaded(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, Failure> {
         match record {
             Some(record) if record.remaining < self.session.settings.timeout / 2 => {
                 let terms = Terms { now: self.now, ..self.session.terms(false) };
@@ -336,7 +337,7 @@ impl Step<'_> {
     }
 
     /// The session is there, with its lock if that was the goal; without a record (any more) there is nothing to lock.
-    fn arrive(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, HttpError> {
+    fn arrive(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, Failure> {
         let state = &mut *self.session.state.borrow_mut();
         self.session.take(state, id, record, self.now);
         if self.goal == Goal::Lock {
@@ -351,7 +352,7 @@ impl Step<'_> {
 impl Session {
     /// Makes the session ready for a handler that takes it. It has the lock since its admission, unless its signature
     /// was not known at start.
-    pub(super) fn prepare(&self) -> Result<(), HttpError> {
+    pub(super) fn prepare(&self) -> Result<(), Failure> {
         self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
         if wants_lock { self.lock_now() } else { self.look() }?;
@@ -361,7 +362,7 @@ impl Session {
     /// 409 if the session has ended while the request waited: it was locked by whoever has ended it. What came in its
     /// place is for who has its new cookie; that a request with the old id may follow to it would let in who has
     /// planted that id.
-    pub(super) fn is_still_there(&self) -> Result<(), HttpError> {
+    pub(super) fn is_still_there(&self) -> Result<(), Failure> {
         if self.state.borrow().has_vanished {
             self.shared.counters.count_conflict();
             return Err(changed_elsewhere());
@@ -370,7 +371,7 @@ impl Session {
     }
 
     /// Reads the record without its lock, if nothing was read yet.
-    pub(in crate::sessions) fn look(&self) -> Result<(), HttpError> {
+    pub(in crate::sessions) fn look(&self) -> Result<(), Failure> {
         {
             let state = &mut *self.state.borrow_mut();
             if self.backing.open(self, state)? {
@@ -380,7 +381,7 @@ impl Session {
         self.acquire_here(Goal::Look)
     }
 
-    pub(super) fn lock_now(&self) -> Result<(), HttpError> {
+    pub(super) fn lock_now(&self) -> Result<(), Failure> {
         {
             let state = &mut *self.state.borrow_mut();
             if matches!(state.lock, Lock::Held(_)) {
@@ -396,7 +397,7 @@ impl Session {
     }
 
     /// The same way as a parked request, waited for on this thread.
-    fn acquire_here(&self, goal: Goal) -> Result<(), HttpError> {
+    fn acquire_here(&self, goal: Goal) -> Result<(), Failure> {
         let mut acquiring = Acquiring::new(goal, Manner::OnWorker);
         let deadline = Moment::now().later(self.settings.lock_timeout).monotonic;
         let mut blocking = None;
@@ -408,7 +409,7 @@ impl Session {
                 }
                 match Blocking::here(acquiring.waits_for_whom()) {
                     Ok(place) => blocking = Some(place),
-                    Err(refusal) => return Poll::Ready(Err(refusal)),
+                    Err(refusal) => return Poll::Ready(Err(refusal.into())),
                 }
                 Poll::Pending
             }),

@@ -4,92 +4,95 @@
 //! the client brings, how the content is read and committed, and which cookie the client gets. All the rest of
 //! [`Session`] is the same for both.
 
+use super::failures::Failure;
+#[cfg(feature = "cookie")]
+use super::sealed::Sealed;
 use super::{Session, State};
-use crate::exchange::{HttpError, Request};
+use crate::exchange::Request;
+#[cfg(feature = "cookie")]
+use crate::sessions::cookie_seal::Seal;
 use crate::sessions::settings::Settings;
 use crate::sessions::{Answer, Commit, Data, SessionId, Terms, Version};
 use crate::settings::SettingError;
 use ::http::HeaderValue;
 
-/// Chooses the backing of each session of one tool.
-pub(in crate::sessions) trait Backings: Send + Sync {
+/// Where the sessions of one tool are.
+pub(in crate::sessions) enum Backings {
+    InStore,
+    #[cfg(feature = "cookie")]
+    InCookie(std::sync::Arc<Seal>),
+}
+
+impl Backings {
     /// What is wrong with its settings, if anything.
-    fn problem(&self) -> Option<SettingError>;
+    pub(in crate::sessions) fn problem(&self) -> Option<SettingError> {
+        match self {
+            Self::InStore => None,
+            #[cfg(feature = "cookie")]
+            Self::InCookie(seal) => seal.problem(),
+        }
+    }
 
     /// The backing of the session of this request.
-    fn begin(&self, settings: &Settings, request: &Request) -> Begun;
+    pub(super) fn begin(&self, settings: &Settings, request: &Request) -> Begun {
+        match self {
+            Self::InStore => {
+                let (client, others) = settings.cookie.read(request, request.is_secure());
+                Begun { backing: Backing::InStore, client, others, is_loaded: client.is_none() }
+            }
+            #[cfg(feature = "cookie")]
+            Self::InCookie(seal) => Sealed::begin(seal, settings, request),
+        }
+    }
 }
 
 /// A session at the beginning of its request.
-pub(in crate::sessions) struct Begun {
-    pub(super) backing: Box<dyn Backing>,
-    /// The ids that the client has sent.
-    pub(super) ids: Vec<SessionId>,
+pub(super) struct Begun {
+    pub(super) backing: Backing,
+    /// The id that the client has sent, and more of them.
+    pub(super) client: Option<SessionId>,
+    pub(super) others: Vec<SessionId>,
     /// The client has brought nothing, so there is nothing to read.
     pub(super) is_loaded: bool,
 }
 
 /// Where the content of one session is.
-pub(in crate::sessions) trait Backing: Send {
+pub(super) enum Backing {
+    /// In the record of a store; the cookie is its id.
+    InStore,
+    #[cfg(feature = "cookie")]
+    InCookie(Box<Sealed>),
+}
+
+impl Backing {
     /// Whether requests can lock the content, and so wait for it.
-    fn is_lockable(&self) -> bool;
+    pub(super) fn is_lockable(&self) -> bool {
+        matches!(self, Self::InStore)
+    }
 
     /// Reads the content, if that needs no waiting. Whether it is known now.
-    fn open(&self, session: &Session, state: &mut State) -> Result<bool, HttpError>;
+    pub(super) fn open(&self, session: &Session, state: &mut State) -> Result<bool, Failure> {
+        #[cfg(not(feature = "cookie"))]
+        let _ = session;
+        match self {
+            // To read the record is a way of its own: `acquiring`.
+            Self::InStore => Ok(state.is_loaded),
+            #[cfg(feature = "cookie")]
+            Self::InCookie(sealed) => sealed.open(session, state).map(|()| true),
+        }
+    }
 
     /// What was read before a long wait is looked at again at its next use.
-    fn doubt(&self, state: &mut State);
+    pub(super) fn doubt(&self, state: &mut State) {
+        match self {
+            Self::InStore => state.is_loaded = false,
+            #[cfg(feature = "cookie")]
+            Self::InCookie(sealed) => sealed.doubt(),
+        }
+    }
 
     /// Keeps the content if the version is the expected one, as [`Store::commit`](crate::sessions::Store::commit) does.
-    fn commit(
-        &self,
-        session: &Session,
-        id: &SessionId,
-        expected: Option<Version>,
-        data: &Data,
-        terms: &Terms,
-    ) -> Answer<Commit>;
-
-    /// The cookie that the client gets at the end of the request, and the extension of the session's life, unless a
-    /// commit has brought that.
-    fn cookie(
-        &self,
-        session: &Session,
-        state: &mut State,
-        is_success: bool,
-    ) -> (Option<HeaderValue>, Option<Answer<()>>);
-}
-
-/// The content is in the record of a store, and the cookie is its id.
-pub(in crate::sessions) struct InStore;
-
-impl Backings for InStore {
-    fn problem(&self) -> Option<SettingError> {
-        None
-    }
-
-    fn begin(&self, settings: &Settings, request: &Request) -> Begun {
-        let ids = settings.cookie.read(request, request.is_secure());
-        // A box of nothing allocates nothing.
-        Begun { backing: Box::new(Self), is_loaded: ids.is_empty(), ids }
-    }
-}
-
-impl Backing for InStore {
-    fn is_lockable(&self) -> bool {
-        true
-    }
-
-    /// To read the record is a way of its own: `acquiring`.
-    fn open(&self, _session: &Session, state: &mut State) -> Result<bool, HttpError> {
-        Ok(state.is_loaded)
-    }
-
-    fn doubt(&self, state: &mut State) {
-        state.is_loaded = false;
-    }
-
-    fn commit(
+    pub(super) fn commit(
         &self,
         session: &Session,
         id: &SessionId,
@@ -97,31 +100,45 @@ impl Backing for InStore {
         data: &Data,
         terms: &Terms,
     ) -> Answer<Commit> {
-        session.shared.store.commit(id, expected, data, terms)
+        match self {
+            Self::InStore => session.shared.store.commit(id, expected, data, terms),
+            #[cfg(feature = "cookie")]
+            Self::InCookie(sealed) => sealed.commit(session, id, expected, data, terms),
+        }
     }
 
-    fn cookie(
+    /// The cookie that the client gets at the end of the request, and the extension of the session's life, unless a
+    /// commit has brought that.
+    pub(super) fn cookie(
         &self,
         session: &Session,
         state: &mut State,
         is_success: bool,
     ) -> (Option<HeaderValue>, Option<Answer<()>>) {
-        let is_due = is_cookie_due(session, state);
-        let touch = if is_success { session.touch(state, is_due) } else { None };
-        let cookie = &session.settings.cookie;
-        let field = match &state.stored {
-            // A request that has given the session another id meanwhile has given the client the cookie, too.
-            Some(stored) if session.shared.ended.is_later_than(session.received, &stored.id) => None,
-            Some(stored) if state.client != Some(stored.id) || (is_due && is_success) => {
-                let field = cookie.give(&stored.id.reveal(), session.settings.timeout, session.is_encrypted);
-                state.client = Some(stored.id);
-                Some(field)
-            }
-            None if state.is_ended && state.client.take().is_some() => Some(cookie.take_away(session.is_encrypted)),
-            _ => None,
-        };
-        (field, touch)
+        match self {
+            Self::InStore => cookie_with_id(session, state, is_success),
+            #[cfg(feature = "cookie")]
+            Self::InCookie(sealed) => sealed.cookie(session, state, is_success),
+        }
     }
+}
+
+fn cookie_with_id(session: &Session, state: &mut State, is_success: bool) -> (Option<HeaderValue>, Option<Answer<()>>) {
+    let is_due = is_cookie_due(session, state);
+    let touch = if is_success { session.touch(state, is_due) } else { None };
+    let cookie = &session.settings.cookie;
+    let field = match &state.stored {
+        Some(stored) if state.client == Some(stored.id) && !(is_due && is_success) => None,
+        // A request that has given the session another id meanwhile has given the client the cookie, too.
+        Some(stored) if session.shared.ended.is_later_than(session.received, &stored.id) => None,
+        Some(stored) => {
+            state.client = Some(stored.id);
+            Some(cookie.give(&stored.id.reveal(), session.settings.timeout, session.is_encrypted))
+        }
+        None if state.is_ended && state.client.take().is_some() => Some(cookie.take_away(session.is_encrypted)),
+        None => None,
+    };
+    (field, touch)
 }
 
 /// Whether more than half of the cookie's life has passed since it was sent.

@@ -11,12 +11,13 @@
 //! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a
 //! [`Saving`], and the request is parked.
 
+use super::failures::{Failure, NotKept};
 use super::{Fate, Lock, Session, State, Stored};
-use crate::exchange::{Blocking, HttpError, WaitsFor};
+use crate::exchange::{Blocking, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::Hold;
 use crate::sessions::{Answer, Commit, Data, Moment, Record, SessionId, StoreError, Terms, Version};
-use ::http::{HeaderValue, StatusCode, header};
+use ::http::HeaderValue;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -46,10 +47,10 @@ impl Ending {
 }
 
 /// What the client gets at the end: perhaps a cookie.
-type Finished = Result<Option<HeaderValue>, HttpError>;
+type Finished = Result<Option<HeaderValue>, Failure>;
 
 /// What comes next: `None` when all is saved. What the store answers at once is no step.
-type Next = Result<Option<Step>, HttpError>;
+type Next = Result<Option<Step>, Failure>;
 
 /// What the store is asked.
 enum Step {
@@ -88,7 +89,11 @@ impl Session {
     }
 
     /// Ends the hold, and waits for the store on this thread.
-    pub(super) fn end_here(&self, state: &mut State, ending: Ending) -> Result<(), HttpError> {
+    pub(super) fn end_here(&self, state: &mut State, ending: Ending) -> Result<(), Failure> {
+        let is_over = matches!(state.lock, Lock::Open) && state.saving.is_none() && state.fate == Fate::Keep;
+        if is_over {
+            return Ok(());
+        }
         let (saves, is_shared) = match &state.lock {
             Lock::Held(hold) => {
                 (self.has_to_save(state, ending), hold.as_ref().is_some_and(|hold| hold.fence().is_some()))
@@ -104,7 +109,7 @@ impl Session {
             Err(refusal) => {
                 roll_back(state);
                 state.lock = Lock::Open;
-                if saves { Err(refusal) } else { Ok(()) }
+                if saves { Err(refusal.into()) } else { Ok(()) }
             }
         }
     }
@@ -326,7 +331,7 @@ impl Session {
         state: &mut State,
         mut hold: Option<Hold>,
         ending: Ending,
-        saved: Result<(), HttpError>,
+        saved: Result<(), Failure>,
         waker: &Waker,
     ) -> Poll<Finished> {
         roll_back(state);
@@ -358,7 +363,7 @@ impl Session {
         &self,
         state: &mut State,
         is_success: bool,
-        saved: Result<(), HttpError>,
+        saved: Result<(), Failure>,
     ) -> (Finished, Option<Answer<()>>) {
         let failure = state.failure.take().filter(|_| is_success);
         match (saved, failure) {
@@ -427,76 +432,6 @@ impl Session {
     pub(super) fn terms(&self, cookie_sent: bool) -> Terms {
         Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent, fence: None, unlock: false }
     }
-
-    /// The same, for a commit: a session that has grown too large is told of with what is in it.
-    fn not_saved(&self, reason: NotKept, data: &Data) -> HttpError {
-        match reason {
-            NotKept::Failed(error) if error.is_too_large() => {
-                let (path, request) = (self.claim.path(), self.claim.request());
-                let largest: Vec<_> =
-                    data.largest(3).into_iter().map(|(key, size)| format!("{key:?} ({size} bytes)")).collect();
-                crate::line::record!(Error,
-                    target: "kirsch::sessions",
-                    "{path} (request {request}): {error}; the largest names are {}; nothing of this request was saved. \
-                     The limit is `sessions.max_size`, or the store's own",
-                    largest.join(", ")
-                );
-                HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
-            }
-            reason => self.not_kept(reason),
-        }
-    }
-
-    fn not_kept(&self, reason: NotKept) -> HttpError {
-        let (path, request) = (self.claim.path(), self.claim.request());
-        match reason {
-            NotKept::Failed(error) => return self.store_failed(&error),
-            NotKept::Conflict => crate::line::record!(Warn,
-                target: "kirsch::sessions",
-                "{path} (request {request}): the session was changed or ended elsewhere meanwhile, nothing of this request was saved"
-            ),
-            NotKept::LockLost => crate::line::record!(Warn,
-                target: "kirsch::sessions",
-                "{path} (request {request}): the lock of the session was lost while the request ran, since its lease lapsed (the process was \
-                 paused, or could not reach the store in time); others may have changed the session since, nothing of this request was saved"
-            ),
-        }
-        self.shared.counters.count_conflict();
-        changed_elsewhere()
-    }
-
-    /// What the store said, or the answer to the client that it said nothing.
-    pub(super) fn answered<T>(&self, result: Result<T, StoreError>) -> Result<T, HttpError> {
-        match result {
-            Ok(value) => {
-                self.shared.health.worked();
-                Ok(value)
-            }
-            Err(error) => Err(self.store_failed(&error)),
-        }
-    }
-
-    #[cold]
-    pub(super) fn store_failed(&self, error: &StoreError) -> HttpError {
-        let (path, request) = (self.claim.path(), self.claim.request());
-        self.shared.health.failed(error, format_args!("{path}, request {request}"));
-        try_again("Your session is not available at the moment. Please try again.")
-    }
-}
-
-enum NotKept {
-    Conflict,
-    LockLost,
-    Failed(StoreError),
-}
-
-pub(super) fn changed_elsewhere() -> HttpError {
-    HttpError::new(StatusCode::CONFLICT, "Your session was changed by another request meanwhile. Please try again.")
-}
-
-pub(super) fn try_again(message: &str) -> HttpError {
-    let retry_after = HeaderValue::from_static("1");
-    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message).with_header(header::RETRY_AFTER, retry_after)
 }
 
 /// Whether there is something to write.

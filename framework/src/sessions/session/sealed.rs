@@ -1,19 +1,19 @@
 //! A session whose content is in its cookie: opened at its first use, given back when it has changed.
 
-use super::backing::{Backing, Backings, Begun};
+use super::backing::{Backing, Begun};
+use super::failures::Failure;
 use super::{Session, State};
-use crate::exchange::{HttpError, Request};
+use crate::exchange::Request;
 use crate::sessions::cookie::{CookieSettings, MAX_IDS};
 use crate::sessions::cookie_seal::{MIN_VALUE, Seal};
 use crate::sessions::settings::Settings;
 use crate::sessions::{Answer, Commit, Data, Moment, SessionId, Store, StoreError, Terms, Version};
-use crate::settings::SettingError;
 use ::http::HeaderValue;
 use std::cell::Cell;
 use std::sync::Arc;
 
 /// The content is in the cookie, under this seal.
-struct Sealed {
+pub(super) struct Sealed {
     seal: Arc<Seal>,
     /// The host that the request came to.
     host: Box<str>,
@@ -25,47 +25,39 @@ struct Sealed {
     is_doubtful: Cell<bool>,
 }
 
-impl Backings for Arc<Seal> {
-    fn problem(&self) -> Option<SettingError> {
-        Seal::problem(self)
-    }
-
-    fn begin(&self, settings: &Settings, request: &Request) -> Begun {
+impl Sealed {
+    /// The session of this request, which is opened later.
+    pub(super) fn begin(seal: &Arc<Seal>, settings: &Settings, request: &Request) -> Begun {
         let values = settings.cookie.values(request, request.is_secure());
         let is_loaded = values.is_empty();
-        let sealed = Sealed {
-            seal: Self::clone(self),
+        let sealed = Self {
+            seal: Arc::clone(seal),
             host: request.origin().host().into(),
             values: Cell::new(values),
             has: Cell::new(None),
             is_doubtful: Cell::new(false),
         };
-        Begun { backing: Box::new(sealed), ids: Vec::new(), is_loaded }
-    }
-}
-
-impl Backing for Sealed {
-    /// The client has it in its hands.
-    fn is_lockable(&self) -> bool {
-        false
+        Begun { backing: Backing::InCookie(Box::new(sealed)), client: None, others: Vec::new(), is_loaded }
     }
 
-    fn open(&self, session: &Session, state: &mut State) -> Result<bool, HttpError> {
+    /// Opens the cookie, or looks again whether the session goes on.
+    pub(super) fn open(&self, session: &Session, state: &mut State) -> Result<(), Failure> {
         let now = Moment::now();
         if self.is_doubtful.take() {
-            self.look_for_end(session, state, now)?;
+            self.look_for_end(session, state, now)
         } else if !state.is_loaded {
-            self.open_cookie(session, state, now)?;
+            self.open_cookie(session, state, now)
+        } else {
+            Ok(())
         }
-        Ok(true)
     }
 
     /// The client has the content; only the end of the session can be news.
-    fn doubt(&self, _state: &mut State) {
+    pub(super) fn doubt(&self) {
         self.is_doubtful.set(true);
     }
 
-    fn commit(
+    pub(super) fn commit(
         &self,
         session: &Session,
         id: &SessionId,
@@ -82,7 +74,7 @@ impl Backing for Sealed {
         session.shared.store.commit(id, expected, data, terms)
     }
 
-    fn cookie(
+    pub(super) fn cookie(
         &self,
         session: &Session,
         state: &mut State,
@@ -92,9 +84,7 @@ impl Backing for Sealed {
         let touch = if is_success && field.is_some() { session.touch(state, false) } else { None };
         (field, touch)
     }
-}
 
-impl Sealed {
     /// The scope of a sealed cookie: its name, and the host or the domain that browsers send it to. So two sites with
     /// one secret do not take each other's.
     fn scope(&self, session: &Session) -> String {
@@ -102,7 +92,7 @@ impl Sealed {
         format!("{}@{}", cookie.full_name(session.is_encrypted), cookie.domain.as_deref().unwrap_or(&self.host))
     }
 
-    fn open_cookie(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), HttpError> {
+    fn open_cookie(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), Failure> {
         let values = self.values.take();
         let scope = self.scope(session);
         // Of several the first that is ours and goes on; if none does, the first that is ours has ended.
@@ -136,7 +126,7 @@ impl Sealed {
 
     /// Whether a session was ended, for every copy of its cookie. One that has changed since is read as it was, and not
     /// written.
-    fn is_over(&self, session: &Session, id: &SessionId, now: Moment) -> Result<bool, HttpError> {
+    fn is_over(&self, session: &Session, id: &SessionId, now: Moment) -> Result<bool, Failure> {
         if session.shared.ended.is_later_than(session.received, id) {
             return Ok(true);
         }
@@ -144,7 +134,7 @@ impl Sealed {
     }
 
     /// The request has waited since its session was opened, which may be over by now.
-    fn look_for_end(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), HttpError> {
+    fn look_for_end(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), Failure> {
         let Some(id) = state.stored.as_ref().map(|stored| stored.id) else { return Ok(()) };
         if self.is_over(session, &id, now)? {
             session.take(state, id, None, now);
@@ -167,15 +157,15 @@ impl Sealed {
             let has_ended = state.is_ended && self.has.take().is_some();
             return has_ended.then(|| cookie.take_away(session.is_encrypted));
         };
-        // A request that has given it another id in between has given the client the cookie, too.
-        if session.shared.ended.is_later_than(session.received, &stored.id) {
-            return None;
-        }
         // The life of the session is that in its cookie: it has to be sent again before that ends, even if the browser
         // drops it earlier.
         let is_due = is_success && stored.cookie_age > timeout / 2;
         let should_have = Some((stored.id, stored.version));
         if self.has.get() == should_have && !is_due {
+            return None;
+        }
+        // A request that has given it another id in between has given the client the cookie, too.
+        if session.shared.ended.is_later_than(session.received, &stored.id) {
             return None;
         }
         self.has.set(should_have);
@@ -187,7 +177,7 @@ impl Sealed {
 }
 
 /// Asks the store, and waits for its answer on this thread.
-fn ask<T>(session: &Session, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, HttpError> {
+fn ask<T>(session: &Session, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Result<T, Failure> {
     let _blocking = session.shared.block()?;
     session.answered(ask(&*session.shared.store).wait())
 }
