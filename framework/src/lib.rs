@@ -189,7 +189,6 @@
 #[allow(unused_extern_crates, reason = "used by macro-generated code")]
 extern crate self as kirsch;
 
-mod bus;
 mod by_age;
 pub mod config;
 #[cfg(doctest)]
@@ -214,7 +213,6 @@ pub mod sessions;
 pub mod settings;
 mod suggestion;
 pub mod testing;
-mod threads;
 pub mod tools;
 #[cfg(feature = "auth")]
 mod watched_file;

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 /// | `Json(value)` | the value as `application/json` |
 /// | `Stream` | its items, sent as chunks one by one |
 /// | `StatusCode` | no content; from 400 on the error page of that status |
-/// | `(StatusCode, T)`, `([(HeaderName, &str); N], T)`, `(StatusCode, [(HeaderName, &str); N], T)` | `T` with this status, these fields |
+/// | `(StatusCode, T)`, `([(HeaderName, text); N], T)`, `(StatusCode, [(HeaderName, text); N], T)` | `T` with this status, these fields; a text is `&str` or `String` |
 /// | `Redirect` | a redirect to another address |
 /// | `Problem` | an error as problem details |
 /// | `Option<T>` | `T`, or 404 |
@@ -30,8 +30,10 @@ use std::borrow::Cow;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a handler",
     label = "not a response",
-    note = "return `&str`, `String`, `Vec<u8>`, `Html`, `Text`, `Json<T>`, `StatusCode`, `(StatusCode, T)`, `Option<T>`, `Result<T, E>`, \
-            `Stream`, `Redirect`, `Response` or `()`"
+    note = "return `&str`, `String`, `Vec<u8>`, `Html`, `Text`, `Json<T>`, `File`, `View`, `Stream`, `Redirect`, `Problem`, `Response`, \
+            `StatusCode` or `()`",
+    note = "or one of these within `Option<T>`, `Result<T, E>`, `(StatusCode, T)`, or with fields: `(StatusCode, [(HeaderName, text)], T)`",
+    note = "a value of your own goes out as `Json(value)`, a number also as `value.to_string()`"
 )]
 pub trait IntoResponse {
     /// Writes itself into `response`; fields that are already set stay.
@@ -176,10 +178,11 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
 }
 
 /// A text that cannot be a field value, such as one with a line break, is an error of the program: 500.
-impl<T: IntoResponse, const N: usize> IntoResponse for ([(HeaderName, &str); N], T) {
+impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for ([(HeaderName, V); N], T) {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (fields, content) = self;
         for (name, value) in fields {
+            let value = value.as_ref();
             let value = HeaderValue::from_str(value)
                 .map_err(|_| Error::unexpected(format!("{value:?} cannot be the value of the field `{name}`")))?;
             response.set_header(name, value);
@@ -188,7 +191,7 @@ impl<T: IntoResponse, const N: usize> IntoResponse for ([(HeaderName, &str); N],
     }
 }
 
-impl<T: IntoResponse, const N: usize> IntoResponse for (StatusCode, [(HeaderName, &str); N], T) {
+impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for (StatusCode, [(HeaderName, V); N], T) {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (status, fields, content) = self;
         (status, (fields, content)).into_response(response)
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn tuples_set_status_and_fields() {
-        let response = answer((StatusCode::CREATED, [(header::ETAG, "\"1\"")], "made")).unwrap();
+        let response = answer((StatusCode::CREATED, [(header::ETAG, "\"1\"".to_owned())], "made")).unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
         assert_eq!(response.header(&header::ETAG).unwrap(), "\"1\"");
         assert_eq!(shown((StatusCode::NOT_FOUND, "my own page")), (404, HTML.to_owned(), "my own page".to_owned()));

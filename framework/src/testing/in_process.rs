@@ -11,6 +11,7 @@ use super::{
 use crate::{
     exchange::{BodyPlan, Connection, Delivery, Exchange, Progress, Service, Wakers},
     http::Refusal,
+    logs,
     server::by_hand::{ByHand, Came, Hand},
 };
 use std::{
@@ -75,6 +76,12 @@ impl Service for ForDeveloper {
     }
 
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery) {
+        // The page of a 500 hides its cause. The test harness shows this where the test fails.
+        if let Some(failure) = exchange.failure().filter(|_| !log::log_enabled!(target: logs::ERROR, log::Level::Error))
+        {
+            let (method, path) = (exchange.request.method(), exchange.request.path());
+            eprintln!("{method} {path} failed: {}", logs::causes(failure));
+        }
         self.0.end(exchange, delivery);
     }
 }

@@ -16,10 +16,10 @@ use std::borrow::Cow;
 /// become an answer of 422: problem details for programs, with the member `errors` (`{"title": ["Must have 1 to 20
 /// characters."]}`), and an error page for browsers. [`page`](Self::page) gives browsers the form again instead.
 ///
-/// In a template each field has `value`, `values` (all of them), `error`, and, if it is a list of groups, `groups`: `{{
-/// form.title.value }}`, `{{ form.title.error }}`, `{% for guest in form.guests.groups %}{{ guest.name.value }}{%
-/// endfor %}`. All fields of the struct are there, whatever has come. `problems` is the list of all errors, each with
-/// `field` and `message`.
+/// In a template each field has `value`, `values` (all of them) and `error`: `{{ form.title.value }}`, `{{
+/// form.title.error }}`. A list of groups has `groups`, and `blank`, a group in which nothing is typed: `{% for guest
+/// in form.guests.groups + [form.guests.blank] %}{{ guest.name.value }}{% endfor %}`. All fields of the struct are
+/// there, whatever has come. `problems` is the list of all errors, each with `field` and `message`.
 #[derive(Clone, Debug)]
 pub struct FormErrors {
     pub(super) known: &'static [FieldInfo],

@@ -175,6 +175,22 @@ impl<'r> FieldPlace<'r> {
         )
     }
 
+    /// The numbers of the groups `name[0]…` in which something was typed or chosen: a form has rows to spare.
+    fn filled(&self) -> impl Iterator<Item = u32> {
+        let texts = self.numbered().filter(|(_, rest, text)| rest.starts_with('.') && !text.trim().is_empty());
+        let files = self.upload_names().filter_map(|name| {
+            let (index, rest) = name.strip_prefix(&*self.name)?.strip_prefix('[')?.split_once(']')?;
+            index.parse().ok().filter(|_| rest.starts_with('.'))
+        });
+        texts.map(|(index, ..)| index).chain(files)
+    }
+
+    /// The names of all files of the form.
+    fn upload_names(&self) -> impl Iterator<Item = Cow<'r, str>> + use<'r> {
+        let request = if let Input::Form { request, .. } = self.input { *request } else { None };
+        request.into_iter().flat_map(Request::upload_names).map(canonical)
+    }
+
     /// The files of the field. A file input that was left empty sends none.
     pub(super) fn files(&self) -> Vec<&'r Upload> {
         match (&self.content, self.input) {
@@ -191,7 +207,9 @@ impl<'r> FieldPlace<'r> {
             (_, FieldKind::File) => self.files().is_empty(),
             (_, FieldKind::Group(_)) => {
                 let start = format!("{}.", self.name);
-                !self.named_from(&start).first().is_some_and(|(name, _)| name.starts_with(&*start))
+                let mut texts = self.named_from(&start).iter().take_while(|(name, _)| name.starts_with(&*start));
+                texts.all(|(_, text)| text.trim().is_empty())
+                    && !self.upload_names().any(|name| name.starts_with(&*start))
             }
             _ => self.texts().iter().all(|text| text.trim().is_empty()),
         }
@@ -217,8 +235,7 @@ impl<'r> FieldPlace<'r> {
             (Content::Json(Some(_)), _) => return None,
             (_, FieldKind::File) => self.files().into_iter().map(|file| same(Content::File(file))).collect(),
             (_, FieldKind::Group(_)) => {
-                let mut indices: Vec<_> =
-                    self.numbered().filter(|(_, rest, _)| rest.starts_with('.')).map(|(index, ..)| index).collect();
+                let mut indices: Vec<_> = self.filled().collect();
                 indices.sort_unstable();
                 indices.dedup();
                 indices.into_iter().map(|index| at(index as usize, Content::Named)).collect()

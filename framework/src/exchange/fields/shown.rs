@@ -11,6 +11,8 @@ struct ShownField<'e> {
     values: Vec<&'e str>,
     error: String,
     groups: BTreeMap<u32, Self>,
+    /// Of a list of groups: one in which nothing is typed.
+    blank: Option<Box<Self>>,
     fields: BTreeMap<&'e str, Self>,
 }
 
@@ -39,10 +41,9 @@ impl<'e> ShownField<'e> {
     fn expect(&mut self, known: &'static [FieldInfo]) {
         for info in known {
             let field = self.fields.entry(info.name).or_default();
-            if let FieldKind::Group(group) = info.kind
-                && !info.repeated
-            {
-                field.expect(group);
+            if let FieldKind::Group(group) = info.kind {
+                let group_of = if info.repeated { field.blank.insert(Box::default()) } else { field };
+                group_of.expect(group);
             }
         }
     }
@@ -87,6 +88,9 @@ impl Serialize for ShownField<'_> {
         map.serialize_entry("values", &self.values)?;
         map.serialize_entry("error", &self.error)?;
         map.serialize_entry("groups", &self.groups.values().collect::<Vec<_>>())?;
+        if let Some(blank) = &self.blank {
+            map.serialize_entry("blank", blank)?;
+        }
         self.write(&mut map)?;
         map.end()
     }

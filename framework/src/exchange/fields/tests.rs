@@ -55,6 +55,11 @@ fn no_spaces_only(password: &str) -> Result<(), &'static str> {
 }
 
 #[derive(Fields)]
+struct Party {
+    host: Option<Guest>,
+}
+
+#[derive(Fields)]
 struct Photo {
     #[field(length = 1..=10)]
     title: String,
@@ -105,6 +110,11 @@ impl Pages {
     #[expose]
     fn untyped(&self, Form(numbers): Form<HashMap<String, u8>>) -> String {
         numbers.len().to_string()
+    }
+
+    #[expose]
+    fn optional(&self, Form(party): Form<Party>) -> String {
+        format!("{:?}", party.host)
     }
 
     #[expose]
@@ -186,6 +196,23 @@ fn all_faults_are_told_at_once() {
         "guests[0].age": ["Must be a whole number from 0 to 255."],
     });
     assert_eq!(errors(&sent(&fields)), expected);
+}
+
+#[test]
+fn a_group_of_a_list_in_which_all_is_blank_is_passed_over() {
+    let right = [("title", "Tea"), ("seats", "2")];
+    let rows = [("guests[0].name", " "), ("guests[0].age", ""), ("guests[1].name", "Ben"), ("guests[2].name", "")];
+    sent(&[right.as_slice(), &rows].concat()).assert_status(200).assert_contains("guests: [Guest { name: \"Ben\"");
+    let half = [right.as_slice(), &rows, &[("guests[2].age", "7")]].concat();
+    assert_eq!(errors(&sent(&half)), json!({"guests[2].name": ["Please fill in this field."]}));
+}
+
+#[test]
+fn an_optional_group_in_which_all_is_blank_is_none() {
+    let opened = |fields: &[(&str, &str)]| client().post("/optional").form(fields).send();
+    opened(&[("host.name", ""), ("host.age", " "), ("hostess.name", "Ida")]).assert_text("None");
+    opened(&[("host.name", "Ben"), ("host.age", "")]).assert_text("Some(Guest { name: \"Ben\", age: None })");
+    assert_eq!(errors(&opened(&[("host.age", "7")])), json!({"host.name": ["Please fill in this field."]}));
 }
 
 #[test]
@@ -281,6 +308,7 @@ fn browsers_get_the_form_again_with_its_values_and_errors() {
     assert_eq!(shown["seats"]["error"], "Must be from 1 to 99.");
     assert_eq!(shown["guests"]["groups"][0]["age"]["value"], "x");
     assert_eq!(shown["guests"]["groups"][0]["name"]["error"], "Please fill in this field.");
+    assert_eq!(shown["guests"]["blank"]["name"]["value"], "");
     assert_eq!(shown["problems"][0], json!({"field": "seats", "message": "Must be from 1 to 99."}));
     client()
         .post("/shown")
@@ -317,7 +345,7 @@ fn errors_of_the_application_and_translations_join_in() {
 #[test]
 fn a_hostile_form_costs_no_more_than_its_bytes() {
     let names: Vec<String> = (0..20_000).map(|index| format!("guests[{index}].name")).collect();
-    let mut fields: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "")).collect();
+    let mut fields: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "x")).collect();
     let deep = "a".to_owned() + &".b".repeat(5_000) + &"[1]".repeat(5_000);
     fields.push((&deep, "x"));
     let page = client().post("/shown").form(&fields).header("Accept", BROWSER).send();

@@ -21,7 +21,7 @@ use std::str::FromStr;
 /// | `Vec<T>` | repeated fields: `tag=a&tag=b`, `tag[]=a`, `tag[0]=a` | an array |
 /// | [`Upload`] | a file | not possible |
 /// | a struct with `#[derive(Fields)]` | `address.street`, `address[street]` | an object |
-/// | a `Vec` of such structs | `guests[0].name`, `guests[0][name]` | an array of objects |
+/// | a `Vec` of such structs | `guests[0].name`, `guests[0][name]`; a group in which all is blank is passed over | an array of objects |
 ///
 /// A type of another crate that has `FromStr`, such as a date, needs `#[field(parse = "a date, such as 2026-11-30")]`.
 #[diagnostic::on_unimplemented(

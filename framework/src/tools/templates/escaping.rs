@@ -46,6 +46,8 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
         }
         AutoEscape::Custom(name) if *name == name_of(Escaping::Css) => Escaping::Css,
         AutoEscape::Custom(name) if *name == name_of(Escaping::ContentLine) => Escaping::ContentLine,
+        // The engine's own writes `/` as `&#x2f;`, which makes addresses hard to read.
+        AutoEscape::Html if value.as_str().is_some() => Escaping::Markup,
         AutoEscape::None if PageType::of_name(state.name()).escaping() == Escaping::Text => Escaping::Text,
         // HTML, parts where a template has switched escaping off, and the application's own forms.
         _ => return escape_formatter(out, state, value),

@@ -97,7 +97,7 @@ fn an_undefined_name_is_an_error_with_template_and_line() {
 #[test]
 fn values_are_escaped_and_names_are_there() {
     let client = client(App::new(Pages));
-    client.get("/shown?name=<script>").send().assert_text("&lt;script&gt; &#x2f;shown nobody");
+    client.get("/shown?name=<script>").send().assert_text("&lt;script&gt; /shown nobody");
     client
         .get("/own_session")
         .send()
@@ -118,9 +118,9 @@ fn the_name_decides_how_a_value_is_written() {
     let html = ("&lt;/script&gt;", "text/html; charset=utf-8");
     let json = "\"\\u003c/script\\u003e\"";
     let table = [
-        ("a", html.0.replace("/", "&#x2f;"), html.1),
-        ("a.HTML.tpl", html.0.replace("/", "&#x2f;"), html.1),
-        ("a.svg", html.0.replace("/", "&#x2f;"), "image/svg+xml"),
+        ("a", html.0.to_owned(), html.1),
+        ("a.HTML.tpl", html.0.to_owned(), html.1),
+        ("a.svg", html.0.to_owned(), "image/svg+xml"),
         ("a.js", json.to_owned(), "text/javascript; charset=utf-8"),
         ("a.yaml", json.to_owned(), "application/yaml"),
         ("a.css", "\\3c \\2f script\\3e ".to_owned(), "text/css; charset=utf-8"),
@@ -204,7 +204,7 @@ fn an_error_page_may_be_a_view_and_one_that_fails_is_replaced() {
     let app = || App::new(Pages);
     let good = app()
         .error_page(StatusCode::NOT_FOUND, |page| View::new("error.html", json!({"status": page.status.as_u16()})));
-    client(good).get("/x").send().assert_status(404).assert_text("404 for &#x2f;x");
+    client(good).get("/x").send().assert_status(404).assert_text("404 for /x");
     let bad = app().error_page(StatusCode::NOT_FOUND, |_| View::new("typo.html", ()));
     client(bad).get("/x").send().assert_status(404).assert_contains("There is no page at this address");
 }
