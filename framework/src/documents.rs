@@ -28,6 +28,7 @@ documents! {
     configuration: "docs/guide/configuration.md";
     testing: "docs/guide/testing.md";
     uploads: "docs/guide/uploads.md";
+    plugins: "docs/guide/plugins.md";
     deployment: "docs/guide/deployment.md";
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";

@@ -189,6 +189,7 @@
 #[allow(unused_extern_crates, reason = "used by macro-generated code")]
 extern crate self as kirsch;
 
+mod bus;
 mod by_age;
 pub mod config;
 #[cfg(doctest)]
@@ -213,6 +214,7 @@ pub mod sessions;
 pub mod settings;
 mod suggestion;
 pub mod testing;
+mod threads;
 pub mod tools;
 #[cfg(feature = "auth")]
 mod watched_file;

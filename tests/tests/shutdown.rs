@@ -48,6 +48,19 @@ fn sigterm_does_not_wait_for_silent_clients() {
     silent.iter_mut().for_each(kirsch::testing::RawConnection::assert_closed);
 }
 
+// As often as it comes, and without an end of anything.
+#[test]
+fn sighup_runs_the_graceful_steps_and_the_program_serves_on() {
+    let program = start(PATIENT);
+    let mut held = program.client.raw();
+    held.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    program.signal(Signal::HUP);
+    held.read_response().assert_text("held");
+    program.signal(Signal::HUP);
+    program.client.get("/").send().assert_text("here");
+    assert_eq!(program.terminate().code(), Some(0));
+}
+
 // Every request that was received is answered, and the answer says that it is the last.
 #[test]
 fn sigterm_lets_requests_end() {

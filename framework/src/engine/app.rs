@@ -5,22 +5,25 @@
 
 use super::Running;
 use super::checks;
+use super::course::{AT_START, AT_STOP, Piece, Start};
 use super::signals::Signals;
 use crate::Result;
+use crate::bus::{Engine, Events, Observer, Plugin, Step};
 use crate::config::{AppPlace, Change, ConfigError, ConfigurationFile, Merged, SectionPath, Statement, joined, merge};
 use crate::exchange::{Error, IntoResponse};
-use crate::lifecycle::{Application, ErrorPage, ErrorPages, Hosts, PathSettings, Tool, debug_link};
+use crate::lifecycle::{
+    Application, BackgroundJob, ErrorPage, ErrorPages, Hosts, IntoFlow, PathSettings, Tool, debug_link,
+};
 use crate::publish::{Mount, Publish, Route, graft, routes};
 use crate::server::ServerSettings;
 use crate::settings::Settings;
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
+use parking_lot::Mutex;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-pub(super) type StartFunction = Box<dyn FnOnce(SocketAddr) -> Result + Send>;
-pub(super) type StopFunction = Box<dyn FnOnce() -> Result + Send>;
+use std::time::Duration;
 
 /// An application: a tree, its tools and its settings.
 ///
@@ -52,8 +55,11 @@ pub struct App {
     unheard: Vec<(String, Vec<String>)>,
     /// Calls that are mistakes, to be reported at start.
     refusals: Vec<String>,
-    on_start: Vec<StartFunction>,
-    on_stop: Vec<StopFunction>,
+    /// What starts and stops with the app.
+    pieces: Vec<Piece>,
+    observers: Vec<Observer>,
+    events: Vec<Events>,
+    background: Vec<BackgroundJob>,
 }
 
 /// Where a configuration comes from.
@@ -75,8 +81,10 @@ impl App {
             server: ServerSettings::default(),
             unheard: Vec::new(),
             refusals: Vec::new(),
-            on_start: Vec::new(),
-            on_stop: Vec::new(),
+            pieces: Vec::new(),
+            observers: Vec::new(),
+            events: Vec::new(),
+            background: Vec::new(),
         };
         app.change("/", Change::Default(Arc::new(TrailingSlash::default())))
             .change("/", Change::Default(Arc::new(SecureHeaders::default())))
@@ -98,10 +106,9 @@ impl App {
     /// ```
     ///
     /// The app below inherits the tools and settings of the path above, as every path does, and changes them for
-    /// itself. Where both set something for the same path, this app wins. The functions that both add to
-    /// [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) run in the order in which they were added; this call
-    /// adds those of the other app. Server settings of the app below do not count, nor does `[global]` in its files; a
-    /// warning in the log names them.
+    /// itself. Where both set something for the same path, this app wins. The steps, plugins and observers of both run
+    /// as if all were added to this app; this call adds those of the other one. Server settings of the app below do not
+    /// count, nor does `[global]` in its files; a warning in the log names them.
     ///
     /// The path has one or more segments; slashes at its ends and double ones mean nothing. It wins over `default`
     /// pages and over children that take the segment as a value. Links within the app:
@@ -109,7 +116,8 @@ impl App {
     ///
     /// Building the application fails when two apps are at one path, and when this app has a page or child of that
     /// name.
-    pub fn mount(mut self, path: &str, app: Self) -> Self {
+    pub fn mount(mut self, path: &str, mut app: Self) -> Self {
+        self.take_life_of(&mut app);
         if app.hosts.is_some() || !app.virtual_hosts.is_empty() {
             self.refusals.push(format!(
                 "the app mounted at {path:?} has hosts of its own: only the outermost app can have them"
@@ -123,8 +131,6 @@ impl App {
         let own = app.code.into_iter().filter(|statement| !matches!(statement.change, Change::Default(_)));
         self.code.extend(own.map(|said| Statement { place: said.place.below(path), ..said }));
         self.configuration.extend(app.configuration.into_iter().map(|(place, source)| (place.below(path), source)));
-        self.on_start.extend(app.on_start);
-        self.on_stop.extend(app.on_stop);
         self
     }
 
@@ -150,15 +156,14 @@ impl App {
     /// same. The host is that of [`Request::origin`](crate::Request::origin): the client's, or the one that a trusted
     /// proxy names (the tool `proxy`, which must then be on at `/` of this app).
     ///
-    /// The app of a host is independent: it inherits no tools and no settings, and has its own error pages. Its
-    /// functions for [`on_start`](Self::on_start) and [`on_stop`](Self::on_stop) run with the others. This app keeps
+    /// The app of a host is independent: it inherits no tools and no settings, and has its own error pages. Its steps,
+    /// plugins and observers run with the others. This app keeps
     /// everything that comes before a host is known: the server, `[global]`, tools that work before routing, answers to
     /// requests that cannot be read.
     ///
     /// This app answers for all other hosts, unless [`hosts`](Self::hosts) names those that it answers for.
     pub fn virtual_hosts<'h>(mut self, hosts: impl IntoIterator<Item = &'h str>, mut app: Self) -> Self {
-        self.on_start.append(&mut app.on_start);
-        self.on_stop.append(&mut app.on_stop);
+        self.take_life_of(&mut app);
         self.virtual_hosts.push((hosts.into_iter().map(str::to_owned).collect(), app));
         self
     }
@@ -260,15 +265,99 @@ impl App {
         self.change(path, Change::ErrorPages(Box::new(change)))
     }
 
-    /// Does something once the server listens, with its address. An error stops the start.
-    pub fn on_start(mut self, run: impl FnOnce(SocketAddr) -> Result + Send + 'static) -> Self {
-        self.on_start.push(Box::new(run));
+    /// Does something at a moment in the life of the application: CherryPy's `engine.subscribe`. Lower priorities start
+    /// earlier and stop later; see [`Step`].
+    ///
+    /// ```no_run
+    /// use kirsch::{engine::Step, prelude::*};
+    ///
+    /// fn migrate() -> kirsch::Result {
+    ///     Ok(())
+    /// }
+    ///
+    /// App::new(Tree::new())
+    ///     .on(Step::Start, 40, |_| migrate()) // below 75: before the first request is answered
+    ///     .on(Step::WorkerStart, 50, |engine| println!("worker {:?} begins", engine.worker()))
+    ///     .on(Step::Graceful, 50, |_| println!("SIGHUP"))
+    ///     .serve("127.0.0.1:8080")?;
+    /// # Ok::<_, kirsch::Error>(())
+    /// ```
+    ///
+    /// If a step of the start fails, the steps of the stop that stand before it run: those with a lower priority, and
+    /// those of the same priority that were added earlier. A panic counts as an error.
+    pub fn on<F, R>(self, step: Step, priority: u8, function: F) -> Self
+    where
+        F: Fn(&Engine) -> R + Send + Sync + 'static,
+        R: IntoFlow,
+    {
+        let function = move |engine: &Engine| function(engine).into_flow().map(|_| ());
+        self.piece(Piece::function(step, priority, Box::new(function)))
+    }
+
+    /// Does something once the server answers, with its address: [`Step::Start`] with priority 80. An error stops the
+    /// start.
+    pub fn on_start(self, run: impl FnOnce(SocketAddr) -> Result + Send + 'static) -> Self {
+        let once = Mutex::new(Some(run));
+        self.on(Step::Start, AT_START, move |engine| {
+            let run = once.lock().take();
+            run.zip(engine.address()).map_or(Ok(()), |(run, address)| run(address))
+        })
+    }
+
+    /// Does something when the last request has ended: [`Step::Stop`] with priority 50. The latest comes first; an
+    /// error is logged, the others run.
+    pub fn on_stop(self, run: impl FnOnce() -> Result + Send + 'static) -> Self {
+        let once = Mutex::new(Some(run));
+        self.on(Step::Stop, AT_STOP, move |_| {
+            let run = once.lock().take();
+            run.map_or(Ok(()), |run| run())
+        })
+    }
+
+    /// Starts and stops a plugin with the application.
+    pub fn plugin(self, plugin: impl Plugin) -> Self {
+        self.piece(Piece::plugin(plugin))
+    }
+
+    /// Does something again and again, on a thread of its own: CherryPy's `Monitor` and `BackgroundTask`. `every` is
+    /// the pause between two runs. A run that fails or panics is logged, and the next one comes; failures in a row
+    /// double the pause, from a second up to a minute.
+    ///
+    /// ```no_run
+    /// use kirsch::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// // A file whose age tells a supervisor that the program lives.
+    /// App::new(Tree::new())
+    ///     .background("heartbeat", Duration::from_secs(10), || std::fs::write("/run/shop/heartbeat", "")
+    ///         .map_err(kirsch::Error::from))
+    ///     .serve("127.0.0.1:8080")?;
+    /// # Ok::<_, kirsch::Error>(())
+    /// ```
+    pub fn background<F, R>(mut self, name: &'static str, every: Duration, run: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoFlow,
+    {
+        self.background.push(BackgroundJob::new(name, every, run));
         self
     }
 
-    /// Does something when the last request has ended. The latest comes first; an error is logged, the others run.
-    pub fn on_stop(mut self, run: impl FnOnce() -> Result + Send + 'static) -> Self {
-        self.on_stop.push(Box::new(run));
+    /// Calls a function with each event of a type. All observers run on one thread, one after the other; the code that
+    /// tells an event does not wait for them. See [`Events`].
+    pub fn observe<T, F, R>(mut self, observer: F) -> Self
+    where
+        T: 'static,
+        F: Fn(&T) -> R + Send + 'static,
+        R: IntoFlow,
+    {
+        self.observers.push(Observer::new(move |event: &T| observer(event).into_flow().map(|_| ())));
+        self
+    }
+
+    /// Lets the observers see the events that are told by this handle and its clones.
+    pub fn events(mut self, events: &Events) -> Self {
+        self.events.push(events.clone());
         self
     }
 
@@ -321,22 +410,45 @@ impl App {
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
         let sections = application.debug_sections().into_iter().map(|(tree, section)| (hosts(tree), section));
         let sections: Vec<_> = sections.collect();
-        self.on_start.insert(0, Box::new(move |address| tell_debug_links(&sections, address)));
+        let links =
+            move |engine: &Engine| engine.address().map_or(Ok(()), |address| tell_debug_links(&sections, address));
+        self.pieces.insert(0, Piece::function(Step::Start, AT_START, Box::new(links)));
         for row in self.server.setting_rows() {
             crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", row.key, row.value.trim_matches('"'));
         }
-        Running::start(application, &self.server, &addresses, self.on_start, self.on_stop)
+        Running::start(Start {
+            application,
+            settings: &self.server,
+            addresses: &addresses,
+            pieces: self.pieces,
+            observers: self.observers,
+            events: self.events,
+            background: self.background,
+        })
     }
 
     /// Serves on `address` until SIGINT or SIGTERM, then lets the running requests end (setting
-    /// `server.drain_timeout`). A second signal ends the process at once, with status 130 or 143. A signal that comes
-    /// while the application starts takes effect when it has.
+    /// `server.drain_timeout`). SIGHUP runs the steps [`Graceful`](Step::Graceful). A second signal ends the process at
+    /// once, with status 130 or 143. A signal that comes while the application starts takes effect when it has.
     ///
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.
     pub fn serve(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result {
         let signals = Signals::install()?;
         self.start(address)?.wait_for(signals)
+    }
+
+    fn piece(mut self, piece: Piece) -> Self {
+        self.pieces.push(piece);
+        self
+    }
+
+    /// All of another app that lives with the process becomes this app's.
+    fn take_life_of(&mut self, app: &mut Self) {
+        self.pieces.append(&mut app.pieces);
+        self.observers.append(&mut app.observers);
+        self.events.append(&mut app.events);
+        self.background.append(&mut app.background);
     }
 
     fn change(mut self, path: &str, change: Change) -> Self {

@@ -1,22 +1,28 @@
-//! Start, stop, signals, background jobs: the application as a program.
+//! Start, stop, signals, plugins, background jobs: the application as a program.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `app.rs` | the calls that describe the application, and how it is built |
 //! | `checks.rs` | the checks of the tree at start |
-//! | `running.rs` | a started application: server and background jobs; the order of start and stop |
-//! | `signals.rs` | SIGINT and SIGTERM, for programs only |
+//! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
+//! | `running.rs` | a started application: what can be asked of it, and its stop |
+//! | `signals.rs` | SIGINT, SIGTERM and SIGHUP, for programs only |
 //! | `background.rs` | the supervised threads of background jobs |
 
 mod app;
 mod background;
 mod checks;
+mod course;
 mod running;
 mod signals;
 
+pub use crate::bus::{Deadline, Engine, Events, Plugin, State, Step};
 pub use app::App;
 pub use background::JobStatistics;
+pub use course::PluginStatus;
 pub use running::Running;
 
+#[cfg(test)]
+mod course_tests;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,13 @@
-//! SIGINT and SIGTERM. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a library that
-//! stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a supervisor that
-//! has read that the program serves may stop it gracefully.
+//! SIGINT, SIGTERM and SIGHUP. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a
+//! library that stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a
+//! supervisor that has read that the program serves may stop it gracefully.
 //!
 //! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the
 //! waiting thread. A signal that finds the flag set ends the process at once, with the status that shells expect: 130
 //! or 143.
 
 use crate::Result;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -20,9 +20,19 @@ struct Handlers {
     armed: Arc<AtomicBool>,
     /// Which signal came last; 0 while none has.
     last: Arc<AtomicUsize>,
+    /// SIGHUP has come and was not seen yet.
+    hung_up: Arc<AtomicBool>,
 }
 
-/// SIGINT and SIGTERM from here on; a signal that comes before the wait is not lost.
+/// A signal that an application acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// SIGINT or SIGTERM, by its name.
+    Stop(&'static str),
+    HangUp,
+}
+
+/// The signals from here on; a signal that comes before the wait is not lost.
 pub(super) struct Signals {
     handlers: &'static Handlers,
     wake: UnixStream,
@@ -35,22 +45,30 @@ impl Signals {
     pub(super) fn install() -> Result<Self> {
         let handlers = handlers()?;
         let (wake, waker) = UnixStream::pair()?;
-        let interrupt = low_level::pipe::register(SIGINT, waker.try_clone()?)?;
-        let terminate = low_level::pipe::register(SIGTERM, waker)?;
-        Ok(Self { handlers, wake, registered: vec![interrupt, terminate] })
+        let mut signals = Self { handlers, wake, registered: Vec::new() };
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signals.registered.push(low_level::pipe::register(signal, waker.try_clone()?)?);
+        }
+        Ok(signals)
     }
 
-    /// Blocks until SIGINT or SIGTERM has come and returns its name.
-    pub(super) fn wait(mut self) -> Result<&'static str> {
+    /// Blocks until a signal has come. A stop comes before everything else.
+    pub(super) fn wait(&mut self) -> Result<Signal> {
         // Looked at when the pipe is in place: a signal is in one of the two.
-        while self.handlers.last.load(Ordering::SeqCst) == 0 {
+        loop {
+            let last = self.handlers.last.load(Ordering::SeqCst);
+            if last != 0 {
+                let interrupted = i32::try_from(last) == Ok(SIGINT);
+                return Ok(Signal::Stop(if interrupted { "SIGINT" } else { "SIGTERM" }));
+            }
+            if self.handlers.hung_up.swap(false, Ordering::SeqCst) {
+                return Ok(Signal::HangUp);
+            }
             match self.wake.read(&mut [0]) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
                 _ => {}
             }
         }
-        let interrupted = i32::try_from(self.handlers.last.load(Ordering::SeqCst)) == Ok(SIGINT);
-        Ok(if interrupted { "SIGINT" } else { "SIGTERM" })
     }
 }
 
@@ -69,16 +87,18 @@ fn handlers() -> Result<&'static Handlers> {
     if let Some(handlers) = HANDLERS.get() {
         // In this order: until it is disarmed, a signal ends the process, as it should.
         handlers.last.store(0, Ordering::SeqCst);
+        handlers.hung_up.store(false, Ordering::SeqCst);
         handlers.armed.store(false, Ordering::SeqCst);
         return Ok(handlers);
     }
-    let handlers = Handlers { armed: Arc::new(AtomicBool::new(false)), last: Arc::default() };
+    let handlers = Handlers { armed: Arc::new(AtomicBool::new(false)), last: Arc::default(), hung_up: Arc::default() };
     for (signal, number, status) in [(SIGINT, 2, 130), (SIGTERM, 15, 143)] {
         // In this order: noted from the first moment on, and the signal that arms is not taken for a second one.
         flag::register_usize(signal, handlers.last.clone(), number)?;
         flag::register_conditional_shutdown(signal, status, handlers.armed.clone())?;
         flag::register(signal, handlers.armed.clone())?;
     }
+    flag::register(SIGHUP, handlers.hung_up.clone())?;
     // A handler of any kind turns the limit of file sizes from the end of the process into an error of the write, like
     // a full disk.
     flag::register(SIGXFSZ, Arc::default())?;
@@ -101,7 +121,7 @@ mod tests {
         let handlers = handlers().unwrap();
         low_level::raise(SIGTERM).unwrap();
         let (wake, _waker) = UnixStream::pair().unwrap();
-        let signals = Signals { handlers, wake, registered: Vec::new() };
-        assert_eq!(signals.wait().unwrap(), "SIGTERM");
+        let mut signals = Signals { handlers, wake, registered: Vec::new() };
+        assert_eq!(signals.wait().unwrap(), Signal::Stop("SIGTERM"));
     }
 }

@@ -58,6 +58,7 @@ pub use stop::StopReport;
 pub use workers::WorkerState;
 
 use crate::exchange::BlockingPlaces;
+use crate::threads::Threads;
 use acceptor::Listener;
 use budgets::Budgets;
 use scheduler::Scheduler;
@@ -66,7 +67,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use stop::Threads;
 use workspace::{Shared, Workspace};
 
 /// A running HTTP server.
@@ -91,19 +91,18 @@ impl Server {
     /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names
     /// the setting or the address.
     pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
+        Self::bind(settings)?.serve(service, Arc::new(()))
+    }
+
+    /// Binds the address in the settings (port 0 picks a free one). Clients may connect from now on; nobody answers
+    /// before [`Bound::serve`].
+    pub(crate) fn bind(settings: ServerSettings) -> io::Result<Bound> {
         settings.check()?;
         let at = settings.address;
         let listener = Listener::bind(at, settings.backlog).map_err(|error| {
             io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
         })?;
-        let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
-        let budgets = Budgets::new(&settings);
-        let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
-        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
-        // Dropped on the way out if a thread cannot be started: the threads so far end.
-        let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
-        running.spawn()?;
-        Ok(Self { running })
+        Ok(Bound { listener, settings })
     }
 
     /// The address that the server listens on, with the port that was picked.
@@ -160,11 +159,57 @@ impl Server {
     }
 }
 
+/// A server that listens and does not answer yet.
+pub(crate) struct Bound {
+    listener: Listener,
+    settings: ServerSettings,
+}
+
+impl Bound {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Starts the threads.
+    pub(crate) fn serve(self, service: Arc<dyn Service>, around: Arc<dyn AroundWorkers>) -> io::Result<Server> {
+        let Self { listener, settings } = self;
+        let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
+        let budgets = Budgets::new(&settings);
+        let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
+        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
+        // Dropped on the way out if a thread cannot be started: the threads so far end.
+        let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
+        running.spawn(&around)?;
+        Ok(Server { running })
+    }
+}
+
+/// What is done on the thread of a worker before its first request and after its last one. A worker whose handler never
+/// returns has no end.
+pub(crate) trait AroundWorkers: Send + Sync {
+    /// The worker of this number begins; the first is 1. It must not panic.
+    fn begins(&self, worker: usize);
+
+    /// It ends. It must not panic.
+    fn ends(&self, worker: usize);
+}
+
+/// Nothing.
+impl AroundWorkers for () {
+    fn begins(&self, _: usize) {}
+
+    fn ends(&self, _: usize) {}
+}
+
 impl Running {
-    fn spawn(&mut self) -> io::Result<()> {
+    fn spawn(&mut self, around: &Arc<dyn AroundWorkers>) -> io::Result<()> {
         for number in 1..=self.shared.settings.threads {
-            let shared = self.shared.clone();
-            self.threads.spawn(&format!("kirsch-worker-{number}"), move || work(&shared, number - 1))?;
+            let (shared, around) = (self.shared.clone(), around.clone());
+            self.threads.spawn(&format!("kirsch-worker-{number}"), move || {
+                around.begins(number);
+                work(&shared, number - 1);
+                around.ends(number);
+            })?;
         }
         let shared = self.shared.clone();
         let record = Arc::clone(&shared.scheduler.records[shared.settings.threads]);

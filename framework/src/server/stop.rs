@@ -19,10 +19,7 @@ use super::transport::cut_off;
 use super::word::Edges;
 use super::workers::WorkerState;
 use super::workspace::{Shared, Workspace};
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How a stop went.
@@ -80,7 +77,7 @@ impl Running {
         }
         scheduler.enter(Phase::Ended);
         scheduler.alarm.ring_loudly();
-        self.threads.end(stuck);
+        self.threads.end_except(stuck, GRACE, LOOK);
         // Without a worker the service does not hear of these; they are dropped.
         while let Some(entry) = scheduler.queue.pop() {
             drop(scheduler.slab.dequeue(&entry.connection));
@@ -148,55 +145,5 @@ impl Shared {
                 self.scheduler.slab.with_socket(index, cut_off);
             }
         }
-    }
-}
-
-/// The threads of one server.
-#[derive(Debug)]
-pub(super) struct Threads {
-    handles: Vec<JoinHandle<()>>,
-    end: Sender<()>,
-    ended: Receiver<()>,
-}
-
-impl Threads {
-    pub(super) fn new() -> Self {
-        let (end, ended) = unbounded();
-        Self { handles: Vec::new(), end, ended }
-    }
-
-    pub(super) fn spawn(&mut self, name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let end = self.end.clone();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _end = End(end);
-            life();
-        });
-        let handle =
-            thread.map_err(|error| io::Error::new(error.kind(), format!("cannot start the thread {name}: {error}")))?;
-        self.handles.push(handle);
-        Ok(())
-    }
-
-    /// Waits until all threads have ended except `stuck` ones, which are left to themselves.
-    fn end(&mut self, stuck: impl Fn() -> usize) {
-        let patience = Instant::now() + GRACE;
-        let mut running = self.handles.len();
-        while running > stuck() && Instant::now() < patience {
-            running -= usize::from(self.ended.recv_timeout(LOOK).is_ok());
-        }
-        for handle in self.handles.drain(..) {
-            if handle.is_finished() {
-                let _ = handle.join();
-            }
-        }
-    }
-}
-
-/// Tells that a thread has ended when it is dropped, also by a panic.
-struct End(Sender<()>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        let _ = self.0.send(());
     }
 }

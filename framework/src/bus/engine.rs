@@ -1,0 +1,133 @@
+//! A handle to a running application: its state, its address, its events.
+
+use super::{Bus, Events};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// A handle to the application for steps and plugins: its state, its address and its events. A clone is a handle to the
+/// same application.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<EngineState>,
+    worker: Option<usize>,
+}
+
+#[derive(Debug)]
+struct EngineState {
+    state: AtomicU8,
+    address: OnceLock<SocketAddr>,
+    events: Events,
+}
+
+/// The stages of an application, in their order. It never goes back to an earlier one. Each change is also an event:
+/// `App::observe(|state: &State| ...)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum State {
+    /// The steps of the start run.
+    Starting,
+    /// All steps of the start have run, and the server answers.
+    Running,
+    /// No connections are taken any more, and running requests end.
+    Draining,
+    /// The last request has ended, and the steps of the stop run.
+    Stopping,
+    /// Nothing runs any more.
+    Stopped,
+}
+
+const STATES: [State; 5] = [State::Starting, State::Running, State::Draining, State::Stopping, State::Stopped];
+
+/// The moment by which something must have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now on, a year at most.
+    #[must_use]
+    pub fn within(time: Duration) -> Self {
+        const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+        Self(Instant::now() + time.min(LONGEST))
+    }
+
+    /// The moment itself.
+    #[must_use]
+    pub fn at(self) -> Instant {
+        self.0
+    }
+
+    /// The time that is left; zero when the moment has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Engine {
+    /// The stage of the application.
+    #[must_use]
+    pub fn state(&self) -> State {
+        // SeqCst, as with all of it: read a few times in the life of a process.
+        STATES[usize::from(self.shared.state.load(Ordering::SeqCst))]
+    }
+
+    /// The address that the server listens on, with the port that was picked. There is none before it is bound, at
+    /// priority 70 of the start.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.shared.address.get().copied()
+    }
+
+    /// The number of the worker whose thread this is, in the steps of workers. The first is 1.
+    #[must_use]
+    pub fn worker(&self) -> Option<usize> {
+        self.worker
+    }
+
+    /// Tells the observers of `T`; see [`Events::emit`].
+    pub fn emit<T: Send + 'static>(&self, event: T) {
+        self.shared.events.emit(event);
+    }
+
+    /// A handle for code that only tells events.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.shared.events.clone()
+    }
+}
+
+/// The side of the engine that changes what handles tell.
+pub(crate) struct EngineOwner(Engine);
+
+impl EngineOwner {
+    pub(crate) fn new() -> Self {
+        let shared = EngineState { state: AtomicU8::new(0), address: OnceLock::new(), events: Events::new() };
+        Self(Engine { shared: Arc::new(shared), worker: None })
+    }
+
+    pub(crate) fn handle(&self) -> &Engine {
+        &self.0
+    }
+
+    /// The handle for the steps of a worker.
+    pub(crate) fn of_worker(engine: &Engine, worker: usize) -> Engine {
+        Engine { worker: Some(worker), ..engine.clone() }
+    }
+
+    pub(crate) fn connect(&self, bus: &Arc<Bus>) {
+        self.0.shared.events.connect(bus);
+    }
+
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        let _ = self.0.shared.address.set(address);
+    }
+
+    /// Goes on to this state, unless the application is further already.
+    pub(crate) fn enter(&self, state: State) {
+        if self.0.shared.state.fetch_max(state as u8, Ordering::SeqCst) < state as u8 {
+            self.0.emit(state);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The bus: what lives with the application, without what runs it. `engine/` runs it.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `engine.rs` | [`Engine`], a handle to the application that starts, runs and stops; [`State`], [`Deadline`] |
+//! | `plugin.rs` | [`Plugin`] and [`Step`]: what happens at the start, at the stop, and with each worker |
+//! | `events.rs` | [`Events`]: typed messages to observers, on a thread of their own |
+//!
+//! The idea is CherryPy's bus without its strings: a step that does not exist and an event of the wrong type do not
+//! compile.
+
+mod engine;
+mod events;
+mod plugin;
+
+pub(crate) use engine::EngineOwner;
+pub use engine::{Deadline, Engine, State};
+pub use events::Events;
+pub(crate) use events::{Bus, Observer};
+pub use plugin::{Plugin, Step};

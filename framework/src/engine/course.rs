@@ -1,0 +1,291 @@
+//! The course: all that starts and stops with the application, in one order.
+//!
+//! ```text
+//!  0  events       the thread of the observers
+//! 50               plugins, unless they say another priority; the functions of `on_stop`
+//! 65  background   the background jobs of tools
+//! 70  bind         the address is bound: a taken port stops the start before anybody is answered
+//! 75  accept       requests are answered; at the stop they end
+//! 80               the functions of `on_start`
+//! ```
+//!
+//! The start goes up, the stop goes down, and steps of one priority keep the order in which they were added. If a step
+//! of the start fails, the stop goes down from there: what stands behind it has not started and is not stopped.
+
+use super::background::Background;
+use crate::bus::{Bus, Deadline, Engine, EngineOwner, Observer, Plugin, State, Step};
+use crate::exchange::Error;
+use crate::lifecycle::{Application, BackgroundJob};
+use crate::logs;
+use crate::panics::guarded;
+use crate::server::{AroundWorkers, Bound, Server, ServerSettings, StopReport};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub(super) type StepFunction = Box<dyn Fn(&Engine) -> Result<(), Error> + Send + Sync>;
+
+pub(super) const AT_START: u8 = 80;
+pub(super) const AT_STOP: u8 = 50;
+
+/// One piece of the course, with its priority.
+#[derive(Clone)]
+pub(super) struct Piece {
+    priority: u8,
+    does: Does,
+}
+
+#[derive(Clone)]
+enum Does {
+    Function(Step, Arc<StepFunction>),
+    Plugin(Arc<dyn Plugin>),
+    Events,
+    Background,
+    Bind,
+    Accept,
+}
+
+/// What a plugin tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginStatus {
+    /// Its name.
+    pub name: String,
+    /// Names and values; see [`Plugin::status`].
+    pub rows: Vec<(String, String)>,
+}
+
+impl Piece {
+    pub(super) fn function(step: Step, priority: u8, function: StepFunction) -> Self {
+        Self { priority, does: Does::Function(step, Arc::new(function)) }
+    }
+
+    pub(super) fn plugin(plugin: impl Plugin) -> Self {
+        Self { priority: plugin.priority(), does: Does::Plugin(Arc::new(plugin)) }
+    }
+
+    /// The name for messages.
+    fn name(&self) -> String {
+        match &self.does {
+            Does::Function(step, _) => format!("the step {step:?} of priority {}", self.priority),
+            Does::Plugin(plugin) => format!("the plugin {:?}", plugin.name()),
+            Does::Events => "the thread of the observers".to_owned(),
+            Does::Background => "the background jobs".to_owned(),
+            Does::Bind | Does::Accept => "the server".to_owned(),
+        }
+    }
+
+    /// Calls what belongs to this step, if anything does.
+    fn call(&self, step: Step, engine: &Engine) -> Result<(), Error> {
+        guarded(|| match &self.does {
+            Does::Function(own, function) if *own == step => function(engine),
+            Does::Plugin(plugin) => match step {
+                Step::WorkerStart => plugin.worker_start(engine),
+                Step::WorkerStop => plugin.worker_stop(engine),
+                Step::Graceful => plugin.graceful(engine),
+                Step::Start => plugin.start(engine),
+                Step::Stop => Ok(()),
+            },
+            _ => Ok(()),
+        })
+    }
+
+    /// Like [`call`](Self::call), where a failure stops nothing.
+    fn call_and_log(&self, step: Step, engine: &Engine) {
+        if let Err(error) = self.call(step, engine) {
+            let name = self.name();
+            crate::line::record!(Error, target: logs::ERROR, "{name} failed at {step:?}: {}", logs::causes(&error));
+        }
+    }
+}
+
+/// All that an application is started with.
+pub(super) struct Start<'s> {
+    pub(super) application: Application,
+    pub(super) settings: &'s ServerSettings,
+    pub(super) addresses: &'s [SocketAddr],
+    /// As added; those of plugins among them.
+    pub(super) pieces: Vec<Piece>,
+    pub(super) observers: Vec<Observer>,
+    /// Handles that the application was given.
+    pub(super) events: Vec<crate::bus::Events>,
+    pub(super) background: Vec<BackgroundJob>,
+}
+
+/// What has started, and what is needed to stop it.
+pub(super) struct Course {
+    pub(super) engine: EngineOwner,
+    /// In their order. At a stop the last goes first.
+    started: Vec<Piece>,
+    bound: Option<Bound>,
+    pub(super) server: Option<Server>,
+    pub(super) background: Option<Background>,
+    observing: Option<Background>,
+}
+
+impl Course {
+    /// Runs the start, and stops what had started if a step fails.
+    pub(super) fn start(start: Start<'_>) -> Result<Self, Error> {
+        let builtin = |priority, does| Piece { priority, does };
+        let mut pieces = vec![
+            builtin(0, Does::Events),
+            builtin(65, Does::Background),
+            builtin(70, Does::Bind),
+            builtin(75, Does::Accept),
+        ];
+        pieces.extend(start.pieces.iter().cloned());
+        pieces.sort_by_key(|piece| piece.priority);
+        let around = pieces.clone();
+        let mut course = Self {
+            engine: EngineOwner::new(),
+            started: Vec::new(),
+            bound: None,
+            server: None,
+            background: None,
+            observing: None,
+        };
+        let application = Arc::new(start.application);
+        let mut observers = Some(start.observers);
+        for piece in pieces {
+            let begun = match &piece.does {
+                Does::Events => course.observe(observers.take().unwrap_or_default(), &start.events),
+                Does::Background => {
+                    let jobs = application.background_jobs().iter().chain(&start.background);
+                    Background::start(jobs).map(|background| course.background = Some(background)).map_err(Error::from)
+                }
+                Does::Bind => bind(start.settings, start.addresses).map(|bound| {
+                    course.engine.set_address(bound.address());
+                    course.bound = Some(bound);
+                }),
+                Does::Accept => course.accept(&application, &around),
+                Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
+            };
+            if let Err(error) = begun {
+                course.stop(Deadline::within(start.settings.drain_timeout));
+                return Err(error);
+            }
+            course.started.push(piece);
+        }
+        course.engine.enter(State::Running);
+        Ok(course)
+    }
+
+    fn observe(&mut self, observers: Vec<Observer>, handles: &[crate::bus::Events]) -> Result<(), Error> {
+        if observers.is_empty() {
+            return Ok(());
+        }
+        let (bus, observers) = Bus::new(observers);
+        let mut thread = Background::start([])?;
+        thread.spawn("kirsch-events", move |stopped| observers.run(stopped))?;
+        self.observing = Some(thread);
+        self.engine.connect(&bus);
+        handles.iter().for_each(|events| events.connect(&bus));
+        Ok(())
+    }
+
+    fn accept(&mut self, application: &Arc<Application>, pieces: &[Piece]) -> Result<(), Error> {
+        let Some(bound) = self.bound.take() else { return Ok(()) };
+        let address = bound.address();
+        let engine = self.engine.handle().clone();
+        let around = Around { engine, pieces: pieces.to_vec() };
+        self.server = Some(bound.serve(application.clone(), Arc::new(around))?);
+        crate::line::record!(Info, target: "kirsch::engine", "serving on http://{address}");
+        Ok(())
+    }
+
+    /// Stops what has started, the latest first. A second call does nothing.
+    pub(super) fn stop(&mut self, deadline: Deadline) -> StopReport {
+        let mut report = StopReport::default();
+        self.engine.enter(State::Draining);
+        while let Some(piece) = self.started.pop() {
+            let engine = self.engine.handle().clone();
+            let mut late = Vec::new();
+            match &piece.does {
+                Does::Function(Step::Stop, _) => piece.call_and_log(Step::Stop, &engine),
+                Does::Function(..) => {}
+                Does::Plugin(plugin) => {
+                    if let Err(error) = guarded(|| plugin.stop(deadline)) {
+                        let name = piece.name();
+                        crate::line::record!(Error, target: logs::ERROR, "{name} failed at the stop: {}", logs::causes(&error));
+                    }
+                }
+                Does::Accept => {
+                    report = self.server.take().map(|server| server.stop(deadline.remaining())).unwrap_or_default();
+                    self.engine.enter(State::Stopping);
+                }
+                Does::Bind => drop(self.bound.take()),
+                Does::Background => late = end(&mut self.background, deadline),
+                Does::Events => {
+                    self.engine.enter(State::Stopped);
+                    late = end(&mut self.observing, deadline);
+                }
+            }
+            for thread in late {
+                crate::line::record!(Warn, target: "kirsch::engine", "the thread {thread:?} did not end in time");
+            }
+        }
+        self.engine.enter(State::Stopped);
+        report
+    }
+
+    pub(super) fn graceful(&self) {
+        let engine = self.engine.handle();
+        self.started.iter().for_each(|piece| piece.call_and_log(Step::Graceful, engine));
+    }
+
+    /// The plugins with what they tell of themselves.
+    pub(super) fn plugins(&self) -> Vec<PluginStatus> {
+        let plugins = self.started.iter().filter_map(|piece| match &piece.does {
+            Does::Plugin(plugin) => Some(plugin),
+            _ => None,
+        });
+        let told = plugins.map(|plugin| {
+            let asked = guarded(|| Ok((plugin.name().to_owned(), plugin.status())));
+            let (name, rows) =
+                asked.unwrap_or_else(|error| ("?".to_owned(), vec![("failed".into(), error.to_string())]));
+            PluginStatus { name, rows }
+        });
+        told.collect()
+    }
+}
+
+fn end(threads: &mut Option<Background>, deadline: Deadline) -> Vec<String> {
+    threads.take().map(|threads| threads.stop(deadline)).unwrap_or_default()
+}
+
+/// The steps of workers, on their threads.
+struct Around {
+    engine: Engine,
+    pieces: Vec<Piece>,
+}
+
+impl AroundWorkers for Around {
+    fn begins(&self, worker: usize) {
+        let engine = EngineOwner::of_worker(&self.engine, worker);
+        self.pieces.iter().for_each(|piece| piece.call_and_log(Step::WorkerStart, &engine));
+    }
+
+    fn ends(&self, worker: usize) {
+        let engine = EngineOwner::of_worker(&self.engine, worker);
+        self.pieces.iter().rev().for_each(|piece| piece.call_and_log(Step::WorkerStop, &engine));
+    }
+}
+
+/// Listens on the first address that can be had.
+fn bind(settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<Bound, Error> {
+    let mut refused = None;
+    for &address in addresses {
+        match Server::bind(ServerSettings { address, ..settings.clone() }) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    let Some(error) = refused else { return Err(Error::unexpected("there is no address to listen on")) };
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => "; another program listens there: stop it, or choose another port (0 picks a free one)",
+        ErrorKind::PermissionDenied => "; ports below 1024 are for privileged programs: choose a higher one",
+        ErrorKind::AddrNotAvailable => "; no interface of this machine has it: try 127.0.0.1 or 0.0.0.0",
+        _ => "",
+    };
+    Err(Error::unexpected(format!("{error}{remedy}")))
+}
