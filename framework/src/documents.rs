@@ -30,6 +30,7 @@ documents! {
     uploads: "docs/guide/uploads.md";
     plugins: "docs/guide/plugins.md";
     deployment: "docs/guide/deployment.md";
+    logs: "docs/guide/logs.md";
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";
     security: "docs/reference/security.md";

@@ -53,14 +53,20 @@ impl Write for Escaping<'_, '_> {
 }
 
 /// Control characters (C0, C1, DEL), the two separators of Unicode, and characters that turn text around (UAX #9).
-fn is_dangerous(character: char) -> bool {
+pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Writes a record of the framework: `record!(Warn, target: "kirsch::tools", "{path} took {time:?}")`. The target may
-/// be left out.
+/// be left out. Behind it may be keys for programs that read the log: `[request = id]`.
 macro_rules! record {
+    ($level:ident, target: $target:expr, [$($key:ident = $value:expr),+], $($text:tt)+) => {
+        ::log::log!(
+            target: $target, ::log::Level::$level, $($key:% = $value),+;
+            "{}", $crate::line::Line(::std::format_args!($($text)+))
+        )
+    };
     ($level:ident, target: $target:expr, $($text:tt)+) => {
         ::log::log!(target: $target, ::log::Level::$level, "{}", $crate::line::Line(::std::format_args!($($text)+)))
     };

@@ -14,6 +14,7 @@ use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Hosts, IntoFlow, PathSettings, Tool, debug_link,
 };
+use crate::logs::Logs;
 use crate::publish::{Mount, Publish, Route, graft, routes};
 use crate::server::ServerSettings;
 use crate::settings::Settings;
@@ -60,6 +61,7 @@ pub struct App {
     observers: Vec<Observer>,
     events: Vec<Events>,
     background: Vec<BackgroundJob>,
+    logs: Option<Logs>,
 }
 
 /// Where a configuration comes from.
@@ -85,6 +87,7 @@ impl App {
             observers: Vec::new(),
             events: Vec::new(),
             background: Vec::new(),
+            logs: None,
         };
         app.change("/", Change::Default(Arc::new(TrailingSlash::default())))
             .change("/", Change::Default(Arc::new(SecureHeaders::default())))
@@ -122,6 +125,10 @@ impl App {
             self.refusals.push(format!(
                 "the app mounted at {path:?} has hosts of its own: only the outermost app can have them"
             ));
+        }
+        if app.logs.is_some() {
+            self.refusals
+                .push(format!("the app mounted at {path:?} has logs of its own: only the outermost app can have them"));
         }
         self.refusals.extend(app.refusals);
         self.unheard.push((path.to_owned(), changed(&app.server)));
@@ -361,6 +368,13 @@ impl App {
         self
     }
 
+    /// Installs a log when the application starts, and writes its last lines when it stops. See [`Logs`]; a program
+    /// that logs before it starts an application calls [`Logs::install`] itself.
+    pub fn logs(mut self, logs: Logs) -> Self {
+        self.logs = Some(logs);
+        self
+    }
+
     /// Everything that the tree publishes, to be printed or looked at.
     ///
     /// ```
@@ -398,8 +412,16 @@ impl App {
     /// install them.
     ///
     /// # Errors
-    /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails.
+    /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails; when the
+    /// [`logs`](Self::logs) cannot be installed.
     pub fn start(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
+        let installed = self.logs.take().map(Logs::install).transpose()?;
+        let mut running = self.started(address)?;
+        running.logs = installed;
+        Ok(running)
+    }
+
+    fn started(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
         let files = self.read_configuration()?;
         let in_file = files.iter().any(|file| file.place.depth == 0 && file.sets_address());
         for file in files.iter().filter(|file| file.place.depth == 0) {
@@ -507,6 +529,10 @@ impl App {
             let name = hosts.join(" ");
             if app.hosts.is_some() || !app.virtual_hosts.is_empty() {
                 let problem = "has hosts of its own: only the outermost app can have them";
+                return Err(refused(format!("the app of the host {name:?} {problem}")).into());
+            }
+            if app.logs.is_some() {
+                let problem = "has logs of its own: only the outermost app can have them";
                 return Err(refused(format!("the app of the host {name:?} {problem}")).into());
             }
             if hosts.is_empty() {

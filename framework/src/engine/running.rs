@@ -9,6 +9,7 @@ use super::signals::{Signal, Signals};
 use crate::Result;
 use crate::bus::{Deadline, Engine, State};
 use crate::exchange::Error;
+use crate::logs::{self, InstalledLogs};
 use crate::server::{Server, Statistics, StopReport, WorkerState};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct Running {
     course: Course,
     address: SocketAddr,
     drain_timeout: Duration,
+    /// The last field, so that it takes what the stop says.
+    pub(super) logs: Option<InstalledLogs>,
 }
 
 impl Running {
@@ -26,7 +29,7 @@ impl Running {
         let drain_timeout = start.settings.drain_timeout;
         let course = Course::start(start)?;
         let address = course.engine.handle().address().ok_or_else(|| Error::unexpected("no address was bound"))?;
-        Ok(Self { course, address, drain_timeout })
+        Ok(Self { course, address, drain_timeout, logs: None })
     }
 
     /// The address that the server listens on, with the port that was picked.
@@ -71,9 +74,10 @@ impl Running {
         self.course.plugins()
     }
 
-    /// Runs the steps [`Graceful`](super::Step::Graceful), on this thread. SIGHUP does the same, where
+    /// Opens the file of the log again, and runs the steps [`Graceful`](super::Step::Graceful) on this thread. SIGHUP does the same, where
     /// [`wait`](Self::wait) or `App::serve` waits for signals.
     pub fn graceful(&self) {
+        logs::reopen();
         self.course.graceful();
     }
 
@@ -110,6 +114,8 @@ impl Running {
 
     /// Stops gracefully: no new connections, running requests end, everything by one deadline from now. The report
     /// names the requests that had not ended by then.
+    ///
+    /// A log that was given to [`App::logs`](crate::App::logs) then gets two seconds for its last lines.
     pub fn stop(mut self, within: Duration) -> StopReport {
         let report = self.course.stop(Deadline::within(within));
         crate::line::record!(Info, target: "kirsch::engine", "stopped");

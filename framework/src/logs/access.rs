@@ -6,33 +6,91 @@
 //! ```
 //!
 //! Combined Log Format, as Apache and nginx write it, and two more columns: the seconds from the complete head to the
-//! last byte, and the number of the request, which is also on its error page and in the error log.
+//! last byte, and the number of the request, which is also on its error page and in the error log. Loggers that know
+//! key-values get the columns by name.
 
 use super::clock::ClockTime;
-use crate::exchange::Delivery;
-use crate::exchange::{Exchange, Login};
+use crate::exchange::{Delivery, Exchange, Login, RequestId};
+use log::kv::{self, Key, Source, Value, VisitSource};
 use std::fmt::{Display, Formatter, Result, Write};
-use std::time::SystemTime;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
 /// Writes the record, if anybody listens.
+#[inline]
 pub(crate) fn access(exchange: &Exchange, delivery: &Delivery) {
-    // The macro evaluates its arguments only when the target is enabled.
-    log::info!(target: super::ACCESS, "{}", Record { exchange, delivery, now: SystemTime::now() });
+    if log::log_enabled!(target: super::ACCESS, log::Level::Info) {
+        write(exchange, delivery);
+    }
+}
+
+#[cold]
+fn write(exchange: &Exchange, delivery: &Delivery) {
+    let request = &exchange.request;
+    let record = Record {
+        exchange,
+        now: SystemTime::now(),
+        duration: delivery.duration(),
+        bytes: delivery.body_bytes,
+        client: request.remote(),
+        request: request.id(),
+    };
+    let to = log::logger();
+    let builder = &mut log::Record::builder();
+    builder.level(log::Level::Info).target(super::ACCESS).key_values(&record);
+    to.log(&builder.args(format_args!("{record}")).build());
 }
 
 struct Record<'a> {
     exchange: &'a Exchange,
-    delivery: &'a Delivery,
     now: SystemTime,
+    duration: Duration,
+    bytes: u64,
+    client: IpAddr,
+    request: RequestId,
+}
+
+/// The columns for programs, by their names.
+impl Source for Record<'_> {
+    fn visit<'kvs>(&'kvs self, to: &mut dyn VisitSource<'kvs>) -> std::result::Result<(), kv::Error> {
+        let (request, response) = (&self.exchange.request, &self.exchange.response);
+        let head = &request.head;
+        let mut tell = |key: &'static str, value: Value<'kvs>| to.visit_pair(Key::from_str(key), value);
+        tell("client", Value::from_display(&self.client))?;
+        if let Some(login) = Login::of(self.exchange) {
+            tell("user", Value::from(login.name()))?;
+        }
+        // As the client sent it; nothing when the server could not read it.
+        if !head.target().is_empty() {
+            tell("method", Value::from(head.method().as_str()))?;
+            let (path, query) =
+                head.target().split_once('?').map_or((head.target(), None), |(path, query)| (path, Some(query)));
+            tell("path", Value::from(path))?;
+            if let Some(query) = query {
+                tell("query", Value::from(query))?;
+            }
+        }
+        tell("status", Value::from(response.status().as_u16()))?;
+        tell("bytes", Value::from(self.bytes))?;
+        tell("duration", Value::from(self.duration.as_secs_f64()))?;
+        for (key, name) in [("host", "host"), ("referer", "referer"), ("agent", "user-agent")] {
+            if let Some(value) = head.headers_named(name).next() {
+                match std::str::from_utf8(value) {
+                    Ok(value) => tell(key, Value::from(value))?,
+                    Err(_) => tell(key, Value::from("(not UTF-8)"))?,
+                }
+            }
+        }
+        tell("request", Value::from_display(&self.request))
+    }
 }
 
 impl Display for Record<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let Self { exchange, delivery, now } = self;
+        let Self { exchange, now, duration, .. } = self;
         let request = &exchange.request;
-        let duration = delivery.duration();
-        let began = now.checked_sub(duration).unwrap_or(*now);
-        write!(f, "{} - ", request.remote())?;
+        let began = now.checked_sub(*duration).unwrap_or(*now);
+        write!(f, "{} - ", self.client)?;
         match Login::of(exchange) {
             // Spaces would move the columns that follow.
             Some(login) if !login.name().is_empty() => write!(f, "{}", Word(login.name().as_bytes()))?,
@@ -45,7 +103,7 @@ impl Display for Record<'_> {
             _ => write!(f, "{}", request.head.request_line())?,
         }
         write!(f, "\" {} ", exchange.response.status().as_u16())?;
-        match delivery.body_bytes {
+        match self.bytes {
             0 => f.write_char('-')?,
             bytes => write!(f, "{bytes}")?,
         }

@@ -1,5 +1,6 @@
-//! The time of day as access logs write it.
+//! The time of day as logs write it.
 
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -17,6 +18,41 @@ impl std::fmt::Display for ClockTime {
         let month = MONTHS[month];
         write!(f, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
     }
+}
+
+/// Prints a time as `2026-11-21T01:02:03.000042Z` (RFC 3339), in UTC with microseconds.
+pub(crate) struct Timestamp(pub(crate) SystemTime);
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = since.as_secs();
+        let (mut of, mut text) = LAST_SECOND.get();
+        if of != seconds {
+            let (year, month, day) = date(seconds / SECONDS_OF_A_DAY);
+            let second = seconds % SECONDS_OF_A_DAY;
+            let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+            let month = month + 1;
+            let written = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+            let short = written.as_bytes().first_chunk().copied();
+            (of, text) = (seconds, short.unwrap_or(FIRST_SECOND));
+            LAST_SECOND.set((of, text));
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())?;
+        write!(f, ".{:06}Z", since.subsec_micros())
+    }
+}
+
+const FIRST_SECOND: [u8; 19] = *b"1970-01-01T00:00:00";
+
+thread_local! {
+    /// Most records of a thread follow others of the same second.
+    static LAST_SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, FIRST_SECOND)) };
+}
+
+/// The day since 1970-01-01, in UTC.
+pub(crate) fn day(now: SystemTime) -> u64 {
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) / SECONDS_OF_A_DAY
 }
 
 /// Year, month from 0 and day from 1 of a day since 1970-01-01. A year is counted from March, so that the leap day is

@@ -1,9 +1,18 @@
-//! The access record and the error log, both through the `log` facade.
+//! The access record and the error log, both through the `log` facade; and [`Logs`], a logger that makes no request
+//! wait.
 //!
 //! * `kirsch::access`, level info: one record for each response, in Combined Log Format with duration and request
 //!   number.
 //! * `kirsch::error`, level error: failures of the program, each with the request's number. A client's mistake is never
 //!   one of them; it is told at level debug.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `access.rs` | the access record |
+//! | `install.rs` | [`Logs`]: its settings, and the one logger of the process |
+//! | `queue.rs`, `writer.rs` | the queue of lines, and the thread that writes them |
+//! | `form.rs`, `levels.rs`, `clock.rs` | a record as a line; which records are wanted; the time of day |
+//! | `place.rs`, `log_file.rs` | where lines go; a file and its rotation |
 //!
 //! Text of a client or an application is escaped, so that it cannot forge a record (CWE-117): see [`Line`].
 
@@ -11,11 +20,19 @@ mod access;
 #[cfg(test)]
 pub(crate) mod capture;
 mod clock;
+mod form;
+mod install;
+mod levels;
+mod log_file;
+mod place;
+mod queue;
+mod writer;
 
 pub use crate::line::Line;
 pub(crate) use crate::line::Lines;
 use crate::line::record;
 pub(crate) use access::access;
+pub use install::{InstalledLogs, LogStatistics, Logs, reopen, statistics};
 
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError};
 use crate::panics::guarded;
@@ -27,10 +44,14 @@ pub const ACCESS: &str = "kirsch::access";
 /// The target of failures.
 pub const ERROR: &str = "kirsch::error";
 
+/// The target of what the log says about itself.
+const LOGS: &str = "kirsch::logs";
+
 /// Logs a failure of the program while it answered a request.
 pub(crate) fn error(exchange: &Exchange, message: &str) {
     let request = &exchange.request;
-    record!(Error, target: ERROR, "request {}: {} {:?} {message}", request.id(), request.method(), request.path());
+    let id = request.id();
+    record!(Error, target: ERROR, [request = id], "request {id}: {} {:?} {message}", request.method(), request.path());
 }
 
 /// Logs a failure that no longer changes the answer.
@@ -39,7 +60,7 @@ pub(crate) fn error_in(exchange: &Exchange, place: &str, failure: &Error) {
         error(exchange, &format!("also failed, in {place}: {}", causes(failure)));
     } else {
         let id = exchange.request.id();
-        record!(Warn, target: ERROR, "request {id}: {place} wanted another answer, too late: {failure}");
+        record!(Warn, target: ERROR, [request = id], "request {id}: {place} wanted another answer, too late: {failure}");
     }
 }
 
@@ -47,8 +68,8 @@ pub(crate) fn error_in(exchange: &Exchange, place: &str, failure: &Error) {
 pub(crate) fn answered_with_error(exchange: &Exchange, error: &HttpError) {
     let (id, HttpError { status, message, .. }) = (exchange.request.id(), error);
     match &error.remedy {
-        Some(remedy) => record!(Info, target: ERROR, "request {id}: {status} {message:?}; {remedy}"),
-        None => record!(Debug, target: ERROR, "request {id}: {status} {message:?}"),
+        Some(remedy) => record!(Info, target: ERROR, [request = id], "request {id}: {status} {message:?}; {remedy}"),
+        None => record!(Debug, target: ERROR, [request = id], "request {id}: {status} {message:?}"),
     }
 }
 

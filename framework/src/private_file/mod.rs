@@ -82,6 +82,23 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(foreign("is not a file")) }
 }
 
+/// Opens a log file to append to it, or creates it, and the folders above it, for this user alone. One that is there
+/// keeps its mode: the operator may let others read it. A pipe without a reader is an error, since opening it would
+/// wait.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<(File, std::fs::Metadata)> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let flags = flags(OFlags::NONBLOCK | OFlags::NOCTTY);
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    // The thread that writes may wait for the reader of a pipe.
+    let opened = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, opened - OFlags::NONBLOCK)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
+}
+
 /// A file without a name in this folder: it goes with its last descriptor.
 pub(crate) fn without_name(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();

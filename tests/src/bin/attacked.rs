@@ -2,26 +2,38 @@
 //! be written.
 //!
 //! The only argument is a configuration. The address is the first line on standard output; the log goes to standard
-//! error. The start takes so many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of
-//! `/hold`.
+//! error, or as the variables `LOG_TEXT` and `LOG_JSON` say to a file, which is put aside at 100 KB. The start takes so
+//! many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of `/hold`. Where `PANIC` is set, the
+//! program panics in place of an end.
 
 use integration_tests::pages::Pages;
-use kirsch::{engine::Step, prelude::*};
+use kirsch::{engine::Step, logs::Logs, prelude::*};
 use std::{io::Write, thread, time::Duration};
 
 fn main() -> kirsch::Result {
-    env_logger::init();
     let configuration = std::env::args().nth(1).unwrap_or_default();
     let pages = Pages::default();
     let gate = pages.gate.clone();
     let app = App::new(pages).tool("/", Sessions::in_memory()).config_str(configuration);
-    app.on(Step::Graceful, 50, move |_| gate.open())
-        .on_start(|address| {
-            // Standard output may be closed; the tests that close it know the address.
-            let _ = writeln!(std::io::stdout(), "{address}");
-            let pause = std::env::var("SLOW_START").ok().and_then(|pause| pause.parse().ok());
-            thread::sleep(Duration::from_millis(pause.unwrap_or(0)));
-            Ok(())
-        })
-        .serve("127.0.0.1:0")
+    let text = std::env::var_os("LOG_TEXT").map(Logs::text);
+    let app = match text.or_else(|| std::env::var_os("LOG_JSON").map(Logs::json)) {
+        Some(logs) => app.logs(logs.rotate_at(100_000).keep(2)),
+        None => {
+            env_logger::init();
+            app
+        }
+    };
+    let app = app.on(Step::Graceful, 50, move |_| gate.open()).on_start(|address| {
+        // Standard output may be closed; the tests that close it know the address.
+        let _ = writeln!(std::io::stdout(), "{address}");
+        let pause = std::env::var("SLOW_START").ok().and_then(|pause| pause.parse().ok());
+        thread::sleep(Duration::from_millis(pause.unwrap_or(0)));
+        Ok(())
+    });
+    if std::env::var_os("PANIC").is_some() {
+        let _running = app.start("127.0.0.1:0")?;
+        log::info!("the last words");
+        panic!("the program is broken\nin two lines");
+    }
+    app.serve("127.0.0.1:0")
 }

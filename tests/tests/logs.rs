@@ -1,0 +1,176 @@
+//! The log that makes no request wait: what it holds, what it costs when nothing takes its lines, rotation and signals.
+
+use integration_tests::{program::Program, wait_until};
+use rustix::process::Signal;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_attacked");
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder for the test"))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("log/site.log")
+    }
+}
+
+/// The program with a log in `path`; `before` may change the limits of the process.
+fn start(form: &str, path: &Path, before: &str, stderr: Stdio) -> Program {
+    Program::start(PROGRAM, &format!("{form}={}; export {form}; {before}", path.display()), "", stderr)
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The objects of a log in JSON; each line is one.
+fn objects(path: &Path) -> Vec<serde_json::Value> {
+    read(path).lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect()
+}
+
+#[test]
+fn each_response_is_an_object_with_its_columns() {
+    let folder = Folder::new();
+    let program = start("LOG_JSON", &folder.log(), "", Stdio::null());
+    program.client.get("/?q=1").header("user-agent", "a\"b\\ \u{e9}\u{85}").send().assert_status(200);
+    program.client.get("/panic").send().assert_status(500);
+    assert_eq!(program.terminate().code(), Some(0));
+    let objects = objects(&folder.log());
+    let access: Vec<_> = objects.iter().filter(|object| object["target"] == "kirsch::access").collect();
+    assert_eq!(access.len(), 2);
+    let first = access[0];
+    assert_eq!((&first["method"], &first["path"], &first["query"]), (&"GET".into(), &"/".into(), &"q=1".into()));
+    assert_eq!((&first["status"], &first["bytes"]), (&200.into(), &4.into()));
+    assert_eq!((&first["client"], &first["agent"]), (&"127.0.0.1".into(), &"a\"b\\ \u{e9}\u{85}".into()));
+    assert!(first["duration"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 10.0));
+    // A failure has the number of its request, and so has its access record.
+    let failure = objects.iter().find(|object| object["level"] == "ERROR").expect("the panic is logged");
+    assert_eq!(failure["request"], access[1]["request"]);
+    assert_eq!(objects.last().expect("it has lines")["msg"], "stopped");
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_stops_no_request_and_no_stop() {
+    let folder = Folder::new();
+    let pipe = folder.0.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).expect("a pipe");
+    // It has a reader, who does not read.
+    let _reader = fs::File::options().read(true).write(true).open(&pipe).expect("the pipe is there");
+    let (mut told, stderr) = std::io::pipe().expect("a pipe");
+    let program = start("LOG_TEXT", &pipe, "", stderr.into());
+    for _ in 0..200 {
+        program.client.get(&format!("/{}", "x".repeat(2000))).send().assert_status(404);
+    }
+    assert_eq!(program.terminate().code(), Some(0));
+    let mut words = String::new();
+    told.read_to_string(&mut words).expect("text");
+    assert!(words.contains("the log took no lines for 2s: ") && words.contains(" are not written, "), "{words}");
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_no_request() {
+    let (mut told, stderr) = std::io::pipe().expect("a pipe");
+    let program = start("LOG_TEXT", Path::new("/dev/full"), "", stderr.into());
+    for _ in 0..50 {
+        program.client.get("/").send().assert_text("here");
+    }
+    assert_eq!(program.terminate().code(), Some(0));
+    let mut words = String::new();
+    told.read_to_string(&mut words).expect("text");
+    assert!(words.contains("the log cannot be written, its lines are lost: No space left"), "{words}");
+}
+
+#[test]
+fn a_log_goes_on_when_there_is_room_again() {
+    let folder = Folder::new();
+    // Files may have 64 blocks of 512 bytes.
+    let program = start("LOG_TEXT", &folder.log(), "ulimit -f 64; ", Stdio::null());
+    let path = format!("/{}", "x".repeat(2000));
+    wait_until(|| {
+        program.client.get(&path).send().assert_status(404);
+        fs::metadata(folder.log()).is_ok_and(|file| file.len() == 64 * 512)
+    });
+    program.client.get("/").send().assert_status(200);
+    fs::rename(folder.log(), folder.log().with_extension("full")).expect("the log is there");
+    wait_until(|| {
+        program.client.get("/").send().assert_status(200);
+        read(&folder.log()).contains(" lines were lost: ")
+    });
+    assert_eq!(program.terminate().code(), Some(0));
+    assert!(read(&folder.log()).ends_with("kirsch::engine stopped\n"));
+}
+
+#[test]
+fn a_log_is_put_aside_by_its_size_and_two_of_those_are_kept() {
+    let folder = Folder::new();
+    let program = start("LOG_JSON", &folder.log(), "", Stdio::null());
+    for number in 0..300 {
+        program.client.get(&format!("/{number}{}", "x".repeat(2000))).send().assert_status(404);
+    }
+    assert_eq!(program.terminate().code(), Some(0));
+    let sizes: Vec<_> = fs::read_dir(folder.0.path().join("log"))
+        .expect("the folder of the log")
+        .map(|file| file.and_then(|file| file.metadata()).expect("it stays").len())
+        .collect();
+    assert_eq!(sizes.len(), 3);
+    assert!(sizes.iter().all(|size| *size <= 100_000), "{sizes:?}");
+}
+
+#[test]
+fn sighup_opens_the_log_again() {
+    let folder = Folder::new();
+    let program = start("LOG_TEXT", &folder.log(), "", Stdio::null());
+    program.client.get("/before").send().assert_status(404);
+    let aside = folder.log().with_extension("old");
+    wait_until(|| read(&folder.log()).contains("/before"));
+    fs::rename(folder.log(), &aside).expect("the log is there");
+    program.signal(Signal::HUP);
+    wait_until(|| folder.log().exists());
+    program.client.get("/after").send().assert_status(404);
+    assert_eq!(program.terminate().code(), Some(0));
+    assert!(read(&folder.log()).contains("/after") && !read(&aside).contains("/after"));
+}
+
+#[test]
+fn a_panic_that_ends_the_program_is_its_last_line() {
+    let folder = Folder::new();
+    let program = start("LOG_TEXT", &folder.log(), "PANIC=1; export PANIC; ", Stdio::null());
+    assert_eq!(program.wait().code(), Some(101));
+    let log = read(&folder.log());
+    assert!(log.contains("attacked the last words\n"), "{log}");
+    assert!(log.contains("the program ends: panicked at ") && log.contains("broken\\nin two lines\n"), "{log}");
+}
+
+#[test]
+fn two_loggers_are_a_mistake_with_a_name() {
+    let _ = env_logger::try_init();
+    let error = kirsch::logs::Logs::text_to(std::io::sink()).install().expect_err("env_logger is there");
+    assert!(error.to_string().contains("another logger is installed, such as `env_logger`"), "{error}");
+}
+
+// A reader that comes back gets whole lines.
+#[test]
+fn lines_in_a_pipe_are_whole() {
+    let folder = Folder::new();
+    let pipe = folder.0.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).expect("a pipe");
+    let reader = fs::File::options().read(true).write(true).open(&pipe).expect("the pipe is there");
+    let program = start("LOG_JSON", &pipe, "", Stdio::null());
+    for _ in 0..50 {
+        program.client.get(&format!("/{}", "x".repeat(2000))).send().assert_status(404);
+    }
+    let mut lines = BufReader::new(reader).lines().map(|line| line.expect("the pipe is open"));
+    let served = lines.by_ref().take(50).map(|line| serde_json::from_str::<serde_json::Value>(&line));
+    assert!(served.collect::<Result<Vec<_>, _>>().is_ok());
+    drop(lines);
+    assert_eq!(program.terminate().code(), Some(0));
+}
