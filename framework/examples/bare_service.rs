@@ -28,7 +28,7 @@ impl Service for Hello {
 fn main() -> std::io::Result<()> {
     let mut numbers = std::env::args().skip(1).map_while(|argument| argument.parse::<u16>().ok());
     let mut settings = ServerSettings::default();
-    settings.address.set_port(numbers.next().unwrap_or(8080));
+    settings.listen.set_port(numbers.next().unwrap_or(8080));
     settings.threads = numbers.next().unwrap_or(10).into();
     let server = Server::start(settings, Arc::new(Hello))?;
     println!("Serving on http://{}", server.address());

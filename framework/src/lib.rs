@@ -221,6 +221,7 @@ mod watched_file;
 
 pub use ::bytes;
 pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+pub use config::Configuration;
 pub use engine::App;
 pub use exchange::{
     Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, Fault, FieldError, Fields, FileBody, Form,
@@ -231,7 +232,7 @@ pub use kirsch_macros::{Fields, Parameter, child, expose, handlers, resource};
 pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Routes, Tree};
 pub use sessions::{Session, SessionView, Sessions};
-pub use settings::Settings;
+pub use settings::{Secret, Settings};
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
 
 /// The result of a page, a hook or `main`: `()` or the value, or an [`Error`] that knows its status.
@@ -240,9 +241,10 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Everything a program needs, in one import line.
 pub mod prelude {
     pub use crate::{
-        App, Body, Bytes, Caching, Conn, Cookies, Error, Exchange, Fields, File, Flow, Form, FormErrors, HookPoint,
-        Hooks, Html, IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish, Query,
-        Redirect, Request, Response, Routes, Segments, Session, SessionView, Sessions, SetCookie, StaticDir,
-        StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload, child, escape, expose, handlers, resource, tools,
+        App, Body, Bytes, Caching, Configuration, Conn, Cookies, Error, Exchange, Fields, File, Flow, Form, FormErrors,
+        HookPoint, Hooks, Html, IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish,
+        Query, Redirect, Request, Response, Routes, Secret, Segments, Session, SessionView, Sessions, SetCookie,
+        StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload, child, escape, expose, handlers, resource,
+        tools,
     };
 }

@@ -2,14 +2,17 @@
 
 /// The end of a message about an unknown name: the most similar known one, or all of them.
 pub(crate) fn suggestion(name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|candidate| (distance(name, candidate), *candidate)).min();
-    match nearest {
-        Some((distance, candidate)) if distance <= (candidate.len() / 3).max(2) => {
-            format!("did you mean `{candidate}`?")
-        }
-        Some(_) => format!("there are: {}", known.join(", ")),
-        None => "there are none here".to_owned(),
+    match similar(name, known) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None if known.is_empty() => "there are none here".to_owned(),
+        None => format!("there are: {}", known.join(", ")),
     }
+}
+
+/// The known name that was probably meant, if there is one.
+pub(crate) fn similar<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let (distance, candidate) = known.iter().map(|candidate| (distance(name, candidate), *candidate)).min()?;
+    (distance <= (candidate.len() / 3).max(2)).then_some(candidate)
 }
 
 /// How many letters must be changed, added or left out to get from one word to the other (Levenshtein).

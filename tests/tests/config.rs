@@ -1,7 +1,10 @@
 //! Settings are merged by path, and wrong set-ups fail at start with a sentence that names the item and the fix.
 
-use integration_tests::both;
+use integration_tests::{both, program::Program};
 use kirsch::prelude::*;
+use std::process::Stdio;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_attacked");
 
 struct Pages;
 
@@ -128,4 +131,30 @@ fn an_address_in_use_is_named_with_a_remedy() {
     let address = running.address();
     let error = App::new(Pages).start(address).expect_err("the port is taken").to_string();
     assert_names(&error, &[&address.to_string(), "another program"]);
+}
+
+#[test]
+fn a_variable_of_the_process_wins_over_the_file() {
+    let variable = "KIRSCH_SERVER__LISTEN=127.0.0.3:0; export KIRSCH_SERVER__LISTEN; ";
+    let program = Program::start(PROGRAM, variable, "[global]\nserver.listen = \"127.0.0.2:0\"", Stdio::null());
+    assert_eq!(program.client.address().expect("it listens").ip().to_string(), "127.0.0.3");
+}
+
+#[test]
+fn an_own_section_that_nobody_reads_stops_the_start() {
+    assert_names(&refusal(site("\n[shop]\ntitle = \"Teas\"")()), &["line 2", "[shop]", "Configuration::section"]);
+    let configuration = Configuration::text("[shop]\ntitle = \"Teas\"\n[shp]\na = 1").expect("it is TOML");
+    configuration.section::<std::collections::BTreeMap<String, String>>("shop").expect("it is there");
+    assert_names(&refusal(App::new(Pages).configuration(configuration)), &["line 3", "[shp]", "[shop]?"]);
+}
+
+// A secret in a file serves the framework's own settings, too.
+#[test]
+fn the_secret_of_cookies_may_be_in_a_file() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let named = format!("[\"/\"]\nsessions.secret.file = {:?}", file.path());
+    let app = || App::new(WithSession).tool("/", Sessions::cookie("PHa3fI5XWqdyRCJNFVYh9IyTm0yvbS1u1kp4CoZQk6o="));
+    assert_names(&refusal(app().config_str(&named)), &["line 2", "sessions.secret", "which is empty"]);
+    std::fs::write(file.path(), "q7S1Yp0nq0mT3n6cS2h1lq8y0bq3Jw2dW9k4x5vZ6uA=\n").expect("it can be written");
+    assert!(app().config_str(&named).build().is_ok());
 }

@@ -161,7 +161,7 @@ fn closed_standard_streams_do_no_harm() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound");
     drop(taken);
-    let configuration = format!("[global]\nserver.address = \"{address}\"");
+    let configuration = format!("[global]\nserver.listen = \"{address}\"");
     assert_serves(Program::start_unheard(PROGRAM, "exec <&- >&- 2>&-; ", &configuration, address));
 }
 

@@ -62,7 +62,7 @@ mod tests {
         for row in &usual {
             let value = match row.key {
                 "spool_directory" => "\"/77\"",
-                "address" => "\"127.0.0.1:7\"",
+                "listen" => "\"127.0.0.1:7\"",
                 _ if row.value.ends_with("s\"") => "\"77s\"",
                 _ => "77",
             };

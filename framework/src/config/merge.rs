@@ -1,6 +1,8 @@
 //! Code and files, merged by path: from the settings of each section to its plan.
 
-use super::{ConfigError, ConfigurationFile};
+use super::layer::{Refused, apply};
+use super::node::Node;
+use super::{ConfigError, Layer};
 use crate::exchange::{Limit, Limits, StatusSource};
 use crate::http::encode_segment;
 use crate::lifecycle::{BackgroundJob, ErrorForm, ErrorPages, HookPoint, Hooks, PathSettings, Plan, Sections, Tool};
@@ -105,14 +107,14 @@ pub(crate) struct Merged {
 /// before the one it is mounted in, which has the last word.
 pub(crate) fn merge(
     code: &[Statement],
-    files: &[ConfigurationFile],
+    layers: &[Layer],
     mounts: &[String],
     host: Option<&str>,
 ) -> Result<Merged, ConfigError> {
     let mut code: Vec<&Statement> = code.iter().collect();
-    let mut files: Vec<&ConfigurationFile> = files.iter().collect();
+    let mut layers: Vec<&Layer> = layers.iter().collect();
     code.sort_by_key(|statement| std::cmp::Reverse(statement.place.depth));
-    files.sort_by_key(|file| std::cmp::Reverse(file.place.depth));
+    layers.sort_by_key(|layer| std::cmp::Reverse(layer.place.depth));
     // Parents come before their children in this order.
     let mut said: BTreeMap<SectionPath, Said<'_>> = BTreeMap::new();
     said.insert(SectionPath(Vec::new()), Said { written: "/".to_owned(), ..Said::default() });
@@ -125,11 +127,12 @@ pub(crate) fn merge(
         let path = SectionPath::parse(&written).map_err(|problem| ConfigError::new("the application", problem))?;
         said.entry(path).or_insert_with(|| Said::at(&written)).changes.push((place, change));
     }
-    for file in files {
-        for (in_file, table) in &file.sections {
-            let written = joined(&file.place.mount, in_file);
-            let path = SectionPath::parse(&written).map_err(|problem| ConfigError::new(&*file.name, problem))?;
-            said.entry(path).or_insert_with(|| Said::at(&written)).files.push((file, in_file, table));
+    for layer in layers {
+        for (in_layer, node) in &layer.sections {
+            let written = joined(&layer.place.mount, in_layer);
+            let path =
+                SectionPath::parse(&written).map_err(|problem| ConfigError::new(node.origin.to_string(), problem))?;
+            said.entry(path).or_insert_with(|| Said::at(&written)).layers.push((layer, in_layer, node));
         }
     }
     let known_tools: Vec<&str> = code
@@ -153,12 +156,10 @@ pub(crate) fn merge(
             draft.apply(change, app)?;
         }
         draft.check_error_pages().map_err(|problem| ConfigError::new("the application", problem))?;
-        for (file, in_file, table) in said.files {
-            let place = format!("{}: [\"{in_file}\"]", file.name);
-            draft
-                .apply_table(table, &known_tools)
-                .and_then(|()| draft.check_error_pages())
-                .map_err(|problem| ConfigError::new(place, problem))?;
+        for (layer, in_layer, node) in said.layers {
+            apply(node, |table| draft.apply_table(table, &known_tools))
+                .and_then(|()| draft.check_error_pages().map_err(|problem| Refused::new(ERROR_PAGES, problem)))
+                .map_err(|refused| layer.error(in_layer, node, &refused))?;
         }
         draft.inherit_error_pages(inherited);
         drafts.push((path, draft));
@@ -173,8 +174,8 @@ struct Said<'a> {
     mount: Option<Arc<str>>,
     /// Each with the app that says it.
     changes: Vec<(&'a AppPlace, &'a Change)>,
-    /// Each with the path as the file has it.
-    files: Vec<(&'a ConfigurationFile, &'a str, &'a Table)>,
+    /// Each with the path as it is written there.
+    layers: Vec<(&'a Layer, &'a str, &'a Node)>,
 }
 
 impl Said<'_> {
@@ -251,17 +252,17 @@ impl Draft {
         Ok(())
     }
 
-    fn apply_table(&mut self, table: &Table, known_tools: &[&str]) -> Result<(), String> {
+    fn apply_table(&mut self, table: &Table, known_tools: &[&str]) -> Result<(), Refused> {
         let before = self.settings.clone();
         for (name, value) in table {
             if let Some(set) = self.settings.set_setting(name, value) {
-                set.map_err(|problem| format!("`{name}` {problem}"))?;
+                set.map_err(|problem| Refused::new(name, format!("`{name}` {problem}")))?;
             } else if name == ERROR_PAGES {
-                self.error_pages.read(value)?;
+                self.error_pages.read(value).map_err(|problem| Refused::new(name, problem))?;
             } else if let (Some(tool), Value::Table(keys)) = (self.find(name), value) {
                 tool.apply_table(name, keys)?;
             } else {
-                return Err(self.unknown(name, value, known_tools));
+                return Err(Refused::new(name, self.unknown(name, value, known_tools)));
             }
         }
         self.note_limits(&before);
@@ -330,14 +331,18 @@ impl Draft {
 }
 
 impl DraftTool {
-    fn apply_table(&mut self, name: &str, keys: &Table) -> Result<(), String> {
+    fn apply_table(&mut self, name: &str, keys: &Table) -> Result<(), Refused> {
+        let refused = |key: &str, problem: &str| {
+            let key = format!("{name}.{key}");
+            Refused::new(&*key, format!("`{key}` {problem}"))
+        };
         let mut keys = keys.clone();
         if let Some(on) = keys.remove("on") {
-            self.on = flag(&on).map_err(|problem| format!("`{name}.on` {problem}"))?;
+            self.on = flag(&on).map_err(|problem| refused("on", &problem))?;
         }
         if !keys.is_empty() {
             let tool = self.tool.configure(&keys);
-            self.tool = tool.map_err(|error| format!("`{name}.{}` {}", error.key, error.problem))?.into();
+            self.tool = tool.map_err(|error| refused(&error.key, &error.problem))?.into();
         }
         Ok(())
     }

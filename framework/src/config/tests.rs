@@ -113,48 +113,51 @@ fn wrong_sections_are_refused_with_place_and_remedy() {
     let table = [
         (
             "[\"/admin\"]\nmax_bdy = 1",
-            "the configuration: [\"/admin\"]: `max_bdy` is not a setting or a tool; did you mean `max_body`?",
+            "the configuration: line 2: [\"/admin\"]: `max_bdy` is not a setting or a tool; did you mean `max_body`?",
         ),
         (
             "[\"/\"]\nmax_body = \"much\"",
-            "the configuration: [\"/\"]: `max_body` is \"much\"; it must be a number of bytes or a size with its unit, as 65536, \"64 KiB\" or \"100 MiB\"",
+            "the configuration: line 2: [\"/\"]: `max_body` is \"much\"; it must be a number of bytes or a size with its unit, as 65536, \"64 KiB\" or \"100 MiB\"",
         ),
-        ("[\"/\"]\nstrict_params = 1", "the configuration: [\"/\"]: `strict_params` is 1; it must be true or false"),
+        (
+            "[\"/\"]\nstrict_params = 1",
+            "the configuration: line 2: [\"/\"]: `strict_params` is 1; it must be true or false",
+        ),
         (
             "[\"/\"]\nmarker.timeuot = \"5m\"",
-            "the configuration: [\"/\"]: `marker.timeuot` is not a setting; did you mean `timeout`?",
+            "the configuration: line 2: [\"/\"]: `marker.timeuot` is not a setting; did you mean `timeout`?",
         ),
         (
             "[\"/\"]\nmarker.timeout = 5",
-            "the configuration: [\"/\"]: `marker.timeout` is 5; it must be a duration with its unit, as \"250ms\", \"20s\", \"5m\", \"2h\" or \"7d\"",
+            "the configuration: line 2: [\"/\"]: `marker.timeout` is 5; it must be a duration with its unit, as \"250ms\", \"20s\", \"5m\", \"2h\" or \"7d\"",
         ),
         (
             "[\"/\"]\nmarker.on = \"yes\"",
-            "the configuration: [\"/\"]: `marker.on` is \"yes\"; it must be true or false",
+            "the configuration: line 2: [\"/\"]: `marker.on` is \"yes\"; it must be true or false",
         ),
         (
             "[\"/\"]\nmarker = true",
-            "the configuration: [\"/\"]: `marker` is a tool: write `marker.on = true`, or one of its settings",
+            "the configuration: line 2: [\"/\"]: `marker` is a tool: write `marker.on = true`, or one of its settings",
         ),
         (
             "[\"/\"]\nserver.threads = 1",
-            "the configuration: [\"/\"]: `server` is for the whole program: move it to [global]",
+            "the configuration: line 2: [\"/\"]: `server` is for the whole program: move it to [global]",
         ),
         (
             "[\"/\"]\ngzip.on = true",
-            "the configuration: [\"/\"]: `gzip` is not a setting or a tool; there are: max_body, max_form, max_json, json_types, max_parts, body_memory, show_tracebacks, debug_page, errors, strict_params, error_pages, trailing_slash, secure_headers, marker, low (a tool must be switched on in code first, with `.tool(\"/\", …)`)",
+            "the configuration: line 2: [\"/\"]: `gzip` is not a setting or a tool; there are: max_body, max_form, max_json, json_types, max_parts, body_memory, show_tracebacks, debug_page, errors, strict_params, error_pages, trailing_slash, secure_headers, marker, low (a tool must be switched on in code first, with `.tool(\"/\", …)`)",
         ),
         (
             "[\"/\"]\nlow.on = true",
-            "the configuration: [\"/\"]: the tool `low` is not on here: switch it on in code, with `.tool(\"/\", …)` or further up",
+            "the configuration: line 2: [\"/\"]: the tool `low` is not on here: switch it on in code, with `.tool(\"/\", …)` or further up",
         ),
         (
             "[\"/admin\"]\nlow.key = 1",
-            "the configuration: [\"/admin\"]: `low.key` is not a setting; there are none here",
+            "the configuration: line 2: [\"/admin\"]: `low.key` is not a setting; there are none here",
         ),
         (
             "[global]\nserver.threads = 0",
-            "the configuration: [global]: `server.threads` is 0; it must be a whole number, one or more",
+            "the configuration: line 2: [global]: `server.threads` is 0; it must be a whole number, one or more",
         ),
     ];
     struct Low;

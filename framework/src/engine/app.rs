@@ -9,7 +9,10 @@ use super::course::{AT_START, AT_STOP, Piece, Start};
 use super::signals::Signals;
 use crate::Result;
 use crate::bus::{Engine, Events, Observer, Plugin, Step};
-use crate::config::{AppPlace, Change, ConfigError, ConfigurationFile, Merged, SectionPath, Statement, joined, merge};
+use crate::config::{
+    AppPlace, Change, ConfigError, Configuration, Environment, Layer, Merged, SectionPath, Statement, check_profile,
+    joined, merge,
+};
 use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Hosts, IntoFlow, PathSettings, Tool, debug_link,
@@ -47,6 +50,8 @@ pub struct App {
     mounts: Vec<(String, Arc<dyn Publish>)>,
     code: Vec<Statement>,
     configuration: Vec<(AppPlace, Source)>,
+    /// Whether the variables of the environment count. The test client does without.
+    reads_environment: bool,
     /// The apps of other hosts, with their names as written.
     virtual_hosts: Vec<(Vec<String>, Self)>,
     /// The hosts that this app answers for, if not for all.
@@ -68,6 +73,7 @@ pub struct App {
 enum Source {
     File(PathBuf),
     Text(String),
+    Read(Configuration),
 }
 
 impl App {
@@ -78,6 +84,7 @@ impl App {
             mounts: Vec::new(),
             code: Vec::new(),
             configuration: Vec::new(),
+            reads_environment: true,
             virtual_hosts: Vec::new(),
             hosts: None,
             server: ServerSettings::default(),
@@ -217,6 +224,15 @@ impl App {
     /// is built. Of several files the later ones win.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.configuration.push((AppPlace::default(), Source::File(path.into())));
+        self
+    }
+
+    /// Like [`config_file`](Self::config_file), with a configuration that the program has read before: because sections
+    /// of it are the program's own.
+    ///
+    /// A section that nobody has read by then stops the start.
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration.push((AppPlace::default(), Source::Read(configuration)));
         self
     }
 
@@ -401,12 +417,18 @@ impl App {
     /// Names the mistake in the set-up, its place, and the remedy: unknown or wrong settings, tools that are missing,
     /// switched on twice or unknown.
     pub fn build(mut self) -> Result<Application> {
-        let files = self.read_configuration()?;
-        self.assemble(&files)
+        let layers = self.read_configuration()?;
+        self.assemble(&layers)
     }
 
-    /// Starts the application on `address` and returns; port 0 picks a free one. `server.address` in a configuration
-    /// file wins.
+    /// The same, without the variables of the environment.
+    pub(crate) fn without_environment(mut self) -> Self {
+        self.reads_environment = false;
+        self
+    }
+
+    /// Starts the application on `address` and returns; port 0 picks a free one. `server.listen` in a configuration
+    /// file wins, and the variable `KIRSCH_SERVER__LISTEN` over both.
     ///
     /// Installs no signal handlers: the program around the application decides when it stops. [`Running::wait`] does
     /// install them.
@@ -422,13 +444,13 @@ impl App {
     }
 
     fn started(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
-        let files = self.read_configuration()?;
-        let in_file = files.iter().any(|file| file.place.depth == 0 && file.sets_address());
-        for file in files.iter().filter(|file| file.place.depth == 0) {
-            file.apply_global(&mut self.server)?;
+        let layers = self.read_configuration()?;
+        let is_set = layers.iter().any(|layer| layer.place.depth == 0 && layer.sets_listen());
+        for layer in layers.iter().filter(|layer| layer.place.depth == 0) {
+            layer.apply_global(&mut self.server)?;
         }
-        let addresses = if in_file { vec![self.server.address] } else { resolved(&address)? };
-        let application = self.assemble(&files)?;
+        let addresses = if is_set { vec![self.server.listen] } else { resolved(&address)? };
+        let application = self.assemble(&layers)?;
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
         let sections = application.debug_sections().into_iter().map(|(tree, section)| (hosts(tree), section));
         let sections: Vec<_> = sections.collect();
@@ -493,15 +515,48 @@ impl App {
         graft(&self.root, &mounts.collect::<std::result::Result<Vec<_>, _>>()?).map_err(refused)
     }
 
-    fn read_configuration(&mut self) -> Result<Vec<ConfigurationFile>> {
-        let files = self.configuration.drain(..).map(|(place, source)| {
-            let file = match source {
-                Source::File(path) => ConfigurationFile::read(&path),
-                Source::Text(text) => ConfigurationFile::parse("the configuration", &text),
+    /// Reads what the application was given, in its order, and the environment over it.
+    fn read_configuration(&mut self) -> std::result::Result<Vec<Layer>, ConfigError> {
+        let environment = if self.reads_environment { Environment::of_process()? } else { Environment::default() };
+        let read = self.read_sources(&environment)?;
+        let own = read.iter().fold(environment, |environment, (_, own)| environment.with(own.environment()));
+        let profile = read.first().map(|(_, configuration)| configuration.profile().to_owned());
+        let profile = profile.or_else(|| own.profile().map(str::to_owned));
+        if let Some(profile) = &profile {
+            check_profile(profile, read.iter().flat_map(|(_, own)| own.profiles()), own.profile().is_some())?;
+            let why = if own.profile().is_some() { "by KIRSCH_PROFILE" } else { "KIRSCH_PROFILE chooses another" };
+            crate::line::record!(Info, target: "kirsch::config", "the profile is `{profile}` ({why})");
+        }
+        let sections: Vec<String> = read.iter().flat_map(|(_, own)| own.sections_read()).collect();
+        own.check(&sections.iter().map(|section| &**section).collect::<Vec<_>>())?;
+        for name in own.names() {
+            crate::line::record!(Debug, target: "kirsch::config", "set by the environment variable {name}");
+        }
+        let layers = read.iter().flat_map(|(place, configuration)| configuration.layers(place));
+        Ok(layers.chain(own.layers()).collect())
+    }
+
+    /// The same for the app of a host: of the environment only the profile counts.
+    fn read_host_configuration(&mut self, reads_environment: bool) -> std::result::Result<Vec<Layer>, ConfigError> {
+        let environment = if reads_environment { Environment::of_process()? } else { Environment::default() };
+        let read = self.read_sources(&environment)?;
+        Ok(read.iter().flat_map(|(place, configuration)| configuration.layers(place)).collect())
+    }
+
+    fn read_sources(
+        &mut self,
+        environment: &Environment,
+    ) -> std::result::Result<Vec<(AppPlace, Configuration)>, ConfigError> {
+        let read = self.configuration.drain(..).map(|(place, source)| {
+            let configuration = match source {
+                Source::File(path) => Configuration::of_file(&path)?.over(environment.clone()),
+                Source::Text(text) => Configuration::parse("the configuration", &text)?.over(environment.clone()),
+                Source::Read(configuration) => configuration,
             };
-            file.map(|file| file.at(place))
+            configuration.check_sections_read()?;
+            Ok((place, configuration))
         });
-        Ok(files.collect::<std::result::Result<_, _>>()?)
+        read.collect()
     }
 
     fn routes_of_tree(&self) -> Vec<Route> {
@@ -510,13 +565,13 @@ impl App {
         routes(&tree.describe())
     }
 
-    fn assemble(&mut self, files: &[ConfigurationFile]) -> Result<Application> {
+    fn assemble(&mut self, layers: &[Layer]) -> Result<Application> {
         // `build` finds mistakes in [global] as well as `start` does.
         let mut server = self.server.clone();
-        for file in files {
-            file.apply_global(&mut server)?;
+        for layer in layers {
+            layer.apply_global(&mut server)?;
         }
-        let (root, Merged { sections, plans, background, status, .. }) = self.merged(files, None)?;
+        let (root, Merged { sections, plans, background, status, .. }) = self.merged(layers, None)?;
         let mut application = Application::new(root, sections, plans, background);
         application.show_status(status);
         let refused = |problem| ConfigError::new("the application", problem);
@@ -539,11 +594,11 @@ impl App {
                 return Err(refused("an app is there for no host at all: name one".to_owned()).into());
             }
             hosts.iter().try_for_each(|host| table.add(host, index + 1)).map_err(refused)?;
-            let files = app.read_configuration()?;
-            for file in &files {
-                file.apply_global(&mut server.clone())?;
+            let layers = app.read_host_configuration(self.reads_environment).map_err(|error| error.of_host(&name))?;
+            for layer in &layers {
+                layer.apply_global(&mut server.clone())?;
             }
-            let merged = app.merged(&files, Some(&name)).map_err(|error| error.of_host(&name))?;
+            let merged = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
             let (root, Merged { sections, plans, background, status, .. }) = merged;
             application.add_tree(root, sections, plans, background);
             application.show_status(status);
@@ -555,15 +610,15 @@ impl App {
     /// The tree of this app with its plans, checked; `host` is where another app is the outermost.
     fn merged(
         &self,
-        files: &[ConfigurationFile],
+        layers: &[Layer],
         host: Option<&str>,
     ) -> std::result::Result<(Arc<dyn Publish>, Merged), ConfigError> {
         if let Some(problem) = self.refusals.first() {
             return Err(ConfigError::new("the application", problem));
         }
-        for file in files.iter().filter(|file| (file.place.depth > 0 || host.is_some()) && file.has_global()) {
-            let name = &file.name;
-            crate::line::record!(Warn, target: "kirsch::config", "{name}: [global] does not count: its app is not the outermost, which says it");
+        let unheard = layers.iter().filter(|layer| layer.place.depth > 0 || host.is_some());
+        for heading in unheard.filter_map(Layer::says_global) {
+            crate::line::record!(Warn, target: "kirsch::config", "{heading} does not count: its app is not the outermost, which says it");
         }
         let at_host = host.unwrap_or_default();
         let own = host.map(|_| (String::new(), changed(&self.server)));
@@ -574,7 +629,7 @@ impl App {
         }
         let root = self.tree()?;
         let mounts: Vec<_> = self.mounts.iter().map(|(path, _)| path.clone()).collect();
-        let merged = merge(&self.code, files, &mounts, host)?;
+        let merged = merge(&self.code, layers, &mounts, host)?;
         let tree = root.describe();
         checks::required_tools(&tree, &merged)?;
         checks::one_reader_of_the_body(&tree)?;

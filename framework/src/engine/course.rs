@@ -275,7 +275,7 @@ impl AroundWorkers for Around {
 fn bind(settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<Bound, Error> {
     let mut refused = None;
     for &address in addresses {
-        match Server::bind(ServerSettings { address, ..settings.clone() }) {
+        match Server::bind(ServerSettings { listen: address, ..settings.clone() }) {
             Ok(bound) => return Ok(bound),
             Err(error) => refused = refused.or(Some(error)),
         }

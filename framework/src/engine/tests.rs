@@ -155,7 +155,7 @@ fn an_address_in_use_is_explained() {
 
 #[test]
 fn the_address_in_the_file_wins() {
-    let running = pages().config_str("[global]\nserver.address = \"127.0.0.2:0\"").start("127.0.0.1:0").unwrap();
+    let running = pages().config_str("[global]\nserver.listen = \"127.0.0.2:0\"").start("127.0.0.1:0").unwrap();
     assert_eq!(running.address().ip().to_string(), "127.0.0.2");
 }
 

@@ -98,7 +98,7 @@ impl Server {
     /// before [`Bound::serve`].
     pub(crate) fn bind(settings: ServerSettings) -> io::Result<Bound> {
         settings.check()?;
-        let at = settings.address;
+        let at = settings.listen;
         let listener = Listener::bind(at, settings.backlog).map_err(|error| {
             io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
         })?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub struct ServerSettings {
     /// Where to listen; port 0 picks a free one.
     #[setting(default = SocketAddr::from(([127, 0, 0, 1], 8080)))]
-    pub address: SocketAddr,
+    pub listen: SocketAddr,
     /// How many workers run handlers (CherryPy's `thread_pool`).
     #[setting(default = 10, min = 1)]
     pub threads: usize,

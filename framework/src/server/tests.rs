@@ -175,7 +175,7 @@ impl Stage {
 
     fn parking_for(park_for: Option<Duration>, change: impl FnOnce(&mut ServerSettings)) -> Self {
         let mut settings = ServerSettings { threads: 2, drain_idle: Duration::ZERO, ..Default::default() };
-        settings.address.set_port(0);
+        settings.listen.set_port(0);
         change(&mut settings);
         let (entered_sender, entered) = unbounded();
         let (release, release_receiver) = unbounded();

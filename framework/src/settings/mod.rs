@@ -5,7 +5,7 @@
 //! | this one | [`Settings`], what `#[derive(Settings)]` writes for a struct, and [`SettingRow`], a row of the reference |
 //! | `value.rs` | [`Setting`], a type that a setting can have: how it is read from TOML and shown |
 //! | `units.rs` | durations and sizes with their units |
-//! | `secret.rs` | values that are never shown |
+//! | `secret.rs`, `secret_file.rs` | values that are never shown, and files that hold them |
 //! | `error.rs` | why a setting was refused |
 //!
 //! The rules: a duration has a unit (`"5m"`), since one reader takes a bare number for minutes and the next for
@@ -13,11 +13,13 @@
 
 mod error;
 mod secret;
+mod secret_file;
 pub(crate) mod units;
 mod value;
 
 pub use error::SettingError;
 pub use kirsch_macros::Settings;
+pub(crate) use secret::SECRET;
 pub use secret::Secret;
 /// The settings of one tool in a configuration file.
 pub use toml::Table as SettingTable;

@@ -1,7 +1,13 @@
 //! Values that are never printed: passwords, keys, addresses that may have a password in them.
 //!
 //! A type, and not care at each place: code that shows settings, errors or tools cannot show a value that it does not
-//! get.
+//! get. In a configuration a secret may be a text, or name a file that has it (`secret_file.rs`).
+
+use serde::de::{Deserialize, Deserializer, Visitor};
+use std::marker::PhantomData;
+
+/// The name by which a deserializer knows that the value is one.
+pub(crate) const SECRET: &str = "kirsch::Secret";
 
 /// A value that neither `{}` nor `{:?}` shows, nor the message about a wrong setting. Tools keep their secrets in it.
 ///
@@ -44,5 +50,26 @@ impl<T> std::fmt::Debug for Secret<T> {
 impl<T> std::fmt::Display for Secret<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("(secret)")
+    }
+}
+
+/// In a configuration, the error about a value of another type does not show it.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Within<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Within<T> {
+            type Value = Secret<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a secret")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret<T>, D::Error> {
+                T::deserialize(deserializer).map(Secret)
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(SECRET, Within(PhantomData))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Longest duration that may be set: added to any clock it stays representable.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-const DURATION_UNITS: [(&str, u32); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
+const DURATION_UNITS: [(&str, u32); 5] = [("s", 1), ("min", 60), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
 
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("B", 1),
@@ -107,6 +107,7 @@ mod tests {
             (r#""20s""#, Duration::from_secs(20)),
             (r#""5m""#, Duration::from_secs(300)),
             (r#""2 h""#, Duration::from_secs(7200)),
+            (r#""5 min""#, Duration::from_secs(300)),
             (r#""7d""#, Duration::from_secs(604_800)),
             (r#""0s""#, Duration::ZERO),
         ];

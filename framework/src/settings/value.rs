@@ -1,7 +1,7 @@
 //! The types that a setting can have, each with its form in a file, and the text of messages about a wrong value.
 
 use super::units::{read_duration, show_duration};
-use super::{Secret, SettingValue};
+use super::{Secret, SettingValue, secret_file};
 use crate::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -156,9 +156,12 @@ impl Setting for StatusCode {
     }
 }
 
-/// No message shows its value.
+/// No message shows its value. A table names a file that has it.
 impl Setting for Secret {
     fn read(value: &SettingValue) -> Result<Self, String> {
+        if let SettingValue::Table(table) = value {
+            return secret_file::read(table).map(Self::from);
+        }
         text(value).map(Self::from).map_err(|_| kind(value, "a text in quotes"))
     }
 
@@ -170,9 +173,10 @@ impl Setting for Secret {
 /// No message shows its values.
 impl Setting for Vec<Secret> {
     fn read(value: &SettingValue) -> Result<Self, String> {
-        match texts(value) {
-            Ok(texts) => Ok(texts.into_iter().map(Secret::from).collect()),
-            Err(_) => Err(kind(value, "a list of texts in quotes, as [\"a\", \"b\"]")),
+        let is_secret = |value: &&SettingValue| value.is_str() || value.is_table();
+        match value.as_array().filter(|list| list.iter().filter(is_secret).count() == list.len()) {
+            Some(list) => list.iter().map(Secret::read).collect(),
+            None => Err(kind(value, "a list of texts in quotes, as [\"a\", \"b\"]")),
         }
     }
 

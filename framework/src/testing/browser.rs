@@ -61,7 +61,7 @@ enum AnyWire {
 
 impl Target {
     pub(super) fn in_process(app: App) -> crate::Result<Self> {
-        Self::of_service(Arc::new(app.build()?))
+        Self::of_service(Arc::new(app.without_environment().build()?))
     }
 
     pub(super) fn of_service(service: Arc<dyn Service>) -> crate::Result<Self> {
@@ -69,7 +69,7 @@ impl Target {
     }
 
     pub(super) fn over_socket(app: App) -> crate::Result<Self> {
-        let running = app.start("127.0.0.1:0")?;
+        let running = app.without_environment().start("127.0.0.1:0")?;
         Ok(Self::Socket { address: running.address(), _running: Some(Box::new(Mutex::new(running))) })
     }
 

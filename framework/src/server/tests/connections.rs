@@ -183,7 +183,7 @@ fn nodelay_is_inherited_from_the_listener() {
 #[test]
 fn two_servers_live_in_one_process_and_one_speaks_ipv6() {
     let first = Stage::new(|_| {});
-    let second = Stage::new(|settings| settings.address = "[::1]:0".parse().expect("an address"));
+    let second = Stage::new(|settings| settings.listen = "[::1]:0".parse().expect("an address"));
     assert_eq!(first.connect().get("/1").text(), "/1");
     drop(first);
     assert_eq!(second.connect().get("/2").text(), "/2");
