@@ -225,12 +225,12 @@ pub use config::Configuration;
 pub use engine::App;
 pub use exchange::{
     Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, Fault, FieldError, Fields, FileBody, Form,
-    FormErrors, Html, IntoResponse, Json, Login, Multipart, Parameter, Params, Problem, Query, Redirect, Request,
+    FormErrors, Html, IntoResponse, Json, Login, Multipart, Omit, Parameter, Params, Problem, Query, Redirect, Request,
     Response, ResponseBody, Segments, SetCookie, Stream, Text, Upload, escape,
 };
 pub use kirsch_macros::{Fields, Parameter, child, expose, handlers, resource};
 pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
-pub use publish::{Publish, Routes, Tree};
+pub use publish::{Publish, Routes, Tree, link_to};
 pub use sessions::{Session, SessionView, Sessions};
 pub use settings::{Secret, Settings};
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
@@ -242,9 +242,9 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         App, Body, Bytes, Caching, Configuration, Conn, Cookies, Error, Exchange, Fields, File, Flow, Form, FormErrors,
-        HookPoint, Hooks, Html, IntoResponse, Json, Login, Method, Multipart, Parameter, Params, Problem, Publish,
-        Query, Redirect, Request, Response, Routes, Secret, Segments, Session, SessionView, Sessions, SetCookie,
-        StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload, child, escape, expose, handlers, resource,
-        tools,
+        HookPoint, Hooks, Html, IntoResponse, Json, Login, Method, Multipart, Omit, Parameter, Params, Problem,
+        Publish, Query, Redirect, Request, Response, Routes, Secret, Segments, Session, SessionView, Sessions,
+        SetCookie, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload, child, escape, expose,
+        handlers, link_to, resource, tools,
     };
 }

@@ -8,12 +8,15 @@
 //! * The tokens that name a user's type have the span of the place where the user wrote it: errors point there.
 
 use crate::block::{Block, Child, Kind, Page};
+use crate::links::{links, name_lifetimes};
 use crate::method::{From, Method, Taken, contains_impl_trait, output_span};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, ItemImpl, spanned::Spanned};
 
 pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
+    let mut block = ItemImpl { items: Vec::new(), ..block.clone() };
+    name_lifetimes(&mut block);
     let (generics, _, where_clause) = block.generics.split_for_impl();
     let self_type = &block.self_ty;
     let conditions = block.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
@@ -27,15 +30,24 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
     let handler_arms = (0_u16..).zip(&published.pages).map(|(index, page)| handler_arm(index, page));
     let child_arms = (0_u16..).zip(&published.children).map(|(index, child)| child_arm(index, child));
     let call = local("call");
+    let (links, links_type) = links(&block, published);
     quote! {
         #(#conditions)*
-        #[automatically_derived]
         #[allow(clippy::all, clippy::pedantic, clippy::nursery, unused_qualifications)]
+        #[allow(dead_code, elided_lifetimes_in_paths, missing_docs, missing_debug_implementations)]
+        #[allow(private_bounds, private_interfaces, unreachable_pub, unnameable_types)]
+        const _: () = {
+        #links
+
+        #[automatically_derived]
         impl #generics ::kirsch::publish::Publish for #self_type #where_clause {
+            type Links = #links_type;
+
             fn node() -> ::kirsch::publish::NodeRef {
                 ::kirsch::publish::NodeRef::Static(const {
                     &::kirsch::publish::Node {
                         type_name: ::std::borrow::Cow::Borrowed(#type_name),
+                        type_path: || ::core::any::type_name::<Self>(),
                         kind: ::kirsch::publish::NodeKind::#kind,
                         handlers: ::std::borrow::Cow::Borrowed { 0: &[#(#handlers)*] },
                         children: ::std::borrow::Cow::Borrowed { 0: &[#(#children)*] },
@@ -56,6 +68,7 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
                 }
             }
         }
+        };
     }
 }
 
@@ -221,7 +234,7 @@ fn call_method(method: &Method, arguments: &Ident, response: &Ident) -> (TokenSt
 
 /// A variable of the generated code. Hygiene keeps it apart from the user's variables; the prefix from the user's
 /// constants, which would turn it into a pattern.
-fn local(name: &str) -> Ident {
+pub(crate) fn local(name: &str) -> Ident {
     local_at(name, Span::mixed_site())
 }
 

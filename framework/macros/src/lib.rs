@@ -11,6 +11,7 @@ mod errors;
 mod expand;
 mod fields;
 mod generate;
+mod links;
 mod marks;
 mod method;
 mod parameter;

@@ -28,6 +28,7 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
 struct Body {
     expected: TokenStream,
     from_text: TokenStream,
+    to_text: TokenStream,
     content: Option<Type>,
 }
 
@@ -43,6 +44,7 @@ fn of_newtype(content: &Type) -> Body {
     Body {
         expected: quote!(<#content as ::kirsch::exchange::Parameter>::EXPECTED),
         from_text: quote!(<#content as ::kirsch::exchange::Parameter>::from_text(text).map(Self)),
+        to_text: quote!(<#content as ::kirsch::exchange::Parameter>::to_text(&self.0)),
         content: Some(content.clone()),
     }
 }
@@ -53,7 +55,7 @@ fn of_enum(ident: &Ident, data: &DataEnum, errors: &mut Errors) -> Option<Body> 
         return None;
     }
     let mut names: Vec<String> = Vec::new();
-    let mut arms = TokenStream::new();
+    let (mut arms, mut back) = (TokenStream::new(), TokenStream::new());
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
             errors.at(&variant.fields, "a variant of a parameter has no fields: its name is all that the text can say");
@@ -66,10 +68,13 @@ fn of_enum(ident: &Ident, data: &DataEnum, errors: &mut Errors) -> Option<Body> 
         }
         let ident = &variant.ident;
         arms.extend(quote!(#name => ::core::result::Result::Ok(Self::#ident),));
+        back.extend(quote!(Self::#ident => ::std::borrow::Cow::Borrowed(#name),));
         names.push(name);
     }
     let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let expected = if names.len() == 1 { list } else { format!("one of {list}") };
+    // A variant that is refused is no second mistake.
+    let others = (names.len() < data.variants.len()).then(|| quote!(_ => ::std::borrow::Cow::Borrowed(""),));
     Some(Body {
         expected: quote!(#expected),
         from_text: quote! {
@@ -78,6 +83,7 @@ fn of_enum(ident: &Ident, data: &DataEnum, errors: &mut Errors) -> Option<Body> 
                 _ => ::core::result::Result::Err(::kirsch::exchange::InvalidParameter),
             }
         },
+        to_text: quote!(match self { #back #others }),
         content: None,
     })
 }
@@ -115,7 +121,7 @@ fn snake_case(name: &str) -> String {
 
 fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
     let DeriveInput { ident, generics, .. } = input;
-    let Body { expected, from_text, content } = body;
+    let Body { expected, from_text, to_text, content } = body;
     let kind = content.as_ref().map(|content| {
         quote! {
             const KIND: ::kirsch::exchange::FieldKind = <#content as ::kirsch::exchange::Parameter>::KIND;
@@ -139,6 +145,10 @@ fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
 
             fn from_text(text: &str) -> ::core::result::Result<Self, ::kirsch::exchange::InvalidParameter> {
                 #from_text
+            }
+
+            fn to_text(&self) -> ::std::borrow::Cow<'_, str> {
+                #to_text
             }
         }
 

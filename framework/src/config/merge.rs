@@ -101,6 +101,8 @@ pub(crate) struct Merged {
     pub(crate) background: Vec<BackgroundJob>,
     /// What the tools show on the status page.
     pub(crate) status: Vec<Arc<dyn StatusSource>>,
+    /// The pages that tools link to by name: the place in words, and the name.
+    pub(crate) links: Vec<(String, String)>,
 }
 
 /// Merges the settings of one tree in code, in their order, and those of the files, in theirs. A mounted app comes
@@ -364,6 +366,7 @@ impl Merged {
             paths: Vec::new(),
             background: Vec::new(),
             status: Vec::new(),
+            links: Vec::new(),
         };
         static TREES: AtomicU64 = AtomicU64::new(1);
         let tree = TREES.fetch_add(1, Ordering::Relaxed);
@@ -407,6 +410,11 @@ impl Merged {
                         }
                         merged.background.append(&mut hooks.background);
                         merged.status.append(&mut hooks.status);
+                        let links = std::mem::take(&mut hooks.links).into_iter();
+                        let section = &plan.section;
+                        merged.links.extend(links.map(|(page, place)| {
+                            (format!("the tool `{}` at `{section}`: {place}", tool.name()), page)
+                        }));
                         attached.push((tool, hooks));
                         attached.len() - 1
                     }

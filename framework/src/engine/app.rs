@@ -571,7 +571,8 @@ impl App {
         for layer in layers {
             layer.apply_global(&mut server)?;
         }
-        let (root, Merged { sections, plans, background, status, .. }) = self.merged(layers, None)?;
+        let (root, Merged { sections, plans, background, status, mut links, .. }) = self.merged(layers, None)?;
+        let mut trees = vec![root.describe()];
         let mut application = Application::new(root, sections, plans, background);
         application.show_status(status);
         let refused = |problem| ConfigError::new("the application", problem);
@@ -600,9 +601,14 @@ impl App {
             }
             let merged = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
             let (root, Merged { sections, plans, background, status, .. }) = merged;
+            let merged = app.merged(&files, Some(&name)).map_err(|error| error.of_host(&name))?;
+            let (root, Merged { sections, plans, background, status, links: further, .. }) = merged;
+            trees.push(root.describe());
+            links.extend(further);
             application.add_tree(root, sections, plans, background);
             application.show_status(status);
         }
+        checks::linked_pages(&trees, &links)?;
         application.set_hosts(table);
         Ok(application)
     }

@@ -4,7 +4,7 @@
 use crate::config::{ConfigError, Merged, how_to_add};
 use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
 use crate::publish::same_segment;
-use crate::publish::{ChildStep, Node, NodeKind};
+use crate::publish::{Addresses, ChildStep, Node, NodeKind, NodeRef};
 
 /// Deepest level that is looked at: trees whose types contain themselves have no end.
 const DEEPEST: usize = 32;
@@ -43,6 +43,25 @@ pub(super) fn one_reader_of_the_body(root: &Node) -> Result<(), ConfigError> {
             first.name, second.name
         );
         Err(ConfigError::new(place, problem))
+    })
+}
+
+/// Refuses links of tools to pages that no type of the trees has. Apps of several hosts may share their templates.
+pub(super) fn linked_pages(trees: &[NodeRef], links: &[(String, String)]) -> Result<(), ConfigError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let trees: Vec<_> = trees.iter().map(Addresses::of).collect();
+    links.iter().try_for_each(|(place, name)| {
+        let mut problem = None;
+        for tree in &trees {
+            match tree.has(name) {
+                Ok(()) => return Ok(()),
+                Err(error) => problem = problem.or(Some(error)),
+            }
+        }
+        let problem = problem.map(|error| error.to_string()).unwrap_or_default();
+        Err(ConfigError::new(place.clone(), format!("no page is named `{name}`: {problem}")))
     })
 }
 

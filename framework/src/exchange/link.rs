@@ -10,8 +10,9 @@ use crate::http::encode_segment;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::{Display, Formatter, Write};
 
-/// An address of this application: made by [`Request::url`], finished with [`query`](Self::query),
-/// [`segment`](Self::segment) and the like, written with `to_string()`.
+/// An address of this application: made by [`Request::url`] or [`Request::link`], finished with [`query`](Self::query),
+/// [`segment`](Self::segment) and the like, written with `to_string()`, given to [`Redirect::to`](super::Redirect::to),
+/// or put among the data of a template.
 #[derive(Clone, Debug)]
 #[must_use = "a link does nothing until it is written: `to_string()`"]
 pub struct Link<'r> {
@@ -92,7 +93,7 @@ impl Link<'_> {
         self
     }
 
-    fn slash(mut self) -> Self {
+    pub(super) fn slash(mut self) -> Self {
         if !self.path.ends_with('/') {
             self.path.push('/');
         }
@@ -149,6 +150,13 @@ impl Display for Link<'_> {
         f.write_str(&self.path)?;
         f.write_str(&self.query)?;
         f.write_str(&self.fragment)
+    }
+}
+
+/// As text: a template that gets a link in its data shows the address.
+impl serde::Serialize for Link<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Parameters: values made from the text of a path segment, a query or a form.
 
 use super::FieldKind;
+use std::borrow::Cow;
 
 /// A value that can be made from one piece of text, so that it can be an argument by name.
 ///
@@ -50,6 +51,9 @@ pub trait Parameter: Sized {
     /// # Errors
     /// When the text is not such a value.
     fn from_text(text: &str) -> Result<Self, InvalidParameter>;
+
+    /// The text that [`from_text`](Self::from_text) makes this value of: for links.
+    fn to_text(&self) -> Cow<'_, str>;
 }
 
 /// The text is not a value of the type.
@@ -64,6 +68,10 @@ macro_rules! parameter_by_from_str {
 
             fn from_text(text: &str) -> Result<Self, InvalidParameter> {
                 text.parse().map_err(|_| InvalidParameter)
+            }
+
+            fn to_text(&self) -> Cow<'_, str> {
+                Cow::Owned(self.to_string())
             }
         }
     )*};
@@ -96,6 +104,10 @@ macro_rules! finite_numbers {
             fn from_text(text: &str) -> Result<Self, InvalidParameter> {
                 text.parse().ok().filter(|value: &Self| value.is_finite()).ok_or(InvalidParameter)
             }
+
+            fn to_text(&self) -> Cow<'_, str> {
+                Cow::Owned(self.to_string())
+            }
         }
     )*};
 }
@@ -116,6 +128,10 @@ impl Parameter for bool {
         } else {
             Err(InvalidParameter)
         }
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(if *self { "true" } else { "false" })
     }
 }
 
@@ -144,6 +160,10 @@ mod tests {
         assert_eq!(Colour::from_text("dark_blue"), Ok(Colour::DarkBlue));
         assert_eq!(Colour::from_text("*"), Ok(Colour::Any));
         assert_eq!(Colour::from_text("Red"), Err(InvalidParameter));
+        assert_eq!(
+            [Colour::Red, Colour::DarkBlue, Colour::Any].map(|colour| colour.to_text().into_owned()),
+            ["red", "dark_blue", "*"]
+        );
         assert_eq!(Colour::EXPECTED, "one of `red`, `dark_blue`, `*`");
     }
 
@@ -152,6 +172,7 @@ mod tests {
         assert_eq!(Id::from_text("7"), Ok(Id(7)));
         assert_eq!(Id::from_text("256"), Err(InvalidParameter));
         assert_eq!(Wrapped::<bool>::from_text("yes"), Ok(Wrapped(true)));
+        assert_eq!((Id(7).to_text(), Wrapped(true).to_text()), ("7".into(), "true".into()));
         assert_eq!(Id::EXPECTED, u8::EXPECTED);
     }
 

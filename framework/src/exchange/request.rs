@@ -7,7 +7,7 @@ use super::multipart_form::MultipartForm;
 use super::origin;
 use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
-use super::{BodyCharge, ClientWatch, Forwarded, HttpError, RequestBody, Upload};
+use super::{BodyCharge, ClientWatch, Forwarded, HttpError, PageAddresses, RequestBody, Upload};
 use crate::http::{
     Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_media_type,
     decode_segments, is_multipart, list_members, urlencoded,
@@ -43,6 +43,9 @@ pub struct Request {
     pub(super) authority: OnceLock<Box<str>>,
     /// Where the app is mounted that the path belongs to.
     pub(crate) mount: Option<Arc<str>>,
+    /// Where the pages of the tree are that answers. It stays for the next request of the connection, which is mostly
+    /// for the same tree.
+    pub(crate) pages: Option<Arc<dyn PageAddresses>>,
     /// The fields that have been read, where reading is observed.
     pub(super) reading: Option<Box<Reading>>,
 }

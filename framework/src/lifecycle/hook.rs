@@ -194,6 +194,8 @@ pub struct Hooks {
     pub(crate) status: Vec<Arc<dyn StatusSource>>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
+    /// Pages that are linked to by name, each with the place that links.
+    pub(crate) links: Vec<(String, String)>,
     /// The functions that see the plan when all tools have attached.
     pub(crate) when_complete: Vec<PlanFunction>,
 }
@@ -339,6 +341,12 @@ impl Hooks {
     /// such as the session.
     pub fn needs(&mut self, tool: &'static str) {
         self.needed.push(tool);
+    }
+
+    /// Refuses the set-up, unless the tree has the page `Type.page` of a typed block: for tools that link to it.
+    /// `place` says where the link is, as `the template shop.html, line 7`.
+    pub fn links_to(&mut self, page: impl Into<String>, place: impl Into<String>) {
+        self.links.push((page.into(), place.into()));
     }
 
     /// Shows `look` each plan that the tool is in, at start, when all tools have attached: for tools that tell about

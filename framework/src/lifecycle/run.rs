@@ -43,13 +43,13 @@ use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, Pending, Rescue, ResponseBody, Stage, StatusSource, Stream,
-    Trail, check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
+    StatusSource, Stream, Trail, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::panics::{capture_backtraces, guarded, watch_panics};
-use crate::publish::{Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
+use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
 use ::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,6 +79,7 @@ struct Root {
     /// Which plan a path gets, counted from the tree's first.
     sections: Sections,
     first_plan: usize,
+    pages: Arc<dyn PageAddresses>,
 }
 
 impl Application {
@@ -113,7 +114,9 @@ impl Application {
         }
         let shape = root.describe();
         let has_dispatchers = has_dispatchers(&shape);
-        self.trees.push(Root { node: root, shape, has_dispatchers, sections, first_plan: self.plans.len() });
+        let pages = Arc::new(Addresses::of(&shape));
+        let first_plan = self.plans.len();
+        self.trees.push(Root { node: root, shape, has_dispatchers, sections, first_plan, pages });
         self.plans.extend(plans);
         self.background.extend(background);
     }
@@ -209,6 +212,9 @@ impl Application {
         }
         let tree = &self.trees[exchange.course.tree];
         exchange.course.plan = tree.first_plan;
+        if !request.pages.as_ref().is_some_and(|pages| Arc::ptr_eq(pages, &tree.pages)) {
+            request.pages = Some(tree.pages.clone());
+        }
         request.decode_path().map_err(|refusal| HttpError::of(&refusal))?;
         exchange.course.plan = tree.first_plan + tree.sections.find(request.segments());
         let mount = &self.plans[exchange.course.plan].mount;

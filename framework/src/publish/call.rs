@@ -5,7 +5,9 @@
 //! the value is at hand.
 
 use super::{Node, NodeRef, Publish, resolve};
-use crate::exchange::{ArgumentInfo, Arguments, BodyUse, Error, Exchange, RequestBody, Response, Source, Step};
+use crate::exchange::{
+    ArgumentInfo, Arguments, BodyUse, Error, Exchange, LinkWay, PathLinks, RequestBody, Response, Source, Step,
+};
 use std::{ops::Range, sync::Arc};
 
 /// A call on its way down the tree. The macros' code asks it for the next step and for arguments.
@@ -128,6 +130,8 @@ impl Drop for Call<'_> {
 pub trait Child {
     /// The node.
     type Node: Publish;
+    /// Its links.
+    type Links: From<LinkWay>;
 
     /// The node, or the answer to the client instead.
     ///
@@ -158,6 +162,7 @@ pub trait Child {
 
 impl<N: Publish> Child for N {
     type Node = N;
+    type Links = N::Links;
 
     fn into_node(self) -> Result<N, Error> {
         Ok(self)
@@ -166,6 +171,7 @@ impl<N: Publish> Child for N {
 
 impl<N: Publish> Child for Option<N> {
     type Node = N;
+    type Links = N::Links;
 
     fn into_node(self) -> Result<N, Error> {
         self.ok_or_else(Error::not_found)
@@ -174,6 +180,7 @@ impl<N: Publish> Child for Option<N> {
 
 impl<N: Publish, E: Into<Error>> Child for Result<N, E> {
     type Node = N;
+    type Links = N::Links;
 
     fn into_node(self) -> Result<N, Error> {
         self.map_err(Into::into)
@@ -184,6 +191,8 @@ impl<N: Publish, E: Into<Error>> Child for Result<N, E> {
 macro_rules! publish_through {
     ($($pointer:ty),*) => {$(
         impl<T: Publish> Publish for $pointer {
+            type Links = T::Links;
+
             fn node() -> NodeRef {
                 T::node()
             }
@@ -205,6 +214,8 @@ publish_through!(&T, Box<T>, Arc<T>);
 macro_rules! publish_late {
     ($($pointer:ty),*) => {$(
         impl Publish for $pointer {
+            type Links = PathLinks;
+
             fn node() -> NodeRef {
                 NodeRef::Static(Node::LATE)
             }

@@ -8,7 +8,7 @@
 use super::tree::{Closure, from_anywhere};
 use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, PageCall, Publish};
 use crate::exchange::{
-    ArgumentInfo, Captures, Error, Handler, HandlerRef, IntoResponse, MethodSet, Request, Source, Step,
+    ArgumentInfo, Captures, Error, Handler, HandlerRef, IntoResponse, MethodSet, PathLinks, Request, Source, Step,
 };
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -253,6 +253,8 @@ impl Dispatcher {
 }
 
 impl Publish for Dispatcher {
+    type Links = PathLinks;
+
     fn node() -> NodeRef {
         NodeRef::Static(Node::LATE)
     }
@@ -261,6 +263,7 @@ impl Publish for Dispatcher {
         let node = self.node.get_or_init(|| {
             Arc::new(Node {
                 type_name: Cow::Borrowed(self.type_name),
+                type_path: || "",
                 kind: NodeKind::Dispatched,
                 handlers: self.pages.iter().map(|(handler, _)| HandlerRef::Shared(Arc::clone(handler))).collect(),
                 children: self.children.iter().map(|(child, _)| child.clone()).collect(),

@@ -7,8 +7,8 @@
 
 use super::{Call, Node, NodeKind, NodeRef, Publish};
 use crate::exchange::{
-    Argument, ArgumentInfo, BodyUse, Bytes, Error, Handler, HandlerRef, HttpError, MethodSet, Request, ResponseBody,
-    Source, Step,
+    Argument, ArgumentInfo, BodyUse, Bytes, Error, Handler, HandlerRef, HttpError, MethodSet, PathLinks, Request,
+    ResponseBody, Source, Step,
 };
 use crate::http::{encode_segment, list_has};
 use ::http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header};
@@ -100,6 +100,8 @@ impl Foreign {
 }
 
 impl Publish for Foreign {
+    type Links = PathLinks;
+
     fn node() -> NodeRef {
         NodeRef::Static(Node::LATE)
     }

@@ -8,7 +8,7 @@
 
 use super::resolve::{has_name, has_room, is_page, matches_name, same_segment};
 use super::{Call, ChildNode, ChildStep, DispatchRef, Node, NodeKind, NodeRef, PathRest, Publish, Way};
-use crate::exchange::{Captures, Error, Source};
+use crate::exchange::{Captures, Error, PathLinks, Source};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -192,6 +192,8 @@ struct Graft {
 }
 
 impl Publish for Graft {
+    type Links = PathLinks;
+
     fn node() -> NodeRef {
         NodeRef::Static(Node::LATE)
     }

@@ -4,6 +4,9 @@
 //! [`resolve`] walk turns a path into a trail of steps through nodes, before any code of the application runs; the call
 //! then follows the trail through the values.
 
+#[cfg(test)]
+mod address_tests;
+mod addresses;
 mod call;
 mod dispatch;
 mod foreign;
@@ -19,6 +22,8 @@ mod routes;
 mod traversal_tests;
 mod tree;
 
+pub(crate) use addresses::Addresses;
+pub use addresses::link_to;
 #[doc(hidden)]
 pub use call::child_arguments;
 pub use call::{Call, Child};
@@ -30,13 +35,13 @@ pub use patterns::Routes;
 pub(crate) use resolve::methods;
 pub(crate) use resolve::same_segment;
 pub use resolve::{Resolution, resolve};
-pub use route_urls::{RouteUrlError, RouteUrls};
+pub use route_urls::RouteUrls;
 pub use routes::{Route, routes};
 pub(crate) use routes::{has_dispatchers, named_segments, route_of};
 
 pub use tree::{PageCall, Tree};
 
-use crate::exchange::Error;
+use crate::exchange::{Error, LinkWay};
 
 /// A value whose methods are pages. Write it with `#[handlers]` or `#[resource]`, or build a [`Tree`].
 #[diagnostic::on_unimplemented(
@@ -45,6 +50,12 @@ use crate::exchange::Error;
     note = "put `#[handlers]` or `#[resource]` on an `impl {Self}` block"
 )]
 pub trait Publish: Send + Sync {
+    /// The links to the pages of the type, for [`link_to`]. The macros write a type with a method for each page; write
+    /// [`PathLinks`](crate::exchange::PathLinks) by hand.
+    type Links: From<LinkWay>
+    where
+        Self: Sized;
+
     /// The shape of the type: its handlers and children.
     fn node() -> NodeRef
     where

@@ -10,6 +10,9 @@ use std::{borrow::Cow, ops::Deref, sync::Arc};
 pub struct Node {
     /// The type that publishes it, for messages.
     pub type_name: Cow<'static, str>,
+    /// The name of the type with its modules, by which links find it ([`std::any::type_name`]); empty for nodes that no
+    /// type describes.
+    pub type_path: fn() -> &'static str,
     /// Pages or a resource.
     pub kind: NodeKind,
     /// The handlers; a trail names them by index.
@@ -117,6 +120,7 @@ impl Node {
     /// The node of a type whose shape only its values know.
     pub const LATE: &'static Self = &Self {
         type_name: Cow::Borrowed("dyn Publish"),
+        type_path: || "",
         kind: NodeKind::Late,
         handlers: Cow::Borrowed(&[]),
         children: Cow::Borrowed(&[]),

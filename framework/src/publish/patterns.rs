@@ -9,7 +9,7 @@ use super::dispatch::{DispatchRef, PathRest, Way};
 use super::route_urls::{Pattern, RouteUrls};
 use super::tree::{Closure, from_anywhere};
 use super::{Call, Node, NodeKind, NodeRef, PageCall, Publish};
-use crate::exchange::{ArgumentInfo, Error, Handler, HandlerRef, IntoResponse, MethodSet, Source, Step};
+use crate::exchange::{ArgumentInfo, Error, Handler, HandlerRef, IntoResponse, MethodSet, PathLinks, Source, Step};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -204,6 +204,8 @@ impl Routes {
 }
 
 impl Publish for Routes {
+    type Links = PathLinks;
+
     fn node() -> NodeRef {
         NodeRef::Static(Node::LATE)
     }

@@ -1,5 +1,6 @@
 //! From the name of a route and values to an address.
 
+use crate::exchange::LinkError;
 use crate::http::encode_segment;
 use crate::suggestion::suggestion;
 use parking_lot::RwLock;
@@ -17,19 +18,6 @@ struct Named {
     pattern: Arc<Pattern>,
 }
 
-/// Why an address cannot be made: a name that no route has, a value that is missing, unknown, or cannot stand in a
-/// path. A mistake of the program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteUrlError(String);
-
-impl Display for RouteUrlError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for RouteUrlError {}
-
 impl RouteUrls {
     /// The path of a route from the place of its `Routes`, each value encoded: `/user/7`.
     /// [`Link::join`](crate::exchange::Link::join) makes it the address that the client sees:
@@ -40,19 +28,17 @@ impl RouteUrls {
     /// # Errors
     /// No route of that name; a missing value, or one that the pattern does not have; a value that is empty, or `.` or
     /// `..`, which no browser would send.
-    pub fn url(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, RouteUrlError> {
+    pub fn url(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, LinkError> {
         let found = {
             let routes = self.0.read();
             let found = routes.iter().find(|known| known.name == name).map(|known| Arc::clone(&known.pattern));
             found.ok_or_else(|| {
                 let names: Vec<_> = routes.iter().map(|known| known.name).collect();
                 let hint = if names.is_empty() { "none has a name".to_owned() } else { suggestion(name, &names) };
-                RouteUrlError(format!("no route has the name `{name}`; {hint}"))
+                LinkError(format!("no route has the name `{name}`; {hint}"))
             })?
         };
-        found
-            .fill(values)
-            .map_err(|problem| RouteUrlError(format!("the route `{name}` ({}): {problem}", found.written)))
+        found.fill(values).map_err(|problem| LinkError(format!("the route `{name}` ({}): {problem}", found.written)))
     }
 
     pub(super) fn add(&self, name: &'static str, pattern: Pattern) {

@@ -580,7 +580,7 @@ fn only_the_index_of_a_node_is_an_index() {
 }
 
 #[derive(Parameter)]
-struct Id(#[expect(dead_code, reason = "the shape is tested")] u64);
+struct Id(u64);
 
 struct Shapes;
 

@@ -4,7 +4,7 @@
 use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, Publish};
 use crate::exchange::{
     Argument, ArgumentInfo, Arguments, BodyUse, Error, Handler, HandlerRef, HttpError, IntoResponse, MethodSet,
-    Request, Response, Source, Step,
+    PathLinks, Request, Response, Source, Step,
 };
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -168,6 +168,8 @@ impl Tree {
 }
 
 impl Publish for Tree {
+    type Links = PathLinks;
+
     fn node() -> NodeRef {
         NodeRef::Static(Node::LATE)
     }
@@ -176,6 +178,7 @@ impl Publish for Tree {
         let node = self.node.get_or_init(|| {
             Arc::new(Node {
                 type_name: Cow::Borrowed("Tree"),
+                type_path: || "",
                 kind: NodeKind::Pages,
                 handlers: self.pages.iter().map(|(handler, _)| HandlerRef::Shared(Arc::clone(handler))).collect(),
                 children: self.children.iter().map(|(child, _)| child.clone()).collect(),

@@ -187,3 +187,17 @@ fn generic_blocks_borrowed_children_and_all_kinds_of_arguments_are_published() {
     assert!(routes.iter().any(|route| route.path == "/always"));
     assert_eq!(routes.len(), 7);
 }
+
+#[test]
+fn the_links_of_generic_blocks_have_the_arguments_of_their_pages() {
+    let _: Vec<kirsch::exchange::PageLink> = vec![
+        link_to::<Pages<Titles>>().title(1),
+        link_to::<Pages<Titles>>().first().below(2_usize).user(&3).again().index(),
+        link_to::<Holder<'_>>().borrowed().again().index(),
+        link_to::<Holder<'_>>().boxed().path("a/b"),
+        link_to::<All>().by_name(Id(1), None, vec!["a".to_owned()], "text", "type"),
+        link_to::<All>().longest("one", String::from("two")),
+        link_to::<All>().by_type(),
+        link_to::<All>().always(),
+    ];
+}

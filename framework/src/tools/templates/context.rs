@@ -5,10 +5,11 @@
 //! template has passed on to some place outside finds nothing there later.
 
 use super::escaping::{PAGE, name_of};
-use crate::exchange::{Escaping, Exchange, Login, Request};
+use super::links::is_name;
+use crate::exchange::{Escaping, Exchange, LinkText, Login, NamedValues, PageAddresses, Request};
 use crate::sessions::Session;
 use crate::tools::{CspNonce, CsrfToken};
-use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Rest, Serde, Value, from_args};
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Rest, Serde, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -37,7 +38,11 @@ pub(super) fn with_context<R>(
         login: Login::of(exchange).map_or_else(|| Value::from(()), |login| Value::from(login.name())),
         csp_nonce: CspNonce::of(exchange).cloned(),
         csrf_token: CsrfToken::of(exchange).cloned(),
-        base: request.url("/").local().to_string(),
+        site: Arc::new(Site {
+            outermost: request.url("/").local().from_outermost().to_string(),
+            mount: request.mount().to_owned(),
+            pages: request.pages.clone(),
+        }),
     };
     let result = render(Value::from_object(context));
     if let Some(session) = session.and_then(|lent| lent.0.lock().take()) {
@@ -59,8 +64,17 @@ struct Context {
     csp_nonce: Option<CspNonce>,
     /// Made when the template first asks for it, too.
     csrf_token: Option<CsrfToken>,
-    /// Where the application begins for the client: `/`, or behind a proxy and below a mount `/prefix/mount/`.
-    base: String,
+    site: Arc<Site>,
+}
+
+/// All that links need to know of the request.
+#[derive(Debug)]
+struct Site {
+    /// Where the outermost app begins for the client: `/`, or behind a proxy `/prefix/`.
+    outermost: String,
+    /// Where the app is mounted.
+    mount: String,
+    pages: Option<Arc<dyn PageAddresses>>,
 }
 
 impl Object for Context {
@@ -80,9 +94,9 @@ impl Object for Context {
             "csp_nonce" => self.csp_nonce.as_ref().map(|nonce| Value::from(nonce.as_str())),
             "csrf_token" => self.csrf_token.as_ref().map(|token| Value::from(token.as_str())),
             "url" => {
-                let base = self.base.clone();
-                Some(Value::from_function(move |path: &str, segments: Rest<Value>, query: Kwargs| {
-                    url(&base, path, &segments, &query)
+                let site = Arc::clone(&self.site);
+                Some(Value::from_function(move |page: &str, values: Rest<Value>, named: Kwargs| {
+                    if is_name(page) { site.page(page, &values, &named) } else { site.path(page, &values, &named) }
                 }))
             }
             _ => None,
@@ -99,22 +113,56 @@ impl Object for Context {
     }
 }
 
-/// The address of a path of the application, as the client must ask for it: `url("/song", id, page=2)`.
-fn url(base: &str, path: &str, segments: &[Value], query: &Kwargs) -> Result<String, Error> {
-    let nowhere = Request::default();
-    let mut link = nowhere.url(path).local();
-    for segment in segments {
-        link = link.segment(segment);
-    }
-    for name in query.args() {
-        let value: Value = query.get(name)?;
-        // A name without a value leaves its parameter out: the first page of a list needs no `page`.
-        if !value.is_none() && !value.is_undefined() {
-            link = link.query(name, value);
+impl Site {
+    /// The address of a path of the application, as the client must ask for it: `url("/song", id, page=2)`.
+    fn path(&self, path: &str, segments: &[Value], query: &Kwargs) -> Result<String, Error> {
+        let nowhere = Request::default();
+        let mut link = nowhere.url(path).local();
+        for segment in segments {
+            link = link.segment(segment);
         }
+        for name in query.args() {
+            if let LinkText::One(value) = text(&query.get(name)?) {
+                link = link.query(name, value);
+            }
+        }
+        let link = link.to_string();
+        let outermost = self.outermost.trim_end_matches('/');
+        Ok(if path.starts_with('/') { format!("{outermost}{}{link}", self.mount) } else { link })
     }
-    let link = link.to_string();
-    Ok(if path.starts_with('/') { format!("{}{link}", base.trim_end_matches('/')) } else { link })
+
+    /// The address of a page by its name: `url("Shop.item", 42, page=2)`.
+    fn page(&self, name: &str, values: &[Value], named: &Kwargs) -> Result<String, Error> {
+        let by_name: Result<_, Error> =
+            named.args().map(|name| Ok((name.to_owned(), texts(&named.get(name)?)))).collect();
+        let values = NamedValues { in_order: values.iter().map(texts).collect(), by_name: by_name? };
+        let Some(pages) = &self.pages else {
+            return Err(Error::new(ErrorKind::InvalidOperation, "no application has routed this request"));
+        };
+        let address = pages.of_name(name, values, &self.mount);
+        let address = address.map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+        let nowhere = Request::default();
+        let link = address.append_to(nowhere.url("/").local()).to_string();
+        Ok(format!("{}{link}", self.outermost.trim_end_matches('/')))
+    }
+}
+
+/// A name without a value leaves its parameter out: the first page of a list needs no `page`.
+fn text(value: &Value) -> LinkText {
+    match value.is_none() || value.is_undefined() {
+        true => LinkText::Omitted,
+        false => LinkText::One(value.to_string()),
+    }
+}
+
+/// A list is several values.
+fn texts(value: &Value) -> LinkText {
+    match value.kind() {
+        ValueKind::Seq => {
+            LinkText::Several(value.try_iter().into_iter().flatten().map(|value| value.to_string()).collect())
+        }
+        _ => text(value),
+    }
 }
 
 /// The session while a template has it.

@@ -5,6 +5,7 @@
 //! | `tool` | [`Templates`], the tool: where templates come from, and the engine with all of them |
 //! | `view` | [`View`], the return value of handlers: a template's name and its data |
 //! | `escaping` | how the engine writes values, by the type of the page |
+//! | `links` | the pages that a template links to by name |
 //! | `context` | the values for a template besides its data: the session, the request, the visitor who is logged in |
 //!
 //! A view is rendered after its handler has returned, as part of the same request: the session that a template shows or
@@ -13,6 +14,7 @@
 
 mod context;
 mod escaping;
+mod links;
 mod tool;
 mod view;
 

@@ -276,3 +276,48 @@ fn links_of_a_template_hold_below_a_mount() {
     let mounted = "/shop/song/AC%2FDC?of=a%26b&page=2 /shop/ next/1";
     Client::in_process(App::new(Tree::new()).mount("/shop", app())).get("/shop/").send().assert_text(mounted);
 }
+
+struct Songs;
+
+#[handlers]
+impl Songs {
+    #[expose]
+    fn index(&self, request: &crate::Request) -> crate::Result<View> {
+        let next = request.link(crate::link_to::<Self>().song(43, None))?.local();
+        Ok(View::new("songs.txt", json!({"next": next})))
+    }
+
+    #[expose]
+    fn song(&self, id: u32, page: Option<u32>) -> String {
+        format!("{id} {page:?}")
+    }
+}
+
+#[test]
+fn pages_of_typed_blocks_are_linked_to_by_name() {
+    let app = |text: &str| App::new(Songs).tool("/", Templates::embedded([("songs.txt", text)]));
+    let text = "{{ url('Songs.song', 42, page=2) }} {{ url('Songs.song', id=1, page=none) }} {{ url('Songs.index') }} {{ next }}";
+    Client::in_process(app(text)).get("/").send().assert_text("/song/42?page=2 /song/1 / /song/43");
+    let mounted = Client::in_process(App::new(Tree::new()).mount("/s", app(text)));
+    mounted.get("/s/").send().assert_text("/s/song/42?page=2 /s/song/1 /s/ /s/song/43");
+}
+
+#[test]
+fn a_template_that_links_to_no_page_stops_the_start() {
+    let templates = Templates::embedded([("songs.txt", "<p>\n{{ url('Songs.sing', 1) }}")]);
+    let error = App::new(Songs).tool("/", templates).build().expect_err("no page has that name").to_string();
+    assert!(error.contains("the template songs.txt, line 2: no page is named `Songs.sing`"), "{error}");
+    assert!(error.contains("`Songs` has no page `sing` (did you mean `song`?)"), "{error}");
+}
+
+#[test]
+fn a_wrong_value_of_a_link_names_template_and_line() {
+    let templates = Templates::embedded([("songs.txt", "<p>\n{{ url('Songs.song', pgae=1) }}")]);
+    let app = App::new(Songs).tool("/", templates).settings("/", |settings| settings.show_tracebacks = true);
+    Client::in_process(app)
+        .get("/")
+        .send()
+        .assert_status(500)
+        .assert_contains("the value of `id` is missing")
+        .assert_contains("songs.txt:2");
+}

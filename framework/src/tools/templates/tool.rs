@@ -5,6 +5,7 @@
 
 use super::context::with_context;
 use super::escaping;
+use super::links::names_in;
 use crate::exchange::{Error, Escaping, Exchange};
 use crate::file_stamp::FileStamp;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
@@ -95,8 +96,8 @@ impl Templates {
         self
     }
 
-    /// An engine that has read every template.
-    fn engine(&self) -> Result<Engine, SettingError> {
+    /// An engine that has read every template, and shown it to `look` by name and text.
+    fn engine(&self, mut look: impl FnMut(&str, &str)) -> Result<Engine, SettingError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_auto_reload(self.reload);
@@ -115,7 +116,8 @@ impl Templates {
                 });
                 let names = names_below(folder)?;
                 for name in &names {
-                    environment.get_template(name).map_err(|error| spoiled(&error))?;
+                    let template = environment.get_template(name).map_err(|error| spoiled(&error))?;
+                    look(name, template.source());
                 }
                 private_file::warn_of_changes_below(folder, names.iter().map(String::as_str), "templates");
             }
@@ -123,6 +125,7 @@ impl Templates {
                 for (name, text) in &**templates {
                     let added = environment.add_template_owned(name.clone(), text.clone());
                     added.map_err(|error| spoiled(&error))?;
+                    look(name, text);
                 }
             }
         }
@@ -136,7 +139,12 @@ impl Tool for Templates {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        let engine = match self.engine() {
+        let look = |name: &str, text: &str| {
+            for (line, page) in names_in(text) {
+                hooks.links_to(page, format!("the template {name}, line {line}"));
+            }
+        };
+        let engine = match self.engine(look) {
             Ok(engine) => Arc::new(engine),
             Err(error) => return hooks.refuse(error),
         };
