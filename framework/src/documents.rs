@@ -20,6 +20,7 @@ documents! {
     sessions: "docs/guide/sessions.md";
     streaming: "docs/guide/streaming.md";
     tools_and_hooks: "docs/guide/tools-and-hooks.md";
+    write_a_tool: "docs/guide/write-a-tool.md";
     static_files: "docs/guide/static-files.md";
     caching: "docs/guide/caching.md";
     errors: "docs/guide/errors.md";

@@ -1,5 +1,6 @@
-//! Comments and pages: how wide they are, and whether the tests that they name exist.
+//! Comments and pages: how wide they are, whether they lead on, and whether what they name exists.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -82,4 +83,95 @@ fn the_tests_against_old_pains_exist() {
         }
     }
     assert!(names > 100, "the table names {names} tests");
+}
+
+/// The addresses of the links in a page, code aside.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    let text = page.split("```").step_by(2);
+    text.flat_map(|text| text.split("](").skip(1)).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+}
+
+/// The headings of a page, as links name them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.split("```").step_by(2).flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');
+    let anchor = |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase().chars().filter(is_kept).collect();
+    headings
+        .map(|line| {
+            let anchor: String = anchor(line);
+            anchor.replace(' ', "-")
+        })
+        .collect()
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (path, text) in files(".md") {
+        for link in links(&text).filter(|link| !link.contains("://") && !link.starts_with("mailto:")) {
+            let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+            let here = root().join(&path);
+            let target = if file.is_empty() { here } else { here.with_file_name(file) };
+            let page = fs::read_to_string(&target).unwrap_or_default();
+            if !target.exists() || anchor.is_some_and(|anchor| !anchors(&page).contains(anchor)) {
+                broken.push(format!("{path}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links to pages or headings that are not there: {broken:#?}");
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The pages of the guide from the first on, as each names the next.
+fn chain() -> Vec<String> {
+    let mut chain = vec!["getting-started.md".to_owned()];
+    loop {
+        let page = read(&format!("docs/guide/{}", chain[chain.len() - 1]));
+        match page.split_once("\nNext: ").and_then(|(_, rest)| links(rest).next()) {
+            Some(next) if !chain.iter().any(|page| page == next) => chain.push(next.to_owned()),
+            Some(next) => panic!("{:?} leads back to {next}", chain.last()),
+            None => return chain,
+        }
+    }
+}
+
+#[test]
+fn each_page_of_the_guide_leads_to_the_next_one() {
+    let chain: BTreeSet<_> = chain().into_iter().collect();
+    let names = files(".md").into_iter().filter_map(|(path, _)| Some(path.strip_prefix("docs/guide/")?.to_owned()));
+    let pages: BTreeSet<_> = names.filter(|name| name != "README.md").collect();
+    assert_eq!(chain, pages, "`Next: [title](page.md).` at the end of the page before leads to a page of docs/guide");
+}
+
+#[test]
+fn the_index_of_the_guide_lists_its_pages_in_their_order() {
+    let index = read("docs/guide/README.md");
+    let rows: Vec<_> = index.lines().filter(|line| line.starts_with('|')).flat_map(links).collect();
+    assert_eq!(rows, chain(), "docs/guide/README.md has one row for each page, in the order of `Next:`");
+}
+
+#[test]
+fn the_list_of_features_is_that_of_the_manifest() {
+    let manifest = read("framework/Cargo.toml");
+    let features = manifest.split_once("\n[features]\n").expect("features").1.split("\n\n").next().unwrap_or_default();
+    let described = |line: &str| {
+        let (name, rest) = line.split_once(" = [").expect("a feature in one line");
+        let (parts, _) = rest.split_once(']').expect("a feature in one line");
+        let parts = parts.split(", ").map(|part| part.trim_matches('"'));
+        let others = parts.filter(|part| !part.is_empty() && !part.contains([':', '/'])).map(str::to_owned);
+        (name.to_owned(), others.collect())
+    };
+    let expected: BTreeSet<(String, Vec<String>)> =
+        features.lines().filter(|line| !line.starts_with('#')).map(described).collect();
+    let page = read("docs/reference/features.md");
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split(" | ").collect();
+        Some((words(cells.first()?).first()?.clone(), words(cells.get(2)?)))
+    };
+    let listed: BTreeSet<_> = page.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect();
+    assert_eq!(listed, expected, "docs/reference/features.md lists the features of framework/Cargo.toml");
 }
