@@ -600,8 +600,6 @@ impl App {
                 layer.apply_global(&mut server.clone())?;
             }
             let merged = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
-            let (root, Merged { sections, plans, background, status, .. }) = merged;
-            let merged = app.merged(&files, Some(&name)).map_err(|error| error.of_host(&name))?;
             let (root, Merged { sections, plans, background, status, links: further, .. }) = merged;
             trees.push(root.describe());
             links.extend(further);
