@@ -212,6 +212,7 @@ mod seldom;
 pub mod server;
 pub mod sessions;
 pub mod settings;
+pub mod status;
 mod suggestion;
 pub mod testing;
 mod threads;

@@ -343,7 +343,7 @@ fn a_handler_that_takes_long_can_be_seen() {
     let mut holder = sent(&server.client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     server.gate.wait_for(1);
     let age = || server.running.workers().into_iter().find_map(|worker| worker.request);
-    wait_until(|| age().is_some_and(|(request, age)| request == "GET /hold" && age > Duration::from_millis(20)));
+    wait_until(|| age().is_some_and(|request| request.line == "GET /hold" && request.age > Duration::from_millis(20)));
     server.gate.open();
     holder.read_response().assert_text("held");
     drop(holder);

@@ -18,9 +18,10 @@ use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Hosts, IntoFlow, PathSettings, Tool, debug_link,
 };
 use crate::logs::Logs;
-use crate::publish::{Mount, Publish, Route, graft, routes};
+use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
 use crate::server::ServerSettings;
 use crate::settings::Settings;
+use crate::status::Status;
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
 use parking_lot::Mutex;
@@ -126,7 +127,8 @@ impl App {
     ///
     /// Building the application fails when two apps are at one path, and when this app has a page or child of that
     /// name.
-    pub fn mount(mut self, path: &str, mut app: Self) -> Self {
+    pub fn mount(mut self, path: &str, app: impl Into<Self>) -> Self {
+        let mut app = app.into();
         self.take_life_of(&mut app);
         if app.hosts.is_some() || !app.virtual_hosts.is_empty() {
             self.refusals.push(format!(
@@ -452,10 +454,9 @@ impl App {
         let addresses = if is_set { vec![self.server.listen] } else { resolved(&address)? };
         let application = self.assemble(&layers)?;
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
-        let sections = application.debug_sections().into_iter().map(|(tree, section)| (hosts(tree), section));
-        let sections: Vec<_> = sections.collect();
-        let links =
-            move |engine: &Engine| engine.address().map_or(Ok(()), |address| tell_debug_links(&sections, address));
+        let sections = application.keyed_sections().into_iter();
+        let sections: Vec<_> = sections.map(|(tree, section, page)| (hosts(tree), section, page)).collect();
+        let links = move |engine: &Engine| engine.address().map_or(Ok(()), |address| tell_links(&sections, address));
         self.pieces.insert(0, Piece::function(Step::Start, AT_START, Box::new(links)));
         for row in self.server.setting_rows() {
             crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", row.key, row.value.trim_matches('"'));
@@ -664,11 +665,15 @@ fn log_effective(merged: &Merged, host: &str) {
     }
 }
 
-/// Prints the links to the debug page, one for each tree in which it is on.
-fn tell_debug_links(sections: &[(Option<String>, String)], address: SocketAddr) -> Result {
-    for (host, section) in sections {
+/// Prints the links to the pages for developers and operators, one for each tree in which they are on.
+fn tell_links(sections: &[(Option<String>, String, &str)], address: SocketAddr) -> Result {
+    for (host, section, page) in sections {
         let link = debug_link(address, host.as_deref(), section).map_err(Error::unexpected)?;
-        crate::line::record!(Warn, target: "kirsch::engine", "`debug_page` is on at {section:?}, for development only: it is shown to browsers that have opened {link}");
+        if *page == "debug_page" {
+            crate::line::record!(Warn, target: "kirsch::engine", "`debug_page` is on at {section:?}, for development only: it is shown to browsers that have opened {link}");
+        } else {
+            crate::line::record!(Warn, target: "kirsch::engine", "{page} is at {section:?}: for visitors who are logged in, and for browsers that have opened {link}");
+        }
     }
     Ok(())
 }
@@ -681,6 +686,13 @@ fn resolved(address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Vec<Sock
         }
         Ok(addresses) => Ok(addresses),
         Err(error) => Err(Error::unexpected(format!("{address:?} is not an address to listen on ({error}); {hint}"))),
+    }
+}
+
+/// The status pages as an app, to be mounted.
+impl From<Status> for App {
+    fn from(status: Status) -> Self {
+        Self::new(Tree::new()).tool("/", status)
     }
 }
 

@@ -13,8 +13,9 @@
 //! of the start fails, the stop goes down from there: what stands behind it has not started and is not stopped.
 
 use super::background::Background;
+use super::stuck;
 use crate::bus::{Bus, Deadline, Engine, EngineOwner, Observer, Plugin, State, Step};
-use crate::exchange::Error;
+use crate::exchange::{Error, ServerPhase, StatusRow, StatusSource};
 use crate::lifecycle::{Application, BackgroundJob};
 use crate::logs;
 use crate::panics::guarded;
@@ -121,6 +122,8 @@ pub(super) struct Course {
     pub(super) server: Option<Server>,
     pub(super) background: Option<Background>,
     observing: Option<Background>,
+    /// Names requests that are stuck.
+    watching: Option<Background>,
 }
 
 impl Course {
@@ -143,8 +146,11 @@ impl Course {
             server: None,
             background: None,
             observing: None,
+            watching: None,
         };
-        let application = Arc::new(start.application);
+        let mut application = start.application;
+        application.show_status(plugins_of(&pieces).map(|plugin| Arc::new(OfPlugin(plugin.clone())) as _).collect());
+        let application = Arc::new(application);
         let mut observers = Some(start.observers);
         for piece in pieces {
             let begun = match &piece.does {
@@ -167,7 +173,14 @@ impl Course {
             course.started.push(piece);
         }
         course.engine.enter(State::Running);
+        course.announce(ServerPhase::Running);
         Ok(course)
+    }
+
+    fn announce(&self, phase: ServerPhase) {
+        if let Some(server) = &self.server {
+            server.announce(phase);
+        }
     }
 
     fn observe(&mut self, observers: Vec<Observer>, handles: &[crate::bus::Events]) -> Result<(), Error> {
@@ -188,7 +201,9 @@ impl Course {
         let address = bound.address();
         let engine = self.engine.handle().clone();
         let around = Around { engine, pieces: pieces.to_vec() };
-        self.server = Some(bound.serve(application.clone(), Arc::new(around))?);
+        let server = bound.serve(application.clone(), Arc::new(around))?;
+        self.watching = Some(stuck::watch(server.view())?);
+        self.server = Some(server);
         crate::line::record!(Info, target: "kirsch::engine", "serving on http://{address}");
         Ok(())
     }
@@ -197,6 +212,7 @@ impl Course {
     pub(super) fn stop(&mut self, deadline: Deadline) -> StopReport {
         let mut report = StopReport::default();
         self.engine.enter(State::Draining);
+        self.announce(ServerPhase::Draining);
         while let Some(piece) = self.started.pop() {
             let engine = self.engine.handle().clone();
             let mut late = Vec::new();
@@ -212,6 +228,7 @@ impl Course {
                 Does::Accept => {
                     report = self.server.take().map(|server| server.stop(deadline.remaining())).unwrap_or_default();
                     self.engine.enter(State::Stopping);
+                    late = end(&mut self.watching, deadline);
                 }
                 Does::Bind => drop(self.bound.take()),
                 Does::Background => late = end(&mut self.background, deadline),
@@ -235,17 +252,33 @@ impl Course {
 
     /// The plugins with what they tell of themselves.
     pub(super) fn plugins(&self) -> Vec<PluginStatus> {
-        let plugins = self.started.iter().filter_map(|piece| match &piece.does {
-            Does::Plugin(plugin) => Some(plugin),
-            _ => None,
-        });
-        let told = plugins.map(|plugin| {
+        let told = plugins_of(&self.started).map(|plugin| {
             let asked = guarded(|| Ok((plugin.name().to_owned(), plugin.status())));
             let (name, rows) =
                 asked.unwrap_or_else(|error| ("?".to_owned(), vec![("failed".into(), error.to_string())]));
             PluginStatus { name, rows }
         });
         told.collect()
+    }
+}
+
+fn plugins_of(pieces: &[Piece]) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+    pieces.iter().filter_map(|piece| match &piece.does {
+        Does::Plugin(plugin) => Some(plugin),
+        _ => None,
+    })
+}
+
+/// What a plugin tells of itself, on the status page.
+struct OfPlugin(Arc<dyn Plugin>);
+
+impl StatusSource for OfPlugin {
+    fn title(&self) -> String {
+        format!("Plugin {}", self.0.name())
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        self.0.status().into_iter().map(|(name, value)| StatusRow::new(name, value)).collect()
     }
 }
 

@@ -6,7 +6,8 @@
 //! | `checks.rs` | the checks of the tree at start |
 //! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
 //! | `running.rs` | a started application: what can be asked of it, and its stop |
-//! | `signals.rs` | SIGINT, SIGTERM and SIGHUP, for programs only |
+//! | `signals.rs` | SIGINT, SIGTERM, SIGHUP and SIGQUIT, for programs only |
+//! | `stuck.rs` | names requests in the log that run for very long |
 //! | `background.rs` | the supervised threads of background jobs |
 
 mod app;
@@ -15,6 +16,7 @@ mod checks;
 mod course;
 mod running;
 mod signals;
+mod stuck;
 
 pub use crate::bus::{Deadline, Engine, Events, Plugin, State, Step};
 pub use app::App;

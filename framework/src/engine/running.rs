@@ -11,6 +11,7 @@ use crate::bus::{Deadline, Engine, State};
 use crate::exchange::Error;
 use crate::logs::{self, InstalledLogs};
 use crate::server::{Server, Statistics, StopReport, WorkerState};
+use crate::status::write_to_log;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -81,8 +82,16 @@ impl Running {
         self.course.graceful();
     }
 
+    /// Writes to the log what each worker does and which requests wait for what, as the status page shows it. SIGQUIT
+    /// does the same, where [`wait`](Self::wait) or `App::serve` waits for signals.
+    pub fn write_status_to_log(&self) {
+        if let Some(view) = self.course.server.as_ref().and_then(|server| server.view().upgrade()) {
+            write_to_log(&*view);
+        }
+    }
+
     /// Waits for SIGINT or SIGTERM, then stops; a second signal ends the process at once. SIGHUP runs the steps
-    /// [`Graceful`](super::Step::Graceful). For programs: it installs signal handlers.
+    /// [`Graceful`](super::Step::Graceful), SIGQUIT writes the [status](Self::write_status_to_log) to the log. For programs: it installs signal handlers.
     ///
     /// # Errors
     /// Names the requests that had not ended within `server.drain_timeout`.
@@ -97,6 +106,7 @@ impl Running {
                     crate::line::record!(Info, target: "kirsch::engine", "SIGHUP: files are opened and read again");
                     self.graceful();
                 }
+                Signal::Ask => self.write_status_to_log(),
                 Signal::Stop(name) => break name,
             }
         };

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a
 //! library that stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a
 //! supervisor that has read that the program serves may stop it gracefully.
 //!
@@ -7,7 +7,7 @@
 //! or 143.
 
 use crate::Result;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -22,6 +22,8 @@ struct Handlers {
     last: Arc<AtomicUsize>,
     /// SIGHUP has come and was not seen yet.
     hung_up: Arc<AtomicBool>,
+    /// The same of SIGQUIT.
+    asked: Arc<AtomicBool>,
 }
 
 /// A signal that an application acts on.
@@ -30,6 +32,8 @@ pub(super) enum Signal {
     /// SIGINT or SIGTERM, by its name.
     Stop(&'static str),
     HangUp,
+    /// SIGQUIT: what does the program do?
+    Ask,
 }
 
 /// The signals from here on; a signal that comes before the wait is not lost.
@@ -46,7 +50,7 @@ impl Signals {
         let handlers = handlers()?;
         let (wake, waker) = UnixStream::pair()?;
         let mut signals = Self { handlers, wake, registered: Vec::new() };
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
             signals.registered.push(low_level::pipe::register(signal, waker.try_clone()?)?);
         }
         Ok(signals)
@@ -63,6 +67,9 @@ impl Signals {
             }
             if self.handlers.hung_up.swap(false, Ordering::SeqCst) {
                 return Ok(Signal::HangUp);
+            }
+            if self.handlers.asked.swap(false, Ordering::SeqCst) {
+                return Ok(Signal::Ask);
             }
             match self.wake.read(&mut [0]) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
@@ -88,10 +95,16 @@ fn handlers() -> Result<&'static Handlers> {
         // In this order: until it is disarmed, a signal ends the process, as it should.
         handlers.last.store(0, Ordering::SeqCst);
         handlers.hung_up.store(false, Ordering::SeqCst);
+        handlers.asked.store(false, Ordering::SeqCst);
         handlers.armed.store(false, Ordering::SeqCst);
         return Ok(handlers);
     }
-    let handlers = Handlers { armed: Arc::new(AtomicBool::new(false)), last: Arc::default(), hung_up: Arc::default() };
+    let handlers = Handlers {
+        armed: Arc::new(AtomicBool::new(false)),
+        last: Arc::default(),
+        hung_up: Arc::default(),
+        asked: Arc::default(),
+    };
     for (signal, number, status) in [(SIGINT, 2, 130), (SIGTERM, 15, 143)] {
         // In this order: noted from the first moment on, and the signal that arms is not taken for a second one.
         flag::register_usize(signal, handlers.last.clone(), number)?;
@@ -99,6 +112,7 @@ fn handlers() -> Result<&'static Handlers> {
         flag::register(signal, handlers.armed.clone())?;
     }
     flag::register(SIGHUP, handlers.hung_up.clone())?;
+    flag::register(SIGQUIT, handlers.asked.clone())?;
     // A handler of any kind turns the limit of file sizes from the end of the process into an error of the write, like
     // a full disk.
     flag::register(SIGXFSZ, Arc::default())?;
@@ -113,6 +127,13 @@ mod tests {
     fn the_limit_of_file_sizes_does_not_end_the_process() {
         drop(Signals::install().unwrap());
         low_level::raise(SIGXFSZ).unwrap();
+    }
+
+    #[test]
+    fn a_question_does_not_end_the_process() {
+        let mut signals = Signals::install().unwrap();
+        low_level::raise(SIGQUIT).unwrap();
+        assert_eq!(signals.wait().unwrap(), Signal::Ask);
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! A worker says once, at its start, to which server it belongs; other threads (background jobs, tests without a
 //! server) have no limit. A thread that has a place needs no second one, whatever it waits for.
 
-use super::{Claim, Class, Entered, HttpError, Place, Turn, WaitList};
+use super::{Claim, Class, Entered, HttpError, Place, Turn, WaitList, WorkerStage};
 use crate::primitive::Unpark;
 use crate::seldom::Seldom;
 use ::http::{HeaderValue, StatusCode, header};
@@ -193,6 +193,8 @@ thread_local! {
 pub(crate) struct Blocking {
     /// `None`: another wait on this thread has it, or there is no limit.
     _place: Option<BlockingPlace>,
+    /// What the worker did before it waited.
+    before: Option<WorkerStage>,
     /// It counts for this thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -204,35 +206,46 @@ impl Blocking {
     /// 503 with `Retry-After` when there is no place.
     pub(crate) fn here(for_whom: WaitsFor) -> Result<Self, HttpError> {
         match places() {
-            None => Ok(Self::with(None)),
-            Some(places) => wait_for_place(&places, for_whom).map(Self::with),
+            None => Ok(Self::with(None, for_whom)),
+            Some(places) => Ok(Self::with(wait_for_place(&places, for_whom)?, for_whom)),
         }
     }
 
     /// A place without waiting for it: `None` where none is free.
     #[cfg(any(feature = "redis", feature = "memcached"))]
     pub(crate) fn here_at_once(for_whom: WaitsFor) -> Option<Self> {
-        let Some(places) = places() else { return Some(Self::with(None)) };
+        let Some(places) = places() else { return Some(Self::with(None, for_whom)) };
         match places.enter(for_whom, || Waker::noop().clone()) {
-            Some(PlaceOrLine::Go(place)) => Some(Self::with(place)),
+            Some(PlaceOrLine::Go(place)) => Some(Self::with(place, for_whom)),
             Some(PlaceOrLine::Wait(_)) | None => None,
         }
     }
 
     /// Lets this thread wait without a place of its own: a request has one that runs here.
     pub(crate) fn by_request() -> Self {
-        Self::with(None)
+        Self::in_stage(None, None)
     }
 
-    fn with(place: Option<BlockingPlace>) -> Self {
+    fn with(place: Option<BlockingPlace>, for_whom: WaitsFor) -> Self {
+        let stage = match for_whom {
+            WaitsFor::Others => WorkerStage::Waiting,
+            WaitsFor::Store => WorkerStage::Store,
+        };
+        Self::in_stage(place, Some(stage))
+    }
+
+    fn in_stage(place: Option<BlockingPlace>, stage: Option<WorkerStage>) -> Self {
         DEPTH.set(DEPTH.get() + 1);
-        Self { _place: place, _not_send: PhantomData }
+        Self { _place: place, before: stage.map(WorkerStage::enter), _not_send: PhantomData }
     }
 }
 
 impl Drop for Blocking {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
+        if let Some(stage) = self.before {
+            stage.note();
+        }
     }
 }
 
@@ -270,10 +283,10 @@ impl InLine {
         if let Some(line) = &mut self.0 {
             let Some(place) = line.poll() else { return Ok(None) };
             self.0 = None;
-            return Ok(Some(Blocking::with(Some(place))));
+            return Ok(Some(Blocking::with(Some(place), for_whom)));
         }
         match place_or_line(for_whom, waker)? {
-            PlaceOrLine::Go(place) => Ok(Some(Blocking::with(place))),
+            PlaceOrLine::Go(place) => Ok(Some(Blocking::with(place, for_whom))),
             PlaceOrLine::Wait(line) => {
                 self.0 = Some(line);
                 Ok(None)

@@ -3,7 +3,8 @@
 //! A request carries the number of its connection and a reference to the table of connections. It looks nothing up
 //! before it is asked.
 
-use std::sync::Weak;
+use super::ServerView;
+use std::sync::{Arc, Weak};
 
 /// Tells whether the client of a request has gone. You can keep it for as long as you like: also in a stream, on
 /// another thread, or after the connection has ended.
@@ -42,10 +43,15 @@ pub struct ClientWatch {
     connection: u64,
 }
 
-/// The table of connections, which can look at one of them.
+/// The server with its table of connections, which can look at one of them.
 pub(crate) trait Connections: Send + Sync {
     /// Whether the client of the connection with this token has gone, or the connection has ended.
     fn is_abandoned(&self, connection: u64) -> bool;
+
+    /// All that the server tells about itself.
+    fn view(self: Arc<Self>) -> Option<Arc<dyn ServerView>> {
+        None
+    }
 }
 
 impl ClientWatch {
@@ -54,6 +60,11 @@ impl ClientWatch {
     pub fn has_gone(&self) -> bool {
         let Some(connections) = &self.connections else { return false };
         connections.upgrade().is_none_or(|connections| connections.is_abandoned(self.connection))
+    }
+
+    /// The server, while it runs.
+    pub(super) fn server(&self) -> Option<Arc<dyn ServerView>> {
+        self.connections.as_ref()?.upgrade()?.view()
     }
 
     /// From now on it is about this connection.

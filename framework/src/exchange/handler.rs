@@ -68,6 +68,14 @@ pub enum HandlerRef {
     Shared(Arc<Handler>),
 }
 
+impl HandlerRef {
+    /// A number that no other description has, for as long as this one lives. It is compared, never followed.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref::<Handler>(self).addr()
+    }
+}
+
 impl Deref for HandlerRef {
     type Target = Handler;
 

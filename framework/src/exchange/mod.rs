@@ -42,6 +42,7 @@ mod request;
 mod request_text;
 mod response;
 mod response_body;
+mod server_view;
 mod service;
 mod set_cookie;
 mod status_source;
@@ -51,6 +52,7 @@ mod upload;
 mod values;
 mod vary;
 mod wait_list;
+mod worker_stage;
 
 pub use admission::{Admission, Admit, Wait};
 pub(crate) use admission::{OneWaker, Parked};
@@ -92,6 +94,9 @@ pub use ready_fields::ReadyFields;
 pub use request::{Connection, Request, RequestId};
 pub use response::Response;
 pub use response_body::{FileBody, ResponseBody};
+pub use server_view::{
+    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, Statistics, WorkerState,
+};
 pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
 pub use set_cookie::{SameSite, SetCookie};
 pub use status_source::{StatusRow, StatusSource};
@@ -100,3 +105,5 @@ pub use trail::{Step, Trail};
 pub use upload::Upload;
 pub use values::Values;
 pub use wait_list::{Class, Entered, LineStatus, Place, Turn, WaitList, WaitStatistics};
+pub(crate) use worker_stage::StageByte;
+pub use worker_stage::WorkerStage;

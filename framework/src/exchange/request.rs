@@ -7,7 +7,7 @@ use super::multipart_form::MultipartForm;
 use super::origin;
 use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
-use super::{BodyCharge, ClientWatch, Forwarded, HttpError, PageAddresses, RequestBody, Upload};
+use super::{BodyCharge, ClientWatch, Forwarded, HttpError, PageAddresses, RequestBody, ServerView, Upload};
 use crate::http::{
     Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_media_type,
     decode_segments, is_multipart, list_members, urlencoded,
@@ -263,6 +263,12 @@ impl Request {
     #[must_use]
     pub fn client_gone(&self) -> bool {
         self.client.has_gone()
+    }
+
+    /// The server that the request came to: its workers, its queue, the requests that wait. `None` in process.
+    #[must_use]
+    pub fn server(&self) -> Option<Arc<dyn ServerView>> {
+        self.client.server()
     }
 
     /// Like [`client_gone`](Self::client_gone), as a value that a stream or another thread may keep.
@@ -700,6 +706,16 @@ impl RequestId {
 #[cold]
 fn random_key() -> [u64; 2] {
     [(), ()].map(|()| u64::from_ne_bytes(crate::random::bytes()))
+}
+
+impl RequestId {
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
 }
 
 impl std::fmt::Display for RequestId {

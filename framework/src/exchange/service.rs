@@ -13,8 +13,9 @@
 //! which must not: they run when no worker is free, for a request that `start` has not seen. A request whose client is
 //! gone before `start` has no `end`.
 
-use super::Exchange;
+use super::{Exchange, StatusSource};
 use crate::http::Refusal;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,18 @@ pub trait Service: Send + Sync + 'static {
 
     /// The last byte of the response is out, or the client is gone. The exchange is cleared afterwards.
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery);
+
+    /// The type and the method behind the description at this address ([`HandlerRef`](super::HandlerRef)), for people
+    /// that look at the workers.
+    fn handler_at(&self, address: usize) -> Option<String> {
+        let _ = address;
+        None
+    }
+
+    /// What the parts of the program show on the status page.
+    fn sources(&self) -> Vec<Arc<dyn StatusSource>> {
+        Vec::new()
+    }
 }
 
 /// The plan for a request body.

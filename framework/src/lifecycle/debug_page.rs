@@ -39,7 +39,7 @@ impl Plan {
     pub(crate) fn prepare_debug_page(&mut self, settings: Vec<(&'static str, String)>) {
         self.debug = Some(Box::new(DebugNotes { settings }));
         trace::watch(&mut self.hooks);
-        self.hooks[HookPoint::OnStartResource as usize].insert(0, key::offer());
+        self.hooks[HookPoint::OnStartResource as usize].insert(0, key::offer("debug_page"));
     }
 }
 
@@ -52,9 +52,9 @@ pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
     source::frames(backtrace).into_iter().map(told).collect()
 }
 
-/// Whether the page may be shown: to a request with the key, and to the test client in process, which is the
+/// Whether a page for developers may be shown: to a request with the key, and to the test client in process, which is the
 /// developer's own program.
-pub(super) fn is_shown_to(exchange: &Exchange) -> bool {
+pub(crate) fn is_shown_to(exchange: &Exchange) -> bool {
     exchange.course.is_developers || key::is_brought_by(&exchange.request)
 }
 

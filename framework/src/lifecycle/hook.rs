@@ -186,6 +186,9 @@ pub struct Hooks {
     /// Asked before the body is read.
     pub(crate) early_admissions: Vec<Arc<dyn Admit>>,
     pub(crate) reads_forms: bool,
+    /// What the key of the process opens here, in words for the log.
+    pub(crate) keyed: Option<&'static str>,
+    pub(crate) answers_when_busy: bool,
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     /// Told when a request is parked.
@@ -372,6 +375,19 @@ impl Hooks {
     /// body as a stream keep it to themselves.
     pub fn reads_forms(&mut self) {
         self.reads_forms = true;
+    }
+
+    /// Takes the key of the process out of an address, and lets the start print a link with it: for pages that
+    /// [`is_developers`](super::is_developers) guards. `page` is their name in the log.
+    pub(crate) fn offer_key(&mut self, page: &'static str) {
+        self.keyed = Some(page);
+        self.hooks.push(super::debug_page::key::offer(self.tool));
+    }
+
+    /// Lets requests of the section be answered by a thread of their own while no worker is free, one after another:
+    /// for pages that show why. They must never wait for anything.
+    pub fn answers_when_busy(&mut self) {
+        self.answers_when_busy = true;
     }
 
     /// Adds an admission that runs before the body is read: a request that waits has sent no more than its head, and

@@ -24,6 +24,10 @@ pub struct Plan {
     pub(crate) when_parked: Vec<Arc<ParkedFunction>>,
     /// A tool looks into forms, whether the handlers take them or not.
     pub(crate) reads_forms: bool,
+    /// What the key of the process opens here, in words for the log.
+    pub(crate) keyed: Option<&'static str>,
+    /// A thread of their own answers requests here while no worker is free.
+    pub(crate) answers_when_busy: bool,
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,
@@ -77,6 +81,8 @@ impl Plan {
             hooks.insert(index, hook.clone());
         }
         self.reads_forms |= attached.reads_forms;
+        self.keyed = self.keyed.or(attached.keyed);
+        self.answers_when_busy |= attached.answers_when_busy;
         self.when_parked.extend(attached.when_parked.iter().cloned());
         for admission in &attached.early_admissions {
             let index = place(&self.admissions[..self.early_admissions], admission);

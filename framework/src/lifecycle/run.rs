@@ -44,12 +44,12 @@ use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
-    StatusSource, Stream, Trail, check_parameters,
+    StatusSource, Stream, Trail, check_parameters, WorkerStage,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::panics::{capture_backtraces, guarded, watch_panics};
-use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, resolve};
+use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, resolve, route_at};
 use ::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -136,15 +136,21 @@ impl Application {
         &self.plans
     }
 
-    /// The first section of each tree where the debug page is on, with the tree's number.
-    pub(crate) fn debug_sections(&self) -> Vec<(usize, String)> {
+    /// The first section of each tree where the debug page is on, and the first of each other page that the key of the
+    /// process opens: the tree's number, the section, the page.
+    pub(crate) fn keyed_sections(&self) -> Vec<(usize, String, &'static str)> {
         let ends = self.trees.iter().skip(1).map(|tree| tree.first_plan).chain([self.plans.len()]);
-        let trees = self.trees.iter().zip(ends).enumerate();
-        let on = trees.filter_map(|(number, (tree, end))| {
-            let plan = self.plans[tree.first_plan..end].iter().find(|plan| plan.settings.debug_page)?;
-            Some((number, plan.section.clone()))
-        });
-        on.collect()
+        let mut sections: Vec<(usize, String, &str)> = Vec::new();
+        for (number, (tree, end)) in self.trees.iter().zip(ends).enumerate() {
+            for plan in &self.plans[tree.first_plan..end] {
+                let debug_page = plan.settings.debug_page.then_some("debug_page");
+                for page in debug_page.into_iter().chain(plan.keyed) {
+                    let is_known = sections.iter().any(|(tree, _, known)| *tree == number && *known == page);
+                    sections.extend((!is_known).then(|| (number, plan.section.clone(), page)));
+                }
+            }
+        }
+        sections
     }
 
     /// The background jobs of the tools.
@@ -328,7 +334,9 @@ impl Application {
             }
         }
         let waits = StreamPlace::begin(exchange);
+        WorkerStage::Handler.note();
         let result = guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)));
+        WorkerStage::Finalize.note();
         StreamPlace::end(waits, exchange);
         result
     }
@@ -597,6 +605,15 @@ impl Service for Application {
         if matches!(stage, Stage::Final | Stage::Refused) {
             logs::access(exchange, delivery);
         }
+    }
+
+    fn handler_at(&self, address: usize) -> Option<String> {
+        let route = self.trees.iter().find_map(|tree| route_at(&tree.shape, address))?;
+        Some(format!("{}::{}", route.type_name, route.handler))
+    }
+
+    fn sources(&self) -> Vec<Arc<dyn StatusSource>> {
+        self.status.clone()
     }
 }
 

@@ -94,6 +94,30 @@ pub(crate) fn has_dispatchers(root: &Node) -> bool {
     visit(root, &mut Vec::new())
 }
 
+/// The route to the handler whose description is at this address; `None` when it is in no node that is known without a
+/// value.
+pub(crate) fn route_at(root: &Node, address: usize) -> Option<Route> {
+    fn visit(node: &Node, path: &str, address: usize, above: &mut Vec<*const Node>) -> Option<Route> {
+        if above.len() >= MAX_DEPTH || above.contains(&std::ptr::from_ref(node)) {
+            return None;
+        }
+        if let Some(handler) = node.handlers.iter().find(|handler| handler.address() == address) {
+            let named = || with_arguments(&format!("{path}/{}", handler.name), &handler.arguments);
+            let path = match node.kind {
+                NodeKind::Dispatched => dispatched_path(path, node, handler),
+                _ => path_by_role(path, node, handler).unwrap_or_else(named),
+            };
+            return Some(route(path, node, handler));
+        }
+        above.push(node);
+        let found =
+            node.children.iter().find_map(|child| visit(&child.below(), &child_path(path, child), address, above));
+        above.pop();
+        found
+    }
+    visit(root, "", address, &mut Vec::new())
+}
+
 /// The route that a trail has taken from `root`; `None` when it passes a node that only its value knows, or ends before
 /// a handler.
 pub(crate) fn route_of(root: &NodeRef, trail: &Trail) -> Option<Route> {

@@ -21,10 +21,11 @@ use super::transport::{End, Pipe, Transport};
 use super::word::Edges;
 use super::workspace::{Shared, Workspace};
 use super::{ServerSettings, Service};
-use crate::exchange::{BlockingPlaces, Connection};
+use crate::exchange::{BlockingPlaces, Connection, ServerPhase};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
 /// A service and the needs of its connections.
@@ -82,7 +83,8 @@ impl ByHand {
         let scheduler = Scheduler::new(1, 1, 1)?;
         let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(1, Duration::ZERO);
-        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
+        let announced = AtomicU8::new(ServerPhase::Running as u8);
+        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets, announced });
         Ok(Self { shared, spare: Mutex::default() })
     }
 

@@ -7,7 +7,7 @@
 use super::slab::Token;
 use super::transport::has_hung_up;
 use super::workspace::Shared;
-use crate::exchange::Connections;
+use crate::exchange::{Connections, ServerView};
 use std::sync::{Arc, Weak};
 
 impl Shared {
@@ -23,5 +23,9 @@ impl Connections for Shared {
         let slab = &self.scheduler.slab;
         let answer = slab.with_socket(token.index(), |socket| slab.is_current(token) && !has_hung_up(socket));
         !answer.unwrap_or_else(|| slab.is_current(token))
+    }
+
+    fn view(self: Arc<Self>) -> Option<Arc<dyn ServerView>> {
+        Some(self)
     }
 }

@@ -60,6 +60,11 @@ impl Clock {
         self.tick(Instant::now())
     }
 
+    /// How long it has been going.
+    pub(super) fn age(self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// As [`now`](Self::now), but up to 10 ms late, from the kernel's last timer interrupt: a tenth of the price, for
     /// deadlines that are seconds away.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ticks wrap")]

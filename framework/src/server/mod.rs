@@ -19,6 +19,7 @@
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
 //! | `transport.rs` | all that is read, written and asked of a socket |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
+//! | `view.rs` | what the server tells about itself |
 //! | `budgets.rs` | how much all bodies and responses together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | connections without threads, for tests: stepped by the thread of their client |
@@ -44,18 +45,21 @@ mod stop;
 mod tests;
 mod ticker;
 mod transport;
+mod view;
 mod waker;
 mod word;
 mod workers;
 mod workspace;
 
-pub use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
+pub use crate::exchange::{BodyPlan, Delivery, Progress, ServerPhase, ServerView, Service, Wakers};
+pub use crate::exchange::{
+    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, Statistics, WorkerStage, WorkerState,
+};
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use by_hand::converse;
 pub use settings::ServerSettings;
 pub use stop::StopReport;
-pub use workers::WorkerState;
 
 use crate::exchange::BlockingPlaces;
 use crate::threads::Threads;
@@ -64,8 +68,8 @@ use budgets::Budgets;
 use scheduler::Scheduler;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use workspace::{Shared, Workspace};
 
@@ -91,7 +95,9 @@ impl Server {
     /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names
     /// the setting or the address.
     pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
-        Self::bind(settings)?.serve(service, Arc::new(()))
+        let server = Self::bind(settings)?.serve(service, Arc::new(()))?;
+        server.announce(ServerPhase::Running);
+        Ok(server)
     }
 
     /// Binds the address in the settings (port 0 picks a free one). Clients may connect from now on; nobody answers
@@ -114,39 +120,26 @@ impl Server {
     /// Counters and gauges of this moment.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let scheduler = &self.running.shared.scheduler;
-        let budgets = &self.running.shared.budgets;
-        let threads = self.running.shared.settings.threads;
-        let workers = self.running.shared.worker_records();
-        let count = |condition: fn(&workers::WorkerRecord) -> bool| {
-            workers.iter().filter(|record| condition(record)).count() as u64
-        };
-        Statistics {
-            connections_accepted: scheduler.slab.accepted(),
-            connections_open: scheduler.slab.open() as u64,
-            requests: scheduler.records.iter().map(|record| record.requests()).sum(),
-            overload_rejections: scheduler.rejections.load(Ordering::Relaxed),
-            queued: scheduler.queue.requests() as u64,
-            bodies_in_memory: budgets.memory.used(),
-            bodies_on_disk: budgets.disk.used(),
-            responses_in_memory: budgets.responses.used(),
-            responses_cut_off: budgets.responses.refusals(),
-            bodies_refused: [&budgets.memory, &budgets.disk, &budgets.files]
-                .map(|budget| budget.refusals())
-                .iter()
-                .sum(),
-            workers_configured: threads as u64,
-            workers_alive: count(workers::WorkerRecord::is_alive),
-            workers_busy: count(workers::WorkerRecord::is_busy),
-            workers_waiting: self.running.shared.places.taken() as u64,
-            workers_replaced: workers.iter().map(|record| record.replaced()).sum(),
-        }
+        self.running.shared.statistics()
     }
 
     /// The present work of each worker, and for how long it has been at it.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerState> {
-        self.running.shared.worker_states()
+        self.running.shared.workers()
+    }
+
+    /// All that the server can tell about itself, as its requests see it ([`Request::server`](crate::Request::server)).
+    #[must_use]
+    pub fn view(&self) -> Weak<dyn ServerView> {
+        let view: Weak<Shared> = Arc::downgrade(&self.running.shared);
+        view
+    }
+
+    /// Tells its visitors how far the application has come, which the server alone does not know. It says that it is
+    /// starting until it is told otherwise.
+    pub(crate) fn announce(&self, phase: ServerPhase) {
+        self.running.shared.announced.store(phase as u8, Ordering::Release);
     }
 
     /// Stops gracefully: no new connections, running requests end, everything by one absolute deadline from now.
@@ -176,7 +169,8 @@ impl Bound {
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
         let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
-        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets });
+        let announced = AtomicU8::new(ServerPhase::Starting as u8);
+        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets, announced });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
         running.spawn(&around)?;
@@ -224,6 +218,7 @@ impl Running {
 fn work(shared: &Arc<Shared>, index: usize) {
     let record = &shared.scheduler.records[index];
     record.set_alive(true);
+    record.is_of_this_thread();
     shared.places.hold_for_this_thread();
     loop {
         let mut workspace = Workspace::new(shared.clone(), Arc::clone(record));
@@ -247,41 +242,4 @@ impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("address", &self.listener.address()).finish_non_exhaustive()
     }
-}
-
-/// The counts of a server; see the field names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Statistics {
-    /// Connections accepted since the start.
-    pub connections_accepted: u64,
-    /// Connections open now.
-    pub connections_open: u64,
-    /// Requests answered since the start.
-    pub requests: u64,
-    /// Requests answered with 503 because no worker was free in time.
-    pub overload_rejections: u64,
-    /// Requests that wait for a free worker now, as far as the server has read them.
-    pub queued: u64,
-    /// Bytes of memory that request bodies hold now, and those decoded from them.
-    pub bodies_in_memory: u64,
-    /// Bytes of request bodies in temporary files now.
-    pub bodies_on_disk: u64,
-    /// Requests answered with 503 because all bodies together were as large as they may be.
-    pub bodies_refused: u64,
-    /// Bytes of memory that responses hold now which their clients have not taken.
-    pub responses_in_memory: u64,
-    /// Responses that were cut off because all waiting ones together were larger than the budget.
-    pub responses_cut_off: u64,
-    /// Workers that the settings ask for.
-    pub workers_configured: u64,
-    /// Workers alive now.
-    pub workers_alive: u64,
-    /// Workers that run a handler now.
-    pub workers_busy: u64,
-    /// Places taken by requests that hold a worker, or are about to, while they wait; see
-    /// [`ServerSettings::waiting_threads`].
-    pub workers_waiting: u64,
-    /// Workers that died and were replaced.
-    pub workers_replaced: u64,
 }

@@ -49,6 +49,12 @@ impl RunQueue {
         self.length.load(Ordering::SeqCst)
     }
 
+    /// Since when the oldest connection waits for a worker.
+    pub(super) fn oldest(&self) -> Option<Tick> {
+        let entries = self.entries.lock();
+        entries.iter().find(|entry| entry.waiting != Waiting::Turn).map(|entry| entry.since)
+    }
+
     pub(super) fn push(&self, entry: Entry) {
         let mut entries = self.entries.lock();
         if entry.waiting == Waiting::Request {

@@ -43,6 +43,11 @@ pub(super) trait Connection: AsFd + Send + Sized + 'static {
 
     /// The reports that the poller should make of the socket.
     fn interest(&self) -> Interest;
+
+    /// A number for the state in which it rests between two steps, for those that count.
+    fn rest(&self) -> u8 {
+        0
+    }
 }
 
 /// The orders to a connection for a step.
@@ -241,22 +246,26 @@ impl<C: Connection> Scheduler<C> {
                 Step::Wait { .. } if role == Role::Worker && self.phase() >= Phase::Stopped => {
                     role = Role::Undertaker;
                 }
-                Step::Wait { deadline, idle } => match owned.release(deadline, idle) {
-                    Ok(()) => return,
-                    Err(still_owned) => {
-                        owned = still_owned;
-                        if owned.unmute() {
-                            let connection = owned.connection();
-                            if let Err(error) = self.poller.watch(&*connection, token, connection.interest()) {
-                                crate::line::record!(
-                                    Warn,
-                                    "a connection was closed because it cannot be watched any more: {error}"
-                                );
-                                return;
+                Step::Wait { deadline, idle } => {
+                    let rest = owned.connection().rest();
+                    owned.note_rest(rest);
+                    match owned.release(deadline, idle) {
+                        Ok(()) => return,
+                        Err(still_owned) => {
+                            owned = still_owned;
+                            if owned.unmute() {
+                                let connection = owned.connection();
+                                if let Err(error) = self.poller.watch(&*connection, token, connection.interest()) {
+                                    crate::line::record!(
+                                        Warn,
+                                        "a connection was closed because it cannot be watched any more: {error}"
+                                    );
+                                    return;
+                                }
                             }
                         }
                     }
-                },
+                }
                 // Its turn is now: no other waits for it, and an event at the poller wakes another worker there.
                 Step::Again
                     if role == Role::Worker

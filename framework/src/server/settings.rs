@@ -95,6 +95,10 @@ pub struct ServerSettings {
     /// Longest wait for a worker; then 503.
     #[setting(default = "10s")]
     pub queue_timeout: Duration,
+    /// A request that runs for longer is named in the log, once; while every worker is in such a request, the server
+    /// says that it is not alive any more.
+    #[setting(default = "60s")]
+    pub stuck_after: Duration,
     /// From the signal to the end, even if requests still run.
     #[setting(default = "30s")]
     pub drain_timeout: Duration,
@@ -168,6 +172,9 @@ impl ServerSettings {
         }
         if self.connections == Some(0) {
             return wrong("server.connections is 0: no client could connect; set it to 1 or more, or leave it out");
+        }
+        if self.stuck_after.is_zero() {
+            return wrong("server.stuck_after is 0: every request would count as stuck; set it to a second or more");
         }
         if self.memory_for_bodies < MIN_MEMORY_FOR_BODIES {
             return wrong("server.memory_for_bodies: with less than 1 MiB no body of an ordinary form would be taken");

@@ -9,13 +9,13 @@
 //! small server stays small.
 
 use super::clock::{Deadline, Tick};
-use super::word::{Claim, Edges, Word};
+use super::word::{Claim, Edges, Holder, Word};
 use parking_lot::{Condvar, Mutex};
 use std::cell::UnsafeCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PAGE: usize = 64;
@@ -47,6 +47,8 @@ struct Vacancies {
 struct Slot<C> {
     word: Word,
     deadline: Deadline,
+    /// What the connection rests in, as its last owner left it: so that counting claims nothing.
+    rest: AtomicU8,
     /// The descriptor of the connection's socket, for [`Slab::with_socket`].
     socket: AtomicI32,
     connection: UnsafeCell<Option<C>>,
@@ -139,6 +141,7 @@ impl<C: AsFd> Slab<C> {
         let token = Token { generation: slot.word.generation(), index };
         let descriptor = connection.as_fd().as_raw_fd();
         slot.deadline.set(Some(deadline));
+        slot.rest.store(0, Ordering::Relaxed);
         slot.socket.store(descriptor, Ordering::Relaxed);
         // SAFETY: the index came from the free list, so the slot is vacant and this thread alone has it.
         #[expect(unsafe_code)]
@@ -198,6 +201,12 @@ impl<C: AsFd> Slab<C> {
     /// Whether the connection waits for its next request. A hint: claim to be sure.
     pub(super) fn is_idle(&self, index: u32) -> bool {
         self.slot(index).is_some_and(|slot| slot.word.is_idle())
+    }
+
+    /// Who has the connection with this index, and what it rests in; `None` for a vacant slot. A hint.
+    pub(super) fn rest(&self, index: u32) -> Option<(Holder, u8)> {
+        let slot = self.slot(index)?;
+        Some((slot.word.holder()?, slot.rest.load(Ordering::Relaxed)))
     }
 
     /// Makes one system call on the socket of an owned connection; `None` if it has no owner. It waits for no more than
@@ -267,6 +276,7 @@ impl<C> Slot<C> {
         Self {
             word: Word::vacant(),
             deadline: Deadline::default(),
+            rest: AtomicU8::new(0),
             socket: AtomicI32::new(-1),
             connection: UnsafeCell::new(None),
         }
@@ -321,6 +331,12 @@ impl<C: AsFd> Owned<'_, C> {
     /// Ends the muting, after the news; true obliges the caller to let the poller report again.
     pub(super) fn unmute(&mut self) -> bool {
         self.slot.word.unmute()
+    }
+
+    /// Leaves a note of what the connection rests in.
+    #[inline]
+    pub(super) fn note_rest(&self, rest: u8) {
+        self.slot.rest.store(rest, Ordering::Relaxed);
     }
 
     /// Lets go of the connection; gives it back when there is news, or when it is muted.

@@ -17,7 +17,6 @@ use super::scheduler::{Phase, Role};
 use super::slab::Owned;
 use super::transport::cut_off;
 use super::word::Edges;
-use super::workers::WorkerState;
 use super::workspace::{Shared, Workspace};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,7 +63,7 @@ impl Running {
         }
         let report = shared.unfinished();
         scheduler.enter(Phase::Stopped);
-        let stuck = || shared.worker_states().iter().filter(|worker| worker.request.is_some()).count();
+        let stuck = || shared.worker_records().iter().filter(|record| record.is_busy()).count();
         let patience = Instant::now() + GRACE;
         // Again and again: a connection that a thread was just busy with is to be cut off when it is let go.
         loop {
@@ -100,17 +99,14 @@ fn close_idle(shared: &Shared, work: &mut Workspace) {
 }
 
 impl Shared {
-    pub(super) fn worker_states(&self) -> Vec<WorkerState> {
-        let records = self.worker_records().iter().enumerate();
-        records
-            .map(|(index, record)| WorkerState { number: index + 1, request: record.request(self.scheduler.clock) })
-            .collect()
-    }
-
     /// The requests that are being answered: by workers, in the queue, parked, or on their way out.
     fn unfinished(&self) -> StopReport {
         let scheduler = &self.scheduler;
-        let mut unfinished: Vec<_> = self.worker_states().into_iter().filter_map(|worker| worker.request).collect();
+        let records = self.worker_records().iter();
+        let mut unfinished: Vec<_> = records
+            .filter_map(|record| record.request(scheduler.clock))
+            .map(|request| (request.line, request.age))
+            .collect();
         let mut look = |owned: &mut Owned<'_, HttpConnection>| {
             if let Some(exchange) = owned.connection().in_flight() {
                 let request = &exchange.request;

@@ -97,6 +97,17 @@ const MUTED: u64 = 1 << 15;
 /// The edges that events bring; those of wakers are not counted.
 const FROM_POLLER: u32 = Edges::READABLE.0 | Edges::WRITABLE.0 | Edges::HALF_CLOSED.0 | Edges::GONE.0;
 
+/// Who has a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// It rests.
+    Nobody,
+    /// A thread.
+    Thread,
+    /// The run queue.
+    Queue,
+}
+
 /// The result of bringing news; see [`Word::claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -121,6 +132,17 @@ impl Word {
     /// Whether the connection waits for a request. A hint: claim to be sure.
     pub(super) fn is_idle(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (IDLE | RUN) == IDLE
+    }
+
+    /// Who has the connection, if there is one. A hint: it may have changed since.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        let seen = self.0.load(Ordering::Relaxed);
+        match () {
+            () if seen & VACANT != 0 => None,
+            () if seen & QUEUED != 0 => Some(Holder::Queue),
+            () if seen & RUN != 0 => Some(Holder::Thread),
+            () => Some(Holder::Nobody),
+        }
     }
 
     /// Records `edges`, and makes the caller the owner if there is none.

@@ -5,8 +5,9 @@
 //! possible but never undefined, and is thrown away.
 
 use super::clock::{Clock, Tick};
-use crate::http::RequestHead;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use crate::exchange::{Exchange, HandlerRef, RequestId, StageByte, WorkerStage};
+use rustix::thread::gettid;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// Longest part of a request line that is kept, in words of eight bytes.
@@ -22,20 +23,26 @@ pub(super) struct WorkerRecord {
     replaced: AtomicU64,
     alive: AtomicBool,
     busy: AtomicBool,
+    /// The kernel's number of the thread.
+    thread: AtomicU32,
     sequence: AtomicU32,
     since: AtomicU32,
     length: AtomicU32,
+    id: AtomicU64,
+    /// Where the handler's description is; 0 before it is known. A number to compare with, of which nothing is read.
+    handler: AtomicUsize,
+    stage: StageByte,
     line: [AtomicU64; WORDS],
 }
 
-/// The work of a worker at a moment; see [`Server::workers`](super::Server::workers).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WorkerState {
-    /// The worker's number: the thread is called `kirsch-worker-` and this.
-    pub number: usize,
-    /// The request that it runs, such as `GET /path`, and for how long it has been running; `None` when it is free.
-    pub request: Option<(String, Duration)>,
+/// The work of a worker as its record has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RecordedWork {
+    pub(super) line: String,
+    pub(super) id: RequestId,
+    pub(super) handler: usize,
+    pub(super) stage: WorkerStage,
+    pub(super) age: Duration,
 }
 
 impl WorkerRecord {
@@ -76,15 +83,44 @@ impl WorkerRecord {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// The worker enters application code for this request.
-    pub(super) fn begin(&self, head: &RequestHead, now: Tick) {
+    /// The worker's thread calls this at its start.
+    pub(super) fn is_of_this_thread(&self) {
+        self.thread.store(u32::try_from(gettid().as_raw_nonzero().get()).unwrap_or(0), Ordering::Relaxed);
+        self.stage.is_of_this_thread();
+    }
+
+    pub(super) fn thread(&self) -> u32 {
+        self.thread.load(Ordering::Relaxed)
+    }
+
+    /// The worker enters application code for this request, which has been on its way since then.
+    pub(super) fn begin(&self, exchange: &Exchange, since: Tick, stage: WorkerStage) {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
-        self.write_line(head.method_and_path());
-        self.since.store(now.bits(), Ordering::Relaxed);
+        self.write_line(exchange.request.head.method_and_path());
+        self.since.store(since.bits(), Ordering::Relaxed);
+        self.id.store(exchange.request.id.bits(), Ordering::Relaxed);
+        self.note_handler(exchange);
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+        self.stage.note(stage);
         self.busy.store(true, Ordering::Release);
+    }
+
+    /// As [`begin`](Self::begin); mostly it has just been out of this very request.
+    #[inline]
+    pub(super) fn go_on(&self, exchange: &Exchange, since: impl FnOnce() -> Tick, stage: WorkerStage) {
+        if self.id.load(Ordering::Relaxed) != exchange.request.id.bits() {
+            return self.begin(exchange, since(), stage);
+        }
+        self.note_handler(exchange);
+        self.stage.note(stage);
+        self.busy.store(true, Ordering::Release);
+    }
+
+    fn note_handler(&self, exchange: &Exchange) {
+        let address = exchange.trail.handler.as_ref().map_or(0, HandlerRef::address);
+        self.handler.store(address, Ordering::Relaxed);
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most LENGTH")]
@@ -109,8 +145,8 @@ impl WorkerRecord {
         self.is_busy().then(|| Tick::from_bits(self.since.load(Ordering::Relaxed)))
     }
 
-    /// The request that the worker runs, and for how long.
-    pub(super) fn request(&self, clock: Clock) -> Option<(String, Duration)> {
+    /// The request that the worker runs.
+    pub(super) fn request(&self, clock: Clock) -> Option<RecordedWork> {
         loop {
             if !self.is_busy() {
                 return None;
@@ -120,10 +156,13 @@ impl WorkerRecord {
             let line: Vec<u8> =
                 self.line.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).take(length).collect();
             let since = Tick::from_bits(self.since.load(Ordering::Relaxed));
+            let id = RequestId::from_bits(self.id.load(Ordering::Relaxed));
+            let (handler, stage) = (self.handler.load(Ordering::Relaxed), self.stage.stage());
             fence(Ordering::Acquire);
             if before.is_multiple_of(2) && before == self.sequence.load(Ordering::Relaxed) {
                 let age = clock.tick(Instant::now()).since(since);
-                return Some((String::from_utf8_lossy(&line).into_owned(), age));
+                let line = String::from_utf8_lossy(&line).into_owned();
+                return Some(RecordedWork { line, id, handler, stage, age });
             }
             std::hint::spin_loop();
         }

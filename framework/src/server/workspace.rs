@@ -13,6 +13,7 @@ use crate::http::DateCache;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 /// The values that all threads of a server share.
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     /// For waits that hold a worker.
     pub(super) places: Arc<BlockingPlaces>,
     pub(super) budgets: Budgets,
+    /// How far the application has come: a [`ServerPhase`](crate::exchange::ServerPhase) as a number.
+    pub(super) announced: AtomicU8,
 }
 
 impl Shared {

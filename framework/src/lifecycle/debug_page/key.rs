@@ -1,4 +1,4 @@
-//! The key to the debug page: its holder is the developer, at any address.
+//! The key to the pages for developers and operators: its holder is one of them, at any address.
 //!
 //! An address proves nothing: a proxy on this machine speaks for the internet, and a client can write any `Host`. So
 //! the process has a key. The start prints a link with it ([`link`]); [`offer`] takes it from the address, puts it into
@@ -65,9 +65,9 @@ pub(super) fn is_brought_by(request: &Request) -> bool {
 
 /// The hook that takes the key out of an address. It comes before all others of its point: a holder of the key needs no
 /// password to get the cookie, and gets nothing but that.
-pub(super) fn offer() -> Hook {
+pub(crate) fn offer(tool: &'static str) -> Hook {
     let run = Arc::new(|exchange: &mut Exchange| take(&exchange.request).map(|()| Flow::Continue));
-    Hook { tool: "debug_page", point: HookPoint::OnStartResource, priority: 0, always: false, run: Run::Function(run) }
+    Hook { tool, point: HookPoint::OnStartResource, priority: 0, always: false, run: Run::Function(run) }
 }
 
 fn take(request: &Request) -> Result<(), Error> {
@@ -92,7 +92,7 @@ fn take(request: &Request) -> Result<(), Error> {
     Err(answer.into())
 }
 
-/// The link with the key: to a section of the application that answers at `address`, or of one of its `host`s there.
+/// The link with the key, to be printed at the start: to a section of the application that answers at `address`, or of one of its `host`s there.
 ///
 /// # Errors
 /// As [`key`].

@@ -156,6 +156,24 @@ enum Rest {
     Stream(StreamHandle),
 }
 
+/// What a connection without an owner waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Rests {
+    /// A request. A new connection rests in this one.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// Something else than its client.
+    Parked,
+    /// Its client, which takes its time with a response.
+    Sending,
+    /// Its end.
+    Closing,
+}
+
 /// The work of one step so far.
 struct Turn {
     token: Token,
@@ -195,6 +213,19 @@ impl scheduler::Connection for HttpConnection {
 
     fn interest(&self) -> Interest {
         self.interest
+    }
+
+    fn rest(&self) -> u8 {
+        let rest = match &self.state {
+            _ if self.unsent.is_some() => Rests::Sending,
+            State::Idle => Rests::Idle,
+            State::Head { .. } => Rests::Head,
+            State::Body(_) => Rests::Body,
+            State::Parked(..) => Rests::Parked,
+            State::Received(_) | State::Ready(_) | State::Sending(_) => Rests::Sending,
+            State::Finishing(_) | State::Discarding { .. } | State::Lingering { .. } | State::Lost(_) => Rests::Closing,
+        };
+        rest as u8
     }
 }
 

@@ -5,7 +5,7 @@ use super::body_reading::BodyReading;
 use super::body_stream::BodyStream;
 use super::respond::Verdict;
 use super::{HttpConnection, InFlight, Next, Parked, Rest, State, Then, Turn};
-use crate::exchange::{BodyPlan, Exchange, Progress, RequestBody, RequestId, Wakers};
+use crate::exchange::{BodyPlan, Exchange, Progress, RequestBody, RequestId, Wakers, WorkerStage};
 use crate::http::{BodyDecoder, BodyLimits, CONTINUE, Framing, Refusal};
 use crate::server::clock::Tick;
 use crate::server::panics;
@@ -36,7 +36,10 @@ impl HttpConnection {
     fn begin(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
         work.input.load(&mut self.input);
         let wakers = ConnectionWakers { transport: &self.transport, shared: &work.shared, token: turn.token };
+        let record = work.record();
+        record.begin(&exchange, began(work, &exchange), WorkerStage::Hooks);
         let started = guarded(exchange.request.id, || work.shared.service.start(&mut exchange, &wakers));
+        work.record().finish();
         let Some(plan) = started else { return self.fail(turn, work, InFlight::without_body(exchange)) };
         if let BodyPlan::Park { deadline } = plan {
             return self.park(turn, work, Parked::BeforeBody(exchange), deadline);
@@ -128,9 +131,8 @@ impl HttpConnection {
                 return (State::Ready(Box::new(request)), then);
             }
         }
-        let received = request.exchange.request.received.unwrap_or_else(Instant::now);
-        let began = work.shared.scheduler.clock.tick(received);
-        work.record().begin(&request.exchange.request.head, began);
+        let since = || began(work, &request.exchange);
+        work.record().go_on(&request.exchange, since, WorkerStage::Hooks);
         let wakers = ConnectionWakers { transport: &self.transport, shared: &work.shared, token: turn.token };
         let progress = guarded(request.exchange.request.id, || work.shared.service.run(&mut request.exchange, &wakers));
         work.record().finish();
@@ -138,7 +140,7 @@ impl HttpConnection {
             Some(Progress::Done) => {
                 // Only of interest when there is more to answer.
                 if !work.input.is_empty() || !self.input.is_empty() {
-                    turn.is_quick = received.elapsed() < QUICK;
+                    turn.is_quick = request.exchange.request.received().elapsed() < QUICK;
                 }
                 self.respond(turn, work, request, Verdict::Answered)
             }
@@ -226,6 +228,11 @@ fn collects(turn: &Turn, work: &Workspace, request: &InFlight) -> bool {
         && last.method() == next.method()
         && work.output.bytes.len() < MAX_COLLECTED
         && !matches!(request.rest, Rest::Stream(_))
+}
+
+/// Since when the request is on its way.
+pub(super) fn began(work: &Workspace, exchange: &Exchange) -> Tick {
+    work.shared.scheduler.clock.tick(exchange.request.received())
 }
 
 /// Makes wakers for the connection with this token, or for the one at this pipe.

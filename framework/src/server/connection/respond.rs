@@ -6,10 +6,10 @@
 //! before the head is written.
 
 use super::farewell::MAX_DISCARDED;
-use super::request::guarded;
+use super::request::{began, guarded};
 use super::unread::{keep_within_budget, tell_too_large};
 use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn, send_file};
-use crate::exchange::{Delivery, Exchange, ResponseBody};
+use crate::exchange::{Delivery, Exchange, ResponseBody, WorkerStage};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
@@ -273,6 +273,8 @@ pub(super) fn sent(turn: &Turn, work: &mut Workspace, sending: Sending) -> Next 
 pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
     let id = exchange.request.id;
     let delivery = Delivery { body_bytes, complete, received: exchange.request.received() };
+    let since = || began(work, &exchange);
+    work.record().go_on(&exchange, since, WorkerStage::End);
     let ended = guarded(id, || {
         work.shared.service.end(&mut exchange, &delivery);
         exchange.clear();
@@ -282,6 +284,7 @@ pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes:
     } else {
         guarded(id, || drop(exchange));
     }
+    work.record().finish();
 }
 
 /// Whether content follows the head. The framing may leave out a body that the status does not allow, such as that of a

@@ -6,7 +6,7 @@
 use super::request::guarded;
 use super::respond::{Sending, sent};
 use super::{HttpConnection, Next, Rest, State, Then, Turn};
-use crate::exchange::ResponseBody;
+use crate::exchange::{ResponseBody, WorkerStage};
 use crate::http::{ResponseFraming, write_chunk, write_last_chunk};
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::word::Edges;
@@ -53,9 +53,9 @@ impl Sending {
     /// Makes the next chunk of the stream; false when it failed.
     fn make_chunk(&mut self, work: &mut Workspace) -> bool {
         let id = self.request.exchange.request.id;
-        let ResponseBody::Stream(stream) = &mut self.request.exchange.response.body else { return false };
         let now = work.shared.scheduler.clock.now();
-        work.record().begin(&self.request.exchange.request.head, now);
+        work.record().begin(&self.request.exchange, now, WorkerStage::Stream);
+        let ResponseBody::Stream(stream) = &mut self.request.exchange.response.body else { return false };
         let chunk = guarded(id, || stream.next());
         work.record().finish();
         let chunked = self.framing == ResponseFraming::Chunked;

@@ -81,7 +81,7 @@ fn the_work_of_workers_can_be_seen() {
     let _busy = stage.block();
     let requests: Vec<_> = stage.server().workers().into_iter().filter_map(|worker| worker.request).collect();
     assert_eq!(requests.len(), 1);
-    assert_eq!(requests[0].0, "GET /block");
+    assert_eq!(requests[0].line, "GET /block");
     assert_eq!(stage.server().statistics().workers_busy, 1);
     stage.release.send(()).expect("the puppet waits");
 }

@@ -1,0 +1,222 @@
+//! What a server can tell about itself while it runs: the door by which an application sees its workers, its queue, its
+//! connections and the requests that wait.
+//!
+//! The server implements [`ServerView`]; a request leads to it ([`Request::server`](super::Request::server)). Looking
+//! delays nobody: workers are read without a lock, connections are counted by a byte that their last owner left, and a
+//! parked request is looked at only while it has no owner.
+
+use super::{RequestId, StatusSource, WorkerStage};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A running server, for a page or a program that tells why it is slow. No method waits for anything.
+///
+/// ```
+/// use kirsch::prelude::*;
+///
+/// /// Says which handlers run now.
+/// fn at_work(request: &Request) -> String {
+///     let Some(server) = request.server() else { return "in process, without a server".to_owned() };
+///     let running = server.workers().into_iter().filter_map(|worker| worker.request?.handler);
+///     running.collect::<Vec<_>>().join(", ")
+/// }
+/// # let _ = at_work;
+/// ```
+pub trait ServerView: Send + Sync {
+    /// How far the server's life has come.
+    fn phase(&self) -> ServerPhase;
+
+    /// Since when the server runs.
+    fn uptime(&self) -> Duration;
+
+    /// The present work of each worker.
+    fn workers(&self) -> Vec<WorkerState>;
+
+    /// The requests that wait for a worker.
+    fn queue(&self) -> QueueState;
+
+    /// Requests that wait without a worker, those that have waited longest first: at most so many of them. A request
+    /// that a thread is just busy with is left out.
+    fn parked(&self, at_most: usize) -> Vec<ParkedRequest>;
+
+    /// How many connections are in which state.
+    fn connections(&self) -> ConnectionCounts;
+
+    /// Counters and gauges of this moment.
+    fn statistics(&self) -> Statistics;
+
+    /// What the parts of the program show on the status page.
+    fn sources(&self) -> Vec<Arc<dyn StatusSource>>;
+
+    /// From this age on a running request counts as stuck (`server.stuck_after`).
+    fn stuck_after(&self) -> Duration;
+
+    /// Whether every worker has been in one request for longer than [`stuck_after`](Self::stuck_after): then the server
+    /// answers nothing any more, and only a restart helps.
+    fn is_stuck(&self) -> bool {
+        let limit = self.stuck_after();
+        self.workers().iter().all(|worker| worker.request.as_ref().is_some_and(|request| request.age >= limit))
+    }
+}
+
+/// How far a server's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ServerPhase {
+    /// It listens, but not everything of the application has started.
+    Starting,
+    /// It serves.
+    Running,
+    /// It ends what it has begun, and takes nothing new.
+    Draining,
+    /// It has ended.
+    Stopped,
+}
+
+impl ServerPhase {
+    /// One word, in lower case.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A worker at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerState {
+    /// Its number: the thread is called `kirsch-worker-` and this.
+    pub number: usize,
+    /// The kernel's number of its thread, as in `/proc/self/task`; 0 before it has begun.
+    pub thread: u32,
+    /// The request that it runs; `None` when it is free.
+    pub request: Option<RunningRequest>,
+}
+
+/// A request that a worker runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunningRequest {
+    /// The method and the path as the client sent them, as `GET /page1`; a long one is cut off.
+    pub line: String,
+    /// Its number.
+    pub id: RequestId,
+    /// The type and the method that answer it, as `Experiment::page1`; `None` while it is not known, and for nodes that
+    /// only their value knows.
+    pub handler: Option<String>,
+    /// What the worker does for it.
+    pub stage: WorkerStage,
+    /// Since its head was complete, waits included; of a stream since the chunk was begun.
+    pub age: Duration,
+}
+
+/// The requests that wait for a worker, as far as the server has read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueState {
+    /// How many.
+    pub length: usize,
+    /// How many there may be (`server.queue`).
+    pub limit: usize,
+    /// How long the oldest one has waited.
+    pub oldest: Option<Duration>,
+}
+
+/// A request that waits without a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParkedRequest {
+    /// The method and the path as the client sent them.
+    pub line: String,
+    /// Its number.
+    pub id: RequestId,
+    /// The type and the method that will answer it.
+    pub handler: Option<String>,
+    /// What it waits for and who is in the way, in words that continue the sentence "it waits for ...".
+    pub waits_for: String,
+    /// For how long.
+    pub waited: Duration,
+    /// How much longer it waits at most.
+    pub left: Duration,
+}
+
+/// How many connections are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionCounts {
+    /// Between two requests, or before the first.
+    pub idle: usize,
+    /// A part of a head is there.
+    pub reading_head: usize,
+    /// The body of a request is being read, without a worker.
+    pub reading_body: usize,
+    /// The request waits for something else than its client.
+    pub parked: usize,
+    /// The client takes its time with the response.
+    pub sending: usize,
+    /// The response is out; the connection is about to end.
+    pub closing: usize,
+    /// In line for a worker: new requests, and connections whose turn it is.
+    pub queued: usize,
+    /// A thread is busy with it.
+    pub at_work: usize,
+}
+
+impl ConnectionCounts {
+    /// All states with their names.
+    #[must_use]
+    pub fn by_name(&self) -> [(&'static str, usize); 8] {
+        [
+            ("idle", self.idle),
+            ("reading_head", self.reading_head),
+            ("reading_body", self.reading_body),
+            ("parked", self.parked),
+            ("sending", self.sending),
+            ("closing", self.closing),
+            ("queued", self.queued),
+            ("at_work", self.at_work),
+        ]
+    }
+}
+
+/// The counts of a server; see the field names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Connections accepted since the start.
+    pub connections_accepted: u64,
+    /// Connections open now.
+    pub connections_open: u64,
+    /// Requests answered since the start.
+    pub requests: u64,
+    /// Requests answered with 503 because no worker was free in time.
+    pub overload_rejections: u64,
+    /// Requests that wait for a free worker now, as far as the server has read them.
+    pub queued: u64,
+    /// Bytes of memory that request bodies hold now, and those decoded from them.
+    pub bodies_in_memory: u64,
+    /// Bytes of request bodies in temporary files now.
+    pub bodies_on_disk: u64,
+    /// Requests answered with 503 because all bodies together were as large as they may be.
+    pub bodies_refused: u64,
+    /// Bytes of memory that responses hold now which their clients have not taken.
+    pub responses_in_memory: u64,
+    /// Responses that were cut off because all waiting ones together were larger than the budget.
+    pub responses_cut_off: u64,
+    /// Workers that the settings ask for.
+    pub workers_configured: u64,
+    /// Workers alive now.
+    pub workers_alive: u64,
+    /// Workers that run a handler now.
+    pub workers_busy: u64,
+    /// Places taken by requests that hold a worker, or are about to, while they wait; see
+    /// [`waiting_threads`](crate::server::ServerSettings::waiting_threads).
+    pub workers_waiting: u64,
+    /// Workers that died and were replaced.
+    pub workers_replaced: u64,
+}

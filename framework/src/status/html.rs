@@ -1,0 +1,365 @@
+//! The status for people. Everything that is not a literal here goes through [`Escaped`]: request lines are the work of
+//! strangers. There is no script, and nothing comes from elsewhere.
+
+use super::report::{MAX_PARKED, Report, VERSION};
+use super::threads::{Thread, stacks_command};
+use crate::exchange::{Escaped, ServerPhase, StatusRow};
+use serde_json::Value;
+use std::fmt::{Display, Formatter, Result, Write};
+use std::time::Duration;
+
+/// The addresses of the pages, and whether they refresh themselves.
+pub(super) struct Frame<'f> {
+    /// The address of the status page, without a slash at its end.
+    pub(super) base: &'f str,
+    pub(super) is_paused: bool,
+    /// Lets the style of the page through the page's own policy.
+    pub(super) nonce: &'f str,
+}
+
+/// How long the browser waits before it asks again, in seconds.
+const REFRESH: u32 = 3;
+
+pub(super) fn status(report: &Report, frame: &Frame<'_>) -> String {
+    let mut html = String::with_capacity(16 << 10);
+    // Writing to a String cannot fail.
+    let _ = write_status(report, frame, &mut html);
+    html
+}
+
+pub(super) fn threads(threads: &[Thread], frame: &Frame<'_>) -> String {
+    let mut html = String::with_capacity(8 << 10);
+    let _ = write_threads(threads, frame, &mut html);
+    html
+}
+
+/// Where no server is behind the page.
+pub(super) fn without_server(frame: &Frame<'_>) -> String {
+    let mut html = String::new();
+    let _ = begin("Status", frame, &mut html);
+    html.push_str(
+        "<p>This request came to the application without a server, as in a test.</p>\n</main>\n</body>\n</html>\n",
+    );
+    html
+}
+
+fn begin(title: &str, frame: &Frame<'_>, html: &mut String) -> Result {
+    let Frame { base, is_paused, nonce } = frame;
+    let base = Escaped(base);
+    write!(
+        html,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+    )?;
+    if !is_paused {
+        writeln!(html, "<meta http-equiv=\"refresh\" content=\"{REFRESH}\">")?;
+    }
+    writeln!(
+        html,
+        "<title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>"
+    )?;
+    let (page, name) = if title == "Threads" { ("/threads", "threads") } else { ("", "status") };
+    let refresh = match is_paused {
+        false => format!("refreshes every {REFRESH} s · <a href=\"{base}{page}?pause\">pause</a>"),
+        true => format!("paused · <a href=\"{base}{page}\">go on</a>"),
+    };
+    let link = |path: &str, text: &str, is_here: bool| match is_here {
+        true => format!("<b aria-current=\"page\">{text}</b>"),
+        false => format!("<a href=\"{base}{path}\">{text}</a>"),
+    };
+    writeln!(
+        html,
+        "<header>\n<nav aria-label=\"Pages\">{} {} <a href=\"{base}/json\">JSON</a></nav>\n<p class=\"refresh\">{refresh}</p>\n</header>\n<main>",
+        link("", "Status", name == "status"),
+        link("/threads", "Threads", name == "threads"),
+    )
+}
+
+fn write_status(report: &Report, frame: &Frame<'_>, html: &mut String) -> Result {
+    begin("Status", frame, html)?;
+    write_summary(report, html)?;
+    write_workers(report, html)?;
+    write_parked(report, html)?;
+    write_counts(report, html)?;
+    if !report.sections.is_empty() {
+        html.push_str("<div class=\"cards\">\n");
+        for section in &report.sections {
+            write!(html, "<section>\n<h2>{}</h2>\n<table>\n", Escaped(&section.title))?;
+            for row in &section.rows {
+                write_row(row, html)?;
+            }
+            html.push_str("</table>\n</section>\n");
+        }
+        html.push_str("</div>\n");
+    }
+    html.push_str("</main>\n</body>\n</html>\n");
+    Ok(())
+}
+
+/// One sentence for each thing that an operator should know first.
+fn write_summary(report: &Report, html: &mut String) -> Result {
+    let (busy, all, parked) = (report.busy(), report.workers.len(), report.all_parked());
+    let state = report.phase.word();
+    writeln!(
+        html,
+        "<h1>The server is {state}</h1>\n<p>Up {} · {VERSION} · process {} · {} requests answered</p>",
+        Lasted(report.uptime),
+        std::process::id(),
+        Grouped(report.statistics.requests)
+    )?;
+    let mut alarms = Vec::new();
+    if report.phase != ServerPhase::Running {
+        alarms.push(format!("The server is {state}."));
+    }
+    if busy == all {
+        alarms.push(format!("All {all} workers are busy: other requests wait in the queue."));
+    }
+    let stuck = report.workers.iter().filter_map(|worker| worker.request.as_ref());
+    let stuck = stuck.filter(|request| request.age >= report.stuck_after).count();
+    if stuck > 0 {
+        let limit = Lasted(report.stuck_after);
+        alarms.push(format!("{stuck} of {all} workers have been in one request for more than {limit}."));
+    }
+    if let Some(oldest) = report.queue.oldest.filter(|oldest| *oldest >= LONG) {
+        alarms.push(format!("The oldest request in the queue has waited for {}.", Lasted(oldest)));
+    }
+    if let Some(first) = report.parked.first().filter(|request| request.waited >= LONG) {
+        let (line, waited) = (Escaped(&first.line), Lasted(first.waited));
+        alarms.push(format!("{parked} parked: <code>{line}</code> has waited for {waited}."));
+    }
+    if alarms.is_empty() {
+        return writeln!(
+            html,
+            "<p class=\"calm\">{} of {all} workers are free, and nothing waits for long.</p>",
+            all - busy
+        );
+    }
+    html.push_str("<ul class=\"alarms\">\n");
+    for alarm in alarms {
+        writeln!(html, "<li>{alarm}</li>")?;
+    }
+    html.push_str("</ul>\n");
+    Ok(())
+}
+
+fn write_workers(report: &Report, html: &mut String) -> Result {
+    let (busy, all) = (report.busy(), report.workers.len());
+    writeln!(html, "<section>\n<h2>Workers: {busy} of {all} busy</h2>")?;
+    if busy > 0 {
+        html.push_str(
+            "<table class=\"wide\">\n<thead><tr><th scope=\"col\">Worker</th><th scope=\"col\">Request</th><th scope=\"col\">Handler</th>\
+             <th scope=\"col\">Doing</th><th scope=\"col\">For</th></tr></thead>\n<tbody>\n",
+        );
+        for worker in &report.workers {
+            let Some(request) = &worker.request else { continue };
+            let is_stuck = request.age >= report.stuck_after;
+            let (class, mark) = if is_stuck { (" class=\"alarm\"", " <b>stuck</b>") } else { ("", "") };
+            writeln!(
+                html,
+                "<tr{class} id=\"r{id}\"><td>{}</td><td><code>{}</code><small>request {id}</small></td><td><code>{}</code></td><td>{}{mark}</td><td>{}</td></tr>",
+                worker.number,
+                Escaped(&request.line),
+                Escaped(request.handler.as_deref().unwrap_or("–")),
+                request.stage.explained(),
+                Lasted(request.age),
+                id = request.id,
+            )?;
+        }
+        html.push_str("</tbody>\n</table>\n");
+    }
+    html.push_str("</section>\n");
+    Ok(())
+}
+
+fn write_parked(report: &Report, html: &mut String) -> Result {
+    let all = report.all_parked();
+    writeln!(html, "<section>\n<h2>Parked: {} wait without a worker</h2>", Grouped(all as u64))?;
+    if !report.parked.is_empty() {
+        html.push_str(
+            "<table class=\"wide\">\n<thead><tr><th scope=\"col\">Request</th><th scope=\"col\">Waits for</th><th scope=\"col\">For</th>\
+             <th scope=\"col\">At most</th></tr></thead>\n<tbody>\n",
+        );
+        for request in &report.parked {
+            let class = if request.waited >= LONG { " class=\"alarm\"" } else { "" };
+            writeln!(
+                html,
+                "<tr{class}><td><code>{}</code><small>request {}</small></td><td>{}</td><td>{}</td><td>{} more</td></tr>",
+                Escaped(&request.line),
+                request.id,
+                Linked(report, &request.waits_for),
+                Lasted(request.waited),
+                Lasted(request.left),
+            )?;
+        }
+        html.push_str("</tbody>\n</table>\n");
+    }
+    if all > report.parked.len() {
+        writeln!(html, "<p>The page has {} of them, at most {MAX_PARKED}.</p>", report.parked.len())?;
+    }
+    html.push_str("</section>\n");
+    Ok(())
+}
+
+fn write_counts(report: &Report, html: &mut String) -> Result {
+    let queue = &report.queue;
+    html.push_str("<div class=\"cards\">\n<section>\n<h2>Queue for a worker</h2>\n<table>\n");
+    write_row(&StatusRow::new("requests", queue.length).alarming(queue.length > 0), html)?;
+    write_row(&StatusRow::new("at most", queue.limit), html)?;
+    let oldest = queue.oldest.map_or_else(|| "–".to_owned(), |oldest| Lasted(oldest).to_string());
+    write_row(&StatusRow::new("oldest", oldest), html)?;
+    let refused = report.statistics.overload_rejections;
+    write_row(&StatusRow::new("refused", refused).alarming(refused > 0), html)?;
+    html.push_str("</table>\n</section>\n<section>\n<h2>Connections</h2>\n<table>\n");
+    for (name, count) in report.connections.by_name() {
+        write_row(&StatusRow::new(name.replace('_', " "), count), html)?;
+    }
+    write_row(&StatusRow::new("accepted since the start", report.statistics.connections_accepted), html)?;
+    html.push_str("</table>\n</section>\n</div>\n");
+    Ok(())
+}
+
+fn write_row(row: &StatusRow, html: &mut String) -> Result {
+    let class = if row.is_alarming { " class=\"alarm\"" } else { "" };
+    writeln!(
+        html,
+        "<tr{class}><th scope=\"row\">{}</th><td>{}</td></tr>",
+        Escaped(&row.name),
+        Escaped(&plain(&row.value))
+    )
+}
+
+fn write_threads(threads: &[Thread], frame: &Frame<'_>, html: &mut String) -> Result {
+    begin("Threads", frame, html)?;
+    writeln!(
+        html,
+        "<h1>{} threads</h1>\n<p>Their stacks, from a shell on this machine:</p>\n<pre>{}</pre>\n<section>",
+        threads.len(),
+        Escaped(&stacks_command())
+    )?;
+    html.push_str(
+        "<table class=\"wide\">\n<thead><tr><th scope=\"col\">Thread</th><th scope=\"col\">Name</th><th scope=\"col\">Owner</th>\
+         <th scope=\"col\">State</th><th scope=\"col\">Sleeps in</th><th scope=\"col\">Processor</th></tr></thead>\n<tbody>\n",
+    );
+    for thread in threads {
+        writeln!(
+            html,
+            "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td><td><code>{}</code></td><td>{}</td></tr>",
+            thread.id,
+            Escaped(&thread.name),
+            Escaped(&thread.owner),
+            thread.state,
+            Escaped(&thread.sleeps_in),
+            Lasted(thread.processor_time),
+        )?;
+    }
+    html.push_str("</tbody>\n</table>\n</section>\n</main>\n</body>\n</html>\n");
+    Ok(())
+}
+
+/// A wait that is worth a look.
+const LONG: Duration = Duration::from_secs(1);
+
+/// A value of a row as text.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "–".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => Grouped(number).to_string(),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// A number with its thousands apart.
+struct Grouped(u64);
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration for people: `340 ms`, `12.4 s`, `3 min 5 s`, `2 d 4 h`.
+pub(super) struct Lasted(pub(super) Duration);
+
+impl Display for Lasted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let seconds = self.0.as_secs();
+        match seconds {
+            0 => write!(f, "{} ms", self.0.as_millis()),
+            1..60 => write!(f, "{:.1} s", self.0.as_secs_f64()),
+            60..3600 => write!(f, "{} min {} s", seconds / 60, seconds % 60),
+            3600..86400 => write!(f, "{} h {} min", seconds / 3600, seconds / 60 % 60),
+            _ => write!(f, "{} d {} h", seconds / 86400, seconds / 3600 % 24),
+        }
+    }
+}
+
+/// The words for a wait, in which a request that a worker runs leads to its row.
+struct Linked<'l>(&'l Report, &'l str);
+
+impl Display for Linked<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self(report, text) = self;
+        for worker in report.workers.iter().filter_map(|worker| worker.request.as_ref()) {
+            let id = worker.id.to_string();
+            if let Some((before, behind)) = text.split_once(&id) {
+                return write!(f, "{}<a href=\"#r{id}\">{id}</a>{}", Escaped(before), Escaped(behind));
+            }
+        }
+        Escaped(text).fmt(f)
+    }
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--text:#1c1d20;--soft:#5d6068;--line:#8883;--back:#fbfbfc;--card:#fff;--accent:#a1122f;--alarm:#fdecef}\
+*{box-sizing:border-box}\
+body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:var(--back);color:var(--text);overflow-wrap:anywhere}\
+header,main{max-width:72rem;margin:0 auto;padding:0 1.25rem}\
+header{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;justify-content:space-between;padding-top:1rem}\
+nav{display:flex;gap:1.25rem}.refresh{margin:0;color:var(--soft);font-size:.875rem}\
+a{color:var(--accent)}nav b{border-bottom:2px solid var(--accent)}\
+:focus-visible{outline:2px solid var(--accent);outline-offset:2px}\
+h1{font-size:1.5rem;font-weight:600;margin:1.25rem 0 0}h1+p{margin:.15rem 0 1rem;color:var(--soft)}\
+h2{font-size:1rem;font-weight:600;margin:0 0 .5rem}\
+section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.25rem;margin:0 0 1rem}\
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1rem;margin:0 0 1rem}.cards section{margin:0}\
+.alarms,.calm{margin:0 0 1rem;padding:.75rem 1.25rem;border-left:4px solid var(--line);background:var(--card);border-radius:.25rem}\
+.alarms{border-color:var(--accent);background:var(--alarm);list-style:none}\
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
+th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
+thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}\
+.wide td:last-child,.wide td:first-child{white-space:nowrap}\
+code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
+pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
+tr:target td{background:var(--alarm)}.alarm td:last-child,.alarm td b,.cards .alarm th{color:var(--accent);font-weight:600}\
+@media(max-width:40rem){.wide thead{position:absolute;clip-path:inset(50%)}.wide tr{display:block;border-top:1px solid var(--line);padding:.4rem 0}\
+.wide td{display:inline;border:0;padding:0 .75rem 0 0}}\
+@media(prefers-color-scheme:dark){:root{--text:#e4e5e8;--soft:#a3a7b0;--back:#16171a;--card:#1e2024;--accent:#ff8a9d;--alarm:#3a1a22}}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_numbers_are_readable() {
+        let lasted = |seconds: u64| Lasted(Duration::from_secs(seconds)).to_string();
+        assert_eq!(Lasted(Duration::from_millis(340)).to_string(), "340 ms");
+        assert_eq!(
+            [lasted(12), lasted(185), lasted(3725), lasted(187_200)],
+            ["12.0 s", "3 min 5 s", "1 h 2 min", "2 d 4 h"]
+        );
+        assert_eq!([Grouped(7), Grouped(1234), Grouped(1_234_567)].map(|n| n.to_string()), ["7", "1,234", "1,234,567"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Which address has which page, and who may see them: the value that an application mounts.
+//!
+//! | hook point | priority | what |
+//! |---|---|---|
+//! | `on_start_resource` | 0 | unless the pages are open: takes the key out of an address |
+//! | `before_request_body` | 80 | answers, before anything can make the request wait |
+
+use super::html::{self, Frame};
+use super::report::Report;
+use super::threads;
+use crate::exchange::{Error, Exchange, HttpError, Login, Response, StatusSource};
+use crate::lifecycle::{Flow, HookPoint, Hooks, Tool, is_developers};
+use ::http::{HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The status pages: mount them where you like.
+///
+/// | page | what it shows |
+/// |---|---|
+/// | `/status` | workers, queue, parked requests with what they wait for and who is in the way, connections, tools |
+/// | `/status/json` | the same for programs |
+/// | `/status/threads` | the threads of the process; `/status/threads?json` for programs |
+///
+/// They are shown to visitors who are logged in, so put a login tool there, and to browsers that have opened the link
+/// which the start prints. All others get 404. An address is no proof, since a proxy on the same machine makes
+/// everybody local.
+///
+/// ```
+/// use kirsch::{prelude::*, status};
+///
+/// let site = App::new(Tree::new().index(|_| "a site"));
+/// let site = site.mount("/status", status::app());
+/// # assert!(site.build().is_ok());
+/// ```
+pub fn app() -> Status {
+    Status { is_open: false, sources: Vec::new() }
+}
+
+/// The status pages; made by [`app`].
+#[derive(Clone, Debug)]
+#[must_use = "mount it: `App::mount(\"/status\", status::app())`"]
+pub struct Status {
+    is_open: bool,
+    sources: Vec<Arc<dyn StatusSource>>,
+}
+
+impl Status {
+    /// Lets everybody see the pages: for demos, and where something in front of the server keeps strangers away. They
+    /// show paths of other visitors.
+    pub fn open(self) -> Self {
+        Self { is_open: true, ..self }
+    }
+
+    /// Shows facts about another part of the program. Tools add themselves.
+    pub fn show(mut self, source: impl StatusSource) -> Self {
+        self.sources.push(Arc::new(source));
+        self
+    }
+}
+
+impl Tool for Status {
+    fn name(&self) -> &'static str {
+        "status"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        if !self.is_open {
+            hooks.offer_key("the status of the server");
+        }
+        hooks.answers_when_busy();
+        let section = hooks.section().trim_end_matches('/').to_owned();
+        let depth = section.split('/').filter(|segment| !segment.is_empty()).count();
+        let at_work = AtWork { status: self.clone(), section, depth };
+        hooks.at(HookPoint::BeforeRequestBody, move |exchange| at_work.answer(exchange)).priority(80);
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+}
+
+/// The pages at their place.
+struct AtWork {
+    status: Status,
+    /// Where they are mounted.
+    section: String,
+    /// How many segments lead there.
+    depth: usize,
+}
+
+enum Page {
+    Status,
+    Json,
+    Threads,
+}
+
+impl AtWork {
+    fn answer(&self, exchange: &Exchange) -> Result<Flow, Error> {
+        let Some(page) = self.page(exchange).filter(|_| self.may_see(exchange)) else { return Ok(Flow::Continue) };
+        let request = &exchange.request;
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let refusal = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "Nothing changes here: ask with GET.");
+            return Err(refusal.with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")).into());
+        }
+        let has = |word: &str| request.query().is_some_and(|query| query.split('&').any(|part| part == word));
+        let base = format!("{}{}", request.prefix(), self.section);
+        let nonce = crate::random::digits();
+        let frame = Frame { base: &base, is_paused: has("pause"), nonce: &nonce };
+        let server = request.server();
+        let report = || server.as_deref().map(|server| Report::of(server, &self.status.sources));
+        Ok(Flow::Answer(match page {
+            Page::Status => {
+                let page =
+                    report().map_or_else(|| html::without_server(&frame), |report| html::status(&report, &frame));
+                for_people(page, &nonce)
+            }
+            Page::Json => for_programs(&report().map_or(Value::Null, |report| report.json())),
+            Page::Threads if has("json") => for_programs(&threads::json(&threads::all(server.as_deref()))),
+            Page::Threads => for_people(html::threads(&threads::all(server.as_deref()), &frame), &nonce),
+        }))
+    }
+
+    fn page(&self, exchange: &Exchange) -> Option<Page> {
+        let mut below = exchange.request.segments().skip(self.depth);
+        match (below.next(), below.next()) {
+            (None, _) => Some(Page::Status),
+            (Some("json"), None) => Some(Page::Json),
+            (Some("threads"), None) => Some(Page::Threads),
+            _ => None,
+        }
+    }
+
+    fn may_see(&self, exchange: &Exchange) -> bool {
+        self.status.is_open || Login::of(exchange).is_some() || is_developers(exchange)
+    }
+}
+
+fn for_people(page: String, nonce: &str) -> Response {
+    let mut response = answer("text/html; charset=utf-8");
+    let policy =
+        format!("default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'self'");
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        response.set_header(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response.set_body(page);
+    response
+}
+
+fn for_programs(value: &Value) -> Response {
+    let mut response = answer("application/json");
+    response.set_body(value.to_string());
+    response
+}
+
+fn answer(content_type: &'static str) -> Response {
+    let mut response = Response::new();
+    response.set_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
