@@ -1,13 +1,13 @@
 //! Two pages of one session: `/page2` waits while `/page1` sleeps with the session's lock, and does not wait while
-//! `/page1_released` sleeps without it.
+//! `/page1_released` sleeps without it. `/status` shows the lock: which request holds it, and which waits.
 
 use crate::page;
-use kirsch::prelude::*;
+use kirsch::{prelude::*, status};
 use std::{thread, time::Duration};
 
 /// The application; page1 sleeps for `pause`.
 pub fn app(pause: Duration) -> App {
-    App::new(Experiment { pause }).tool("/", Sessions::in_memory())
+    App::new(Experiment { pause }).tool("/", Sessions::in_memory()).mount("/status", status::app().open())
 }
 
 struct Experiment {

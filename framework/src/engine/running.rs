@@ -91,7 +91,8 @@ impl Running {
     }
 
     /// Waits for SIGINT or SIGTERM, then stops; a second signal ends the process at once. SIGHUP runs the steps
-    /// [`Graceful`](super::Step::Graceful), SIGQUIT writes the [status](Self::write_status_to_log) to the log. For programs: it installs signal handlers.
+    /// [`Graceful`](super::Step::Graceful), SIGQUIT writes the [status](Self::write_status_to_log) to the log. For
+    /// programs: it installs signal handlers.
     ///
     /// # Errors
     /// Names the requests that had not ended within `server.drain_timeout`.

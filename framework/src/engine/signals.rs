@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM, SIGHUP and SIGQUIT. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers: a
-//! library that stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers:
+//! a library that stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a
 //! supervisor that has read that the program serves may stop it gracefully.
 //!
 //! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the

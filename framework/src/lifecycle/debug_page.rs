@@ -52,8 +52,8 @@ pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
     source::frames(backtrace).into_iter().map(told).collect()
 }
 
-/// Whether a page for developers may be shown: to a request with the key, and to the test client in process, which is the
-/// developer's own program.
+/// Whether a page for developers may be shown: to a request with the key, and to the test client in process, which is
+/// the developer's own program.
 pub(crate) fn is_shown_to(exchange: &Exchange) -> bool {
     exchange.course.is_developers || key::is_brought_by(&exchange.request)
 }

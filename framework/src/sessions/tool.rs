@@ -247,8 +247,8 @@ impl Tool for Sessions {
     }
 }
 
-/// The counts of [`statistics`](Sessions::statistics), and the locks that are held longest. A store that is not in memory
-/// is not asked how many sessions it has.
+/// The counts of [`statistics`](Sessions::statistics), and the locks that are held longest. A store that is not in
+/// memory is not asked how many sessions it has.
 impl StatusSource for Sessions {
     fn title(&self) -> String {
         "Sessions".to_owned()

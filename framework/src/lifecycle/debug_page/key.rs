@@ -92,7 +92,8 @@ fn take(request: &Request) -> Result<(), Error> {
     Err(answer.into())
 }
 
-/// The link with the key, to be printed at the start: to a section of the application that answers at `address`, or of one of its `host`s there.
+/// The link with the key, to be printed at the start: to a section of the application that answers at `address`, or of
+/// one of its `host`s there.
 ///
 /// # Errors
 /// As [`key`].

@@ -1,0 +1,283 @@
+//! The status pages: what they show of a server that hangs, who may see them, and that they hang with nobody.
+
+use integration_tests::{Gate, wait_until};
+use kirsch::engine::Running;
+use kirsch::lifecycle::{StatusRow, StatusSource};
+use kirsch::testing::{Client, RawConnection, TestResponse};
+use kirsch::tools::{AuthBasic, Limit};
+use kirsch::{prelude::*, status};
+use serde_json::Value;
+use std::time::Duration;
+
+#[derive(Clone, Default)]
+struct Pages {
+    gate: Gate,
+}
+
+#[handlers]
+impl Pages {
+    #[expose]
+    fn begin(&self, session: &Session) -> &'static str {
+        session.set("name", "anna");
+        "begun"
+    }
+
+    #[expose]
+    fn slow(&self) -> &'static str {
+        self.gate.pass();
+        "made"
+    }
+
+    #[expose]
+    fn named(&self, name: String, _session: &Session) -> String {
+        self.gate.pass();
+        name
+    }
+
+    /// One at a time.
+    #[expose]
+    fn report(&self) -> &'static str {
+        self.gate.pass();
+        "reported"
+    }
+
+    #[expose]
+    fn chunks(&self) -> Stream {
+        let gate = self.gate.clone();
+        Stream::new(std::iter::once_with(move || {
+            gate.pass();
+            "chunk"
+        }))
+    }
+}
+
+/// A site with its status pages, and a visitor who has a session.
+struct Site {
+    gate: Gate,
+    running: Running,
+    visitor: Client,
+}
+
+impl Site {
+    fn start(change: impl FnOnce(App) -> App) -> Self {
+        let pages = Pages::default();
+        let gate = pages.gate.clone();
+        let app = App::new(pages).tool("/", Sessions::in_memory()).tool("/report", Limit::new(1));
+        let running = change(app).start("127.0.0.1:0").expect("the application starts");
+        let visitor = Client::connect(running.address());
+        visitor.get("/begin").send().assert_text("begun");
+        Self { gate, running, visitor }
+    }
+
+    fn open() -> Self {
+        Self::start(|app| app.mount("/status", status::app().open()))
+    }
+
+    /// Asks for a page that the test has to let go.
+    fn ask(&self, path: &str) -> RawConnection {
+        let mut connection = self.visitor.raw();
+        let cookie = self.visitor.cookie("session_id").expect("the visitor has a session");
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nCookie: session_id={cookie}\r\n\r\n"));
+        connection
+    }
+
+    fn json(&self) -> Value {
+        self.visitor.get("/status/json").send().assert_status(200).json()
+    }
+
+    /// The parked requests, once there are so many.
+    fn parked(&self, count: usize) -> Vec<Value> {
+        let parked = || self.json()["parked"].as_array().expect("a list").clone();
+        wait_until(|| parked().len() == count);
+        parked()
+    }
+}
+
+fn page(response: &TestResponse) -> String {
+    response.text().to_owned()
+}
+
+#[test]
+fn the_page_shows_the_session_lock_and_takes_none() {
+    let site = Site::open();
+    let mut holder = site.ask("/slow");
+    site.gate.wait_for(1);
+    let mut waiter = site.ask("/begin");
+    let parked = site.parked(1);
+    assert_eq!(parked[0]["request"], "GET /begin");
+    assert_eq!(parked[0]["handler"], "Pages::begin");
+    let waits_for = parked[0]["waits_for"].as_str().expect("words");
+    assert!(waits_for.starts_with("the lock of session ") && waits_for.contains("held by /slow"), "{waits_for}");
+    // With the cookie of the very session that is locked.
+    let page = page(&site.visitor.get("/status").send());
+    assert!(page.contains("GET /begin") && page.contains("held by /slow"), "{page}");
+    site.gate.open();
+    holder.read_response().assert_text("made");
+    waiter.read_response().assert_text("begun");
+}
+
+#[test]
+fn a_worker_is_shown_with_its_request_its_handler_and_its_stage() {
+    let site = Site::open();
+    let mut slow = site.ask("/slow?password=secret");
+    site.gate.wait_for(1);
+    let status = site.json();
+    let worker = status["workers"]
+        .as_array()
+        .and_then(|workers| workers.iter().find(|worker| worker["handler"] == "Pages::slow"));
+    let worker = worker.expect("the worker of /slow");
+    assert_eq!((&worker["request"], &worker["stage"]), (&"GET /slow".into(), &"handler".into()));
+    assert!(worker["since_ms"].is_u64() && worker["is_stuck"] == false, "{worker}");
+    assert!(!status.to_string().contains("secret"), "queries are the visitors' own");
+    site.gate.open();
+    slow.read_response().assert_text("made");
+}
+
+#[test]
+fn a_stream_that_makes_no_chunk_is_shown() {
+    let site = Site::open();
+    let _reader = site.ask("/chunks");
+    site.gate.wait_for(1);
+    let workers = site.json()["workers"].clone();
+    let stages: Vec<_> = workers.as_array().expect("a list").iter().map(|worker| worker["stage"].clone()).collect();
+    assert!(stages.contains(&"stream".into()), "{workers}");
+    site.gate.open();
+}
+
+#[test]
+fn a_full_limit_is_shown_with_its_holder() {
+    let site = Site::open();
+    // Not of one session, whose lock would come into the way.
+    let stranger = site.visitor.new_browser();
+    let ask = || {
+        let mut connection = stranger.raw();
+        connection.send("GET /report HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection
+    };
+    let mut holder = ask();
+    site.gate.wait_for(1);
+    let mut waiter = ask();
+    let parked = site.parked(1);
+    let waits_for = parked[0]["waits_for"].as_str().expect("words");
+    assert!(waits_for.contains("limit") && waits_for.contains("held by /report"), "{waits_for}");
+    let page = page(&site.visitor.get("/status/").send());
+    assert!(page.contains("Limit of 1 at /report"), "{page}");
+    site.gate.open();
+    holder.read_response().assert_text("reported");
+    waiter.read_response().assert_text("reported");
+}
+
+#[test]
+fn connections_are_counted_by_state_without_being_claimed() {
+    let site = Site::open();
+    let mut holder = site.ask("/slow");
+    site.gate.wait_for(1);
+    let _waiters: Vec<_> = (0..20).map(|_| site.ask("/begin")).collect();
+    let mut idle = site.visitor.raw();
+    idle.send("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
+    idle.read_response().assert_status(404);
+    let mut half = site.visitor.raw();
+    half.send("GET /half HTTP/1.1\r\n");
+    let counts = || site.json()["connections"].clone();
+    wait_until(|| counts()["parked"] == 20 && counts()["reading_head"] == 1);
+    let counts = counts();
+    assert!(counts["at_work"].as_u64() >= Some(2), "the sleeper and this request: {counts}");
+    assert!(counts["idle"].as_u64() >= Some(1), "{counts}");
+    site.gate.open();
+    holder.read_response().assert_text("made");
+}
+
+#[test]
+fn request_lines_are_escaped() {
+    let site = Site::open();
+    let mut hostile = site.ask("/named/'onload='&x");
+    site.gate.wait_for(1);
+    let _waiter = site.ask("/begin");
+    site.parked(1);
+    let response = site.visitor.get("/status").send();
+    // In the row of its worker, in that of the waiter, and in the facts of the sessions.
+    assert_eq!(page(&response).matches("/named/&#39;onload=&#39;&amp;x").count(), 3, "{}", page(&response));
+    assert!(!page(&response).contains("'onload"), "{}", page(&response));
+    assert!(response.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+    site.gate.open();
+    hostile.read_response().assert_status(200);
+}
+
+#[test]
+fn strangers_get_404_and_neither_an_address_nor_a_proxy_field_lets_them_in() {
+    let site = Site::start(|app| app.mount("/status", status::app()));
+    for path in ["/status", "/status/", "/status/json", "/status/threads"] {
+        let asked = site.visitor.get(path).header("x-forwarded-for", "127.0.0.1").header("forwarded", "for=127.0.0.1");
+        asked.send().assert_status(404);
+    }
+    let developer = site.visitor.new_browser().as_developer();
+    developer.get("/status").send().assert_status(200).assert_contains("The server is running");
+}
+
+#[test]
+fn a_login_tool_lets_its_visitors_in() {
+    let login = AuthBasic::new("Admins", |name: &str, password: &str| name == "anna" && password == "cherry");
+    let site = Site::start(|app| app.mount("/status", status::app()).tool("/status", login));
+    site.visitor.get("/status").send().assert_status(401);
+    site.visitor
+        .get("/status")
+        .header("authorization", "Basic YW5uYTpjaGVycnk=")
+        .send()
+        .assert_contains("The server is running");
+}
+
+#[test]
+fn nothing_changes_by_looking_and_other_methods_are_refused() {
+    let site = Site::open();
+    site.visitor.post("/status").send().assert_status(405).assert_header("allow", "GET, HEAD");
+    site.visitor.head("/status").send().assert_status(200);
+    site.visitor.get("/status/other").send().assert_status(404);
+}
+
+struct Broken;
+
+impl StatusSource for Broken {
+    fn title(&self) -> String {
+        "Broken".to_owned()
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        panic!("out of cherries")
+    }
+}
+
+#[test]
+fn a_source_that_panics_spoils_only_its_own_rows() {
+    let site = Site::start(|app| app.mount("/status", status::app().open().show(Broken)));
+    let page = page(&site.visitor.get("/status").send());
+    assert!(page.contains("out of cherries") && page.contains("Sessions at /"), "{page}");
+}
+
+#[test]
+fn threads_are_told_with_their_owners() {
+    let site = Site::open();
+    let threads: Value = site.visitor.get("/status/threads?json").send().json();
+    let owners: Vec<_> =
+        threads["threads"].as_array().expect("a list").iter().map(|thread| thread["owner"].as_str()).collect();
+    assert!(owners.iter().flatten().any(|owner| owner.contains("GET /status/threads")), "{threads}");
+    assert!(owners.contains(&Some("the server")), "{threads}");
+    site.visitor.get("/status/threads").send().assert_contains("gdb -p");
+}
+
+#[test]
+fn a_request_that_runs_too_long_is_marked() {
+    let site = Site::start(|app| {
+        let app = app.mount("/status", status::app().open());
+        app.server(|settings| settings.stuck_after = Duration::from_millis(20))
+    });
+    let mut slow = site.ask("/slow");
+    site.gate.wait_for(1);
+    let is_stuck = || {
+        let workers = site.json()["workers"].clone();
+        workers.as_array().is_some_and(|workers| workers.iter().any(|worker| worker["is_stuck"] == true))
+    };
+    wait_until(is_stuck);
+    site.gate.open();
+    slow.read_response().assert_text("made");
+    assert!(site.running.workers().len() == 10);
+}
