@@ -125,7 +125,8 @@ fn write_summary(report: &Report, html: &mut String) -> Result {
     }
     if let Some(first) = report.parked.first().filter(|request| request.waited >= LONG) {
         let (line, waited) = (Escaped(&first.line), Lasted(first.waited));
-        alarms.push(format!("{parked} parked: <code>{line}</code> has waited for {waited}."));
+        let whom = Linked(report, &first.waits_for);
+        alarms.push(format!("{parked} parked. <code>{line}</code> has waited for {waited}: for {whom}."));
     }
     if alarms.is_empty() {
         return writeln!(
@@ -156,7 +157,7 @@ fn write_workers(report: &Report, html: &mut String) -> Result {
             let (class, mark) = if is_stuck { (" class=\"alarm\"", " <b>stuck</b>") } else { ("", "") };
             writeln!(
                 html,
-                "<tr{class} id=\"r{id}\"><td>{}</td><td><code>{}</code><small>request {id}</small></td><td><code>{}</code></td><td>{}{mark}</td><td>{}</td></tr>",
+                "<tr{class} id=\"r{id}\"><td>{}</td><td><code>{}</code><small>request {id}</small></td><td><code>{}</code></td><td>{}{mark}</td><td class=\"time\">{}</td></tr>",
                 worker.number,
                 Escaped(&request.line),
                 Escaped(request.handler.as_deref().unwrap_or("–")),
@@ -183,7 +184,7 @@ fn write_parked(report: &Report, html: &mut String) -> Result {
             let class = if request.waited >= LONG { " class=\"alarm\"" } else { "" };
             writeln!(
                 html,
-                "<tr{class}><td><code>{}</code><small>request {}</small></td><td>{}</td><td>{}</td><td>{} more</td></tr>",
+                "<tr{class}><td><code>{}</code><small>request {}</small></td><td>{}</td><td class=\"time\">{}</td><td>{} more</td></tr>",
                 Escaped(&request.line),
                 request.id,
                 Linked(report, &request.waits_for),
@@ -340,10 +341,10 @@ section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
 thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}\
-.wide td:last-child,.wide td:first-child{white-space:nowrap}\
+.wide td:last-child,.wide td:first-child,.time{white-space:nowrap}\
 code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
 pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
-tr:target td{background:var(--alarm)}.alarm td:last-child,.alarm td b,.cards .alarm th{color:var(--accent);font-weight:600}\
+tr:target td{background:var(--alarm)}.alarm .time,.alarm td b,.cards .alarm *{color:var(--accent);font-weight:600}\
 @media(max-width:40rem){.wide thead{position:absolute;clip-path:inset(50%)}.wide tr{display:block;border-top:1px solid var(--line);padding:.4rem 0}\
 .wide td{display:inline;border:0;padding:0 .75rem 0 0}}\
 @media(prefers-color-scheme:dark){:root{--text:#e4e5e8;--soft:#a3a7b0;--back:#16171a;--card:#1e2024;--accent:#ff8a9d;--alarm:#3a1a22}}";
