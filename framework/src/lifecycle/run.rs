@@ -44,7 +44,7 @@ use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
-    StatusSource, Stream, Trail, check_parameters, WorkerStage,
+    StatusSource, Stream, Trail, WorkerStage, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
