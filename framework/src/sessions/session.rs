@@ -19,24 +19,26 @@ mod locking;
 mod saving;
 #[cfg(feature = "cookie")]
 mod sealed;
+mod state;
 
-use super::hold::Hold;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::{Data, LockMode, SessionId, SessionView, Version};
+use super::{Data, LockMode, SessionId, SessionView};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
 pub(super) use acquiring::Acquiring;
 pub(super) use backing::Backings;
 use backing::{Backing, Begun};
 use failures::{Failure, changed_elsewhere};
-use saving::{Ending, Saving};
+use saving::Ending;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub(super) use state::State;
+use state::{Fate, Known, Lock};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The session of this request: values that stay from one request of a visitor to the next.
 ///
@@ -70,63 +72,6 @@ pub struct Session {
     /// What a tool has said about the lock.
     expects_lock: Cell<Option<bool>>,
     state: RefCell<State>,
-}
-
-pub(super) struct State {
-    lock: Lock,
-    /// The id that the client has.
-    client: Option<SessionId>,
-    /// More ids that it has sent, until it is known which one counts.
-    others: Vec<SessionId>,
-    is_loaded: bool,
-    is_missing: bool,
-    /// The session was there when the request came, and has ended while it waited.
-    has_vanished: bool,
-    /// A request of another process had the lock meanwhile.
-    has_waited_elsewhere: bool,
-    /// Something was read while the session was not locked.
-    is_read_unlocked: bool,
-    /// What the store has.
-    stored: Option<Stored>,
-    /// What this request sees.
-    data: Data,
-    /// What becomes of `stored` at the next commit.
-    fate: Fate,
-    /// The end of a hold, while the store is at it.
-    saving: Option<Box<Saving>>,
-    /// The id for what is not stored yet, once somebody asked for it.
-    fresh_id: Option<SessionId>,
-    /// The record was deleted and nothing came in its place.
-    is_ended: bool,
-    /// The life of the record was extended in this request.
-    is_touched: bool,
-    /// The first thing that went wrong where it could not be returned; the end of the request answers with it.
-    failure: Option<Failure>,
-}
-
-enum Lock {
-    Wanted,
-    /// `None`: there is no record, so there is nothing to lock.
-    Held(Option<Hold>),
-    Open,
-}
-
-struct Stored {
-    id: SessionId,
-    version: Version,
-    data: Data,
-    cookie_age: Duration,
-    /// When its life ends unless it is extended.
-    expires: Instant,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Keep,
-    /// The data goes on under another id.
-    Renew,
-    /// The record ends; what is set afterwards is another session.
-    End,
 }
 
 /// Reading.
@@ -167,7 +112,7 @@ impl Session {
     pub fn id(&self) -> SessionId {
         self.read(|_| ());
         let state = &mut *self.state.borrow_mut();
-        match &state.stored {
+        match state.known.stored() {
             Some(stored) if state.fate == Fate::Keep => stored.id,
             _ => *state.fresh_id.get_or_insert_with(SessionId::random),
         }
@@ -178,7 +123,7 @@ impl Session {
     pub fn is_new(&self) -> bool {
         self.read(|_| ());
         let state = self.state.borrow();
-        state.stored.is_none() || state.fate == Fate::End
+        state.known.stored().is_none() || state.fate == Fate::End
     }
 
     /// Whether the client asked for a session that is not there (any more): it has ended, or the id was made up. The id
@@ -200,7 +145,7 @@ impl Session {
     /// Whether this request may write.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        matches!(self.state.borrow().lock, Lock::Held(_))
+        self.state.borrow().is_held()
     }
 }
 
@@ -299,7 +244,7 @@ impl Session {
         self.must_change("regenerate", |_| ());
         let state = &mut *self.state.borrow_mut();
         state.fresh_id = None;
-        if state.stored.is_some() && state.fate == Fate::Keep {
+        if state.known.stored().is_some() && state.fate == Fate::Keep {
             state.fate = Fate::Renew;
         }
     }
@@ -312,7 +257,12 @@ impl Session {
     #[track_caller]
     pub fn delete(&self) {
         // It has ended already: nothing keeps another one from beginning.
-        self.state.borrow_mut().has_vanished = false;
+        {
+            let known = &mut self.state.borrow_mut().known;
+            if matches!(known, Known::Vanished) {
+                *known = Known::Absent;
+            }
+        }
         self.must_change("delete", |data| *data = Data::new());
         let state = &mut *self.state.borrow_mut();
         state.fresh_id = None;
@@ -367,30 +317,12 @@ impl Session {
 /// For the tool.
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, settings: Arc<Settings>, request: &Request) -> Self {
-        let Begun { backing, client, others, is_loaded } = shared.backings.begin(&settings, request);
-        let state = State {
-            lock: initial_lock(settings.lock),
-            client,
-            others,
-            is_loaded,
-            is_missing: false,
-            has_vanished: false,
-            has_waited_elsewhere: false,
-            is_read_unlocked: false,
-            stored: None,
-            data: Data::new(),
-            fate: Fate::Keep,
-            saving: None,
-            fresh_id: None,
-            is_ended: false,
-            is_touched: false,
-            failure: None,
-        };
-        let claim = Claim::new(request.id(), request.path());
+        let Begun { backing, client, others, known } = shared.backings.begin(&settings, request);
+        let state = State::new(settings.lock, client, others, known);
         Self {
             shared,
             settings,
-            claim,
+            claim: Claim::new(request.id(), request.path()),
             is_encrypted: request.is_secure(),
             backing,
             received: request.received(),
@@ -410,8 +342,8 @@ impl Session {
         self.claim = Claim::new(request.id(), request.path());
         self.expects_lock.set(None);
         let state = self.state.get_mut();
-        if !matches!(state.lock, Lock::Held(_)) {
-            state.lock = initial_lock(settings.lock);
+        if !state.is_held() {
+            state.lock = Lock::at_start(settings.lock);
         }
         true
     }
@@ -470,7 +402,7 @@ impl Session {
 
     /// The lock; 409 if what was read without it has changed meanwhile, since what is written may depend on it.
     fn lock_what_was_read(&self) -> Result<(), Failure> {
-        let version = |state: &State| state.stored.as_ref().map(|stored| stored.version);
+        let version = |state: &State| state.known.stored().map(|stored| stored.version);
         let seen = {
             let state = &mut *self.state.borrow_mut();
             std::mem::take(&mut state.is_read_unlocked).then(|| version(state))
@@ -537,24 +469,14 @@ impl Drop for Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Ok(state) = self.state.try_borrow() else { return f.write_str("Session") };
-        let id = state.stored.as_ref().map(|stored| stored.id).or(state.client);
-        let is_locked = matches!(state.lock, Lock::Held(_));
-        f.debug_struct("Session").field("id", &id).field("locked", &is_locked).field("data", &state.data).finish()
+        let id = state.known.stored().map(|stored| stored.id).or(state.client);
+        f.debug_struct("Session").field("id", &id).field("locked", &state.is_held()).field("data", &state.data).finish()
     }
 }
 
 pub(super) fn tool_is_off() -> HttpError {
     crate::line::record!(Error, target: "kirsch::sessions", "a handler asks for the session where the tool `sessions` is off");
     HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "")
-}
-
-fn initial_lock(mode: LockMode) -> Lock {
-    if mode == LockMode::Explicit { Lock::Open } else { Lock::Wanted }
-}
-
-/// The record that a lock would be for.
-fn record_id(state: &State) -> Option<SessionId> {
-    if state.is_loaded { state.stored.as_ref().map(|stored| stored.id) } else { state.client }
 }
 
 pub(super) fn from_value<T: DeserializeOwned>(key: &str, value: &Value) -> Option<T> {

@@ -9,8 +9,9 @@
 //! competes for the lock between processes. A store whose calls block is asked on the worker, and there may be only so
 //! many such calls at a time: a parked request that would be one too many waits in line for its place.
 
+use super::Session;
 use super::failures::{Failure, changed_elsewhere, try_again};
-use super::{Lock, Session, record_id};
+use super::state::{Known, Lock};
 use crate::exchange::{Blocking, Class, InLine, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::{Asked, Contender, Hold};
@@ -234,7 +235,7 @@ impl Step<'_> {
     fn start(&self) -> Result<Phase, Failure> {
         let first = {
             let state = self.session.state.borrow();
-            state.client.filter(|_| !state.others.is_empty() && !state.is_loaded)
+            state.client.filter(|_| !state.others.is_empty() && !state.known.is_current())
         };
         match first {
             Some(id) => self.go_on(Phase::Choosing(Box::new((id, self.session.shared.store.load(&id, self.now))))),
@@ -264,13 +265,12 @@ impl Step<'_> {
         let id = {
             let state = &mut *session.state.borrow_mut();
             match self.goal {
-                Goal::Look if state.is_loaded => None,
-                Goal::Look => state.client,
+                Goal::Look if state.known.is_current() => None,
+                Goal::Look => state.record_id(),
                 Goal::Lock => {
-                    let id = record_id(state);
+                    let id = state.record_id();
                     if id.is_none() {
                         // No other request can know a session without a record: there is nothing to lock.
-                        state.is_loaded = true;
                         state.lock = Lock::Held(None);
                     }
                     id
@@ -341,7 +341,7 @@ impl Step<'_> {
         let state = &mut *self.session.state.borrow_mut();
         self.session.take(state, id, record, self.now);
         if self.goal == Goal::Lock {
-            state.lock = Lock::Held(hold.filter(|_| state.stored.is_some()));
+            state.lock = Lock::Held(hold.filter(|_| state.known.stored().is_some()));
             state.is_read_unlocked = false;
         }
         Ok(Phase::Over)
@@ -363,7 +363,7 @@ impl Session {
     /// place is for who has its new cookie; that a request with the old id may follow to it would let in who has
     /// planted that id.
     pub(super) fn is_still_there(&self) -> Result<(), Failure> {
-        if self.state.borrow().has_vanished {
+        if matches!(self.state.borrow().known, Known::Vanished) {
             self.shared.counters.count_conflict();
             return Err(changed_elsewhere());
         }
@@ -384,7 +384,7 @@ impl Session {
     pub(super) fn lock_now(&self) -> Result<(), Failure> {
         {
             let state = &mut *self.state.borrow_mut();
-            if matches!(state.lock, Lock::Held(_)) {
+            if state.is_held() {
                 return Ok(());
             }
             if !self.backing.is_lockable() {

@@ -4,10 +4,11 @@
 //! the client brings, how the content is read and committed, and which cookie the client gets. All the rest of
 //! [`Session`] is the same for both.
 
+use super::Session;
 use super::failures::Failure;
 #[cfg(feature = "cookie")]
 use super::sealed::Sealed;
-use super::{Session, State};
+use super::state::{Known, State};
 use crate::exchange::Request;
 #[cfg(feature = "cookie")]
 use crate::sessions::cookie_seal::Seal;
@@ -38,7 +39,12 @@ impl Backings {
         match self {
             Self::InStore => {
                 let (client, others) = settings.cookie.read(request, request.is_secure());
-                Begun { backing: Backing::InStore, client, others, is_loaded: client.is_none() }
+                Begun {
+                    backing: Backing::InStore,
+                    client,
+                    others,
+                    known: if client.is_none() { Known::Absent } else { Known::Nothing },
+                }
             }
             #[cfg(feature = "cookie")]
             Self::InCookie(seal) => Sealed::begin(seal, settings, request),
@@ -52,8 +58,8 @@ pub(super) struct Begun {
     /// The id that the client has sent, and more of them.
     pub(super) client: Option<SessionId>,
     pub(super) others: Vec<SessionId>,
-    /// The client has brought nothing, so there is nothing to read.
-    pub(super) is_loaded: bool,
+    /// [`Known::Absent`] if the client has brought nothing, so that there is nothing to read.
+    pub(super) known: Known,
 }
 
 /// Where the content of one session is.
@@ -76,18 +82,9 @@ impl Backing {
         let _ = session;
         match self {
             // To read the record is a way of its own: `acquiring`.
-            Self::InStore => Ok(state.is_loaded),
+            Self::InStore => Ok(state.known.is_current()),
             #[cfg(feature = "cookie")]
             Self::InCookie(sealed) => sealed.open(session, state).map(|()| true),
-        }
-    }
-
-    /// What was read before a long wait is looked at again at its next use.
-    pub(super) fn doubt(&self, state: &mut State) {
-        match self {
-            Self::InStore => state.is_loaded = false,
-            #[cfg(feature = "cookie")]
-            Self::InCookie(sealed) => sealed.doubt(),
         }
     }
 
@@ -127,7 +124,7 @@ fn cookie_with_id(session: &Session, state: &mut State, is_success: bool) -> (Op
     let is_due = is_cookie_due(session, state);
     let touch = if is_success { session.touch(state, is_due) } else { None };
     let cookie = &session.settings.cookie;
-    let field = match &state.stored {
+    let field = match state.known.stored() {
         Some(stored) if state.client == Some(stored.id) && !(is_due && is_success) => None,
         // A request that has given the session another id meanwhile has given the client the cookie, too.
         Some(stored) if session.shared.ended.is_later_than(session.received, &stored.id) => None,
@@ -135,7 +132,9 @@ fn cookie_with_id(session: &Session, state: &mut State, is_success: bool) -> (Op
             state.client = Some(stored.id);
             Some(cookie.give(&stored.id.reveal(), session.settings.timeout, session.is_encrypted))
         }
-        None if state.is_ended && state.client.take().is_some() => Some(cookie.take_away(session.is_encrypted)),
+        None if matches!(state.known, Known::Ended) && state.client.take().is_some() => {
+            Some(cookie.take_away(session.is_encrypted))
+        }
         None => None,
     };
     (field, touch)
@@ -144,5 +143,5 @@ fn cookie_with_id(session: &Session, state: &mut State, is_success: bool) -> (Op
 /// Whether more than half of the cookie's life has passed since it was sent.
 fn is_cookie_due(session: &Session, state: &State) -> bool {
     let lifetime = session.settings.cookie.lifetime(session.settings.timeout);
-    state.stored.as_ref().zip(lifetime).is_some_and(|(stored, lifetime)| stored.cookie_age > lifetime / 2)
+    state.known.stored().zip(lifetime).is_some_and(|(stored, lifetime)| stored.cookie_age > lifetime / 2)
 }

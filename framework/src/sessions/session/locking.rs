@@ -6,7 +6,7 @@
 //! lock.
 
 use super::acquiring::{Goal, Manner};
-use super::{Acquiring, Lock, LockMode, Session, record_id};
+use super::{Acquiring, LockMode, Session};
 use crate::exchange::{HandlerRef, Step, Trail};
 use crate::sessions::Answers;
 use std::time::Duration;
@@ -24,12 +24,11 @@ impl Session {
             return None;
         }
         let state = self.state.borrow();
-        let is_held = matches!(state.lock, Lock::Held(_));
-        if !is_held && record_id(&state).is_some() && self.needs_lock(trail, is_early) {
+        if !state.is_held() && state.record_id().is_some() && self.needs_lock(trail, is_early) {
             return Some(Goal::Lock);
         }
         // A store that answers at once is looked into when somebody asks.
-        let is_worth_it = self.shared.answers != Answers::AtOnce && !state.is_loaded && state.client.is_some();
+        let is_worth_it = self.shared.answers != Answers::AtOnce && !state.known.is_current() && state.client.is_some();
         (is_worth_it && (trail.views_session() || was_seen)).then_some(Goal::Look)
     }
 
@@ -54,9 +53,9 @@ impl Session {
     /// What was seen without the lock before a long wait is seen anew after it. Whether anything was.
     fn forget_snapshot(&self) -> bool {
         let state = &mut *self.state.borrow_mut();
-        let is_snapshot = state.is_loaded && state.client.is_some() && !matches!(state.lock, Lock::Held(_));
+        let is_snapshot = state.known.is_current() && state.client.is_some() && !state.is_held();
         if is_snapshot {
-            self.backing.doubt(state);
+            state.known.outdate();
         }
         is_snapshot
     }
@@ -78,6 +77,6 @@ impl Session {
     /// Whether the end of the request may have to ask the store.
     pub(in crate::sessions) fn has_business(&self) -> bool {
         let state = self.state.borrow();
-        state.stored.is_some() || !state.data.is_empty()
+        state.known.stored().is_some() || !state.data.is_empty()
     }
 }

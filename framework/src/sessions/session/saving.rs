@@ -11,8 +11,9 @@
 //! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a
 //! [`Saving`], and the request is parked.
 
+use super::Session;
 use super::failures::{Failure, NotKept};
-use super::{Fate, Lock, Session, State, Stored};
+use super::state::{Fate, Known, Lock, State, Stored};
 use crate::exchange::{Blocking, WaitsFor};
 use crate::primitive::block_on;
 use crate::sessions::hold::Hold;
@@ -107,7 +108,7 @@ impl Session {
                 Poll::Pending => self.go_on_here(state, ending).map(drop),
             },
             Err(refusal) => {
-                roll_back(state);
+                state.roll_back();
                 state.lock = Lock::Open;
                 if saves { Err(refusal.into()) } else { Ok(()) }
             }
@@ -146,7 +147,7 @@ impl Session {
             }
             step => {
                 drop(step);
-                roll_back(state);
+                state.roll_back();
                 Err(self.store_failed(&StoreError::new("the store did not answer in time", "at the end of a request")))
             }
         }
@@ -210,7 +211,7 @@ impl Session {
         // After a failure the handler may have read nothing where there was something: what it made of that is not
         // saved.
         let may_save = ending.saves() && matches!(state.lock, Lock::Held(_)) && state.failure.is_none();
-        may_save && (state.fate != Fate::Keep || is_changed(state))
+        may_save && (state.fate != Fate::Keep || state.is_changed())
     }
 
     fn save(&self, state: &mut State, hold: &mut Option<Hold>) -> Next {
@@ -233,11 +234,11 @@ impl Session {
     }
 
     fn write(&self, state: &mut State, hold: &mut Option<Hold>) -> Next {
-        if !is_changed(state) && state.fate != Fate::Renew {
-            let old = state.stored.take();
+        if !state.is_changed() && state.fate != Fate::Renew {
+            let old = state.known.take();
             return self.end_old(state, old);
         }
-        match &state.stored {
+        match state.known.stored() {
             Some(old) if state.fate == Fate::Keep => {
                 let (id, expected) = (old.id, Some(old.version));
                 // The last that happens under the lock: it gives the shared one back in the same step.
@@ -277,7 +278,7 @@ impl Session {
         let Committing { id, expected, terms } = asked;
         let commit = commit.map_err(|error| self.not_saved(NotKept::Failed(error), &state.data))?;
         // Under the same id it is the same session.
-        let before = state.stored.as_ref().filter(|_| state.fate == Fate::Keep);
+        let before = state.known.stored().filter(|_| state.fate == Fate::Keep);
         match commit {
             Commit::Committed(version) => {
                 self.shared.health.worked();
@@ -286,8 +287,9 @@ impl Session {
                 }
                 let cookie_age = before.map_or(Duration::ZERO, |before| before.cookie_age);
                 let expires = terms.now.later(terms.lifetime).monotonic;
-                let old = state.stored.replace(Stored { id, version, data: state.data.clone(), cookie_age, expires });
-                state.is_touched = true;
+                let old = state.known.take();
+                let data = state.data.clone();
+                state.known = Known::Stored(Stored { id, version, data, cookie_age, expires, is_touched: true });
                 self.end_old(state, old)
             }
             // Its life ended while this request had it: it was in use, so it goes on.
@@ -320,7 +322,9 @@ impl Session {
         if let Err(error) = deleted {
             return Err(self.store_failed(&error));
         }
-        state.is_ended = state.stored.is_none() && fate == Fate::End;
+        if state.known.stored().is_none() && fate == Fate::End {
+            state.known = Known::Ended;
+        }
         Ok(None)
     }
 
@@ -334,7 +338,7 @@ impl Session {
         saved: Result<(), Failure>,
         waker: &Waker,
     ) -> Poll<Finished> {
-        roll_back(state);
+        state.roll_back();
         let unlock = match hold.as_mut().and_then(Hold::unlock) {
             Some(Answer::Later(unlock)) => Some(Answer::Later(unlock)),
             Some(now) => self.unlocked(&mut hold, now, waker),
@@ -401,8 +405,11 @@ impl Session {
 
     /// Extends the life of the record, unless a commit has done so.
     pub(super) fn touch(&self, state: &mut State, is_due: bool) -> Option<Answer<()>> {
-        let stored = state.stored.as_ref().filter(|_| is_due || !state.is_touched)?;
-        state.is_touched = true;
+        let (Known::Stored(stored) | Known::Outdated(stored)) = &mut state.known else { return None };
+        if stored.is_touched && !is_due {
+            return None;
+        }
+        stored.is_touched = true;
         Some(self.shared.store.touch(&stored.id, &self.terms(is_due)))
     }
 }
@@ -412,41 +419,22 @@ impl Session {
     /// This is what the store has.
     #[inline]
     pub(super) fn take(&self, state: &mut State, id: SessionId, record: Option<Record>, now: Moment) {
-        state.is_loaded = true;
         state.is_missing = record.is_none();
-        // It was there before, it was locked by another process meanwhile, or this process knows of its end.
-        state.has_vanished = record.is_none()
-            && (state.stored.as_ref().is_some_and(|stored| stored.id == id)
-                || state.has_waited_elsewhere
-                || self.shared.ended.is_later_than(self.received, &id));
-        state.stored = record.map(|record| Stored {
-            id,
-            version: record.version,
-            data: record.data,
-            cookie_age: record.cookie_age,
-            expires: now.later(record.remaining).monotonic,
-        });
-        state.data = state.stored.as_ref().map(|stored| stored.data.clone()).unwrap_or_default();
+        let before = state.known.take().filter(|stored| stored.id == id);
+        let Some(Record { version, data, remaining, cookie_age, .. }) = record else {
+            // It was there before, it was locked by another process meanwhile, or this process knows of its end.
+            let has_vanished =
+                before.is_some() || state.has_waited_elsewhere || self.shared.ended.is_later_than(self.received, &id);
+            state.known = if has_vanished { Known::Vanished } else { Known::Absent };
+            state.data = Data::new();
+            return;
+        };
+        state.data = data.clone();
+        let (expires, is_touched) = (now.later(remaining).monotonic, before.is_some_and(|before| before.is_touched));
+        state.known = Known::Stored(Stored { id, version, data, cookie_age, expires, is_touched });
     }
 
     pub(super) fn terms(&self, cookie_sent: bool) -> Terms {
         Terms { now: Moment::now(), lifetime: self.settings.timeout, cookie_sent, fence: None, unlock: false }
     }
-}
-
-/// Whether there is something to write.
-fn is_changed(state: &State) -> bool {
-    match &state.stored {
-        Some(stored) if state.fate != Fate::End => !state.data.is_unchanged_copy_of(&stored.data),
-        _ => !state.data.is_empty(),
-    }
-}
-
-pub(super) fn roll_back(state: &mut State) {
-    match &state.stored {
-        Some(stored) if state.data.is_unchanged_copy_of(&stored.data) => {}
-        Some(stored) => state.data = stored.data.clone(),
-        None => state.data = Data::new(),
-    }
-    state.fate = Fate::Keep;
 }

@@ -1,8 +1,9 @@
 //! A session whose content is in its cookie: opened at its first use, given back when it has changed.
 
+use super::Session;
 use super::backing::{Backing, Begun};
 use super::failures::Failure;
-use super::{Session, State};
+use super::state::{Known, State};
 use crate::exchange::Request;
 use crate::sessions::cookie::{CookieSettings, MAX_IDS};
 use crate::sessions::cookie_seal::{MIN_VALUE, Seal};
@@ -17,44 +18,30 @@ pub(super) struct Sealed {
     seal: Arc<Seal>,
     /// The host that the request came to.
     host: Box<str>,
-    /// The values of the cookie, until they are opened: of several of the name the first that is ours counts.
-    values: Cell<Vec<Vec<u8>>>,
+    /// The values of the cookie: of several of the name the first that is ours counts.
+    values: Vec<Vec<u8>>,
     /// The session and its version that the client has.
     has: Cell<Option<(SessionId, Version)>>,
-    /// Whether the session goes on is to be looked at again.
-    is_doubtful: Cell<bool>,
 }
 
 impl Sealed {
     /// The session of this request, which is opened later.
     pub(super) fn begin(seal: &Arc<Seal>, settings: &Settings, request: &Request) -> Begun {
         let values = settings.cookie.values(request, request.is_secure());
-        let is_loaded = values.is_empty();
-        let sealed = Self {
-            seal: Arc::clone(seal),
-            host: request.origin().host().into(),
-            values: Cell::new(values),
-            has: Cell::new(None),
-            is_doubtful: Cell::new(false),
-        };
-        Begun { backing: Backing::InCookie(Box::new(sealed)), client: None, others: Vec::new(), is_loaded }
+        let known = if values.is_empty() { Known::Absent } else { Known::Nothing };
+        let sealed =
+            Self { seal: Arc::clone(seal), host: request.origin().host().into(), values, has: Cell::new(None) };
+        Begun { backing: Backing::InCookie(Box::new(sealed)), client: None, others: Vec::new(), known }
     }
 
     /// Opens the cookie, or looks again whether the session goes on.
     pub(super) fn open(&self, session: &Session, state: &mut State) -> Result<(), Failure> {
         let now = Moment::now();
-        if self.is_doubtful.take() {
-            self.look_for_end(session, state, now)
-        } else if !state.is_loaded {
-            self.open_cookie(session, state, now)
-        } else {
-            Ok(())
+        match state.known {
+            Known::Nothing => self.open_cookie(session, state, now),
+            Known::Outdated(_) => self.look_for_end(session, state, now),
+            _ => Ok(()),
         }
-    }
-
-    /// The client has the content; only the end of the session can be news.
-    pub(super) fn doubt(&self) {
-        self.is_doubtful.set(true);
     }
 
     pub(super) fn commit(
@@ -93,11 +80,10 @@ impl Sealed {
     }
 
     fn open_cookie(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), Failure> {
-        let values = self.values.take();
         let scope = self.scope(session);
         // Of several the first that is ours and goes on; if none does, the first that is ours has ended.
         let mut ours = None;
-        for opened in values.iter().take(MAX_IDS).filter_map(|value| self.seal.open(&scope, value, now)) {
+        for opened in self.values.iter().take(MAX_IDS).filter_map(|value| self.seal.open(&scope, value, now)) {
             let is_over = self.is_over(session, &opened.id, now)?;
             if !is_over || ours.is_none() {
                 ours = Some((opened, is_over));
@@ -107,7 +93,7 @@ impl Sealed {
             }
         }
         let Some((opened, is_over)) = ours else {
-            (state.is_loaded, state.is_missing) = (true, !values.is_empty());
+            (state.known, state.is_missing) = (Known::Absent, !self.values.is_empty());
             return Ok(());
         };
         let (id, version) = (opened.id, opened.record.version);
@@ -135,9 +121,11 @@ impl Sealed {
 
     /// The request has waited since its session was opened, which may be over by now.
     fn look_for_end(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), Failure> {
-        let Some(id) = state.stored.as_ref().map(|stored| stored.id) else { return Ok(()) };
+        let Some(id) = state.known.stored().map(|stored| stored.id) else { return Ok(()) };
         if self.is_over(session, &id, now)? {
             session.take(state, id, None, now);
+        } else {
+            state.known = state.known.take().map_or(Known::Absent, Known::Stored);
         }
         Ok(())
     }
@@ -153,8 +141,8 @@ impl Sealed {
     /// The cookie, if the client's is not the one that it should have.
     fn renew_cookie(&self, session: &Session, state: &mut State, is_success: bool) -> Option<HeaderValue> {
         let (cookie, timeout) = (&session.settings.cookie, session.settings.timeout);
-        let Some(stored) = &state.stored else {
-            let has_ended = state.is_ended && self.has.take().is_some();
+        let Some(stored) = state.known.stored() else {
+            let has_ended = matches!(state.known, Known::Ended) && self.has.take().is_some();
             return has_ended.then(|| cookie.take_away(session.is_encrypted));
         };
         // The life of the session is that in its cookie: it has to be sent again before that ends, even if the browser
