@@ -1,9 +1,11 @@
 //! Whole requests with sessions that are in their cookies, alone and paired with a store.
 
 use super::*;
+use crate::exchange::{Admission, Admit, Wait, Wakers};
 use crate::prelude::*;
 use crate::testing::Client;
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 const SECRET: &str = "PHa3fI5XWqdyRCJNFVYh9IyTm0yvbS1u1kp4CoZQk6o=";
 const OLD: &str = "D1S3m6qnbJyNnXy8A2QWqJ6fG1e0iU5oB7r9tZ4vKcw=";
@@ -70,6 +72,82 @@ fn site(seal: impl Into<CookieSeal>) -> Client {
 fn paired() -> (Arc<MemoryStore>, Client) {
     let store = Arc::new(MemoryStore::new());
     (Arc::clone(&store), site(CookieSeal::encrypted(SECRET).paired_with(store)))
+}
+
+/// Logs the visitor out in another tab while the request is under way, if its `x-logout` says when: before its session
+/// is opened, during a wait after that, or when its handler is done.
+#[derive(Clone, Default)]
+struct OtherTab(Arc<OnceLock<Client>>);
+
+impl OtherTab {
+    fn log_out(&self, exchange: &Exchange, when: &str) -> bool {
+        let is_now = exchange.request.header("x-logout") == Some(when);
+        if is_now {
+            self.0.get().expect("another tab").get("/logout").send().assert_status(200);
+        }
+        is_now
+    }
+}
+
+impl Tool for OtherTab {
+    fn name(&self) -> &'static str {
+        "other_tab"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let [before, after] = [self.clone(), self.clone()];
+        hooks.at(HookPoint::OnStartResource, move |exchange| {
+            before.log_out(exchange, "early");
+            let _seen = Session::of(exchange).and_then(|session| session.get::<String>("value"));
+        });
+        hooks.admission(self.clone());
+        hooks.at(HookPoint::BeforeFinalize, move |exchange| {
+            after.log_out(exchange, "late");
+        });
+    }
+}
+
+impl Admit for OtherTab {
+    fn admit(&self, exchange: &mut Exchange, _: &dyn Wakers) -> Result<Admission, Error> {
+        let waits = self.log_out(exchange, "in_between");
+        Ok(if waits { Admission::park(OneTurn(false), std::time::Duration::from_secs(60)) } else { Admission::Go })
+    }
+
+    fn priority(&self) -> u8 {
+        10
+    }
+}
+
+/// A wait that is over when it is asked again.
+struct OneTurn(bool);
+
+impl Wait for OneTurn {
+    fn ready(&mut self, _: &mut Exchange, wakers: &dyn Wakers) -> Result<bool, Error> {
+        wakers.waker().wake();
+        Ok(std::mem::replace(&mut self.0, true))
+    }
+
+    fn waits_for(&self) -> Cow<'static, str> {
+        Cow::Borrowed("its next turn")
+    }
+
+    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Visitors with a session in both of their tabs, alone and paired with a store.
+fn visitors() -> [Client; 2] {
+    let seals = [CookieSeal::encrypted(SECRET), CookieSeal::encrypted(SECRET).paired_with(MemoryStore::new())];
+    seals.map(|seal| {
+        let other_tab = OtherTab::default();
+        let client = Client::in_process(App::new(Pages).tool("/", Sessions::cookie(seal)).tool("/", other_tab.clone()));
+        client.get("/set?value=old").send().assert_status(200);
+        let tab = client.new_browser();
+        tab.set_cookie("session_id", &cookie(&client));
+        assert!(other_tab.0.set(tab).is_ok());
+        client
+    })
 }
 
 fn cookie(client: &Client) -> String {
@@ -160,6 +238,26 @@ fn an_old_cookie_comes_back_unless_the_sessions_are_paired_with_a_store() {
         thief.set_cookie("session_id", &cookie(&client));
         client.get("/logout").send().assert_status(200);
         thief.get("/get").send().assert_text(after_logout);
+    }
+}
+
+#[test]
+fn a_change_of_a_session_that_was_ended_meanwhile_is_a_conflict() {
+    for when in ["early", "in_between", "late"] {
+        for client in visitors() {
+            let response = client.get("/set?value=new").header("x-logout", when).send();
+            assert_eq!((response.status().as_u16(), response.header("set-cookie")), (409, None), "{when}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_has_waited_does_not_see_a_session_that_was_ended_meanwhile() {
+    for (when, seen) in [("early", ""), ("in_between", ""), ("late", "old")] {
+        for client in visitors() {
+            let response = client.get("/get").header("x-logout", when).send();
+            assert_eq!((response.text(), response.header("set-cookie")), (seen, None), "{when}");
+        }
     }
 }
 
