@@ -1,6 +1,7 @@
 //! The log that makes no request wait: what it holds, what it costs when nothing takes its lines, rotation and signals.
 
 use integration_tests::{program::Program, wait_until};
+use kirsch::{exchange::TraceParent, prelude::*, testing::Client, tools::Proxy};
 use rustix::process::Signal;
 use std::{
     fs,
@@ -51,6 +52,7 @@ fn each_response_is_an_object_with_its_columns() {
     assert_eq!((&first["method"], &first["path"], &first["query"]), (&"GET".into(), &"/".into(), &"q=1".into()));
     assert_eq!((&first["status"], &first["bytes"]), (&200.into(), &4.into()));
     assert_eq!((&first["client"], &first["agent"]), (&"127.0.0.1".into(), &"a\"b\\ \u{e9}\u{85}".into()));
+    assert!(first["trace"].as_str().is_some_and(|trace| trace.len() == 32));
     assert!(first["duration"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 10.0));
     // A failure has the number of its request, and so has its access record.
     let failure = objects.iter().find(|object| object["level"] == "ERROR").expect("the panic is logged");
@@ -155,6 +157,50 @@ fn two_loggers_are_a_mistake_with_a_name() {
     let _ = env_logger::try_init();
     let error = kirsch::logs::Logs::text_to(std::io::sink()).install().expect_err("env_logger is there");
     assert!(error.to_string().contains("another logger is installed, such as `env_logger`"), "{error}");
+}
+
+struct Traced;
+
+#[handlers]
+impl Traced {
+    /// The fields that a request to another service would get.
+    #[expose]
+    fn index(&self, trace: TraceParent) -> String {
+        format!("{trace} {}", trace.state())
+    }
+}
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+// The number of this request within the trace is its own; the rest goes on as it came.
+#[test]
+fn a_trace_of_a_trusted_proxy_goes_on() {
+    let client = Client::over_socket(App::new(Traced).tool("/", Proxy::trusting(["loopback"])));
+    let request = client.get("/").header("traceparent", TRACE).header("tracestate", "a=1").header("tracestate", "b=2");
+    let answer = request.send();
+    answer.assert_no_header("traceparent").assert_no_header("traceresponse").assert_no_header("tracestate");
+    let text = answer.text();
+    assert!(text.starts_with(&TRACE[..36]) && text.ends_with("-01 a=1,b=2"), "{text}");
+    assert!(!text.contains("00f067aa0ba902b7"), "{text}");
+}
+
+#[test]
+fn a_trace_of_a_stranger_or_a_broken_one_is_begun_again() {
+    let trusting = |proxies: &[&str]| App::new(Traced).tool("/", Proxy::trusting(proxies.iter().copied()));
+    let table = [
+        (App::new(Traced), vec![TRACE]),
+        (trusting(&["10.0.0.0/8"]), vec![TRACE]),
+        (trusting(&["loopback"]), vec![&TRACE[..54]]),
+        (trusting(&["loopback"]), vec![TRACE, TRACE]),
+        (trusting(&["loopback"]), vec![]),
+    ];
+    for (app, fields) in table {
+        let client = Client::over_socket(app);
+        let request = client.get("/").header("tracestate", "a=1");
+        let request = fields.iter().fold(request, |request, field| request.header("traceparent", *field));
+        let text = request.send().text().to_owned();
+        assert!(text.starts_with("00-") && text.ends_with("-00 ") && !text.contains("4bf92f35"), "{fields:?}: {text}");
+    }
 }
 
 // A reader that comes back gets whole lines.

@@ -75,8 +75,8 @@ impl Running {
         self.course.plugins()
     }
 
-    /// Opens the file of the log again, and runs the steps [`Graceful`](super::Step::Graceful) on this thread. SIGHUP does the same, where
-    /// [`wait`](Self::wait) or `App::serve` waits for signals.
+    /// Opens the file of the log again, and runs the steps [`Graceful`](super::Step::Graceful) on this thread. SIGHUP
+    /// does the same, where [`wait`](Self::wait) or `App::serve` waits for signals.
     pub fn graceful(&self) {
         logs::reopen();
         self.course.graceful();

@@ -35,7 +35,8 @@ use std::ops::Range;
             or your own enum or newtype with `#[derive(Parameter)]`",
     note = "by name, a file of a form: `Upload`, `Option<Upload>`, `Vec<Upload>`",
     note = "by type: `&Session`, `SessionView`, `&Login`, `&Accepted`, `&CspNonce`, `&Request`, `&mut Response`, `Json<T>`, \
-            `Form<T>`, `Query<T>`, `Params`, `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`"
+            `Form<T>`, `Query<T>`, `Params`, `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`, \
+            `TraceParent`"
 )]
 pub trait Argument<'a>: Sized {
     /// The facts about the argument before a request comes; the macro fills in `name`.

@@ -703,6 +703,13 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// The number of the request within a trace, which is never 0.
+    pub(super) fn span(self) -> u64 {
+        self.0.max(1)
+    }
+}
+
 #[cold]
 fn random_key() -> [u64; 2] {
     [(), ()].map(|()| u64::from_ne_bytes(crate::random::bytes()))

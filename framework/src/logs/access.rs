@@ -10,7 +10,7 @@
 //! key-values get the columns by name.
 
 use super::clock::ClockTime;
-use crate::exchange::{Delivery, Exchange, Login, RequestId};
+use crate::exchange::{Delivery, Exchange, Login, RequestId, TraceId};
 use log::kv::{self, Key, Source, Value, VisitSource};
 use std::fmt::{Display, Formatter, Result, Write};
 use std::net::IpAddr;
@@ -34,6 +34,7 @@ fn write(exchange: &Exchange, delivery: &Delivery) {
         bytes: delivery.body_bytes,
         client: request.remote(),
         request: request.id(),
+        trace: request.trace_id(),
     };
     let to = log::logger();
     let builder = &mut log::Record::builder();
@@ -48,6 +49,7 @@ struct Record<'a> {
     bytes: u64,
     client: IpAddr,
     request: RequestId,
+    trace: TraceId,
 }
 
 /// The columns for programs, by their names.
@@ -81,7 +83,8 @@ impl Source for Record<'_> {
                 }
             }
         }
-        tell("request", Value::from_display(&self.request))
+        tell("request", Value::from_display(&self.request))?;
+        tell("trace", Value::from_display(&self.trace))
     }
 }
 

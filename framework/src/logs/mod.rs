@@ -51,7 +51,7 @@ const LOGS: &str = "kirsch::logs";
 pub(crate) fn error(exchange: &Exchange, message: &str) {
     let request = &exchange.request;
     let id = request.id();
-    record!(Error, target: ERROR, [request = id], "request {id}: {} {:?} {message}", request.method(), request.path());
+    record!(Error, target: ERROR, [request = id, trace = request.trace_id()], "request {id}: {} {:?} {message}", request.method(), request.path());
 }
 
 /// Logs a failure that no longer changes the answer.

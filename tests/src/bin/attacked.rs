@@ -3,8 +3,8 @@
 //!
 //! The only argument is a configuration. The address is the first line on standard output; the log goes to standard
 //! error, or as the variables `LOG_TEXT` and `LOG_JSON` say to a file, which is put aside at 100 KB. The start takes so
-//! many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of `/hold`. Where `PANIC` is set, the
-//! program panics in place of an end.
+//! many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of `/hold`. Where `PANIC` is set,
+//! the program panics in place of an end.
 
 use integration_tests::pages::Pages;
 use kirsch::{engine::Step, logs::Logs, prelude::*};

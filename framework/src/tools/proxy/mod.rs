@@ -113,7 +113,7 @@ impl Proxy {
 }
 
 /// Fields that are removed from untrusted peers, whichever are accepted from trusted ones.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 10] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-proto",
@@ -122,6 +122,8 @@ const USUAL: [&str; 8] = [
     "x-forwarded-prefix",
     "x-forwarded-ssl",
     "x-real-ip",
+    "traceparent",
+    "tracestate",
 ];
 
 /// The names of the fields that are believed.
