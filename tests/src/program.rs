@@ -64,8 +64,8 @@ impl Program {
     /// The resources of the process now, with all threads of the server started.
     #[must_use]
     pub fn resources(&self) -> Resources {
-        // Threads give themselves their names: ten workers, acceptor, ticker.
-        wait_until(|| Resources::of_process(self.id()).threads >= 12);
+        // Threads give themselves their names: ten workers, acceptor, ticker, watch.
+        wait_until(|| Resources::of_process(self.id()).threads >= 13);
         Resources::of_process(self.id())
     }
 

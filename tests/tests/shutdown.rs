@@ -4,6 +4,7 @@ use integration_tests::{pages::Pages, program::Program, wait_until};
 use kirsch::{prelude::*, testing::Client};
 use rustix::process::Signal;
 use std::{
+    io::{Read, Seek},
     net::{TcpListener, TcpStream},
     os::unix::process::ExitStatusExt,
     process::{Child, Command, Stdio},
@@ -58,6 +59,22 @@ fn sighup_runs_the_graceful_steps_and_the_program_serves_on() {
     held.read_response().assert_text("held");
     program.signal(Signal::HUP);
     program.client.get("/").send().assert_text("here");
+    assert_eq!(program.terminate().code(), Some(0));
+}
+
+#[test]
+fn sigquit_writes_the_status_to_the_log_and_the_program_serves_on() {
+    let log = tempfile::tempfile().expect("a temporary file");
+    let program = Program::start(PROGRAM, "", PATIENT, log.try_clone().expect("a second handle").into());
+    let mut held = program.client.raw();
+    held.send("GET /sleep?ms=400 HTTP/1.1\r\nHost: a\r\n\r\n");
+    program.signal(Signal::QUIT);
+    let read = || {
+        let (mut file, mut text) = (&log, String::new());
+        file.rewind().and_then(|()| file.read_to_string(&mut text)).map(|_| text).expect("the log is text")
+    };
+    wait_until(|| read().contains("status: running, up "));
+    held.read_response().assert_status(200);
     assert_eq!(program.terminate().code(), Some(0));
 }
 

@@ -34,6 +34,13 @@ impl Pages {
         name
     }
 
+    /// Without a session, and so without its lock.
+    #[expose]
+    fn hang(&self) -> &'static str {
+        self.gate.pass();
+        "hung"
+    }
+
     /// One at a time.
     #[expose]
     fn report(&self) -> &'static str {
@@ -280,4 +287,107 @@ fn a_request_that_runs_too_long_is_marked() {
     site.gate.open();
     slow.read_response().assert_text("made");
     assert!(site.running.workers().len() == 10);
+}
+
+/// All workers of the site are in `/slow`.
+fn hung(change: impl FnOnce(App) -> App) -> (Site, Vec<RawConnection>) {
+    let site = Site::start(|app| change(app.threads(2).mount("/status", status::app().open()).health("/health")));
+    let ask = || {
+        let mut connection = site.visitor.raw();
+        connection.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection
+    };
+    let hanging = vec![ask(), ask()];
+    site.gate.wait_for(2);
+    (site, hanging)
+}
+
+#[test]
+fn the_status_is_there_while_no_worker_is_free() {
+    let (site, mut hanging) = hung(|app| app);
+    let mut other = site.visitor.raw();
+    other.send("GET /begin HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..3 {
+        let response = site.visitor.get("/status").send();
+        response.assert_status(200).assert_contains("All 2 workers are busy").assert_header("connection", "close");
+    }
+    wait_until(|| site.json()["queue"]["length"] == 1);
+    site.gate.open();
+    for connection in &mut hanging {
+        connection.read_response().assert_text("hung");
+    }
+    other.read_response().assert_text("begun");
+}
+
+#[test]
+fn the_thread_beside_the_workers_runs_no_other_page() {
+    let (site, _hanging) = hung(|app| app);
+    let mut pipelined = site.visitor.raw();
+    pipelined.send("GET /status/json HTTP/1.1\r\nHost: a\r\n\r\nGET /begin HTTP/1.1\r\nHost: a\r\n\r\n");
+    pipelined.read_response().assert_status(200).assert_header("connection", "close");
+    // A body might have to wait for its client.
+    let mut upload = site.visitor.raw();
+    upload.send("GET /status HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
+    wait_until(|| site.json()["queue"]["length"] == 1);
+    site.gate.open();
+    upload.send("x").read_response().assert_status(200);
+}
+
+#[test]
+fn probes_are_answered_while_no_worker_is_free() {
+    let (site, _hanging) = hung(|app| app);
+    let mut probe = site.visitor.raw();
+    for _ in 0..3 {
+        probe.send("GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").read_response().assert_text("ok\n");
+        probe.send("HEAD /health/ready HTTP/1.1\r\nHost: a\r\n\r\n").read_response_to_head().assert_status(200);
+    }
+    site.gate.open();
+}
+
+#[test]
+fn a_server_is_dead_only_when_every_worker_is_stuck() {
+    let (site, _hanging) = hung(|app| app.server(|settings| settings.stuck_after = Duration::from_millis(50)));
+    wait_until(|| site.visitor.get("/health/live").send().status() == 503);
+    site.visitor.get("/health/live").send().assert_text("every worker is stuck\n");
+    site.visitor.get("/health/ready").send().assert_status(200);
+    site.gate.open();
+    wait_until(|| site.visitor.get("/health/live").send().status() == 200);
+}
+
+#[test]
+fn a_server_is_not_ready_before_everything_has_started() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let app = App::new(Pages::default()).tool("/", Sessions::in_memory()).health("/health").on_start(move |address| {
+        let asked = |path| Client::connect(address).get(path).send().text().to_owned();
+        tell.send((asked("/health/ready"), asked("/health/live"))).expect("the test listens");
+        Ok(())
+    });
+    let running = app.start("127.0.0.1:0").expect("the application starts");
+    assert_eq!(told.recv().expect("it was asked"), ("starting\n".to_owned(), "ok\n".to_owned()));
+    Client::connect(running.address()).get("/health/ready").send().assert_text("ok\n");
+}
+
+#[test]
+fn a_server_is_not_ready_from_the_first_moment_of_its_end() {
+    let (site, _hanging) = hung(|app| app.server(|settings| settings.drain_idle = Duration::from_secs(10)));
+    let mut probe = site.visitor.raw();
+    let ask = "GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n";
+    probe.send(ask).read_response().assert_text("ok\n");
+    let Site { gate, running, visitor } = site;
+    let engine = running.engine().clone();
+    let stopping = std::thread::spawn(move || running.stop(Duration::from_secs(10)));
+    wait_until(|| engine.state() == kirsch::engine::State::Draining);
+    probe.send(ask).read_response().assert_status(503).assert_text("stopping\n");
+    drop((probe, visitor));
+    gate.open();
+    assert!(stopping.join().expect("it stops").unfinished.is_empty());
+}
+
+#[test]
+fn other_methods_and_paths_are_not_questions_of_probes() {
+    let site = Site::start(|app| app.health("/health"));
+    site.visitor.post("/health/live").send().assert_status(404);
+    site.visitor.get("/health").send().assert_status(404);
+    let twice = App::new(Tree::new()).mount("/below", App::new(Tree::new()).health("/health"));
+    assert!(twice.build().is_err_and(|error| error.to_string().contains("only the outermost")));
 }

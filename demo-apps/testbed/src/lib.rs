@@ -4,6 +4,7 @@
 
 use kirsch::{
     prelude::*,
+    status,
     tools::{Templates, View},
 };
 use std::{fmt::Write, path::Path, thread, time::Duration};
@@ -23,6 +24,7 @@ pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
     let app = counting.tool("/cached", Caching::new());
     let app = app.tool("/template", Templates::embedded::<&str, &str>([]));
     let app = app.tool("/form", Templates::embedded([("form.html", include_str!("form.html"))]));
+    let app = app.mount("/status", status::app().open()).health("/health");
     match folder {
         Some(folder) => app.tool("/static", StaticDir::new(folder).listing(true)),
         None => app,

@@ -15,7 +15,7 @@ use crate::config::{
 };
 use crate::exchange::{Error, IntoResponse};
 use crate::lifecycle::{
-    Application, BackgroundJob, ErrorPage, ErrorPages, Hosts, IntoFlow, PathSettings, Tool, debug_link,
+    Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Tool, debug_link,
 };
 use crate::logs::Logs;
 use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
@@ -68,6 +68,8 @@ pub struct App {
     events: Vec<Events>,
     background: Vec<BackgroundJob>,
     logs: Option<Logs>,
+    /// Where probes ask.
+    health: Option<String>,
 }
 
 /// Where a configuration comes from.
@@ -96,6 +98,7 @@ impl App {
             events: Vec::new(),
             background: Vec::new(),
             logs: None,
+            health: None,
         };
         app.change("/", Change::Default(Arc::new(TrailingSlash::default())))
             .change("/", Change::Default(Arc::new(SecureHeaders::default())))
@@ -138,6 +141,10 @@ impl App {
         if app.logs.is_some() {
             self.refusals
                 .push(format!("the app mounted at {path:?} has logs of its own: only the outermost app can have them"));
+        }
+        if app.health.is_some() {
+            self.refusals
+                .push(format!("the app mounted at {path:?} answers probes: only the outermost app can (`health`)"));
         }
         self.refusals.extend(app.refusals);
         self.unheard.push((path.to_owned(), changed(&app.server)));
@@ -317,6 +324,28 @@ impl App {
     {
         let function = move |engine: &Engine| function(engine).into_flow().map(|_| ());
         self.piece(Piece::function(step, priority, Box::new(function)))
+    }
+
+    /// Answers the questions of probes at `path` and below: `/health/live` and `/health/ready` for `"/health"`. No
+    /// worker is needed for that, no hook runs, and the access log does not have them.
+    ///
+    /// * `live` is 503 only while every worker has been in one request for longer than `server.stuck_after`: then a
+    ///   restart is all that helps. A busy server is alive.
+    /// * `ready` is 503 before everything has started, and from the moment on that the application stops.
+    ///
+    /// Neither asks a database, since a restart mends none. The paths are the program's, whatever the host: of mounted
+    /// apps and of those of hosts this is refused.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    ///
+    /// let client = Client::over_socket(App::new(Tree::new()).health("/health"));
+    /// client.get("/health/live").send().assert_text("ok\n");
+    /// client.get("/health/ready").send().assert_text("ok\n");
+    /// ```
+    pub fn health(mut self, path: &str) -> Self {
+        self.health = Some(path.to_owned());
+        self
     }
 
     /// Does something once the server answers, with its address: [`Step::Start`] with priority 80. An error stops the
@@ -592,6 +621,10 @@ impl App {
                 let problem = "has logs of its own: only the outermost app can have them";
                 return Err(refused(format!("the app of the host {name:?} {problem}")).into());
             }
+            if app.health.is_some() {
+                let problem = "answers probes: only the outermost app can (`health`)";
+                return Err(refused(format!("the app of the host {name:?} {problem}")).into());
+            }
             if hosts.is_empty() {
                 return Err(refused("an app is there for no host at all: name one".to_owned()).into());
             }
@@ -609,6 +642,9 @@ impl App {
         }
         checks::linked_pages(&trees, &links)?;
         application.set_hosts(table);
+        if let Some(path) = &self.health {
+            application.set_health(Health::at(path).map_err(refused)?);
+        }
         Ok(application)
     }
 

@@ -51,3 +51,41 @@ fn tell(workers: &[WorkerState], limit: Duration, told: &mut Vec<RequestId>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::WorkerStage;
+    use crate::logs::capture::records;
+
+    fn worker(id: u64, seconds: u64) -> WorkerState {
+        let request = RunningRequest {
+            line: "GET /page1".to_owned(),
+            id: RequestId::from_bits(id),
+            handler: Some("Experiment::page1".to_owned()),
+            stage: WorkerStage::Handler,
+            age: Duration::from_secs(seconds),
+        };
+        WorkerState { number: 3, thread: 0, request: Some(request) }
+    }
+
+    #[test]
+    fn a_stuck_request_is_named_once() {
+        let mut told = Vec::new();
+        let limit = Duration::from_secs(60);
+        let mut look = |workers: &[WorkerState]| records("kirsch::stuck", || tell(workers, limit, &mut told));
+        assert!(look(&[worker(1, 59)]).is_empty());
+        let first = look(&[worker(1, 61)]);
+        assert_eq!(first.len(), 1);
+        assert!(first[0].contains("GET /page1 (request 0000000000000001, Experiment::page1)"), "{first:?}");
+        assert!(look(&[worker(1, 62)]).is_empty());
+        assert_eq!(look(&[worker(1, 63), worker(2, 61)]).len(), 1);
+    }
+
+    #[test]
+    fn the_names_of_ended_requests_are_not_kept() {
+        let mut told = vec![RequestId::from_bits(1)];
+        tell(&[worker(2, 1)], Duration::from_secs(60), &mut told);
+        assert!(told.is_empty());
+    }
+}

@@ -98,7 +98,7 @@ pub use response_body::{FileBody, ResponseBody};
 pub use server_view::{
     ConnectionCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, Statistics, WorkerState,
 };
-pub use service::{BodyPlan, Delivery, Progress, Service, Wakers};
+pub use service::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
 pub use set_cookie::{SameSite, SetCookie};
 pub use status_source::{StatusRow, StatusSource};
 pub use stream::Stream;

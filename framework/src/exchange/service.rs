@@ -36,6 +36,18 @@ pub trait Service: Send + Sync + 'static {
     /// The last byte of the response is out, or the client is gone. The exchange is cleared afterwards.
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery);
 
+    /// What becomes of a request without a body that came while no worker is free. [`start`](Self::start) has not seen
+    /// it. Must not block: it runs on the thread that looks after the server then.
+    fn when_busy(&self, exchange: &mut Exchange) -> WhenBusy {
+        let _ = exchange;
+        WhenBusy::Queue
+    }
+
+    /// Whether [`when_busy`](Self::when_busy) may answer [`WhenBusy::Aside`].
+    fn answers_when_busy(&self) -> bool {
+        false
+    }
+
     /// The type and the method behind the description at this address ([`HandlerRef`](super::HandlerRef)), for people
     /// that look at the workers.
     fn handler_at(&self, address: usize) -> Option<String> {
@@ -71,6 +83,17 @@ pub enum BodyPlan {
     },
     /// It is not wanted: `run` at once. After the response the server discards a little of it, or closes.
     Discard,
+}
+
+/// What becomes of a request while no worker is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It waits for a worker like all others.
+    Queue,
+    /// A thread of its own runs it, one after another: it tells why the server is busy, and waits for nothing.
+    Aside,
+    /// The response is in the exchange. `end` comes on the same thread, and must not block either.
+    Answered,
 }
 
 /// How far `run` came.

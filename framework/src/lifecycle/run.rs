@@ -10,6 +10,7 @@
 //! | `Handling` | all admissions went through | `run` goes to the end, after `before_handler` and the handler |
 //! | `Finishing` | the response is made, or was replaced by that to a failure | `run` asks the hooks of `before_finalize`, which may wait, and finalizes |
 //! | `Final` | the response is final | `end` |
+//! | `Probed` | the request is a probe's question | `end`, without hooks and without a record in the access log |
 //! | `Refused` | the server refused the request before it had a plan, or is overloaded | `end`, without hooks |
 //!
 //! Which hook points run in which case; the tests below are this table:
@@ -40,8 +41,8 @@ use super::conditions;
 use super::funnel::{Funnel, make_deferred, write_overloaded};
 use super::hook::run_point;
 use super::stream_place::StreamPlace;
-use super::{Admit, BackgroundJob, Flow, Hook, HookPoint, Hosts, Plan, Sections};
-use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers};
+use super::{Admit, BackgroundJob, Flow, Health, Hook, HookPoint, Hosts, Plan, Sections};
+use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
     StatusSource, Stream, Trail, WorkerStage, check_parameters,
@@ -69,6 +70,7 @@ pub struct Application {
     background: Vec<BackgroundJob>,
     /// What the tools show on the status page.
     status: Vec<Arc<dyn StatusSource>>,
+    health: Option<Health>,
 }
 
 struct Root {
@@ -95,6 +97,7 @@ impl Application {
             plans: Vec::new(),
             background: Vec::new(),
             status: Vec::new(),
+            health: None,
         };
         application.add_tree(root, sections, plans, background);
         application
@@ -124,6 +127,11 @@ impl Application {
     /// Adds what tools show on the status page.
     pub(crate) fn show_status(&mut self, sources: Vec<Arc<dyn StatusSource>>) {
         self.status.extend(sources);
+    }
+
+    /// Answers probes.
+    pub(crate) fn set_health(&mut self, health: Health) {
+        self.health = Some(health);
     }
 
     pub(crate) fn set_hosts(&mut self, hosts: Hosts) {
@@ -175,6 +183,10 @@ impl Application {
     fn begin(&self, exchange: &mut Exchange) {
         exchange.course.stage = Stage::Decided;
         let is_first = exchange.course.redirects == 0;
+        if is_first && self.health.as_ref().is_some_and(|health| health.answer(exchange)) {
+            exchange.course.stage = Stage::Probed;
+            return;
+        }
         if is_first && self.is_decided(HookPoint::BeforeRouting, exchange) {
             return;
         }
@@ -539,7 +551,7 @@ impl Service for Application {
         if exchange.course.stage == Stage::Fresh {
             self.begin(exchange);
         }
-        while !matches!(exchange.course.stage, Stage::Final | Stage::Refused) {
+        while !matches!(exchange.course.stage, Stage::Final | Stage::Refused | Stage::Probed) {
             if matches!(exchange.course.stage, Stage::Finishing { .. }) {
                 match self.finish(exchange, Some(wakers)) {
                     Passed::Parked(park) => return Progress::Park { deadline: Some(park.deadline) },
@@ -593,7 +605,7 @@ impl Service for Application {
 
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery) {
         let stage = exchange.course.stage;
-        if !matches!(stage, Stage::Fresh | Stage::Refused) {
+        if !matches!(stage, Stage::Fresh | Stage::Refused | Stage::Probed) {
             let hooks = self.plan(exchange).hooks(HookPoint::OnEndRequest);
             if !hooks.is_empty() {
                 exchange.values.insert(*delivery);
@@ -605,6 +617,30 @@ impl Service for Application {
         if matches!(stage, Stage::Final | Stage::Refused) {
             logs::access(exchange, delivery);
         }
+    }
+
+    fn when_busy(&self, exchange: &mut Exchange) -> WhenBusy {
+        if self.health.as_ref().is_some_and(|health| health.answer(exchange)) {
+            exchange.course.stage = Stage::Probed;
+            return WhenBusy::Answered;
+        }
+        let tree = match self.hosts.is_empty() {
+            true => Some(0),
+            // As far as it is known before a proxy's word is heard.
+            false => self.hosts.find(&exchange.request.origin()),
+        };
+        let Some(tree) = tree.and_then(|tree| self.trees.get(tree)) else { return WhenBusy::Queue };
+        if exchange.request.decode_path().is_err() {
+            return WhenBusy::Queue;
+        }
+        match self.plans[tree.first_plan + tree.sections.find(exchange.request.segments())].answers_when_busy {
+            true => WhenBusy::Aside,
+            false => WhenBusy::Queue,
+        }
+    }
+
+    fn answers_when_busy(&self) -> bool {
+        self.plans.iter().any(|plan| plan.answers_when_busy)
     }
 
     fn handler_at(&self, address: usize) -> Option<String> {

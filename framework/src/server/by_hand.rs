@@ -162,7 +162,7 @@ impl Hand {
                     self.deadline = deadline;
                     return;
                 }
-                Some(Step::Again | Step::Lend { .. }) => news.edges = Edges::NONE,
+                Some(Step::Again | Step::Lend { .. } | Step::Aside) => news.edges = Edges::NONE,
                 Some(Step::Close) | None => {
                     self.connection = None;
                     return;

@@ -16,6 +16,7 @@
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
+//! | `aside.rs` | the thread that answers while no worker is free: pages that tell why |
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
 //! | `transport.rs` | all that is read, written and asked of a socket |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
@@ -27,6 +28,7 @@
 
 mod acceptor;
 mod alarm;
+mod aside;
 mod budgets;
 pub(crate) mod by_hand;
 mod client_gone;
@@ -208,6 +210,10 @@ impl Running {
         let shared = self.shared.clone();
         let record = Arc::clone(&shared.scheduler.records[shared.settings.threads]);
         self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, &record))?;
+        if self.shared.service.answers_when_busy() {
+            let shared = self.shared.clone();
+            self.threads.spawn("kirsch-aside", move || aside::run(&shared))?;
+        }
         let (shared, listener) = (self.shared.clone(), self.listener.clone());
         self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| shared.scheduler.alarm.ring()))
     }

@@ -20,6 +20,7 @@
 //! How many sleep in the poller, and how many in reserve, is said in `reserve.rs`.
 
 use super::alarm::Alarm;
+use super::aside::AsideQueue;
 use super::clock::{Clock, Tick};
 use super::panics::guarded;
 use super::poll::{BATCH, Events, Interest, Poller};
@@ -63,6 +64,8 @@ pub(super) struct News {
 pub(super) enum Role {
     /// Everything: a worker.
     Worker,
+    /// Application code that was promised to wait for nothing, while no worker is free; see `aside.rs`.
+    Aside,
     /// Input and output, no application code: the ticker, or the thread that stops the server.
     Attendant,
     /// No worker will have time for the waiting request: answer so.
@@ -88,6 +91,8 @@ pub(super) enum Step {
         /// Whether a new request waits, which may be refused.
         refusable: bool,
     },
+    /// The thread beside the workers can go on.
+    Aside,
     /// It is over.
     Close,
 }
@@ -118,6 +123,7 @@ pub(super) struct Scheduler<C> {
     pub(super) records: Box<[Arc<WorkerRecord>]>,
     pub(super) clock: Clock,
     pub(super) reserve: Reserve,
+    pub(super) aside: AsideQueue,
     /// Rings the ticker.
     pub(super) alarm: Alarm,
     phase: AtomicU8,
@@ -131,9 +137,11 @@ impl<C: Connection> Scheduler<C> {
             slab: Slab::new(connections),
             poller: Poller::new()?,
             queue: RunQueue::default(),
-            records: (0..threads + 2).map(|_| Arc::default()).collect(),
+            // Of the workers, of the ticker, of the thread that stops, of the one beside the workers.
+            records: (0..threads + 3).map(|_| Arc::default()).collect(),
             clock: Clock::new(),
             reserve: Reserve::new(sleepers_in_calm()),
+            aside: AsideQueue::default(),
             alarm: Alarm::default(),
             phase: AtomicU8::new(0),
             queue_limit,
@@ -243,7 +251,7 @@ impl<C: Connection> Scheduler<C> {
             match step {
                 // A worker that comes back from application code after the end: no other would look at the connection
                 // again.
-                Step::Wait { .. } if role == Role::Worker && self.phase() >= Phase::Stopped => {
+                Step::Wait { .. } if matches!(role, Role::Worker | Role::Aside) && self.phase() >= Phase::Stopped => {
                     role = Role::Undertaker;
                 }
                 Step::Wait { deadline, idle } => {
@@ -276,6 +284,13 @@ impl<C: Connection> Scheduler<C> {
                 Step::Lend { refusable: true } if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
                 Step::Lend { refusable: true } => return self.push(owned, Waiting::Request),
                 Step::Lend { refusable: false } => return self.push(owned, Waiting::Worker),
+                Step::Aside => match self.aside.push(owned.enqueue()) {
+                    None => return,
+                    Some(queued) => match self.slab.dequeue(&queued) {
+                        Some(still_owned) => return self.push(still_owned, Waiting::Request),
+                        None => return,
+                    },
+                },
                 Step::Close => return,
             }
         }

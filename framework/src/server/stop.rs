@@ -75,11 +75,15 @@ impl Running {
             scheduler.slab.wait_for_change(LOOK, || scheduler.slab.open() <= busy);
         }
         scheduler.enter(Phase::Ended);
+        scheduler.aside.ring();
         scheduler.alarm.ring_loudly();
         self.threads.end_except(stuck, GRACE, LOOK);
         // Without a worker the service does not hear of these; they are dropped.
         while let Some(entry) = scheduler.queue.pop() {
             drop(scheduler.slab.dequeue(&entry.connection));
+        }
+        while let Some(queued) = scheduler.aside.pop() {
+            drop(scheduler.slab.dequeue(&queued));
         }
         report
     }

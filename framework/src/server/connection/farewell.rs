@@ -120,7 +120,7 @@ impl HttpConnection {
     /// The client will not hear the answer: a worker tells the service, and the connection ends.
     pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace, state: State) -> (State, Step) {
         let undelivered = state.into_undelivered();
-        if matches!(turn.role, Role::Attendant | Role::Refuser) {
+        if matches!(turn.role, Role::Attendant | Role::Refuser | Role::Aside) {
             return (State::Lost(undelivered), Step::Lend { refusable: false });
         }
         for answered in std::mem::take(&mut work.output.answered) {

@@ -5,7 +5,7 @@ use super::body_reading::BodyReading;
 use super::body_stream::BodyStream;
 use super::respond::Verdict;
 use super::{HttpConnection, InFlight, Next, Parked, Rest, State, Then, Turn};
-use crate::exchange::{BodyPlan, Exchange, Progress, RequestBody, RequestId, Wakers, WorkerStage};
+use crate::exchange::{BodyPlan, Exchange, Progress, RequestBody, RequestId, Wakers, WhenBusy, WorkerStage};
 use crate::http::{BodyDecoder, BodyLimits, CONTINUE, Framing, Refusal};
 use crate::server::clock::Tick;
 use crate::server::panics;
@@ -27,8 +27,21 @@ impl HttpConnection {
     pub(super) fn received(&mut self, turn: &mut Turn, work: &mut Workspace, exchange: Box<Exchange>) -> Next {
         match turn.role {
             Role::Worker | Role::Undertaker => self.begin(turn, work, exchange),
-            Role::Attendant => (State::Received(exchange), Then::Stop(Step::Lend { refusable: true })),
+            Role::Attendant | Role::Aside => self.receive_when_busy(turn, work, exchange),
             Role::Refuser => self.refuse(turn, work, InFlight::without_body(exchange), &Refusal::Overloaded),
+        }
+    }
+
+    /// No worker is free: asks the service whether the request needs one.
+    fn receive_when_busy(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
+        let has_body = !matches!(exchange.request.head.framing(), Framing::None | Framing::Length(0));
+        let id = exchange.request.id;
+        let ask = || work.shared.service.when_busy(&mut exchange);
+        match if has_body { None } else { guarded(id, ask) } {
+            Some(WhenBusy::Answered) => self.respond(turn, work, InFlight::without_body(exchange), Verdict::Probed),
+            Some(WhenBusy::Aside) if turn.role == Role::Aside => self.begin(turn, work, exchange),
+            Some(WhenBusy::Aside) => (State::Received(exchange), Then::Stop(Step::Aside)),
+            Some(WhenBusy::Queue) | None => (State::Received(exchange), Then::Stop(Step::Lend { refusable: true })),
         }
     }
 
@@ -119,7 +132,7 @@ impl HttpConnection {
 
     /// Lets the service make the response.
     pub(super) fn run(&mut self, turn: &mut Turn, work: &mut Workspace, mut request: InFlight) -> Next {
-        if turn.role != Role::Worker {
+        if !matches!(turn.role, Role::Worker | Role::Aside) {
             request.exchange.waited = true;
             return (State::Ready(Box::new(request)), Then::Stop(Step::Lend { refusable: false }));
         }

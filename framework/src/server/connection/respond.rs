@@ -26,6 +26,8 @@ pub(super) enum Verdict {
     Answered,
     /// Against its will: the rest of the connection cannot be trusted, or the server is overloaded.
     Refused,
+    /// At once, without a worker; nothing remains to be done for it that could wait.
+    Probed,
 }
 
 /// The fate of the connection after a response.
@@ -69,6 +71,8 @@ impl HttpConnection {
         let head = &request.exchange.request.head;
         let response = &request.exchange.response;
         let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
+        // The client's next question must not wait until the end of this one has found a worker.
+        let verdict = if turn.role == Role::Aside { Verdict::Refused } else { verdict };
         let after = self.after(work, &mut request, verdict, framing);
         let InFlight { exchange, .. } = &mut request;
         let persistence = match &after {
@@ -92,7 +96,8 @@ impl HttpConnection {
         let inline = if has_body { append_if_small(&exchange.response.body, &mut work.output.bytes) } else { Some(0) };
         match inline {
             Some(body_bytes) => {
-                answered(turn, work, request.exchange, body_bytes);
+                let started = turn.role != Role::Refuser && verdict != Verdict::Probed;
+                work.output.answered.push_back(Answered { exchange: request.exchange, body_bytes, started });
                 let state = match after {
                     After::Keep => State::Idle,
                     after => State::Finishing(after),
@@ -111,7 +116,7 @@ impl HttpConnection {
         let shared = &work.shared;
         let client_keeps = request.exchange.request.head.keep_alive();
         let keep = client_keeps
-            && verdict == Verdict::Answered
+            && verdict != Verdict::Refused
             && framing != ResponseFraming::Close
             && shared.scheduler.phase() == Phase::Running
             && shared.settings.requests_per_connection.is_none_or(|most| self.requests < most);
