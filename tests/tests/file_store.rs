@@ -1,6 +1,7 @@
 //! Sessions in a folder: the rules of every store, and the special ones of this store.
 
-use kirsch::sessions::{Commit, Data, FileStore, Moment, SessionId, SharedLock, Store, Terms, conformance};
+use kirsch::sessions::{Commit, Data, FileStore, Moment, SessionId, SharedLock, Store, Terms};
+use kirsch::testing::session_store;
 use kirsch::{App, Sessions, Tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,27 +37,27 @@ fn count_files(folder: &Path) -> usize {
 #[test]
 fn a_folder_conforms() {
     let room = tempfile::tempdir().expect("room");
-    conformance::check(|| opened(&room.path().join(SessionId::random().to_string())));
+    session_store::check(|| opened(&room.path().join(SessionId::random().to_string())));
 }
 
 #[test]
 fn a_folder_is_shared() {
     let room = tempfile::tempdir().expect("room");
-    conformance::check_shared(|| opened(room.path()));
+    session_store::check_shared(|| opened(room.path()));
 }
 
 #[test]
 fn several_processes_share_a_folder() {
     let room = tempfile::tempdir().expect("room");
     let place = room.path().display().to_string();
-    conformance::processes("several_processes_share_a_folder", &place, |place| opened(Path::new(place)));
+    session_store::processes("several_processes_share_a_folder", &place, |place| opened(Path::new(place)));
 }
 
 #[test]
 fn a_spoiled_record_blocks_no_other() {
     let room = tempfile::tempdir().expect("room");
     let spoil = |_: &FileStore, id: &SessionId| fs::write(place_of(room.path(), id), "spoiled").expect("a record");
-    conformance::check_spoiled(|| opened(room.path()), spoil);
+    session_store::check_spoiled(|| opened(room.path()), spoil);
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn without_its_folder_a_store_says_so_and_comes_back_by_itself() {
     let room = tempfile::tempdir().expect("room");
     let (here, away) = (room.path().join("here"), room.path().join("away"));
     let stop = || fs::rename(&here, &away).expect("moved");
-    conformance::check_dead_engine(|| opened(&here), stop, || fs::rename(&away, &here).expect("moved back"));
+    session_store::check_dead_engine(|| opened(&here), stop, || fs::rename(&away, &here).expect("moved back"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use integration_tests::engines::{Engine, Wire, free_port};
 use integration_tests::networked::{check_lossy_wire, check_silent_engine, data, kept, terms};
-use kirsch::sessions::{Commit, Data, MemcachedStore, Moment, SessionId, Store, conformance};
+use kirsch::sessions::{Commit, Data, MemcachedStore, Moment, SessionId, Store};
+use kirsch::testing::session_store;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -34,7 +35,7 @@ fn curr_items(engine: &Engine) -> u64 {
 #[test]
 fn memcached_conforms() {
     let engine = Engine::memcached(&[]);
-    conformance::check(|| store(&engine));
+    session_store::check(|| store(&engine));
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn memcached_is_shared() {
     let engines = [Engine::memcached(&[]), Engine::memcached(&[])];
     let prefix = format!("{}:", SessionId::random());
     let open = || MemcachedStore::new(engines.each_ref().map(Engine::address)).prefix(prefix.clone());
-    conformance::check_shared(open);
+    session_store::check_shared(open);
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn several_processes_share_memcached() {
     // Those that the test starts are told where it is.
     let engine = std::env::var_os("KIRSCH_CONFORMANCE_ROLE").is_none().then(|| Engine::memcached(&[]));
     let address = engine.as_ref().map_or_else(String::new, Engine::address);
-    conformance::processes("several_processes_share_memcached", &address, |address| MemcachedStore::new([address]));
+    session_store::processes("several_processes_share_memcached", &address, |address| MemcachedStore::new([address]));
 }
 
 #[test]
@@ -59,14 +60,14 @@ fn a_spoiled_record_blocks_no_other() {
     let spoil = |_: &MemcachedStore, id: &SessionId| {
         assert_eq!(say(&engine, &format!("ms s:{} 7\r\nspoiled\r\n", id.storage_key())), "HD");
     };
-    conformance::check_spoiled(|| store(&engine).prefix("s:"), spoil);
+    session_store::check_spoiled(|| store(&engine).prefix("s:"), spoil);
 }
 
 #[test]
 fn without_memcached_requests_end_in_time_and_come_back_by_themselves() {
     let engine = RefCell::new(Engine::memcached(&[]));
     let open = || store(&engine.borrow()).connect_timeout(Duration::from_millis(500));
-    conformance::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
+    session_store::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn visitors_of_a_slow_memcached_hold_no_worker() {
     let wire = Wire::slow_to(&engine, Duration::from_millis(50));
     let minute = Duration::from_secs(60);
     let open = || MemcachedStore::new([wire.address()]).connect_timeout(minute).operation_timeout(minute);
-    conformance::check_slow_engine(open, || wire.hold(), || wire.release());
+    session_store::check_slow_engine(open, || wire.hold(), || wire.release());
 }
 
 #[test]

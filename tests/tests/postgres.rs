@@ -3,7 +3,8 @@
 
 use integration_tests::engines::{Engine, Wire};
 use integration_tests::networked::{check_silent_engine, data, terms};
-use kirsch::sessions::{Commit, PostgresStore, SessionId, Store, Terms, conformance};
+use kirsch::sessions::{Commit, PostgresStore, SessionId, Store, Terms};
+use kirsch::testing::session_store;
 use std::cell::RefCell;
 use std::process::Command;
 use std::time::Duration;
@@ -31,7 +32,7 @@ fn psql(engine: &Engine, statement: &str) -> String {
 fn postgres_conforms() {
     let engine = Engine::postgres();
     let number = RefCell::new(0);
-    conformance::check(|| {
+    session_store::check(|| {
         *number.borrow_mut() += 1;
         let store = PostgresStore::new(url(&engine)).table(format!("session_{}", number.borrow()));
         store.probe().expect("a database that can be written");
@@ -42,7 +43,7 @@ fn postgres_conforms() {
 #[test]
 fn postgres_is_shared() {
     let engine = Engine::postgres();
-    conformance::check_shared(|| opened(&url(&engine)));
+    session_store::check_shared(|| opened(&url(&engine)));
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn several_processes_share_postgres() {
     // Those that the test starts are told where it is.
     let engine = std::env::var_os("KIRSCH_CONFORMANCE_ROLE").is_none().then(Engine::postgres);
     let url = engine.as_ref().map_or_else(String::new, url);
-    conformance::processes("several_processes_share_postgres", &url, opened);
+    session_store::processes("several_processes_share_postgres", &url, opened);
 }
 
 #[test]
@@ -61,14 +62,14 @@ fn a_spoiled_record_blocks_no_other() {
         let update = format!("UPDATE kirsch_session SET content = 'spoiled' WHERE key = '{key}'");
         assert_eq!(psql(&engine, &update), "UPDATE 1");
     };
-    conformance::check_spoiled(|| opened(&url(&engine)), spoil);
+    session_store::check_spoiled(|| opened(&url(&engine)), spoil);
 }
 
 #[test]
 fn without_postgres_requests_end_in_time_and_come_back_by_themselves() {
     let engine = RefCell::new(Engine::postgres());
     let open = || opened(&url(&engine.borrow()));
-    conformance::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
+    session_store::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn visitors_of_a_slow_postgres_hold_no_worker() {
             .connect_timeout(minute)
             .operation_timeout(minute)
     };
-    conformance::check_slow_engine(open, || wire.hold(), || wire.release());
+    session_store::check_slow_engine(open, || wire.hold(), || wire.release());
 }
 
 #[test]

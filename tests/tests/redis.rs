@@ -3,7 +3,8 @@
 
 use integration_tests::engines::{Engine, Wire, free_port};
 use integration_tests::networked::{check_lossy_wire, check_silent_engine, data, kept, number, terms};
-use kirsch::sessions::{Moment, RedisStore, SessionId, Store, conformance};
+use kirsch::sessions::{Moment, RedisStore, SessionId, Store};
+use kirsch::testing::session_store;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -21,14 +22,14 @@ fn cli(port: u16, words: &[&str]) -> String {
 #[test]
 fn redis_conforms() {
     let engine = Engine::redis(&[]);
-    conformance::check(|| store(&engine));
+    session_store::check(|| store(&engine));
 }
 
 #[test]
 fn redis_is_shared() {
     let engine = Engine::redis(&[]);
     let prefix = format!("{}:", SessionId::random());
-    conformance::check_shared(|| store(&engine).prefix(prefix.clone()));
+    session_store::check_shared(|| store(&engine).prefix(prefix.clone()));
 }
 
 #[test]
@@ -36,7 +37,7 @@ fn several_processes_share_redis() {
     // Those that the test starts are told where it is.
     let engine = std::env::var_os("KIRSCH_CONFORMANCE_ROLE").is_none().then(|| Engine::redis(&[]));
     let url = engine.as_ref().map_or_else(String::new, |engine| format!("redis://{}", engine.address()));
-    conformance::processes("several_processes_share_redis", &url, |url| RedisStore::new(url));
+    session_store::processes("several_processes_share_redis", &url, |url| RedisStore::new(url));
 }
 
 #[test]
@@ -51,14 +52,14 @@ fn a_spoiled_record_blocks_no_other() {
             Ok(true)
         );
     };
-    conformance::check_spoiled(|| store(&engine).prefix(prefix.clone()), spoil);
+    session_store::check_spoiled(|| store(&engine).prefix(prefix.clone()), spoil);
 }
 
 #[test]
 fn without_redis_requests_end_in_time_and_come_back_by_themselves() {
     let engine = RefCell::new(Engine::redis(&[]));
     let open = || store(&engine.borrow()).connect_timeout(Duration::from_millis(500));
-    conformance::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
+    session_store::check_dead_engine(open, || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn a_user_with_the_permissions_named_is_enough_and_a_wrong_password_is_not_shown
     assert_eq!(cli(engine.port(), &words), "OK");
     let open = |password: &str| RedisStore::new(format!("redis://ann:{password}@{}", engine.address())).prefix("s:");
     open("s%25cret").probe().expect("enough");
-    conformance::check_shared(|| open("s%25cret"));
+    session_store::check_shared(|| open("s%25cret"));
     let problem = open("wr0ng").probe().expect_err("wrong").to_string();
     assert!(problem.contains("password in `sessions.url`") && !problem.contains("wr0ng"), "{problem}");
     let stranger = open("s%25cret").prefix("other:").probe().expect_err("other keys").to_string();
@@ -145,7 +146,7 @@ fn through_tls_only_a_trusted_server_is_spoken_to() {
     const TRUSTING: &str = "TESTED_REDIS_THROUGH_TLS";
     if let Ok(url) = std::env::var(TRUSTING) {
         RedisStore::new(&url).probe().expect("its certificate is trusted");
-        return conformance::check_shared(|| RedisStore::new(&url));
+        return session_store::check_shared(|| RedisStore::new(&url));
     }
     let certificate = tempfile::tempdir().expect("a folder");
     let place = |name: &str| certificate.path().join(name).display().to_string();
@@ -283,7 +284,7 @@ fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
         let _ = kept(store.commit(&SessionId::random(), None, &data(1), &terms()));
     }
     assert!(nodes.iter().all(|node| cli(node.port(), &["dbsize"]) != "0"), "the sessions are spread");
-    conformance::check_shared(open);
+    session_store::check_shared(open);
 }
 
 #[test]
@@ -293,7 +294,7 @@ fn visitors_of_a_slow_redis_hold_no_worker() {
     let minute = Duration::from_secs(60);
     let open =
         || RedisStore::new(format!("redis://{}", wire.address())).connect_timeout(minute).operation_timeout(minute);
-    conformance::check_slow_engine(open, || wire.hold(), || wire.release());
+    session_store::check_slow_engine(open, || wire.hold(), || wire.release());
 }
 
 #[test]

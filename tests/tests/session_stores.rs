@@ -4,9 +4,9 @@
 //! The store is one file that every process locks, reads, changes and writes again: slow, and right by construction.
 
 use kirsch::sessions::{
-    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version,
-    Watch, conformance,
+    Answer, Commit, Data, Fence, Grant, Moment, Record, SessionId, SharedLock, Store, StoreError, Terms, Version, Watch,
 };
+use kirsch::testing::session_store;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -216,13 +216,13 @@ fn file(folder: &Path) -> String {
 #[test]
 fn a_store_of_ones_own_passes_the_suite_of_shared_stores() {
     let folder = tempfile::tempdir().expect("a folder");
-    conformance::check_shared(|| OneFile::open(&file(folder.path())));
+    session_store::check_shared(|| OneFile::open(&file(folder.path())));
 }
 
 #[test]
 fn a_store_of_ones_own_passes_the_suite_of_several_processes() {
     let folder = tempfile::tempdir().expect("a folder");
-    conformance::processes(
+    session_store::processes(
         "a_store_of_ones_own_passes_the_suite_of_several_processes",
         &file(folder.path()),
         OneFile::open,
@@ -234,12 +234,12 @@ fn a_store_of_ones_own_passes_the_suite_of_several_processes() {
 fn a_store_that_ignores_fences_is_found_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let open = |path: &str| OneFile { ignores_fences: true, ..OneFile::open(path) };
-    conformance::processes("a_store_that_ignores_fences_is_found_out", &file(folder.path()), open);
+    session_store::processes("a_store_that_ignores_fences_is_found_out", &file(folder.path()), open);
 }
 
 #[test]
 #[should_panic(expected = "the test has another name")]
 fn a_wrong_name_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    conformance::processes("no_such_test", &file(folder.path()), OneFile::open);
+    session_store::processes("no_such_test", &file(folder.path()), OneFile::open);
 }

@@ -1,6 +1,7 @@
 //! Sessions in SQLite: the rules of every store, and the special ones of this store.
 
-use kirsch::sessions::{Commit, Data, Moment, SessionId, SqliteStore, Store, Terms, conformance};
+use kirsch::sessions::{Commit, Data, Moment, SessionId, SqliteStore, Store, Terms};
+use kirsch::testing::session_store;
 use kirsch::{App, Sessions, Tree};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,20 +30,20 @@ fn file_in(room: &tempfile::TempDir) -> PathBuf {
 #[test]
 fn sqlite_conforms() {
     let room = tempfile::tempdir().expect("room");
-    conformance::check(|| opened(&room.path().join(SessionId::random().to_string())));
+    session_store::check(|| opened(&room.path().join(SessionId::random().to_string())));
 }
 
 #[test]
 fn sqlite_is_shared() {
     let room = tempfile::tempdir().expect("room");
-    conformance::check_shared(|| opened(&file_in(&room)));
+    session_store::check_shared(|| opened(&file_in(&room)));
 }
 
 #[test]
 fn several_processes_share_sqlite() {
     let room = tempfile::tempdir().expect("room");
     let place = file_in(&room).display().to_string();
-    conformance::processes("several_processes_share_sqlite", &place, |place| opened(Path::new(place)));
+    session_store::processes("several_processes_share_sqlite", &place, |place| opened(Path::new(place)));
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn a_spoiled_record_blocks_no_other() {
         let update = "UPDATE kirsch_session SET content = 'spoiled' WHERE key = ?1";
         assert_eq!(database.execute(update, [id.storage_key()]).expect("written"), 1);
     };
-    conformance::check_spoiled(|| opened(&file_in(&room)), spoil);
+    session_store::check_spoiled(|| opened(&file_in(&room)), spoil);
 }
 
 #[test]
@@ -62,7 +63,11 @@ fn without_its_database_a_store_says_so_and_comes_back_by_itself() {
     let (here, away) = (room.path().join("here"), room.path().join("away"));
     fs::create_dir(&here).expect("a folder");
     let stop = || fs::rename(&here, &away).expect("moved");
-    conformance::check_dead_engine(|| opened(&here.join("s")), stop, || fs::rename(&away, &here).expect("moved back"));
+    session_store::check_dead_engine(
+        || opened(&here.join("s")),
+        stop,
+        || fs::rename(&away, &here).expect("moved back"),
+    );
 }
 
 #[test]

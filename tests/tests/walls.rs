@@ -34,8 +34,7 @@ fn files() -> Vec<(String, PathBuf)> {
         for entry in fs::read_dir(&folder).expect("the checkout as it is in the repository") {
             let path = entry.expect("the checkout as it is in the repository").path();
             let name = path.file_stem().expect("the checkout as it is in the repository").to_str().expect("a name");
-            let is_test = ["tests", "model", "properties", "conformance", "noise", "mirror", "documents"]
-                .contains(&name)
+            let is_test = ["tests", "model", "properties", "noise", "mirror", "documents"].contains(&name)
                 || name.ends_with("_tests")
                 || name.ends_with("_model");
             match () {

@@ -1,11 +1,11 @@
 //! Requests whose store answers later: they are parked until it does, before their handler and at their end.
 
-use super::conformance::reference::{Engine, Reference};
 use super::shared_tests::{Pair, Tools, as_is, impatient, no_page, wait_until};
 use super::*;
 use crate::prelude::*;
 use crate::primitive::block_on;
 use crate::testing::Client;
+use crate::testing::session_store::reference::{Engine, Reference};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -209,21 +209,27 @@ fn request(pair: &Pair, name: &str) -> String {
 #[test]
 fn a_store_that_answers_later_follows_the_same_rules() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk::default()));
-    conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });
+    crate::testing::session_store::check_shared(|| Later {
+        store: Arc::new(Reference::new(&engine)),
+        desk: Arc::clone(&desk),
+    });
 }
 
 #[test]
 #[should_panic(expected = "an abandoned lock is given back")]
 fn found_a_store_that_forgets_an_abandoned_grant() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk { is_forgetful: true, ..Desk::default() }));
-    conformance::check_shared(|| Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) });
+    crate::testing::session_store::check_shared(|| Later {
+        store: Arc::new(Reference::new(&engine)),
+        desk: Arc::clone(&desk),
+    });
 }
 
 #[test]
 fn visitors_of_a_slow_engine_hold_no_worker() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk::default()));
     let open = || Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) };
-    conformance::check_slow_engine(open, || desk.close(), || desk.open());
+    crate::testing::session_store::check_slow_engine(open, || desk.close(), || desk.open());
 }
 
 #[test]
@@ -231,7 +237,7 @@ fn visitors_of_a_slow_engine_hold_no_worker() {
 fn found_a_store_that_keeps_workers_waiting() {
     let (engine, desk) = (Engine::new(), Arc::new(Desk { blocks: true, ..Desk::default() }));
     let open = || Later { store: Arc::new(Reference::new(&engine)), desk: Arc::clone(&desk) };
-    conformance::check_slow_engine(open, || desk.close(), || desk.open());
+    crate::testing::session_store::check_slow_engine(open, || desk.close(), || desk.open());
 }
 
 #[test]

@@ -462,7 +462,7 @@ mod tests {
 
     #[test]
     fn the_store_in_memory_conforms() {
-        super::super::conformance::check(MemoryStore::new);
+        crate::testing::session_store::check(MemoryStore::new);
     }
 
     #[test]

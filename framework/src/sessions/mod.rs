@@ -14,7 +14,7 @@
 //! | `detached` | steps that go on where nobody waits for them any more |
 //! | `health` | what the log hears of a store that fails |
 //! | `store`, `answer`, `shared_lock`, `wire` | what a store is; how it answers; the lock between processes; how a session is written down |
-//! | `memory`, `conformance` | the store in memory, what every store must pass |
+//! | `memory` | the store in memory |
 //! | `stores` | the stores outside of this process, each behind its cargo feature |
 //! | `data`, `id` | the content of a session; its name |
 //!
@@ -32,7 +32,6 @@
 
 mod admission;
 mod answer;
-pub mod conformance;
 mod cookie;
 #[cfg(feature = "cookie")]
 mod cookie_seal;

@@ -1,10 +1,10 @@
 //! Whole requests through the sessions tool with a store that several processes share: two tools on one engine.
 
-use super::conformance::reference::{Engine, Reference};
 use super::*;
 use crate::prelude::*;
 use crate::publish::PageCall;
 use crate::testing::Client;
+use crate::testing::session_store::reference::{Engine, Reference};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 

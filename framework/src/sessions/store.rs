@@ -3,8 +3,8 @@
 //! A store keeps a record under an id: content, a version that every commit raises, an end of life. It knows nothing of
 //! requests or cookies. Time comes in as an argument ([`Moment`]), so that a store can be tested without waiting. A
 //! store that several processes share also has a lock between them: [`SharedLock`], in `shared_lock.rs`. Every store
-//! must pass [`conformance::check`](super::conformance::check), and the other parts of
-//! [`conformance`](super::conformance) that it has something for.
+//! must pass [`session_store::check`](crate::testing::session_store::check), and the other checks there that it has
+//! something for.
 
 use super::{Answer, Answers, Data, Fence, SessionId, SharedLock};
 use crate::settings::{SettingError, SettingRow, SettingTable};

@@ -27,6 +27,8 @@
 //! client.post("/").form(&[("name", "Ben")]).send().assert_text("Hello, Ben!");
 //! ```
 //!
+//! A [`session_store`] of your own can be checked with the suite that all stores pass.
+//!
 //! Rules of this room:
 //! * The client reads responses with a strict parser of its own (`wire.rs`), never with the server's code, so that a
 //!   mistake of the server cannot hide behind the same mistake here.
@@ -43,6 +45,7 @@ mod page_form;
 mod raw;
 mod request;
 mod response;
+pub mod session_store;
 mod wire;
 
 pub use client::Client;

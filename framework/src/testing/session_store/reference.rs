@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// A mistake of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::sessions) enum Mistake {
+pub(crate) enum Mistake {
     #[default]
     None,
     IgnoresVersions,
@@ -42,7 +42,7 @@ pub(in crate::sessions) enum Mistake {
 }
 
 #[derive(Default)]
-pub(in crate::sessions) struct Engine {
+pub(crate) struct Engine {
     records: MemoryStore,
     locks: Mutex<HashMap<SessionId, Lease>>,
     spoiled: Mutex<HashSet<SessionId>>,
@@ -59,15 +59,15 @@ struct Lease {
 }
 
 #[derive(Clone)]
-pub(in crate::sessions) struct Reference {
-    pub(in crate::sessions) engine: Arc<Engine>,
+pub(crate) struct Reference {
+    pub(crate) engine: Arc<Engine>,
     mistake: Mistake,
     /// Whether grants bring the record along.
     brings_records: bool,
 }
 
 impl Reference {
-    pub(in crate::sessions) fn new(engine: &Arc<Engine>) -> Self {
+    pub(crate) fn new(engine: &Arc<Engine>) -> Self {
         Self::with(engine, Mistake::None)
     }
 
@@ -98,7 +98,7 @@ impl Reference {
 }
 
 impl Engine {
-    pub(in crate::sessions) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let engine = Arc::new(Self::default());
         let weak = Arc::downgrade(&engine);
         std::thread::spawn(move || {
@@ -118,7 +118,7 @@ impl Engine {
         engine
     }
 
-    pub(in crate::sessions) fn die(&self, is_dead: bool) {
+    pub(crate) fn die(&self, is_dead: bool) {
         self.is_dead.store(is_dead, Ordering::SeqCst);
         self.was_dead.fetch_or(is_dead, Ordering::SeqCst);
         if !is_dead {
@@ -127,21 +127,21 @@ impl Engine {
     }
 
     /// Ends a hold, as the lapse of its lease would.
-    pub(in crate::sessions) fn lose(&self, id: &SessionId) {
+    pub(crate) fn lose(&self, id: &SessionId) {
         self.locks.lock().remove(id);
         self.watchers.wake(id);
     }
 
-    pub(in crate::sessions) fn is_locked(&self, id: &SessionId) -> bool {
+    pub(crate) fn is_locked(&self, id: &SessionId) -> bool {
         self.locks.lock().contains_key(id)
     }
 
     /// How many calls came to it: each is a round trip of a real one.
-    pub(in crate::sessions) fn asked(&self) -> u64 {
+    pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
     }
 
-    pub(in crate::sessions) fn watched(&self) -> usize {
+    pub(crate) fn watched(&self) -> usize {
         self.watchers.watched().len()
     }
 

@@ -1,9 +1,9 @@
 //! The suite that every store must pass, so that a program behaves the same with each of them.
 //!
 //! ```
-//! use kirsch::sessions::{MemoryStore, conformance};
+//! use kirsch::{sessions::MemoryStore, testing::session_store};
 //!
-//! conformance::check(MemoryStore::new);
+//! session_store::check(MemoryStore::new);
 //! ```
 //!
 //! | for | run |
@@ -24,7 +24,7 @@ mod locks;
 mod processes;
 mod records;
 #[cfg(test)]
-pub(super) mod reference;
+pub(crate) mod reference;
 mod requests;
 mod slow;
 
@@ -32,7 +32,7 @@ pub use engine::{check_dead_engine, check_spoiled};
 pub use processes::processes;
 pub use slow::check_slow_engine;
 
-use super::{Answer, Commit, Data, Moment, Record, SessionId, Store, Terms, Version};
+use crate::sessions::{Answer, Commit, Data, Moment, Record, SessionId, Store, Terms, Version};
 use std::time::Duration;
 
 const LIFETIME: Duration = Duration::from_secs(60);
