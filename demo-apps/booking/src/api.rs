@@ -4,7 +4,7 @@ use crate::{
     booking::{Booking, NewBooking},
     site::Site,
 };
-use kirsch::prelude::*;
+use kirsch::{HeaderName, header, prelude::*};
 
 /// `/api`
 pub(crate) struct Api<'s>(pub(crate) &'s Site);
@@ -12,21 +12,18 @@ pub(crate) struct Api<'s>(pub(crate) &'s Site);
 #[handlers]
 impl<'s> Api<'s> {
     #[child]
-    fn bookings(&self) -> Bookings<'s> {
-        Bookings(self.0)
+    fn bookings(&self) -> AllBookings<'s> {
+        AllBookings(self.0)
     }
 }
 
-/// `/api/bookings`, and `/api/bookings/7` for one of them.
-pub(crate) struct Bookings<'s>(&'s Site);
+/// `/api/bookings`
+pub(crate) struct AllBookings<'s>(&'s Site);
 
 #[resource]
-impl Bookings<'_> {
-    fn get(&self, id: Option<i64>) -> kirsch::Result<Response> {
-        match id {
-            Some(id) => Ok(Response::of(Json(self.find(id)?))),
-            None => Ok(Response::of(Json(self.0.store().upcoming()?))),
-        }
+impl<'s> AllBookings<'s> {
+    fn get(&self) -> kirsch::Result<Json<Vec<Booking>>> {
+        Ok(Json(self.0.store().upcoming()?))
     }
 
     fn post(
@@ -34,23 +31,35 @@ impl Bookings<'_> {
         booking: Result<Json<NewBooking>, FormErrors>,
         login: &Login,
         request: &Request,
-    ) -> kirsch::Result<Response> {
+    ) -> kirsch::Result<(StatusCode, [(HeaderName, String); 1], Json<Booking>)> {
         let Json(booking) = booking?;
         let booked = self.0.book_room(&booking, login, None)?;
         let id = booked.map_err(|(field, sentence)| FormErrors::blank::<NewBooking>().with(field, sentence))?;
-        let place = request.url("/api/bookings").segment(id).to_string();
-        Ok(Response::of((StatusCode::CREATED, [(kirsch::header::LOCATION, place)], Json(self.find(id)?))))
+        let place = request.link(link_to::<Site>().api().bookings().default(id).get())?.to_string();
+        Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(self.0.booking_of(id)?)))
     }
 
-    fn delete(&self, id: i64, login: &Login) -> kirsch::Result<StatusCode> {
-        self.find(id)?.check_owner(login)?;
-        self.0.store().remove(id)?;
-        Ok(StatusCode::NO_CONTENT)
+    #[child]
+    fn default(&self, id: i64) -> kirsch::Result<OneBooking<'s>> {
+        Ok(OneBooking { site: self.0, booking: self.0.booking_of(id)? })
     }
 }
 
-impl Bookings<'_> {
-    fn find(&self, id: i64) -> kirsch::Result<Booking> {
-        self.0.store().find(id)?.ok_or_else(Error::not_found)
+/// `/api/bookings/7`
+pub(crate) struct OneBooking<'s> {
+    site: &'s Site,
+    booking: Booking,
+}
+
+#[resource]
+impl OneBooking<'_> {
+    fn get(&self) -> Json<&Booking> {
+        Json(&self.booking)
+    }
+
+    fn delete(&self, login: &Login) -> kirsch::Result<StatusCode> {
+        self.booking.check_owner(login)?;
+        self.site.store().remove(self.booking.id)?;
+        Ok(StatusCode::NO_CONTENT)
     }
 }

@@ -51,7 +51,8 @@ pub fn app(data: &Path) -> kirsch::Result<App> {
     DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     let here = Path::new(HERE);
     let people = people(data)?;
-    let settings = Settings::default();
+    let configuration = Configuration::read(here.join("site.toml"))?;
+    let settings: Settings = configuration.section("booking")?;
     let team = settings.team.clone();
     let templates = Templates::new(here.join("templates")).environment(move |environment| {
         environment.add_global("team", team.clone());
@@ -71,7 +72,7 @@ pub fn app(data: &Path) -> kirsch::Result<App> {
         .tool("/api", AuthBasic::file("Bookings", &people))
         .tool_off("/api", "session_auth")
         .default_error_page(error_page)
-        .config_file(here.join("site.toml")))
+        .configuration(configuration))
 }
 
 /// The file of people who may log in: at first those of the demo. `htpasswd -B people carla` adds one.

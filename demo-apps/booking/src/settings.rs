@@ -4,15 +4,13 @@ use crate::booking::NewBooking;
 use serde::{Deserialize, Serialize};
 
 /// The team and its rooms.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize)]
 pub(crate) struct Settings {
     pub(crate) team: String,
     pub(crate) rooms: Vec<Room>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize)]
 pub(crate) struct Room {
     pub(crate) name: String,
     pub(crate) seats: u32,
@@ -28,12 +26,5 @@ impl Settings {
             }
             Some(_) => None,
         }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let room = |name: &str, seats| Room { name: name.to_owned(), seats };
-        Self { team: "Cherry Works".to_owned(), rooms: vec![room("Kyoto", 8), room("Lisbon", 4), room("Oslo", 20)] }
     }
 }

@@ -24,6 +24,11 @@ impl Site {
         &self.store
     }
 
+    /// The booking of this number, or 404.
+    pub(crate) fn booking_of(&self, id: i64) -> kirsch::Result<Booking> {
+        self.store.find(id)?.ok_or_else(Error::not_found)
+    }
+
     /// Books a room. If that cannot be, the inner error is the field that is to blame, and a sentence.
     pub(crate) fn book_room(
         &self,
@@ -74,14 +79,13 @@ impl Site {
             FormErrors::of::<NewBooking>(request).with(field, sentence).page(|form| self.form(form))
         })?;
         session.flash(format!("{} is yours.", booking.room));
-        Ok(Redirect::to(request.url("/booking/").segment(id).local()))
+        Ok(Redirect::to(request.link(link_to::<Self>().booking(id).index())?))
     }
 
     /// The pages of one booking: `/booking/7/`.
     #[child]
     fn booking(&self, id: i64) -> kirsch::Result<BookingPages<'_>> {
-        let booking = self.store.find(id)?.ok_or_else(Error::not_found)?;
-        Ok(BookingPages { site: self, booking })
+        Ok(BookingPages { site: self, booking: self.booking_of(id)? })
     }
 
     #[child]
@@ -115,7 +119,7 @@ impl BookingPages<'_> {
         self.booking.check_owner(login)?;
         self.site.store.remove(self.booking.id)?;
         session.flash(format!("{} is free again.", self.booking.details.room));
-        Ok(Redirect::to(request.url("/").local()))
+        Ok(Redirect::to(request.link(link_to::<Site>().index())?))
     }
 }
 
