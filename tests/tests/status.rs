@@ -391,3 +391,54 @@ fn other_methods_and_paths_are_not_questions_of_probes() {
     let twice = App::new(Tree::new()).mount("/below", App::new(Tree::new()).health("/health"));
     assert!(twice.build().is_err_and(|error| error.to_string().contains("only the outermost")));
 }
+
+#[test]
+fn slow_requests_are_kept_with_the_parts_of_their_time() {
+    let site = Site::open();
+    let mut holder = site.ask("/slow");
+    site.gate.wait_for(1);
+    let mut waiter = site.ask("/begin");
+    wait_until(|| site.json()["parked"][0]["since_ms"].as_u64() > Some(1100));
+    site.gate.open();
+    holder.read_response().assert_text("made");
+    waiter.read_response().assert_text("begun");
+    let slow = || site.json()["slow"].as_array().expect("a list").clone();
+    wait_until(|| slow().len() == 2);
+    let slow = slow();
+    let of = |line: &str| slow.iter().find(|request| request["request"] == line).expect("it was slow");
+    let (made, begun) = (of("GET /slow"), of("GET /begin"));
+    assert!(made["worker_ms"].as_u64() > Some(1000) && made["handler"] == "Pages::slow", "{made}");
+    assert!(begun["parked_ms"].as_u64() > Some(1000) && begun["worker_ms"].as_u64() < Some(1000), "{begun}");
+    let parts = ["queue_ms", "parked_ms", "worker_ms", "body_ms", "sending_ms"].map(|part| begun[part].as_u64());
+    let sum: u64 = parts.into_iter().flatten().sum();
+    assert!(begun["took_ms"].as_u64().is_some_and(|took| took.abs_diff(sum) <= 5), "{begun}");
+    site.visitor.get("/status").send().assert_contains("Slow requests");
+}
+
+// Also while sessions are locked and given back all the time.
+#[test]
+fn looking_spoils_no_request() {
+    let site = Site::open();
+    let looking = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let visitor = site.visitor.new_browser();
+            let looking = &looking;
+            scope.spawn(move || {
+                while looking.load(std::sync::atomic::Ordering::Relaxed) {
+                    visitor.get("/status/json").send().assert_status(200);
+                }
+            });
+        }
+        let visits = (0..4).map(|_| {
+            scope.spawn(|| {
+                for mut connection in (0..100).map(|_| site.ask("/begin")) {
+                    connection.read_response().assert_text("begun");
+                }
+            })
+        });
+        visits.collect::<Vec<_>>().into_iter().for_each(|visit| visit.join().expect("all are served"));
+        looking.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(site.running.statistics().workers_replaced, 0);
+}

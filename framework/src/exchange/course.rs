@@ -88,8 +88,8 @@ pub(crate) enum Stage {
     Final,
     /// The server refused the request; no hook runs any more.
     Refused,
-    /// A probe asked whether the server is well, and has its answer. No hook runs, and no record is written: probes come
-    /// every second, and their answer must not wait for the log.
+    /// A probe asked whether the server is well, and has its answer. No hook runs, and no record is written: probes
+    /// come every second, and their answer must not wait for the log.
     Probed,
 }
 

@@ -1,7 +1,7 @@
 //! The exchange: everything of one request as one value.
 
 use super::course::{Course, Pending};
-use super::{BodyUse, Error, HttpError, Request, RequestBody, Response, Trail, Values};
+use super::{BodyUse, Error, HttpError, Request, RequestBody, Response, Spent, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
 ///
@@ -20,6 +20,8 @@ pub struct Exchange {
     /// The server sets it when it lets the started request wait: for its body, or for a client to take earlier
     /// responses.
     pub(crate) waited: bool,
+    /// How its time was spent, where it is noted.
+    pub(crate) spent: Option<Box<Spent>>,
 }
 
 impl Exchange {
@@ -193,6 +195,7 @@ impl Exchange {
     pub fn clear(&mut self) {
         self.course = Course::default();
         self.waited = false;
+        self.spent = None;
         self.request.clear();
         self.response.clear();
         self.trail.clear();

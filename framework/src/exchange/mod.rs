@@ -45,6 +45,7 @@ mod response_body;
 mod server_view;
 mod service;
 mod set_cookie;
+mod spent;
 mod status_source;
 mod stream;
 mod trace_parent;
@@ -96,10 +97,12 @@ pub use request::{Connection, Request, RequestId};
 pub use response::Response;
 pub use response_body::{FileBody, ResponseBody};
 pub use server_view::{
-    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, Statistics, WorkerState,
+    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest, Statistics,
+    WorkerState,
 };
 pub use service::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
 pub use set_cookie::{SameSite, SetCookie};
+pub(crate) use spent::{Doing, Spent};
 pub use status_source::{StatusRow, StatusSource};
 pub use stream::Stream;
 pub use trace_parent::{TraceId, TraceParent};

@@ -42,6 +42,9 @@ pub trait ServerView: Send + Sync {
     /// How many connections are in which state.
     fn connections(&self) -> ConnectionCounts;
 
+    /// The last requests that took longer than a second, the latest first.
+    fn slow_requests(&self) -> Vec<SlowRequest>;
+
     /// Counters and gauges of this moment.
     fn statistics(&self) -> Statistics;
 
@@ -143,6 +146,32 @@ pub struct ParkedRequest {
     pub waited: Duration,
     /// How much longer it waits at most.
     pub left: Duration,
+}
+
+/// A request that took long, and where its time went. The parts make up the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlowRequest {
+    /// The method and the path as the client sent them.
+    pub line: String,
+    /// Its number.
+    pub id: RequestId,
+    /// The type and the method that answered it.
+    pub handler: Option<String>,
+    /// How long ago it ended.
+    pub ended: Duration,
+    /// From its head to the last byte of its response.
+    pub took: Duration,
+    /// Waiting for a worker.
+    pub in_queue: Duration,
+    /// Parked: for a lock, for a place, for another request.
+    pub parked: Duration,
+    /// On a worker.
+    pub on_worker: Duration,
+    /// Until its client had sent the body.
+    pub reading_body: Duration,
+    /// Until its client had taken the response.
+    pub sending: Duration,
 }
 
 /// How many connections are in which state.

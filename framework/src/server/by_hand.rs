@@ -17,6 +17,7 @@ use super::connection::HttpConnection;
 use super::panics::guarded;
 use super::scheduler::{Connection as _, News, Role, Scheduler, Step};
 use super::slab::Token;
+use super::slow::SlowRequests;
 use super::transport::{End, Pipe, Transport};
 use super::word::Edges;
 use super::workspace::{Shared, Workspace};
@@ -84,7 +85,15 @@ impl ByHand {
         let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(1, Duration::ZERO);
         let announced = AtomicU8::new(ServerPhase::Running as u8);
-        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets, announced });
+        let shared = Arc::new(Shared {
+            scheduler,
+            service,
+            settings,
+            places,
+            budgets,
+            announced,
+            slow: SlowRequests::default(),
+        });
         Ok(Self { shared, spare: Mutex::default() })
     }
 

@@ -21,6 +21,7 @@
 //! | `transport.rs` | all that is read, written and asked of a socket |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
 //! | `view.rs` | what the server tells about itself |
+//! | `slow.rs` | the last slow requests, and where their time went |
 //! | `budgets.rs` | how much all bodies and responses together may hold |
 //! | `patience.rs` | how slow a client may be, with bodies and responses |
 //! | `by_hand.rs` | connections without threads, for tests: stepped by the thread of their client |
@@ -42,6 +43,7 @@ mod run_queue;
 mod scheduler;
 mod settings;
 mod slab;
+mod slow;
 mod stop;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
@@ -55,7 +57,7 @@ mod workspace;
 
 pub use crate::exchange::{BodyPlan, Delivery, Progress, ServerPhase, ServerView, Service, Wakers};
 pub use crate::exchange::{
-    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, Statistics, WorkerStage, WorkerState,
+    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, SlowRequest, Statistics, WorkerStage, WorkerState,
 };
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -68,6 +70,7 @@ use crate::threads::Threads;
 use acceptor::Listener;
 use budgets::Budgets;
 use scheduler::Scheduler;
+use slow::SlowRequests;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -172,7 +175,15 @@ impl Bound {
         let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
         let announced = AtomicU8::new(ServerPhase::Starting as u8);
-        let shared = Arc::new(Shared { scheduler, service, settings, places, budgets, announced });
+        let shared = Arc::new(Shared {
+            scheduler,
+            service,
+            settings,
+            places,
+            budgets,
+            announced,
+            slow: SlowRequests::default(),
+        });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
         running.spawn(&around)?;

@@ -11,6 +11,7 @@ use super::connection::keep_within_budget;
 use super::poll::{BATCH, Events};
 use super::run_queue::Waiting;
 use super::scheduler::{Phase, Role};
+use super::slow::WORTH_A_MARK;
 use super::word::Edges;
 use super::workers::WorkerRecord;
 use super::workspace::{Shared, Workspace};
@@ -65,6 +66,8 @@ pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
         looked = Instant::now();
         let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), Arc::clone(record)));
         expire(shared, work);
+        let now = scheduler.clock.now();
+        shared.worker_records().iter().for_each(|record| record.mark_if_slow(WORTH_A_MARK, now));
         keep_within_budget(shared);
         let is_busy = scheduler.is_busy();
         let few = turns_now - turns < BRISK_TURNS * shared.settings.threads as u64;

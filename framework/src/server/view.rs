@@ -11,8 +11,8 @@ use super::word::Holder;
 use super::workers::WorkerRecord;
 use super::workspace::Shared;
 use crate::exchange::{
-    ConnectionCounts, Exchange, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, Statistics,
-    StatusSource, WorkerState,
+    ConnectionCounts, Exchange, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest,
+    Statistics, StatusSource, WorkerState,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -93,6 +93,24 @@ impl ServerView for Shared {
             *count += 1;
         }
         counts
+    }
+
+    fn slow_requests(&self) -> Vec<SlowRequest> {
+        self.slow.map(|ended| {
+            let [in_queue, parked, on_worker, reading_body, sending] = ended.parts;
+            SlowRequest {
+                line: String::from_utf8_lossy(&ended.line).into_owned(),
+                id: ended.id,
+                handler: self.service.handler_at(ended.handler),
+                ended: ended.at.elapsed(),
+                took: ended.took,
+                in_queue,
+                parked,
+                on_worker,
+                reading_body,
+                sending,
+            }
+        })
     }
 
     fn statistics(&self) -> Statistics {

@@ -32,6 +32,8 @@ pub(super) struct WorkerRecord {
     /// Where the handler's description is; 0 before it is known. A number to compare with, of which nothing is read.
     handler: AtomicUsize,
     stage: StageByte,
+    /// The request that the ticker found slow.
+    slow: AtomicU64,
     line: [AtomicU64; WORDS],
 }
 
@@ -143,6 +145,19 @@ impl WorkerRecord {
     /// When the worker began its request. A hint: it may have begun another one since.
     pub(super) fn runs_since(&self) -> Option<Tick> {
         self.is_busy().then(|| Tick::from_bits(self.since.load(Ordering::Relaxed)))
+    }
+
+    /// Marks the request of the worker if it runs for so long.
+    pub(super) fn mark_if_slow(&self, after: Duration, now: Tick) {
+        if self.runs_since().is_some_and(|since| since.after(after).has_passed(now)) {
+            self.slow.store(self.id.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this request is marked.
+    #[inline]
+    pub(super) fn is_slow(&self, id: RequestId) -> bool {
+        self.slow.load(Ordering::Relaxed) == id.bits()
     }
 
     /// The request that the worker runs.

@@ -6,6 +6,7 @@
 use super::budgets::Budgets;
 use super::connection::HttpConnection;
 use super::scheduler::Scheduler;
+use super::slow::SlowRequests;
 use super::workers::WorkerRecord;
 use super::{ServerSettings, Service};
 use crate::exchange::{BlockingPlaces, Exchange};
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) budgets: Budgets,
     /// How far the application has come: a [`ServerPhase`](crate::exchange::ServerPhase) as a number.
     pub(super) announced: AtomicU8,
+    pub(super) slow: SlowRequests,
 }
 
 impl Shared {

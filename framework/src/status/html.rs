@@ -92,6 +92,7 @@ fn write_status(report: &Report, frame: &Frame<'_>, html: &mut String) -> Result
         }
         html.push_str("</div>\n");
     }
+    write_slow(report, html)?;
     html.push_str("</main>\n</body>\n</html>\n");
     Ok(())
 }
@@ -198,6 +199,30 @@ fn write_parked(report: &Report, html: &mut String) -> Result {
         writeln!(html, "<p>The page has {} of them, at most {MAX_PARKED}.</p>", report.parked.len())?;
     }
     html.push_str("</section>\n");
+    Ok(())
+}
+
+fn write_slow(report: &Report, html: &mut String) -> Result {
+    if report.slow.is_empty() {
+        return Ok(());
+    }
+    html.push_str(
+        "<section>\n<h2>Slow requests, the latest first</h2>\n<table class=\"wide slow\">\n<thead><tr><th scope=\"col\">Request</th>\
+         <th scope=\"col\">Took</th><th scope=\"col\">Queue</th><th scope=\"col\">Parked</th><th scope=\"col\">Worker</th>\
+         <th scope=\"col\">Body</th><th scope=\"col\">Sending</th><th scope=\"col\">Ended</th></tr></thead>\n<tbody>\n",
+    );
+    for request in &report.slow {
+        write!(html, "<tr><td><code>{}</code><small>request {}</small></td>", Escaped(&request.line), request.id)?;
+        let parts = [request.in_queue, request.parked, request.on_worker, request.reading_body, request.sending];
+        write!(html, "<td class=\"time\"><b>{}</b></td>", Lasted(request.took))?;
+        for part in parts {
+            // What took most of it is what to look at.
+            let class = if part * 2 > request.took { "time alarm" } else { "time" };
+            write!(html, "<td class=\"{class}\">{}</td>", Lasted(part))?;
+        }
+        writeln!(html, "<td class=\"time\">{} ago</td></tr>", Lasted(request.ended))?;
+    }
+    html.push_str("</tbody>\n</table>\n</section>\n");
     Ok(())
 }
 
@@ -344,7 +369,7 @@ thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right
 .wide td:last-child,.wide td:first-child,.time{white-space:nowrap}\
 code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
 pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
-tr:target td{background:var(--alarm)}.alarm .time,.alarm td b,.cards .alarm *{color:var(--accent);font-weight:600}\
+tr:target td{background:var(--alarm)}.alarm .time,.time.alarm,.alarm td b,.cards .alarm *{color:var(--accent);font-weight:600}\
 @media(max-width:40rem){.wide thead{position:absolute;clip-path:inset(50%)}.wide tr{display:block;border-top:1px solid var(--line);padding:.4rem 0}\
 .wide td{display:inline;border:0;padding:0 .75rem 0 0}}\
 @media(prefers-color-scheme:dark){:root{--text:#e4e5e8;--soft:#a3a7b0;--back:#16171a;--card:#1e2024;--accent:#ff8a9d;--alarm:#3a1a22}}";

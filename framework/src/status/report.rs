@@ -1,8 +1,8 @@
 //! Everything about a server at one moment, as one value.
 
 use crate::exchange::{
-    ConnectionCounts, ParkedRequest, QueueState, ServerPhase, ServerView, Statistics, StatusRow, StatusSource,
-    WorkerState,
+    ConnectionCounts, ParkedRequest, QueueState, ServerPhase, ServerView, SlowRequest, Statistics, StatusRow,
+    StatusSource, WorkerState,
 };
 use crate::logs::causes;
 use crate::panics::guarded;
@@ -22,6 +22,7 @@ pub(super) struct Report {
     pub(super) queue: QueueState,
     pub(super) parked: Vec<ParkedRequest>,
     pub(super) connections: ConnectionCounts,
+    pub(super) slow: Vec<SlowRequest>,
     pub(super) statistics: Statistics,
     pub(super) sections: Vec<Section>,
 }
@@ -43,6 +44,7 @@ impl Report {
             queue: server.queue(),
             connections: server.connections(),
             parked: server.parked(MAX_PARKED),
+            slow: server.slow_requests(),
             statistics: server.statistics(),
             sections: sections(added.iter().chain(&server.sources())),
         }
@@ -84,6 +86,20 @@ impl Report {
                 "left_ms": millis(request.left),
             })
         });
+        let slow = self.slow.iter().map(|request| {
+            json!({
+                "request": request.line,
+                "id": request.id.to_string(),
+                "handler": request.handler,
+                "ended_ms": millis(request.ended),
+                "took_ms": millis(request.took),
+                "queue_ms": millis(request.in_queue),
+                "parked_ms": millis(request.parked),
+                "worker_ms": millis(request.on_worker),
+                "body_ms": millis(request.reading_body),
+                "sending_ms": millis(request.sending),
+            })
+        });
         let sections = self.sections.iter().map(|section| {
             let rows = section.rows.iter().map(|row| json!({"name": row.name, "value": row.value}));
             json!({"title": section.title, "rows": rows.collect::<Vec<_>>()})
@@ -110,6 +126,7 @@ impl Report {
                     .map(|(name, count)| (name.to_owned(), count.into()))
                     .chain([("accepted".to_owned(), connections_accepted.into())]),
             ),
+            "slow": slow.collect::<Vec<_>>(),
             "sections": sections.collect::<Vec<_>>(),
         })
     }

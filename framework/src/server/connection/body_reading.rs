@@ -3,6 +3,7 @@
 use super::head::Fill;
 use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn};
 use crate::exchange::{BodyCharge, Charge, DiskCharge, RequestBody};
+use crate::exchange::{Doing, Spent};
 use crate::http::Refusal;
 use crate::server::ServerSettings;
 use crate::server::budgets::Budgets;
@@ -168,6 +169,7 @@ impl HttpConnection {
                 Err(refusal) => return self.refuse_body(turn, work, reading, &refusal),
             }
             reading.request.exchange.waited = true;
+            Spent::turn(&mut reading.request.exchange, Doing::Body);
             let then = match self.flush(turn, work, None) {
                 Then::Go if reading.received >= pause => Then::Stop(Step::Again),
                 Then::Go => match self.fill(work) {

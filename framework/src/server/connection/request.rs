@@ -5,7 +5,9 @@ use super::body_reading::BodyReading;
 use super::body_stream::BodyStream;
 use super::respond::Verdict;
 use super::{HttpConnection, InFlight, Next, Parked, Rest, State, Then, Turn};
-use crate::exchange::{BodyPlan, Exchange, Progress, RequestBody, RequestId, Wakers, WhenBusy, WorkerStage};
+use crate::exchange::{
+    BodyPlan, Doing, Exchange, Progress, RequestBody, RequestId, Spent, Wakers, WhenBusy, WorkerStage,
+};
 use crate::http::{BodyDecoder, BodyLimits, CONTINUE, Framing, Refusal};
 use crate::server::clock::Tick;
 use crate::server::panics;
@@ -41,13 +43,17 @@ impl HttpConnection {
             Some(WhenBusy::Answered) => self.respond(turn, work, InFlight::without_body(exchange), Verdict::Probed),
             Some(WhenBusy::Aside) if turn.role == Role::Aside => self.begin(turn, work, exchange),
             Some(WhenBusy::Aside) => (State::Received(exchange), Then::Stop(Step::Aside)),
-            Some(WhenBusy::Queue) | None => (State::Received(exchange), Then::Stop(Step::Lend { refusable: true })),
+            Some(WhenBusy::Queue) | None => {
+                Spent::turn(&mut exchange, Doing::Queue);
+                (State::Received(exchange), Then::Stop(Step::Lend { refusable: true }))
+            }
         }
     }
 
     /// Asks the service for the plan for the body.
     fn begin(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
         work.input.load(&mut self.input);
+        Spent::turn_if_noted(&mut exchange, Doing::Worker);
         let wakers = ConnectionWakers { transport: &self.transport, shared: &work.shared, token: turn.token };
         let record = work.record();
         record.begin(&exchange, began(work, &exchange), WorkerStage::Hooks);
@@ -134,8 +140,10 @@ impl HttpConnection {
     pub(super) fn run(&mut self, turn: &mut Turn, work: &mut Workspace, mut request: InFlight) -> Next {
         if !matches!(turn.role, Role::Worker | Role::Aside) {
             request.exchange.waited = true;
+            Spent::turn(&mut request.exchange, Doing::Queue);
             return (State::Ready(Box::new(request)), Then::Stop(Step::Lend { refusable: false }));
         }
+        Spent::turn_if_noted(&mut request.exchange, Doing::Worker);
         if !work.output.is_empty() && !collects(turn, work, &request) {
             // Its client may take its time with the output.
             request.exchange.waited = true;
@@ -164,7 +172,11 @@ impl HttpConnection {
         }
     }
 
-    fn park(&mut self, turn: &mut Turn, work: &mut Workspace, parked: Parked, deadline: Option<Instant>) -> Next {
+    fn park(&mut self, turn: &mut Turn, work: &mut Workspace, mut parked: Parked, deadline: Option<Instant>) -> Next {
+        match &mut parked {
+            Parked::BeforeBody(exchange) => Spent::turn(exchange, Doing::Parked),
+            Parked::BeforeHandler(request) => Spent::turn(&mut request.exchange, Doing::Parked),
+        }
         let clock = work.shared.scheduler.clock;
         let deadline = deadline.map(|moment| clock.deadline(moment));
         self.heard.remove(Edges::WOKEN);

@@ -9,7 +9,7 @@ use super::farewell::MAX_DISCARDED;
 use super::request::{began, guarded};
 use super::unread::{keep_within_budget, tell_too_large};
 use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn, send_file};
-use crate::exchange::{Delivery, Exchange, ResponseBody, WorkerStage};
+use crate::exchange::{Delivery, Doing, Exchange, ResponseBody, Spent, WorkerStage};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
@@ -93,6 +93,9 @@ impl HttpConnection {
             persistence,
         );
         work.record().count_request();
+        if exchange.spent.is_some() || work.record().is_slow(exchange.request.id) {
+            Spent::turn(exchange, Doing::Sending);
+        }
         let inline = if has_body { append_if_small(&exchange.response.body, &mut work.output.bytes) } else { Some(0) };
         match inline {
             Some(body_bytes) => {
@@ -169,6 +172,7 @@ impl HttpConnection {
                 return sent(turn, work, *sending);
             }
             if !self.heard.contains(Edges::WRITABLE) {
+                Spent::turn(&mut sending.request.exchange, Doing::Sending);
                 let then = self.wait_for_room(turn, work, Some(&sending));
                 return (State::Sending(sending), then);
             }
@@ -277,6 +281,9 @@ pub(super) fn sent(turn: &Turn, work: &mut Workspace, sending: Sending) -> Next 
 /// Tells the service how the response went out.
 pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
     let id = exchange.request.id;
+    if let Some(spent) = exchange.spent.take() {
+        work.shared.slow.note(&exchange, &spent);
+    }
     let delivery = Delivery { body_bytes, complete, received: exchange.request.received() };
     let since = || began(work, &exchange);
     work.record().go_on(&exchange, since, WorkerStage::End);
