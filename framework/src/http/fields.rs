@@ -21,8 +21,11 @@ pub(super) enum KnownName {
     Cookie,
     Expect,
     Host,
+    IfMatch,
     IfModifiedSince,
     IfNoneMatch,
+    IfRange,
+    IfUnmodifiedSince,
     Origin,
     Range,
     Referer,
@@ -34,7 +37,7 @@ impl KnownName {
     const COUNT: usize = Self::UserAgent as usize + 1;
 
     /// The known name that `name`, which has no control bytes, is in any case. Length and first letter leave one
-    /// candidate.
+    /// candidate, or two.
     fn recognise(name: &[u8]) -> Option<Self> {
         let first = name.first()? | 0x20;
         match (name.len(), first) {
@@ -45,6 +48,9 @@ impl KnownName {
             (6, b'e') => Self::Expect.if_named(name, b"expect"),
             (6, b'o') => Self::Origin.if_named(name, b"origin"),
             (7, b'r') => Self::Referer.if_named(name, b"referer"),
+            (8, b'i') => {
+                Self::IfMatch.if_named(name, b"if-match").or_else(|| Self::IfRange.if_named(name, b"if-range"))
+            }
             (10, b'c') => Self::Connection.if_named(name, b"connection"),
             (10, b'u') => Self::UserAgent.if_named(name, b"user-agent"),
             (12, b'c') => Self::ContentType.if_named(name, b"content-type"),
@@ -54,6 +60,7 @@ impl KnownName {
             (15, b'a') => Self::AcceptEncoding.if_named(name, b"accept-encoding"),
             (17, b'i') => Self::IfModifiedSince.if_named(name, b"if-modified-since"),
             (17, b't') => Self::TransferEncoding.if_named(name, b"transfer-encoding"),
+            (19, b'i') => Self::IfUnmodifiedSince.if_named(name, b"if-unmodified-since"),
             _ => None,
         }
     }
@@ -126,6 +133,11 @@ impl FieldTable {
         Some(self.entries[index].value.of(bytes))
     }
 
+    /// Whether there is a field of one of these names.
+    pub(super) fn has_any(&self, names: &[KnownName]) -> bool {
+        names.iter().any(|&name| self.known[name as usize] != 0)
+    }
+
     /// Whether there is more than one field of a known name.
     pub(super) fn is_repeated(&self, name: KnownName) -> bool {
         self.repeated & (1 << name as usize) != 0
@@ -184,11 +196,6 @@ impl FieldTable {
         } else {
             self.repeated |= 1 << known as usize;
         }
-    }
-
-    /// All names in the order received.
-    pub(super) fn names<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.entries.iter().map(|entry| entry.name.of(bytes))
     }
 
     /// All names and values in the order received.

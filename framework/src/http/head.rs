@@ -229,14 +229,11 @@ impl RequestHead {
         any.then(|| self.headers_named("cookie")).into_iter().flatten().flat_map(super::cookies)
     }
 
-    /// Whether the request has a condition (If-None-Match and its kin) or wants a part (Range), well-formed or not.
+    /// Whether the request has a condition (RFC 9110, section 13.1) or wants a part (Range), well-formed or not.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
-        self.fields.names(&self.bytes).any(|name| {
-            let begins = |start: &[u8]| name.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
-            // Nearly all names differ in the first letter.
-            matches!(name, [b'i' | b'I' | b'r' | b'R', ..]) && (begins(b"if-") || name.eq_ignore_ascii_case(b"range"))
-        })
+        use KnownName::{IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, Range};
+        self.fields.has_any(&[IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, Range])
     }
 
     /// How the body that follows is framed.

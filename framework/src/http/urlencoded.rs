@@ -4,19 +4,21 @@
 //! without two hexadecimal digits is itself. The caller decides what the bytes mean as text, since a form may declare
 //! its charset.
 
+use super::scan;
 use std::borrow::Cow;
 
 /// The names and values, decoded, in their order; empty fields are left out.
 pub(crate) fn urlencoded(text: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     text.split(|&byte| byte == b'&').filter(|field| !field.is_empty()).map(|field| {
-        let end = memchr::memchr(b'=', field).unwrap_or(field.len());
+        // Names are a few letters: shorter than the set-up of a vector search.
+        let end = field.iter().position(|&byte| byte == b'=').unwrap_or(field.len());
         (decode(&field[..end]), decode(field.get(end + 1..).unwrap_or_default()))
     })
 }
 
 fn decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b'+', text).is_none() {
-        return percent_encoding::percent_decode(text).into();
+    if !scan::contains_any(text, [b'+', b'%']) {
+        return Cow::Borrowed(text);
     }
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     percent_encoding::percent_decode(&spaced).collect::<Vec<_>>().into()
