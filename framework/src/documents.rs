@@ -30,6 +30,7 @@ documents! {
     testing: "docs/guide/testing.md";
     uploads: "docs/guide/uploads.md";
     plugins: "docs/guide/plugins.md";
+    jobs: "docs/guide/jobs.md";
     deployment: "docs/guide/deployment.md";
     logs: "docs/guide/logs.md";
     tools: "docs/reference/tools.md";

@@ -198,6 +198,7 @@ pub mod engine;
 pub mod exchange;
 mod file_stamp;
 pub mod http;
+pub mod jobs;
 pub mod lifecycle;
 mod line;
 pub mod logs;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `engine.rs` | [`Engine`], a handle to the application that starts, runs and stops; [`State`], [`Deadline`] |
 //! | `plugin.rs` | [`Plugin`] and [`Step`]: what happens at the start, at the stop, and with each worker |
+//! | `supervised.rs` | a loop that survives what it runs |
 //! | `events.rs` | [`Events`]: typed messages to observers, on a thread of their own |
 //!
 //! The idea is CherryPy's bus without its strings: a step that does not exist and an event of the wrong type do not
@@ -12,9 +13,11 @@
 mod engine;
 mod events;
 mod plugin;
+mod supervised;
 
 pub(crate) use engine::EngineOwner;
 pub use engine::{Deadline, Engine, State};
 pub use events::Events;
 pub(crate) use events::{Bus, Observer};
 pub use plugin::{Plugin, Step};
+pub(crate) use supervised::Supervised;

@@ -1,7 +1,7 @@
 //! What happens with the life of the application: steps, and plugins that bundle them.
 
 use super::{Deadline, Engine};
-use crate::exchange::Error;
+use crate::exchange::{Error, StatusRow};
 use std::sync::Arc;
 
 /// A moment in the life of the application, for `App::on`.
@@ -29,7 +29,7 @@ pub enum Step {
 ///
 /// ```
 /// use kirsch::engine::{Deadline, Engine, Plugin};
-/// use kirsch::{prelude::*, testing::Client};
+/// use kirsch::{lifecycle::StatusRow, prelude::*};
 /// use std::sync::{Arc, Mutex};
 ///
 /// /// Connections to a database, opened at the start and closed at the stop.
@@ -49,14 +49,14 @@ pub enum Step {
 ///         Ok(())
 ///     }
 ///
-///     fn status(&self) -> Vec<(String, String)> {
-///         vec![("connections".to_owned(), self.0.lock().unwrap().len().to_string())]
+///     fn status(&self) -> Vec<StatusRow> {
+///         vec![StatusRow::new("connections", self.0.lock().unwrap().len())]
 ///     }
 /// }
 ///
 /// let database = Arc::new(Database::default());
 /// let running = App::new(Tree::new()).plugin(database.clone()).start("127.0.0.1:0")?;
-/// assert_eq!(running.plugins()[0].rows[0].1, "1");
+/// assert_eq!(running.plugins()[0].rows[0].value, 1);
 /// running.stop(std::time::Duration::from_secs(10));
 /// assert!(database.0.lock().unwrap().is_empty());
 /// # Ok::<_, kirsch::Error>(())
@@ -113,9 +113,9 @@ pub trait Plugin: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What the plugin tells of itself, as names and values. It must be quick: it may be asked while the application
-    /// hangs.
-    fn status(&self) -> Vec<(String, String)> {
+    /// What the status page shows of the plugin, as for [`StatusSource`](crate::lifecycle::StatusSource): it may be
+    /// asked while the application hangs, so it must never wait.
+    fn status(&self) -> Vec<StatusRow> {
         Vec::new()
     }
 }
@@ -150,7 +150,7 @@ impl<P: Plugin + ?Sized> Plugin for Arc<P> {
         (**self).graceful(engine)
     }
 
-    fn status(&self) -> Vec<(String, String)> {
+    fn status(&self) -> Vec<StatusRow> {
         (**self).status()
     }
 }

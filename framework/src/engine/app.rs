@@ -14,6 +14,7 @@ use crate::config::{
     joined, merge,
 };
 use crate::exchange::{Error, IntoResponse};
+use crate::jobs::{JobPages, JobWait, Jobs};
 use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Tool, debug_link,
 };
@@ -371,6 +372,17 @@ impl App {
     /// Starts and stops a plugin with the application.
     pub fn plugin(self, plugin: impl Plugin) -> Self {
         self.piece(Piece::plugin(plugin))
+    }
+
+    /// Starts and stops [jobs](crate::jobs) with the application, and publishes their states below `path`: `GET
+    /// /jobs/42` for the path `/jobs`. See [`JobPages`](crate::jobs::JobPages).
+    pub fn jobs(self, path: &str, jobs: &Jobs) -> Self {
+        /// Before the server is drained: a request that waits for a job would hold the stop up.
+        const BEFORE_DRAINING: u8 = 76;
+        let at_stop = jobs.clone();
+        self.plugin(jobs.clone())
+            .on(Step::Stop, BEFORE_DRAINING, move |_| at_stop.let_waiters_go())
+            .mount(path, Self::new(JobPages::new(jobs)).tool("/", JobWait::new(jobs)))
     }
 
     /// Does something again and again, on a thread of its own: CherryPy's `Monitor` and `BackgroundTask`. `every` is

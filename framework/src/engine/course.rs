@@ -47,13 +47,13 @@ enum Does {
 }
 
 /// What a plugin tells of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PluginStatus {
     /// Its name.
     pub name: String,
-    /// Names and values; see [`Plugin::status`].
-    pub rows: Vec<(String, String)>,
+    /// What it shows of itself; see [`Plugin::status`].
+    pub rows: Vec<StatusRow>,
 }
 
 impl Piece {
@@ -253,10 +253,8 @@ impl Course {
     /// The plugins with what they tell of themselves.
     pub(super) fn plugins(&self) -> Vec<PluginStatus> {
         let told = plugins_of(&self.started).map(|plugin| {
-            let asked = guarded(|| Ok((plugin.name().to_owned(), plugin.status())));
-            let (name, rows) =
-                asked.unwrap_or_else(|error| ("?".to_owned(), vec![("failed".into(), error.to_string())]));
-            PluginStatus { name, rows }
+            let shown = OfPlugin(plugin.clone());
+            PluginStatus { name: shown.name(), rows: shown.rows() }
         });
         told.collect()
     }
@@ -272,13 +270,20 @@ fn plugins_of(pieces: &[Piece]) -> impl Iterator<Item = &Arc<dyn Plugin>> {
 /// What a plugin tells of itself, on the status page.
 struct OfPlugin(Arc<dyn Plugin>);
 
+impl OfPlugin {
+    fn name(&self) -> String {
+        guarded(|| Ok(self.0.name().to_owned())).unwrap_or_else(|error| error.to_string())
+    }
+}
+
 impl StatusSource for OfPlugin {
     fn title(&self) -> String {
-        format!("Plugin {}", self.0.name())
+        format!("Plugin {}", self.name())
     }
 
     fn rows(&self) -> Vec<StatusRow> {
-        self.0.status().into_iter().map(|(name, value)| StatusRow::new(name, value)).collect()
+        let asked = guarded(|| Ok(self.0.status()));
+        asked.unwrap_or_else(|error| vec![StatusRow::new("failed", error.to_string()).alarming(true)])
     }
 }
 

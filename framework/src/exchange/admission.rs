@@ -71,6 +71,11 @@ pub trait Wait: Send {
         true
     }
 
+    /// Whether the client has asked to wait. Then a long wait is no news, and the log tells it at level debug.
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
     /// The deadline has passed. `Ok(())` lets the request go on without the result. The log says what the wait was for.
     ///
     /// # Errors

@@ -67,11 +67,15 @@ fn tell_given_up(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, 
 }
 
 /// Logs a wait that is over, if it was long.
-fn tell_if_slow(Parked { waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
+fn tell_if_slow(Parked { wait, waits_for, since, .. }: &Parked, exchange: &Exchange, now: Instant) {
     let waited = now.duration_since(*since);
     if waited >= SLOW {
         let (path, id) = (exchange.request.path(), exchange.request.id());
-        crate::line::record!(Warn, target: WAITS, "{path} (request {id}) waited {waited:.1?} for {waits_for}");
+        if wait.is_wanted() {
+            crate::line::record!(Debug, target: WAITS, "{path} (request {id}) waited {waited:.1?} for {waits_for}");
+        } else {
+            crate::line::record!(Warn, target: WAITS, "{path} (request {id}) waited {waited:.1?} for {waits_for}");
+        }
     }
 }
 

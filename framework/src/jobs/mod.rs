@@ -1,0 +1,39 @@
+//! Jobs: work that takes longer than a page, on threads of its own.
+//!
+//! A [`Job`] is a value that is kept until its work is done: at least once, also when the process dies in the middle.
+//! [`Jobs`] is a queue with the threads that do what is in it; the guide has a page about it.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `job.rs` | [`Job`], and what it can ask while it runs: [`Work`] |
+//! | `handle.rs` | [`Jobs`]: set-up, enqueueing, states |
+//! | `crew.rs` | the threads: workers and keeper |
+//! | `queue.rs` | [`Queue`], what a queue must do |
+//! | `memory.rs`, `sqlite.rs` | queues |
+//! | `conformance.rs` | the suite that queues must pass |
+//! | `cron.rs` | [`Cron`], times that come again and again |
+//! | `watch.rs`, `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
+
+pub mod conformance;
+mod crew;
+mod cron;
+mod handle;
+mod job;
+mod memory;
+mod pages;
+mod queue;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod watch;
+
+pub use cron::{Cron, CronError};
+pub use handle::{JobChanged, Jobs, Prepared};
+pub use job::{Job, Retry, Work};
+pub use memory::MemoryQueue;
+pub use pages::{Accepted, JobPages, JobWait};
+pub use queue::{Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Change, SqliteQueue};
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

@@ -1,0 +1,218 @@
+//! What clients see of jobs: the answer to the request that has left one, and the pages that show where it is.
+
+use super::handle::Jobs;
+use super::queue::{JobId, JobStatus, Stage};
+use crate::Result;
+use crate::exchange::{
+    Admission, Admit, Claim, Error, Exchange, IntoResponse, Json, Redirect, Request, Response, Turn, Wait, Wakers,
+};
+use crate::http::encode_reference;
+use crate::lifecycle::{Hooks, Tool};
+use ::http::{HeaderValue, Method, StatusCode, header};
+use kirsch_macros::resource;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Return it from a handler that has enqueued a job: 202 (Accepted), with the place to look at in `Location`, and
+/// `Retry-After: 1`.
+///
+/// ```
+/// use kirsch::{jobs::Accepted, prelude::*, testing::Client};
+///
+/// let app = App::new(Tree::new().page("export", |_| Accepted::at("/jobs/42")));
+/// Client::in_process(app).post("/export").send().assert_status(202).assert_header("location", "/jobs/42");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted(String);
+
+impl Accepted {
+    /// The place where the client may look.
+    pub fn at(location: impl Into<String>) -> Self {
+        Self(location.into())
+    }
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self, response: &mut Response) -> Result<(), Error> {
+        let location = encode_reference(&self.0)
+            .map_err(|problem| Error::unexpected(format!("{:?} cannot be the place of a job: {problem}", self.0)))?;
+        let location = HeaderValue::from_str(&location)?;
+        response.set_status(StatusCode::ACCEPTED).set_header(header::LOCATION, location);
+        response.set_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        "Accepted. The work goes on; the field Location says where to look.\n"
+            .into_response(response.default_content_type("text/plain; charset=utf-8"))
+    }
+}
+
+/// The states of jobs as pages: `GET /42`, below the path that it is mounted at. [`App::jobs`](crate::App::jobs) mounts
+/// it.
+///
+/// | the job | the answer |
+/// |---|---|
+/// | waits or runs | 200 and its state as JSON, with `Retry-After: 1` |
+/// | is done, and has said where its [result](super::Work::result_at) is | 303 to the result |
+/// | has ended | 200 and its state as JSON |
+/// | is not there, or has ended long ago | 404 |
+///
+/// ```json
+/// { "id": "4611686018427387904", "kind": "thumbnails", "state": "running", "progress": 0.5, "attempt": 1 }
+/// ```
+///
+/// With the field `Prefer: wait=20` (RFC 7240) the answer comes when the job has ended, after 20 s at the latest, or
+/// after a minute. Such a request is parked and holds no worker.
+///
+/// Who knows the number of a job may see its state: the number has 63 random bits. Why a job has failed is told to the
+/// operator only. If that is not enough for you, leave these pages out and publish [`Jobs::status`] behind your own
+/// check.
+#[derive(Clone, Debug)]
+pub struct JobPages {
+    jobs: Jobs,
+}
+
+impl JobPages {
+    /// The pages of these jobs.
+    #[must_use]
+    pub fn new(jobs: &Jobs) -> Self {
+        Self { jobs: jobs.clone() }
+    }
+}
+
+#[resource]
+impl JobPages {
+    fn get(&self, job: String, response: &mut Response) -> Result<()> {
+        response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let id: JobId = job.parse().map_err(|_| Error::not_found())?;
+        let status = self.jobs.status(id)?.ok_or_else(Error::not_found)?;
+        match &status {
+            JobStatus { stage: Stage::Done, result: Some(path), .. } => Redirect::to(path).into_response(response),
+            status => {
+                if !status.stage.is_end() {
+                    response.set_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                }
+                Json(ShownJob::of(status)).into_response(response)
+            }
+        }
+    }
+}
+
+/// A job as clients see it.
+#[derive(Serialize)]
+struct ShownJob<'j> {
+    /// A text: it has more digits than numbers of JSON keep.
+    id: String,
+    kind: &'j str,
+    state: &'static str,
+    progress: f32,
+    attempt: u32,
+}
+
+impl<'j> ShownJob<'j> {
+    fn of(status: &'j JobStatus) -> Self {
+        let JobStatus { kind, progress, attempt, .. } = status;
+        Self { id: status.id.to_string(), kind, state: status.stage.name(), progress: *progress, attempt: *attempt }
+    }
+}
+
+/// Lets a request with `Prefer: wait=20` wait until the job has ended whose number is the last segment of its path:
+/// parked, without a worker. [`App::jobs`](crate::App::jobs) switches it on for its pages.
+#[derive(Clone, Debug)]
+pub struct JobWait {
+    jobs: Jobs,
+}
+
+/// How long a request may wait at most, whatever it prefers.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+impl JobWait {
+    /// A tool for pages about these jobs.
+    #[must_use]
+    pub fn new(jobs: &Jobs) -> Self {
+        Self { jobs: jobs.clone() }
+    }
+}
+
+impl Tool for JobWait {
+    fn name(&self) -> &'static str {
+        "job_wait"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.admission(self.clone());
+    }
+}
+
+impl Admit for JobWait {
+    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
+        let request = &exchange.request;
+        let Some(wait) = preferred_wait(request).filter(|_| *request.method() == Method::GET) else {
+            return Ok(Admission::Go);
+        };
+        let id = request.path().rsplit('/').next().and_then(|segment| segment.parse::<JobId>().ok());
+        let Some(id) = id else { return Ok(Admission::Go) };
+        if !self.jobs.status(id)?.is_some_and(|status| !status.stage.is_end()) {
+            return Ok(Admission::Go);
+        }
+        let turn = self.jobs.core.watched.enter(id, &Claim::of(request), || wakers.waker());
+        let Some(turn) = turn else { return Ok(Admission::Go) };
+        let wait_for_end = EndOfJob { jobs: self.jobs.clone(), id, turn, was_asked: false };
+        Ok(Admission::park(wait_for_end, wait.min(MAX_WAIT)))
+    }
+
+    /// Early: it holds nothing while it waits.
+    fn priority(&self) -> u8 {
+        20
+    }
+}
+
+/// The wait that a client prefers; `None` without one (RFC 7240, 4.3).
+fn preferred_wait(request: &Request) -> Option<Duration> {
+    request.list("prefer")?.split(',').find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        let seconds = name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u32>().ok())??;
+        Some(Duration::from_secs(seconds.into()))
+    })
+}
+
+struct EndOfJob {
+    jobs: Jobs,
+    id: JobId,
+    turn: Turn<JobId>,
+    /// The job was looked at since the request is in line.
+    was_asked: bool,
+}
+
+impl Wait for EndOfJob {
+    fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
+        if self.turn.poll().is_ready() {
+            return Ok(true);
+        }
+        if std::mem::replace(&mut self.was_asked, true) {
+            return Ok(false);
+        }
+        // It may have ended before the request was in line.
+        Ok(self.jobs.status(self.id)?.is_none_or(|status| status.stage.is_end()))
+    }
+
+    fn waits_for(&self) -> Cow<'static, str> {
+        let id = self.id;
+        let running = self.jobs.core.running.lock().get(&id).cloned();
+        match running {
+            Some(job) => {
+                let (kind, share, age) = (&job.kind, job.progress() * 100.0, job.since.elapsed());
+                format!("the end of job {id}, {kind} at {share:.0} % for {age:.1?}").into()
+            }
+            None => format!("the end of job {id}, which waits for a thread or runs elsewhere").into(),
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    /// The client sees where the job is.
+    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+        Ok(())
+    }
+}
