@@ -1,0 +1,164 @@
+//! Jobs in SQLite, done by several processes that are killed.
+//!
+//! The processes are this test program once more: a child that finds the variable `JOBS_OF` does the jobs of the
+//! database in that folder until it is killed.
+
+use kirsch::jobs::{Job, Jobs, Retry, Stage, Work};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const FOLDER: &str = "JOBS_OF";
+const LEASE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Writes its number into a file.
+#[derive(Serialize, Deserialize)]
+struct Note(u32);
+
+impl Job for Note {
+    const NAME: &'static str = "note";
+    type State = File;
+
+    fn run(&self, notes: &File, _: &Work) -> kirsch::Result {
+        thread::sleep(Duration::from_millis(1));
+        let mut notes = notes;
+        Ok(notes.write_all(format!("{}\n", self.0).as_bytes())?)
+    }
+}
+
+/// Kills its process.
+#[derive(Serialize, Deserialize)]
+struct Poison;
+
+impl Job for Poison {
+    const NAME: &'static str = "poison";
+    type State = ();
+    const RETRY: Option<Retry> = Some(Retry::exponential(3, Duration::ZERO));
+
+    fn run(&self, (): &(), _: &Work) -> kirsch::Result {
+        std::process::abort()
+    }
+}
+
+fn jobs(folder: &Path) -> Jobs {
+    let notes = OpenOptions::new().create(true).append(true).open(folder.join("notes")).expect("a file for notes");
+    let jobs = Jobs::sqlite(folder.join("jobs.sqlite")).threads(2).lease(LEASE);
+    jobs.register::<Note>(notes).register::<Poison>(())
+}
+
+/// A process that does jobs; killed at the latest when the test ends.
+struct Worker(Child);
+
+impl Worker {
+    fn start(test: &str, folder: &Path) -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut command = Command::new(program);
+        command.args([test, "--exact", "--nocapture"]).env(FOLDER, folder).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("it starts"))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // SIGKILL. Fails when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether this is a child; then it does jobs until it is killed.
+fn is_worker() -> bool {
+    let Some(folder) = std::env::var_os(FOLDER) else { return false };
+    let jobs = jobs(&PathBuf::from(folder));
+    jobs.start().expect("the jobs start");
+    // An orphan ends, too.
+    thread::sleep(PATIENCE);
+    true
+}
+
+#[track_caller]
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn jobs_survive_the_death_of_their_processes() {
+    const JOBS: u32 = 1000;
+    if is_worker() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let jobs = jobs(folder.path());
+    let start = || Worker::start("jobs_survive_the_death_of_their_processes", folder.path());
+    let notes = || fs::read_to_string(folder.path().join("notes")).expect("notes");
+    let (first, _second) = (start(), start());
+    (0..JOBS).for_each(|number| drop(jobs.enqueue(&Note(number)).expect("enqueue")));
+    wait_until("a third is done", || notes().lines().count() > 300);
+    drop(first);
+    let third = start();
+    wait_until("two thirds are done", || notes().lines().count() > 600);
+    drop(third);
+    let _fourth = start();
+    wait_until("none is stuck", || jobs.counts().expect("counts")[Stage::Done as usize] == JOBS as usize);
+    let mut done = HashMap::<u32, u32>::new();
+    notes().lines().for_each(|line| *done.entry(line.parse().expect("a number")).or_default() += 1);
+    assert_eq!(done.len(), JOBS as usize, "each is done at least once");
+    let again = done.values().filter(|times| **times > 1).count();
+    assert!(again <= 4, "{again} were done again: two threads of each killed process had one at hand");
+}
+
+#[test]
+fn a_job_that_kills_its_process_is_dead_in_the_end() {
+    if is_worker() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let jobs = jobs(folder.path());
+    let poison = jobs.enqueue(&Poison).expect("enqueue");
+    let note = jobs.enqueue(&Note(1)).expect("enqueue");
+    let stage = |id| jobs.status(id).expect("status").expect("it is kept").stage;
+    // What a supervisor does.
+    let mut worker = Worker::start("a_job_that_kills_its_process_is_dead_in_the_end", folder.path());
+    let mut starts = 1;
+    let began = Instant::now();
+    while stage(poison) != Stage::Dead || stage(note) != Stage::Done {
+        assert!(began.elapsed() < PATIENCE, "it goes on for ever");
+        if worker.0.try_wait().expect("it is our child").is_some() {
+            worker = Worker::start("a_job_that_kills_its_process_is_dead_in_the_end", folder.path());
+            starts += 1;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!((3..=4).contains(&starts), "{starts} starts for three attempts");
+    let status = jobs.status(poison).expect("status").expect("it is kept");
+    assert_eq!(status.attempt, 3);
+    assert!(status.error.expect("a reason").contains("its process died or hung"));
+}
+
+// Another process's bell is not heard; it looks once a second.
+#[test]
+fn a_process_that_only_enqueues_leaves_the_work_to_others() {
+    if is_worker() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = Jobs::sqlite(folder.path().join("jobs.sqlite")).threads(0);
+    here.start().expect("it starts");
+    let _worker = Worker::start("a_process_that_only_enqueues_leaves_the_work_to_others", folder.path());
+    let id = here.enqueue(&Note(7)).expect("enqueue");
+    wait_until("it is done elsewhere", || {
+        here.status(id).expect("status").is_some_and(|status| status.stage == Stage::Done)
+    });
+}
