@@ -15,6 +15,7 @@ pub mod quadruple;
 pub mod session_store;
 pub mod song_counter;
 pub mod static_site;
+pub mod thumbnails;
 pub mod upload;
 
 pub use lesson::lesson;

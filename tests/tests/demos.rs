@@ -1,6 +1,6 @@
 //! The demo applications do what the README promises.
 
-use demo_apps::{chunks, page1_page2, quadruple, song_counter, upload};
+use demo_apps::{chunks, page1_page2, quadruple, song_counter, thumbnails, upload};
 use integration_tests::both;
 use kirsch::{
     Method,
@@ -249,6 +249,7 @@ fn every_page_fits_narrow_windows_and_dark_mode_and_has_an_icon() {
         chunks(),
         upload::app(None),
         quadruple::app(Duration::ZERO),
+        thumbnails::app(Duration::ZERO),
         components(),
         shared_session::app(),
     ] {
@@ -344,4 +345,29 @@ fn parts_run_one_by_one_with_the_lock_and_side_by_side_without() {
             .any(|(index, one)| parts.iter().skip(index + 1).any(|other| one.0 < other.1 && other.0 < one.1));
         assert_eq!(overlap, side_by_side, "{variant}: {parts:?}");
     }
+}
+
+#[test]
+fn an_upload_is_answered_at_once_and_its_pictures_come_by_a_job() {
+    let client = Client::over_socket(thumbnails::app(Duration::ZERO));
+    let ppm = [&b"P6 4 2 255\n"[..], &[7; 24]].concat();
+    let form = FormData::new().file("photo", "a.ppm", "image/x-portable-pixmap", &ppm);
+    let accepted = client.post("/photo").form_data(form.clone()).send();
+    accepted.assert_status(202).assert_header("retry-after", "1");
+    let job = accepted.header("location").expect("a place to look").to_owned();
+    let done = client.get(&job).header("prefer", "wait=20").send();
+    done.assert_status(303).assert_header("location", "/photo/1");
+    client.get("/photo/1").send().assert_status(200).assert_contains("/small/1/320");
+    client.get("/small/1/40").send().assert_status(200).assert_header("content-type", "image/bmp");
+    client.post("/slow").form_data(form).send().assert_status(303).assert_header("location", "/photo/2");
+}
+
+#[test]
+fn a_file_that_is_no_picture_ends_its_job_and_nothing_else() {
+    let client = Client::over_socket(thumbnails::app(Duration::ZERO));
+    let form = FormData::new().file("photo", "a.txt", "text/plain", b"no picture");
+    let accepted = client.post("/photo").form_data(form).send();
+    let job = accepted.assert_status(202).header("location").expect("a place to look").to_owned();
+    client.get(&job).header("prefer", "wait=20").send().assert_status(200).assert_contains("\"state\":\"dead\"");
+    client.post("/photo").send().assert_status(202);
 }

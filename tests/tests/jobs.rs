@@ -104,7 +104,9 @@ fn jobs_survive_the_death_of_their_processes() {
     let start = || Worker::start("jobs_survive_the_death_of_their_processes", folder.path());
     let notes = || fs::read_to_string(folder.path().join("notes")).expect("notes");
     let (first, _second) = (start(), start());
-    (0..JOBS).for_each(|number| drop(jobs.enqueue(&Note(number)).expect("enqueue")));
+    for number in 0..JOBS {
+        jobs.enqueue(&Note(number)).expect("enqueue");
+    }
     wait_until("a third is done", || notes().lines().count() > 300);
     drop(first);
     let third = start();
