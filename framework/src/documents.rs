@@ -41,6 +41,11 @@ documents! {
     session_stores: "docs/reference/session-stores.md";
 }
 
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+documents! {
+    databases: "docs/guide/databases.md";
+}
+
 #[cfg(feature = "gzip")]
 documents! {
     compression: "docs/guide/compression.md";

@@ -4,6 +4,7 @@
 //! `htpasswd -B` writes. [`PasswordFile`] is an htpasswd file. Reading passwords from requests is not done here: the
 //! tools `AuthBasic` and `SessionAuth` do that.
 
+mod debug_build;
 mod file;
 
 pub use file::PasswordFile;
@@ -11,6 +12,13 @@ pub use file::PasswordFile;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use std::time::Duration;
+
+/// More than an optimised hash takes, and less than one that is not.
+const USUAL_TIME: Duration = Duration::from_millis(300);
+
+/// The same for one round of bcrypt, of which there are two to the power of its cost.
+const BCRYPT_ROUND: Duration = Duration::from_micros(200);
 
 /// The hash of a password, to be stored in its place: argon2id with a salt of its own, 19 MiB of memory and two passes,
 /// as OWASP advises.
@@ -24,15 +32,21 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 /// assert!(!verify("battery staple", &stored));
 /// ```
 ///
-/// Takes some tens of milliseconds, which makes guessing expensive. In a handler, do it while no lock is held.
+/// Takes some tens of milliseconds, which makes guessing expensive. In a handler, do it while no lock is held. In a
+/// debug build it takes seconds, unless the program's `Cargo.toml` has these lines:
+///
+/// ```toml
+/// [profile.dev.package]
+/// argon2.opt-level = 3
+/// ```
 ///
 /// # Panics
 /// When the password is longer than 4 GiB, or the system has no random source.
 #[must_use]
 pub fn hash(password: &str) -> String {
-    let hashed: PasswordHash = Argon2::default()
-        .hash_password(password.as_bytes())
-        .expect("the parameters are argon2's own, the salt is random");
+    let hashed: PasswordHash =
+        debug_build::timed("argon2", USUAL_TIME, || Argon2::default().hash_password(password.as_bytes()))
+            .expect("the parameters are argon2's own, the salt is random");
     hashed.to_string()
 }
 
@@ -43,10 +57,12 @@ pub fn hash(password: &str) -> String {
 #[must_use]
 pub fn verify(password: &str, hash: &str) -> bool {
     if is_bcrypt(hash) {
-        return bcrypt::verify(password, hash).unwrap_or(false);
+        let cost = hash.parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost());
+        let most = USUAL_TIME.max(BCRYPT_ROUND * 2_u32.saturating_pow(cost));
+        return debug_build::timed("blowfish", most, || bcrypt::verify(password, hash)).unwrap_or(false);
     }
     let Ok(hash) = PasswordHash::new(hash) else { return false };
-    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+    debug_build::timed("argon2", USUAL_TIME, || Argon2::default().verify_password(password.as_bytes(), &hash)).is_ok()
 }
 
 /// Whether it is a bcrypt hash: version, cost, salt and hash in their form.
