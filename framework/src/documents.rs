@@ -33,6 +33,7 @@ documents! {
     jobs: "docs/guide/jobs.md";
     deployment: "docs/guide/deployment.md";
     logs: "docs/guide/logs.md";
+    metrics: "docs/guide/metrics.md";
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";
     security: "docs/reference/security.md";

@@ -21,7 +21,7 @@ pub fn app() -> App {
 /// share them. One page is cached.
 pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
     let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
-    let app = counting.tool("/cached", Caching::new());
+    let app = counting.tool("/cached", Caching::new()).mount("/metrics", status::metrics().open());
     let app = app.tool("/template", Templates::embedded::<&str, &str>([]));
     let app = app.tool("/form", Templates::embedded([("form.html", include_str!("form.html"))]));
     let app = app.mount("/status", status::app().open()).health("/health");

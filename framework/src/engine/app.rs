@@ -22,7 +22,7 @@ use crate::logs::Logs;
 use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
 use crate::server::ServerSettings;
 use crate::settings::Settings;
-use crate::status::Status;
+use crate::status::{self, Metrics, Status};
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
 use parking_lot::Mutex;
@@ -427,6 +427,12 @@ impl App {
         self
     }
 
+    /// Shows metrics for Prometheus at a path: [`status::metrics`]. For metrics of your own, and to open them to
+    /// everybody, mount that value instead.
+    pub fn metrics(self, path: &str) -> Self {
+        self.mount(path, status::metrics())
+    }
+
     /// Installs a log when the application starts, and writes its last lines when it stops. See [`Logs`]; a program
     /// that logs before it starts an application calls [`Logs::install`] itself.
     pub fn logs(mut self, logs: Logs) -> Self {
@@ -657,6 +663,7 @@ impl App {
         if let Some(path) = &self.health {
             application.set_health(Health::at(path).map_err(refused)?);
         }
+        application.count_requests();
         Ok(application)
     }
 
@@ -734,6 +741,13 @@ fn resolved(address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Vec<Sock
         }
         Ok(addresses) => Ok(addresses),
         Err(error) => Err(Error::unexpected(format!("{address:?} is not an address to listen on ({error}); {hint}"))),
+    }
+}
+
+/// The metrics as an app, to be mounted.
+impl From<Metrics> for App {
+    fn from(metrics: Metrics) -> Self {
+        Self::new(Tree::new()).tool("/", metrics)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Hooks: pieces of code at the eight hook points.
 
 use super::admission::{Passed, pass, pass_here};
+use super::request_counts::CountsReader;
 use super::{Admit, BackgroundJob, Plan};
 use crate::exchange::Wakers;
 use crate::exchange::{Error, ErrorKind, Exchange, Response, StatusRow, StatusSource};
@@ -189,6 +190,7 @@ pub struct Hooks {
     /// What the key of the process opens here, in words for the log.
     pub(crate) keyed: Option<&'static str>,
     pub(crate) answers_when_busy: bool,
+    pub(crate) counts_readers: Vec<CountsReader>,
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     /// Told when a request is parked.
@@ -388,6 +390,11 @@ impl Hooks {
     /// for pages that show why. They must never wait for anything.
     pub fn answers_when_busy(&mut self) {
         self.answers_when_busy = true;
+    }
+
+    /// Lets the application count its requests, for this reader.
+    pub(crate) fn count_requests(&mut self, reader: &CountsReader) {
+        self.counts_readers.push(reader.clone());
     }
 
     /// Adds an admission that runs before the body is read: a request that waits has sent no more than its head, and

@@ -2,6 +2,7 @@
 
 use super::debug_page::DebugNotes;
 use super::hook::ParkedFunction;
+use super::request_counts::CountsReader;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
 use crate::exchange::{JSON_TYPES, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS, problem_with_json_type};
 use crate::settings::Settings;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub(crate) keyed: Option<&'static str>,
     /// A thread of their own answers requests here while no worker is free.
     pub(crate) answers_when_busy: bool,
+    /// Tools that read the counts of requests.
+    pub(crate) counts_readers: Vec<CountsReader>,
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,
@@ -83,6 +86,7 @@ impl Plan {
         self.reads_forms |= attached.reads_forms;
         self.keyed = self.keyed.or(attached.keyed);
         self.answers_when_busy |= attached.answers_when_busy;
+        self.counts_readers.extend(attached.counts_readers.iter().cloned());
         self.when_parked.extend(attached.when_parked.iter().cloned());
         for admission in &attached.early_admissions {
             let index = place(&self.admissions[..self.early_admissions], admission);

@@ -40,6 +40,7 @@ use super::admission::{Park, Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, make_deferred, write_overloaded};
 use super::hook::run_point;
+use super::request_counts::RequestCounts;
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Health, Hook, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
@@ -50,7 +51,7 @@ use crate::exchange::{
 use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::panics::{capture_backtraces, guarded, watch_panics};
-use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, resolve, route_at};
+use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, keyed_routes, resolve, route_at};
 use ::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,6 +69,8 @@ pub struct Application {
     /// Those of all trees, one tree's after another's.
     plans: Vec<Plan>,
     background: Vec<BackgroundJob>,
+    /// Where a tool has asked for them.
+    counts: Option<Arc<RequestCounts>>,
     /// What the tools show on the status page.
     status: Vec<Arc<dyn StatusSource>>,
     health: Option<Health>,
@@ -96,6 +99,7 @@ impl Application {
             hosts: Hosts::default(),
             plans: Vec::new(),
             background: Vec::new(),
+            counts: None,
             status: Vec::new(),
             health: None,
         };
@@ -132,6 +136,18 @@ impl Application {
     /// Answers probes.
     pub(crate) fn set_health(&mut self, health: Health) {
         self.health = Some(health);
+    }
+
+    /// Counts requests from now on, if a tool wants to read the counts. The last step of building.
+    pub(crate) fn count_requests(&mut self) {
+        let readers: Vec<_> = self.plans.iter().flat_map(|plan| &plan.counts_readers).collect();
+        if readers.is_empty() {
+            return;
+        }
+        let routes = self.trees.iter().enumerate().flat_map(|(number, tree)| keyed_routes(number, &tree.shape));
+        let counts = Arc::new(RequestCounts::new(routes, self.plans.iter().map(|plan| plan.section.clone())));
+        readers.into_iter().for_each(|reader| reader.connect(&counts));
+        self.counts = Some(counts);
     }
 
     pub(crate) fn set_hosts(&mut self, hosts: Hosts) {
@@ -347,7 +363,11 @@ impl Application {
         }
         let waits = StreamPlace::begin(exchange);
         WorkerStage::Handler.note();
+        let begun = self.counts.as_ref().map(|counts| (counts, Instant::now()));
         let result = guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)));
+        if let Some((counts, begun)) = begun {
+            counts.handled(exchange, begun.elapsed());
+        }
         WorkerStage::Finalize.note();
         StreamPlace::end(waits, exchange);
         result
@@ -364,7 +384,10 @@ impl Application {
                 Some(admission) => (admission, false),
                 None => break,
             };
-            if let Passed::Parked(park) = pass(asked, exchange, wakers)? {
+            let since = exchange.course.parked.as_ref().map(|parked| parked.since);
+            let passed = pass(asked, exchange, wakers);
+            self.count_wait(since, &passed);
+            if let Passed::Parked(park) = passed? {
                 exchange.waited = true;
                 self.note_parked(park, exchange);
                 return Ok(Passed::Parked(park));
@@ -374,6 +397,15 @@ impl Application {
             }
         }
         Ok(Passed::Through)
+    }
+
+    /// Counts a wait that has ended, well or not.
+    fn count_wait(&self, since: Option<Instant>, passed: &Result<Passed, Error>) {
+        if let (Some(since), Some(counts)) = (since, &self.counts)
+            && !matches!(passed, Ok(Passed::Parked(_)))
+        {
+            counts.waited(since.elapsed());
+        }
     }
 
     /// Tells the tools that have given the request something others wait for.
@@ -463,15 +495,20 @@ impl Application {
                 continue;
             }
             let result = match (hook.admit(), wakers) {
-                (Some(admit), Some(wakers)) => match Hook::call_or_park(admit, exchange, wakers) {
-                    Ok(Passed::Parked(park)) => {
-                        exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
-                        self.note_parked(park, exchange);
-                        return Passed::Parked(park);
+                (Some(admit), Some(wakers)) => {
+                    let since = exchange.course.parked.as_ref().map(|parked| parked.since);
+                    let passed = Hook::call_or_park(admit, exchange, wakers);
+                    self.count_wait(since, &passed);
+                    match passed {
+                        Ok(Passed::Parked(park)) => {
+                            exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
+                            self.note_parked(park, exchange);
+                            return Passed::Parked(park);
+                        }
+                        Ok(Passed::Through) => continue,
+                        Err(error) => Err(error),
                     }
-                    Ok(Passed::Through) => continue,
-                    Err(error) => Err(error),
-                },
+                }
                 _ => hook.call(exchange),
             };
             match result {
@@ -529,6 +566,9 @@ enum Advance {
 impl Service for Application {
     fn start(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> BodyPlan {
         if exchange.course.stage == Stage::Fresh {
+            if let Some(counts) = &self.counts {
+                counts.begun(exchange);
+            }
             self.begin(exchange);
         }
         let early = self.plan(exchange).early_admissions;
@@ -615,6 +655,9 @@ impl Service for Application {
             }
         }
         if matches!(stage, Stage::Final | Stage::Refused) {
+            if let Some(counts) = &self.counts {
+                counts.ended(exchange, delivery);
+            }
             logs::access(exchange, delivery);
         }
     }

@@ -77,6 +77,69 @@ fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec
     above.pop();
 }
 
+/// A number for the way of a trail through a tree: the same for all requests of a route. Behind a node that only its
+/// value knows it does not go on.
+#[inline]
+pub(crate) fn route_key(tree: usize, steps: &[Step]) -> u64 {
+    let add = |key: u64, kind: u64, index: u16| (key ^ (kind << 16 | u64::from(index))).wrapping_mul(KEY_FACTOR);
+    let mut key = KEY_FACTOR ^ (tree as u64).wrapping_mul(KEY_FACTOR);
+    for step in steps {
+        match *step {
+            Step::Child { index, .. } => key = add(key, 1, index),
+            Step::Handler { index, .. } => key = add(key, 2, index),
+            Step::Late { .. } => {
+                key = add(key, 3, 0);
+                break;
+            }
+        }
+    }
+    // The low bits choose a place.
+    key ^ key >> 32
+}
+
+/// Odd, and its bits look random: 2^64 divided by the golden ratio.
+const KEY_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The routes of a tree with their keys, each handler once.
+pub(crate) fn keyed_routes(tree: usize, root: &Node) -> Vec<(u64, String)> {
+    fn visit(
+        (tree, node, path): (usize, &Node, &str),
+        steps: &mut Vec<Step>,
+        above: &mut Vec<*const Node>,
+        list: &mut Vec<(u64, String)>,
+    ) {
+        if node.kind == NodeKind::Late {
+            steps.push(Step::Late { first: 0 });
+            list.push((route_key(tree, steps), format!("{path}/{{*}}")));
+            steps.pop();
+            return;
+        }
+        if above.len() >= MAX_DEPTH || above.contains(&std::ptr::from_ref(node)) {
+            return;
+        }
+        above.push(node);
+        for (index, handler) in (0..).zip(&*node.handlers) {
+            let named = || with_arguments(&format!("{path}/{}", handler.name), &handler.arguments);
+            let path = match node.kind {
+                NodeKind::Dispatched => dispatched_path(path, node, handler),
+                _ => path_by_role(path, node, handler).unwrap_or_else(named),
+            };
+            steps.push(Step::Handler { index, first: 0 });
+            list.push((route_key(tree, steps), route(path, node, handler).path));
+            steps.pop();
+        }
+        for (index, child) in (0..).zip(&*node.children) {
+            steps.push(Step::Child { index, first: 0, count: 0 });
+            visit((tree, &child.below(), &child_path(path, child)), steps, above, list);
+            steps.pop();
+        }
+        above.pop();
+    }
+    let mut list = Vec::new();
+    visit((tree, root, ""), &mut Vec::new(), &mut Vec::new(), &mut list);
+    list
+}
+
 /// Whether a dispatcher is asked on some way through the tree.
 pub(crate) fn has_dispatchers(root: &Node) -> bool {
     fn visit(node: &Node, above: &mut Vec<*const Node>) -> bool {

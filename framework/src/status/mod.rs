@@ -18,12 +18,16 @@
 //! | `html.rs` | the same for people |
 //! | `lines.rs` | the same for the log |
 //! | `threads.rs` | the threads of the process |
+//! | `metrics.rs`, `metric_text.rs` | metrics for Prometheus; their text format |
 
 mod html;
 mod lines;
+mod metric_text;
+mod metrics;
 mod pages;
 mod report;
 mod threads;
 
 pub(crate) use lines::write_to_log;
+pub use metrics::{Metrics, metrics};
 pub use pages::{Status, app};

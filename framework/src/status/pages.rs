@@ -97,7 +97,9 @@ enum Page {
 
 impl AtWork {
     fn answer(&self, exchange: &Exchange) -> Result<Flow, Error> {
-        let Some(page) = self.page(exchange).filter(|_| self.may_see(exchange)) else { return Ok(Flow::Continue) };
+        let Some(page) = self.page(exchange).filter(|_| may_see(self.status.is_open, exchange)) else {
+            return Ok(Flow::Continue);
+        };
         let request = &exchange.request;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let refusal = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "Nothing changes here: ask with GET.");
@@ -130,10 +132,11 @@ impl AtWork {
             _ => None,
         }
     }
+}
 
-    fn may_see(&self, exchange: &Exchange) -> bool {
-        self.status.is_open || Login::of(exchange).is_some() || is_developers(exchange)
-    }
+/// Whether the pages are shown to the visitor.
+pub(super) fn may_see(is_open: bool, exchange: &Exchange) -> bool {
+    is_open || Login::of(exchange).is_some() || is_developers(exchange)
 }
 
 fn for_people(page: String, nonce: &str) -> Response {

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     }
     let (mut line, request) = match kind.as_str() {
         "plain" => (Line::to(plain_app()), PLAIN.to_vec()),
+        "metrics" => (Line::to(plain_app().metrics("/metrics")), PLAIN.to_vec()),
         "browser" => (Line::to(site()), BROWSER.to_vec()),
         "arguments" => (Line::to(site()), get("/five/1/2?c=&e=0.5", "")),
         "deep" => (Line::to(site()), get(&("/below".repeat(5) + "/page"), "")),
@@ -49,6 +50,6 @@ fn over_a_socket(count: usize) {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions socket|plain|browser|arguments|deep|session|cached COUNT");
+    eprintln!("usage: instructions socket|plain|metrics|browser|arguments|deep|session|cached COUNT");
     ExitCode::from(2)
 }

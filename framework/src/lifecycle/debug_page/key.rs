@@ -56,11 +56,12 @@ fn is_key(text: &str) -> bool {
     key.len() == text.len() && std::hint::black_box(differences) == 0
 }
 
-/// Whether the request brings the key in its cookie. Several of that name may come, since cookies do not tell ports
-/// apart.
+/// Whether the request brings the key, in its cookie or, as programs do, as `Authorization: Bearer`. Several cookies of
+/// that name may come, since cookies do not tell ports apart.
 pub(super) fn is_brought_by(request: &Request) -> bool {
     let mut cookies = request.head.headers_named("cookie").flat_map(crate::http::cookies);
-    cookies.any(|(name, value)| name == NAME && is_key(value))
+    let bearer = || request.head.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    cookies.any(|(name, value)| name == NAME && is_key(value)) || bearer().is_some_and(is_key)
 }
 
 /// The hook that takes the key out of an address. It comes before all others of its point: a holder of the key needs no
