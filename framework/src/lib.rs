@@ -161,8 +161,26 @@
 //! # Ok::<(), kirsch::Error>(())
 //! ```
 //!
-//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`]. An
-//! [admission](lifecycle::Admit) may let it wait.
+//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`], or an `Option` of one where
+//! it mostly goes on:
+//!
+//! ```
+//! # use kirsch::{prelude::*, testing::Client};
+//! # struct Move;
+//! # impl Tool for Move {
+//! #     fn name(&self) -> &'static str { "move" }
+//! fn attach(&self, hooks: &mut Hooks) {
+//!     hooks.at(HookPoint::OnStartResource, |exchange| {
+//!         exchange.request.path().starts_with("/old").then(|| Redirect::permanent("/"))
+//!     });
+//! }
+//! # }
+//! # let client = Client::in_process(App::new(Tree::new()).tool("/", Move));
+//! # client.get("/old").send().assert_status(301).assert_header("location", "/");
+//! # client.get("/new").send().assert_status(404);
+//! ```
+//!
+//! An [admission](lifecycle::Admit) may let it wait.
 //!
 //! # Errors
 //!

@@ -5,12 +5,11 @@
 //! the connection and every other request live on. (A program built with `panic = "abort"` ends instead; that is its
 //! choice.)
 
-use crate::exchange::Error;
+use crate::exchange::{Error, backtrace};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs a piece of the application's code; a panic is returned as an unexpected error that tells message and place.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
@@ -39,13 +38,6 @@ pub(crate) fn watch_panics() {
         }));
     });
 }
-
-/// Lets panics be caught with their backtrace, which the debug page shows. Taking one costs milliseconds.
-pub(crate) fn capture_backtraces() {
-    CAPTURE_BACKTRACES.store(true, Ordering::Relaxed);
-}
-
-static CAPTURE_BACKTRACES: AtomicBool = AtomicBool::new(false);
 
 /// A panic that was caught.
 #[derive(Debug)]
@@ -77,7 +69,7 @@ thread_local! {
 
 fn remember(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
-    let backtrace = CAPTURE_BACKTRACES.load(Ordering::Relaxed).then(Backtrace::force_capture);
+    let backtrace = backtrace();
     // The thread may be ending, with its locals gone; then no one reads the place.
     let _ = LAST_PANIC.try_with(|last| last.replace(Some((place, backtrace))));
 }

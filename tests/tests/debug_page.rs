@@ -39,6 +39,22 @@ impl Shop {
     fn sold_out(&self) -> Option<&'static str> {
         None
     }
+
+    #[expose]
+    fn weigh(&self, fruit: String) -> kirsch::Result<String> {
+        weight(&fruit)
+    }
+
+    #[expect(dead_code, reason = "nobody has exposed it")]
+    fn basket(&self, id: u32) -> String {
+        id.to_string()
+    }
+}
+
+#[inline(never)]
+fn weight(fruit: &str) -> kirsch::Result<String> {
+    Err(Broken("heavy".parse::<u32>().unwrap_err()))?;
+    Ok(fruit.to_owned())
 }
 
 #[inline(never)]
@@ -136,6 +152,58 @@ fn a_path_that_leads_nowhere_lists_the_routes_near_it() {
         page.assert_status(405)
             .assert_contains("This page answers GET, HEAD, OPTIONS, POST only.")
             .assert_contains("Shop::panic");
+    });
+}
+
+#[test]
+fn each_step_of_the_program_has_its_source() {
+    both(shop, |client| {
+        let page = browser(client, "/panic").send();
+        page.assert_contains("debug_page::inner_step").assert_contains("Shop::panic").assert_contains("<i>");
+        let steps = page.text().split("Backtrace").nth(1).expect("a backtrace").to_owned();
+        assert!(
+            steps.contains("inner_step()</mark>") && steps.contains("panic!(&quot;no luck&quot;)</mark>"),
+            "{steps}"
+        );
+        let page = browser(client, "/weigh/plums").send();
+        let steps = page.text().split("Backtrace").nth(1).expect("a backtrace").to_owned();
+        assert!(steps.contains("weight(&amp;fruit)</mark>") && steps.contains("unwrap_err()))?;</mark>"), "{steps}");
+    });
+}
+
+#[test]
+fn a_method_that_is_not_exposed_is_named() {
+    both(shop, |client| {
+        let page = browser(client, "/basket/7").send();
+        page.assert_status(404).assert_contains("The method <code>Shop::basket</code> is not exposed");
+        browser(client, "/casket").send().assert_status(404).assert_contains("No handler is at this path.");
+    });
+}
+
+#[test]
+fn a_handler_whose_argument_is_missing_was_not_called() {
+    both(shop, |client| {
+        let page = browser(client, "/price").send();
+        page.assert_status(404)
+            .assert_contains("the parameter `fruit` is missing")
+            .assert_contains("it was not called");
+        page.assert_lacks("has given this answer itself");
+    });
+}
+
+#[test]
+fn a_template_shows_its_own_lines() {
+    let templates = || {
+        let layout = "<html>\n{% block body %}{% endblock %}\n</html>";
+        let page = "{% extends 'layout.html' %}\n{% block body %}\n<p>{{ nmae }}</p>\n{% endblock %}";
+        tools::Templates::embedded([("layout.html", layout), ("page.html", page)])
+    };
+    let tree = || Tree::new().index(|_| tools::View::new("page.html", ()));
+    let app = || App::new(tree()).tool("/", templates()).settings("/", |settings| settings.debug_page = true);
+    both(app, |client| {
+        let page = browser(client, "/").send();
+        page.assert_status(500).assert_contains("<code>page.html:3</code>");
+        page.assert_contains("<mark><i>3</i>&lt;p&gt;{{ nmae }}&lt;/p&gt;</mark>");
     });
 }
 

@@ -51,8 +51,8 @@ impl Pages {
     }
 
     #[expose]
-    fn view(&self) -> View {
-        View::new("page.html", ())
+    fn view(&self) -> Response {
+        Response::of(View::new("page.html", ()))
     }
 
     #[expose]
@@ -73,8 +73,8 @@ impl Pages {
     }
 
     #[expose(post)]
-    fn order(&self, login: &Login, body: Bytes) -> String {
-        format!("{login} has ordered {} bytes", body.0.len())
+    fn order(&self, login: Option<&Login>, body: Bytes) -> String {
+        format!("{} has ordered {} bytes", login.map_or("nobody", Login::name), body.0.len())
     }
 }
 

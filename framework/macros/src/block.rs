@@ -31,6 +31,8 @@ pub(crate) struct Block {
     pub(crate) type_name: String,
     pub(crate) pages: Vec<Page>,
     pub(crate) children: Vec<Child>,
+    /// The other methods that take `&self`: one of them may lack its mark.
+    pub(crate) unexposed: Vec<String>,
 }
 
 /// A handler: a page of a node, or an HTTP method of a resource.
@@ -55,7 +57,7 @@ pub(crate) struct Child {
 /// Reads the marks and signatures of all methods and takes the marks out of the block.
 pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Block {
     let type_name = type_name(&block.self_ty);
-    let mut published = Block { kind, type_name, pages: Vec::new(), children: Vec::new() };
+    let mut published = Block { kind, type_name, pages: Vec::new(), children: Vec::new(), unexposed: Vec::new() };
     for item in &mut block.items {
         let ImplItem::Fn(function) = item else {
             refuse_marks(item, errors);
@@ -115,7 +117,9 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
                     published.pages.push(Page { name, aliases: Vec::new(), methods, method, conditions, span });
                 }
             }
-            (None, None, None) => {}
+            (None, None, None) => {
+                published.unexposed.extend((function.sig.receiver().is_some() && conditions.is_empty()).then_some(name));
+            }
         }
     }
     refuse_twins(&published, errors);

@@ -20,7 +20,7 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
     let (generics, _, where_clause) = block.generics.split_for_impl();
     let self_type = &block.self_ty;
     let conditions = block.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
-    let type_name = &published.type_name;
+    let Block { type_name, unexposed, .. } = published;
     let kind = match published.kind {
         Kind::Pages => quote!(Pages),
         Kind::Resource => quote!(Resource),
@@ -37,6 +37,12 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
         #[allow(dead_code, elided_lifetimes_in_paths, missing_docs, missing_debug_implementations)]
         #[allow(private_bounds, private_interfaces, unreachable_pub, unnameable_types)]
         const _: () = {
+        // A second block is an error about `Publish`, which tells nothing, and one about this name.
+        impl #generics #self_type #where_clause {
+            #[doc(hidden)]
+            const A_TYPE_CAN_HAVE_ONLY_ONE_BLOCK_OF_HANDLERS_OR_RESOURCE: () = ();
+        }
+
         #links
 
         #[automatically_derived]
@@ -51,6 +57,7 @@ pub(crate) fn publish(block: &ItemImpl, published: &Block) -> TokenStream {
                         kind: ::kirsch::publish::NodeKind::#kind,
                         handlers: ::std::borrow::Cow::Borrowed { 0: &[#(#handlers)*] },
                         children: ::std::borrow::Cow::Borrowed { 0: &[#(#children)*] },
+                        unexposed: ::std::borrow::Cow::Borrowed { 0: &[#(#unexposed),*] },
                         dispatch: ::core::option::Option::None,
                     }
                 })
@@ -83,6 +90,12 @@ fn handler(page: &Page) -> TokenStream {
         };
     }
     let arguments = page.method.arguments.iter().map(information);
+    let return_requires = match &page.method.output {
+        Some(output) if !contains_impl_trait(output) => {
+            quote_spanned!(output.span()=> <#output as ::kirsch::exchange::IntoResponse>::REQUIRES)
+        }
+        _ => quote!(::core::option::Option::None),
+    };
     entry(
         &page.conditions,
         &quote! {
@@ -91,6 +104,7 @@ fn handler(page: &Page) -> TokenStream {
                 aliases: ::std::borrow::Cow::Borrowed { 0: &[#(#aliases),*] },
                 methods: #methods,
                 arguments: ::std::borrow::Cow::Borrowed { 0: &[#(#arguments),*] },
+                return_requires: #return_requires,
             } }
         },
         &quote!(::kirsch::exchange::HandlerRef::Static(&::kirsch::exchange::Handler::ABSENT)),

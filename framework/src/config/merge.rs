@@ -354,6 +354,10 @@ impl DraftTool {
 pub(crate) fn how_to_add(tool: &str) -> String {
     match tool {
         "sessions" => ".tool(\"/\", Sessions::in_memory())".to_owned(),
+        "templates" => ".tool(\"/\", Templates::new(\"templates\"))".to_owned(),
+        "login" => "SessionAuth, AuthBasic or AuthDigest there with .tool(\"/…\", …), or take `Option<&Login>`; \
+                    a tool of your own says `hooks.provides(\"login\")`"
+            .to_owned(),
         tool => format!("the tool `{tool}` with .tool(\"/\", …)"),
     }
 }

@@ -13,24 +13,29 @@ const DEEPEST: usize = 32;
 ///
 /// The plan of a path with variable segments is that of the sections above the first of them.
 pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigError> {
-    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, path| {
+    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, return_requires, path| {
         let plan = &merged.plans[merged.sections.find(path.iter().map(String::as_str))];
+        let is_missing = |tool: &&str| !plan.tools.contains(tool) && !plan.provided.contains(tool);
         let missing = arguments.iter().find_map(|argument| {
-            let tool = argument.requires?;
-            (!plan.tools.contains(&tool)).then_some((argument.name, tool))
+            let tool = argument.requires.filter(is_missing)?;
+            Some((format!("its argument `{}`", argument.name), tool))
         });
-        let Some((argument, tool)) = missing else { return Ok(()) };
+        let missing = missing.or_else(|| Some(("what it returns".to_owned(), return_requires.filter(is_missing)?)));
+        let Some((needing, tool)) = missing else { return Ok(()) };
+        let needed = match tool {
+            "login" => "a tool that knows who is logged in".to_owned(),
+            tool => format!("the tool `{tool}`"),
+        };
         let fix = how_to_add(tool);
         let place = format!("{}::{name} at /{}", node.type_name, path.join("/"));
-        let problem = format!("its argument `{argument}` needs the tool `{tool}`, which is not on there: add {fix}");
-        Err(ConfigError::new(place, problem))
+        Err(ConfigError::new(place, format!("{needing} needs {needed}, which is not on there: add {fix}")))
     })
 }
 
 /// Refuses handlers that read the body as a stream and take something out of it as well, which nothing would ever be
 /// in.
 pub(super) fn one_reader_of_the_body(root: &Node) -> Result<(), ConfigError> {
-    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, path| {
+    visit(root, &mut Vec::new(), &mut Vec::new(), &mut |node, name, arguments, _, path| {
         // Parameters and `Params` are found in the query, too.
         let takes_body =
             |argument: &&ArgumentInfo| !matches!(argument.body, BodyUse::None | BodyUse::Form | BodyUse::Any);
@@ -65,8 +70,10 @@ pub(super) fn linked_pages(trees: &[NodeRef], links: &[(String, String)]) -> Res
     })
 }
 
-/// Gets a node, the name and the arguments of one of its handlers or children, and the path so far.
-type Visit<'v> = dyn FnMut(&Node, &str, &[ArgumentInfo], &[String]) -> Result<(), ConfigError> + 'v;
+/// Gets a node, the name and the arguments of one of its handlers or children, the tool that its return value needs, and
+/// the path so far.
+type Visit<'v> =
+    dyn FnMut(&Node, &str, &[ArgumentInfo], Option<&'static str>, &[String]) -> Result<(), ConfigError> + 'v;
 
 /// Calls `visitor` for every handler and child with the fixed part of its path; nodes that contain themselves are
 /// visited once.
@@ -85,13 +92,13 @@ fn visit(
         if node.kind == NodeKind::Dispatched {
             let depth = path.len();
             path.extend(pattern_of(handler).map(str::to_owned));
-            visitor(node, &handler.name, &handler.arguments, path)?;
+            visitor(node, &handler.name, &handler.arguments, handler.return_requires, path)?;
             path.truncate(depth);
             continue;
         }
         let named = node.kind == NodeKind::Pages && !matches!(&*handler.name, "index" | "default" | "");
         path.extend(named.then(|| handler.name.clone().into_owned()));
-        visitor(node, &handler.name, &handler.arguments, path)?;
+        visitor(node, &handler.name, &handler.arguments, handler.return_requires, path)?;
         path.truncate(path.len() - usize::from(named));
     }
     for child in node.children.iter() {
@@ -101,7 +108,7 @@ fn visit(
             pattern if node.kind == NodeKind::Dispatched => path.extend(segments_of(pattern).map(str::to_owned)),
             name => path.push(name.to_owned()),
         }
-        visitor(node, &child.name, &child.arguments, path)?;
+        visitor(node, &child.name, &child.arguments, None, path)?;
         // Stands for the segments that the child takes; no section has such a name.
         path.extend(child.arguments.iter().map(|argument| format!("{{{}}}", argument.name)));
         visit(&child.below(), path, above, visitor)?;

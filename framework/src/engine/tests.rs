@@ -185,3 +185,48 @@ fn a_stop_may_wait_without_end() {
     let running = App::new(Tree::new()).start("127.0.0.1:0").unwrap();
     assert!(running.stop(Duration::MAX).unfinished.is_empty());
 }
+
+struct Hall;
+
+#[handlers]
+impl Hall {
+    #[expose]
+    fn named(&self, login: &crate::Login) -> String {
+        login.to_string()
+    }
+}
+
+/// A guard who knows everybody.
+struct Guard;
+
+impl Tool for Guard {
+    fn name(&self) -> &'static str {
+        "guard"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.provides("login");
+    }
+}
+
+#[test]
+fn a_login_without_a_tool_that_knows_the_visitor_stops_the_start() {
+    let error = App::new(Hall).build().expect_err("nobody is ever logged in").to_string();
+    let expected = "Hall::named at /named: its argument `login` needs a tool that knows who is logged in";
+    assert!(error.starts_with(expected), "{error}");
+    App::new(Hall).tool("/", Guard).build().expect("the guard provides it");
+    assert!(App::new(Hall).tool("/other", Guard).build().is_err());
+}
+
+#[test]
+fn a_page_whose_login_is_optional_needs_no_tool() {
+    struct Open;
+    #[handlers]
+    impl Open {
+        #[expose]
+        fn index(&self, login: Option<&crate::Login>) -> String {
+            format!("{login:?}")
+        }
+    }
+    App::new(Open).build().expect("it takes either");
+}

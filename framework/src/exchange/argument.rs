@@ -58,7 +58,8 @@ pub struct ArgumentInfo {
     pub source: Source,
     /// Its need of the request body.
     pub body: BodyUse,
-    /// The tool that must be on where the handler is published.
+    /// The tool that must be on where the handler is published, or what a tool there must
+    /// [provide](crate::Hooks::provides).
     pub requires: Option<&'static str>,
     /// Whether it asks for the session to be locked.
     pub locks_session: bool,
@@ -268,7 +269,7 @@ impl Given<'_> {
     /// repeated.
     fn refused(&self, name: &str, expected: &str) -> HttpError {
         let status = if self.in_path { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
-        HttpError::new(status, format!("the parameter `{name}` must be {expected}"))
+        HttpError::new(status, format!("the parameter `{name}` must be {expected}")).of_argument()
     }
 }
 
@@ -278,7 +279,7 @@ pub(super) const A_FORM: &str = "a form, `application/x-www-form-urlencoded` or 
 /// The answer to a request that lacks a parameter: 404 as in CherryPy, 400 when a form was sent.
 pub(crate) fn missing(name: &str, request: &Request) -> HttpError {
     let status = if request.has_form() { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND };
-    HttpError::new(status, format!("the parameter `{name}` is missing"))
+    HttpError::new(status, format!("the parameter `{name}` is missing")).of_argument()
 }
 
 /// Checks that `handler` knows every parameter in query and form by name, as the setting `strict_params` asks. A

@@ -5,8 +5,10 @@ use super::body_reader::NotUtf8;
 use super::problem::ProblemMembers;
 use crate::http::{MultipartError, Refusal, is_local_reference, reason};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
+use std::backtrace::Backtrace;
 use std::borrow::Cow;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why a handler or a hook did not end in an ordinary response.
 ///
@@ -21,7 +23,22 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     place: Option<&'static Location<'static>>,
+    /// The way to an unexpected error, where [`capture_backtraces`] was called.
+    backtrace: Option<Backtrace>,
 }
+
+/// Lets unexpected errors and panics keep their backtrace, which the debug page shows. Taking one costs time, of a panic
+/// milliseconds.
+pub(crate) fn capture_backtraces() {
+    CAPTURES_BACKTRACES.store(true, Ordering::Relaxed);
+}
+
+/// A backtrace, where they are captured.
+pub(crate) fn backtrace() -> Option<Backtrace> {
+    CAPTURES_BACKTRACES.load(Ordering::Relaxed).then(Backtrace::force_capture)
+}
+
+static CAPTURES_BACKTRACES: AtomicBool = AtomicBool::new(false);
 
 /// The kinds of [`Error`].
 #[derive(Debug)]
@@ -98,6 +115,10 @@ impl Error {
         matches!(self.kind(), ErrorKind::Http(error) if error.status.is_client_error())
     }
 
+    pub(crate) fn backtrace(&self) -> Option<&Backtrace> {
+        self.0.backtrace.as_ref()
+    }
+
     /// The path of an internal redirect, or the error that it is instead.
     pub(crate) fn into_internal_redirect(self) -> Result<String, Self> {
         match self.0.kind {
@@ -109,7 +130,7 @@ impl Error {
     /// An error that knows its place, if that is in the program itself.
     fn at(kind: ErrorKind, place: &'static Location<'static>) -> Self {
         let is_ours = place.file().starts_with(self_path()) || place.file().starts_with("/rustc/");
-        Self(Box::new(Inner { kind, place: (!is_ours).then_some(place) }))
+        Self(Box::new(Inner { kind, place: (!is_ours).then_some(place), backtrace: backtrace() }))
     }
 }
 
@@ -120,7 +141,7 @@ fn self_path() -> &'static str {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, place: None }))
+        Self(Box::new(Inner { kind, place: None, backtrace: None }))
     }
 }
 
@@ -216,17 +237,32 @@ pub struct HttpError {
     pub(crate) problem: Option<Box<ProblemMembers>>,
     /// What the operator can do about it, for the log and for pages that show details.
     pub(crate) remedy: Option<Cow<'static, str>>,
+    /// Whether an argument could not be made, so that the handler was not called.
+    pub(crate) is_of_argument: bool,
 }
 
 impl HttpError {
     /// An error with this status and message.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), headers: Vec::new(), problem: None, remedy: None }
+        Self {
+            status,
+            message: message.into(),
+            headers: Vec::new(),
+            problem: None,
+            remedy: None,
+            is_of_argument: false,
+        }
     }
 
     /// Adds a sentence for the operator: the log has it, and the page where it may show details.
     pub(crate) fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Notes that an argument of the handler could not be made.
+    pub(crate) fn of_argument(mut self) -> Self {
+        self.is_of_argument = true;
         self
     }
 

@@ -1,7 +1,7 @@
 //! The facts about a handler without calling it.
 
-use super::{ArgumentInfo, BodyUse, Source};
-use ::http::Method;
+use super::{ArgumentInfo, BodyUse, Error, HttpError, Response, Source};
+use ::http::{HeaderValue, Method, StatusCode, header};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 /// The description of one handler: made from its signature, read before any of its code runs.
@@ -15,6 +15,8 @@ pub struct Handler {
     pub methods: MethodSet,
     /// Its arguments, in order.
     pub arguments: Cow<'static, [ArgumentInfo]>,
+    /// The tool that must be on for what it returns, as `templates` for a `View`.
+    pub return_requires: Option<&'static str>,
 }
 
 impl Handler {
@@ -25,6 +27,7 @@ impl Handler {
         aliases: Cow::Borrowed(&[]),
         methods: MethodSet::NONE,
         arguments: Cow::Borrowed(&[]),
+        return_requires: None,
     };
 
     /// How many path segments it can take: `None` is any number.
@@ -52,10 +55,11 @@ impl Handler {
         self.arguments.iter().any(|argument| ways.contains(&argument.body))
     }
 
-    /// Whether one of its arguments needs the tool of this name, such as `&Session` needs `sessions`.
+    /// Whether one of its arguments or its return value needs the tool of this name, such as `&Session` needs
+    /// `sessions`.
     #[must_use]
     pub fn requires(&self, tool: &str) -> bool {
-        self.arguments.iter().any(|argument| argument.requires == Some(tool))
+        self.arguments.iter().any(|argument| argument.requires == Some(tool)) || self.return_requires == Some(tool)
     }
 }
 
@@ -167,6 +171,20 @@ impl MethodSet {
     pub const fn without(self, other: Self) -> Self {
         let reads = Self::GET.with(Self::HEAD);
         Self(self.0 & !(if other.overlaps(reads) { other.with(reads) } else { other }).0)
+    }
+
+    /// The answer to a request with another method: 405 with `Allow`, and 204 with `Allow` for OPTIONS.
+    #[cold]
+    pub(crate) fn refuse(self, method: &Method) -> Error {
+        let allow = self.allow();
+        let message = format!("This page answers {allow} only.");
+        let allow = HeaderValue::try_from(allow).expect("method names are valid in a field");
+        if *method == Method::OPTIONS {
+            let mut answer = Response::new();
+            answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
+            return answer.into();
+        }
+        HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into()
     }
 
     /// The value of an `Allow` field for this set: HEAD goes with GET, OPTIONS always.

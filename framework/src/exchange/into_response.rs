@@ -36,6 +36,9 @@ use std::borrow::Cow;
     note = "a value of your own goes out as `Json(value)`, a number also as `value.to_string()`"
 )]
 pub trait IntoResponse {
+    /// The tool that must be on where a handler returns it: the start refuses the handler otherwise.
+    const REQUIRES: Option<&'static str> = None;
+
     /// Writes itself into `response`; fields that are already set stay.
     ///
     /// # Errors
@@ -131,12 +134,16 @@ impl IntoResponse for FileBody {
 }
 
 impl<T: IntoResponse> IntoResponse for Html<T> {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.0.into_response(response.content_type_unless_set(HTML))
     }
 }
 
 impl<T: IntoResponse> IntoResponse for Text<T> {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.0.into_response(response.content_type_unless_set(PLAIN))
     }
@@ -169,6 +176,8 @@ impl IntoResponse for StatusCode {
 }
 
 impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (status, content) = self;
         content.into_response(response)?;
@@ -179,6 +188,8 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
 
 /// A text that cannot be a field value, such as one with a line break, is an error of the program: 500.
 impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for ([(HeaderName, V); N], T) {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (fields, content) = self;
         for (name, value) in fields {
@@ -192,6 +203,8 @@ impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for ([(HeaderN
 }
 
 impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for (StatusCode, [(HeaderName, V); N], T) {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (status, fields, content) = self;
         (status, (fields, content)).into_response(response)
@@ -199,12 +212,16 @@ impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for (StatusCod
 }
 
 impl<T: IntoResponse> IntoResponse for Option<T> {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.ok_or_else(Error::not_found)?.into_response(response)
     }
 }
 
 impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
+    const REQUIRES: Option<&'static str> = T::REQUIRES;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.map_err(Into::into)?.into_response(response)
     }

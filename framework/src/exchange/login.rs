@@ -5,7 +5,8 @@ use ::http::StatusCode;
 
 /// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
 ///
-/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in; `Option<&Login>` takes either.
+/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in; `Option<&Login>` takes either. The
+/// start refuses `&Login` where no tool says that it [provides](crate::Hooks::provides) `login`.
 /// The access log has it in its third column.
 ///
 /// ```
@@ -18,6 +19,7 @@ use ::http::StatusCode;
 ///     fn name(&self) -> &'static str { "knock" }
 ///
 ///     fn attach(&self, hooks: &mut Hooks) {
+///         hooks.provides("login");
 ///         hooks.at(HookPoint::BeforeRequestBody, |exchange| {
 ///             if let Some(name) = exchange.request.header("knock") {
 ///                 let login = Login::new(name);
@@ -70,7 +72,7 @@ impl std::fmt::Display for Login {
 }
 
 impl<'a> Argument<'a> for &'a Login {
-    const INFO: ArgumentInfo = ArgumentInfo::TYPED;
+    const INFO: ArgumentInfo = ArgumentInfo { requires: Some("login"), ..ArgumentInfo::TYPED };
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
         arguments.values.get::<Login>().ok_or_else(|| HttpError::new(StatusCode::UNAUTHORIZED, ""))

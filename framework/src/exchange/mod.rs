@@ -16,6 +16,7 @@ mod client_watch;
 mod cookie_text;
 mod course;
 mod error;
+mod error_in_text;
 mod escape;
 #[expect(clippy::module_inception, reason = "the room is named after its central value")]
 mod exchange;
@@ -74,6 +75,8 @@ pub(crate) use client_watch::Connections;
 pub(crate) use cookie_text::{CookiePart, CookieText};
 pub(crate) use course::{Pending, Rescue, Stage};
 pub use error::{Error, ErrorKind, HttpError, Redirect};
+pub(crate) use error::{backtrace, capture_backtraces};
+pub(crate) use error_in_text::{ErrorInText, TextPlace};
 pub use escape::{Escaped, escape};
 pub use exchange::Exchange;
 pub use fields::{Fault, FieldError, FieldInfo, FieldKind, FieldValue, Fields, FormErrors};

@@ -16,15 +16,16 @@ mod source;
 mod text;
 mod trace;
 
+use super::backtrace::captured;
 use super::{ErrorPage, HookPoint, Plan};
-use crate::exchange::{Error, ErrorKind, Exchange, Request};
+use crate::exchange::{Error, ErrorInText, ErrorKind, Exchange, HttpError, Request};
 use crate::logs;
 use crate::panics::Panicked;
-use crate::publish::{NodeRef, Route, named_segments, route_of, routes, same_segment};
+use crate::publish::{NodeRef, Route, named_segments, route_of, routes, same_segment, unexposed};
 use crate::suggestion::distance;
 use ::http::StatusCode;
 use secrets::masked;
-use source::{Frame, Place};
+use source::{AROUND, Frame, FrameWithSource, Place};
 use trace::{HookRun, Trace};
 
 /// Facts of a plan for the page that the plan does not keep itself.
@@ -45,7 +46,7 @@ impl Plan {
 
 /// The program's own steps in a backtrace, each with its place if it is known.
 pub(super) fn steps(backtrace: &std::backtrace::Backtrace) -> Vec<String> {
-    let told = |Frame { function, place }: Frame| match place {
+    let told = |Frame { function, place, .. }: Frame| match place {
         Some(place) => format!("{function} at {place}"),
         None => function,
     };
@@ -101,7 +102,7 @@ struct Failure {
     /// The part that failed, as `the hook of `auth` at BeforeHandler`.
     place: String,
     source: Option<Place>,
-    backtrace: Vec<Frame>,
+    backtrace: Vec<FrameWithSource>,
     hooks: Vec<HookRun>,
 }
 
@@ -121,29 +122,52 @@ impl Report {
         if let Some(panic) = panic {
             causes[0] = format!("panicked: {}", panic.message);
         }
-        let source = match panic {
-            Some(panic) => panic.place.as_deref().and_then(Place::parse),
-            None => error.place().map(Place::of),
+        let text = match error.kind() {
+            ErrorKind::Unexpected(error) => error.downcast_ref::<ErrorInText>().and_then(|error| error.place.as_ref()),
+            _ => None,
         };
-        let backtrace = panic.and_then(|panic| panic.backtrace.as_ref()).map(source::frames).unwrap_or_default();
+        let source = match (text, panic) {
+            (Some(place), _) => Some(Place::in_text(place)),
+            (None, Some(panic)) => panic.place.as_deref().and_then(|place| Place::parse(place, AROUND)),
+            (None, None) => error.place().map(Place::of),
+        };
+        let backtrace = captured(error).map(source::frames).unwrap_or_default();
+        let backtrace = backtrace.into_iter().map(Frame::with_source).collect();
         Self::new(plan, root, exchange, About::Failure(Failure { causes, place, source, backtrace, hooks }))
     }
 
     /// About a path that leads nowhere, or does not answer the method.
-    pub(super) fn of_routes(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, status: StatusCode) -> Self {
+    pub(super) fn of_routes(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, error: &HttpError) -> Self {
         let _ = exchange.request.decode_parameters();
         let all = routes(root);
-        let near = near(&all, &exchange.request.segments().collect::<Vec<_>>());
+        let segments: Vec<_> = exchange.request.segments().collect();
+        let near = near(&all, &segments);
         let has_run = exchange.values.get::<Trace>().is_some_and(Trace::handler_has_run);
         let found = match (exchange.trail.handler(), has_run) {
-            (Some(_), true) => {
-                "A handler was found and has given this answer itself, as it does with None and Error::not_found()."
+            (Some(_), true) if error.is_of_argument => {
+                "A handler was found, but it was not called: one of its arguments could not be made of the request."
+                    .to_owned()
             }
-            (Some(_), false) => "A handler was found, but a tool has given this answer before it was called.",
-            (None, _) if status == StatusCode::METHOD_NOT_ALLOWED => "The path is right; it answers other methods.",
-            (None, _) => "No handler is at this path.",
+            (Some(_), true) => {
+                "A handler was found and has given this answer itself, as it does with `None` and `Error::not_found()`."
+                    .to_owned()
+            }
+            (Some(_), false) => {
+                "A handler was found, but a tool has given this answer before it was called.".to_owned()
+            }
+            (None, _) if error.status == StatusCode::METHOD_NOT_ALLOWED => {
+                "The path is right; it answers other methods.".to_owned()
+            }
+            (None, _) => match unexposed(root).into_iter().find(|(path, _)| is_at(path, &segments)) {
+                Some((_, method)) => {
+                    format!(
+                        "The method `{method}` is not exposed: write `#[expose]` above it to make it the page of this path."
+                    )
+                }
+                None => "No handler is at this path.".to_owned(),
+            },
         };
-        Self::new(plan, root, exchange, About::Routes { found: found.to_owned(), near, all })
+        Self::new(plan, root, exchange, About::Routes { found, near, all })
     }
 
     fn new(plan: &Plan, root: &NodeRef, exchange: &Exchange, about: About) -> Self {
@@ -206,6 +230,13 @@ fn masked_path(request: &Request, named: &[(String, usize)]) -> String {
 const MAX_PARAMETERS: usize = 200;
 /// Maximum of routes that are listed as near.
 const MAX_NEAR: usize = 12;
+
+/// Whether a path begins as a pattern says.
+fn is_at(pattern: &str, segments: &[&str]) -> bool {
+    let mut parts = pattern.split('/').filter(|part| !part.is_empty());
+    parts.clone().count() <= segments.len()
+        && parts.by_ref().zip(segments).all(|(part, segment)| part.starts_with('{') || same_segment(part, segment))
+}
 
 /// The routes that begin as the path does or are spelled like it, the best first.
 fn near(all: &[Route], segments: &[&str]) -> Vec<Route> {

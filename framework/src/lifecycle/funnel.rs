@@ -138,14 +138,16 @@ impl Funnel<'_> {
 
     /// The debug page for an error with this status, where it is on and may be shown.
     #[cold]
-    fn report(&self, exchange: &mut Exchange, status: StatusCode, cause: Option<&Error>) -> Option<Report> {
+    fn report(&self, exchange: &mut Exchange, error: &HttpError, cause: Option<&Error>) -> Option<Report> {
         if !self.plan.settings.debug_page || !debug_page::is_shown_to(exchange) {
             return None;
         }
         match cause {
             Some(error) => Some(Report::of_failure(self.plan, self.root, exchange, error)),
-            None if matches!(status.as_u16(), 404 | 405) && self.plan.error_pages.find(status).is_none() => {
-                Some(Report::of_routes(self.plan, self.root, exchange, status))
+            None if matches!(error.status.as_u16(), 404 | 405)
+                && self.plan.error_pages.find(error.status).is_none() =>
+            {
+                Some(Report::of_routes(self.plan, self.root, exchange, error))
             }
             None => None,
         }
@@ -159,7 +161,7 @@ impl Funnel<'_> {
         logs::answered_with_error(exchange, &error);
         exchange.response.forget_content();
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
-        let report = self.report(exchange, error.status, cause);
+        let report = self.report(exchange, &error, cause);
         let tells_cause = self.plan.settings.show_tracebacks || report.is_some();
         let remedy = || error.remedy.clone().map(Cow::into_owned);
         let details = if tells_cause { cause.map(logs::causes).or_else(remedy) } else { None };

@@ -3,10 +3,11 @@
 use super::admission::{Passed, pass, pass_here};
 use super::request_counts::CountsReader;
 use super::{Admit, BackgroundJob, Plan};
-use crate::exchange::Wakers;
-use crate::exchange::{Error, ErrorKind, Exchange, Response, StatusRow, StatusSource};
+use crate::exchange::{
+    Error, ErrorKind, Exchange, Redirect, Response, StatusRow, StatusSource, Wakers, capture_backtraces,
+};
 use crate::logs;
-use crate::panics::{capture_backtraces, guarded};
+use crate::panics::guarded;
 use crate::settings::SettingError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,8 @@ pub enum Flow {
     Answer(Response),
 }
 
-/// The types that a hook function may return: `()`, [`Flow`], or a `Result` of one of them.
+/// The types that a hook function may return: `()`, [`Flow`], a [`Redirect`], an [`Error`], or an `Option` or `Result` of
+/// one of them.
 pub trait IntoFlow {
     /// The flow, or the error for the funnel.
     ///
@@ -68,6 +70,25 @@ impl IntoFlow for () {
 impl IntoFlow for Flow {
     fn into_flow(self) -> Result<Flow, Error> {
         Ok(self)
+    }
+}
+
+impl IntoFlow for Redirect {
+    fn into_flow(self) -> Result<Flow, Error> {
+        Err(self.into())
+    }
+}
+
+impl IntoFlow for Error {
+    fn into_flow(self) -> Result<Flow, Error> {
+        Err(self)
+    }
+}
+
+/// `None` goes on.
+impl<T: IntoFlow> IntoFlow for Option<T> {
+    fn into_flow(self) -> Result<Flow, Error> {
+        self.map_or(Ok(Flow::Continue), T::into_flow)
     }
 }
 
@@ -199,6 +220,8 @@ pub struct Hooks {
     pub(crate) status: Vec<Arc<dyn StatusSource>>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
+    /// What handlers may require besides the tool itself.
+    pub(crate) provided: Vec<&'static str>,
     /// Pages that are linked to by name, each with the place that links.
     pub(crate) links: Vec<(String, String)>,
     /// The functions that see the plan when all tools have attached.
@@ -348,6 +371,12 @@ impl Hooks {
         self.needed.push(tool);
     }
 
+    /// Says that the tool provides what arguments of handlers [require](crate::exchange::ArgumentInfo::requires): an
+    /// authentication tool provides `login`. An argument that requires the tool by its name needs no such word.
+    pub fn provides(&mut self, what: &'static str) {
+        self.provided.push(what);
+    }
+
     /// Refuses the set-up, unless the tree has the page `Type.page` of a typed block: for tools that link to it.
     /// `place` says where the link is, as `the template shop.html, line 7`.
     pub fn links_to(&mut self, page: impl Into<String>, place: impl Into<String>) {
@@ -360,8 +389,8 @@ impl Hooks {
         self.when_complete.push(Box::new(look));
     }
 
-    /// Lets panics be caught with their backtrace, for [`backtrace_of`](super::backtrace_of). Taking one costs
-    /// milliseconds; it holds for the whole process.
+    /// Lets panics be caught, and unexpected errors be made, with their backtrace, for
+    /// [`backtrace_of`](super::backtrace_of). Taking one costs up to milliseconds; it holds for the whole process.
     pub fn capture_backtraces(&mut self) {
         capture_backtraces();
     }

@@ -15,6 +15,8 @@ pub struct Plan {
     /// Where the app is mounted that the section belongs to, percent-encoded; `None` for the outermost.
     pub(crate) mount: Option<Arc<str>>,
     pub(crate) tools: Vec<&'static str>,
+    /// What the tools provide besides themselves, as `login`.
+    pub(crate) provided: Vec<&'static str>,
     pub(crate) answers: bool,
     pub(crate) hooks: [Vec<Hook>; HookPoint::COUNT],
     /// All admissions; those that are asked before the body come first.
@@ -87,6 +89,7 @@ impl Plan {
         self.keyed = self.keyed.or(attached.keyed);
         self.answers_when_busy |= attached.answers_when_busy;
         self.counts_readers.extend(attached.counts_readers.iter().cloned());
+        self.provided.extend(&attached.provided);
         self.when_parked.extend(attached.when_parked.iter().cloned());
         for admission in &attached.early_admissions {
             let index = place(&self.admissions[..self.early_admissions], admission);

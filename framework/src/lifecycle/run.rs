@@ -43,14 +43,14 @@ use super::hook::run_point;
 use super::request_counts::RequestCounts;
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Health, Hook, HookPoint, Hosts, Plan, Sections};
-use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
+use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy, capture_backtraces};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
     StatusSource, Stream, Trail, WorkerStage, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
-use crate::panics::{capture_backtraces, guarded, watch_panics};
+use crate::panics::{guarded, watch_panics};
 use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, keyed_routes, resolve, route_at};
 use ::http::{Method, StatusCode};
 use std::sync::Arc;

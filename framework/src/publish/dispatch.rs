@@ -242,6 +242,7 @@ impl Dispatcher {
             aliases: Cow::Owned(vec![pattern]),
             methods,
             arguments: Cow::Owned(vec![from_anywhere(""), rest]),
+            return_requires: R::REQUIRES,
         };
         let closure = move |call: &mut PageCall<'_>| {
             let value = page(call);
@@ -267,6 +268,7 @@ impl Publish for Dispatcher {
                 kind: NodeKind::Dispatched,
                 handlers: self.pages.iter().map(|(handler, _)| HandlerRef::Shared(Arc::clone(handler))).collect(),
                 children: self.children.iter().map(|(child, _)| child.clone()).collect(),
+                unexposed: Cow::Borrowed(&[]),
                 dispatch: Some(self.dispatch.clone()),
             })
         });

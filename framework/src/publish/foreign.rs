@@ -87,6 +87,7 @@ impl Foreign {
                 argument(Source::Segments, BodyUse::Whole),
                 argument(Source::Parameters, BodyUse::None),
             ]),
+            return_requires: None,
         };
         let node = Node {
             type_name: Cow::Borrowed("Foreign"),

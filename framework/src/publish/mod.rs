@@ -37,7 +37,7 @@ pub(crate) use resolve::same_segment;
 pub use resolve::{Resolution, resolve};
 pub use route_urls::RouteUrls;
 pub use routes::{Route, routes};
-pub(crate) use routes::{has_dispatchers, keyed_routes, named_segments, route_at, route_key, route_of};
+pub(crate) use routes::{has_dispatchers, keyed_routes, named_segments, route_at, route_key, route_of, unexposed};
 
 pub use tree::{PageCall, Tree};
 

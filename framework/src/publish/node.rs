@@ -19,6 +19,8 @@ pub struct Node {
     pub handlers: Cow<'static, [HandlerRef]>,
     /// The ways down.
     pub children: Cow<'static, [ChildStep]>,
+    /// The methods of the block that are no pages, for a developer who looks for one.
+    pub unexposed: Cow<'static, [&'static str]>,
     /// The dispatcher that chooses among them, where the kind is [`Dispatched`](NodeKind::Dispatched).
     pub dispatch: Option<DispatchRef>,
 }
@@ -124,6 +126,7 @@ impl Node {
         kind: NodeKind::Late,
         handlers: Cow::Borrowed(&[]),
         children: Cow::Borrowed(&[]),
+        unexposed: Cow::Borrowed(&[]),
         dispatch: None,
     };
 }

@@ -69,6 +69,7 @@ struct Entry {
 struct Page {
     entry: usize,
     methods: MethodSet,
+    return_requires: Option<&'static str>,
     run: Box<Closure>,
 }
 
@@ -113,7 +114,7 @@ impl Routes {
             let value = page(call);
             value.into_response(call.response())
         };
-        self.pages.push(Page { entry, methods, run: Box::new(run) });
+        self.pages.push(Page { entry, methods, return_requires: R::REQUIRES, run: Box::new(run) });
         self.node = OnceLock::new();
         self
     }
@@ -221,6 +222,7 @@ impl Publish for Routes {
                     aliases: Cow::Owned(vec![pattern]),
                     methods: page.methods,
                     arguments: Cow::Owned(vec![from_anywhere(""), rest]),
+                    return_requires: page.return_requires,
                 }))
             });
             Arc::new(Node {

@@ -7,10 +7,8 @@
 //! bounds keep a hostile path cheap in any tree.
 
 use super::{ChildStep, Node, NodeKind, NodeRef, PathRest, Way};
-use crate::exchange::{
-    ArgumentInfo, Captures, Error, Handler, HttpError, MethodSet, Request, Response, Source, Step, Trail,
-};
-use ::http::{HeaderValue, Method, StatusCode, header};
+use crate::exchange::{ArgumentInfo, Captures, Error, Handler, MethodSet, Request, Source, Step, Trail};
+use ::http::Method;
 
 /// Most nodes on the way to a handler. The call goes down as deep, with the application's values on the stack.
 const MAX_DEPTH: usize = 128;
@@ -37,21 +35,9 @@ impl Resolution {
         match self {
             Self::Found => Ok(()),
             Self::NotFound => Err(Error::not_found()),
-            Self::WrongMethod(methods) => Err(wrong_method(method, methods)),
+            Self::WrongMethod(methods) => Err(methods.refuse(method)),
         }
     }
-}
-
-#[cold]
-fn wrong_method(method: &Method, methods: MethodSet) -> Error {
-    let allow = HeaderValue::try_from(methods.allow()).expect("method names are valid in a field");
-    if *method == Method::OPTIONS {
-        let mut answer = Response::new();
-        answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
-        return answer.into();
-    }
-    let message = format!("This page answers {} only.", methods.allow());
-    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, allow).into()
 }
 
 /// Finds the handler for the path segments of `request` from segment `first` on, starting at `root`; appends the steps

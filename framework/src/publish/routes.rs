@@ -140,6 +140,25 @@ pub(crate) fn keyed_routes(tree: usize, root: &Node) -> Vec<(u64, String)> {
     list
 }
 
+/// The methods that would be pages if they were exposed, as paths and as `Shop::item`.
+pub(crate) fn unexposed(root: &Node) -> Vec<(String, String)> {
+    fn visit(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec<(String, String)>) {
+        if above.len() >= MAX_DEPTH || above.contains(&std::ptr::from_ref(node)) {
+            return;
+        }
+        above.push(node);
+        let methods = node.unexposed.iter();
+        list.extend(methods.map(|name| (format!("{path}/{name}"), format!("{}::{name}", node.type_name))));
+        for child in node.children.iter() {
+            visit(&child.below(), &child_path(path, child), above, list);
+        }
+        above.pop();
+    }
+    let mut list = Vec::new();
+    visit(root, "", &mut Vec::new(), &mut list);
+    list
+}
+
 /// Whether a dispatcher is asked on some way through the tree.
 pub(crate) fn has_dispatchers(root: &Node) -> bool {
     fn visit(node: &Node, above: &mut Vec<*const Node>) -> bool {

@@ -135,7 +135,13 @@ impl Tree {
     {
         self.refuse_twin(name, Some(methods));
         let arguments = Cow::Owned(arguments);
-        let handler = Handler { name: Cow::Borrowed(name), aliases: Cow::Borrowed(&[]), methods, arguments };
+        let handler = Handler {
+            name: Cow::Borrowed(name),
+            aliases: Cow::Borrowed(&[]),
+            methods,
+            arguments,
+            return_requires: R::REQUIRES,
+        };
         let closure = move |call: &mut PageCall<'_>| {
             let value = page(call);
             value.into_response(call.response)
@@ -182,6 +188,7 @@ impl Publish for Tree {
                 kind: NodeKind::Pages,
                 handlers: self.pages.iter().map(|(handler, _)| HandlerRef::Shared(Arc::clone(handler))).collect(),
                 children: self.children.iter().map(|(child, _)| child.clone()).collect(),
+                unexposed: Cow::Borrowed(&[]),
                 dispatch: None,
             })
         });

@@ -150,6 +150,7 @@ impl Tool for AuthBasic {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
+        hooks.provides("login");
         let (challenge, check) = match self.challenge().and_then(|challenge| Ok((challenge, self.passwords.open()?))) {
             Ok(prepared) => prepared,
             Err(error) => return hooks.refuse(error),

@@ -1,5 +1,6 @@
 //! The debug page for browsers. Everything that is not a literal here goes through [`Escaped`]; there is no script.
 
+use super::source::{FrameWithSource, Place};
 use super::trace::{HookRun, Outcome};
 use super::{About, Failure, Report};
 use crate::exchange::Escaped;
@@ -23,7 +24,7 @@ fn write_page(report: &Report, page: &ErrorPage<'_>, html: &mut String) -> Resul
     match &report.about {
         About::Failure(failure) => write_failure(failure, html)?,
         About::Routes { found, .. } => {
-            writeln!(html, "<h1>{}</h1>\n</header>\n<p>{}</p>", Escaped(page.message), Escaped(found))?;
+            writeln!(html, "<h1>{}</h1>\n</header>\n<p>{}</p>", Escaped(page.message), Marked(found))?;
         }
     }
     if let Some(handler) = &report.handler {
@@ -50,8 +51,8 @@ fn write_page(report: &Report, page: &ErrorPage<'_>, html: &mut String) -> Resul
     table("Request", report.fields.iter().map(|(name, value)| (&**name, &**value)), html)?;
     writeln!(
         html,
-        "<footer>Request {}. Shown because <code>debug_page</code> is on at <code>{}</code> and the request came from this machine; others get the \
-         usual page. The log has the same error under the same number.</footer>\n</body>\n</html>",
+        "<footer>Request {}. Shown because <code>debug_page</code> is on at <code>{}</code> and the browser has the key of this process; others get \
+         the usual page. The log has the same error under the same number.</footer>\n</body>\n</html>",
         page.request_id,
         Escaped(&report.section)
     )
@@ -67,15 +68,21 @@ fn write_failure(failure: &Failure, html: &mut String) -> Result {
     writeln!(html, "<p>Failed in {}.</p>\n</header>", Marked(&failure.place))?;
     let Some(source) = &failure.source else { return Ok(()) };
     writeln!(html, "<section>\n<h2>Where</h2>\n<p><code>{}</code></p>", Escaped(&source.text))?;
-    if !source.excerpt.is_empty() {
-        html.push_str("<pre>");
-        for (number, line) in &source.excerpt {
-            let (open, close) = if *number == source.line { ("<mark>", "</mark>") } else { ("", "") };
-            writeln!(html, "{open}<i>{number}</i>{}{close}", Escaped(line))?;
-        }
-        html.push_str("</pre>\n");
-    }
+    excerpt(source, html)?;
     html.push_str("</section>\n");
+    Ok(())
+}
+
+fn excerpt(source: &Place, html: &mut String) -> Result {
+    if source.excerpt.is_empty() {
+        return Ok(());
+    }
+    html.push_str("<pre>");
+    for (number, line) in &source.excerpt {
+        let (open, close) = if *number == source.line { ("<mark>", "</mark>") } else { ("", "") };
+        writeln!(html, "{open}<i>{number}</i>{}{close}", Escaped(line))?;
+    }
+    html.push_str("</pre>\n");
     Ok(())
 }
 
@@ -154,16 +161,26 @@ fn backtrace(failure: &Failure, html: &mut String) -> Result {
         return Ok(());
     }
     html.push_str("<section>\n<h2>Backtrace, without the libraries</h2>\n<ol>\n");
-    for frame in &failure.backtrace {
+    for (index, FrameWithSource { frame, source }) in failure.backtrace.iter().enumerate() {
         write!(html, "<li><code>{}</code>", Escaped(&frame.function))?;
-        if let Some(place) = &frame.place {
-            write!(html, "<br><small>{}</small>", Escaped(place))?;
+        match (source, &frame.place) {
+            (Some(source), _) => {
+                let open = if index < MAX_OPEN { " open" } else { "" };
+                writeln!(html, "<details{open}><summary><small>{}</small></summary>", Escaped(&source.text))?;
+                excerpt(source, html)?;
+                html.push_str("</details>");
+            }
+            (None, Some(place)) => write!(html, "<br><small>{}</small>", Escaped(place))?,
+            (None, None) => {}
         }
         html.push_str("</li>\n");
     }
     html.push_str("</ol>\n</section>\n");
     Ok(())
 }
+
+/// Of so many steps the lines are shown at once.
+const MAX_OPEN: usize = 4;
 
 /// A duration with three digits.
 struct Lasted(Duration);
@@ -214,6 +231,7 @@ th{width:11rem}.routes th{width:45%}.hooks td:first-child{width:16rem;opacity:.7
 ol{margin:0;padding-left:1.5rem}li{margin-bottom:.3rem}small{opacity:.7}\
 a{color:inherit}\
 summary{cursor:pointer;margin-bottom:.75rem}details{margin:-.75rem 0 1.75rem}details section{margin:0}\
+li details{margin:0 0 .75rem}li summary{margin-bottom:.25rem}\
 footer{font-size:.8rem;opacity:.7;border-top:1px solid var(--line);padding-top:.75rem}\
 @media(max-width:36rem){\
 table,tbody,tr,th,td{display:block;width:auto!important;border:0;padding:0;text-align:left!important}\

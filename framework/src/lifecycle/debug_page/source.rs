@@ -1,5 +1,6 @@
 //! Places in the source: the lines around one, and those of a backtrace that belong to the program.
 
+use crate::exchange::TextPlace;
 use std::backtrace::Backtrace;
 use std::panic::Location;
 
@@ -14,27 +15,33 @@ pub(super) struct Place {
 }
 
 /// How many lines are shown on each side.
-const AROUND: usize = 4;
+pub(super) const AROUND: usize = 4;
+/// How many lines are shown on each side of a step of a backtrace.
+const AROUND_A_STEP: usize = 2;
 /// A line longer than this in bytes is nothing to look at.
 const LONGEST_LINE: usize = 300;
 
 impl Place {
     pub(super) fn of(location: &Location<'_>) -> Self {
-        Self::new(location.file(), location.line() as usize, location.to_string())
+        let source = read_source(location.file()).unwrap_or_default();
+        Self::new(&source, location.line() as usize, location.to_string(), AROUND)
     }
 
-    /// Reads `file:line:column`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// A line of a template or the like.
+    pub(super) fn in_text(TextPlace { name, line, text }: &TextPlace) -> Self {
+        Self::new(text, *line, format!("{name}:{line}"), AROUND)
+    }
+
+    /// Reads `file:line:column`. The name of the file comes from the compiler, never from a client.
+    pub(super) fn parse(text: &str, around: usize) -> Option<Self> {
         let (rest, _column) = text.rsplit_once(':')?;
         let (file, line) = rest.rsplit_once(':')?;
-        Some(Self::new(file, line.parse().ok()?, text.to_owned()))
+        Some(Self::new(&read_source(file).unwrap_or_default(), line.parse().ok()?, text.to_owned(), around))
     }
 
-    // The name of the file comes from the compiler, never from a client.
-    fn new(file: &str, line: usize, text: String) -> Self {
-        let source = read_source(file).unwrap_or_default();
-        let first = line.saturating_sub(AROUND + 1);
-        let lines = source.lines().enumerate().skip(first).take(line + AROUND - first);
+    fn new(source: &str, line: usize, text: String, around: usize) -> Self {
+        let first = line.saturating_sub(around + 1);
+        let lines = source.lines().enumerate().skip(first).take((line + around).saturating_sub(first));
         let excerpt = lines.map(|(index, line)| (index + 1, line.chars().take(LONGEST_LINE).collect())).collect();
         Self { text, excerpt, line }
     }
@@ -54,6 +61,22 @@ pub(super) struct Frame {
     pub(super) function: String,
     /// Where, if it is known.
     pub(super) place: Option<String>,
+}
+
+/// A step with its lines.
+#[derive(Debug)]
+pub(super) struct FrameWithSource {
+    pub(super) frame: Frame,
+    pub(super) source: Option<Place>,
+}
+
+impl Frame {
+    /// Reads the lines, if the step is in a file of the program and not of a library that it uses.
+    pub(super) fn with_source(self) -> FrameWithSource {
+        let own = self.place.as_deref().filter(|place| !place.starts_with('/') && !place.contains("/registry/"));
+        let source = own.and_then(|place| Place::parse(place, AROUND_A_STEP));
+        FrameWithSource { frame: self, source: source.filter(|place| !place.excerpt.is_empty()) }
+    }
 }
 
 /// The part of a backtrace between the panic and the framework, without the standard library and the code of macros.
@@ -82,7 +105,7 @@ fn short(text: &str) -> Vec<Frame> {
             .iter()
             .any(|part| frame.function.contains(part))
     };
-    let caught = |frame: &Frame| frame.function.contains("lifecycle::guarded::guarded");
+    let caught = |frame: &Frame| frame.function.contains("panics::guarded");
     let end = frames.iter().position(caught).unwrap_or(frames.len());
     // Below are the catching ones, which are called nearly the same.
     let end = frames[..end]
@@ -124,11 +147,11 @@ mod tests {
 
     #[test]
     fn a_place_shows_the_lines_around_it() {
-        let place = Place::parse(concat!("src/lifecycle/debug_page/source.rs", ":1:2")).expect("a place");
+        let place = Place::parse(concat!("src/lifecycle/debug_page/source.rs", ":1:2"), AROUND).expect("a place");
         assert_eq!((place.line, place.excerpt[0].0), (1, 1));
         assert!(place.excerpt[0].1.starts_with("//! Places in the source") && place.excerpt.len() == 1 + AROUND);
-        assert_eq!(Place::parse("no place").map(|place| place.line), None);
-        assert!(Place::parse("no/such.rs:7:1").expect("a place").excerpt.is_empty());
+        assert_eq!(Place::parse("no place", AROUND).map(|place| place.line), None);
+        assert!(Place::parse("no/such.rs:7:1", AROUND).expect("a place").excerpt.is_empty());
     }
 
     #[test]
@@ -145,8 +168,8 @@ mod tests {
              at ./src/main.rs:5:1
    5: std::panicking::catch_unwind::do_call
              at /rustc/5980/library/std/src/panicking.rs:581:40
-   6: kirsch::lifecycle::guarded::guarded
-             at ./framework/src/lifecycle/guarded.rs:15:11
+   6: kirsch::panics::guarded
+             at ./framework/src/panics.rs:15:11
    7: main";
         let frames = short(text);
         let shown: Vec<_> = frames.iter().map(|frame| (&*frame.function, frame.place.as_deref())).collect();
@@ -155,7 +178,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_can_be_read_as_a_backtrace(text in "( {0,3}[0-9]{1,2}: (std::panicking::x|core::panicking::y|lifecycle::guarded::guarded|catch_unwind|a::b)\\n| at (./x|/rustc/y)\\n|[a-z:0-9]*\\n){0,12}") {
+        fn any_text_can_be_read_as_a_backtrace(text in "( {0,3}[0-9]{1,2}: (std::panicking::x|core::panicking::y|kirsch::panics::guarded|catch_unwind|a::b)\\n| at (./x|/rustc/y)\\n|[a-z:0-9]*\\n){0,12}") {
             proptest::prop_assert!(short(&text).len() <= MAX_FRAMES);
         }
     }

@@ -1,5 +1,6 @@
 //! The debug page for terminals.
 
+use super::source::FrameWithSource;
 use super::{About, Report};
 use crate::lifecycle::ErrorPage;
 use std::fmt::Write;
@@ -21,6 +22,9 @@ fn write_sections(report: &Report, page: &ErrorPage<'_>, text: &mut String) -> s
             writeln!(text, "\nfailed in    {}", failure.place)?;
             if let Some(source) = &failure.source {
                 writeln!(text, "at           {}", source.text)?;
+                if let Some((_, line)) = source.excerpt.iter().find(|(number, _)| *number == source.line) {
+                    writeln!(text, "             {}", line.trim())?;
+                }
             }
         }
         About::Routes { found, near, all } => {
@@ -43,14 +47,14 @@ fn write_sections(report: &Report, page: &ErrorPage<'_>, text: &mut String) -> s
         writeln!(text, "  {name} = {value}")?;
     }
     if let About::Failure(failure) = &report.about {
-        for frame in &failure.backtrace {
+        for FrameWithSource { frame, .. } in &failure.backtrace {
             writeln!(text, "  in {} ({})", frame.function, frame.place.as_deref().unwrap_or("?"))?;
         }
     }
     writeln!(text, "tools        {}", report.tools)?;
     writeln!(
         text,
-        "\nRequest {} (a browser on this machine is shown more; `debug_page` is on at `{}`)",
+        "\nRequest {} (a browser with the key is shown more; `debug_page` is on at `{}`)",
         page.request_id, report.section
     )
 }

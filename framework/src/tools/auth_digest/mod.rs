@@ -315,6 +315,7 @@ impl Tool for AuthDigest {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
+        hooks.provides("login");
         match self.prepare().and_then(|prepared| self.open(prepared)) {
             Ok(prepared) => {
                 let authenticate = move |exchange: &mut Exchange| prepared.authenticate(exchange);

@@ -271,6 +271,7 @@ impl Tool for SessionAuth {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
+        hooks.provides("login");
         let prepared = self.prepare(hooks.section(), hooks.mount()).and_then(|mut prepared| {
             prepared.check = Some(self.passwords.open()?);
             Ok(Arc::new(prepared))

@@ -6,7 +6,7 @@
 use super::login_form::logout_page;
 use super::next_page::same_site;
 use super::prepared::{Place, Prepared};
-use crate::exchange::HttpError;
+use crate::exchange::{HttpError, MethodSet};
 use crate::http::best_media_type;
 use crate::tools::origins::is_own;
 use crate::{
@@ -14,9 +14,6 @@ use crate::{
     header,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// The methods that the two pages answer.
-const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 impl Prepared {
     /// Before the body: who is the visitor, and may they go on?
@@ -65,17 +62,7 @@ impl Prepared {
                 }
                 None => Err(Redirect::to(outside(&exchange.request, &self.login_path)).into()),
             },
-            Place::Login | Place::Logout => {
-                let allow = HeaderValue::from_static(METHODS);
-                if *exchange.request.method() == Method::OPTIONS {
-                    let mut answer = Response::new();
-                    answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, allow);
-                    return Ok(Flow::Answer(answer));
-                }
-                let error =
-                    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, format!("This page answers {METHODS} only."));
-                Err(error.with_header(header::ALLOW, allow).into())
-            }
+            Place::Login | Place::Logout => Err(MethodSet::PAGE.refuse(exchange.request.method())),
         }
     }
 

@@ -5,11 +5,11 @@ use super::file::is_visible;
 use super::files::{FileSettings, Files, Lookup, pattern};
 use super::found::Found;
 use super::listing::listing;
-use crate::exchange::{Error, Exchange, HttpError, Redirect, Request, Response};
+use crate::exchange::{Error, Exchange, MethodSet, Redirect, Request, Response};
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
 use crate::settings::{SettingError, SettingTable, Settings};
 use crate::tools::address::address;
-use ::http::{HeaderValue, Method, StatusCode, header};
+use ::http::{HeaderValue, Method, header};
 use regex_lite::Regex;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -194,13 +194,13 @@ impl Site {
                 Verdict::Send(path, found) => (path.into(), found),
                 Verdict::List(page) if reads => return Ok(Flow::Answer(list(response, page))),
                 Verdict::AddSlash if reads => return Err(Redirect::permanent(address(request, "/")).into()),
-                Verdict::List(_) | Verdict::AddSlash => return Err(wrong_method(request)),
+                Verdict::List(_) | Verdict::AddSlash => return Err(MethodSet::GET.refuse(request.method())),
                 Verdict::Nothing => return self.nothing(),
             },
             (None, _) => return self.nothing(),
         };
         if !reads {
-            return Err(wrong_method(request));
+            return Err(MethodSet::GET.refuse(request.method()));
         }
         self.files.write(&path, &found, request, response)?;
         Ok(Flow::Answer(std::mem::take(response)))
@@ -269,18 +269,6 @@ fn list(response: &mut Response, page: String) -> Response {
     response.set_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.set_body(page);
     std::mem::take(response)
-}
-
-/// The answer to other methods than GET and HEAD: 405, or the list of methods for OPTIONS.
-pub(super) fn wrong_method(request: &Request) -> Error {
-    const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-    if *request.method() == Method::OPTIONS {
-        let mut answer = Response::new();
-        answer.set_status(StatusCode::NO_CONTENT).set_header(header::ALLOW, ALLOW);
-        return answer.into();
-    }
-    let message = "This is a file: it answers GET and HEAD only.";
-    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(header::ALLOW, ALLOW).into()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::directory::Symlinks;
 use super::files::{FileSettings, Files, Lookup};
-use super::static_dir::{StaticDir, wrong_method};
-use crate::exchange::{Error, Exchange};
+use super::static_dir::StaticDir;
+use crate::exchange::{Error, Exchange, MethodSet};
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
 use crate::settings::{SettingError, SettingTable, Settings};
 use ::http::Method;
@@ -124,7 +124,7 @@ impl Single {
         }
         let Lookup::File(found) = self.files.find(&self.name, request.received())? else { return Ok(Flow::Continue) };
         if !reads {
-            return Err(wrong_method(request));
+            return Err(MethodSet::GET.refuse(request.method()));
         }
         self.files.write(&self.name, &found, request, response)?;
         Ok(Flow::Answer(std::mem::take(response)))

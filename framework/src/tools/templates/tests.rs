@@ -211,7 +211,8 @@ fn an_error_page_may_be_a_view_and_one_that_fails_is_replaced() {
 
 #[test]
 fn a_view_without_the_tool_names_the_remedy() {
-    let app = App::new(Tree::new().index(|_| View::new("a.html", ())))
+    // What a `Response` is made of is not in its type.
+    let app = App::new(Tree::new().index(|_| crate::Response::of(View::new("a.html", ()))))
         .settings("/", |settings| settings.show_tracebacks = true);
     Client::in_process(app).get("/").send().assert_status(500).assert_contains("add .tool(");
 }
@@ -320,4 +321,17 @@ fn a_wrong_value_of_a_link_names_template_and_line() {
         .assert_status(500)
         .assert_contains("the value of `id` is missing")
         .assert_contains("songs.txt:2");
+}
+
+#[test]
+fn a_view_where_no_templates_are_stops_the_start() {
+    let sessions = || Sessions::in_memory();
+    let error = App::new(Pages).tool("/", sessions()).build().expect_err("there are no templates").to_string();
+    assert!(
+        error.starts_with("Pages::handler_first at /handler_first: what it returns needs the tool `templates`"),
+        "{error}"
+    );
+    assert!(error.contains(".tool(\"/\", Templates::new(\"templates\"))"), "{error}");
+    let tree = Tree::new().index(|_| Some((StatusCode::CREATED, View::new("x.html", ()))));
+    assert!(App::new(tree).build().is_err());
 }

@@ -6,7 +6,7 @@
 use super::context::with_context;
 use super::escaping;
 use super::links::names_in;
-use crate::exchange::{Error, Escaping, Exchange};
+use crate::exchange::{Error, ErrorInText, Escaping, Exchange, TextPlace};
 use crate::file_stamp::FileStamp;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::private_file;
@@ -190,33 +190,29 @@ impl Engine {
             Some(text) => self.environment.template_from_named_str(name, text),
             None => self.environment.get_template(name),
         };
-        let template = template.map_err(|cause| failed(name, cause))?;
+        let template = template.map_err(|cause| self.failed(name, text, cause))?;
         let rendered = with_context(data, page, exchange, |context| template.render(context));
-        rendered.map_err(|cause| failed(name, cause).into())
+        rendered.map_err(|cause| self.failed(name, text, cause).into())
     }
-}
 
-/// A template could not be rendered.
-#[derive(Debug)]
-struct RenderError {
-    name: String,
-    cause: minijinja::Error,
-}
-
-fn failed(name: &str, cause: minijinja::Error) -> RenderError {
-    RenderError { name: name.to_owned(), cause }
-}
-
-/// The engine's own words name template and line.
-impl std::fmt::Display for RenderError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the template {:?} could not be rendered: {}", self.name, self.cause)
-    }
-}
-
-impl std::error::Error for RenderError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.cause)
+    /// The engine's own words name template and line. The innermost error is at the place: the outer ones tell which
+    /// templates have included it.
+    fn failed(&self, name: &str, own_text: Option<&str>, cause: minijinja::Error) -> ErrorInText {
+        let mut innermost: &minijinja::Error = &cause;
+        while let Some(within) = std::error::Error::source(innermost).and_then(|source| source.downcast_ref()) {
+            innermost = within;
+        }
+        let place = innermost.name().zip(innermost.line()).map(|(of, line)| {
+            let known = || self.environment.get_template(of).map(|template| template.source().to_owned());
+            let text = match own_text.filter(|_| of == name) {
+                Some(text) => text.to_owned(),
+                None => known().unwrap_or_default(),
+            };
+            TextPlace { name: of.to_owned(), line, text }
+        });
+        let message = format!("the template {name:?} could not be rendered: {cause}");
+        // What the engine says of its causes is part of its own words.
+        ErrorInText { message, place, source: None }
     }
 }
 

@@ -77,6 +77,8 @@ impl View {
 }
 
 impl IntoResponse for View {
+    const REQUIRES: Option<&'static str> = Some("templates");
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let Self { name, source, data } = self;
         response.defer(move |exchange| {
