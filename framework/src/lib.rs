@@ -161,8 +161,8 @@
 //! # Ok::<(), kirsch::Error>(())
 //! ```
 //!
-//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`], or an `Option` of one where
-//! it mostly goes on:
+//! A hook may also end the request: return an [`Error`], a [`Redirect`] or [`Flow::Answer`], or an `Option` of one
+//! where it mostly goes on:
 //!
 //! ```
 //! # use kirsch::{prelude::*, testing::Client};

@@ -70,8 +70,8 @@ pub(super) fn linked_pages(trees: &[NodeRef], links: &[(String, String)]) -> Res
     })
 }
 
-/// Gets a node, the name and the arguments of one of its handlers or children, the tool that its return value needs, and
-/// the path so far.
+/// Gets a node, the name and the arguments of one of its handlers or children, the tool that its return value needs,
+/// and the path so far.
 type Visit<'v> =
     dyn FnMut(&Node, &str, &[ArgumentInfo], Option<&'static str>, &[String]) -> Result<(), ConfigError> + 'v;
 

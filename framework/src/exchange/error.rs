@@ -27,8 +27,8 @@ struct Inner {
     backtrace: Option<Backtrace>,
 }
 
-/// Lets unexpected errors and panics keep their backtrace, which the debug page shows. Taking one costs time, of a panic
-/// milliseconds.
+/// Lets unexpected errors and panics keep their backtrace, which the debug page shows. Taking one costs time, of a
+/// panic milliseconds.
 pub(crate) fn capture_backtraces() {
     CAPTURES_BACKTRACES.store(true, Ordering::Relaxed);
 }

@@ -5,9 +5,9 @@ use ::http::StatusCode;
 
 /// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
 ///
-/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in; `Option<&Login>` takes either. The
-/// start refuses `&Login` where no tool says that it [provides](crate::Hooks::provides) `login`.
-/// The access log has it in its third column.
+/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in; `Option<&Login>` takes either.
+/// The start refuses `&Login` where no tool says that it [provides](crate::Hooks::provides) `login`. The access log has
+/// it in its third column.
 ///
 /// ```
 /// use kirsch::{prelude::*, testing::Client};

@@ -51,8 +51,8 @@ pub enum Flow {
     Answer(Response),
 }
 
-/// The types that a hook function may return: `()`, [`Flow`], a [`Redirect`], an [`Error`], or an `Option` or `Result` of
-/// one of them.
+/// The types that a hook function may return: `()`, [`Flow`], a [`Redirect`], an [`Error`], or an `Option` or `Result`
+/// of one of them.
 pub trait IntoFlow {
     /// The flow, or the error for the funnel.
     ///
