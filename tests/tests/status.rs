@@ -41,6 +41,18 @@ impl Pages {
         "hung"
     }
 
+    /// Made once for all.
+    #[expose]
+    fn cached(&self) -> &'static str {
+        self.gate.pass();
+        "cached"
+    }
+
+    #[expose]
+    fn plain(&self) -> &'static str {
+        "plain"
+    }
+
     /// One at a time.
     #[expose]
     fn report(&self) -> &'static str {
@@ -441,4 +453,56 @@ fn looking_spoils_no_request() {
         looking.store(false, std::sync::atomic::Ordering::Relaxed);
     });
     assert_eq!(site.running.statistics().workers_replaced, 0);
+}
+
+#[test]
+fn a_stuck_maker_of_a_cached_page_is_shown_to_those_that_wait() {
+    let site = Site::start(|app| app.mount("/status", status::app().open()).tool("/cached", Caching::new()));
+    let ask = || {
+        let mut connection = site.visitor.raw();
+        connection.send("GET /cached HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection
+    };
+    let mut maker = ask();
+    site.gate.wait_for(1);
+    let mut waiter = ask();
+    let waits_for = site.parked(1)[0]["waits_for"].as_str().expect("words").to_owned();
+    assert!(waits_for.contains("`caching`") && waits_for.contains("held by /cached"), "{waits_for}");
+    site.gate.open();
+    maker.read_response().assert_text("cached");
+    waiter.read_response().assert_text("cached");
+}
+
+/// Hangs when the response is out, as a log does whose pipe nobody reads.
+struct HangingLog(Gate);
+
+impl Tool for HangingLog {
+    fn name(&self) -> &'static str {
+        "hanging_log"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let gate = self.0.clone();
+        hooks.at(HookPoint::OnEndRequest, move |_| gate.pass());
+    }
+}
+
+#[test]
+fn a_log_that_blocks_all_workers_is_shown() {
+    let gate = Gate::new();
+    let site = Site::start(|app| {
+        let app = app.threads(2).mount("/status", status::app().open());
+        app.tool("/plain", HangingLog(gate.clone()))
+    });
+    let mut logged: Vec<_> = (0..2).map(|_| site.ask("/plain")).collect();
+    for connection in &mut logged {
+        connection.read_response().assert_text("plain");
+    }
+    gate.wait_for(2);
+    for _ in 0..2 {
+        let workers = site.json()["workers"].clone();
+        let stages: Vec<_> = workers.as_array().expect("a list").iter().map(|worker| worker["stage"].clone()).collect();
+        assert_eq!(stages, ["end", "end"], "{workers}");
+    }
+    gate.open();
 }

@@ -404,4 +404,15 @@ mod tests {
         let expected = (true, Some((StatusCode::SERVICE_UNAVAILABLE, 1)), 0);
         assert_eq!(waits.join().expect("no panic"), expected);
     }
+
+    #[test]
+    fn a_wait_is_the_stage_of_its_worker() {
+        let byte = crate::exchange::StageByte::default();
+        byte.is_of_this_thread();
+        WorkerStage::Handler.note();
+        let blocking = Blocking::here(WaitsFor::Store).expect("without places there is no limit");
+        assert_eq!(byte.stage(), WorkerStage::Store);
+        drop(blocking);
+        assert_eq!(byte.stage(), WorkerStage::Handler);
+    }
 }
