@@ -85,8 +85,10 @@ impl Events {
 pub(crate) struct Observer {
     of: TypeId,
     name: &'static str,
-    run: Box<dyn Fn(&dyn Any) -> Result<(), Error> + Send>,
+    run: Box<ObserverFunction>,
 }
+
+type ObserverFunction = dyn Fn(&dyn Any) -> Result<(), Error> + Send;
 
 impl Observer {
     pub(crate) fn new<T: 'static>(run: impl Fn(&T) -> Result<(), Error> + Send + 'static) -> Self {
@@ -192,7 +194,7 @@ mod tests {
         let (seen, told) = unbounded();
         let panics = Observer::new(|number: &u8| panic!("at {number}"));
         let (bus, observers) =
-            Bus::new(vec![panics, Observer::new(move |number: &u8| Ok(seen.send(*number).unwrap()))]);
+            Bus::new(vec![panics, Observer::new(move |number: &u8| seen.send(*number).map_err(Error::from))]);
         bus.tell(1_u8);
         bus.tell(2_u8);
         // All that waits is observed before the end.

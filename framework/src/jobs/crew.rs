@@ -56,7 +56,7 @@ impl Crew {
                 Supervised::new(name, Duration::ZERO).repeat(&stopped, turn);
             })?;
         }
-        let (core, stopped) = (core.clone(), stopped.clone());
+        let core = core.clone();
         crew.threads.spawn("kirsch-jobs-keeper", move || {
             let mut keeper = Keeper { timetable, ..Keeper::new() };
             Supervised::new("kirsch-jobs-keeper", Duration::ZERO).repeat(&stopped, || {

@@ -186,7 +186,7 @@ impl Field {
         }
     }
 
-    fn refuse(&self, problem: String) -> CronError {
+    fn refuse(&self, problem: impl fmt::Display) -> CronError {
         CronError(format!("{}: {problem}", self.name))
     }
 }

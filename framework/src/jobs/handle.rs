@@ -195,6 +195,7 @@ impl Jobs {
     ///
     /// A mistake in `times` stops the start.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "the timetable is the place of the value")]
     pub fn cron<J: Job>(self, times: &str, job: J) -> Self {
         let parsed = times.parse::<Cron>().map_err(|error| error.to_string());
         let payload = serde_json::to_string(&job).map_err(|error| error.to_string());

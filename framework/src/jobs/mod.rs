@@ -10,11 +10,9 @@
 //! | `crew.rs` | the threads: workers and keeper |
 //! | `queue.rs` | [`Queue`], what a queue must do |
 //! | `memory.rs`, `sqlite.rs` | queues |
-//! | `conformance.rs` | the suite that queues must pass |
 //! | `cron.rs` | [`Cron`], times that come again and again |
 //! | `watch.rs`, `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
 
-pub mod conformance;
 mod crew;
 mod cron;
 mod handle;

@@ -150,7 +150,7 @@ impl Admit for JobWait {
         };
         let id = request.path().rsplit('/').next().and_then(|segment| segment.parse::<JobId>().ok());
         let Some(id) = id else { return Ok(Admission::Go) };
-        if !self.jobs.status(id)?.is_some_and(|status| !status.stage.is_end()) {
+        if self.jobs.status(id)?.is_none_or(|status| status.stage.is_end()) {
             return Ok(Admission::Go);
         }
         let turn = self.jobs.core.watched.enter(id, &Claim::of(request), || wakers.waker());

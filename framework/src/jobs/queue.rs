@@ -238,7 +238,7 @@ impl Default for Keep {
 }
 
 /// Keeps jobs until they are done. [`MemoryQueue`](super::MemoryQueue) is one; for one of your own there is a
-/// [suite](super::conformance).
+/// [suite](crate::testing::job_queue).
 ///
 /// The queue has its own clock. Where several processes share it, that is the clock of its engine.
 pub trait Queue: Send + Sync + 'static {

@@ -563,14 +563,15 @@ impl std::fmt::Debug for SqliteQueue {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::jobs::{Work, conformance};
+    use crate::jobs::Work;
+    use crate::testing::job_queue;
     use serde::{Deserialize, Serialize};
     use tempfile::TempDir;
 
     #[test]
     fn the_queue_in_sqlite_keeps_the_rules() {
         let folders = Mutex::new(Vec::new());
-        conformance::check(|| {
+        job_queue::check(|| {
             let folder = TempDir::new().unwrap();
             let queue = SqliteQueue::new(folder.path().join("jobs.sqlite"));
             folders.lock().push(folder);
@@ -581,7 +582,7 @@ mod tests {
     #[test]
     fn several_handles_of_a_database_are_one_queue() {
         let folder = TempDir::new().unwrap();
-        conformance::check_shared(|| SqliteQueue::new(folder.path().join("jobs.sqlite")));
+        job_queue::check_shared(|| SqliteQueue::new(folder.path().join("jobs.sqlite")));
     }
 
     #[derive(Serialize, Deserialize)]

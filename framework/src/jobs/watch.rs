@@ -8,6 +8,7 @@ use super::queue::JobId;
 use crate::exchange::{Claim, Class, Entered, Place, Turn, WaitList};
 use crate::primitive::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::task::Waker;
 
 /// How many requests may wait for one job.
@@ -41,9 +42,8 @@ impl Watched {
         if kept.is_closed {
             return None;
         }
-        if !kept.places.contains_key(&id) {
-            let place = self.list.try_enter(id, &Claim::unknown())?;
-            kept.places.insert(id, place);
+        if let Entry::Vacant(place) = kept.places.entry(id) {
+            place.insert(self.list.try_enter(id, &Claim::unknown())?);
         }
         match self.list.enter(id, claim, Class::Usual, waker) {
             Entered::Turn(turn) => Some(turn),

@@ -27,7 +27,8 @@
 //! client.post("/").form(&[("name", "Ben")]).send().assert_text("Hello, Ben!");
 //! ```
 //!
-//! A [`session_store`] of your own can be checked with the suite that all stores pass.
+//! A [`session_store`] of your own can be checked with the suite that all stores pass, a queue of jobs with
+//! [`job_queue`].
 //!
 //! Rules of this room:
 //! * The client reads responses with a strict parser of its own (`wire.rs`), never with the server's code, so that a
@@ -41,6 +42,7 @@ mod cookies;
 mod form_data;
 mod html;
 mod in_process;
+pub mod job_queue;
 mod page_form;
 mod raw;
 mod request;

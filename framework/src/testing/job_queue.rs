@@ -1,15 +1,15 @@
 //! The suite that every queue must pass, so that jobs behave the same with each of them.
 //!
 //! ```
-//! use kirsch::jobs::{MemoryQueue, conformance};
+//! use kirsch::{jobs::MemoryQueue, testing::job_queue};
 //!
-//! conformance::check(MemoryQueue::new);
+//! job_queue::check(MemoryQueue::new);
 //! ```
 //!
 //! Leases and delays are the engine's, so the suite waits for short ones. A check that fails panics with the rule that
 //! was broken.
 
-use super::queue::{Claimed, Enqueued, JobId, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};
+use crate::jobs::{Claimed, Enqueued, JobId, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::thread;
