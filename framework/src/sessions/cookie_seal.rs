@@ -1,4 +1,4 @@
-//! Sessions in the cookie itself: what is in it, how it is protected, and what a paired store keeps of it.
+//! Sessions in the cookie itself: the content of the cookie, its protection, and the part of a paired store.
 //!
 //! ```text
 //! cookie     = base64url( form ‖ body )
@@ -7,10 +7,9 @@
 //! content    = id (20) ‖ version (8) ‖ sent (8) ‖ ends (8) ‖ the session as stores write it
 //! ```
 //!
-//! The name of the cookie and the form are authenticated with it, so that a value is worth nothing under another name.
-//! Numbers are big-endian, times are milliseconds of the calendar. The session layer treats what the client brought as
-//! the record that a store would have loaded; [`Versions`] stands in for the store, with nothing in it, or with the
-//! versions in a paired one.
+//! The name of the cookie and the form are authenticated too, so a value is worth nothing under another name. Numbers
+//! are big-endian, times are milliseconds of the calendar. For the session, the opened cookie is the record that a
+//! store would have loaded. [`Versions`] stands in for the store: it is empty, or has the versions in a paired store.
 
 use super::store::part;
 use super::{
@@ -27,8 +26,8 @@ use std::time::Duration;
 
 /// How sessions in cookies are protected; see [`Sessions::cookie`](super::Sessions::cookie).
 ///
-/// A secret is at least 32 bytes that nobody can guess (`openssl rand -base64 32`); the keys are derived from it.
-/// Anything that is bytes is an encrypted seal with that secret.
+/// A secret has at least 32 bytes that nobody can guess (`openssl rand -base64 32`). The keys are derived from it. A
+/// secret by itself, as text or bytes, is an encrypted seal.
 ///
 /// ```
 /// use kirsch::Sessions;
@@ -80,8 +79,8 @@ impl CookieSeal {
         Self { protection: Protection::Signed, ..Self::encrypted(secret) }
     }
 
-    /// Reads cookies that were made with this secret too, and makes them anew with the first one as they come. To
-    /// change a secret, put the new one first and keep the old one here for as long as sessions live.
+    /// Also reads cookies that were made with this secret, and seals them again with the first one. To change a secret,
+    /// put the new one first and keep the old one here for as long as sessions live.
     #[must_use]
     pub fn also_reads(mut self, old: impl AsRef<[u8]>) -> Self {
         self.secrets.push(old.as_ref().to_vec().into());
@@ -89,8 +88,7 @@ impl CookieSeal {
     }
 
     /// Keeps the version of each session, and nothing else, in `store`. Then an update that is based on an old cookie
-    /// is refused with 409 as with any other store, and a session that has been ended is over, whoever still has its
-    /// cookie.
+    /// is refused with 409, as with any other store. A session that was ended is over for every copy of its cookie.
     #[must_use]
     pub fn paired_with(mut self, store: impl Store) -> Self {
         self.paired = Some(Box::new(store));
@@ -122,12 +120,12 @@ impl std::fmt::Debug for CookieSeal {
 /// Seals and opens cookies.
 pub(super) struct Seal {
     keys: RwLock<Arc<Keys>>,
-    /// What the keys were made of: settings lay over it.
+    /// The origin of the keys, which settings may change.
     secrets: RwLock<(Protection, Vec<Secret<Vec<u8>>>)>,
     is_paired: bool,
 }
 
-/// What a client has brought.
+/// The session that a client has brought.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) id: SessionId,
@@ -152,7 +150,7 @@ impl Seal {
         self.is_paired
     }
 
-    /// What is wrong with the secrets, if anything.
+    /// The first mistake in the secrets.
     pub(super) fn problem(&self) -> Option<SettingError> {
         self.secrets.read().1.iter().enumerate().find_map(|(index, secret)| {
             let secret = secret.exposed();
@@ -195,7 +193,7 @@ impl Seal {
         encode(&self.keys.read().protect(name, &content))
     }
 
-    /// How many bytes the value has for content of so many.
+    /// How many bytes the value has for so many bytes of content.
     pub(super) fn len(&self, content: usize) -> usize {
         let more = match self.secrets.read().0 {
             Protection::Encrypted => NONCE + POLY_TAG,
@@ -204,7 +202,7 @@ impl Seal {
         ((1 + HEAD + content + more) * 4).div_ceil(3)
     }
 
-    /// What is in a value, if it was made with one of the secrets and lives.
+    /// The session in a value, if one of the secrets made the value and the session still lives.
     pub(super) fn open(&self, name: &str, value: &[u8], now: Moment) -> Option<Opened> {
         if value.len() > Self::MOST {
             return None;
@@ -310,7 +308,7 @@ fn signature(key: &Hmac<Sha256>, name: &str, content: &[u8]) -> Hmac<Sha256> {
     signature
 }
 
-/// In the place of a store: content is in cookies, versions are in the paired store, if there is one.
+/// Stands in for a store: the content is in cookies, the versions are in the paired store, if there is one.
 pub(super) struct Versions {
     seal: Arc<Seal>,
     paired: Option<Box<dyn Store>>,
@@ -352,7 +350,7 @@ impl Store for Versions {
         self.paired.as_ref().map_or(Ok(()), |store| store.probe())
     }
 
-    /// Content that a client sends along cannot be locked.
+    /// Content that the client has cannot be locked.
     fn shared_lock(&self) -> Option<&dyn SharedLock> {
         None
     }
@@ -414,7 +412,7 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// What [`encode`] wrote, and nothing else: one value has one text.
+/// Reads only what [`encode`] wrote: each value has one text.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     for group in text.chunks(4) {

@@ -3,13 +3,13 @@
 //! ```text
 //! LockGuard ──store of one process──────────────────────────────► Hold
 //!     └──► Contender ──try_lock──► Hold
-//!              │ somebody elsewhere has it: watch, try_lock, wait, try_lock with each wake-up
+//!              │ another process has it: watch, try_lock, wait, try_lock with each wake-up
 //!              └──► given up: the local lock goes to the next
 //! ```
 //!
-//! Everything is given back by being dropped, whatever way the request took: first the shared lock, then the local one,
-//! so that who is next in this process finds the shared lock free. A [`Lease`] that a commit has given back already is
-//! told so, and does nothing.
+//! Dropping gives everything back, whatever way the request took: first the shared lock, then the local one. So the
+//! next request of this process finds the shared lock free. A [`Lease`] that a commit has given back already is marked,
+//! and does nothing.
 
 use super::keeper::{Kept, LeaseLife};
 use super::lock_table::LockGuard;
@@ -43,33 +43,33 @@ impl Hold {
         self.lease.as_ref().map(|lease| lease.kept.fence())
     }
 
-    /// Whether the shared lock is known to be another request's by now.
+    /// Whether another request is known to have the shared lock by now.
     pub(super) fn is_lost(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.kept.life() == LeaseLife::Lost)
     }
 
-    /// The commit that comes now gives the shared lock back: from here on nobody renews it.
+    /// The next commit gives the shared lock back. From here on no thread renews it.
     pub(super) fn ending(&mut self) {
         if let Some(lease) = &self.lease {
             lease.end_renewals();
         }
     }
 
-    /// The shared lock is given back, or lost, already.
+    /// The shared lock was given back or lost.
     pub(super) fn ended(&mut self) {
         if let Some(lease) = &self.lease {
             lease.kept.end();
         }
     }
 
-    /// The shared lock is not given back, but lapses by itself where it can.
+    /// Leaves a shared lock that lapses by itself to that. Other locks are given back.
     pub(super) fn abandon(&mut self) {
         if self.lease.as_ref().is_some_and(|lease| lease.lapses) {
             self.ended();
         }
     }
 
-    /// Asks the engine whether the shared lock is still this one's, for another `length`.
+    /// Asks the engine whether this hold still has the shared lock, and keeps it for another `length`.
     pub(super) fn renew(&self, length: Duration) -> Answer<bool> {
         match self.lease.as_ref().map(|lease| (lease, lease.lock())) {
             Some((lease, Ok(lock))) => lock.renew(lease.kept.id(), lease.kept.fence(), length),
@@ -78,8 +78,8 @@ impl Hold {
         }
     }
 
-    /// Gives the shared lock back, if there is one that was not given back or lost. [`ended`](Self::ended) when the
-    /// answer is there.
+    /// Gives the shared lock back, if there is one that was not given back or lost. The caller says
+    /// [`ended`](Self::ended) when the answer is there.
     pub(super) fn unlock(&mut self) -> Option<Answer<()>> {
         let lease = self.lease.as_ref().filter(|lease| !lease.is_over())?;
         lease.end_renewals();
@@ -91,7 +91,7 @@ impl Hold {
 struct Lease {
     shared: Arc<Shared>,
     kept: Arc<Kept>,
-    /// Whether it ends by itself, and is renewed.
+    /// Whether the lock ends by itself, and is renewed.
     lapses: bool,
 }
 
@@ -116,7 +116,7 @@ impl Lease {
     }
 }
 
-/// The way back where nobody waits for the answer: the engine may take its time, the thread does not.
+/// Gives the lock back without waiting for the answer.
 impl Drop for Lease {
     fn drop(&mut self) {
         self.end_renewals();
@@ -128,7 +128,7 @@ impl Drop for Lease {
             Answers::AtOnce | Answers::Later => Ok(None),
         };
         if blocking.is_err() && self.lapses {
-            // Not one wait too many: it lapses by itself.
+            // Too many threads wait already. The lock lapses by itself.
             return;
         }
         let note = |shared: &Shared, given_back| shared.health.note(&given_back, "giving back a session's lock");
@@ -148,19 +148,19 @@ pub(super) struct Contender {
     shared: Arc<Shared>,
     claim: Claim,
     length: Duration,
-    /// Before the guard, as the watch: who is next begins when these have ended.
+    /// Before the guard, as the watch: the next request begins when both have ended.
     question: Option<Answer<Option<Grant>>>,
     watch: Option<(Watch, Arc<Bell>)>,
     guard: LockGuard,
 }
 
-/// How asking for the shared lock ended.
+/// The result of asking for the shared lock.
 pub(super) enum Asked {
     /// The lock, and the record, if it came along.
     Won(Hold, Option<Option<Record>>),
-    /// Somebody in another process has it.
+    /// A request of another process has it.
     Taken(Box<Contender>),
-    /// The engine has not answered yet; then the waker is woken.
+    /// The engine has not answered yet. The waker is woken when it has.
     Unanswered(Box<Contender>),
 }
 
@@ -170,8 +170,8 @@ impl Contender {
         Box::new(Self { shared, claim, length, question: None, watch: None, guard })
     }
 
-    /// Asks. If somebody has it, `waker` is woken when asking again is worth it; in between nothing happens unseen.
-    /// Being asked without a reason costs nothing.
+    /// Asks. If another request has the lock, `waker` is woken when asking again is worth it, and no release in between
+    /// goes unseen. A call without a reason costs nothing.
     pub(super) fn ask(self: Box<Self>, waker: &Waker) -> Result<Asked, StoreError> {
         if self.watch.is_some() && self.question.is_none() && !self.has_rung() {
             return Ok(Asked::Taken(self));
@@ -181,7 +181,7 @@ impl Contender {
                 contender.watch(waker)?;
                 contender.ask_once(waker)
             }
-            // The bell may have rung after the engine had said so.
+            // The bell may have rung after the engine had answered.
             Asked::Taken(contender) if contender.has_rung() => contender.ask_once(waker),
             asked => Ok(asked),
         }
@@ -193,7 +193,7 @@ impl Contender {
         let question = match self.question.take() {
             Some(question) => question,
             None => {
-                // What rings from here on may be news to the answer.
+                // A ring from here on may be newer than the answer.
                 let _ = self.has_rung();
                 lock.try_lock(&id, self.length)
             }
@@ -210,7 +210,7 @@ impl Contender {
         if self.watch.is_some() {
             self.guard.set_elsewhere(false);
         }
-        // From here on the lock is given back whatever happens.
+        // From here on dropping gives the lock back.
         let shared = Arc::clone(&self.shared);
         let kept = Arc::new(Kept::new(id, grant.fence, &self.claim, self.length));
         let lease = Box::new(Lease { shared, kept, lapses });
@@ -220,7 +220,7 @@ impl Contender {
         Ok(Asked::Won(Hold { lease: Some(lease), guard: self.guard }, grant.record))
     }
 
-    /// From now on `waker` is woken when asking is worth it. What happened before that is unseen: ask once more.
+    /// From now on `waker` is woken when asking is worth it. A release before that is unseen: ask once more.
     fn watch(&mut self, waker: &Waker) -> Result<(), StoreError> {
         let too_many = |_| StoreError::new("no request may wait for it any more", "`server.waiting_threads`");
         let _blocking = self.shared.block().map_err(too_many)?;
@@ -231,7 +231,7 @@ impl Contender {
         Ok(())
     }
 
-    /// Whether the watch has woken since this was asked the last time.
+    /// Whether the watch has woken the request since the last call.
     fn has_rung(&self) -> bool {
         self.watch.as_ref().is_some_and(|(_, bell)| bell.has_rung.swap(false, Ordering::AcqRel))
     }
@@ -241,7 +241,7 @@ impl Contender {
     }
 }
 
-/// Tells the wake-ups of a watch from those of an answer: both run the same request, and one run may be for both.
+/// Tells the wake-ups of a watch from those of an answer. Both wake the same request, which may run once for both.
 struct Bell {
     has_rung: AtomicBool,
     waker: Waker,

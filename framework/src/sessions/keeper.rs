@@ -1,10 +1,10 @@
 //! Keeping leases from lapsing while requests hold them.
 //!
-//! One thread per store, started with the first lease and ended with the store's tool. It sleeps until the next renewal
-//! is due; a request that begins and ends its hold in between costs it nothing, and wakes it at most once per third of
-//! a lease. A lease is renewed when a third of it has passed. If the engine cannot be reached, it is tried again until
-//! the lease has ended. One that is lost is marked: its request finds out at the next write, and the store refuses its
-//! commit in any case.
+//! Each store has one thread, which starts with the first lease and ends with the store's tool. It sleeps until the
+//! next renewal is due. Requests that begin and end their hold in between wake it at most once in a third of a lease. A
+//! lease is renewed when a third of it has passed. If the engine cannot be reached, the thread tries again until the
+//! lease has ended. A lost lease is marked: its request notices at the next write, and the store refuses its commit in
+//! any case.
 
 use super::health::Health;
 use super::shared::Counters;
@@ -22,7 +22,7 @@ pub(super) struct Keeper {
     rounds: Arc<Rounds>,
 }
 
-/// What the thread works on.
+/// The work of the thread.
 struct Rounds {
     store: Arc<dyn Store>,
     health: Arc<Health>,
@@ -37,7 +37,7 @@ struct Leases {
     /// By the time of the next renewal; the number tells those apart that have the same.
     due: BTreeMap<(Instant, u64), Arc<Kept>>,
     last_number: u64,
-    /// Until when the thread sleeps if nobody wakes it; `None`: for ever, or it is at work.
+    /// The end of the thread's sleep, unless it is woken. `None`: it sleeps without an end, or is at work.
     sleeps_until: Option<Instant>,
     is_running: bool,
     is_over: bool,
@@ -57,7 +57,7 @@ struct Standing {
     life: LeaseLife,
     /// Its place among the leases.
     key: (Instant, u64),
-    /// When it ends without a renewal.
+    /// The end of the lease without a renewal.
     ends: Instant,
 }
 
@@ -69,13 +69,13 @@ struct Standing {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseLife {
-    /// It is renewed, unless its engine lets no lease lapse.
+    /// The thread renews it, unless its engine lets no lease lapse.
     Held,
-    /// A commit, or its return, is under way: it is not renewed any more.
+    /// A commit or the return of the lock is under way. The lease is not renewed any more.
     Ending,
-    /// It was given back, or the store has said that it is not held.
+    /// The lock was given back, or the store has answered that it is not held.
     Over,
-    /// It lapsed, or could not be renewed, while a request had it.
+    /// The lease lapsed, or could not be renewed, while a request had it.
     Lost,
 }
 
@@ -99,7 +99,7 @@ impl Kept {
         self.standing.lock().life
     }
 
-    /// What is lost stays so.
+    /// Ends the lease. A lost one stays lost.
     pub(super) fn end(&self) {
         let mut standing = self.standing.lock();
         if standing.life != LeaseLife::Lost {
@@ -162,7 +162,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Its hold ends: no more renewals, and none that is under way says anything about it.
+    /// The hold of this lease ends: no renewal follows, and one that is under way has no effect.
     pub(super) fn forget(&self, kept: &Kept) {
         let mut leases = self.rounds.leases.lock();
         let key = {
@@ -197,7 +197,7 @@ impl Drop for Keeper {
 impl Rounds {
     fn run(&self) {
         while let Some(kept) = self.next() {
-            // A store that panics costs this renewal, not the thread.
+            // A panic of the store ends this renewal, not the thread.
             let next = guarded(|| Ok(self.renew(&kept))).unwrap_or_else(|error| {
                 crate::line::record!(Error, target: "kirsch::sessions", "renewing a session's lock: {error}", error = Said(&error));
                 Some(Instant::now() + kept.length / 10)
@@ -215,7 +215,7 @@ impl Rounds {
         }
     }
 
-    /// The lease whose renewal is due, waited for. `None`: the store's tool is gone.
+    /// Waits for the next lease whose renewal is due. `None`: the store's tool is gone.
     fn next(&self) -> Option<Arc<Kept>> {
         let mut leases = self.leases.lock();
         loop {
@@ -239,7 +239,7 @@ impl Rounds {
         }
     }
 
-    /// Renews, and says when to do so again; `None`: never.
+    /// Renews a lease. Returns the time of its next renewal, if there is one.
     fn renew(&self, kept: &Kept) -> Option<Instant> {
         let asked = Instant::now();
         let lock = self.store.shared_lock()?;
@@ -248,7 +248,7 @@ impl Rounds {
         self.health.note(&renewed, "renewing a session's lock");
         match renewed {
             Ok(true) => {
-                // Counted from before the question: the engine began to count later than that.
+                // Counted from before the question, since the engine begins to count later.
                 kept.standing.lock().ends = asked + kept.length;
                 Some(asked + kept.length / 3)
             }

@@ -1,16 +1,16 @@
 //! The session of one request: what handlers, hooks and templates see.
 //!
-//! There is one [`Session`] per request, kept in the exchange, whoever asks. It starts knowing only the id in the
-//! cookie, and goes this way; nothing is read from the store before somebody needs it:
+//! The exchange keeps one [`Session`] for each request. At first the session knows only the id in the cookie. It reads
+//! nothing from the store before a caller needs it, and goes this way:
 //!
 //! ```text
 //! Wanted ──admission, or the first write──► Held ──release_lock, forget, end──► Open ──acquire_lock──► Held
 //!    └── mode explicit ───────────────────────────────────────────────────────► Open
 //! ```
 //!
-//! `Held` may write. `Wanted` and `Open` read what was read last, or a snapshot. A session without a record needs no
-//! lock, since nobody else can know its id: it is `Held` by nothing. What is changed is compared with `stored`, what
-//! the store has: equal is not written, and going back costs nothing.
+//! `Held` may write. `Wanted` and `Open` show what the request has read last, or a snapshot. A session without a record
+//! needs no lock, since no other request can know its id: it is `Held` without a hold. The values are compared with the
+//! record of the store. Equal values are not written, and a rollback costs nothing.
 
 mod acquiring;
 mod backing;
@@ -43,8 +43,8 @@ use std::time::Instant;
 /// The session of this request: values that stay from one request of a visitor to the next.
 ///
 /// As an argument of a handler, `&Session` is locked: no other request of the same visitor runs such a handler at the
-/// same time, so that reading a value and setting it again loses nothing. Take [`SessionView`] to read without waiting
-/// for anybody.
+/// same time. So a handler that reads a value and sets it again loses nothing. Take [`SessionView`] to read without
+/// waiting for other requests.
 ///
 /// ```no_run
 /// # use kirsch::prelude::*;
@@ -57,9 +57,9 @@ use std::time::Instant;
 /// }
 /// ```
 ///
-/// What was set is saved when the handler has ended well, and before the client sees a byte of the response; a response
-/// with a status from 500 on, or a panic, saves nothing. A session that nothing was written to has no record, no cookie
-/// and no lock. Values are what [`serde`] can turn into JSON.
+/// The values are saved when the handler has ended well, before the client sees a byte of the response. A response with
+/// a status from 500 on, or a panic, saves nothing. A session without values has no record, no cookie and no lock. A
+/// value is anything that [`serde`] can turn into JSON.
 pub struct Session {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
@@ -69,26 +69,26 @@ pub struct Session {
     /// When the request came.
     received: Instant,
     is_used: Cell<bool>,
-    /// What a tool has said about the lock.
+    /// Whether a tool expects the lock, if one has said so.
     expects_lock: Cell<Option<bool>>,
     state: RefCell<State>,
 }
 
 /// Reading.
 impl Session {
-    /// The session of the request, if the tool [`Sessions`](super::Sessions) is on for its path. For hooks and whoever
-    /// else has the exchange.
+    /// The session of the request, if the tool [`Sessions`](super::Sessions) is on for its path. For hooks and other
+    /// code that has the exchange.
     ///
-    /// Where the request has no lock, because its handler needs none or it is not its turn yet, reading shows what was
-    /// saved last and waits for nobody. Writing takes the lock; if another request has it, it waits on the worker, so a
-    /// tool that writes should say so before: [`expect_lock`](Self::expect_lock). What was read without the lock and
-    /// has changed by then makes the write fail with 409.
+    /// A request may have no lock, because its handler needs none or its turn has not come. Then reading shows the
+    /// values that were saved last, without waiting. Writing takes the lock. If another request has it, the write waits
+    /// on the worker, so a tool that writes should announce that with [`expect_lock`](Self::expect_lock). The write
+    /// fails with 409 if the session has changed since this request read it without the lock.
     #[must_use]
     pub fn of(exchange: &Exchange) -> Option<&Self> {
         exchange.values.get()
     }
 
-    /// The value of that name, if it is there and is a `T`.
+    /// The value of that name, if there is one and it is a `T`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let value = self.read(|data| data.get(key).cloned())?;
@@ -107,7 +107,7 @@ impl Session {
         self.read(|data| data.iter().map(|(key, _)| key.to_owned()).collect())
     }
 
-    /// The id of the session. One that is not stored yet gets the id that it will be stored under.
+    /// The id of the session. A session that is not stored yet gets the id under which it will be stored.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.read(|_| ());
@@ -126,17 +126,16 @@ impl Session {
         state.known.stored().is_none() || state.fate == Fate::End
     }
 
-    /// Whether the client asked for a session that is not there (any more): it has ended, or the id was made up. The id
-    /// is never adopted.
+    /// Whether the client asked for a session that does not exist: it has ended, or the client made the id up. Such an
+    /// id is never adopted.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.read(|_| ());
         self.state.borrow().is_missing
     }
 
-    /// Whether anything in this request has looked into the session, locked it or changed it: then the response may
-    /// depend on who asks, and is not for others. Waiting for the lock at admission, as the lock mode has it, does not
-    /// count.
+    /// Whether this request has looked into the session, locked it or changed it. Then the response may depend on the
+    /// visitor, and is not for others. The lock that a request takes at admission does not count.
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.is_used.get()
@@ -152,11 +151,11 @@ impl Session {
 /// Writing. All of it needs the lock, which a handler with `&Session` has from the start, unless the mode is
 /// [`LockMode::Explicit`].
 impl Session {
-    /// Sets a value. The one that is there already changes nothing.
+    /// Sets a value. An equal value changes nothing.
     ///
     /// # Panics
     /// When the session is not locked (see [`acquire_lock`](Self::acquire_lock)), or the value cannot be turned into
-    /// JSON. Like every panic of a handler it becomes a 500. [`try_set`](Self::try_set) returns an error instead.
+    /// JSON. Every panic of a handler becomes a 500. [`try_set`](Self::try_set) returns an error instead.
     #[track_caller]
     pub fn set(&self, key: &str, value: impl Serialize) {
         let value = match serde_json::to_value(value) {
@@ -166,7 +165,7 @@ impl Session {
         self.must_change("set", |data| data.insert(key, value));
     }
 
-    /// Sets a value, or says why not.
+    /// Sets a value, or returns the reason why it cannot.
     ///
     /// # Errors
     /// When the session is not locked, or the value cannot be turned into JSON.
@@ -175,17 +174,17 @@ impl Session {
         self.change(|data| data.insert(key, value))
     }
 
-    /// Changes a value in place: `T::default()` if there is none. Returns what `change` returns.
+    /// Changes a value in place. Without a value it begins with `T::default()`. Returns the result of `change`.
     ///
     /// # Panics
-    /// As [`set`](Self::set), and if the session has a value of that name that is not a `T`: nothing is lost then.
-    /// After a change of types [`get`](Self::get) the old value, and [`set`](Self::set) the new one.
+    /// As [`set`](Self::set). Also when the session has a value of that name that is not a `T`; that value stays. After
+    /// a change of types, [`get`](Self::get) the old value and [`set`](Self::set) the new one.
     #[track_caller]
     pub fn update<T, R>(&self, key: &str, change: impl FnOnce(&mut T) -> R) -> R
     where
         T: Serialize + DeserializeOwned + Default,
     {
-        // First the lock, then the value: what is read before may be old.
+        // First the lock, then the value: a value that was read before may be old.
         self.must_change("update", |_| ());
         let stored = self.read(|data| data.get(key).cloned());
         let mut value = match stored.map(|value| T::deserialize(&*value)) {
@@ -201,7 +200,7 @@ impl Session {
         result
     }
 
-    /// Removes a value. Returns whether it was there.
+    /// Removes a value. Returns whether there was one.
     ///
     /// # Panics
     /// When the session is not locked.
@@ -210,7 +209,7 @@ impl Session {
         self.must_change("remove", |data| data.remove(key)).is_some()
     }
 
-    /// Removes a value and returns it, if it was there and is a `T`. A value of another type stays.
+    /// Removes a value and returns it, if there is one and it is a `T`. A value of another type stays.
     ///
     /// # Panics
     /// When the session is not locked.
@@ -231,11 +230,11 @@ impl Session {
         self.must_change("clear", |data| *data = Data::new());
     }
 
-    /// Gives the session another id: call it when a visitor logs in, so that an id that somebody planted on him before
-    /// is worth nothing. The values stay, the old id ends, the new cookie has the same flags.
+    /// Gives the session another id. Call it when a visitor logs in: an attacker may have planted the old id in the
+    /// visitor's browser. The values stay, the old id ends, and the new cookie has the same flags.
     ///
-    /// Requests that still come with the old id meet an unknown one. Called before or after anything else, it has the
-    /// same effect.
+    /// Requests that still bring the old id have an unknown session. The order of this call and other changes does not
+    /// matter.
     ///
     /// # Panics
     /// When the session is not locked.
@@ -249,14 +248,14 @@ impl Session {
         }
     }
 
-    /// Ends the session: its record and its cookie go. What is set afterwards is in a new session with an id of its
-    /// own.
+    /// Ends the session: its record and its cookie go. Values that are set afterwards are in a new session with an id
+    /// of its own.
     ///
     /// # Panics
     /// When the session is not locked.
     #[track_caller]
     pub fn delete(&self) {
-        // It has ended already: nothing keeps another one from beginning.
+        // A session that has ended already may be ended again, and a new one may begin.
         {
             let known = &mut self.state.borrow_mut().known;
             if matches!(known, Known::Vanished) {
@@ -272,22 +271,22 @@ impl Session {
 
 /// The lock.
 impl Session {
-    /// Says, in a hook before the body, whether the request needs the lock in `before_handler`, whatever its handler
-    /// takes. With `true` it waits for it without a worker, in every lock mode: for tools that write to the session in
-    /// place of a page, as a login. With `false` it goes on without, unless the handler takes [`&Session`](Session):
-    /// for tools whose page is for everybody, as a cache.
+    /// Announces, in a hook before the body, whether the request needs the lock in `before_handler`, whatever its
+    /// handler takes. With `true` the request waits for the lock without a worker, in every lock mode: for tools that
+    /// write to the session in place of a page, such as a login. With `false` the request goes on without the lock,
+    /// unless the handler takes [`&Session`](Session): for tools whose page is for all visitors, such as a cache.
     pub fn expect_lock(&self, enabled: bool) {
         self.expects_lock.set(Some(enabled));
     }
 
-    /// Locks the session and reads it anew. A session that this request has locked already stays as it is.
+    /// Locks the session and reads it again. A session that this request has locked already stays as it is.
     ///
-    /// Waits on the worker, behind the requests that came before, `lock_timeout` at most.
+    /// Waits on the worker, behind the requests that came before, for `lock_timeout` at most.
     ///
     /// # Errors
-    /// 503 with `Retry-After` when the lock was not free in time, the store cannot be reached, or so many requests wait
-    /// on their workers that no other may (`server.waiting_threads`). 409 when the session has ended while the request
-    /// waited: another one has logged in, or out.
+    /// 503 with `Retry-After` when the lock was not free in time, when the store cannot be reached, or when too many
+    /// requests wait on their workers (`server.waiting_threads`). 409 when the session has ended while the request
+    /// waited: another request has logged in or out.
     pub fn acquire_lock(&self) -> Result<(), Error> {
         self.is_used.set(true);
         self.lock_now()?;
@@ -295,10 +294,10 @@ impl Session {
         self.is_still_there().map_err(Error::from)
     }
 
-    /// Saves what was changed and lets the next request of the session in. What is read afterwards is what was saved;
-    /// to write again, [`acquire_lock`](Self::acquire_lock).
+    /// Saves the changes and lets the next request of the session in. Reading afterwards shows the saved values. To
+    /// write again, call [`acquire_lock`](Self::acquire_lock).
     ///
-    /// A failure to save is logged at once and answered at the end of the request with 503.
+    /// A failure to save is logged at once, and the request is answered with 503.
     pub fn release_lock(&self) {
         let state = &mut *self.state.borrow_mut();
         if let Err(error) = self.end_here(state, Ending::Save) {
@@ -306,10 +305,10 @@ impl Session {
         }
     }
 
-    /// Gives up what was changed since the last save and lets the next request of the session in (web2py's
+    /// Gives up all changes since the last save and lets the next request of the session in (web2py's
     /// `session.forget`).
     pub fn forget(&self) {
-        // What could fail is giving the lock back, which lapses then.
+        // Only the return of the lock can fail. Then the lock lapses.
         let _ = self.end_here(&mut self.state.borrow_mut(), Ending::RollBack);
     }
 }
@@ -332,8 +331,8 @@ impl Session {
         }
     }
 
-    /// Goes on with the next resource of the same request, after an internal redirect. `false` if it has other
-    /// sessions.
+    /// Goes on with the next resource of the same request, after an internal redirect. `false` if that resource has
+    /// other sessions.
     pub(super) fn go_on(&mut self, shared: &Arc<Shared>, settings: &Arc<Settings>, request: &Request) -> bool {
         if !Arc::ptr_eq(&self.shared, shared) {
             return false;
@@ -353,7 +352,7 @@ impl Session {
         &self.shared
     }
 
-    /// Ends the hold: saves if `is_success`, else rolls back. Nothing to do if it has ended already.
+    /// Ends the hold: saves if `is_success`, else rolls back. A hold that has ended already needs neither.
     pub(super) fn end(&self, is_success: bool) {
         let state = &mut *self.state.borrow_mut();
         if let Err(error) = self.end_here(state, if is_success { Ending::Save } else { Ending::RollBack }) {
@@ -361,14 +360,14 @@ impl Session {
         }
     }
 
-    /// A snapshot: of what this request sees if it has read the session already, else of what the store has.
+    /// A snapshot. It shows the values of this request if it has read the session already, else those of the store.
     pub(super) fn view(&self) -> Result<SessionView, Failure> {
         self.is_used.set(true);
         self.look()?;
         Ok(SessionView::new(self.state.borrow().data.clone()))
     }
 
-    /// Reads; where that needs the store and fails, the request ends with that failure, and meanwhile reads nothing.
+    /// Reads. If the store fails, the request ends with that failure, and reads nothing until then.
     fn read<R>(&self, read: impl FnOnce(&Data) -> R) -> R {
         self.is_used.set(true);
         let has_failed = self.state.borrow().failure.is_some();
@@ -400,7 +399,8 @@ impl Session {
         }
     }
 
-    /// The lock; 409 if what was read without it has changed meanwhile, since what is written may depend on it.
+    /// Takes the lock. 409 if the session has changed since it was read without the lock: the next write may depend on
+    /// the old values.
     fn lock_what_was_read(&self) -> Result<(), Failure> {
         let version = |state: &State| state.known.stored().map(|stored| stored.version);
         let seen = {
@@ -425,7 +425,7 @@ impl Session {
         }
     }
 
-    /// Where the lock or the store fails, the request ends with that failure; meanwhile what is written goes nowhere.
+    /// If the lock or the store fails, the request ends with that failure, and writes into a copy until then.
     #[track_caller]
     fn must_change<R>(&self, method: &str, change: impl FnOnce(&mut Data) -> R) -> R {
         match self.may_change() {

@@ -1,13 +1,13 @@
-//! A request on its way to its session: to the lock, or only to a look at the record.
+//! The way of a request to its session: to the lock, or only to a look at the record.
 //!
 //! ```text
 //! Start ──► Choosing ──► Local ──► Locked ──► Asking ⇄ Shared ──► Loading ──► Extending ──► Over
 //! ```
 //!
-//! There is one way, whether the request is parked or waits on its worker, and whether the store answers now or later;
-//! steps that are not needed are left out. The lock in this process comes first, so of each process one request
-//! competes for the lock between processes. A store whose calls block is asked on the worker, and there may be only so
-//! many such calls at a time: a parked request that would be one too many waits in line for its place.
+//! A request goes the same way whether it is parked or waits on its worker, and whether the store answers now or later.
+//! It leaves out the steps that it does not need. The lock in this process comes first, so one request of each process
+//! competes for the lock between processes. A store whose calls block is asked on the worker. The number of such calls
+//! at a time is limited: beyond it, a parked request waits in line for its place.
 
 use super::Session;
 use super::failures::{Failure, changed_elsewhere, try_again};
@@ -29,15 +29,15 @@ pub(in crate::sessions) struct Acquiring {
     phase: Phase,
     /// For calls of a store that blocks.
     line: InLine,
-    /// Since when the request waits for another one, if it is parked and does.
+    /// When a parked request began to wait for another one.
     since: Option<Instant>,
 }
 
-/// What the request goes for.
+/// The aim of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
     Lock,
-    /// To see what is in the session, without a lock.
+    /// To see the values of the session, without its lock.
     Look,
 }
 
@@ -49,28 +49,28 @@ pub(super) enum Manner {
     OnWorker,
 }
 
-/// Where a request stands.
+/// The place of a request on its way.
 enum Phase {
-    /// It has done nothing yet.
+    /// The request has done nothing yet.
     Start,
     /// Asks which of several ids has a record.
     Choosing(Box<(SessionId, Answer<Option<Record>>)>),
     /// Waits for the lock in this process.
     Local(Waiter),
-    /// Has that.
+    /// Has the lock in this process.
     Locked(LockGuard),
-    /// Has that, and asks for the one between processes.
+    /// Has the lock in this process, and asks for the one between processes.
     Asking(Box<Contender>),
-    /// Another process has it: waits for that.
+    /// Waits for the lock between processes, which another process has.
     Shared(Box<Contender>),
-    /// Has what it needs of locks, and waits for the record.
+    /// Has the locks that it needs, and waits for the record.
     Loading(Box<(Option<Hold>, SessionId, Answer<Option<Record>>)>),
-    /// Has the record, whose life must not end while the request has it.
+    /// Has the record, and extends its life, which must not end during the request.
     Extending(Box<Extending>),
     Over,
 }
 
-/// A record with what it was loaded for, and the extension of its life.
+/// A record, the hold that it was loaded under, and the extension of its life.
 type Extending = (Option<Hold>, SessionId, Record, Terms, Answer<()>);
 
 impl Acquiring {
@@ -78,7 +78,7 @@ impl Acquiring {
         Self { goal, manner, phase: Phase::Start, line: InLine::default(), since: None }
     }
 
-    /// Goes on as far as it can. The waker is woken when it is worth asking again.
+    /// Goes on as far as possible. The waker is woken when polling again is worth it.
     pub(in crate::sessions) fn poll(
         &mut self,
         session: &Session,
@@ -101,7 +101,7 @@ impl Acquiring {
         }
     }
 
-    /// Whether it is over.
+    /// Whether the request has arrived.
     fn go_on(&mut self, session: &Session, waker: &dyn Fn() -> Waker) -> Result<bool, Failure> {
         loop {
             if let Phase::Local(waiter) = &mut self.phase {
@@ -126,7 +126,7 @@ impl Acquiring {
         }
     }
 
-    /// What the request waits for, in words for the log.
+    /// The aim of the wait, in words for the log.
     pub(in crate::sessions) fn waits_for(&self) -> Cow<'static, str> {
         if let Some(place) = self.line.waits_for() {
             return place;
@@ -142,7 +142,7 @@ impl Acquiring {
         }
     }
 
-    /// The answer when it has taken too long.
+    /// The answer to a request that has waited too long.
     pub(in crate::sessions) fn expired(&mut self, session: &Session) -> Failure {
         self.count_waited(session);
         if let Some(refusal) = self.line.refusal() {
@@ -164,7 +164,7 @@ impl Acquiring {
         }
     }
 
-    /// Whom the request waits for now.
+    /// The side that the request waits for now.
     fn waits_for_whom(&self) -> WaitsFor {
         match &self.phase {
             Phase::Local(_) | Phase::Asking(_) | Phase::Shared(_) => WaitsFor::Others,
@@ -189,7 +189,7 @@ struct Step<'s> {
 }
 
 impl Step<'_> {
-    /// As far as it goes without waiting.
+    /// Goes as far as it can without waiting.
     fn go_on(&self, phase: Phase) -> Result<Phase, Failure> {
         match phase {
             Phase::Start => self.start(),
@@ -222,7 +222,7 @@ impl Step<'_> {
         }
     }
 
-    /// The answer, or the question if it is not answered yet.
+    /// The answer, or the question if the store has not answered yet.
     fn hear<T>(&self, answer: Answer<T>) -> Result<Result<T, StoreError>, Answer<T>> {
         match answer {
             Answer::Now(answer) => Ok(answer),
@@ -230,8 +230,8 @@ impl Step<'_> {
         }
     }
 
-    /// Of several ids that the client has sent, the first that has a record is its session: the others may be
-    /// anybody's, planted by a neighbour below the same domain.
+    /// A client may send several ids. The first that has a record is its session: a neighbour below the same domain may
+    /// have planted the others.
     fn start(&self) -> Result<Phase, Failure> {
         let first = {
             let state = self.session.state.borrow();
@@ -254,7 +254,7 @@ impl Step<'_> {
         };
         match (next, record) {
             (Some(id), _) => self.go_on(Phase::Choosing(Box::new((id, self.session.shared.store.load(&id, self.now))))),
-            // That is all there is to see.
+            // The record is all that a look needs.
             (None, Some(record)) if self.goal == Goal::Look => self.loaded(None, id, Some(record)),
             (None, _) => self.chosen(),
         }
@@ -324,7 +324,7 @@ impl Step<'_> {
         }
     }
 
-    /// The life of a session is extended at the end of a request; here so that it does not end before that.
+    /// Extends the life of a session whose life could end during the request. All others are extended at its end.
     fn loaded(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, Failure> {
         match record {
             Some(record) if record.remaining < self.session.settings.timeout / 2 => {
@@ -336,7 +336,7 @@ impl Step<'_> {
         }
     }
 
-    /// The session is there, with its lock if that was the goal; without a record (any more) there is nothing to lock.
+    /// Hands the record over, with the lock if that was the goal. Without a record there is nothing to lock.
     fn arrive(&self, hold: Option<Hold>, id: SessionId, record: Option<Record>) -> Result<Phase, Failure> {
         let state = &mut *self.session.state.borrow_mut();
         self.session.take(state, id, record, self.now);
@@ -350,8 +350,8 @@ impl Step<'_> {
 
 /// On the worker.
 impl Session {
-    /// Makes the session ready for a handler that takes it. It has the lock since its admission, unless its signature
-    /// was not known at start.
+    /// Makes the session ready for a handler that takes it. The admission has taken the lock, unless the handler's
+    /// signature was not known at start.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         self.is_used.set(true);
         let wants_lock = matches!(self.state.borrow().lock, Lock::Wanted);
@@ -359,9 +359,8 @@ impl Session {
         self.is_still_there()
     }
 
-    /// 409 if the session has ended while the request waited: it was locked by whoever has ended it. What came in its
-    /// place is for who has its new cookie; that a request with the old id may follow to it would let in who has
-    /// planted that id.
+    /// 409 if the session has ended while the request waited. The session that came in its place belongs to the client
+    /// with the new cookie. A request with the old id must not follow to it: an attacker may have planted that id.
     pub(super) fn is_still_there(&self) -> Result<(), Failure> {
         if matches!(self.state.borrow().known, Known::Vanished) {
             self.shared.counters.count_conflict();
@@ -396,7 +395,7 @@ impl Session {
         self.acquire_here(Goal::Lock)
     }
 
-    /// The same way as a parked request, waited for on this thread.
+    /// Goes the same way as a parked request, and waits on this thread.
     fn acquire_here(&self, goal: Goal) -> Result<(), Failure> {
         let mut acquiring = Acquiring::new(goal, Manner::OnWorker);
         let deadline = Moment::now().later(self.settings.lock_timeout).monotonic;

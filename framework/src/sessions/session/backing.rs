@@ -1,8 +1,7 @@
 //! Where the content of a session is: in the record of a store, or sealed in its cookie (`sealed`).
 //!
-//! The backing is chosen once, when the session of a request is made. It decides what differs between the two: what
-//! the client brings, how the content is read and committed, and which cookie the client gets. All the rest of
-//! [`Session`] is the same for both.
+//! The backing is chosen once, when the session of a request is made. The two differ in what the client brings, how the
+//! content is read and committed, and which cookie the client gets. All the rest of [`Session`] is the same for both.
 
 use super::Session;
 use super::failures::Failure;
@@ -25,7 +24,7 @@ pub(in crate::sessions) enum Backings {
 }
 
 impl Backings {
-    /// What is wrong with its settings, if anything.
+    /// The first mistake in its settings.
     pub(in crate::sessions) fn problem(&self) -> Option<SettingError> {
         match self {
             Self::InStore => None,
@@ -76,12 +75,12 @@ impl Backing {
         matches!(self, Self::InStore)
     }
 
-    /// Reads the content, if that needs no waiting. Whether it is known now.
+    /// Reads the content, if that needs no waiting. Whether the content is known now.
     pub(super) fn open(&self, session: &Session, state: &mut State) -> Result<bool, Failure> {
         #[cfg(not(feature = "cookie"))]
         let _ = session;
         match self {
-            // To read the record is a way of its own: `acquiring`.
+            // A record is read in `acquiring`.
             Self::InStore => Ok(state.known.is_current()),
             #[cfg(feature = "cookie")]
             Self::InCookie(sealed) => sealed.open(session, state).map(|()| true),
@@ -126,7 +125,7 @@ fn cookie_with_id(session: &Session, state: &mut State, is_success: bool) -> (Op
     let cookie = &session.settings.cookie;
     let field = match state.known.stored() {
         Some(stored) if state.client == Some(stored.id) && !(is_due && is_success) => None,
-        // A request that has given the session another id meanwhile has given the client the cookie, too.
+        // Another request has given the session a new id meanwhile, and the client its cookie.
         Some(stored) if session.shared.ended.is_later_than(session.received, &stored.id) => None,
         Some(stored) => {
             state.client = Some(stored.id);

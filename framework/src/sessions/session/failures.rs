@@ -1,11 +1,11 @@
-//! What goes wrong with a session: told in the log, and answered to the client.
+//! Failures of a session: the record in the log, and the answer to the client.
 
 use super::Session;
 use crate::exchange::HttpError;
 use crate::sessions::{Data, StoreError};
 use ::http::{HeaderValue, StatusCode, header};
 
-/// The answer to the client in place of its page. Boxed, since every step of a session may fail, and mostly none does.
+/// The answer to the client in place of its page. It is boxed, since every step of a session may fail and few do.
 pub(in crate::sessions) type Failure = Box<HttpError>;
 
 /// Why nothing of a request was saved.
@@ -26,7 +26,7 @@ pub(super) fn try_again(message: &str) -> Failure {
 }
 
 impl Session {
-    /// The same, for a commit: a session that has grown too large is told of with what is in it.
+    /// The failure of a commit. For a session that has grown too large, the log names its largest values.
     pub(super) fn not_saved(&self, reason: NotKept, data: &Data) -> Failure {
         match reason {
             NotKept::Failed(error) if error.is_too_large() => {
@@ -63,7 +63,7 @@ impl Session {
         changed_elsewhere()
     }
 
-    /// What the store said, or the answer to the client that it said nothing.
+    /// The store's answer. A failure of the store becomes the answer to the client.
     pub(super) fn answered<T>(&self, result: Result<T, StoreError>) -> Result<T, Failure> {
         match result {
             Ok(value) => {

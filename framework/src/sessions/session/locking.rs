@@ -1,9 +1,8 @@
-//! What a request waits for before its handler: decided here, gone for in `acquiring`.
+//! The decision what a request needs of its session before its handler. The way there is in `acquiring`.
 //!
-//! Requests wait parked, in the admission. On a worker only a handler waits, for a lock that was not known to be wanted
-//! before (it calls `acquire_lock`, or its signature is not known at start), and a hook that writes to a session that
-//! no admission has locked. Such waits are among those that may hold only a part of the workers. Reading waits for no
-//! lock.
+//! Requests wait parked, in the admission. Two waits hold a worker: that of a handler whose need for the lock was not
+//! known before (it calls `acquire_lock`, or its signature is not known at start), and that of a hook that writes to a
+//! session without its lock. Only a part of the workers may wait in this way. Reading waits for no lock.
 
 use super::acquiring::{Goal, Manner};
 use super::{Acquiring, LockMode, Session};
@@ -13,7 +12,7 @@ use std::time::Duration;
 
 /// Before the handler.
 impl Session {
-    /// The way to what the request needs before its handler, and before its body is read if `is_early`.
+    /// The way that the request has to go before its handler, or before its body is read if `is_early`.
     pub(in crate::sessions) fn acquiring(&self, trail: &Trail, is_early: bool, has_waited: bool) -> Option<Acquiring> {
         self.goal(trail, is_early, has_waited).map(|goal| Acquiring::new(goal, Manner::Parked))
     }
@@ -27,22 +26,21 @@ impl Session {
         if !state.is_held() && state.record_id().is_some() && self.needs_lock(trail, is_early) {
             return Some(Goal::Lock);
         }
-        // A store that answers at once is looked into when somebody asks.
+        // A store that answers at once is asked when the handler reads.
         let is_worth_it = self.shared.answers != Answers::AtOnce && !state.known.is_current() && state.client.is_some();
         (is_worth_it && (trail.views_session() || was_seen)).then_some(Goal::Look)
     }
 
     fn needs_lock(&self, trail: &Trail, is_early: bool) -> bool {
         match (self.settings.lock, self.expects_lock.get()) {
-            // What a tool has to do comes after the body in any mode.
+            // A tool writes after the body in any mode.
             (_, Some(true)) if !is_early => true,
             (LockMode::Explicit, _) => false,
             (LockMode::Lazy, _) => trail.locks_session(),
             _ if trail.locks_session() => true,
-            // A handler that was not made by a macro may take the session, though nobody knows.
+            // A handler that was not made by a macro may take the session without saying so.
             (_, Some(false)) if matches!(trail.handler, Some(HandlerRef::Static(_))) => false,
-            // Behind a node that is resolved late there may be any handler. Without a handler there is only an error
-            // page.
+            // A node that is resolved late may have any handler. Without a handler there is only an error page.
             _ => {
                 !trail.views_session()
                     && (trail.handler().is_some() || trail.steps().iter().any(|step| matches!(step, Step::Late { .. })))
@@ -50,7 +48,7 @@ impl Session {
         }
     }
 
-    /// What was seen without the lock before a long wait is seen anew after it. Whether anything was.
+    /// Lets the request read again, after a long wait, what it had read without the lock. Whether it had read anything.
     fn forget_snapshot(&self) -> bool {
         let state = &mut *self.state.borrow_mut();
         let is_snapshot = state.known.is_current() && state.client.is_some() && !state.is_held();
@@ -64,12 +62,12 @@ impl Session {
         self.settings.lock_timeout
     }
 
-    /// Whether no other process has a part in the store, so that the lock within this one is all there is.
+    /// Whether no other process uses the store, so that the lock within this process is enough.
     pub(super) fn is_alone(&self) -> bool {
         !self.settings.shared || self.shared.store.shared_lock().is_none()
     }
 
-    /// Whether calls of the store keep a thread waiting, so that each needs a place among the waits.
+    /// Whether calls of the store keep a thread waiting, so that each needs a place to wait on a worker.
     pub(in crate::sessions) fn needs_place(&self) -> bool {
         self.shared.answers == Answers::Blocking
     }

@@ -1,15 +1,16 @@
 //! Between the session and its store: reading the record, saving or rolling back, extending its life, giving the
 //! cookie.
 //!
-//! `stored` is what the store has, `data` what the request sees; saving makes them one, so does rolling back. Nothing
-//! here waits for a lock. A hold ends in steps; each asks the store one thing, and the next goes on from the answer:
+//! The record is what the store has, `data` is what the request sees. Saving makes them equal, and so does a rollback.
+//! Nothing here waits for a lock. A hold ends in steps. Each step asks the store one question, and the next step goes
+//! on from the answer:
 //!
 //! ```text
 //! Renewing ──► Committing ──► Deleting ──► Releasing ──► over
 //! ```
 //!
-//! Where the answers are there at once all of it is one call. Where they come later, what is left is kept in a
-//! [`Saving`], and the request is parked.
+//! If all answers are there at once, one call does all steps. If an answer comes later, a [`Saving`] keeps the steps
+//! that are left, and the request is parked.
 
 use super::Session;
 use super::failures::{Failure, NotKept};
@@ -23,7 +24,7 @@ use std::future::poll_fn;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// What is left to do at the end of a hold while the store is asked, and the lock that goes with it.
+/// The rest of the end of a hold while the store is asked, and the lock that goes with it.
 pub(super) struct Saving {
     hold: Option<Hold>,
     step: Step,
@@ -33,9 +34,9 @@ pub(super) struct Saving {
 /// How a hold ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// What was changed is given up.
+    /// The changes are given up.
     RollBack,
-    /// What was changed is saved, and the request goes on.
+    /// The changes are saved, and the request goes on.
     Save,
     /// The session's part in the request ends: its life is extended, and the client may get a cookie.
     Finish { is_success: bool },
@@ -50,15 +51,15 @@ impl Ending {
 /// What the client gets at the end: perhaps a cookie.
 type Finished = Result<Option<HeaderValue>, Failure>;
 
-/// What comes next: `None` when all is saved. What the store answers at once is no step.
+/// The next step, or `None` when all is saved. A question that the store answers at once is no step.
 type Next = Result<Option<Step>, Failure>;
 
-/// What the store is asked.
+/// A question to the store.
 enum Step {
-    /// Whether the lock is still this request's: what goes under another id, or goes away, has no fence to carry.
+    /// Whether this request still has the lock: a record that gets another id, or goes, carries no fence.
     Renewing(Answer<bool>),
     Committing(Committing, Answer<Commit>),
-    /// The record that goes away, or has gone on under another id.
+    /// The old record goes. Its content may have gone on under another id.
     Deleting(Fate, Answer<()>),
     /// Gives the lock back and extends the life of the session, side by side.
     Releasing {
@@ -68,7 +69,7 @@ enum Step {
     },
 }
 
-/// Which commit was asked for.
+/// The commit that the store was asked for.
 #[derive(Clone, Copy)]
 struct Committing {
     id: SessionId,
@@ -84,7 +85,7 @@ impl Session {
         self.poll_end(&mut self.state.borrow_mut(), Ending::Finish { is_success }, waker)
     }
 
-    /// The store has not answered in time: what is not known by now is not waited for any longer.
+    /// The store has not answered in time. The request does not wait for the rest.
     pub(in crate::sessions) fn give_up_finish(&self) -> Finished {
         self.give_up_end(&mut self.state.borrow_mut())
     }
@@ -115,15 +116,15 @@ impl Session {
         }
     }
 
-    /// The client has gone away while the store was asked: what its request has done is kept all the same, and the lock
+    /// The client has gone while the store was asked. The changes of its request are saved all the same, and the lock
     /// is given back in order.
     pub(super) fn finish_alone(&mut self) {
         let state = &mut *self.state.borrow_mut();
         let Some(ending) = state.saving.as_ref().map(|saving| saving.ending) else { return };
         match Blocking::here(WaitsFor::Store) {
             Ok(_blocking) => drop(self.go_on_here(state, ending)),
-            // The store is silent, and others wait for it already: what was sent to it may still be kept, and the lock
-            // lapses by itself.
+            // The store is silent, and other requests wait for it already. It may still save what was sent, and the
+            // lock lapses by itself.
             Err(_) => state.saving.iter_mut().flat_map(|saving| &mut saving.hold).for_each(Hold::abandon),
         }
     }
@@ -139,7 +140,7 @@ impl Session {
         let Saving { mut hold, step, .. } = *saving;
         match step {
             Step::Releasing { unlock, finished, .. } => {
-                // What was sent may still be heard; if it is not, the lease ends by itself.
+                // The store may still hear the message. If it does not, the lease ends by itself.
                 if unlock.is_some() {
                     hold.iter_mut().for_each(Hold::ended);
                 }
@@ -206,10 +207,9 @@ impl Session {
         Poll::Pending
     }
 
-    /// Whether something was changed under the lock, and is to be kept.
+    /// Whether the request has changed something under the lock that must be saved.
     fn has_to_save(&self, state: &State, ending: Ending) -> bool {
-        // After a failure the handler may have read nothing where there was something: what it made of that is not
-        // saved.
+        // After a failure the handler may have read nothing where there were values. Its conclusions are not saved.
         let may_save = ending.saves() && matches!(state.lock, Lock::Held(_)) && state.failure.is_none();
         may_save && (state.fate != Fate::Keep || state.is_changed())
     }
@@ -241,7 +241,7 @@ impl Session {
         match state.known.stored() {
             Some(old) if state.fate == Fate::Keep => {
                 let (id, expected) = (old.id, Some(old.version));
-                // The last that happens under the lock: it gives the shared one back in the same step.
+                // This is the last step under the lock: it also gives the shared lock back.
                 hold.iter_mut().for_each(Hold::ending);
                 self.commit(state, id, expected, hold)
             }
@@ -267,7 +267,7 @@ impl Session {
         }
     }
 
-    /// What the store says of a commit.
+    /// Goes on from the store's answer to a commit.
     fn committed(
         &self,
         state: &mut State,
@@ -292,7 +292,7 @@ impl Session {
                 state.known = Known::Stored(Stored { id, version, data, cookie_age, expires, is_touched: true });
                 self.end_old(state, old)
             }
-            // Its life ended while this request had it: it was in use, so it goes on.
+            // The life of the session ended while this request used it. So it goes on.
             Commit::Conflict if expected.is_some() && before.is_some_and(|before| before.expires <= Instant::now()) => {
                 self.commit(state, id, None, hold)
             }
@@ -305,7 +305,7 @@ impl Session {
         }
     }
 
-    /// The record that was there goes away, unless the session goes on as it.
+    /// Deletes the old record, unless the session keeps its id.
     fn end_old(&self, state: &mut State, old: Option<Stored>) -> Next {
         let fate = std::mem::replace(&mut state.fate, Fate::Keep);
         let Some(old) = old.filter(|_| fate != Fate::Keep) else {
@@ -328,8 +328,8 @@ impl Session {
         Ok(None)
     }
 
-    /// What was not saved is rolled back, the lock goes to the next one, and at the end of the request the session
-    /// lives on.
+    /// Rolls back what was not saved, and gives the lock to the next request. At the end of the request this also
+    /// extends the life of the session.
     fn release(
         &self,
         state: &mut State,
@@ -362,7 +362,7 @@ impl Session {
         self.poll_saving(state, Saving { hold, step: Step::Releasing { unlock, touch, finished }, ending }, waker)
     }
 
-    /// What the client gets at the end of the request, and the extension of the session's life.
+    /// The client's part at the end of the request, and the extension of the session's life.
     fn finish(
         &self,
         state: &mut State,
@@ -371,7 +371,7 @@ impl Session {
     ) -> (Finished, Option<Answer<()>>) {
         let failure = state.failure.take().filter(|_| is_success);
         match (saved, failure) {
-            // The failure of the save is told first.
+            // The failure of the save comes first.
             (Err(failure), _) | (Ok(()), Some(failure)) => (Err(failure), None),
             (Ok(()), None) => {
                 let (cookie, touch) = self.backing.cookie(self, state, is_success);
@@ -380,7 +380,7 @@ impl Session {
         }
     }
 
-    /// The question, if it is not answered yet.
+    /// Hears whether the lock was given back. Returns the question if the store has not answered yet.
     fn unlocked(&self, hold: &mut Option<Hold>, unlock: Answer<()>, waker: &Waker) -> Option<Answer<()>> {
         match unlock.hear(waker) {
             Ok(unlocked) => {
@@ -393,7 +393,7 @@ impl Session {
         }
     }
 
-    /// The same. If that fails, the session is as it was, only its life is shorter: no reason to fail the request.
+    /// The same for the extension of life. A failure only leaves the session a shorter life, so the request succeeds.
     fn touched(&self, touch: Answer<()>, waker: &Waker) -> Option<Answer<()>> {
         let touched = match touch.hear(waker) {
             Ok(touched) => touched,
@@ -414,15 +414,15 @@ impl Session {
     }
 }
 
-/// Reading the record, and what the store says.
+/// Reading the record.
 impl Session {
-    /// This is what the store has.
+    /// Takes over the record that the store has, or its absence.
     #[inline]
     pub(super) fn take(&self, state: &mut State, id: SessionId, record: Option<Record>, now: Moment) {
         state.is_missing = record.is_none();
         let before = state.known.take().filter(|stored| stored.id == id);
         let Some(Record { version, data, remaining, cookie_age, .. }) = record else {
-            // It was there before, it was locked by another process meanwhile, or this process knows of its end.
+            // This request had read it, another process had it locked meanwhile, or this process knows of its end.
             let has_vanished =
                 before.is_some() || state.has_waited_elsewhere || self.shared.ended.is_later_than(self.received, &id);
             state.known = if has_vanished { Known::Vanished } else { Known::Absent };

@@ -1,4 +1,4 @@
-//! A session whose content is in its cookie: opened at its first use, given back when it has changed.
+//! A session whose content is in its cookie. It is opened at its first use, and sent back when it has changed.
 
 use super::Session;
 use super::backing::{Backing, Begun};
@@ -18,9 +18,9 @@ pub(super) struct Sealed {
     seal: Arc<Seal>,
     /// The host that the request came to.
     host: Box<str>,
-    /// The values of the cookie: of several of the name the first that is ours counts.
+    /// The values of the cookies of that name. The first that is ours counts.
     values: Vec<Vec<u8>>,
-    /// The session and its version that the client has.
+    /// The session that the client has, and its version.
     has: Cell<Option<(SessionId, Version)>>,
 }
 
@@ -73,7 +73,7 @@ impl Sealed {
     }
 
     /// The scope of a sealed cookie: its name, and the host or the domain that browsers send it to. So two sites with
-    /// one secret do not take each other's.
+    /// the same secret refuse each other's cookies.
     fn scope(&self, session: &Session) -> String {
         let cookie = &session.settings.cookie;
         format!("{}@{}", cookie.full_name(session.is_encrypted), cookie.domain.as_deref().unwrap_or(&self.host))
@@ -81,7 +81,7 @@ impl Sealed {
 
     fn open_cookie(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), Failure> {
         let scope = self.scope(session);
-        // Of several the first that is ours and goes on; if none does, the first that is ours has ended.
+        // The first that is ours and goes on counts. If none goes on, the first that is ours has ended.
         let mut ours = None;
         for opened in self.values.iter().take(MAX_IDS).filter_map(|value| self.seal.open(&scope, value, now)) {
             let is_over = self.is_over(session, &opened.id, now)?;
@@ -99,7 +99,7 @@ impl Sealed {
         let (id, version) = (opened.id, opened.record.version);
         let mut record = (!is_over).then_some(opened.record);
         if let Some(record) = record.as_mut().filter(|record| record.remaining < session.settings.timeout / 2) {
-            // The version in a paired store must not end before the request does.
+            // The version in a paired store must outlive the request.
             let terms = Terms { now, ..session.terms(false) };
             ask(session, |store| store.touch(&id, &terms))?;
             record.remaining = terms.lifetime;
@@ -110,8 +110,8 @@ impl Sealed {
         Ok(())
     }
 
-    /// Whether a session was ended, for every copy of its cookie. One that has changed since is read as it was, and not
-    /// written.
+    /// Whether a session was ended, for every copy of its cookie. A copy that is older than the last change can still
+    /// be read, but not written.
     fn is_over(&self, session: &Session, id: &SessionId, now: Moment) -> Result<bool, Failure> {
         if session.shared.ended.is_later_than(session.received, id) {
             return Ok(true);
@@ -119,7 +119,7 @@ impl Sealed {
         Ok(self.seal.is_paired() && ask(session, |store| store.load(id, now))?.is_none())
     }
 
-    /// The request has waited since its session was opened, which may be over by now.
+    /// The request has waited since its session was opened. The session may be over by now.
     fn look_for_end(&self, session: &Session, state: &mut State, now: Moment) -> Result<(), Failure> {
         let Some(id) = state.known.stored().map(|stored| stored.id) else { return Ok(()) };
         if self.is_over(session, &id, now)? {
@@ -138,21 +138,21 @@ impl Sealed {
         if size > Seal::MOST { Err(StoreError::too_large(size, Seal::MOST)) } else { Ok(()) }
     }
 
-    /// The cookie, if the client's is not the one that it should have.
+    /// The cookie, if the client does not have the one that it should have.
     fn renew_cookie(&self, session: &Session, state: &mut State, is_success: bool) -> Option<HeaderValue> {
         let (cookie, timeout) = (&session.settings.cookie, session.settings.timeout);
         let Some(stored) = state.known.stored() else {
             let has_ended = matches!(state.known, Known::Ended) && self.has.take().is_some();
             return has_ended.then(|| cookie.take_away(session.is_encrypted));
         };
-        // The life of the session is that in its cookie: it has to be sent again before that ends, even if the browser
+        // The end of the session's life is in its cookie. So the cookie is sent again before that, even if the browser
         // drops it earlier.
         let is_due = is_success && stored.cookie_age > timeout / 2;
         let should_have = Some((stored.id, stored.version));
         if self.has.get() == should_have && !is_due {
             return None;
         }
-        // A request that has given it another id in between has given the client the cookie, too.
+        // Another request has given the session a new id meanwhile, and the client its cookie.
         if session.shared.ended.is_later_than(session.received, &stored.id) {
             return None;
         }
@@ -171,8 +171,8 @@ fn ask<T>(session: &Session, ask: impl FnOnce(&dyn Store) -> Answer<T>) -> Resul
 }
 
 impl CookieSettings {
-    /// The request's values of that name that are long enough for a session, each once; a short one only if there is no
-    /// other, for a session that is missing. The number is bounded as for ids: each costs a decryption.
+    /// The values of that name that are long enough for a session, each once. If there is none, a short value stands
+    /// for a session that is missing. The number is bounded as for ids: each value costs a decryption.
     fn values(&self, request: &Request, is_encrypted: bool) -> Vec<Vec<u8>> {
         let mut values: Vec<Vec<u8>> = Vec::new();
         for value in self.all(request, is_encrypted).filter(|value| value.len() >= MIN_VALUE) {

@@ -11,6 +11,8 @@ pub(super) mod file;
 mod kept;
 #[cfg(feature = "memcached")]
 pub(super) mod memcached;
+#[cfg(any(feature = "file", feature = "memcached", feature = "sqlite"))]
+mod polling;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "sqlite"))]
 mod pool;
 #[cfg(feature = "postgres")]

@@ -7,16 +7,17 @@
 //! All locks of a store go through one description, to which its own locks are no obstacle. So `held` has the locks of
 //! this store, and refuses those.
 //!
-//! The kernel can wait for a lock, but only by holding a thread. So one thread wakes the waiters: it asks whether the
-//! bytes are free, at the latest every 10 ms, and lives only as long as there are waiters.
+//! The kernel can wait for a lock, but only by holding a thread. So one thread asks for all waiters whether the bytes
+//! are free, at the latest every 10 ms (`polling.rs`).
 
-use super::super::{Answer, Fence, Grant, SessionId, SharedLock, StoreError, Watch, Watchers};
+use super::super::{Answer, Fence, Grant, SessionId, SharedLock, StoreError, Watch};
+use super::polling::{Polled, PolledLocks};
 use crate::private_file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,24 +30,18 @@ pub(super) struct RangeLocks {
     path: PathBuf,
     /// Their purpose, a folder or a file.
     kept: PathBuf,
-    shared: Arc<Shared>,
+    bytes: Arc<Mutex<Bytes>>,
+    waiters: PolledLocks,
     /// Within this process only one thread at a time has a short lock of a stripe; see `exclusively`.
     #[cfg(feature = "file")]
     stripes: Box<[Mutex<()>]>,
 }
 
+/// The file, and those of its bytes that this store has locked.
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    watchers: Watchers,
-}
-
-#[derive(Default)]
-struct State {
+struct Bytes {
     file: Option<Arc<File>>,
     held: HashMap<SessionId, Fence>,
-    /// Whether the thread that wakes is alive.
-    is_watching: bool,
 }
 
 impl RangeLocks {
@@ -61,7 +56,8 @@ impl RangeLocks {
         Self {
             path,
             kept,
-            shared: Arc::default(),
+            bytes: Arc::default(),
+            waiters: PolledLocks::default(),
             #[cfg(feature = "file")]
             stripes: (0..Self::STRIPES).map(|_| Mutex::default()).collect(),
         }
@@ -74,15 +70,15 @@ impl RangeLocks {
 
     /// Takes the lock, unless it is taken. Anything but "it is taken" is an error.
     fn take(&self, id: &SessionId) -> Result<Option<Fence>, StoreError> {
-        let mut state = self.shared.state.lock();
-        let file = self.file(&mut state)?;
-        if state.held.contains_key(id) {
+        let mut bytes = self.bytes.lock();
+        let file = self.file(&mut bytes)?;
+        if bytes.held.contains_key(id) {
             return Ok(None);
         }
         match fcntl(&*file, FcntlArg::F_OFD_SETLK(&byte(place(id), libc::F_WRLCK))) {
             Ok(_) => {
                 let fence = Fence::random();
-                state.held.insert(*id, fence);
+                bytes.held.insert(*id, fence);
                 Ok(Some(fence))
             }
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
@@ -93,25 +89,25 @@ impl RangeLocks {
     /// Whether the file was there once.
     #[cfg(feature = "sqlite")]
     pub(super) fn was_used(&self) -> bool {
-        self.shared.state.lock().file.is_some()
+        self.bytes.lock().file.is_some()
     }
 
     pub(super) fn is_held(&self, id: &SessionId, fence: Fence) -> bool {
-        self.shared.state.lock().held.get(id) == Some(&fence)
+        self.bytes.lock().held.get(id) == Some(&fence)
     }
 
     pub(super) fn give_back(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let mut state = self.shared.state.lock();
-        if state.held.get(id) != Some(&fence) {
+        let mut bytes = self.bytes.lock();
+        if bytes.held.get(id) != Some(&fence) {
             return Ok(());
         }
-        state.held.remove(id);
-        let unlocked = match &state.file {
+        bytes.held.remove(id);
+        let unlocked = match &bytes.file {
             Some(file) => fcntl(&**file, FcntlArg::F_OFD_SETLK(&byte(place(id), libc::F_UNLCK))),
             None => Ok(0),
         };
-        drop(state);
-        self.shared.watchers.wake(id);
+        drop(bytes);
+        self.waiters.wake(id);
         unlocked.map(drop).map_err(|error| self.failed("cannot unlock a session", error))
     }
 
@@ -125,7 +121,7 @@ impl RangeLocks {
     ) -> Result<T, StoreError> {
         let stripe = id.shard(Self::STRIPES);
         let _within = self.stripes[stripe].lock();
-        let file = self.file(&mut self.shared.state.lock())?;
+        let file = self.file(&mut self.bytes.lock())?;
         let place = Self::SHORT + i64::try_from(stripe).unwrap_or_default();
         let lock = byte(place, libc::F_WRLCK);
         let locked = loop {
@@ -143,20 +139,20 @@ impl RangeLocks {
 
     /// The file, if it is still the one at its place: a folder that was moved away takes its locks with it. A new file
     /// must be this user's own, and so must its folder.
-    fn file(&self, state: &mut State) -> Result<Arc<File>, StoreError> {
-        if let Some(file) = &state.file {
+    fn file(&self, bytes: &mut Bytes) -> Result<Arc<File>, StoreError> {
+        if let Some(file) = &bytes.file {
             let there =
                 std::fs::metadata(&self.path).map_err(|error| self.failed("cannot find the lock file", error))?;
             let ours = file.metadata().map_err(|error| self.failed("cannot look at the lock file", error))?;
             if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) {
                 return Ok(Arc::clone(file));
             }
-            state.held.clear();
+            bytes.held.clear();
         }
         owned(&self.kept)?;
         let opened = private_file::open_or_create(&self.path);
         let file = Arc::new(opened.map_err(|error| self.failed("cannot open the lock file", error))?);
-        state.file = Some(Arc::clone(&file));
+        bytes.file = Some(Arc::clone(&file));
         Ok(file)
     }
 
@@ -175,18 +171,8 @@ impl SharedLock for RangeLocks {
     }
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
-        let watch = self.shared.watchers.add(id, waker);
-        let mut state = self.shared.state.lock();
-        self.file(&mut state)?;
-        if !state.is_watching {
-            let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new().name("session locks".to_owned());
-            thread.spawn(move || shared.wake_those_whose_lock_is_free()).map_err(|error| {
-                StoreError::new("cannot start the thread that waits for locks", self.place()).because(error)
-            })?;
-            state.is_watching = true;
-        }
-        Ok(watch)
+        self.file(&mut self.bytes.lock())?;
+        self.waiters.watch(&self.bytes, id, waker)
     }
 
     fn renew(&self, id: &SessionId, fence: Fence, _: Duration) -> Answer<bool> {
@@ -209,32 +195,14 @@ pub(super) fn owned(kept: &Path) -> Result<(), StoreError> {
         .map_err(|exposed| StoreError::new("other users could read or forge sessions", exposed.to_string()))
 }
 
-impl Shared {
-    fn wake_those_whose_lock_is_free(&self) {
-        const SHORTEST: Duration = Duration::from_millis(1);
-        const LONGEST: Duration = Duration::from_millis(10);
-        let (mut pause, mut before) = (SHORTEST, 0);
-        loop {
-            let watched = self.watchers.watched();
-            let file = {
-                let mut state = self.state.lock();
-                // Under the lock under which a new one is started, after one more look: no waiter is left alone.
-                if watched.is_empty() && self.watchers.watched().is_empty() {
-                    state.is_watching = false;
-                    return;
-                }
-                state.file.clone()
-            };
-            for id in &watched {
-                if file.as_deref().is_none_or(|file| is_free(file, id)) {
-                    self.watchers.wake(id);
-                }
-            }
-            // Polls often just after a new waiter arrives, then less and less often.
-            pause = if watched.len() > before { SHORTEST } else { (pause * 2).min(LONGEST) };
-            before = watched.len();
-            std::thread::sleep(pause);
-        }
+impl Polled for Mutex<Bytes> {
+    const THREAD: &'static str = "session locks";
+    const LONGEST: Duration = Duration::from_millis(10);
+
+    fn free(&self, watched: &[SessionId]) -> Result<HashSet<SessionId>, StoreError> {
+        let file = self.lock().file.clone();
+        let is_free = |id: &&SessionId| file.as_deref().is_none_or(|file| is_free(file, id));
+        Ok(watched.iter().filter(is_free).copied().collect())
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `mod` | [`MemcachedStore`] and its settings; the store and its lock in terms of items |
 //! | `client` | the servers, the choice of the server for a session, and the requests to them |
 //! | `connection` | one connection, and the answers that come over it |
-//! | `wakeups` | who waits for a lock in this process, and the thread that looks whether it is free |
+//! | `locks` | which locks are free |
 //!
 //! A session is an item (version, end of life, when the cookie was sent, content). Its lock is another item beside it
 //! on the same server: the fence, with the lease as its life, set with `add`, so that the second caller finds it there.
@@ -17,11 +17,12 @@
 
 mod client;
 mod connection;
-mod wakeups;
+mod locks;
 
 use super::company::How;
 use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, probe_by_writing};
+use super::polling::PolledLocks;
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, detached, wire,
@@ -33,7 +34,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
-use wakeups::Wakeups;
 
 impl Sessions {
     /// Sessions that are kept in memcached, shared by all processes that use the same servers and prefix (feature
@@ -101,7 +101,7 @@ struct Settings {
 struct Engine {
     client: Client,
     prefix: String,
-    wakeups: Wakeups,
+    waiters: PolledLocks,
     quarantined: AtomicU64,
 }
 
@@ -164,8 +164,8 @@ impl StoreSettings for Settings {
 
     fn open(self) -> Result<Arc<Engine>, String> {
         let client = Client::new(&self.servers, self.connections);
-        let (wakeups, quarantined) = (Wakeups::default(), AtomicU64::new(0));
-        Ok(Arc::new(Engine { client, prefix: self.prefix, wakeups, quarantined }))
+        let (waiters, quarantined) = (PolledLocks::default(), AtomicU64::new(0));
+        Ok(Arc::new(Engine { client, prefix: self.prefix, waiters, quarantined }))
     }
 }
 
@@ -256,7 +256,7 @@ impl Engine {
                 && let Some(cas) = terms.fence.and_then(|fence| Self::held(&lock, fence))
             {
                 self.client.ask(&key, &[Request::delete(&lock_key, Some(cas))]).await?;
-                self.wakeups.wake(id);
+                self.waiters.wake(id);
             }
             return Ok(Commit::Committed(Version(head.version)));
         }
@@ -332,7 +332,7 @@ impl Engine {
         let [lock] = self.client.ask_as(how, &key, &[Request::get(&lock_key)]).await?.answers;
         if let Some(cas) = Self::held(&lock, fence) {
             self.client.ask_as(how, &key, &[Request::delete(&lock_key, Some(cas))]).await?;
-            self.wakeups.wake(id);
+            self.waiters.wake(id);
         }
         Ok(())
     }
@@ -439,7 +439,7 @@ impl SharedLock for MemcachedStore {
 
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = self.engine()?;
-        Ok(engine.wakeups.watch(engine, id, waker))
+        engine.waiters.watch(engine, id, waker)
     }
 
     fn renew(&self, id: &SessionId, fence: Fence, lease: Duration) -> Answer<bool> {
