@@ -63,11 +63,10 @@ impl WorkerStage {
     /// From now on the worker of this thread does this. Returns what it did before.
     #[inline]
     pub(crate) fn enter(self) -> Self {
-        HERE.get().map_or(Self::default(), |byte| {
-            let before = Self::of(byte.load(Ordering::Relaxed));
-            byte.store(self as u8, Ordering::Relaxed);
-            before
-        })
+        let Some(byte) = HERE.get() else { return Self::default() };
+        let before = Self::of(byte.load(Ordering::Relaxed));
+        byte.store(self as u8, Ordering::Relaxed);
+        before
     }
 
     /// As [`enter`](Self::enter), for the path of a plain page.
