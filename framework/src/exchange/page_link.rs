@@ -179,6 +179,7 @@ impl Request {
     /// # Errors
     /// The tree that answers this request does not publish the type, publishes it at two places, or takes values on the
     /// way to it that the link does not have; a value in the path of a child is empty, `.` or `..`.
+    #[expect(clippy::needless_pass_by_value, reason = "a link is made where it is handed over")]
     pub fn link(&self, page: PageLink) -> Result<Link<'_>, LinkError> {
         let address = self.pages()?.of_link(&page, self.mount())?;
         let link = address.append_to(self.url("/").from_outermost());

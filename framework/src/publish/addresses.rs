@@ -132,9 +132,9 @@ impl Addresses {
     }
 
     /// The one place among `found`, those in the app at `mount` first.
-    fn one<'p>(found: Vec<&'p Place>, what: &str, mount: &str) -> Result<&'p Place, LinkError> {
+    fn one<'p>(found: &[&'p Place], what: &str, mount: &str) -> Result<&'p Place, LinkError> {
         let own: Vec<_> = found.iter().copied().filter(|place| place.mount == mount).collect();
-        match if own.is_empty() { &found } else { &own }[..] {
+        match if own.is_empty() { found } else { &own } {
             [] => Err(LinkError(format!("{what} is not part of the tree that answers this request"))),
             [place] => Ok(place),
             [first, second, ..] => Err(LinkError(format!(
@@ -153,7 +153,7 @@ impl Addresses {
     /// The place that `name` means, and the number of the page there.
     fn named(&self, name: &str, mount: &str) -> Result<(&Place, usize), LinkError> {
         let (having, type_name, page) = self.having(name)?;
-        let place = Self::one(having, &format!("`{type_name}`"), mount)?;
+        let place = Self::one(&having, &format!("`{type_name}`"), mount)?;
         let index = place.page(page).ok_or_else(|| LinkError(format!("`{type_name}` has no page `{page}`")))?;
         Ok((place, index))
     }
@@ -186,8 +186,8 @@ impl PageAddresses for Addresses {
     fn of_link(&self, link: &PageLink, mount: &str) -> Result<Address, LinkError> {
         let LinkWay { start, steps, rest } = link.way();
         let short = short(start);
-        let found = self.places.iter().filter(|place| !start.is_empty() && place.type_path == *start).collect();
-        let place = Self::one(found, &format!("`{short}`"), mount)?;
+        let found: Vec<_> = self.places.iter().filter(|place| !start.is_empty() && place.type_path == *start).collect();
+        let place = Self::one(&found, &format!("`{short}`"), mount)?;
         let mut draft = Draft::default();
         for child in &place.way {
             draft.child(child, &mut |argument| match argument.source {
@@ -279,8 +279,7 @@ impl Place {
     /// The page of that name; if several share it, one that answers GET.
     fn page(&self, name: &str) -> Option<usize> {
         let named = |handler: &Handler| {
-            !handler.name.is_empty()
-                && (matches_name(&handler.name, name) || handler.aliases.iter().any(|alias| *alias == name))
+            !handler.name.is_empty() && (matches_name(&handler.name, name) || handler.aliases.contains(&name))
         };
         let handlers = || self.node.handlers.iter().enumerate().filter(|(_, handler)| named(handler));
         let (index, _) =

@@ -190,15 +190,15 @@ impl Engine {
             Some(text) => self.environment.template_from_named_str(name, text),
             None => self.environment.get_template(name),
         };
-        let template = template.map_err(|cause| self.failed(name, text, cause))?;
+        let template = template.map_err(|cause| self.failed(name, text, &cause))?;
         let rendered = with_context(data, page, exchange, |context| template.render(context));
-        rendered.map_err(|cause| self.failed(name, text, cause).into())
+        rendered.map_err(|cause| self.failed(name, text, &cause).into())
     }
 
     /// The engine's own words name template and line. The innermost error is at the place: the outer ones tell which
     /// templates have included it.
-    fn failed(&self, name: &str, own_text: Option<&str>, cause: minijinja::Error) -> ErrorInText {
-        let mut innermost: &minijinja::Error = &cause;
+    fn failed(&self, name: &str, own_text: Option<&str>, cause: &minijinja::Error) -> ErrorInText {
+        let mut innermost: &minijinja::Error = cause;
         while let Some(within) = std::error::Error::source(innermost).and_then(|source| source.downcast_ref()) {
             innermost = within;
         }
