@@ -212,7 +212,7 @@ mod tests {
             VALID.replacen("00", "ff", 1),
             VALID.replacen("00", "0", 1),
             format!("{VALID}-more"),
-            format!("{} ", VALID),
+            format!("{VALID} "),
             VALID.replacen("00", "cc", 1) + "more",
             VALID.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
             VALID.replace("00f067aa0ba902b7", &"0".repeat(16)),

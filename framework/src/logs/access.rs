@@ -65,8 +65,10 @@ impl Source for Record<'_> {
         // As the client sent it; nothing when the server could not read it.
         if !head.target().is_empty() {
             tell("method", Value::from(head.method().as_str()))?;
-            let (path, query) =
-                head.target().split_once('?').map_or((head.target(), None), |(path, query)| (path, Some(query)));
+            let (path, query) = head
+                .target()
+                .split_once('?')
+                .map_or_else(|| (head.target(), None), |(path, query)| (path, Some(query)));
             tell("path", Value::from(path))?;
             if let Some(query) = query {
                 tell("query", Value::from(query))?;

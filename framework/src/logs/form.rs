@@ -114,6 +114,15 @@ impl Form {
     }
 }
 
+/// The beginning of a text, at most so many bytes of it.
+pub(super) fn beginning(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// What a line says, as a number. The parts that differ for each request do not count.
 fn says(line: &str, varying: &[String]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -262,7 +271,7 @@ impl Write for Escaping<'_> {
             return Ok(());
         }
         let room = self.end.saturating_sub(self.text.len());
-        let shown = if text.len() > room { &text[..text.floor_char_boundary(room)] } else { text };
+        let shown = beginning(text, room);
         let mut plain = 0;
         // Most texts are plain.
         if shown.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\' | 0x7f..)) {

@@ -8,10 +8,10 @@
 //! * Lines that the queue had no room for, and lines that could not be written, are told as soon as the log takes lines
 //!   again.
 
-use super::form::{Form, LogLine};
+use super::form::{Form, LogLine, beginning};
 use super::place::{Place, say_on_stderr};
 use super::queue::LogCounts;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use log::Level;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl Writer {
             let mut has_ended = false;
             select! {
                 recv(lines) -> line => match line {
-                    Ok(line) => self.take(line),
+                    Ok(line) => self.take(&line),
                     Err(_) => has_ended = true,
                 },
                 recv(commands) -> command => match command {
@@ -115,10 +115,7 @@ impl Writer {
                 default(self.pause()) => {}
             }
             if asked.is_none() && !has_ended {
-                asked = match commands.recv_timeout(TOGETHER) {
-                    Ok(command) => Some(command),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                };
+                asked = commands.recv_timeout(TOGETHER).ok();
             }
             self.take_all();
             let (now, at_once) = (Instant::now(), has_ended || asked.is_some());
@@ -154,13 +151,13 @@ impl Writer {
         // As many as there are now: lines that go on coming do not keep a flush from its end.
         for _ in 0..self.lines.len() {
             let Ok(line) = self.lines.try_recv() else { return };
-            self.take(line);
+            self.take(&line);
         }
     }
 
-    fn take(&mut self, line: LogLine) {
+    fn take(&mut self, line: &LogLine) {
         self.counts.waiting.fetch_sub(line.text.len(), Ordering::Relaxed);
-        if !self.is_said(&line) {
+        if !self.is_said(line) {
             self.counts.repeated.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -287,11 +284,11 @@ impl Writer {
 
 /// The beginning of a message as it is written, without half an escape at its end.
 fn shown(message: &str) -> String {
-    let mut shown = &message[..message.floor_char_boundary(SHOWN)];
-    if shown.len() < message.len() {
-        if let Some(escape) = shown.rfind('\\').filter(|at| shown.len() - at < 10) {
-            shown = shown[..escape].trim_end_matches('\\');
-        }
+    let mut shown = beginning(message, SHOWN);
+    if shown.len() < message.len()
+        && let Some(escape) = shown.rfind('\\').filter(|at| shown.len() - at < 10)
+    {
+        shown = shown[..escape].trim_end_matches('\\');
     }
     shown.replace('\n', " ")
 }
