@@ -61,6 +61,7 @@ mod tests {
         let usual = ServerSettings::default().setting_rows();
         for row in &usual {
             let value = match row.key {
+                "stuck_after" => "\"77s\"",
                 "spool_directory" => "\"/77\"",
                 "listen" => "\"127.0.0.1:7\"",
                 _ if row.value.ends_with("s\"") => "\"77s\"",

@@ -225,14 +225,19 @@ impl Draft {
         match change {
             Change::Default(tool) => self.tools.push(DraftTool { tool: tool.clone(), on: true, set_by: None }),
             Change::On(tool) => {
-                let on = DraftTool { tool: tool.clone(), on: true, set_by: Some((self.written.clone(), app.clone())) };
+                let mut on =
+                    DraftTool { tool: tool.clone(), on: true, set_by: Some((self.written.clone(), app.clone())) };
                 match self.find(tool.name()) {
                     Some(earlier) if earlier.set_by == on.set_by => {
                         let problem =
                             format!("the tool `{}` is switched on twice at `{}`: keep one", tool.name(), self.written);
                         return Err(ConfigError::new("the application", problem));
                     }
-                    Some(earlier) => *earlier = on,
+                    Some(earlier) => {
+                        let added = tool.added_to(&*earlier.tool).filter(|_| earlier.on);
+                        on.tool = added.map_or(on.tool, Arc::from);
+                        *earlier = on;
+                    }
                     None => self.tools.push(on),
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::Hooks;
 use crate::settings::{SettingError, SettingTable};
+use std::any::Any;
 
 /// A named bundle of hooks that an application switches on for a path and everything below it.
 ///
@@ -31,7 +32,7 @@ use crate::settings::{SettingError, SettingTable};
 ///
 /// A tool puts its values for the length of a request into [`Exchange::values`](crate::Exchange::values). A guard or a
 /// place in them is dropped with the request at the latest, however the request ends.
-pub trait Tool: Send + Sync + 'static {
+pub trait Tool: Any + Send + Sync {
     /// The name in configuration files and messages.
     fn name(&self) -> &'static str;
 
@@ -47,6 +48,16 @@ pub trait Tool: Send + Sync + 'static {
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         let key = settings.keys().next().map_or("", String::as_str);
         Err(SettingError::unknown(key, &[]))
+    }
+
+    /// The tool together with the one of its name that code has switched on further up; `None` if it stands for itself.
+    /// Called at start, for each section whose code switches the tool on below such a section.
+    ///
+    /// Most tools have one value for each setting and stand for themselves. A tool that is a collection adds to the one
+    /// above, as its keys in files do. `above` is the same type: [`Any`](std::any::Any) makes it out.
+    fn added_to(&self, above: &dyn Tool) -> Option<Box<dyn Tool>> {
+        let _ = above;
+        None
     }
 
     /// Whether the tool may answer requests for paths that have no handler, such as static files.

@@ -8,6 +8,7 @@ use super::fields;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use crate::{Exchange, HeaderName, HeaderValue, header};
+use std::any::Any;
 use std::collections::BTreeMap;
 
 /// Sets fields of all responses of a path and below it, before the handler runs.
@@ -24,8 +25,9 @@ use std::collections::BTreeMap;
 /// A handler that sets a field of the same name replaces it, and may remove it. A `Content-Type` that is set here
 /// applies to handlers' texts, unless they set another. A name or value that cannot be in a field stops the start.
 ///
-/// In a file: `response_headers.headers = { X-Robots-Tag = "noindex" }`; sections below add to it. CherryPy's
-/// `response_headers`.
+/// In a file: `response_headers.headers = { X-Robots-Tag = "noindex" }`. A section adds to the fields of the sections
+/// above it, in code as in files; a name that is there already gets the new value. `App::tool_off` before `App::tool`
+/// begins without them. CherryPy's `response_headers`.
 #[derive(Clone, Debug, Default, Settings)]
 #[settings(check = Self::prepare)]
 pub struct ResponseHeaders {
@@ -123,6 +125,13 @@ impl Tool for ResponseHeaders {
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {
         Ok(Box::new(self.configured(settings)?))
     }
+
+    fn added_to(&self, above: &dyn Tool) -> Option<Box<dyn Tool>> {
+        let above: &dyn Any = above;
+        let mut both = above.downcast_ref::<Self>()?.clone();
+        self.fields.0.iter().cloned().for_each(|(name, value)| both.fields.put(name, value));
+        Some(Box::new(both))
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +187,18 @@ mod tests {
         let client = Client::in_process(app().tool("/", ResponseHeaders::new().set("x-a", "1")).config_str(text));
         client.get("/").send().assert_header("x-a", "2").assert_no_header("x-b");
         client.get("/own").send().assert_header("x-b", "3");
+    }
+
+    #[test]
+    fn sections_of_code_add_to_the_fields_like_those_of_a_file() {
+        let fields = |name: &str, value: &str| ResponseHeaders::new().set(name, value);
+        let app =
+            || app().tool("/", fields("x-b", "1").set("x-c", "1")).tool("/own", fields("X-B", "2").set("x-d", "2"));
+        let own = Client::in_process(app()).get("/own").send();
+        own.assert_header("x-b", "2").assert_header("x-c", "1").assert_header("x-d", "2");
+        Client::in_process(app()).get("/").send().assert_header("x-b", "1").assert_no_header("x-d");
+        let anew = app().tool_off("/panics", "response_headers").tool("/panics", fields("x-e", "3"));
+        Client::in_process(anew).get("/panics").send().assert_header("x-e", "3").assert_no_header("x-b");
     }
 
     #[test]
