@@ -7,6 +7,7 @@ use crate::marks::{ChildMark, ExposeMark, http_method, take_mark};
 use crate::method::Method;
 use proc_macro2::Span;
 use quote::ToTokens;
+use std::collections::HashSet;
 use syn::{Attribute, Error, ImplItem, ItemImpl, Type, ext::IdentExt, parse_quote};
 
 /// The form in which the block is published.
@@ -58,6 +59,7 @@ pub(crate) struct Child {
 pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Block {
     let type_name = type_name(&block.self_ty);
     let mut published = Block { kind, type_name, pages: Vec::new(), children: Vec::new(), unexposed: Vec::new() };
+    let mut names_in_rust = HashSet::new();
     for item in &mut block.items {
         let ImplItem::Fn(function) = item else {
             refuse_marks(item, errors);
@@ -71,8 +73,21 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
         let span = function.sig.ident.span();
         if expose.is_some() || child.is_some() || method_name.is_some() {
             // The shape of a handler is the framework's: it takes `&self` and owned arguments whether it needs them or
-            // not.
-            function.attrs.push(parse_quote!(#[allow(clippy::needless_pass_by_value, clippy::unused_self)]));
+            // not. Its name is that of the page: `new` makes no value, `from_rome` converts nothing.
+            function.attrs.push(parse_quote!(#[allow(
+                clippy::needless_pass_by_value,
+                clippy::new_ret_no_self,
+                clippy::should_implement_trait,
+                clippy::unused_self,
+                clippy::wrong_self_convention
+            )]));
+            if conditions.is_empty() && !names_in_rust.insert(name.clone()) {
+                let remedy = format!("`#[expose(get, name = \"{name}\")] fn show_{name}`");
+                errors.push(Error::new(
+                    span,
+                    format!("two methods of Rust are called `{name}`: call one otherwise, as {remedy}"),
+                ));
+            }
         }
         match (expose, child, method_name) {
             (Some(expose), Some(_), _) => {
@@ -169,9 +184,11 @@ fn refuse_twins(block: &Block, errors: &mut Errors) {
                         format!("`{name}` is both a page and a child here: a path can go on only one way"),
                     ));
                 }
+                Some(_) if is_child => errors.push(Error::new(span, format!("two children answer to `{name}` here"))),
                 Some(_) => {
-                    let what = if is_child { "two children" } else { "two pages" };
-                    errors.push(Error::new(span, format!("{what} answer to `{name}` here")));
+                    let remedy =
+                        "give one of them another name, or other methods: `#[expose(get)]` and `#[expose(post)]`";
+                    errors.push(Error::new(span, format!("two pages answer to `{name}` here: {remedy}")));
                 }
                 None => seen.push((plain, methods.clone(), conditions, is_child)),
             }

@@ -121,6 +121,11 @@ impl TypedField {
                 if let (Some(end), RangeLimits::HalfOpen(_)) = (&range.end, &range.limits) {
                     return Err(syn::Error::new(end.span(), "the largest value belongs to the range: write `..=`"));
                 }
+                let leaf = inner(&self.kind).map_or(&self.kind, |(_, leaf)| leaf);
+                if matches!(leaf, Type::Path(path) if path.path.is_ident("String")) {
+                    let message = "`range` is for numbers: make the field a number, such as `u32`, or write `length = 1..=20` for a text";
+                    return Err(syn::Error::new(range.span(), message));
+                }
                 let text = |end: &Option<Box<Expr>>| match end.as_deref() {
                     Some(end) => quote!(::core::option::Option::Some(::core::stringify!(#end))),
                     None => quote!(::core::option::Option::None),

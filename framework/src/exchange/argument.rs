@@ -34,7 +34,8 @@ use std::ops::Range;
     note = "by name, from the path, the query or a form: `i64`, `f64`, `bool`, `char`, `String`, `&str`, `Option<T>`, `Vec<T>`, \
             or your own enum or newtype with `#[derive(Parameter)]`",
     note = "by name, a file of a form: `Upload`, `Option<Upload>`, `Vec<Upload>`",
-    note = "by type: `&Session`, `SessionView`, `&Login`, `&Accepted`, `&CspNonce`, `&Request`, `&mut Response`, `Json<T>`, \
+    note = "all of a form: `Form<T>`, or `Result<Form<T>, FormErrors>` where `T` has `#[derive(Fields)]`; `Query<T>` and `Json<T>` alike",
+    note = "by type: `&Session`, `SessionView`, `&Login`, `&Accepted`, `&CspNonce`, `&CsrfToken`, `&Request`, `&mut Response`, `Json<T>`, \
             `Form<T>`, `Query<T>`, `Params`, `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`, \
             `TraceParent`"
 )]

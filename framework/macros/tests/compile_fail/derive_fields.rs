@@ -20,6 +20,8 @@ struct WrongOptions {
     note: String,
     #[field(length = 1..=20)]
     number: u32,
+    #[field(range = 1..=99)]
+    text: Option<String>,
     problems: String,
 }
 

@@ -10,6 +10,12 @@ impl Pages {
     #[expose(alias = "old-page")]
     fn new_page(&self) {}
 
+    #[expose(get)]
+    fn book(&self) {}
+
+    #[expose(post)]
+    fn book(&self) {}
+
     #[expose]
     fn song(&self) {}
 
