@@ -305,8 +305,8 @@ fn id_of(number: i64) -> JobId {
     JobId::of_number(u64::try_from(number).unwrap_or(0))
 }
 
-fn stage_of(number: usize) -> Stage {
-    Stage::ALL.get(number).copied().unwrap_or(Stage::Dead)
+fn stage_of(number: u8) -> Stage {
+    Stage::ALL.get(usize::from(number)).copied().unwrap_or(Stage::Dead)
 }
 
 fn status(row: &Row<'_>) -> rusqlite::Result<JobStatus> {
@@ -324,7 +324,7 @@ fn status(row: &Row<'_>) -> rusqlite::Result<JobStatus> {
 /// A job that may be claimed, as it was seen.
 struct Candidate {
     number: i64,
-    stage: usize,
+    stage: u8,
     attempt: u32,
     attempts: u32,
     is_cancelled: bool,
@@ -355,7 +355,7 @@ impl Candidate {
     /// Ends it instead, if there is no attempt left or nobody wants it.
     fn end_if_over(&self, connection: &Connection, now: i64) -> rusqlite::Result<bool> {
         let stage = match () {
-            () if self.stage != Stage::Running as usize => return Ok(false),
+            () if self.stage != Stage::Running as u8 => return Ok(false),
             () if self.is_cancelled => Stage::Cancelled,
             () if self.attempt >= self.attempts => Stage::Dead,
             () => return Ok(false),
@@ -363,7 +363,7 @@ impl Candidate {
         let error = (stage == Stage::Dead).then(|| lease_ended(self.attempt));
         let update = "UPDATE kirsch_job SET stage = ?3, due = ?4, error = coalesce(?5, error) \
                       WHERE number = ?1 AND attempt = ?2 AND stage = 1 AND due <= ?4";
-        let values = params![self.number, self.attempt, stage as usize, now, error];
+        let values = params![self.number, self.attempt, stage as u8, now, error];
         connection.prepare_cached(update)?.execute(values)?;
         Ok(true)
     }
@@ -447,7 +447,7 @@ impl Queue for SqliteQueue {
         let update = "UPDATE kirsch_job SET stage = iif(?3 = 0 AND cancel, 4, ?3), due = iif(?3 = 0 AND cancel, ?8, ?4), \
                       result = ?5, error = ?6, attempts = attempts + ?7, progress = iif(?3 = 2, 1, progress) \
                       WHERE id = ?1 AND attempt = ?2 AND stage = 1";
-        let values = params![signed(id.number()), attempt, stage as usize, due, result, error, more, now];
+        let values = params![signed(id.number()), attempt, stage as u8, due, result, error, more, now];
         self.write("cannot end a job", |writer| Ok(writer.prepare_cached(update)?.execute(values)? == 1))
     }
 
@@ -489,7 +489,7 @@ impl Queue for SqliteQueue {
         let select = format!("SELECT {COLUMNS} FROM kirsch_job WHERE stage = ?1 ORDER BY number DESC LIMIT ?2");
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
         self.read("cannot list jobs", |reader| {
-            reader.prepare_cached(&select)?.query_map(params![stage as usize, at_most], status)?.collect()
+            reader.prepare_cached(&select)?.query_map(params![stage as u8, at_most], status)?.collect()
         })
     }
 
@@ -533,7 +533,7 @@ impl Queue for SqliteQueue {
                           (SELECT number FROM kirsch_job WHERE stage = ?1 AND stage >= 2 AND due <= ?2 LIMIT 500)";
             loop {
                 let gone = self.write("cannot remove jobs that have ended", |writer| {
-                    writer.prepare_cached(delete)?.execute(params![stage as usize, old])
+                    writer.prepare_cached(delete)?.execute(params![stage as u8, old])
                 })?;
                 swept += gone;
                 if gone < BATCH {
