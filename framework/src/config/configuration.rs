@@ -75,7 +75,7 @@ impl Configuration {
     /// When the file cannot be read, is not TOML, or has settings outside of sections; when the name of a variable is
     /// malformed or its value not UTF-8.
     pub fn read(path: impl AsRef<Path>) -> crate::Result<Self> {
-        Ok(Self::of_file(path.as_ref())?.over(Environment::of_process()?))
+        Ok(Self::of_file(path.as_ref())?.over(&Environment::of_process()?))
     }
 
     /// Takes the text of a file, without any variable.
@@ -107,7 +107,7 @@ impl Configuration {
         self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> crate::Result<Self> {
-        Ok(self.over(Environment::of(variables)?))
+        Ok(self.over(&Environment::of(variables)?))
     }
 
     /// The profile that holds unless the variable `KIRSCH_PROFILE` names another. Without this call it is `development`
@@ -180,8 +180,8 @@ impl Configuration {
         Ok(Self { name, document, environment: Environment::default(), default_profile, read: Mutex::default() })
     }
 
-    pub(crate) fn over(self, environment: Environment) -> Self {
-        Self { environment: self.environment.with(&environment), ..self }
+    pub(crate) fn over(self, environment: &Environment) -> Self {
+        Self { environment: self.environment.with(environment), ..self }
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -213,19 +213,18 @@ impl Configuration {
         let places = [("", &self.document)].into_iter().chain(profile);
         let sections =
             places.flat_map(|(profile, node)| own_sections(node).map(move |(name, node)| (profile, name, node)));
-        for (profile, name, node) in sections.filter(|(_, name, _)| !read.contains(*name)) {
-            let known: Vec<&str> = ["global"].into_iter().chain(read.iter().map(|name| &**name)).collect();
-            let heading = if profile.is_empty() { name.to_owned() } else { format!("profile.{profile}.{name}") };
-            let remedy = match similar(name, &known) {
-                Some(known) => format!("; did you mean [{known}]?"),
-                None => format!(
-                    ": a path starts with `/`, as [\"/{name}\"], and `Configuration::section` reads a section of your own"
-                ),
-            };
-            let problem = format!("nothing reads the section [{heading}]{remedy}");
-            return Err(ConfigError::new(node.origin.to_string(), problem));
-        }
-        Ok(())
+        let mut unread = sections.filter(|(_, name, _)| !read.contains(*name));
+        let Some((profile, name, node)) = unread.next() else { return Ok(()) };
+        let known: Vec<&str> = ["global"].into_iter().chain(read.iter().map(|name| &**name)).collect();
+        let heading = if profile.is_empty() { name.to_owned() } else { format!("profile.{profile}.{name}") };
+        let remedy = match similar(name, &known) {
+            Some(known) => format!("; did you mean [{known}]?"),
+            None => format!(
+                ": a path starts with `/`, as [\"/{name}\"], and `Configuration::section` reads a section of your own"
+            ),
+        };
+        let problem = format!("nothing reads the section [{heading}]{remedy}");
+        Err(ConfigError::new(node.origin.to_string(), problem))
     }
 
     fn profile_node(&self) -> Option<&Node> {

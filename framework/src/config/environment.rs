@@ -117,7 +117,7 @@ impl Environment {
                     return Err(ConfigError::new(place, problem));
                 }
                 _ => {
-                    crate::line::record!(Warn, target: "kirsch::config", "{place} has no effect: nothing reads a section `{first}`")
+                    crate::line::record!(Warn, target: "kirsch::config", "{place} has no effect: nothing reads a section `{first}`");
                 }
             }
         }

@@ -597,8 +597,8 @@ impl App {
     ) -> std::result::Result<Vec<(AppPlace, Configuration)>, ConfigError> {
         let read = self.configuration.drain(..).map(|(place, source)| {
             let configuration = match source {
-                Source::File(path) => Configuration::of_file(&path)?.over(environment.clone()),
-                Source::Text(text) => Configuration::parse("the configuration", &text)?.over(environment.clone()),
+                Source::File(path) => Configuration::of_file(&path)?.over(environment),
+                Source::Text(text) => Configuration::parse("the configuration", &text)?.over(environment),
                 Source::Read(configuration) => configuration,
             };
             configuration.check_sections_read()?;
