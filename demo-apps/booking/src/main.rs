@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         }
     };
     demo_apps::try_run(&command_line, |options| {
-        let folder = options.texts[0].as_deref().map_or(passing.path(), Path::new);
+        let folder = options.texts[0].as_deref().map_or_else(|| passing.path(), Path::new);
         booking::app(folder).map_err(|error| error.to_string())
     })
 }

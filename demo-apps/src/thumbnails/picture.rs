@@ -67,7 +67,7 @@ impl Picture {
         if !is_plain {
             return None;
         }
-        let row_bytes = (width.checked_mul(3)? + 3) / 4 * 4;
+        let row_bytes = width.checked_mul(3)?.div_ceil(4) * 4;
         Self::of(width, height, |index| {
             let (x, y) = (index % width, index / width);
             let y = if from_below { height - 1 - y } else { y };

@@ -73,11 +73,13 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
         let span = function.sig.ident.span();
         if expose.is_some() || child.is_some() || method_name.is_some() {
             // The shape of a handler is the framework's: it takes `&self` and owned arguments whether it needs them or
-            // not. Its name is that of the page: `new` makes no value, `from_rome` converts nothing.
+            // not, and returns tuples of status, fields and body. Its name is that of the page: `new` makes no value,
+            // `from_rome` converts nothing.
             function.attrs.push(parse_quote!(#[allow(
                 clippy::needless_pass_by_value,
                 clippy::new_ret_no_self,
                 clippy::should_implement_trait,
+                clippy::type_complexity,
                 clippy::unused_self,
                 clippy::wrong_self_convention
             )]));

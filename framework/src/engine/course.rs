@@ -201,7 +201,7 @@ impl Course {
         let address = bound.address();
         let engine = self.engine.handle().clone();
         let around = Around { engine, pieces: pieces.to_vec() };
-        let server = bound.serve(application.clone(), Arc::new(around))?;
+        let server = bound.serve(application.clone(), around)?;
         self.watching = Some(stuck::watch(server.view())?);
         self.server = Some(server);
         crate::line::record!(Info, target: "kirsch::engine", "serving on http://{address}");

@@ -8,6 +8,8 @@ use crate::{App, Form, Omit, Parameter, Redirect, Request, Response, Segments, S
 use crate::{Sessions, handlers, link_to, resource};
 use std::sync::{Arc, Mutex};
 
+type MakeLink = fn() -> PageLink;
+
 #[derive(Parameter)]
 enum Order {
     NewestFirst,
@@ -152,7 +154,7 @@ fn named(name: &'static str, values: &'static str) -> String {
 
 #[test]
 fn names_children_and_values_make_the_path() {
-    let table: Vec<(fn() -> PageLink, &str)> = vec![
+    let table: Vec<(MakeLink, &str)> = vec![
         (|| link_to::<Site>().index(), "/site/"),
         (|| link_to::<Site>().new_page(), "/site/new"),
         (|| link_to::<Site>().about_us(), "/site/about_us"),
@@ -170,8 +172,8 @@ fn names_children_and_values_make_the_path() {
 
 #[test]
 fn values_that_must_be_there_are_segments_and_the_others_the_query() {
-    let table: Vec<(fn() -> PageLink, &str)> = vec![
-        (|| link_to::<Shop>().item(&42, None, vec![]), "/site/shop/item/42"),
+    let table: Vec<(MakeLink, &str)> = vec![
+        (|| link_to::<Shop>().item(42, None, vec![]), "/site/shop/item/42"),
         (
             || link_to::<Shop>().item(42, Order::NewestFirst, ["a".to_owned(), "b/c".to_owned()]),
             "/site/shop/item/42?order=newest_first&tags=a&tags=b%2Fc",
@@ -219,7 +221,7 @@ fn a_link_that_says_too_little_is_an_error_that_says_how() {
         #[expose]
         fn index(&self) {}
     }
-    let table: Vec<(fn() -> PageLink, &str)> = vec![
+    let table: Vec<(MakeLink, &str)> = vec![
         (|| link_to::<Customer>().index(), "`Customer` is below /site/kunde/{id}, and the link has no value for `id`"),
         (|| link_to::<Elsewhere>().index(), "`Elsewhere` is not part of the tree that answers this request"),
         (|| link_to::<Site>().customer(Omit).index(), "the value of `id` is missing"),

@@ -100,7 +100,7 @@ impl Server {
     /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names
     /// the setting or the address.
     pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
-        let server = Self::bind(settings)?.serve(service, Arc::new(()))?;
+        let server = Self::bind(settings)?.serve(service, ())?;
         server.announce(ServerPhase::Running);
         Ok(server)
     }
@@ -169,7 +169,7 @@ impl Bound {
     }
 
     /// Starts the threads.
-    pub(crate) fn serve(self, service: Arc<dyn Service>, around: Arc<dyn AroundWorkers>) -> io::Result<Server> {
+    pub(crate) fn serve(self, service: Arc<dyn Service>, around: impl AroundWorkers + 'static) -> io::Result<Server> {
         let Self { listener, settings } = self;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
         let budgets = Budgets::new(&settings);
@@ -186,7 +186,7 @@ impl Bound {
         });
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
-        running.spawn(&around)?;
+        running.spawn(&(Arc::new(around) as Arc<dyn AroundWorkers>))?;
         Ok(Server { running })
     }
 }
