@@ -53,7 +53,7 @@ impl Shop {
 
 #[inline(never)]
 fn weight(fruit: &str) -> kirsch::Result<String> {
-    Err(Broken("heavy".parse::<u32>().unwrap_err()))?;
+    Err(Broken("heavy".parse::<u32>().expect_err("a word is no number")))?;
     Ok(fruit.to_owned())
 }
 
