@@ -225,7 +225,7 @@ fn the_checks_at_start_hold_below_a_mount() {
     assert!(refused.contains("switch the tool on at \"/\""), "{refused}");
     let file = App::new(Tree::new()).config_str("[\"/x\"]\nmax_bodi = 1");
     let refused = refusal(App::new(Tree::new()).mount("/a", file));
-    assert!(refused.contains("the configuration: [\"/x\"]: `max_bodi` is not a setting"), "{refused}");
+    assert!(refused.contains("the configuration: line 2: [\"/x\"]: `max_bodi` is not a setting"), "{refused}");
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn wrong_hosts_are_refused_at_start_and_routes_name_theirs() {
     let early = refusal(home().virtual_host("a", blog().tool("/", tools::Proxy::trusting(["loopback"]))));
     assert!(early.contains("a: the tool `proxy` at `/`: it works before the host is looked at"), "{early}");
     let wrong = refusal(home().virtual_host("a", blog().config_str("[\"/\"]\nmax_bodi = 1")));
-    assert!(wrong.starts_with("a: the configuration: [\"/\"]: `max_bodi`"), "{wrong}");
+    assert!(wrong.starts_with("a: the configuration: line 2: [\"/\"]: `max_bodi`"), "{wrong}");
     let routes: Vec<_> = home().virtual_host("a.example", blog()).routes().iter().map(ToString::to_string).collect();
     assert!(routes.contains(&"GET, HEAD, OPTIONS, POST a.example/page/{a?} (Pages::page)".to_owned()), "{routes:?}");
 }

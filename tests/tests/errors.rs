@@ -288,7 +288,7 @@ fn wrong_error_pages_are_refused_at_start_with_place_and_remedy() {
     for (text, message) in table {
         let refused = file(text);
         assert!(
-            refused.starts_with("the configuration: [\"/shop\"]: ") && refused.contains(message),
+            refused.starts_with("the configuration: line 2: [\"/shop\"]: ") && refused.contains(message),
             "{text}\n{refused}"
         );
     }
