@@ -2,12 +2,13 @@
 import resource
 from dataclasses import dataclass
 
-from .loads import ab, asleep, idle, nothing, sessions, wrk
+from .loads import ab, asleep, idle, nothing, parked, sessions, wrk
 from .servers import NAMES, SESSIONS
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 IDLE = 10_000 if DESCRIPTORS == resource.RLIM_INFINITY else max(50, min(10_000, DESCRIPTORS - 700))
+PARKED = min(8_000, IDLE)
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
 ALL = tuple(name for name in NAMES if name not in ("nginx", *SESSIONS))
@@ -80,6 +81,12 @@ CASES = [
     Case("idle-10000-paced", "The same at the pace of asleep-9-of-10-paced.",
          (Variant("none idle", wrk(50, script="paced.lua")), Variant(f"{IDLE:,} idle", wrk(50, script="paced.lua"), idle(IDLE))),
          servers=("kirsch", "hyper")),
+    Case("status", f"/status, one at a time; then with {PARKED:,} requests that wait for one session, of which the page shows 1,000 (300 KB). Then hello world at "
+         f"the pace of asleep-9-of-10-paced beside those {PARKED:,}, and while the page is opened 10 times a second as well. {PINNED}.",
+         (Variant("page, none parked", wrk(1, "/status")), Variant(f"page, {PARKED:,} parked", wrk(1, "/status"), parked(PARKED)),
+          Variant("hello, nobody looks", wrk(64, script="paced.lua"), parked(PARKED)),
+          Variant("hello, somebody looks", wrk(64, script="paced.lua"), parked(PARKED, looks=10))),
+         servers=("kirsch",)),
     Case("session-counter", "64 connections ask for hello world; then for a page that adds one to a number in the session, with the implicit "
          f"lock, over 256 sessions in turn. {PINNED}.",
          (Variant("hello world", wrk(64)), Variant("counter", wrk(64, "/count", "cookies.lua"), sessions(256, "/count"))),

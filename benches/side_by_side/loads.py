@@ -8,9 +8,11 @@ pipelined cases have no percentiles.
 """
 import contextlib
 import http.client
+import json
 import re
 import select
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +140,45 @@ def idle(connections):
                     raise Problem(f"answers no more than {len(held) - 1} idle connections")
             yield Around(held=held)
     return setting
+
+
+def parked(requests, looks=0):
+    """So many requests wait for the lock of one session until the load has ended, and the status page is opened `looks` times a second."""
+    @contextlib.contextmanager
+    def setting(target):
+        [cookie] = _new_sessions(target, 1, "/count")
+        with contextlib.ExitStack() as stack:
+            def ask(path):
+                peer = stack.enter_context(target.connect())
+                peer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode())
+                return peer
+            held = [ask(f"/count_slow?ms={(target.seconds + 30) * 1000}")]
+            time.sleep(0.2)
+            held += [ask("/count") for _ in range(requests)]
+            end = time.monotonic() + 10
+            while (waiting := json.loads(_page(target, "/status/json"))["connections"]["parked"]) < requests:
+                if time.monotonic() > end:
+                    raise Problem(f"parks no more than {waiting} requests")
+                time.sleep(0.1)
+            over = threading.Event()
+
+            def look():
+                while not over.wait(1 / looks):
+                    _page(target, "/status")
+            if looks:
+                thread = threading.Thread(target=look)
+                thread.start()
+                stack.callback(thread.join)
+                stack.callback(over.set)
+            yield Around(held=held)
+    return setting
+
+
+def _page(target, path):
+    connection = http.client.HTTPConnection(*target.address, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().read()
 
 
 def sessions(count, path):

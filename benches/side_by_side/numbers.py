@@ -2,7 +2,7 @@
 import statistics
 from dataclasses import dataclass, field
 
-from .cases import IDLE
+from .cases import IDLE, PARKED
 from .servers import NAMES, SESSIONS
 
 
@@ -52,7 +52,7 @@ def figure(value):
 
 def goals(results, system_calls=None, allocations=None, cold=None):
     """The last three are what `once` found; None where it did not look, a text where it could not."""
-    return [*_hello(results), *_connections(results), *_pages(results), *_once(system_calls, allocations, cold), *_files(results)]
+    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_once(system_calls, allocations, cold), *_files(results)]
 
 
 def _ratio(results, what, side, bound, key, above, below):
@@ -97,6 +97,14 @@ def _connections(results):
     for suffix, how in (("", "as fast as they can"), ("-paced", "at a pace")):
         sides = [("asleep-9-of-10" + suffix, "kirsch", label) for label in ("9 asleep", "free")]
         yield _ratio(results, f"p99 of 64 connections with 9 of 10 workers asleep, {how}: against free", "at most", 1.5, "p99", *sides)
+
+
+def _status(results):
+    pages = results.rounds("status", "kirsch", f"page, {PARKED:,} parked").values()
+    yield Goal(f"status page with {PARKED:,} parked requests", "at most", 20, [page.p50 for page in pages], " ms")
+    alone, beside = (results.rounds("status", "kirsch", f"hello, {who}") for who in ("nobody looks", "somebody looks"))
+    later = [max(0, beside[number].p999 - alone[number].p999) for number in beside if number in alone]
+    yield Goal(f"hello world beside {PARKED:,} parked requests: later because somebody looks (p99.9)", "at most", 5, later, " ms")
 
 
 def _pages(results):

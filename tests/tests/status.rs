@@ -4,9 +4,10 @@ use integration_tests::{Gate, wait_until};
 use kirsch::engine::Running;
 use kirsch::lifecycle::{StatusRow, StatusSource};
 use kirsch::testing::{Client, RawConnection, TestResponse};
-use kirsch::tools::{AuthBasic, Limit};
+use kirsch::tools::{AuthBasic, Limit, Proxy, SessionAuth};
 use kirsch::{prelude::*, status};
 use serde_json::Value;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[derive(Clone, Default)]
@@ -233,16 +234,96 @@ fn strangers_get_404_and_neither_an_address_nor_a_proxy_field_lets_them_in() {
     developer.get("/status").send().assert_status(200).assert_contains("The server is running");
 }
 
+/// Admins with the password `anna:cherry`, and its credentials.
+fn admins() -> AuthBasic {
+    AuthBasic::users("Admins", [("anna", "cherry")])
+}
+
+const ADMIN: &str = "Basic YW5uYTpjaGVycnk=";
+
 #[test]
-fn a_login_tool_lets_its_visitors_in() {
-    let login = AuthBasic::new("Admins", |name: &str, password: &str| name == "anna" && password == "cherry");
-    let site = Site::start(|app| app.mount("/status", status::app()).tool("/status", login));
-    site.visitor.get("/status").send().assert_status(401);
-    site.visitor
-        .get("/status")
-        .header("authorization", "Basic YW5uYTpjaGVycnk=")
-        .send()
-        .assert_contains("The server is running");
+fn a_login_tool_at_their_path_lets_its_visitors_in() {
+    for (mounted, switched_on) in
+        [("/status", "/status"), ("/our/status/", "/our/status"), ("/our-status", "/our_status/")]
+    {
+        let site = Site::start(|app| app.mount(mounted, status::app()).tool(switched_on, admins()));
+        site.visitor.get(mounted).send().assert_status(401);
+        site.visitor.get(mounted).header("authorization", "Basic YW5uYTpwbHVt").send().assert_status(401);
+        site.visitor.get(mounted).header("authorization", ADMIN).send().assert_contains("The server is running");
+    }
+}
+
+#[test]
+fn a_login_further_up_does_not_count() {
+    let below = || App::new(Tree::new()).mount("/status", status::app()).metrics("/metrics");
+    let site = Site::start(|app| app.mount("/admin", below()).tool("/admin", admins()));
+    for path in ["/admin/status", "/admin/status/json", "/admin/status/threads", "/admin/metrics"] {
+        site.visitor.get(path).header("authorization", ADMIN).send().assert_status(404);
+        site.visitor.get(path).send().assert_status(401);
+        let developer = site.visitor.new_browser().as_developer();
+        developer.get(path).header("authorization", ADMIN).send().assert_status(200);
+    }
+}
+
+#[test]
+fn visitors_of_a_site_with_a_login_page_do_not_see_what_others_ask_for() {
+    let members = SessionAuth::new(|_, password| password == "cherry");
+    let site = |app: App| app.tool("/", members).mount("/status", status::app()).metrics("/metrics");
+    let client = Client::over_socket(site(App::new(Pages::default()).tool("/", Sessions::in_memory())));
+    client.get("/login?next=%2Fplain").send().login("anna", "cherry").assert_text("plain");
+    for path in ["/status", "/status/json", "/status/threads", "/metrics"] {
+        client.get(path).send().assert_status(404);
+    }
+}
+
+#[test]
+fn the_links_of_the_pages_lead_back_to_them_wherever_they_are() {
+    let pages = || status::app().open();
+    let two_deep = App::new(Tree::new()).mount("/below//", pages());
+    let proxy = Proxy::trusting(["loopback"]).prefix("X-Forwarded-Prefix");
+    let app = App::new(Tree::new()).tool("/", proxy.clone()).mount("/our/status/", pages()).mount("/deep", two_deep);
+    let client = Client::over_socket(app.virtual_host("status.example", App::from(pages())));
+    let table = [
+        ("a.example", None, "/our/status", "/our/status", "/our/status"),
+        ("a.example", Some("/front"), "/our/status", "/front/our/status", "/front/our/status"),
+        ("a.example", None, "/deep/below", "/deep/below", "/deep/below"),
+        ("status.example", None, "", "/", ""),
+        ("status.example", Some("/front"), "", "/front/", "/front"),
+    ];
+    for (host, prefix, at, home, base) in table {
+        let page = |path: &str| {
+            let asked = client.get(path).header("host", host);
+            let asked = prefix.into_iter().fold(asked, |asked, prefix| asked.header("x-forwarded-prefix", prefix));
+            asked.send().assert_status(200).text().to_owned()
+        };
+        let threads = page(&format!("{at}/threads"));
+        for link in [home, &format!("{base}/threads?pause"), &format!("{base}/json")] {
+            assert!(threads.contains(&format!("href=\"{link}\"")), "{host}{at}: {link}\n{threads}");
+        }
+        let paused = page(&format!("{at}/?pause"));
+        assert!(paused.contains(&format!("<a href=\"{home}\">go on</a>")), "{host}{at}: {paused}");
+    }
+}
+
+/// Lets everybody in, and does not say where.
+struct OpenDoor;
+
+impl Tool for OpenDoor {
+    fn name(&self) -> &'static str {
+        "open_door"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.at(HookPoint::OnStartResource, |exchange| {
+            exchange.values.insert(Login::new("anna"));
+        });
+    }
+}
+
+#[test]
+fn a_login_that_does_not_say_its_section_does_not_count() {
+    let site = Site::start(|app| app.mount("/status", status::app()).tool("/status", OpenDoor));
+    site.visitor.get("/status").send().assert_status(404);
 }
 
 #[test]
@@ -329,6 +410,36 @@ fn the_status_is_there_while_no_worker_is_free() {
         connection.read_response().assert_text("hung");
     }
     other.read_response().assert_text("begun");
+}
+
+/// Keeps the length of the content that a response still has when its request ends.
+#[derive(Clone, Default)]
+struct KeptContent(Arc<Mutex<Vec<u64>>>);
+
+impl Tool for KeptContent {
+    fn name(&self) -> &'static str {
+        "kept_content"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        let Self(kept) = self.clone();
+        hooks.at(HookPoint::OnEndRequest, move |exchange| {
+            kept.lock().expect("no panic").push(exchange.response.body().length().unwrap_or(u64::MAX));
+        });
+    }
+}
+
+// Pages of a server that hangs for hours would fill the memory.
+#[test]
+fn a_page_of_the_thread_beside_the_workers_is_forgotten_once_it_is_sent() {
+    let kept = KeptContent::default();
+    let (site, _hanging) = hung(|app| app.tool("/status", kept.clone()));
+    for _ in 0..3 {
+        site.visitor.get("/status").send().assert_contains("All 2 workers are busy");
+    }
+    site.gate.open();
+    wait_until(|| kept.0.lock().expect("no panic").len() >= 3);
+    assert_eq!(kept.0.lock().expect("no panic")[..3], [0, 0, 0]);
 }
 
 #[test]

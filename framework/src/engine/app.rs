@@ -727,7 +727,7 @@ fn tell_links(sections: &[(Option<String>, String, &str)], address: SocketAddr) 
         if *page == "debug_page" {
             crate::line::record!(Warn, target: "kirsch::engine", "`debug_page` is on at {section:?}, for development only: it is shown to browsers that have opened {link}");
         } else {
-            crate::line::record!(Warn, target: "kirsch::engine", "{page} is at {section:?}: for visitors who are logged in, and for browsers that have opened {link}");
+            crate::line::record!(Warn, target: "kirsch::engine", "{page} is at {section:?}: for visitors whom a login tool at that path lets in, and for browsers that have opened {link}");
         }
     }
     Ok(())

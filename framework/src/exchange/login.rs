@@ -2,6 +2,7 @@
 
 use super::{Argument, ArgumentInfo, Arguments, Exchange, HttpError};
 use ::http::StatusCode;
+use std::sync::Arc;
 
 /// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
 ///
@@ -20,9 +21,10 @@ use ::http::StatusCode;
 ///
 ///     fn attach(&self, hooks: &mut Hooks) {
 ///         hooks.provides("login");
-///         hooks.at(HookPoint::BeforeRequestBody, |exchange| {
+///         let section = hooks.section().to_owned();
+///         hooks.at(HookPoint::BeforeRequestBody, move |exchange| {
 ///             if let Some(name) = exchange.request.header("knock") {
-///                 let login = Login::new(name);
+///                 let login = Login::new(name).at(&*section);
 ///                 exchange.values.insert(login);
 ///             }
 ///         });
@@ -44,12 +46,22 @@ use ::http::StatusCode;
 /// client.get("/").send().assert_status(401);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login(String);
+pub struct Login {
+    name: String,
+    section: Option<Arc<str>>,
+}
 
 impl Login {
     /// A visitor of this name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+        Self { name: name.into(), section: None }
+    }
+
+    /// Says which section the visitor has logged in at: the [`Hooks::section`](crate::Hooks::section) of the tool. The
+    /// status pages and metrics are shown only to visitors who have logged in at their own section.
+    #[must_use]
+    pub fn at(self, section: impl Into<Arc<str>>) -> Self {
+        Self { section: Some(section.into()), ..self }
     }
 
     /// The visitor who is logged in, if any.
@@ -61,13 +73,20 @@ impl Login {
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The section that the visitor has logged in at, as the application has written it; `None` if the tool has not
+    /// said it.
+    #[must_use]
+    pub fn section(&self) -> Option<&str> {
+        self.section.as_deref()
     }
 }
 
 impl std::fmt::Display for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 /// The addresses of the pages, and whether they refresh themselves.
 pub(super) struct Frame<'f> {
-    /// The address of the status page, without a slash at its end.
+    /// The start of all addresses, without a slash at its end.
     pub(super) base: &'f str,
+    /// The address of the status page.
+    pub(super) home: &'f str,
     pub(super) is_paused: bool,
     /// Lets the style of the page through the page's own policy.
     pub(super) nonce: &'f str,
@@ -44,8 +46,8 @@ pub(super) fn without_server(frame: &Frame<'_>) -> String {
 }
 
 fn begin(title: &str, frame: &Frame<'_>, html: &mut String) -> Result {
-    let Frame { base, is_paused, nonce } = frame;
-    let base = Escaped(base);
+    let Frame { base, home, is_paused, nonce } = frame;
+    let (base, home) = (Escaped(base), Escaped(home));
     write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -58,20 +60,19 @@ fn begin(title: &str, frame: &Frame<'_>, html: &mut String) -> Result {
         html,
         "<title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>"
     )?;
-    let (page, name) = if title == "Threads" { ("/threads", "threads") } else { ("", "status") };
+    let pages = [("Status", home.to_string()), ("Threads", format!("{base}/threads"))];
+    let here = pages.iter().find_map(|(name, address)| (*name == title).then_some(&**address)).unwrap_or_default();
     let refresh = match is_paused {
-        false => format!("refreshes every {REFRESH} s · <a href=\"{base}{page}?pause\">pause</a>"),
-        true => format!("paused · <a href=\"{base}{page}\">go on</a>"),
+        false => format!("refreshes every {REFRESH} s · <a href=\"{here}?pause\">pause</a>"),
+        true => format!("paused · <a href=\"{here}\">go on</a>"),
     };
-    let link = |path: &str, text: &str, is_here: bool| match is_here {
-        true => format!("<b aria-current=\"page\">{text}</b>"),
-        false => format!("<a href=\"{base}{path}\">{text}</a>"),
-    };
+    let [status, threads] = pages.each_ref().map(|(name, address)| match *name == title {
+        true => format!("<b aria-current=\"page\">{name}</b>"),
+        false => format!("<a href=\"{address}\">{name}</a>"),
+    });
     writeln!(
         html,
-        "<header>\n<nav aria-label=\"Pages\">{} {} <a href=\"{base}/json\">JSON</a></nav>\n<p class=\"refresh\">{refresh}</p>\n</header>\n<main>",
-        link("", "Status", name == "status"),
-        link("/threads", "Threads", name == "threads"),
+        "<header>\n<nav aria-label=\"Pages\">{status} {threads} <a href=\"{base}/json\">JSON</a></nav>\n<p class=\"refresh\">{refresh}</p>\n</header>\n<main>",
     )
 }
 
@@ -202,25 +203,31 @@ fn write_parked(report: &Report, html: &mut String) -> Result {
     Ok(())
 }
 
+/// The parts of the time that a slow request took.
+const PARTS: [&str; 5] = ["Queue", "Parked", "Worker", "Body", "Sending"];
+
 fn write_slow(report: &Report, html: &mut String) -> Result {
     if report.slow.is_empty() {
         return Ok(());
     }
     html.push_str(
         "<section>\n<h2>Slow requests, the latest first</h2>\n<table class=\"wide slow\">\n<thead><tr><th scope=\"col\">Request</th>\
-         <th scope=\"col\">Took</th><th scope=\"col\">Queue</th><th scope=\"col\">Parked</th><th scope=\"col\">Worker</th>\
-         <th scope=\"col\">Body</th><th scope=\"col\">Sending</th><th scope=\"col\">Ended</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">Took</th>",
     );
+    for name in PARTS {
+        write!(html, "<th scope=\"col\">{name}</th>")?;
+    }
+    html.push_str("<th scope=\"col\">Ended</th></tr></thead>\n<tbody>\n");
     for request in &report.slow {
         write!(html, "<tr><td><code>{}</code><small>request {}</small></td>", Escaped(&request.line), request.id)?;
         let parts = [request.in_queue, request.parked, request.on_worker, request.reading_body, request.sending];
-        write!(html, "<td class=\"time\"><b>{}</b></td>", Lasted(request.took))?;
-        for part in parts {
+        write!(html, "<td class=\"time\" data-of=\"Took\"><b>{}</b></td>", Lasted(request.took))?;
+        for (name, part) in PARTS.iter().zip(parts) {
             // What took most of it is what to look at.
             let class = if part * 2 > request.took { "time alarm" } else { "time" };
-            write!(html, "<td class=\"{class}\">{}</td>", Lasted(part))?;
+            write!(html, "<td class=\"{class}\" data-of=\"{name}\">{}</td>", Lasted(part))?;
         }
-        writeln!(html, "<td class=\"time\">{} ago</td></tr>", Lasted(request.ended))?;
+        writeln!(html, "<td class=\"time\" data-of=\"Ended\">{} ago</td></tr>", Lasted(request.ended))?;
     }
     html.push_str("</tbody>\n</table>\n</section>\n");
     Ok(())
@@ -366,12 +373,13 @@ section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
 thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}\
-.wide td:last-child,.wide td:first-child,.time{white-space:nowrap}\
+.wide td:last-child,.time{white-space:nowrap}\
 code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
 pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
 tr:target td{background:var(--alarm)}.alarm .time,.time.alarm,.alarm td b,.cards .alarm *{color:var(--accent);font-weight:600}\
 @media(max-width:40rem){.wide thead{position:absolute;clip-path:inset(50%)}.wide tr{display:block;border-top:1px solid var(--line);padding:.4rem 0}\
-.wide td{display:inline;border:0;padding:0 .75rem 0 0}}\
+.wide td{display:inline;border:0;padding:0 .75rem 0 0}.slow td:first-child{display:block}.slow .time{display:inline-block}\
+.slow td[data-of]::before{content:attr(data-of) ' ';color:var(--soft);font-weight:400}}\
 @media(prefers-color-scheme:dark){:root{--text:#e4e5e8;--soft:#a3a7b0;--back:#16171a;--card:#1e2024;--accent:#ff8a9d;--alarm:#3a1a22}}";
 
 #[cfg(test)]

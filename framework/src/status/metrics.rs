@@ -4,7 +4,7 @@
 //! a client can choose.
 
 use super::metric_text::{Kind, MetricText};
-use super::pages::may_see;
+use super::pages::Readers;
 use crate::exchange::{Error, Exchange, HttpError, Response, ServerView, StatusRow, StatusSource};
 use crate::lifecycle::{BOUNDS, CLASSES, CountSums, CountsReader, Flow, HookPoint, Hooks, METHODS, TimeSums, Tool};
 use crate::logs;
@@ -15,9 +15,9 @@ use std::time::{Duration, SystemTime};
 
 /// The metrics of a program for Prometheus: mount them where you like, or call [`App::metrics`](crate::App::metrics).
 ///
-/// They are shown as the [status pages](super::app) are: to visitors who are logged in, and to those who bring the key
-/// of the process, which a program sends as `Authorization: Bearer KEY`. The variable `KIRSCH_DEBUG_KEY` sets one that
-/// stays the same.
+/// They are shown as the [status pages](super::app) are: to visitors whom a login tool at this very path has let in,
+/// and to those who bring the key of the process, which a program sends as `Authorization: Bearer KEY`. The variable
+/// `KIRSCH_DEBUG_KEY` sets one that stays the same.
 ///
 /// ```
 /// use kirsch::{prelude::*, status};
@@ -93,9 +93,9 @@ impl Metrics {
         text
     }
 
-    fn answer(&self, exchange: &Exchange, depth: usize) -> Result<Flow, Error> {
+    fn answer(&self, exchange: &Exchange, depth: usize, readers: &Readers) -> Result<Flow, Error> {
         let request = &exchange.request;
-        if request.segments().len() != depth || !may_see(self.is_open, exchange) {
+        if request.segments().len() != depth || !readers.include(exchange) {
             return Ok(Flow::Continue);
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -117,15 +117,13 @@ impl Tool for Metrics {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if !self.is_open {
-            hooks.offer_key("metrics");
-        }
+        let readers = Readers::of(hooks, "metrics", self.is_open);
         hooks.answers_when_busy();
         hooks.count_requests(&self.reader);
         hooks.status(Counted(self.reader.clone()));
         let depth = hooks.section().split('/').filter(|segment| !segment.is_empty()).count();
         let metrics = self.clone();
-        hooks.at(HookPoint::BeforeRequestBody, move |exchange| metrics.answer(exchange, depth)).priority(80);
+        hooks.at(HookPoint::BeforeRequestBody, move |exchange| metrics.answer(exchange, depth, &readers)).priority(80);
     }
 
     fn answers(&self) -> bool {

@@ -22,9 +22,9 @@ use std::sync::Arc;
 /// | `/status/json` | the same for programs |
 /// | `/status/threads` | the threads of the process; `/status/threads?json` for programs |
 ///
-/// They are shown to visitors who are logged in, so put a login tool there, and to browsers that have opened the link
-/// which the start prints. All others get 404. An address is no proof, since a proxy on the same machine makes
-/// everybody local.
+/// They are shown to visitors whom a login tool at this very path has let in, and to browsers that have opened the link
+/// which the start prints. All others get 404, also those who have logged in further up, as members of the site. An
+/// address is no proof, since a proxy on the same machine makes everybody local.
 ///
 /// ```
 /// use kirsch::{prelude::*, status};
@@ -65,13 +65,11 @@ impl Tool for Status {
     }
 
     fn attach(&self, hooks: &mut Hooks) {
-        if !self.is_open {
-            hooks.offer_key("the status of the server");
-        }
+        let readers = Readers::of(hooks, "the status of the server", self.is_open);
         hooks.answers_when_busy();
-        let section = hooks.section().trim_end_matches('/').to_owned();
-        let depth = section.split('/').filter(|segment| !segment.is_empty()).count();
-        let at_work = AtWork { status: self.clone(), section, depth };
+        let segments = hooks.section().split('/').filter(|segment| !segment.is_empty());
+        let (depth, section) = (segments.clone().count(), segments.flat_map(|segment| ["/", segment]).collect());
+        let at_work = AtWork { readers, sources: self.sources.clone(), section, depth };
         hooks.at(HookPoint::BeforeRequestBody, move |exchange| at_work.answer(exchange)).priority(80);
     }
 
@@ -82,8 +80,9 @@ impl Tool for Status {
 
 /// The pages at their place.
 struct AtWork {
-    status: Status,
-    /// Where they are mounted.
+    readers: Readers,
+    sources: Vec<Arc<dyn StatusSource>>,
+    /// Where they are mounted; empty for the root.
     section: String,
     /// How many segments lead there.
     depth: usize,
@@ -97,7 +96,7 @@ enum Page {
 
 impl AtWork {
     fn answer(&self, exchange: &Exchange) -> Result<Flow, Error> {
-        let Some(page) = self.page(exchange).filter(|_| may_see(self.status.is_open, exchange)) else {
+        let Some(page) = self.page(exchange).filter(|_| self.readers.include(exchange)) else {
             return Ok(Flow::Continue);
         };
         let request = &exchange.request;
@@ -107,10 +106,11 @@ impl AtWork {
         }
         let has = |word: &str| request.query().is_some_and(|query| query.split('&').any(|part| part == word));
         let base = format!("{}{}", request.prefix(), self.section);
+        let home = if self.section.is_empty() { format!("{base}/") } else { base.clone() };
         let nonce = crate::random::digits();
-        let frame = Frame { base: &base, is_paused: has("pause"), nonce: &nonce };
+        let frame = Frame { base: &base, home: &home, is_paused: has("pause"), nonce: &nonce };
         let server = request.server();
-        let report = || server.as_deref().map(|server| Report::of(server, &self.status.sources));
+        let report = || server.as_deref().map(|server| Report::of(server, &self.sources));
         Ok(Flow::Answer(match page {
             Page::Status => {
                 let page =
@@ -134,9 +134,32 @@ impl AtWork {
     }
 }
 
-/// Whether the pages are shown to the visitor.
-pub(super) fn may_see(is_open: bool, exchange: &Exchange) -> bool {
-    is_open || Login::of(exchange).is_some() || is_developers(exchange)
+/// The visitors to whom the pages of a section are shown.
+#[derive(Debug)]
+pub(super) enum Readers {
+    /// Everybody.
+    All,
+    /// The holders of the key, and the visitors who have logged in at this very section. A login further up is that of
+    /// the site's members, who must not see what others ask for.
+    Of(String),
+}
+
+impl Readers {
+    /// For the section of the tool that attaches these `hooks`; `page` is the name of its pages in the log.
+    pub(super) fn of(hooks: &mut Hooks, page: &'static str, is_open: bool) -> Self {
+        if is_open {
+            return Self::All;
+        }
+        hooks.offer_key(page);
+        Self::Of(hooks.section().to_owned())
+    }
+
+    pub(super) fn include(&self, exchange: &Exchange) -> bool {
+        let Self::Of(section) = self else { return true };
+        // Tools of one section have it in one spelling.
+        let login = Login::of(exchange).and_then(Login::section);
+        login == Some(&**section) || is_developers(exchange)
+    }
 }
 
 fn for_people(page: String, nonce: &str) -> Response {

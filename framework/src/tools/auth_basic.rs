@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Asks for a name and a password, and lets in only visitors who have both. Needs the cargo feature `auth`.
 ///
@@ -128,7 +129,12 @@ fn name_and_password(token: &str) -> Result<Option<(String, String)>, Error> {
     Ok(text.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned())))
 }
 
-fn authenticate(exchange: &mut Exchange, challenge: &HeaderValue, check: &Checker) -> Result<(), Error> {
+fn authenticate(
+    exchange: &mut Exchange,
+    section: &Arc<str>,
+    challenge: &HeaderValue,
+    check: &Checker,
+) -> Result<(), Error> {
     let token = match Authorization::of(&exchange.request)? {
         Some(Authorization { scheme, rest }) if scheme.eq_ignore_ascii_case("basic") => Some(rest),
         _ => None,
@@ -136,7 +142,7 @@ fn authenticate(exchange: &mut Exchange, challenge: &HeaderValue, check: &Checke
     if let Some((name, password)) = token.map(name_and_password).transpose()?.flatten()
         && check(&name, &password)?
     {
-        exchange.values.insert(Login::new(name));
+        exchange.values.insert(Login::new(name).at(section.clone()));
         return Ok(());
     }
     // Without a login, even if an earlier resource of this request let somebody in.
@@ -155,10 +161,10 @@ impl Tool for AuthBasic {
             Ok(prepared) => prepared,
             Err(error) => return hooks.refuse(error),
         };
-        let warning = self.warning.clone();
+        let (warning, section) = (self.warning.clone(), hooks.section().into());
         let authenticate = move |exchange: &mut Exchange| {
             warning.consider(&exchange.request, "auth_basic");
-            authenticate(exchange, &challenge, &*check)
+            authenticate(exchange, &section, &challenge, &*check)
         };
         hooks.check(HookPoint::OnStartResource, authenticate).priority(55);
     }

@@ -218,6 +218,10 @@ impl HttpConnection {
             self.took(&work.shared, taken);
         }
         if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
+            if turn.role == Role::Aside {
+                // All workers hang, perhaps for hours, and a browser asks for the page every few seconds.
+                work.output.answered.iter_mut().for_each(|answered| drop(answered.exchange.response.take_body()));
+            }
             return Then::Stop(Step::Lend { refusable: false });
         }
         while let Some(answered) = work.output.answered.pop_front() {

@@ -154,7 +154,8 @@ impl AuthDigest {
         }
         let (realm, lifetime, nonces) = (self.realm.clone(), self.nonce_lifetime, self.nonces.clone());
         let algorithms = self.algorithms.clone();
-        Ok(Prepared { realm, quoted_realm, algorithms, lifetime, nonces, known: Known::Nobody })
+        let section = Arc::default();
+        Ok(Prepared { section, realm, quoted_realm, algorithms, lifetime, nonces, known: Known::Nobody })
     }
 
     fn open(&self, prepared: Prepared) -> Result<Prepared, SettingError> {
@@ -181,6 +182,8 @@ impl AuthDigest {
 
 /// The settings, ready to be used.
 struct Prepared {
+    /// Where visitors log in.
+    section: Arc<str>,
     realm: String,
     quoted_realm: String,
     algorithms: Vec<DigestAlgorithm>,
@@ -242,7 +245,7 @@ impl Prepared {
             // Waiting does not change that the nonce was good and new; but a user may have been removed, or got another
             // password.
             if self.find(login.name(), ha1.algorithm())?.is_some_and(|known| known.0 == ha1.0) {
-                exchange.values.insert(login);
+                exchange.values.insert(login.at(self.section.clone()));
                 return Ok(());
             }
             exchange.values.remove::<Proven>();
@@ -254,7 +257,7 @@ impl Prepared {
             Ok((login, ha1)) => {
                 let (nonces, realm) = (self.nonces.clone(), self.realm.clone());
                 exchange.values.insert(Proven { nonces, realm, login: login.clone(), ha1 });
-                exchange.values.insert(login);
+                exchange.values.insert(login.at(self.section.clone()));
                 Ok(())
             }
             Err(asked) => Err(self.challenge(&asked)),
@@ -317,7 +320,8 @@ impl Tool for AuthDigest {
     fn attach(&self, hooks: &mut Hooks) {
         hooks.provides("login");
         match self.prepare().and_then(|prepared| self.open(prepared)) {
-            Ok(prepared) => {
+            Ok(mut prepared) => {
+                prepared.section = hooks.section().into();
                 let authenticate = move |exchange: &mut Exchange| prepared.authenticate(exchange);
                 hooks.check(HookPoint::OnStartResource, authenticate).priority(55);
             }

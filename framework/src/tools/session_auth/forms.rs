@@ -120,7 +120,7 @@ impl Prepared {
 
     /// The password was right.
     fn enter(&self, exchange: &mut Exchange, name: String, next: &str) -> Result<Flow, Error> {
-        let login = Login::new(name);
+        let login = self.login(name);
         let key = self.key.of(&exchange.request);
         let session = Session::of(exchange).ok_or_else(|| Error::unexpected("the tool `sessions` is off"))?;
         if session.is_missing() {

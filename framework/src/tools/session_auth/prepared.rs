@@ -12,7 +12,7 @@ use super::throttle::Rate;
 use super::token::Tokens;
 use crate::settings::SettingError;
 use crate::tools::authorization::{Checker, Passwords};
-use crate::{HeaderValue, Request};
+use crate::{HeaderValue, Login, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ use std::time::Duration;
 /// The settings, ready to be used.
 pub(super) struct Prepared {
     pub(super) tool: SessionAuth,
+    /// As it was written.
+    section: Arc<str>,
     /// As segments, decoded.
     login: Vec<String>,
     logout: Vec<String>,
@@ -54,6 +56,11 @@ impl Prepared {
         }
     }
 
+    /// A visitor of this name, who has logged in here.
+    pub(super) fn login(&self, name: String) -> Login {
+        Login::new(name).at(self.section.clone())
+    }
+
     /// Where to go after the login: `text`, if it is a page of this site, and neither of these two, which would ask
     /// again.
     pub(super) fn next_page<'t>(&self, request: &Request, text: &'t str) -> Option<&'t str> {
@@ -73,6 +80,7 @@ impl Prepared {
 impl SessionAuth {
     /// For the section at this path of the server, and for paths of the app that is mounted there.
     pub(super) fn prepare(&self, section: &str, mount: &str) -> Result<Prepared, SettingError> {
+        let written = section.into();
         let decoded = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
         let section: Vec<String> = section.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect();
         let segments = |key: &'static str, path: &str| {
@@ -118,6 +126,7 @@ impl SessionAuth {
         let challenge = HeaderValue::try_from(format!("Cookie form-action=\"{login_path}\""));
         Ok(Prepared {
             tool: self.clone(),
+            section: written,
             home: if self.home.is_empty() { section } else { format!("{mount}{}", self.home) },
             key,
             login,

@@ -21,7 +21,7 @@ impl Prepared {
         exchange.values.remove::<Login>();
         let login = SessionView::of(exchange)?
             .and_then(|session| session.get::<String>(&self.key.of(&exchange.request)))
-            .map(Login::new);
+            .map(|name| self.login(name));
         let is_post = *exchange.request.method() == Method::POST;
         let is_read = matches!(*exchange.request.method(), Method::GET | Method::HEAD);
         match self.place(&exchange.request) {
