@@ -11,7 +11,7 @@
 
 use super::handle::{Core, Entry};
 use super::job::{EndEarly, RunningJob, Work};
-use super::queue::{Claimed, Enqueued, JobId, NewJob, Outcome, QueueError, Renewed, Stage};
+use super::queue::{CLOCK_SET_BACK, Claimed, Enqueued, JobId, NewJob, Outcome, Renewed, Stage, minute};
 use crate::Result;
 use crate::bus::{Deadline, Supervised};
 use crate::exchange::Error;
@@ -46,7 +46,9 @@ impl Crew {
         let mut crew = Self { going_on, threads: Threads::new() };
         let threads = core.setup.read().threads;
         let timetable = Timetable::read(core)?;
-        tell_unknown_kinds(core)?;
+        if threads > 0 {
+            tell_unknown_kinds(core)?;
+        }
         for number in 1..=threads {
             let (core, stopped) = (core.clone(), stopped.clone());
             let name = format!("kirsch-jobs-{number}");
@@ -102,7 +104,7 @@ fn work(core: &Arc<Core>, stopped: &Receiver<Infallible>, served: &mut usize) ->
             }
         }
         Err(error) => {
-            tell_trouble(core, "cannot claim a job", error);
+            tell_trouble(core, "cannot claim a job", &error.into());
             let _: Result<Infallible, RecvTimeoutError> = stopped.recv_timeout(POLL);
         }
     }
@@ -173,14 +175,14 @@ fn finish(core: &Arc<Core>, id: JobId, running: &RunningJob, outcome: &Outcome) 
                 crate::line::record!(Warn, target: "kirsch::jobs", "{id:?} ({kind}): attempt {attempt} has ended too late, another one has taken its place: its lease had ended");
                 return;
             }
-            Err(error) => tell_trouble(core, "cannot end a job", error),
+            Err(error) => tell_trouble(core, "cannot end a job", &error.into()),
         }
     }
 }
 
-fn tell_trouble(core: &Core, what: &str, error: QueueError) {
+pub(super) fn tell_trouble(core: &Core, what: &str, error: &Error) {
     if let Some(unsaid) = core.trouble.may_say(Instant::now()) {
-        let causes = logs::causes(&error.into());
+        let causes = logs::causes(error);
         crate::line::record!(Error, target: logs::ERROR, "{what}: {causes} ({unsaid} times more before)");
     }
 }
@@ -202,6 +204,8 @@ fn tell_unknown_kinds(core: &Core) -> Result<()> {
 struct Keeper {
     timetable: Timetable,
     leases: HashMap<JobId, Lease>,
+    /// When the queue was asked for jobs that other processes have ended.
+    looked: Option<Instant>,
     swept: Instant,
     counted: Option<Instant>,
 }
@@ -215,14 +219,15 @@ struct Lease {
 
 impl Keeper {
     fn new() -> Self {
-        Self { timetable: Timetable(Vec::new()), leases: HashMap::new(), swept: Instant::now(), counted: None }
+        let timetable = Timetable(Vec::new());
+        Self { timetable, leases: HashMap::new(), looked: None, swept: Instant::now(), counted: None }
     }
 
     /// Does what is due, and returns how long it may sleep.
     fn look(&mut self, core: &Core) -> Result<Duration> {
         let (is_shared, mut wait) = (core.queue.is_shared(), if core.queue.is_shared() { POLL } else { LONG });
         wait = wait.min(self.renew(core));
-        wait = wait.min(self.timetable.serve(core));
+        wait = wait.min(self.timetable.serve(core, SystemTime::now()));
         match core.queue.next_due() {
             Ok(Some(Duration::ZERO)) => {
                 // Due now: all threads may look. If all are busy, they look by themselves when they are not.
@@ -233,12 +238,16 @@ impl Keeper {
             Ok(Some(due)) => wait = wait.min(due.max(Duration::from_millis(1))),
             Ok(None) => {}
             Err(error) => {
-                tell_trouble(core, "cannot look into the queue", error);
+                tell_trouble(core, "cannot look into the queue", &error.into());
                 return Ok(POLL);
             }
         }
         if is_shared {
-            self.look_for_ends(core)?;
+            // Not each time that the bell rings: many requests may wait, and each job is a question.
+            if self.looked.is_none_or(|looked| looked.elapsed() >= POLL) {
+                self.looked = Some(Instant::now());
+                self.look_for_ends(core)?;
+            }
             if self.counted.is_none_or(|counted| counted.elapsed() >= COUNT) {
                 self.counted = Some(Instant::now());
                 *core.counts.lock() = (Instant::now(), core.queue.counts()?);
@@ -276,7 +285,7 @@ impl Keeper {
                 Ok(Renewed::Lost) => job.ask_to_end(EndEarly::Lost),
                 // Tried again at the next look.
                 Err(error) => {
-                    tell_trouble(core, "cannot renew the lease of a job", error);
+                    tell_trouble(core, "cannot renew the lease of a job", &error.into());
                     continue;
                 }
             }
@@ -312,17 +321,18 @@ impl Timetable {
     }
 
     /// Enqueues what has come since the last look, each entry once. Returns how long it is until the next minute.
-    fn serve(&mut self, core: &Core) -> Duration {
+    fn serve(&mut self, core: &Core, clock: SystemTime) -> Duration {
         if self.0.is_empty() {
             return LONG;
         }
-        let clock = SystemTime::now();
         let now = minute(clock);
         for (entry, last) in &mut self.0 {
-            let Some(turn) = entry.cron.until(now).filter(|turn| turn > last) else { continue };
+            let was_set_back = *last > now + CLOCK_SET_BACK;
+            let Some(turn) = entry.cron.until(now).filter(|turn| turn > last || was_set_back) else { continue };
+            // A queue without room is asked again at the next look.
             let (retry, max_waiting) = {
                 let setup = core.setup.read();
-                (setup.kinds.get(entry.kind).and_then(|kind| kind.retry).unwrap_or(setup.retry), usize::MAX)
+                (setup.kinds.get(entry.kind).and_then(|kind| kind.retry).unwrap_or(setup.retry), setup.max_waiting)
             };
             let new = NewJob {
                 attempts: retry.attempts.max(1),
@@ -332,7 +342,7 @@ impl Timetable {
             };
             match core.queue.enqueue(&new) {
                 Ok(Enqueued::New | Enqueued::Existing(_) | Enqueued::Served) => *last = turn,
-                Err(error) => tell_trouble(core, "cannot enqueue a job of the timetable", error),
+                Err(error) => tell_trouble(core, "cannot enqueue a job of the timetable", &error.into()),
             }
         }
         let of_minute = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() % 60;
@@ -340,6 +350,42 @@ impl Timetable {
     }
 }
 
-fn minute(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 60
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::jobs::{Job, Jobs};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    struct Chime;
+
+    impl Job for Chime {
+        const NAME: &'static str = "chime";
+        type State = ();
+        fn run(&self, (): &(), _: &Work) -> Result {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_timetable_goes_on_when_the_clock_has_moved_and_repeats_nothing_of_three_hours() {
+        let jobs = Jobs::memory().register::<Chime>(()).cron("* * * * *", Chime);
+        let mut timetable = Timetable::read(&jobs.core).unwrap();
+        let began = minute(SystemTime::now()) + 1;
+        const YEAR: u64 = 365 * 24 * 60;
+        let moves = [
+            (1, 1, "the next minute"),
+            (1, 0, "the same minute once more"),
+            (600, 1, "ten hours later: once, not 600 times"),
+            (540, 0, "set back by an hour"),
+            (601, 1, "the time before that has come again"),
+            (YEAR, 1, "a year ahead by mistake"),
+            (602, 1, "and put right"),
+            (400, 1, "set back by more than three hours"),
+        ];
+        for (later, jobs_due, what) in moves {
+            timetable.serve(&jobs.core, SystemTime::UNIX_EPOCH + Duration::from_secs(60 * (began + later)));
+            assert_eq!(jobs.run_due().unwrap(), jobs_due, "{what}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `Jobs`: how it is set up, and what a program asks of it. The threads are in `crew.rs`.
 
-use super::crew::{Crew, run_claimed};
+use super::crew::{Crew, run_claimed, tell_trouble};
 use super::cron::Cron;
 use super::job::{Job, Retry, RunningJob, Work};
 use super::memory::MemoryQueue;
@@ -9,6 +9,7 @@ use super::watch::Watched;
 use crate::Result;
 use crate::bus::{Deadline, Engine, Events, Plugin};
 use crate::exchange::{Error, HttpError, StatusRow};
+use crate::logs;
 use crate::random;
 use crate::seldom::Seldom;
 use ::http::{HeaderValue, StatusCode, header};
@@ -101,7 +102,7 @@ pub(super) struct Setup {
     pub(super) retry: Retry,
     pub(super) lease: Duration,
     pub(super) keep: Keep,
-    max_waiting: usize,
+    pub(super) max_waiting: usize,
     pub(super) timetable: Vec<Entry>,
     /// Calls that are mistakes, to be told at the start.
     refusals: Vec<String>,
@@ -262,7 +263,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn status(&self, id: JobId) -> Result<Option<JobStatus>> {
-        let mut status = self.core.queue.status(id).map_err(unavailable)?;
+        let mut status = self.core.queue.status(id).map_err(|error| self.core.unavailable(error))?;
         let running = self.core.running.lock().get(&id).cloned();
         if let Some((status, running)) = status.as_mut().zip(running)
             && status.stage == Stage::Running
@@ -278,7 +279,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn list(&self, stage: Stage, at_most: usize) -> Result<Vec<JobStatus>> {
-        self.core.queue.list(stage, at_most).map_err(unavailable)
+        self.core.queue.list(stage, at_most).map_err(|error| self.core.unavailable(error))
     }
 
     /// How many jobs are in each stage, in the order of [`Stage::ALL`].
@@ -286,7 +287,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn counts(&self) -> Result<[usize; 5]> {
-        self.core.queue.counts().map_err(unavailable)
+        self.core.queue.counts().map_err(|error| self.core.unavailable(error))
     }
 
     /// Cancels a job: one that waits is not begun, and [`Work::check`] fails for one that runs. In another process that
@@ -295,7 +296,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn cancel(&self, id: JobId) -> Result<bool> {
-        let cancelled = self.core.queue.cancel(id).map_err(unavailable)?;
+        let cancelled = self.core.queue.cancel(id).map_err(|error| self.core.unavailable(error))?;
         if cancelled && let Some(running) = self.core.running.lock().get(&id) {
             running.ask_to_end(super::job::EndEarly::Cancelled);
         }
@@ -310,7 +311,7 @@ impl Jobs {
     /// # Errors
     /// When another job with its key waits or runs, and when the engine of the queue does not answer.
     pub fn revive(&self, id: JobId) -> Result<bool> {
-        let revived = self.core.queue.revive(id).map_err(unavailable)?;
+        let revived = self.core.queue.revive(id).map_err(|error| self.core.unavailable(error))?;
         self.ring();
         Ok(revived)
     }
@@ -325,7 +326,7 @@ impl Jobs {
             (setup.kinds.keys().copied().collect::<Vec<_>>(), setup.lease)
         };
         let mut done = 0;
-        while let Some(claimed) = self.core.queue.claim(&kinds, lease).map_err(unavailable)? {
+        while let Some(claimed) = self.core.queue.claim(&kinds, lease).map_err(|error| self.core.unavailable(error))? {
             run_claimed(&self.core, claimed);
             done += 1;
         }
@@ -342,6 +343,7 @@ impl Jobs {
         if let Some(refusal) = self.core.setup.read().refusals.first() {
             return Err(Error::unexpected(refusal.clone()));
         }
+        self.core.setup.read().timetable.iter().try_for_each(|entry| self.core.require_kind(entry.kind))?;
         let mut crew = self.core.crew.lock();
         if crew.is_some() {
             return Err(Error::unexpected("these jobs run already: add them to one application, once"));
@@ -422,13 +424,8 @@ impl Prepared<'_> {
             )));
         }
         let (retry, max_waiting) = {
+            core.require_kind(self.kind)?;
             let setup = core.setup.read();
-            if !setup.kinds.contains_key(self.kind) && !core.queue.is_shared() {
-                let kind = self.kind;
-                return Err(Error::unexpected(format!(
-                    "nobody does jobs of the kind {kind:?}: register it, .register::<...>(...)"
-                )));
-            }
             (self.retry.unwrap_or(setup.retry), setup.max_waiting)
         };
         let id = core.ids.lock().next();
@@ -439,24 +436,10 @@ impl Prepared<'_> {
             max_waiting,
             ..NewJob::new(id, self.kind, &payload)
         };
-        match enqueue(&new).map_err(unavailable)? {
+        match enqueue(&new).map_err(|error| core.unavailable(error))? {
             Enqueued::Existing(other) => Ok(other),
             Enqueued::New | Enqueued::Served => Ok(id),
         }
-    }
-}
-
-/// The answer for a client when the queue does not do what it should.
-pub(super) fn unavailable(error: QueueError) -> Error {
-    match error {
-        QueueError::Full(jobs) => {
-            let busy = "There is too much work at the moment. Please try again in a minute.";
-            HttpError::new(StatusCode::SERVICE_UNAVAILABLE, busy)
-                .with_header(header::RETRY_AFTER, HeaderValue::from_static("60"))
-                .with_remedy(format!("{jobs} jobs wait or run; more threads, or .max_waiting(...), would take more"))
-                .into()
-        }
-        error => error.into(),
     }
 }
 
@@ -492,6 +475,36 @@ impl Core {
             #[cfg(feature = "sqlite")]
             sqlite: None,
         }
+    }
+
+    /// Refuses jobs that nobody can do: another process, of a shared queue, may know the kind.
+    fn require_kind(&self, kind: &str) -> Result<()> {
+        match self.queue.is_shared() || self.setup.read().kinds.contains_key(kind) {
+            true => Ok(()),
+            false => Err(Error::unexpected(format!(
+                "nobody does jobs of the kind {kind:?}: register it, .register::<...>(...)"
+            ))),
+        }
+    }
+
+    /// The answer for a client when the queue does not do what it should. The operator finds the causes in the log.
+    fn unavailable(&self, error: QueueError) -> Error {
+        let (message, remedy) = match error {
+            QueueError::Full(jobs) => (
+                "There is too much work at the moment. Please try again in a minute.",
+                format!("{jobs} jobs wait or run; more threads, or .max_waiting(...), would take more"),
+            ),
+            error @ QueueError::Exists(_) => return error.into(),
+            error @ QueueError::Engine(_) => {
+                let error = error.into();
+                tell_trouble(self, "a job cannot be left or looked at", &error);
+                ("This does not work at the moment. Please try again in a minute.", logs::causes(&error))
+            }
+        };
+        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("60"))
+            .with_remedy(remedy)
+            .into()
     }
 
     pub(super) fn ring_keeper(&self) {

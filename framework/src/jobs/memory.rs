@@ -1,9 +1,12 @@
 //! The queue in memory: for jobs that may be lost with the process.
 
-use super::queue::{Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};
+use super::queue::{
+    CLOCK_SET_BACK, Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage,
+    minute as minute_of,
+};
 use crate::primitive::Mutex;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How many jobs that have ended are kept at most; the oldest go first.
 const MAX_ENDED: usize = 10_000;
@@ -172,10 +175,11 @@ impl Queue for MemoryQueue {
     fn enqueue(&self, new: &NewJob<'_>) -> Result<Enqueued, QueueError> {
         // Made without the lock.
         let now = Instant::now();
+        let latest = new.turn.map_or(0, |_| minute_of(SystemTime::now()) + CLOCK_SET_BACK);
         let (kind, payload, key) = (new.kind.to_owned(), new.payload.to_owned(), new.unique.map(str::to_owned));
         let mut lines = self.lines.lock();
         if let Some((entry, minute)) = new.turn
-            && lines.turns.get(entry).is_some_and(|served| *served >= minute)
+            && lines.turns.get(entry).is_some_and(|served| *served >= minute && *served <= latest)
         {
             return Ok(Enqueued::Served);
         }

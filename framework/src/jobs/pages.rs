@@ -153,7 +153,7 @@ impl Admit for JobWait {
         if self.jobs.status(id)?.is_none_or(|status| status.stage.is_end()) {
             return Ok(Admission::Go);
         }
-        let turn = self.jobs.core.watched.enter(id, &Claim::of(request), || wakers.waker());
+        let turn = self.jobs.core.watched.enter(id, &Claim::of(request), wakers.waker());
         let Some(turn) = turn else { return Ok(Admission::Go) };
         let wait_for_end = EndOfJob { jobs: self.jobs.clone(), id, turn, was_asked: false };
         Ok(Admission::park(wait_for_end, wait.min(MAX_WAIT)))

@@ -12,7 +12,7 @@
 //! one.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The number of a job: 63 random bits, so nobody can guess one. Whoever knows it may ask for the state of the job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,7 +78,8 @@ pub struct NewJob<'j> {
     /// If a job of this kind and key is queued or running, there is no second one.
     pub unique: Option<&'j str>,
     /// For a job of a timetable: its entry, and the minute since 1970 that it is for. If the entry was served for this
-    /// minute or a later one, there is no second job.
+    /// minute or a later one, there is no second job. A later one does not count if it is more than three hours ahead
+    /// of the clock: the clock was wrong then. (`cron` has the same limit.)
     pub turn: Option<(&'j str, u64)>,
     /// How many jobs may be queued or running; one more is refused.
     pub max_waiting: usize,
@@ -319,6 +320,14 @@ pub trait Queue: Send + Sync + 'static {
     fn is_shared(&self) -> bool {
         false
     }
+}
+
+/// Minutes. A turn that is served further ahead than this was served before the clock was set back.
+pub(super) const CLOCK_SET_BACK: u64 = 180;
+
+/// The minute since 1970.
+pub(super) fn minute(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 60
 }
 
 /// Why a queue could not do something.

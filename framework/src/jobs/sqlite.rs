@@ -9,16 +9,21 @@
 use super::handle::{Core, Jobs};
 use super::job::Job;
 use super::memory::lease_ended;
-use super::queue::{Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};
+use super::queue::{
+    CLOCK_SET_BACK, Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage,
+    minute as minute_of,
+};
 use crate::Result;
 use crate::exchange::Error;
 use crate::private_file;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::io::ErrorKind;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a statement waits for other writers.
@@ -45,7 +50,7 @@ CREATE TABLE IF NOT EXISTS kirsch_job (
     error    TEXT
 );
 CREATE INDEX IF NOT EXISTS kirsch_job_due ON kirsch_job (kind, due, number) WHERE stage < 2;
-CREATE INDEX IF NOT EXISTS kirsch_job_next ON kirsch_job (due) WHERE stage < 2;
+CREATE INDEX IF NOT EXISTS kirsch_job_next ON kirsch_job (due, stage) WHERE stage < 2;
 CREATE INDEX IF NOT EXISTS kirsch_job_ended ON kirsch_job (stage, due) WHERE stage >= 2;
 CREATE UNIQUE INDEX IF NOT EXISTS kirsch_job_key ON kirsch_job (kind, key) WHERE key IS NOT NULL AND stage < 2;
 CREATE TABLE IF NOT EXISTS kirsch_job_turn (entry TEXT PRIMARY KEY, minute INTEGER NOT NULL) WITHOUT ROWID;
@@ -149,20 +154,34 @@ impl<'c> Deref for Change<'c> {
 /// Keeps jobs in an SQLite database.
 pub struct SqliteQueue {
     path: PathBuf,
-    writer: Mutex<Option<Connection>>,
-    reader: Mutex<Option<Connection>>,
+    writer: Mutex<Option<Opened>>,
+    reader: Mutex<Option<Opened>>,
+    /// The file was there once. If it goes, it is not made again: an empty queue would hide that.
+    was_there: AtomicBool,
     /// How many jobs waited or ran at that moment, and those that were enqueued since.
     waiting: Mutex<Option<(Instant, usize)>>,
 }
 
+/// A connection, and the file that it is to: device and number.
+struct Opened {
+    connection: Connection,
+    file: (u64, u64),
+}
+
 /// One of the two connections.
-struct Link<'q>(MutexGuard<'q, Option<Connection>>);
+struct Link<'q>(MutexGuard<'q, Option<Opened>>);
 
 impl Deref for Link<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.0.as_ref().expect("a link is made with a connection")
+        &self.0.as_ref().expect("a link is made with a connection").connection
+    }
+}
+
+impl DerefMut for Link<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.0.as_mut().expect("a link is made with a connection").connection
     }
 }
 
@@ -172,25 +191,29 @@ impl SqliteQueue {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let path = std::path::absolute(&path).unwrap_or(path);
-        Self { path, writer: Mutex::new(None), reader: Mutex::new(None), waiting: Mutex::new(None) }
+        let (writer, reader, waiting) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
+        Self { path, writer, reader, was_there: AtomicBool::new(false), waiting }
     }
 
     fn failed(&self, what: &str, error: impl std::fmt::Display) -> QueueError {
         QueueError::Engine(format!("{}: {what}: {error}", self.path.display()).into())
     }
 
-    fn link<'q>(&self, slot: &'q Mutex<Option<Connection>>) -> Result<Link<'q>, QueueError> {
+    fn link<'q>(&self, slot: &'q Mutex<Option<Opened>>) -> Result<Link<'q>, QueueError> {
         let mut slot =
             slot.try_lock_for(BUSY).ok_or_else(|| self.failed("other threads use it", "no answer in time"))?;
-        // A file that was moved away lives on in its connections, and is not the queue any more.
-        if slot.is_some() && !self.path.exists() {
+        // A file that was moved away or replaced lives on in its connections, and is not the queue any more.
+        let file = self.file();
+        if file.is_none() || slot.as_ref().is_none_or(|opened| Some(opened.file) != file) {
             *slot = None;
-            return Err(self.failed("it is not there any more", "it was moved or removed"));
-        }
-        if slot.is_none() {
             *slot = Some(self.connect()?);
         }
         Ok(Link(slot))
+    }
+
+    /// The file that is at the path now.
+    fn file(&self) -> Option<(u64, u64)> {
+        self.path.metadata().ok().map(|file| (file.dev(), file.ino()))
     }
 
     /// The connection that writes.
@@ -200,7 +223,11 @@ impl SqliteQueue {
 
     /// A connection to the database, whose file is made for this user alone before SQLite sees it: SQLite gives the
     /// same mode to its files beside it.
-    fn connect(&self) -> Result<Connection, QueueError> {
+    fn connect(&self) -> Result<Opened, QueueError> {
+        let moved = || self.failed("it is not there any more", "it was moved or removed; put it back, or start again");
+        if self.was_there.load(Ordering::Relaxed) && self.file().is_none() {
+            return Err(moved());
+        }
         match private_file::create(&self.path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed("cannot make it", error)),
             _ => {}
@@ -220,7 +247,10 @@ impl SqliteQueue {
             connection.execute_batch(TABLES)?;
             Ok(connection)
         };
-        open().map_err(|error: rusqlite::Error| self.failed("cannot open it for jobs", error))
+        let file = self.file().ok_or_else(moved)?;
+        let connection = open().map_err(|error: rusqlite::Error| self.failed("cannot open it for jobs", error))?;
+        self.was_there.store(true, Ordering::Relaxed);
+        Ok(Opened { connection, file })
     }
 
     fn write<T>(&self, what: &str, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, QueueError> {
@@ -257,8 +287,9 @@ impl SqliteQueue {
         let insert = || -> rusqlite::Result<Enqueued> {
             if let Some((entry, minute)) = new.turn {
                 let turn = "INSERT INTO kirsch_job_turn VALUES (?1, ?2) ON CONFLICT (entry) DO UPDATE SET minute = ?2 \
-                            WHERE minute < ?2";
-                if connection.prepare_cached(turn)?.execute(params![entry, signed(minute)])? == 0 {
+                            WHERE minute < ?2 OR minute > ?3";
+                let latest = signed(minute_of(SystemTime::now()) + CLOCK_SET_BACK);
+                if connection.prepare_cached(turn)?.execute(params![entry, signed(minute), latest])? == 0 {
                     return Ok(Enqueued::Served);
                 }
             }
@@ -394,8 +425,7 @@ impl Queue for SqliteQueue {
         }
         // The turn and its job come together, or not at all.
         let failed = |error| self.failed("cannot enqueue a job", error);
-        let connection = link.0.as_mut().expect("a link is made with a connection");
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let transaction = link.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let enqueued = self.enqueue_on(&transaction, new)?;
         transaction.commit().map_err(failed)?;
         Ok(enqueued)
@@ -462,8 +492,7 @@ impl Queue for SqliteQueue {
     fn revive(&self, id: JobId) -> Result<bool, QueueError> {
         let mut link = self.open()?;
         let failed = |error| self.failed("cannot revive a job", error);
-        let connection = link.0.as_mut().expect("a link is made with a connection");
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let transaction = link.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let other = "SELECT other.id FROM kirsch_job AS own JOIN kirsch_job AS other USING (kind, key) \
                      WHERE own.id = ?1 AND own.stage = 3 AND other.stage < 2";
         let id = signed(id.number());
@@ -494,7 +523,9 @@ impl Queue for SqliteQueue {
     }
 
     fn counts(&self) -> Result<[usize; 5], QueueError> {
-        let select = "SELECT stage, count(*) FROM kirsch_job GROUP BY stage";
+        // Each half is in an index: no job is read, and those that are kept may be many.
+        let select = "SELECT stage, count(*) FROM kirsch_job WHERE stage < 2 GROUP BY stage UNION ALL \
+                      SELECT stage, count(*) FROM kirsch_job WHERE stage >= 2 GROUP BY stage";
         self.read("cannot count the jobs", |reader| {
             let mut counts = [0; 5];
             let mut statement = reader.prepare_cached(select)?;
@@ -541,11 +572,18 @@ impl Queue for SqliteQueue {
                 }
             }
         }
+        // `stage < 2` lets SQLite use the index, and not read all jobs that are kept.
         // No lease can end so late, unless the clock was set back since it was given.
         let latest = now.saturating_add(millis(keep.lease.saturating_mul(2)));
         self.write("cannot end leases", |writer| {
-            writer.prepare_cached("UPDATE kirsch_job SET due = ?1 WHERE stage = 1 AND due > ?2")?.execute([now, latest])
+            writer
+                .prepare_cached("UPDATE kirsch_job SET due = ?1 WHERE stage = 1 AND stage < 2 AND due > ?2")?
+                .execute([now, latest])
         })?;
+        // Nor is a job enqueued in the future. Its delay counts from now.
+        let update = "UPDATE kirsch_job SET due = due - (enqueued - ?1), enqueued = ?1 \
+                      WHERE stage = 0 AND stage < 2 AND due >= ?1 AND enqueued > ?1";
+        self.write("cannot correct times", |writer| writer.prepare_cached(update)?.execute([now]))?;
         Ok(swept)
     }
 
@@ -563,8 +601,11 @@ impl std::fmt::Debug for SqliteQueue {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::exchange::ErrorKind;
     use crate::jobs::Work;
-    use crate::testing::job_queue;
+    use crate::publish::PageCall;
+    use crate::testing::{Client, job_queue};
+    use crate::{App, Tree};
     use serde::{Deserialize, Serialize};
     use tempfile::TempDir;
 
@@ -631,6 +672,24 @@ mod tests {
     }
 
     #[test]
+    fn a_job_from_before_the_clock_was_set_back_keeps_its_delay_from_then_on() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let folder = TempDir::new().unwrap();
+        let queue = SqliteQueue::new(folder.path().join("jobs.sqlite"));
+        for (number, after) in [(1, Duration::ZERO), (2, HOUR)] {
+            queue.enqueue(&NewJob { after, ..NewJob::new(JobId::of_number(number), "note", "null") }).unwrap();
+        }
+        queue
+            .write("test", |w| w.execute("UPDATE kirsch_job SET due = due + 9e6, enqueued = enqueued + 9e6", []))
+            .unwrap();
+        assert_eq!(queue.claim(&["note"], HOUR).unwrap(), None);
+        queue.sweep(&Keep::default()).unwrap();
+        assert_eq!(queue.claim(&["note"], HOUR).unwrap().map(|job| job.id), Some(JobId::of_number(1)));
+        let due = queue.next_due().unwrap().unwrap();
+        assert!(due <= HOUR && !due.is_zero(), "{due:?}");
+    }
+
+    #[test]
     fn the_file_is_this_users_own_and_does_not_grow_for_ever() {
         use std::os::unix::fs::MetadataExt;
         let folder = TempDir::new().unwrap();
@@ -661,8 +720,74 @@ mod tests {
         let path = folder.path().join("jobs.sqlite");
         let jobs = Jobs::sqlite(&path).register::<Note>(());
         jobs.enqueue(&Note).unwrap();
-        std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
-        let error = jobs.enqueue(&Note).unwrap_err();
-        assert!(crate::logs::causes(&error).contains("it was moved or removed"), "{}", crate::logs::causes(&error));
+        assert_eq!(jobs.counts().unwrap()[0], 1);
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        for _ in 0..3 {
+            assert!(told(jobs.enqueue(&Note)).contains("it was moved or removed"), "it stays so");
+            assert!(told(jobs.counts()).contains("it was moved or removed"));
+        }
+        std::fs::rename(&elsewhere, &path).unwrap();
+        jobs.enqueue(&Note).unwrap();
+        assert_eq!(jobs.run_due().unwrap(), 2);
+    }
+
+    /// What the operator reads about a failure.
+    fn told<T>(result: Result<T>) -> String {
+        match result.err().map(Error::into_kind) {
+            Some(ErrorKind::Http(error)) if error.status == 503 => error.remedy.unwrap_or_default().into_owned(),
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_database_is_the_queue_from_then_on() {
+        let folder = TempDir::new().unwrap();
+        let (path, backup) = (folder.path().join("jobs.sqlite"), folder.path().join("backup.sqlite"));
+        let jobs = Jobs::sqlite(&path).register::<Note>(());
+        let first = jobs.enqueue(&Note).unwrap();
+        let in_backup = Jobs::sqlite(&backup).register::<Note>(()).enqueue(&Note).unwrap();
+        assert!(jobs.status(first).unwrap().is_some());
+        for ending in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(format!("jobs.sqlite{ending}")));
+        }
+        std::fs::rename(&backup, &path).unwrap();
+        assert_eq!((jobs.status(first).unwrap(), jobs.run_due().unwrap()), (None, 1));
+        assert_eq!(jobs.status(in_backup).unwrap().map(|job| job.stage), Some(Stage::Done));
+    }
+
+    #[test]
+    fn without_room_on_the_disk_a_job_is_refused_with_503_and_other_pages_are_as_ever() {
+        let folder = TempDir::new().unwrap();
+        let jobs = Jobs::sqlite(folder.path().join("jobs.sqlite")).register::<Note>(());
+        let first = jobs.enqueue(&Note).unwrap();
+        let queue = jobs.core.sqlite.clone().unwrap();
+        queue.write("test", |writer| writer.pragma_update(None, "max_page_count", 1)).unwrap();
+        let to_enqueue = jobs.clone();
+        // Large ones, so that the pages that are there are soon full.
+        let order = move |_: &mut PageCall<'_>| {
+            let many = (0..1000).try_for_each(|number| {
+                to_enqueue.prepare(&Note).unique("x".repeat(4000) + &number.to_string()).enqueue().map(drop)
+            });
+            many.map(|()| "all of them")
+        };
+        let client = Client::in_process(App::new(Tree::new().index(|_| "here").page("order", order)));
+        client.post("/order").send().assert_status(503).assert_header("retry-after", "60").assert_contains("try again");
+        client.get("/").send().assert_status(200).assert_text("here");
+        assert!(jobs.status(first).unwrap().is_some(), "what is there can be read");
+        let full = told(jobs.prepare(&Note).unique("x".repeat(4000)).enqueue());
+        assert!(full.contains("jobs.sqlite: cannot enqueue a job: database or disk is full"), "{full}");
+    }
+
+    #[test]
+    fn a_queue_is_read_while_another_process_writes() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("jobs.sqlite");
+        SqliteQueue::new(&path).enqueue(&NewJob::new(JobId::of_number(1), "note", "null")).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; UPDATE kirsch_job SET kind = 'other'").unwrap();
+        let queue = SqliteQueue::new(&path);
+        // Opened here for the first time: without waiting for the writer, which would fail after five seconds.
+        assert_eq!(queue.status(JobId::of_number(1)).unwrap().map(|job| job.kind).as_deref(), Some("note"));
     }
 }

@@ -127,6 +127,53 @@ fn a_cancelled_job_ends_and_one_that_waits_is_not_begun() {
     assert!(begins.try_recv().is_err(), "the cancelled one was begun");
 }
 
+/// A kind whose content has changed since a job was left.
+#[derive(Serialize, Deserialize)]
+struct Before(String);
+
+#[derive(Serialize, Deserialize)]
+struct After(u32);
+
+impl Job for Before {
+    const NAME: &'static str = "changed";
+    type State = ();
+    fn run(&self, (): &(), _: &Work) -> crate::Result {
+        Ok(())
+    }
+}
+
+impl Job for After {
+    const NAME: &'static str = "changed";
+    type State = ();
+    fn run(&self, (): &(), _: &Work) -> crate::Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_job_whose_content_cannot_be_read_is_dead_at_once_and_the_next_one_is_done() {
+    let jobs = Jobs::memory().register::<After>(());
+    let (before, after) = (jobs.enqueue(&Before("7".into())).unwrap(), jobs.enqueue(&After(7)).unwrap());
+    assert_eq!(jobs.run_due().unwrap(), 2);
+    let dead = jobs.status(before).unwrap().unwrap();
+    assert_eq!((dead.stage, dead.attempt), (Stage::Dead, 1));
+    assert!(dead.error.unwrap().starts_with("its content cannot be read any more: invalid type"));
+    assert_eq!(jobs.status(after).unwrap().unwrap().stage, Stage::Done);
+}
+
+#[test]
+fn ten_thousand_jobs_that_fail_are_kept_back_and_none_is_lost() {
+    let (jobs, _begins, _open) = told();
+    let jobs = jobs.max_waiting(10_000).retry(Retry::exponential(2, LONG));
+    for _ in 0..10_000 {
+        jobs.enqueue(&Told::Fail).unwrap();
+    }
+    assert_eq!((jobs.run_due().unwrap(), jobs.run_due().unwrap()), (10_000, 0));
+    assert_eq!(jobs.counts().unwrap(), [10_000, 0, 0, 0, 0]);
+    let due = jobs.core.queue.next_due().unwrap().unwrap();
+    assert!((LONG / 2..LONG).contains(&due), "the first comes back {due:?} later");
+}
+
 #[derive(Serialize, Deserialize)]
 struct Rare;
 
@@ -184,6 +231,8 @@ fn mistakes_of_the_set_up_stop_the_start() {
     let twice = Jobs::memory().register::<Rare>(state()).register::<Rare>(state());
     assert!(twice.start().unwrap_err().to_string().contains("registered twice"));
     let never = Jobs::memory().cron("0 25 * * *", Rare);
+    let nobodys = Jobs::memory().cron("* * * * *", Rare);
+    assert!(nobodys.start().unwrap_err().to_string().contains("register it"), "it would pile up");
     let error = App::new(Tree::new()).plugin(never).start("127.0.0.1:0").unwrap_err().to_string();
     assert_eq!(error, "the times \"0 25 * * *\" of \"rare\": hour: 25 is not in 0-23");
 }

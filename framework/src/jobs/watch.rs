@@ -37,7 +37,7 @@ impl Default for Watched {
 
 impl Watched {
     /// A turn that is over when the job has ended. `None` if there are too many, or none may wait any more.
-    pub(super) fn enter(&self, id: JobId, claim: &Claim, waker: impl FnOnce() -> Waker) -> Option<Turn<JobId>> {
+    pub(super) fn enter(&self, id: JobId, claim: &Claim, waker: Waker) -> Option<Turn<JobId>> {
         let mut kept = self.kept.lock();
         if kept.is_closed {
             return None;
@@ -45,7 +45,7 @@ impl Watched {
         if let Entry::Vacant(place) = kept.places.entry(id) {
             place.insert(self.list.try_enter(id, &Claim::unknown())?);
         }
-        match self.list.enter(id, claim, Class::Usual, waker) {
+        match self.list.enter(id, claim, Class::Usual, || waker) {
             Entered::Turn(turn) => Some(turn),
             Entered::Place(_) | Entered::Full => None,
         }

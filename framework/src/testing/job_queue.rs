@@ -13,7 +13,7 @@ use crate::jobs::{Claimed, Enqueued, JobId, Keep, NewJob, Outcome, Queue, QueueE
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const LONG: Duration = Duration::from_secs(60);
 /// A lease or a delay that ends soon, and is still there after a few steps.
@@ -282,6 +282,9 @@ fn a_turn_of_the_timetable_is_served_once<Q: Queue>(queue: &Q) {
     assert_eq!(queue.last_turn("0 3 * * * sweep").expect("last_turn"), Some(180), "what was served is kept");
     assert_eq!(turn(4, 1620), Enqueued::New);
     assert_eq!(queue.counts().expect("counts")[0], 2);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 60;
+    assert_eq!((turn(5, now + 100), turn(6, now)), (Enqueued::New, Enqueued::Served), "a clock may go back a little");
+    assert_eq!((turn(7, now + 1000), turn(8, now)), (Enqueued::New, Enqueued::New), "a wrong clock stops no timetable");
 }
 
 fn a_dead_job_can_be_revived<Q: Queue>(queue: &Q) {

@@ -27,7 +27,7 @@ fn wait_while_it_ends(order: Order) {
                 if matches!(order, Order::JobThenLine) && has_ended.load(Ordering::SeqCst) {
                     return;
                 }
-                let Some(mut turn) = watched.enter(id, &Claim::unknown(), Unpark::waker) else {
+                let Some(mut turn) = watched.enter(id, &Claim::unknown(), Unpark::waker()) else {
                     assert!(has_ended.load(Ordering::SeqCst), "turned away while the job runs");
                     return;
                 };

@@ -182,6 +182,7 @@ mod tests {
         assert!(place.engine().is_err_and(|problem| problem.to_string().contains("sessions.place: must be somewhere")));
     }
 
+    #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
     #[test]
     fn nothing_is_no_limit_of_connections() {
         let mut connections = Connections::new(1);
