@@ -294,8 +294,8 @@ fn carry(mut here: TcpStream, mut there: TcpStream, state: &WireState) -> io::Re
 
 /// A port without a listener.
 ///
-/// It is below the ports that the kernel gives to clients and to port 0: between this call and the start of an engine any
-/// connection of another test could take one of those.
+/// It is below the ports that the kernel gives to clients and to port 0. Any connection of another test could take one
+/// of those between this call and the start of an engine.
 ///
 /// # Panics
 /// If no port is free.
