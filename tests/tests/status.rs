@@ -584,6 +584,79 @@ fn a_stuck_maker_of_a_cached_page_is_shown_to_those_that_wait() {
     waiter.read_response().assert_text("cached");
 }
 
+#[test]
+fn a_page_that_no_status_answers_waits_for_a_worker() {
+    let (site, _hanging) = hung(|app| app.tool("/", status::app().open()));
+    let mut third = site.visitor.raw();
+    third.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until(|| site.running.statistics().queued == 1);
+    site.visitor.get("/status").send().assert_status(200);
+    site.gate.open();
+    third.read_response().assert_text("hung");
+}
+
+#[test]
+fn looking_at_a_server_that_hangs_uses_up_no_connections() {
+    let (site, _hanging) = hung(|app| app);
+    for _ in 0..100 {
+        site.visitor.get("/status/json").send().assert_status(200);
+    }
+    wait_until(|| site.running.statistics().connections_open < 70);
+    site.gate.open();
+}
+
+/// Breaks its promise that it never waits.
+struct WaitingSource(Gate);
+
+impl StatusSource for WaitingSource {
+    fn title(&self) -> String {
+        "Waiting".to_owned()
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        self.0.pass();
+        Vec::new()
+    }
+}
+
+/// No worker is free, and the thread beside them is in `/waiting`.
+fn all_hung(change: impl FnOnce(&mut kirsch::server::ServerSettings)) -> (Site, Gate, RawConnection) {
+    let gate = Gate::new();
+    let waiting = status::app().open().show(WaitingSource(gate.clone()));
+    let (site, _) = hung(|app| app.mount("/waiting", waiting).server(change));
+    let first = ask_waiting(&site);
+    gate.wait_for(1);
+    (site, gate, first)
+}
+
+fn ask_waiting(site: &Site) -> RawConnection {
+    let mut connection = site.visitor.raw();
+    connection.send("GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n");
+    connection
+}
+
+#[test]
+fn too_many_questions_are_refused_like_other_requests() {
+    let (site, gate, mut first) = all_hung(|settings| settings.queue = 2);
+    let mut others: Vec<_> = (0..20).map(|_| ask_waiting(&site)).collect();
+    wait_until(|| site.running.statistics().overload_rejections == 2);
+    assert_eq!(site.running.statistics().queued, 2, "sixteen wait for the thread");
+    gate.open();
+    site.gate.open();
+    first.read_response().assert_status(200);
+    let refused = others.iter_mut().filter_map(|other| (other.read_response().status() == 503).then_some(()));
+    assert_eq!(refused.count(), 2);
+}
+
+#[test]
+fn questions_behind_one_that_hangs_are_refused_in_time() {
+    let (site, gate, mut first) = all_hung(|settings| settings.queue_timeout = Duration::from_millis(100));
+    ask_waiting(&site).read_response().assert_status(503);
+    gate.open();
+    first.read_response().assert_status(200);
+    site.gate.open();
+}
+
 /// Hangs when the response is out, as a log does whose pipe nobody reads.
 struct HangingLog(Gate);
 

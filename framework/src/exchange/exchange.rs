@@ -1,6 +1,6 @@
 //! The exchange: everything of one request as one value.
 
-use super::course::{Course, Pending};
+use super::course::{Course, Pending, Stage};
 use super::{BodyUse, Error, HttpError, Request, RequestBody, Response, Spent, Trail, Values};
 
 /// One request on its way to a response, owned and [`Send`].
@@ -29,6 +29,11 @@ impl Exchange {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether no handler is called any more: a hook before the body has answered, or failed.
+    pub(crate) fn is_decided(&self) -> bool {
+        !matches!(self.course.stage, Stage::Admission(_) | Stage::Handling)
     }
 
     /// Whether an unexpected error or a panic has ended this request with 500. A tool then rolls back the changes of

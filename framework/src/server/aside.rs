@@ -2,10 +2,13 @@
 //!
 //! While no worker is free the ticker reads the heads of requests. Those of which the service says that they wait for
 //! nothing ([`WhenBusy::Aside`](crate::exchange::WhenBusy)) go to this thread, one after another, and not into the run
-//! queue. It runs the hooks of such a request and sends the response. The end of the request, which may write to a log
-//! that hangs, is left to a worker; so the connection closes after each response.
+//! queue. It runs the hooks of such a request and sends the response. A request that no hook answers goes to the workers
+//! like any other. The end of the request, which may write to a log that hangs, is left to a worker; so the connection
+//! closes after each response. While too many ends wait for a worker, further ones are not told, so that looking at a
+//! server that hangs does not use up its connections.
 //!
-//! A few may wait here. One more is a request like any other.
+//! A few may wait here. One more is a request like any other. If the thread itself hangs, because a hook breaks its
+//! promise, the ticker refuses those that wait.
 
 use super::scheduler::{Phase, Role};
 use super::slab::Queued;
@@ -16,6 +19,8 @@ use std::sync::Arc;
 
 /// Requests that wait for the thread.
 const MAX_WAITING: usize = 16;
+/// While so many connections wait for a worker, the service is not told of the end of further requests.
+pub(super) const MAX_UNENDED: usize = 64;
 
 /// The connections whose requests wait for the thread. They are owned like those of the run queue.
 #[derive(Debug)]
@@ -46,7 +51,19 @@ impl AsideQueue {
 
     /// The next connection that waits, if any does.
     pub(super) fn pop(&self) -> Option<Queued> {
-        self.exit.try_iter().flatten().next()
+        let mut has_rung = false;
+        let next = loop {
+            match self.exit.try_recv() {
+                Ok(Some(queued)) => break Some(queued),
+                Ok(None) => has_rung = true,
+                Err(_) => break None,
+            }
+        };
+        if has_rung {
+            // That was for the thread.
+            self.ring();
+        }
+        next
     }
 }
 

@@ -237,7 +237,7 @@ impl<C: Connection> Scheduler<C> {
     }
 
     /// Makes steps with a connection until it lets go of the thread.
-    pub(super) fn drive(&self, mut owned: Owned<'_, C>, extra: Edges, role: Role, workspace: &mut C::Workspace) {
+    pub(super) fn drive<'s>(&'s self, mut owned: Owned<'s, C>, extra: Edges, role: Role, workspace: &mut C::Workspace) {
         let token = owned.token();
         let mut role = role;
         let mut extra = extra;
@@ -287,7 +287,10 @@ impl<C: Connection> Scheduler<C> {
                 Step::Aside => match self.aside.push(owned.enqueue()) {
                     None => return,
                     Some(queued) => match self.slab.dequeue(&queued) {
-                        Some(still_owned) => return self.push(still_owned, Waiting::Request),
+                        Some(still_owned) if self.queue.requests() < self.queue_limit => {
+                            return self.push(still_owned, Waiting::Request);
+                        }
+                        Some(still_owned) => (owned, role) = (still_owned, Role::Refuser),
                         None => return,
                     },
                 },

@@ -16,6 +16,7 @@ pub(super) const WORTH_A_MARK: Duration = Duration::from_millis(500);
 const MAX_KEPT: usize = 100;
 
 /// A slow request that has ended.
+#[derive(Clone)]
 pub(super) struct Ended {
     pub(super) line: Vec<u8>,
     pub(super) id: RequestId,
@@ -56,8 +57,8 @@ impl SlowRequests {
         kept.push_front(ended);
     }
 
-    /// Something about each of them, the latest first.
-    pub(super) fn map<T>(&self, about: impl Fn(&Ended) -> T) -> Vec<T> {
-        self.0.lock().iter().map(about).collect()
+    /// Each of them, the latest first.
+    pub(super) fn all(&self) -> Vec<Ended> {
+        self.0.lock().iter().cloned().collect()
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
         let now = scheduler.clock.now();
         shared.worker_records().iter().for_each(|record| record.mark_if_slow(WORTH_A_MARK, now));
         keep_within_budget(shared);
+        relieve_aside(shared, work);
         let is_busy = scheduler.is_busy();
         let few = turns_now - turns < BRISK_TURNS * shared.settings.threads as u64;
         if is_busy && was_busy && few {
@@ -141,6 +142,20 @@ fn expire(shared: &Shared, work: &mut Workspace) {
         // It may have been owned, and renewed, between the look and the claim.
         let news = if has_expired(index) { Edges::EXPIRED } else { Edges::NONE };
         scheduler.drive(owned, news, Role::Attendant, work);
+    }
+}
+
+/// Refuses the requests that wait for the thread beside the workers, if it does not come back.
+fn relieve_aside(shared: &Shared, work: &mut Workspace) {
+    let Shared { scheduler, settings, .. } = shared;
+    let since = scheduler.records[settings.threads + 2].runs_since();
+    if !since.is_some_and(|since| since.after(settings.queue_timeout).has_passed(scheduler.clock.now())) {
+        return;
+    }
+    while let Some(queued) = scheduler.aside.pop() {
+        if let Some(owned) = scheduler.slab.dequeue(&queued) {
+            scheduler.drive(owned, Edges::NONE, Role::Refuser, work);
+        }
     }
 }
 

@@ -96,7 +96,8 @@ impl ServerView for Shared {
     }
 
     fn slow_requests(&self) -> Vec<SlowRequest> {
-        self.slow.map(|ended| {
+        let all = self.slow.all().into_iter();
+        all.map(|ended| {
             let [in_queue, parked, on_worker, reading_body, sending] = ended.parts;
             SlowRequest {
                 line: String::from_utf8_lossy(&ended.line).into_owned(),
@@ -111,6 +112,7 @@ impl ServerView for Shared {
                 sending,
             }
         })
+        .collect()
     }
 
     fn statistics(&self) -> Statistics {

@@ -5,7 +5,7 @@
 //! its side, or a bound of time is reached.
 
 use super::head::Fill;
-use super::respond::{After, end};
+use super::respond::{After, end, forget, forgets_ends};
 use super::{HttpConnection, Next, Parked, State, Then, Turn};
 use crate::exchange::Exchange;
 use crate::http::BodyDecoder;
@@ -120,6 +120,12 @@ impl HttpConnection {
     /// The client will not hear the answer: a worker tells the service, and the connection ends.
     pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace, state: State) -> (State, Step) {
         let undelivered = state.into_undelivered();
+        if forgets_ends(turn, work) {
+            let answered = work.output.answered.drain(..).map(|answered| answered.exchange);
+            answered.chain(undelivered.map(|undelivered| undelivered.exchange)).for_each(forget);
+            work.output = Output::default();
+            return (State::Idle, Step::Close);
+        }
         if matches!(turn.role, Role::Attendant | Role::Refuser | Role::Aside) {
             return (State::Lost(undelivered), Step::Lend { refusable: false });
         }

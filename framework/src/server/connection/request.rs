@@ -60,6 +60,12 @@ impl HttpConnection {
         let started = guarded(exchange.request.id, || work.shared.service.start(&mut exchange, &wakers));
         work.record().finish();
         let Some(plan) = started else { return self.fail(turn, work, InFlight::without_body(exchange)) };
+        if turn.role == Role::Aside && !exchange.is_decided() {
+            // It is a page like any other: its handler may wait.
+            exchange.waited = true;
+            Spent::turn(&mut exchange, Doing::Queue);
+            return (State::Received(exchange), Then::Stop(Step::Lend { refusable: true }));
+        }
         if let BodyPlan::Park { deadline } = plan {
             return self.park(turn, work, Parked::BeforeBody(exchange), deadline);
         }

@@ -11,6 +11,7 @@ use super::unread::{keep_within_budget, tell_too_large};
 use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn, send_file};
 use crate::exchange::{Delivery, Doing, Exchange, ResponseBody, Spent, WorkerStage};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
+use crate::server::aside::MAX_UNENDED;
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::transport::Taken;
@@ -218,6 +219,10 @@ impl HttpConnection {
             self.took(&work.shared, taken);
         }
         if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
+            if forgets_ends(turn, work) {
+                work.output.answered.drain(..).for_each(|answered| forget(answered.exchange));
+                return Then::Go;
+            }
             if turn.role == Role::Aside {
                 // All workers hang, perhaps for hours, and a browser asks for the page every few seconds.
                 work.output.answered.iter_mut().for_each(|answered| drop(answered.exchange.response.take_body()));
@@ -282,6 +287,16 @@ pub(super) fn sent(turn: &Turn, work: &mut Workspace, sending: Sending) -> Next 
     (State::Finishing(after), Then::Go)
 }
 
+/// Whether so many connections wait for a worker already that the service is not told of this end; see `aside.rs`.
+pub(super) fn forgets_ends(turn: &Turn, work: &Workspace) -> bool {
+    turn.role == Role::Aside && work.shared.scheduler.queue.unrefusable() >= MAX_UNENDED
+}
+
+/// Lets a request go without a word to the service.
+pub(super) fn forget(exchange: Box<Exchange>) {
+    guarded(exchange.request.id, || drop(exchange));
+}
+
 /// Tells the service how the response went out.
 pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
     let id = exchange.request.id;
@@ -298,7 +313,7 @@ pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes:
     if ended.is_some() {
         work.put_back(exchange);
     } else {
-        guarded(id, || drop(exchange));
+        forget(exchange);
     }
     work.record().finish();
 }
