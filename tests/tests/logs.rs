@@ -149,7 +149,7 @@ fn a_panic_that_ends_the_program_is_its_last_line() {
     assert_eq!(program.wait().code(), Some(101));
     let log = read(&folder.log());
     assert!(log.contains("attacked the last words\n"), "{log}");
-    assert!(log.contains("the program ends: panicked at ") && log.contains("broken\\nin two lines\n"), "{log}");
+    assert!(log.contains("the thread \"main\" panicked at ") && log.contains("broken\\nin two lines\n"), "{log}");
 }
 
 #[test]

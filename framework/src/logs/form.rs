@@ -189,15 +189,15 @@ impl WrittenValue<'_> {
 
     fn quoted(&mut self, value: impl std::fmt::Display) -> Result<(), Error> {
         let begin = self.text.len();
-        let quote = if self.form == Form::Json { "\"" } else { "" };
-        self.text.push_str(quote);
-        let written = write!(Escaping::new(self.text, self.form, MAX_VALUE), "{value}");
-        if self.form == Form::Text && self.text[begin..].contains([' ', '"', '=']) {
-            let escaped = self.text[begin..].replace('"', "\\\"");
-            self.text.truncate(begin);
-            let _ = write!(self.text, "\"{escaped}\"");
+        self.text.push('"');
+        let mut escaping = Escaping::new(self.text, self.form, MAX_VALUE);
+        escaping.is_quoted = true;
+        let written = write!(escaping, "{value}");
+        let is_plain = !self.text[begin + 1..].contains([' ', '"', '=', '\\']);
+        match self.form {
+            Form::Text if is_plain => drop(self.text.remove(begin)),
+            Form::Text | Form::Json => self.text.push('"'),
         }
-        self.text.push_str(quote);
         Ok(written?)
     }
 }
@@ -240,17 +240,19 @@ struct Escaping<'t> {
     /// Where the text ends at the latest, with a few bytes to spare for the last character.
     end: usize,
     is_cut: bool,
+    /// Whether it stands between quotes, also in lines for people.
+    is_quoted: bool,
 }
 
 impl<'t> Escaping<'t> {
     fn new(text: &'t mut String, form: Form, most: usize) -> Self {
         let end = text.len() + most;
-        Self { text, form, end, is_cut: false }
+        Self { text, form, end, is_cut: false, is_quoted: form == Form::Json }
     }
 
     fn escape(&mut self, character: char) {
         let _ = match (self.form, character) {
-            (Form::Json, '"' | '\\') => write!(self.text, "\\{character}"),
+            (_, '"' | '\\') => write!(self.text, "\\{character}"),
             (Form::Json, '\n') => write!(self.text, "\\n"),
             (Form::Json, _) => write!(self.text, "\\u{:04x}", u32::from(character)),
             (Form::Text, _) => write!(self.text, "{}", character.escape_debug()),
@@ -258,9 +260,10 @@ impl<'t> Escaping<'t> {
     }
 
     fn needs_escape(&self, character: char, after: &str) -> bool {
-        match self.form {
-            Form::Json => matches!(character, '"' | '\\') || is_dangerous(character),
-            Form::Text => is_dangerous(character) && !(character == '\n' && after.starts_with("  ")),
+        match character {
+            '"' | '\\' => self.is_quoted,
+            '\n' if self.form == Form::Text && !self.is_quoted => !after.starts_with("  "),
+            character => is_dangerous(character),
         }
     }
 }
@@ -316,6 +319,21 @@ mod tests {
         let expected = serde_json::json!({"ts": "2026-11-21T01:02:03.000042Z", "level": "WARN", "target": "shop",
             "msg": "sold", "user": "anna b", "n": "1"});
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn no_value_of_a_text_line_ends_before_its_quote_or_behind_it() {
+        let table = [
+            ("\\\" admin=1 \"", r#"user="\\\" admin=1 \"" n=1"#),
+            ("a b\\", r#"user="a b\\" n=1"#),
+            ("a\n  b", r#"user="a\n  b" n=1"#),
+            ("\"", r#"user="\"" n=1"#),
+            ("plain", "user=plain n=1"),
+        ];
+        for (value, written) in table {
+            let line = line(Form::Text, "in", &[("user", value), ("n", "1")]);
+            assert!(line.ends_with(&format!(" in {written}\n")), "{line}");
+        }
     }
 
     #[test]

@@ -210,13 +210,15 @@ fn flush() {
     }
 }
 
-/// A panic that ends the program is the last line of its log. All other panics are caught and logged elsewhere.
+/// A panic that ends the program is the last line of its log. Nobody knows here whether one of the main thread is
+/// caught. Those of other threads are, and logged elsewhere.
 fn watch_the_end() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         previous(panic);
-        if cfg!(panic = "abort") || std::thread::current().name() == Some("main") {
-            record!(Error, target: super::ERROR, "the program ends: {panic}");
+        let thread = std::thread::current();
+        if cfg!(panic = "abort") || thread.name() == Some("main") {
+            record!(Error, target: super::ERROR, "the thread {:?} {panic}", thread.name().unwrap_or_default());
             flush();
         }
     }));

@@ -10,6 +10,8 @@
 
 use super::clock;
 use crate::private_file;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -131,9 +133,10 @@ impl LogFile {
         let instant = Instant::now();
         if instant >= self.next_look {
             self.next_look = instant + LOOK;
-            let there = fs::metadata(&self.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-            if there != Some(regular) {
-                let _ = self.reopen();
+            match fs::metadata(&self.path) {
+                // Another process may write to it, too.
+                Ok(there) if (there.dev(), there.ino()) == regular => self.length = there.len(),
+                _ => drop(self.reopen()),
             }
         }
         let is_due = self.length > 0
@@ -143,7 +146,20 @@ impl LogFile {
         }
     }
 
+    /// Puts the file aside, unless another process does so or has done so: its file would follow at once, and push an
+    /// old one out.
     fn rotate(&mut self) -> io::Result<()> {
+        if flock(&self.file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            return Ok(());
+        }
+        let there = fs::metadata(&self.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let rotated = if there == self.regular { self.put_aside() } else { self.reopen() };
+        // Of no effect on a new file; the lock goes with the old one.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+        rotated
+    }
+
+    fn put_aside(&mut self) -> io::Result<()> {
         let aside = |number: usize| {
             let mut name = self.path.clone().into_os_string();
             name.push(format!(".{number}"));
@@ -211,6 +227,32 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "tomorrow\ntoday again\n");
         assert_eq!(names(folder.path()), ["site.log", "site.log.1"]);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn two_processes_put_a_file_aside_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.log");
+        let rotation = Rotation { size: 10, daily: false, keep: 1 };
+        let [mut one, mut other] = [(), ()].map(|()| LogFile::open(&path, rotation).unwrap());
+        one.write(b"one 1234\n", SystemTime::now()).unwrap();
+        other.write(b"2\n", SystemTime::now()).unwrap();
+        one.write(b"three\n", SystemTime::now()).unwrap();
+        other.write(b"four 1234\n", SystemTime::now()).unwrap();
+        assert_eq!(fs::read_to_string(path.with_extension("log.1")).unwrap(), "one 1234\n2\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\nfour 1234\n");
+    }
+
+    #[test]
+    fn the_lines_of_another_process_count_for_the_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.log");
+        let rotation = Rotation { size: 10, daily: false, keep: 1 };
+        let [mut one, mut other] = [(), ()].map(|()| LogFile::open(&path, rotation).unwrap());
+        other.write(b"other 123\n", SystemTime::now()).unwrap();
+        one.next_look = Instant::now();
+        one.write(b"one\n", SystemTime::now()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
     }
 
     #[test]
