@@ -334,7 +334,8 @@ pub(super) fn is_secret(key: &str, value: &Value) -> bool {
 
 /// Whether the name of a key says that its value is secret.
 pub(super) fn is_named_secret(key: &str) -> bool {
-    key.contains("secret") || key.contains("password")
+    let key = key.to_lowercase();
+    ["secret", "password", "passphrase", "token"].iter().any(|name| key.contains(name))
 }
 
 /// Shows no values: some are secret.
