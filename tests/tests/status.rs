@@ -281,7 +281,7 @@ fn the_links_of_the_pages_lead_back_to_them_wherever_they_are() {
     let pages = || status::app().open();
     let two_deep = App::new(Tree::new()).mount("/below//", pages());
     let proxy = Proxy::trusting(["loopback"]).prefix("X-Forwarded-Prefix");
-    let app = App::new(Tree::new()).tool("/", proxy.clone()).mount("/our/status/", pages()).mount("/deep", two_deep);
+    let app = App::new(Tree::new()).tool("/", proxy).mount("/our/status/", pages()).mount("/deep", two_deep);
     let client = Client::over_socket(app.virtual_host("status.example", App::from(pages())));
     let table = [
         ("a.example", None, "/our/status", "/our/status", "/our/status"),
