@@ -2,10 +2,10 @@
 //!
 //! While no worker is free the ticker reads the heads of requests. Those of which the service says that they wait for
 //! nothing ([`WhenBusy::Aside`](crate::exchange::WhenBusy)) go to this thread, one after another, and not into the run
-//! queue. It runs the hooks of such a request and sends the response. A request that no hook answers goes to the workers
-//! like any other. The end of the request, which may write to a log that hangs, is left to a worker; so the connection
-//! closes after each response. While too many ends wait for a worker, further ones are not told, so that looking at a
-//! server that hangs does not use up its connections.
+//! queue. It runs the hooks of such a request and sends the response. A request that no hook answers goes to the
+//! workers like any other. The end of the request, which may write to a log that hangs, is left to a worker; so the
+//! connection closes after each response. While too many ends wait for a worker, further ones are not told, so that
+//! looking at a server that hangs does not use up its connections.
 //!
 //! A few may wait here. One more is a request like any other. If the thread itself hangs, because a hook breaks its
 //! promise, the ticker refuses those that wait.
