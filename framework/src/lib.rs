@@ -235,6 +235,7 @@ pub mod status;
 mod suggestion;
 pub mod testing;
 mod threads;
+mod tickets;
 pub mod tools;
 #[cfg(feature = "auth")]
 mod watched_file;

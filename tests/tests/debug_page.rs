@@ -1,8 +1,13 @@
-//! The debug page: everything for the developer, who has the key, nothing for other clients.
+//! The debug page: everything for the developer, who has the key, nothing for other clients. And tickets, which keep
+//! the same in files.
 
-use kirsch::prelude::*;
-use kirsch::testing::{Client, RequestBuilder};
+use integration_tests::wait_until;
+use kirsch::testing::{Client, RequestBuilder, TestResponse};
+use kirsch::{prelude::*, status};
+use serde_json::Value;
 use std::fmt;
+use std::path::Path;
+use std::time::Duration;
 
 struct Shop;
 
@@ -284,4 +289,144 @@ fn pages_of_the_applications_own_stay_for_404_and_give_way_to_a_failure() {
             browser(client, "/panic").send().assert_contains("no luck");
         },
     );
+}
+
+/// A shop in production: no debug page, tickets in the folder.
+fn with_tickets(folder: &Path) -> App {
+    App::new(Shop).tool("/", Marker).mount("/status", status::app()).tickets(folder)
+}
+
+fn number(answer: &TestResponse) -> String {
+    answer.header("x-request-id").expect("error pages tell the number").to_owned()
+}
+
+/// The ticket of a failed request, once it is written.
+fn ticket(client: &Client, failed: &TestResponse) -> Value {
+    let address = format!("/status/tickets/{}?json", number(failed));
+    wait_until(|| client.get(&address).send().status() == StatusCode::OK);
+    client.get(&address).send().json()
+}
+
+#[test]
+fn a_failure_leaves_a_ticket_under_the_number_that_its_visitor_reads() {
+    let room = tempfile::tempdir().unwrap();
+    let client = Client::over_socket(with_tickets(room.path())).as_developer();
+    let ticket = ticket(&client, &client.get("/price/cherries").send());
+    assert_eq!(ticket["causes"][0], "the price of <cherries> is broken");
+    assert_eq!((&ticket["handler"], &ticket["route"]), (&"Shop::price".into(), &"/price/{fruit}/{password?}".into()));
+    assert!(ticket["place"].as_str().unwrap().starts_with("tests/tests/debug_page.rs:"), "{ticket:#}");
+    assert_eq!((&ticket["failed_in"], &ticket["method"]), (&"the handler".into(), &"GET".into()));
+    let hooks: Vec<_> = ticket["hooks"].as_array().unwrap().iter().map(|hook| hook.as_str().unwrap()).collect();
+    assert!(hooks.contains(&"OnStartResource 7: marker") && hooks.ends_with(&["the handler"]), "{hooks:?}");
+}
+
+#[test]
+fn a_ticket_names_the_hook_that_failed_and_none_behind_it() {
+    let room = tempfile::tempdir().unwrap();
+    let client = Client::over_socket(with_tickets(room.path())).as_developer();
+    let ticket = ticket(&client, &client.get("/panic?hook").send());
+    assert_eq!(ticket["failed_in"], "the hook of `marker` at BeforeHandler");
+    assert_eq!(ticket["hooks"].as_array().unwrap().last().unwrap(), "BeforeHandler 50: marker");
+}
+
+#[test]
+fn no_secret_gets_into_the_folder() {
+    let room = tempfile::tempdir().unwrap();
+    let app = with_tickets(room.path()).error_page(StatusCode::NOT_FOUND, |_| "nothing");
+    let client = Client::over_socket(app).as_developer();
+    let request = client.post("/weigh?fruit=plum&api_key=hunter2").header("Cookie", "sid=hunter2");
+    let request = request.header("Authorization", "Basic hunter2").header("X-Auth-Token", "hunter2");
+    let failed = request.form(&[("password", "hunter2"), ("colour", "blue")]).send();
+    let ticket = ticket(&client, failed.assert_status(500));
+    assert!(ticket.to_string().contains("blue") && !ticket.to_string().contains("hunter2"), "{ticket:#}");
+    let file = std::fs::read_to_string(room.path().join(format!("{}.json", number(&failed)))).unwrap();
+    assert!(!file.contains("hunter2"), "{file}");
+}
+
+#[test]
+fn a_request_full_of_text_leaves_a_small_ticket() {
+    let room = tempfile::tempdir().unwrap();
+    let client = Client::over_socket(with_tickets(room.path())).as_developer();
+    let form: Vec<_> = (0..400).map(|field| (format!("{field}{}", "n".repeat(1000)), "v".repeat(1000))).collect();
+    let form: Vec<_> = form.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let failed = client.post("/weigh?fruit=plum").form(&form).send();
+    assert!(ticket(&client, &failed)["parameters"].as_str().unwrap().contains("left out"));
+    let file = room.path().join(format!("{}.json", number(&failed)));
+    assert!(file.metadata().unwrap().len() <= 64 << 10);
+}
+
+#[test]
+fn tickets_are_for_those_who_may_see_the_status_and_their_texts_are_escaped() {
+    let room = tempfile::tempdir().unwrap();
+    let client = Client::over_socket(with_tickets(room.path()));
+    let developer = client.new_browser().as_developer();
+    let failed = client.get("/price/%3Cb%3E?a=%3Ci%3E").send();
+    ticket(&developer, &failed);
+    let page = format!("/status/tickets/{}", number(&failed));
+    for path in ["/status/tickets", &page] {
+        client.get(path).send().assert_status(404);
+        let page = developer.get(path).send();
+        page.assert_status(200).assert_contains("the price of &lt;cherries&gt; is broken").assert_lacks("<cherries>");
+    }
+    developer.get(&page).send().assert_contains("&lt;i&gt;").assert_lacks("<i>");
+    developer.post(&page).send().assert_status(405);
+    developer
+        .get("/status")
+        .send()
+        .assert_contains("<h2>Tickets</h2>")
+        .assert_contains("/status/tickets\">Tickets</a>");
+}
+
+#[test]
+fn only_a_number_is_looked_for() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("secret.json"), "{\"causes\": [\"top secret\"]}").unwrap();
+    let client = Client::over_socket(with_tickets(&room.path().join("tickets"))).as_developer();
+    let names = ["..%2Fsecret", "..", "counts", "%2e%2e%2fsecret.json", "0123456789ABCDEF", "+123456789abcdef", "0%00"];
+    for name in names.into_iter().chain(["0123456789abcdef", "0123456789abcdef.json", "0123456789abcdef/x"]) {
+        let answer = client.get(&format!("/status/tickets/{name}")).send();
+        assert!(answer.status().is_client_error(), "{name}: {}", answer.status());
+        answer.assert_lacks("top secret");
+    }
+}
+
+#[test]
+fn failures_of_a_kind_are_counted_and_the_count_outlives_a_restart() {
+    let room = tempfile::tempdir().unwrap();
+    let running = with_tickets(room.path()).start("127.0.0.1:0").unwrap();
+    let client = Client::connect(running.address());
+    // The names of clients make no kinds.
+    for fruit in 0..50 {
+        client.get(&format!("/price/{fruit}")).send().assert_status(500);
+    }
+    client.get("/panic").send().assert_status(500);
+    assert!(running.stop(Duration::from_secs(30)).unfinished.is_empty());
+    let files = std::fs::read_dir(room.path())
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().file_name().to_str().unwrap() != "counts.json");
+    assert_eq!(files.count(), 11);
+    let client = Client::over_socket(with_tickets(room.path())).as_developer();
+    let page = || client.get("/status/tickets").send();
+    wait_until(|| page().text().contains("51 failures of 2 kinds"));
+    page().assert_contains("<b>50</b>").assert_contains("no luck");
+}
+
+#[test]
+fn the_debug_page_leads_to_the_ticket() {
+    let room = tempfile::tempdir().unwrap();
+    let app = with_tickets(room.path()).settings("/", |settings| settings.debug_page = true);
+    let client = Client::over_socket(app).as_developer();
+    let page = browser(&client, "/panic").send();
+    let address = format!("/status/tickets/{}", number(&page));
+    page.assert_contains(&format!("<a href=\"{address}\">The ticket of this failure</a>"));
+    wait_until(|| client.get(&address).send().status() == StatusCode::OK);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_stops_the_start() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let problem = with_tickets(file.path()).build().unwrap_err().to_string();
+    assert!(problem.starts_with("the folder of tickets "), "{problem}");
+    let mounted = App::new(Tree::new()).mount("/shop", with_tickets(file.path()));
+    assert!(mounted.build().unwrap_err().to_string().contains("only the outermost app"));
 }

@@ -23,6 +23,7 @@ use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
 use crate::server::ServerSettings;
 use crate::settings::Settings;
 use crate::status::{self, Metrics, Status};
+use crate::tickets::Tickets;
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
 use parking_lot::Mutex;
@@ -71,7 +72,12 @@ pub struct App {
     logs: Option<Logs>,
     /// Where probes ask.
     health: Option<String>,
+    /// The folder of tickets.
+    tickets: Option<PathBuf>,
 }
+
+/// The last tickets are written after all that could fail.
+const LAST_TICKETS: u8 = 1;
 
 /// Where a configuration comes from.
 enum Source {
@@ -100,6 +106,7 @@ impl App {
             background: Vec::new(),
             logs: None,
             health: None,
+            tickets: None,
         };
         app.change("/", Change::Default(Arc::new(TrailingSlash::default())))
             .change("/", Change::Default(Arc::new(SecureHeaders::default())))
@@ -139,13 +146,8 @@ impl App {
                 "the app mounted at {path:?} has hosts of its own: only the outermost app can have them"
             ));
         }
-        if app.logs.is_some() {
-            self.refusals
-                .push(format!("the app mounted at {path:?} has logs of its own: only the outermost app can have them"));
-        }
-        if app.health.is_some() {
-            self.refusals
-                .push(format!("the app mounted at {path:?} answers probes: only the outermost app can (`health`)"));
+        if let Some(problem) = app.of_outermost_only() {
+            self.refusals.push(format!("the app mounted at {path:?} {problem}"));
         }
         self.refusals.extend(app.refusals);
         self.unheard.push((path.to_owned(), changed(&app.server)));
@@ -440,6 +442,33 @@ impl App {
         self
     }
 
+    /// Writes a ticket for each failure of the program: a file in `folder`, named by the number that the visitor has
+    /// read on the error page. The [status pages](crate::status) show them below `/tickets`.
+    ///
+    /// A ticket is a JSON object: the chain of causes, the place, handler and route, the request with its parameters,
+    /// the hooks that ran, the time. Values whose names sound like secrets are masked. A path that is not absolute
+    /// counts from the working directory; the folder is created, for this user alone.
+    ///
+    /// Failures of the same error, place and route are one kind. A kind has at most 10 tickets, of which the oldest is
+    /// replaced every ten minutes; the rest is counted. There are at most 1,000 tickets of 64 KiB. A thread of their
+    /// own writes them, so a full disk costs tickets, and no request waits. Give each process a folder of its own.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, status, testing::Client};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let tickets = folder.path();
+    /// let app = App::new(Tree::new().page("broken", |_| Err::<(), _>(Error::unexpected("no luck"))));
+    /// let app = app.tickets(tickets).mount("/status", status::app());
+    /// let client = Client::over_socket(app).as_developer();
+    /// let number = client.get("/broken").send().header("x-request-id").unwrap().to_owned();
+    /// client.get(&format!("/status/tickets/{number}")).send();
+    /// ```
+    pub fn tickets(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.tickets = Some(folder.into());
+        self
+    }
+
     /// Everything that the tree publishes, to be printed or looked at.
     ///
     /// ```
@@ -464,7 +493,7 @@ impl App {
     ///
     /// # Errors
     /// Names the mistake in the set-up, its place, and the remedy: unknown or wrong settings, tools that are missing,
-    /// switched on twice or unknown.
+    /// switched on twice or unknown; a folder of [`tickets`](Self::tickets) that cannot be written.
     pub fn build(mut self) -> Result<Application> {
         let layers = self.read_configuration()?;
         self.assemble(&layers)
@@ -541,6 +570,16 @@ impl App {
         self.observers.append(&mut app.observers);
         self.events.append(&mut app.events);
         self.background.append(&mut app.background);
+    }
+
+    /// What this app has and only the outermost app can have.
+    fn of_outermost_only(&self) -> Option<&'static str> {
+        let table = [
+            (self.logs.is_some(), "has logs of its own: only the outermost app can have them"),
+            (self.health.is_some(), "answers probes: only the outermost app can (`health`)"),
+            (self.tickets.is_some(), "has tickets of its own: only the outermost app can have them"),
+        ];
+        table.into_iter().find_map(|(has, problem)| has.then_some(problem))
     }
 
     fn change(mut self, path: &str, change: Change) -> Self {
@@ -635,12 +674,7 @@ impl App {
                 let problem = "has hosts of its own: only the outermost app can have them";
                 return Err(refused(format!("the app of the host {name:?} {problem}")).into());
             }
-            if app.logs.is_some() {
-                let problem = "has logs of its own: only the outermost app can have them";
-                return Err(refused(format!("the app of the host {name:?} {problem}")).into());
-            }
-            if app.health.is_some() {
-                let problem = "answers probes: only the outermost app can (`health`)";
+            if let Some(problem) = app.of_outermost_only() {
                 return Err(refused(format!("the app of the host {name:?} {problem}")).into());
             }
             if hosts.is_empty() {
@@ -664,6 +698,15 @@ impl App {
             application.set_health(Health::at(path).map_err(refused)?);
         }
         application.count_requests();
+        if let Some(folder) = &self.tickets {
+            let tickets = Tickets::open(folder)?;
+            application.set_tickets(tickets.clone());
+            let last = move |_: &Engine| {
+                tickets.finish();
+                Ok(())
+            };
+            self.pieces.push(Piece::function(Step::Stop, LAST_TICKETS, Box::new(last)));
+        }
         Ok(application)
     }
 

@@ -23,6 +23,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     place: Option<&'static Location<'static>>,
+    /// The type that was made into this error.
+    of: &'static str,
     /// The way to an unexpected error, where [`capture_backtraces`] was called.
     backtrace: Option<Backtrace>,
 }
@@ -78,7 +80,7 @@ impl Error {
     /// A failure that only its message describes: 500, the message in the log.
     #[track_caller]
     pub fn unexpected(message: impl Into<String>) -> Self {
-        Self::at(ErrorKind::Unexpected(message.into().into()), Location::caller())
+        Self::at(ErrorKind::Unexpected(message.into().into()), MESSAGE, Location::caller())
     }
 
     /// The kind of an error.
@@ -115,6 +117,11 @@ impl Error {
         matches!(self.kind(), ErrorKind::Http(error) if error.status.is_client_error())
     }
 
+    /// The type that was made into this error, as `std::io::Error`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.0.of
+    }
+
     pub(crate) fn backtrace(&self) -> Option<&Backtrace> {
         self.0.backtrace.as_ref()
     }
@@ -128,11 +135,14 @@ impl Error {
     }
 
     /// An error that knows its place, if that is in the program itself.
-    fn at(kind: ErrorKind, place: &'static Location<'static>) -> Self {
+    fn at(kind: ErrorKind, of: &'static str, place: &'static Location<'static>) -> Self {
         let is_ours = place.file().starts_with(self_path()) || place.file().starts_with("/rustc/");
-        Self(Box::new(Inner { kind, place: (!is_ours).then_some(place), backtrace: backtrace() }))
+        Self(Box::new(Inner { kind, place: (!is_ours).then_some(place), of, backtrace: backtrace() }))
     }
 }
+
+/// Stands for the type of an error that only its message describes.
+const MESSAGE: &str = "message";
 
 /// The folder of this crate's files, as `file!` writes it.
 fn self_path() -> &'static str {
@@ -141,7 +151,7 @@ fn self_path() -> &'static str {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, place: None, backtrace: None }))
+        Self(Box::new(Inner { kind, place: None, of: MESSAGE, backtrace: None }))
     }
 }
 
@@ -175,7 +185,7 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
         let error = error.into();
         match clients_fault(&*error) {
             Some(fault) => fault.into(),
-            None => Self::at(ErrorKind::Unexpected(error), Location::caller()),
+            None => Self::at(ErrorKind::Unexpected(error), std::any::type_name::<E>(), Location::caller()),
         }
     }
 }

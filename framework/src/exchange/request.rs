@@ -723,6 +723,13 @@ impl RequestId {
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
+
+    /// Reads a number as it is printed, and nothing else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_number = text.len() == 16 && text.bytes().all(is_digit);
+        is_number.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
 }
 
 impl std::fmt::Display for RequestId {

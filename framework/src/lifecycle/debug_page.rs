@@ -6,14 +6,15 @@
 //! unexpected error or a panic with everything around it, and for 404 and 405 without a page of the application's own
 //! the routes near the path.
 //!
-//! The facts are gathered here; `html.rs` and `text.rs` write them, `key.rs` has the key, `secrets.rs` masks,
-//! `source.rs` reads backtraces and places.
+//! The facts are gathered here, for tickets as well; `html.rs`, `text.rs` and `ticket.rs` write them, `key.rs` has the
+//! key, `secrets.rs` masks, `source.rs` reads backtraces and places.
 
 mod html;
 pub(crate) mod key;
 mod secrets;
 mod source;
 mod text;
+mod ticket;
 mod trace;
 
 use super::backtrace::captured;
@@ -23,10 +24,14 @@ use crate::logs;
 use crate::panics::Panicked;
 use crate::publish::{NodeRef, Route, named_segments, route_of, routes, same_segment, unexposed};
 use crate::suggestion::distance;
+use crate::tickets::{FailureKind, Ticket};
 use ::http::StatusCode;
 use secrets::masked;
 use source::{AROUND, Frame, FrameWithSource, Place};
-use trace::{HookRun, Trace};
+pub(crate) use ticket::VERSION;
+pub(super) use ticket::{TicketNote, page_below};
+pub(crate) use trace::FailedHook;
+use trace::{HookRun, Trace, untraced};
 
 /// Facts of a plan for the page that the plan does not keep itself.
 #[derive(Debug)]
@@ -72,6 +77,8 @@ pub(super) struct Report {
     tools: String,
     settings: Vec<(&'static str, String)>,
     about: About,
+    /// Where tickets are written.
+    pub(super) ticket: Option<TicketNote>,
 }
 
 #[derive(Debug)]
@@ -107,33 +114,51 @@ struct Failure {
 }
 
 impl Report {
-    /// About an unexpected error.
-    pub(super) fn of_failure(plan: &Plan, root: &NodeRef, exchange: &mut Exchange, error: &Error) -> Self {
-        let trace = exchange.values.get::<Trace>();
-        let place = trace.map_or_else(|| "before any hook".to_owned(), Trace::failed_place);
-        let hooks = trace.map(Trace::runs_until_now).unwrap_or_default();
+    /// About an unexpected error. No file is read.
+    pub(super) fn of_failure(
+        plan: &Plan,
+        root: &NodeRef,
+        exchange: &mut Exchange,
+        error: &Error,
+        failed: Option<FailedHook>,
+    ) -> Self {
         // The failure may have come before anything asked for the parameters.
         let _ = exchange.request.decode_parameters();
-        let mut causes = logs::chain(error);
-        let panic = match error.kind() {
-            ErrorKind::Unexpected(error) => error.downcast_ref::<Panicked>(),
-            _ => None,
+        let (place, hooks) = match exchange.values.get::<Trace>() {
+            Some(trace) => (trace.failed_place(), trace.runs_until_now()),
+            None => untraced(plan, exchange, failed),
         };
-        if let Some(panic) = panic {
+        let mut causes = logs::chain(error);
+        if let Some(panic) = panicked(error) {
             causes[0] = format!("panicked: {}", panic.message);
         }
-        let text = match error.kind() {
-            ErrorKind::Unexpected(error) => error.downcast_ref::<ErrorInText>().and_then(|error| error.place.as_ref()),
-            _ => None,
-        };
-        let source = match (text, panic) {
-            (Some(place), _) => Some(Place::in_text(place)),
-            (None, Some(panic)) => panic.place.as_deref().and_then(|place| Place::parse(place, AROUND)),
-            (None, None) => error.place().map(Place::of),
-        };
+        let parameters = parameters(root, exchange);
+        let named = || parameters.iter().map(|(name, value)| (&**name, *value));
+        let causes = causes.into_iter().map(|cause| secrets::without_secrets(cause, named())).collect();
         let backtrace = captured(error).map(source::frames).unwrap_or_default();
-        let backtrace = backtrace.into_iter().map(Frame::with_source).collect();
-        Self::new(plan, root, exchange, About::Failure(Failure { causes, place, source, backtrace, hooks }))
+        let backtrace = backtrace.into_iter().map(FrameWithSource::new).collect();
+        let failure = Failure { causes, place, source: place_of(error), backtrace, hooks };
+        Self::new(plan, root, exchange, About::Failure(failure))
+    }
+
+    /// Reads the lines around each place: for the page, which a developer sees.
+    pub(super) fn read_sources(&mut self) {
+        if let About::Failure(failure) = &mut self.about {
+            failure.source.iter_mut().for_each(|place| place.read(AROUND));
+            failure.backtrace.iter_mut().for_each(FrameWithSource::read);
+        }
+    }
+
+    /// The same for a file.
+    pub(super) fn to_ticket(&self, kind: &FailureKind, time: String, request: &Request) -> Ticket {
+        ticket::write(self, kind, time, request)
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        match &self.about {
+            About::Failure(failure) => Some(failure),
+            About::Routes { .. } => None,
+        }
     }
 
     /// About a path that leads nowhere, or does not answer the method.
@@ -178,9 +203,11 @@ impl Report {
             .headers()
             .map(|(name, value)| (name.to_owned(), secrets::masked_field(name, &String::from_utf8_lossy(value))));
         let in_path = named_segments(root, &exchange.trail, request.segments().len());
-        let of_path = in_path.iter().map(|(name, index)| (name.clone(), masked(name, request.segment(*index))));
-        let others = request.all_parameters().map(|(name, value)| (name.to_owned(), masked(name, value)));
-        let parameters = of_path.chain(others);
+        let parameters = parameters(root, exchange).into_iter().take(MAX_PARAMETERS);
+        let parameters = parameters.map(|(name, value)| {
+            let value = masked(&name, value);
+            (name, value)
+        });
         let handler = exchange.trail.handler().map(|handler| {
             let route = route_of(root, &exchange.trail);
             let arguments: Vec<_> = handler.arguments.iter().map(|argument| argument.name).collect();
@@ -197,11 +224,12 @@ impl Report {
             section: plan.section.clone(),
             request_line: format!("{} {}{query} {version:?}", request.method(), masked_path(request, &in_path)),
             fields: fields.collect(),
-            parameters: parameters.take(MAX_PARAMETERS).collect(),
+            parameters: parameters.collect(),
             handler,
             tools: plan.tools.join(", "),
             settings: plan.debug.as_ref().map(|notes| notes.settings.clone()).unwrap_or_default(),
             about,
+            ticket: None,
         }
     }
 
@@ -212,6 +240,50 @@ impl Report {
     pub(super) fn text(&self, page: &ErrorPage<'_>) -> String {
         text::write(self, page)
     }
+}
+
+/// The kind of a failure: with what is the same for all of its requests.
+pub(super) fn kind_of(
+    plan: &Plan,
+    root: &NodeRef,
+    exchange: &Exchange,
+    error: &Error,
+    failed: Option<FailedHook>,
+) -> FailureKind {
+    let kind = if panicked(error).is_some() { "panic" } else { error.type_name() };
+    let route = route_of(root, &exchange.trail).map(|route| route.path);
+    let handler = || exchange.trail.handler().map(|handler| handler.name.to_string());
+    FailureKind {
+        error: kind.to_owned(),
+        place: place_of(error).map_or_else(|| untraced(plan, exchange, failed).0, |place| place.text),
+        route: route.or_else(handler).unwrap_or_else(|| "no page".to_owned()),
+    }
+}
+
+fn panicked(error: &Error) -> Option<&Panicked> {
+    match error.kind() {
+        ErrorKind::Unexpected(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Where in the program, or in a text that it has read.
+fn place_of(error: &Error) -> Option<Place> {
+    let ErrorKind::Unexpected(cause) = error.kind() else { return None };
+    let text = cause.downcast_ref::<ErrorInText>().and_then(|error| error.place.as_ref());
+    match (text, panicked(error)) {
+        (Some(place), _) => Some(Place::in_text(place)),
+        (None, Some(panic)) => panic.place.as_deref().and_then(Place::parse),
+        (None, None) => error.place().and_then(|place| Place::parse(&place.to_string())),
+    }
+}
+
+/// The parameters of path, query and form, as they came.
+fn parameters<'e>(root: &NodeRef, exchange: &'e Exchange) -> Vec<(String, &'e str)> {
+    let request = &exchange.request;
+    let in_path = named_segments(root, &exchange.trail, request.segments().len()).into_iter();
+    let of_path = in_path.map(|(name, index)| (name, request.segment(index)));
+    of_path.chain(request.all_parameters().map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
 /// The path as it was sent, unless it holds a secret: then by its decoded segments, the secret ones masked.

@@ -11,24 +11,36 @@
 //! A page of the application that fails, panics included, is replaced by the built-in one, once. Fields that tools have
 //! set before the failure stay (CORS, security, cookies), except those that describe the content which is now gone.
 
-use super::debug_page::{self, Report};
+use super::debug_page::{self, FailedHook, Report, TicketNote};
 use super::error_page::usual_message;
 use super::hook::run_point;
 use super::{ErrorForm, ErrorPage, HookPoint, Plan};
 use crate::exchange::{
     Error, ErrorKind, Exchange, HttpError, IntoResponse, MethodSet, OwnPage, Redirect, Request, Rescue, Response,
 };
-use crate::logs;
+use crate::logs::{self, Timestamp};
 use crate::panics::guarded;
 use crate::publish::{NodeRef, methods};
+use crate::tickets::Tickets;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The funnel for one request.
 pub(super) struct Funnel<'a> {
     pub(super) plan: &'a Plan,
     /// The shape of the tree, for the debug page.
     pub(super) root: &'a NodeRef,
+    pub(super) tickets: Option<&'a TicketDesk>,
+}
+
+/// Where tickets go.
+#[derive(Debug)]
+pub(super) struct TicketDesk {
+    pub(super) tickets: Arc<Tickets>,
+    /// The tree and the section of the first status page.
+    pub(super) page: Option<(usize, String)>,
 }
 
 impl Funnel<'_> {
@@ -60,8 +72,13 @@ impl Funnel<'_> {
     fn unexpected(&self, exchange: &mut Exchange, error: Error) {
         exchange.course.failed = true;
         logs::error(exchange, &logs::causes(&error));
+        let failed = exchange.values.remove::<FailedHook>();
         exchange.course.failure = Some(error);
-        let answered = match run_point(self.plan.hooks(HookPoint::BeforeErrorResponse), exchange) {
+        let answered = run_point(self.plan.hooks(HookPoint::BeforeErrorResponse), exchange);
+        let failure = exchange.course.failure.take();
+        let report = failure.as_ref().and_then(|failure| self.report_failure(exchange, failure, failed));
+        exchange.course.failure = failure;
+        let answered = match answered {
             Ok(answered) => answered,
             Err(error) => {
                 if self.is_rescued(exchange, error) {
@@ -73,7 +90,7 @@ impl Funnel<'_> {
         if !answered {
             let page = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, String::new());
             let failure = exchange.course.failure.take();
-            self.error_page(exchange, page, failure.as_ref());
+            self.error_page(exchange, page, failure.as_ref().map(|failure| (failure, report)));
             exchange.course.failure = failure;
         }
         if let Err(error) = run_point(self.plan.hooks(HookPoint::AfterErrorResponse), exchange) {
@@ -136,32 +153,56 @@ impl Funnel<'_> {
         }
     }
 
-    /// The debug page for an error with this status, where it is on and may be shown.
+    /// Writes the ticket of a failure. Returns what the debug page has to say, where it is on and may be shown.
     #[cold]
-    fn report(&self, exchange: &mut Exchange, error: &HttpError, cause: Option<&Error>) -> Option<Report> {
-        if !self.plan.settings.debug_page || !debug_page::is_shown_to(exchange) {
+    fn report_failure(&self, exchange: &mut Exchange, error: &Error, failed: Option<FailedHook>) -> Option<Report> {
+        let is_shown = self.plan.settings.debug_page && debug_page::is_shown_to(exchange);
+        let ticket = self.tickets.map(|desk| {
+            let kind = debug_page::kind_of(self.plan, self.root, exchange, error, failed);
+            let time = Timestamp(SystemTime::now()).to_string();
+            (desk, desk.tickets.count(kind.clone(), &time), kind, time)
+        });
+        let is_wanted = is_shown || matches!(ticket, Some((_, Some(_), ..)));
+        if !is_wanted {
             return None;
         }
-        match cause {
-            Some(error) => Some(Report::of_failure(self.plan, self.root, exchange, error)),
-            None if matches!(error.status.as_u16(), 404 | 405)
-                && self.plan.error_pages.find(error.status).is_none() =>
-            {
-                Some(Report::of_routes(self.plan, self.root, exchange, error))
-            }
-            None => None,
+        let mut report = Report::of_failure(self.plan, self.root, exchange, error, failed);
+        if let Some((desk, place, kind, time)) = ticket {
+            let write = |place| desk.tickets.write(place, report.to_ticket(&kind, time, &exchange.request));
+            let is_kept = place.is_some_and(write);
+            let page = desk.page.as_ref().filter(|(tree, _)| *tree == exchange.course.tree);
+            let page = page.map(|(_, section)| debug_page::page_below(section, exchange));
+            report.ticket = Some(TicketNote { is_kept, page });
         }
+        is_shown.then(|| {
+            report.read_sources();
+            report
+        })
     }
 
-    /// Writes the error page, the application's own if there is one. `cause` is the unexpected error behind it.
-    pub(super) fn error_page(&self, exchange: &mut Exchange, mut error: HttpError, cause: Option<&Error>) {
+    /// The debug page for 404 and 405, where it is on and may be shown.
+    #[cold]
+    fn report_routes(&self, exchange: &mut Exchange, error: &HttpError) -> Option<Report> {
+        let is_wanted = self.plan.settings.debug_page
+            && debug_page::is_shown_to(exchange)
+            && matches!(error.status.as_u16(), 404 | 405)
+            && self.plan.error_pages.find(error.status).is_none();
+        is_wanted.then(|| Report::of_routes(self.plan, self.root, exchange, error))
+    }
+
+    /// Writes the error page, the application's own if there is one. `cause` is the unexpected error behind it, with
+    /// what the debug page has to say about it.
+    fn error_page(&self, exchange: &mut Exchange, mut error: HttpError, cause: Option<(&Error, Option<Report>)>) {
         if error.status == StatusCode::METHOD_NOT_ALLOWED {
             self.tell_methods(&exchange.request, &mut error);
         }
         logs::answered_with_error(exchange, &error);
         exchange.response.forget_content();
         exchange.response.remove_header(&header::CACHE_CONTROL).remove_header(&header::EXPIRES);
-        let report = self.report(exchange, &error, cause);
+        let (cause, report) = match cause {
+            Some((cause, report)) => (Some(cause), report),
+            None => (None, self.report_routes(exchange, &error)),
+        };
         let tells_cause = self.plan.settings.show_tracebacks || report.is_some();
         let remedy = || error.remedy.clone().map(Cow::into_owned);
         let details = if tells_cause { cause.map(logs::causes).or_else(remedy) } else { None };

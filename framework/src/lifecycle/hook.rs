@@ -1,6 +1,7 @@
 //! Hooks: pieces of code at the eight hook points.
 
 use super::admission::{Passed, pass, pass_here};
+use super::debug_page::FailedHook;
 use super::request_counts::CountsReader;
 use super::{Admit, BackgroundJob, Plan};
 use crate::exchange::{
@@ -9,6 +10,7 @@ use crate::exchange::{
 use crate::logs;
 use crate::panics::guarded;
 use crate::settings::SettingError;
+use crate::tickets::TicketsReader;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +141,7 @@ impl Hook {
             Run::Function(run) => guarded(|| run(exchange)),
             Run::Waiting(admit) => pass_here(&**admit, exchange).map(|()| Flow::Continue),
         };
-        note_failure(&result, exchange);
+        self.note_failure(&result, exchange);
         result
     }
 
@@ -161,21 +163,23 @@ impl Hook {
     /// Like [`call`](Self::call) for a hook that may wait, where one of `wakers` can make the request run again: then
     /// this hook runs again.
     pub(super) fn call_or_park(
+        &self,
         admit: &dyn Admit,
         exchange: &mut Exchange,
         wakers: &dyn Wakers,
     ) -> Result<Passed, Error> {
         let result = pass(admit, exchange, wakers);
-        note_failure(&result, exchange);
+        self.note_failure(&result, exchange);
         result
     }
-}
 
-fn note_failure<T>(result: &Result<T, Error>, exchange: &mut Exchange) {
-    if let Err(error) = result
-        && matches!(error.kind(), ErrorKind::Unexpected(_))
-    {
-        exchange.course.failed = true;
+    fn note_failure<T>(&self, result: &Result<T, Error>, exchange: &mut Exchange) {
+        if let Err(error) = result
+            && matches!(error.kind(), ErrorKind::Unexpected(_))
+        {
+            exchange.course.failed = true;
+            FailedHook::note(self, exchange);
+        }
     }
 }
 
@@ -212,6 +216,7 @@ pub struct Hooks {
     pub(crate) keyed: Option<&'static str>,
     pub(crate) answers_when_busy: bool,
     pub(crate) counts_readers: Vec<CountsReader>,
+    pub(crate) tickets_readers: Vec<TicketsReader>,
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     /// Told when a request is parked.
@@ -424,6 +429,11 @@ impl Hooks {
     /// Lets the application count its requests, for this reader.
     pub(crate) fn count_requests(&mut self, reader: &CountsReader) {
         self.counts_readers.push(reader.clone());
+    }
+
+    /// Lets this reader have the tickets of the application, and the debug page lead to `/tickets` below the section.
+    pub(crate) fn read_tickets(&mut self, reader: &TicketsReader) {
+        self.tickets_readers.push(reader.clone());
     }
 
     /// Adds an admission that runs before the body is read: a request that waits has sent no more than its head, and

@@ -30,6 +30,7 @@ pub use crate::exchange::{Claim, Class, Entered, LineStatus, Place, Turn, WaitLi
 pub use crate::exchange::{StatusRow, StatusSource};
 pub use background::BackgroundJob;
 pub use backtrace::backtrace_of;
+pub(crate) use debug_page::VERSION;
 pub(crate) use debug_page::is_shown_to as is_developers;
 pub(crate) use debug_page::key::{NAME as DEBUG_COOKIE, key as debug_key, link as debug_link};
 pub use error_page::{ErrorForm, ErrorPage};

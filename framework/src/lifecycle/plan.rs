@@ -6,6 +6,7 @@ use super::request_counts::CountsReader;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
 use crate::exchange::{JSON_TYPES, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS, problem_with_json_type};
 use crate::settings::Settings;
+use crate::tickets::TicketsReader;
 use std::sync::Arc;
 
 /// The merged configuration of one path section, with its hooks sorted. Built once at start, never per request.
@@ -33,6 +34,8 @@ pub struct Plan {
     pub(crate) answers_when_busy: bool,
     /// Tools that read the counts of requests.
     pub(crate) counts_readers: Vec<CountsReader>,
+    /// Tools that show the tickets.
+    pub(crate) tickets_readers: Vec<TicketsReader>,
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,
@@ -89,6 +92,7 @@ impl Plan {
         self.keyed = self.keyed.or(attached.keyed);
         self.answers_when_busy |= attached.answers_when_busy;
         self.counts_readers.extend(attached.counts_readers.iter().cloned());
+        self.tickets_readers.extend(attached.tickets_readers.iter().cloned());
         self.provided.extend(&attached.provided);
         self.when_parked.extend(attached.when_parked.iter().cloned());
         for admission in &attached.early_admissions {

@@ -38,11 +38,11 @@
 
 use super::admission::{Park, Passed, pass};
 use super::conditions;
-use super::funnel::{Funnel, make_deferred, write_overloaded};
+use super::funnel::{Funnel, TicketDesk, make_deferred, write_overloaded};
 use super::hook::run_point;
 use super::request_counts::RequestCounts;
 use super::stream_place::StreamPlace;
-use super::{Admit, BackgroundJob, Flow, Health, Hook, HookPoint, Hosts, Plan, Sections};
+use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy, capture_backtraces};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
@@ -52,6 +52,7 @@ use crate::http::{Framing, Refusal};
 use crate::logs;
 use crate::panics::{guarded, watch_panics};
 use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, keyed_routes, resolve, route_at};
+use crate::tickets::{OfTickets, Tickets};
 use ::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,6 +75,7 @@ pub struct Application {
     /// What the tools show on the status page.
     status: Vec<Arc<dyn StatusSource>>,
     health: Option<Health>,
+    tickets: Option<TicketDesk>,
 }
 
 struct Root {
@@ -102,6 +104,7 @@ impl Application {
             counts: None,
             status: Vec::new(),
             health: None,
+            tickets: None,
         };
         application.add_tree(root, sections, plans, background);
         application
@@ -136,6 +139,18 @@ impl Application {
     /// Answers probes.
     pub(crate) fn set_health(&mut self, health: Health) {
         self.health = Some(health);
+    }
+
+    /// Writes a ticket for each failure, and lets tools show them. After the last tree.
+    pub(crate) fn set_tickets(&mut self, tickets: Arc<Tickets>) {
+        self.plans.iter().flat_map(|plan| &plan.tickets_readers).for_each(|reader| reader.connect(&tickets));
+        let first = self.plans.iter().position(|plan| !plan.tickets_readers.is_empty());
+        let page = first.map(|first| {
+            let tree = self.trees.iter().rposition(|tree| tree.first_plan <= first).unwrap_or_default();
+            (tree, self.plans[first].section.clone())
+        });
+        self.status.push(Arc::new(OfTickets(tickets.clone())));
+        self.tickets = Some(TicketDesk { tickets, page });
     }
 
     /// Counts requests from now on, if a tool wants to read the counts. The last step of building.
@@ -192,7 +207,7 @@ impl Application {
     }
 
     fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
-        Funnel { plan: self.plan(exchange), root: &self.tree(exchange).shape }
+        Funnel { plan: self.plan(exchange), root: &self.tree(exchange).shape, tickets: self.tickets.as_ref() }
     }
 
     /// Everything before the body: routing, the plan, the first three hook points.
@@ -497,7 +512,7 @@ impl Application {
             let result = match (hook.admit(), wakers) {
                 (Some(admit), Some(wakers)) => {
                     let since = exchange.course.parked.as_ref().map(|parked| parked.since);
-                    let passed = Hook::call_or_park(admit, exchange, wakers);
+                    let passed = hook.call_or_park(admit, exchange, wakers);
                     self.count_wait(since, &passed);
                     match passed {
                         Ok(Passed::Parked(park)) => {

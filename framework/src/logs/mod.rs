@@ -32,6 +32,7 @@ pub use crate::line::Line;
 pub(crate) use crate::line::Lines;
 use crate::line::record;
 pub(crate) use access::access;
+pub(crate) use clock::Timestamp;
 pub use install::{InstalledLogs, LogStatistics, Logs, reopen, statistics};
 
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError};

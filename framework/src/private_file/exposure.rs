@@ -4,7 +4,7 @@
 //! leads to another folder. A folder that every user may write is not safe, unless it is sticky (such as `/tmp`) and
 //! the next step belongs to a trusted user: then no other user may rename it.
 //!
-//! | who may | a store of sessions | passwords that are read | configuration, templates, error pages |
+//! | who may | a store of sessions, tickets | passwords that are read | configuration, templates, error pages |
 //! |---|---|---|---|
 //! | every user may write the file, or change the way | refused | a warning | a warning |
 //! | another user owns the file, or its group may write it | refused | a warning | nothing: that is how programs are deployed |
@@ -21,11 +21,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// A sentence that names the users who may use a file that should be private, and the remedy.
-#[cfg(any(feature = "file", feature = "sqlite"))]
 #[derive(Debug)]
 pub(crate) struct Exposed(String);
 
-#[cfg(any(feature = "file", feature = "sqlite"))]
 impl std::fmt::Display for Exposed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -33,7 +31,6 @@ impl std::fmt::Display for Exposed {
 }
 
 /// Refuses a file or folder that other users could change or replace, if it is there. A doubtful one is only a warning.
-#[cfg(any(feature = "file", feature = "sqlite"))]
 pub(crate) fn require_own(path: &Path) -> Result<(), Exposed> {
     let (doubtful, refused): (Vec<_>, Vec<_>) =
         findings(path).into_iter().partition(|found| found.who == Who::Neighbours);

@@ -1,8 +1,8 @@
 //! Files that are for this user alone, and whether those that the program trusts are.
 //!
 //! Everything that the framework creates on disk is created here, and every file that it trusts is checked here:
-//! sessions, locks, spooled bodies, passwords, configuration, templates, error pages. Static files, and uploads that a
-//! handler keeps, are meant for other users and are not here.
+//! sessions, locks, spooled bodies, tickets, passwords, configuration, templates, error pages. Static files, and uploads
+//! that a handler keeps, are meant for other users and are not here.
 //!
 //! Two ideas. A file has its mode from its creation, never by a `chmod` afterwards, so there is no moment in which it
 //! is wider; a umask can only narrow it. And a user who may change a folder may replace any file below it. So the way
@@ -13,8 +13,6 @@
 
 mod exposure;
 
-#[cfg(any(feature = "file", feature = "sqlite"))]
-pub(crate) use exposure::require_own;
 #[cfg(feature = "sqlite")]
 pub(crate) use exposure::warn_if_readable;
 #[cfg(feature = "templates")]
@@ -23,7 +21,7 @@ pub(crate) use exposure::warn_of_changes_below;
 pub(crate) use exposure::warn_of_passwords;
 #[cfg(any(feature = "redis", feature = "postgres"))]
 pub(crate) use exposure::warn_of_socket;
-pub(crate) use exposure::{warn_if_everybody_reads, warn_of_changes};
+pub(crate) use exposure::{require_own, warn_if_everybody_reads, warn_of_changes};
 
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
@@ -32,20 +30,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Never through a link, and without waiting: to open a FIFO for reading waits for its writer.
-#[cfg(any(feature = "file", feature = "sqlite"))]
 const PLAIN: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Creates a file for this user alone.
 ///
 /// # Errors
 /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) where anything is in its place, be it a link to nowhere.
-#[cfg(any(feature = "file", feature = "sqlite"))]
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Creates folders for this user alone.
-#[cfg(feature = "file")]
 pub(crate) fn folders() -> std::fs::DirBuilder {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = std::fs::DirBuilder::new();
@@ -69,7 +64,6 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
 
 /// Opens a file that this user has written: [`InvalidData`](io::ErrorKind::InvalidData) for a link, for anything but a
 /// file, and for a file that another user owns or may write.
-#[cfg(feature = "file")]
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let opened = OpenOptions::new().read(true).custom_flags(flags(PLAIN)).open(path);
     let is_link = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
@@ -117,7 +111,6 @@ pub(crate) fn is_own(path: &Path) -> bool {
     })
 }
 
-#[cfg(any(feature = "file", feature = "sqlite"))]
 fn only_own(file: File) -> io::Result<File> {
     use std::os::unix::fs::MetadataExt;
     let metadata = file.metadata()?;

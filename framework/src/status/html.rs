@@ -15,8 +15,20 @@ pub(super) struct Frame<'f> {
     /// The address of the status page.
     pub(super) home: &'f str,
     pub(super) is_paused: bool,
+    /// Whether failures leave tickets.
+    pub(super) has_tickets: bool,
     /// Lets the style of the page through the page's own policy.
     pub(super) nonce: &'f str,
+}
+
+impl Frame<'_> {
+    /// The address of the page with this path below the status page.
+    pub(super) fn address(&self, path: &str) -> String {
+        match path {
+            "" => self.home.to_owned(),
+            path => format!("{}{path}", self.base),
+        }
+    }
 }
 
 /// How long the browser waits before it asks again, in seconds.
@@ -45,35 +57,53 @@ pub(super) fn without_server(frame: &Frame<'_>) -> String {
     html
 }
 
+/// A page that is drawn again and again.
 fn begin(title: &str, frame: &Frame<'_>, html: &mut String) -> Result {
-    let Frame { base, home, is_paused, nonce } = frame;
-    let (base, home) = (Escaped(base), Escaped(home));
+    let page = if title == "Threads" { "/threads" } else { "" };
+    begin_page(title, page, !frame.is_paused, frame, html)?;
+    let here = frame.address(page);
+    let here = Escaped(&here);
+    match frame.is_paused {
+        false => write!(html, "refreshes every {REFRESH} s · <a href=\"{here}?pause\">pause</a>")?,
+        true => write!(html, "paused · <a href=\"{here}\">go on</a>")?,
+    }
+    html.push_str("</p>\n</header>\n<main>\n");
+    Ok(())
+}
+
+/// A page that stays as it is.
+pub(super) fn begin_still(title: &str, page: &str, frame: &Frame<'_>, html: &mut String) -> Result {
+    begin_page(title, page, false, frame, html)?;
+    html.push_str("</p>\n</header>\n<main>\n");
+    Ok(())
+}
+
+/// The page with this path below the status page, up to the paragraph that tells whether it refreshes itself.
+fn begin_page(title: &str, page: &str, refreshes: bool, frame: &Frame<'_>, html: &mut String) -> Result {
+    let Frame { base, nonce, has_tickets, .. } = frame;
+    let base = Escaped(base);
     write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
     )?;
-    if !is_paused {
+    if refreshes {
         writeln!(html, "<meta http-equiv=\"refresh\" content=\"{REFRESH}\">")?;
     }
     writeln!(
         html,
-        "<title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>"
+        "<title>{}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>",
+        Escaped(title)
     )?;
-    let pages = [("Status", home.to_string()), ("Threads", format!("{base}/threads"))];
-    let here = pages.iter().find_map(|(name, address)| (*name == title).then_some(&**address)).unwrap_or_default();
-    let refresh = match is_paused {
-        false => format!("refreshes every {REFRESH} s · <a href=\"{here}?pause\">pause</a>"),
-        true => format!("paused · <a href=\"{here}\">go on</a>"),
-    };
-    let [status, threads] = pages.each_ref().map(|(name, address)| match *name == title {
-        true => format!("<b aria-current=\"page\">{name}</b>"),
-        false => format!("<a href=\"{address}\">{name}</a>"),
-    });
-    writeln!(
-        html,
-        "<header>\n<nav aria-label=\"Pages\">{status} {threads} <a href=\"{base}/json\">JSON</a></nav>\n<p class=\"refresh\">{refresh}</p>\n</header>\n<main>",
-    )
+    html.push_str("<header>\n<nav aria-label=\"Pages\">");
+    let pages = [("", "Status"), ("/threads", "Threads"), ("/tickets", "Tickets")];
+    for (path, text) in pages.into_iter().take(if *has_tickets { 3 } else { 2 }) {
+        match path == page {
+            true => write!(html, "<b aria-current=\"page\">{text}</b> ")?,
+            false => write!(html, "<a href=\"{}\">{text}</a> ", Escaped(&frame.address(path)))?,
+        }
+    }
+    write!(html, "<a href=\"{base}/json\">JSON</a></nav>\n<p class=\"refresh\">")
 }
 
 fn write_status(report: &Report, frame: &Frame<'_>, html: &mut String) -> Result {
@@ -308,7 +338,7 @@ pub(super) fn plain(value: &Value) -> String {
 }
 
 /// A number with its thousands apart.
-struct Grouped(u64);
+pub(super) struct Grouped(pub(super) u64);
 
 impl Display for Grouped {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -373,7 +403,7 @@ section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
 thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}\
-.wide td:last-child,.time{white-space:nowrap}\
+.wide td:last-child,.time,.tickets th{white-space:nowrap}.tickets td:nth-child(2){min-width:16rem}\
 code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
 pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
 tr:target td{background:var(--alarm)}.alarm .time,.time.alarm,.alarm td b,.cards .alarm *{color:var(--accent);font-weight:600}\

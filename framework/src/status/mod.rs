@@ -18,6 +18,7 @@
 //! | `html.rs` | the same for people |
 //! | `lines.rs` | the same for the log |
 //! | `threads.rs` | the threads of the process |
+//! | `tickets.rs` | failures of the program, for people |
 //! | `metrics.rs`, `metric_text.rs` | metrics for Prometheus; their text format |
 
 mod html;
@@ -27,6 +28,7 @@ mod metrics;
 mod pages;
 mod report;
 mod threads;
+mod tickets;
 
 pub(crate) use lines::write_to_log;
 pub use metrics::{Metrics, metrics};

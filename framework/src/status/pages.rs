@@ -8,8 +8,10 @@
 use super::html::{self, Frame};
 use super::report::Report;
 use super::threads;
-use crate::exchange::{Error, Exchange, HttpError, Login, Response, StatusSource};
+use super::tickets;
+use crate::exchange::{Error, Exchange, HttpError, Login, RequestId, Response, StatusSource};
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool, is_developers};
+use crate::tickets::{Tickets, TicketsReader};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use std::sync::Arc;
 /// | `/status` | workers, queue, parked requests with what they wait for and who is in the way, connections, tools |
 /// | `/status/json` | the same for programs |
 /// | `/status/threads` | the threads of the process; `/status/threads?json` for programs |
+/// | `/status/tickets` | failures of the program by kind, where [`App::tickets`](crate::App::tickets) is set |
+/// | `/status/tickets/NUMBER` | everything about one of them; with `?json` for programs |
 ///
 /// They are shown to visitors whom a login tool at this very path has let in, and to browsers that have opened the link
 /// which the start prints. All others get 404, also those who have logged in further up, as members of the site. An
@@ -69,7 +73,9 @@ impl Tool for Status {
         hooks.answers_when_busy();
         let segments = hooks.section().split('/').filter(|segment| !segment.is_empty());
         let (depth, section) = (segments.clone().count(), segments.flat_map(|segment| ["/", segment]).collect());
-        let at_work = AtWork { readers, sources: self.sources.clone(), section, depth };
+        let tickets = TicketsReader::default();
+        hooks.read_tickets(&tickets);
+        let at_work = AtWork { readers, sources: self.sources.clone(), section, depth, tickets };
         hooks.at(HookPoint::BeforeRequestBody, move |exchange| at_work.answer(exchange)).priority(80);
     }
 
@@ -86,12 +92,15 @@ struct AtWork {
     section: String,
     /// How many segments lead there.
     depth: usize,
+    tickets: TicketsReader,
 }
 
 enum Page {
     Status,
     Json,
     Threads,
+    Tickets,
+    Ticket(RequestId),
 }
 
 impl AtWork {
@@ -108,7 +117,9 @@ impl AtWork {
         let base = format!("{}{}", request.prefix(), self.section);
         let home = if self.section.is_empty() { format!("{base}/") } else { base.clone() };
         let nonce = crate::random::digits();
-        let frame = Frame { base: &base, home: &home, is_paused: has("pause"), nonce: &nonce };
+        let tickets = self.tickets.tickets();
+        let (is_paused, has_tickets) = (has("pause"), tickets.is_some());
+        let frame = Frame { base: &base, home: &home, is_paused, has_tickets, nonce: &nonce };
         let server = request.server();
         let report = || server.as_deref().map(|server| Report::of(server, &self.sources));
         Ok(Flow::Answer(match page {
@@ -120,19 +131,35 @@ impl AtWork {
             Page::Json => for_programs(&report().map_or(Value::Null, |report| report.json())),
             Page::Threads if has("json") => for_programs(&threads::json(&threads::all(server.as_deref()))),
             Page::Threads => for_people(html::threads(&threads::all(server.as_deref()), &frame), &nonce),
+            Page::Tickets | Page::Ticket(_) if tickets.is_none() => return Ok(Flow::Continue),
+            Page::Tickets => {
+                let groups = tickets.map(Tickets::groups).unwrap_or_default();
+                for_people(tickets::list(&groups, &frame), &nonce)
+            }
+            Page::Ticket(number) => match tickets.map_or(Ok(None), |tickets| tickets.read(number)) {
+                Ok(Some(ticket)) if has("json") => for_programs(&ticket),
+                Ok(Some(ticket)) => for_people(tickets::ticket(&ticket, &frame), &nonce),
+                Ok(None) => return Err(Error::new(StatusCode::NOT_FOUND, NO_TICKET)),
+                Err(problem) => return Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, problem)),
+            },
         }))
     }
 
     fn page(&self, exchange: &Exchange) -> Option<Page> {
         let mut below = exchange.request.segments().skip(self.depth);
-        match (below.next(), below.next()) {
-            (None, _) => Some(Page::Status),
-            (Some("json"), None) => Some(Page::Json),
-            (Some("threads"), None) => Some(Page::Threads),
+        match (below.next(), below.next(), below.next()) {
+            (None, ..) => Some(Page::Status),
+            (Some("json"), None, _) => Some(Page::Json),
+            (Some("threads"), None, _) => Some(Page::Threads),
+            (Some("tickets"), None, _) => Some(Page::Tickets),
+            (Some("tickets"), Some(number), None) => RequestId::parse(number).map(Page::Ticket),
             _ => None,
         }
     }
 }
+
+const NO_TICKET: &str = "There is no ticket of this number. Of failures of the same kind only some are kept, and the \
+    others are counted; the log has all of them.";
 
 /// The visitors to whom the pages of a section are shown.
 #[derive(Debug)]

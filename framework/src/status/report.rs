@@ -4,6 +4,7 @@ use crate::exchange::{
     ConnectionCounts, ParkedRequest, QueueState, ServerPhase, ServerView, SlowRequest, Statistics, StatusRow,
     StatusSource, WorkerState,
 };
+pub(super) use crate::lifecycle::VERSION;
 use crate::logs::causes;
 use crate::panics::guarded;
 use serde_json::{Value, json};
@@ -131,9 +132,6 @@ impl Report {
         })
     }
 }
-
-/// The version of the framework.
-pub(super) const VERSION: &str = concat!("kirsch ", env!("CARGO_PKG_VERSION"));
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

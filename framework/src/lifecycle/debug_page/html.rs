@@ -49,6 +49,7 @@ fn write_page(report: &Report, page: &ErrorPage<'_>, html: &mut String) -> Resul
     table("", report.settings.iter().map(|(name, value)| (*name, &**value)), html)?;
     html.push_str("</details>\n");
     table("Request", report.fields.iter().map(|(name, value)| (&**name, &**value)), html)?;
+    write_ticket(report, page, html)?;
     writeln!(
         html,
         "<footer>Request {}. Shown because <code>debug_page</code> is on at <code>{}</code> and the browser has the key of this process; others get \
@@ -56,6 +57,18 @@ fn write_page(report: &Report, page: &ErrorPage<'_>, html: &mut String) -> Resul
         page.request_id,
         Escaped(&report.section)
     )
+}
+
+fn write_ticket(report: &Report, page: &ErrorPage<'_>, html: &mut String) -> Result {
+    let Some(ticket) = &report.ticket else { return Ok(()) };
+    let text = match ticket.is_kept {
+        true => "The ticket of this failure",
+        false => "Counted with others of its kind: there are tickets of those",
+    };
+    match ticket.address(page.request_id) {
+        Some(address) => writeln!(html, "<p><a href=\"{}\">{text}</a></p>", Escaped(&address)),
+        None => writeln!(html, "<p>{text}: mount the status pages to read it here.</p>"),
+    }
 }
 
 fn write_failure(failure: &Failure, html: &mut String) -> Result {
@@ -135,7 +148,7 @@ fn hooks(runs: &[HookRun], html: &mut String) -> Result {
     html.push_str("<section>\n<h2>What ran</h2>\n<table class=\"hooks\">\n");
     for run in runs {
         let (class, outcome) = match run.outcome {
-            Outcome::Unfinished => ("", String::new()),
+            Outcome::Unfinished | Outcome::Ran => ("", String::new()),
             Outcome::Failed(lasted) => (" class=\"failed\"", format!("failed after {}", Lasted(lasted))),
             Outcome::Answered(lasted) => ("", format!("answered after {}", Lasted(lasted))),
             Outcome::Done(lasted) => ("", Lasted(lasted).to_string()),

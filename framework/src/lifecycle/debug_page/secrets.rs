@@ -34,6 +34,18 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRET_NAMES.contains(&name.as_str()) || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
+/// Replaces the values of secret parameters in what an error says, unless they are too short to be found for sure.
+pub(super) fn without_secrets<'v>(mut text: String, parameters: impl Iterator<Item = (&'v str, &'v str)>) -> String {
+    /// Shorter secrets would mask half of the words.
+    const SHORTEST: usize = 4;
+    for (_, value) in parameters.filter(|(name, value)| is_secret(name) && value.len() >= SHORTEST) {
+        if text.contains(value) {
+            text = text.replace(value, MASK);
+        }
+    }
+    text
+}
+
 /// The value of a parameter as it is shown.
 pub(super) fn masked(name: &str, value: &str) -> String {
     if is_secret(name) { MASK.to_owned() } else { shortened(value) }
@@ -50,7 +62,8 @@ pub(super) fn masked_field(name: &str, value: &str) -> String {
     }
 }
 
-fn shortened(value: &str) -> String {
+/// A text of a client as it is shown.
+pub(super) fn shortened(value: &str) -> String {
     match value.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}… ({} bytes)", &value[..end], value.len()),
         None => value.to_owned(),
@@ -80,6 +93,13 @@ mod tests {
             assert_eq!(masked(name, "shown"), "shown", "{name}");
         }
         assert_eq!(masked_field("Referer", "http://localhost/reset?token=hunter2"), "http://localhost/reset?…");
+    }
+
+    #[test]
+    fn an_error_that_tells_a_secret_is_masked() {
+        let parameters = [("password", "hunter2"), ("pin", "12"), ("name", "anna")];
+        let told = without_secrets("anna's \"hunter2\" has 12 faults".to_owned(), parameters.into_iter());
+        assert_eq!(told, format!("anna's \"{MASK}\" has 12 faults"));
     }
 
     #[test]

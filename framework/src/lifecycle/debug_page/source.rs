@@ -2,9 +2,8 @@
 
 use crate::exchange::TextPlace;
 use std::backtrace::Backtrace;
-use std::panic::Location;
 
-/// A place in the source, with the lines around it where the file can be read from here.
+/// A place in the source, with the lines around it once they were read.
 #[derive(Debug)]
 pub(super) struct Place {
     /// `src/main.rs:12:9`.
@@ -22,29 +21,36 @@ const AROUND_A_STEP: usize = 2;
 const LONGEST_LINE: usize = 300;
 
 impl Place {
-    pub(super) fn of(location: &Location<'_>) -> Self {
-        let source = read_source(location.file()).unwrap_or_default();
-        Self::new(&source, location.line() as usize, location.to_string(), AROUND)
-    }
-
     /// A line of a template or the like.
     pub(super) fn in_text(TextPlace { name, line, text }: &TextPlace) -> Self {
-        Self::new(text, *line, format!("{name}:{line}"), AROUND)
+        Self { text: format!("{name}:{line}"), excerpt: excerpt(text, *line, AROUND), line: *line }
     }
 
-    /// Reads `file:line:column`. The name of the file comes from the compiler, never from a client.
-    pub(super) fn parse(text: &str, around: usize) -> Option<Self> {
-        let (rest, _column) = text.rsplit_once(':')?;
-        let (file, line) = rest.rsplit_once(':')?;
-        Some(Self::new(&read_source(file).unwrap_or_default(), line.parse().ok()?, text.to_owned(), around))
+    /// Takes `file:line:column` apart. The name of the file comes from the compiler, never from a client.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (_, line) = parts(text)?;
+        Some(Self { text: text.to_owned(), excerpt: Vec::new(), line })
     }
 
-    fn new(source: &str, line: usize, text: String, around: usize) -> Self {
-        let first = line.saturating_sub(around + 1);
-        let lines = source.lines().enumerate().skip(first).take((line + around).saturating_sub(first));
-        let excerpt = lines.map(|(index, line)| (index + 1, line.chars().take(LONGEST_LINE).collect())).collect();
-        Self { text, excerpt, line }
+    /// Reads the lines around it, where the file can be read from here.
+    pub(super) fn read(&mut self, around: usize) {
+        if let Some((file, line)) = parts(&self.text).filter(|_| self.excerpt.is_empty()) {
+            self.excerpt = excerpt(&read_source(file).unwrap_or_default(), line, around);
+        }
     }
+}
+
+/// The file and the line of `file:line:column`.
+fn parts(text: &str) -> Option<(&str, usize)> {
+    let (rest, _column) = text.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    Some((file, line.parse().ok()?))
+}
+
+fn excerpt(source: &str, line: usize, around: usize) -> Vec<(usize, String)> {
+    let first = line.saturating_sub(around + 1);
+    let lines = source.lines().enumerate().skip(first).take((line + around).saturating_sub(first));
+    lines.map(|(index, line)| (index + 1, line.chars().take(LONGEST_LINE).collect())).collect()
 }
 
 /// Reads a file that the compiler names relative to the root of a workspace, which may lie above the working directory.
@@ -63,19 +69,27 @@ pub(super) struct Frame {
     pub(super) place: Option<String>,
 }
 
-/// A step with its lines.
+/// A step with its lines, once they were read.
 #[derive(Debug)]
 pub(super) struct FrameWithSource {
     pub(super) frame: Frame,
     pub(super) source: Option<Place>,
 }
 
-impl Frame {
+impl FrameWithSource {
+    pub(super) fn new(frame: Frame) -> Self {
+        Self { frame, source: None }
+    }
+
     /// Reads the lines, if the step is in a file of the program and not of a library that it uses.
-    pub(super) fn with_source(self) -> FrameWithSource {
-        let own = self.place.as_deref().filter(|place| !place.starts_with('/') && !place.contains("/registry/"));
-        let source = own.and_then(|place| Place::parse(place, AROUND_A_STEP));
-        FrameWithSource { frame: self, source: source.filter(|place| !place.excerpt.is_empty()) }
+    pub(super) fn read(&mut self) {
+        let place = self.frame.place.as_deref();
+        let own = place.filter(|place| !place.starts_with('/') && !place.contains("/registry/"));
+        let mut source = own.and_then(Place::parse);
+        if let Some(source) = &mut source {
+            source.read(AROUND_A_STEP);
+        }
+        self.source = source.filter(|place| !place.excerpt.is_empty());
     }
 }
 
@@ -147,11 +161,16 @@ mod tests {
 
     #[test]
     fn a_place_shows_the_lines_around_it() {
-        let place = Place::parse(concat!("src/lifecycle/debug_page/source.rs", ":1:2"), AROUND).expect("a place");
+        let read = |text| {
+            let mut place = Place::parse(text).expect("a place");
+            place.read(AROUND);
+            place
+        };
+        let place = read(concat!("src/lifecycle/debug_page/source.rs", ":1:2"));
         assert_eq!((place.line, place.excerpt[0].0), (1, 1));
         assert!(place.excerpt[0].1.starts_with("//! Places in the source") && place.excerpt.len() == 1 + AROUND);
-        assert_eq!(Place::parse("no place", AROUND).map(|place| place.line), None);
-        assert!(Place::parse("no/such.rs:7:1", AROUND).expect("a place").excerpt.is_empty());
+        assert_eq!(Place::parse("no place").map(|place| place.line), None);
+        assert!(read("no/such.rs:7:1").excerpt.is_empty());
     }
 
     #[test]

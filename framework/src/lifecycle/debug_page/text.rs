@@ -52,6 +52,9 @@ fn write_sections(report: &Report, page: &ErrorPage<'_>, text: &mut String) -> s
         }
     }
     writeln!(text, "tools        {}", report.tools)?;
+    if let Some(address) = report.ticket.as_ref().and_then(|ticket| ticket.address(page.request_id)) {
+        writeln!(text, "ticket       {address}")?;
+    }
     writeln!(
         text,
         "\nRequest {} (a browser with the key is shown more; `debug_page` is on at `{}`)",

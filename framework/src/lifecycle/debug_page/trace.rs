@@ -1,10 +1,9 @@
 //! Which hooks ran, for how long, and how they ended: noted by wrappers around the hooks of plans that have the debug
 //! page on.
 
-use crate::exchange::Wakers;
-use crate::exchange::{Error, Exchange};
+use crate::exchange::{Error, Exchange, Stage, Wakers};
 use crate::lifecycle::hook::Run;
-use crate::lifecycle::{Admission, Admit, Flow, Hook, HookPoint, Wait};
+use crate::lifecycle::{Admission, Admit, Flow, Hook, HookPoint, Plan, Wait};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +29,8 @@ pub(super) struct HookRun {
 pub(super) enum Outcome {
     /// It has not returned.
     Unfinished,
+    /// It has run; for how long, nobody has noted.
+    Ran,
     Done(Duration),
     Answered(Duration),
     Failed(Duration),
@@ -80,6 +81,61 @@ impl Trace {
             run.outcome = outcome(run.began.elapsed());
         }
     }
+}
+
+/// The hook that has failed, noted for requests whose hooks are not watched.
+#[derive(Clone, Copy)]
+pub(crate) struct FailedHook {
+    tool: &'static str,
+    point: HookPoint,
+    priority: u8,
+}
+
+impl FailedHook {
+    /// Notes a hook that has failed, if it is the first.
+    #[cold]
+    pub(crate) fn note(hook: &Hook, exchange: &mut Exchange) {
+        // The failures of later points do not change the answer.
+        let is_told = hook.point as usize <= HookPoint::BeforeFinalize as usize;
+        if is_told && exchange.values.get::<Self>().is_none() {
+            let Hook { tool, point, priority, .. } = *hook;
+            exchange.values.insert(Self { tool, point, priority });
+        }
+    }
+
+    fn is(self, hook: &Hook) -> bool {
+        (self.tool, self.point, self.priority) == (hook.tool, hook.point, hook.priority)
+    }
+}
+
+/// What is known of a request whose hooks are not watched: the part that failed, and the hooks that its plan has until
+/// there.
+pub(super) fn untraced(plan: &Plan, exchange: &Exchange, failed: Option<FailedHook>) -> (String, Vec<HookRun>) {
+    let has_handler = exchange.trail.handler().is_some();
+    let (place, last) = match (exchange.course.stage, failed) {
+        (_, Some(FailedHook { tool, point, .. })) => (format!("the hook of `{tool}` at {point:?}"), point),
+        (Stage::Handling, None) if has_handler => ("the handler".to_owned(), HookPoint::BeforeHandler),
+        (Stage::Finishing { .. } | Stage::Final, None) => {
+            ("what was made of the handler's answer".to_owned(), HookPoint::BeforeFinalize)
+        }
+        (_, None) => ("an admission, or the reading of the request".to_owned(), HookPoint::BeforeRequestBody),
+    };
+    let ran = |tool, point, priority| HookRun { tool, point, priority, outcome: Outcome::Ran, began: Instant::now() };
+    let mut runs = Vec::new();
+    for hook in plan.all_hooks().filter(|hook| hook.point as usize <= last as usize) {
+        if hook.point == HookPoint::BeforeFinalize && has_handler && runs.iter().all(|run: &HookRun| run.tool.is_some())
+        {
+            runs.push(ran(None, HookPoint::BeforeHandler, u8::MAX));
+        }
+        runs.push(ran(Some(hook.tool), hook.point, hook.priority));
+        if failed.is_some_and(|failed| failed.is(hook)) {
+            return (place, runs);
+        }
+    }
+    if last == HookPoint::BeforeHandler {
+        runs.push(ran(None, HookPoint::BeforeHandler, u8::MAX));
+    }
+    (place, runs)
 }
 
 /// Wraps all hooks, and puts one before and one after the handler.
