@@ -216,3 +216,26 @@ fn the_tables_of_tools_have_the_hooks_of_the_code() {
     }
     assert_eq!(told, 2 * tools.len(), "each tool has its row in the guide and in the reference");
 }
+
+/// `<!-- keys of NAME -->` stands before a table that is written by hand, since it has the ways in code as well.
+#[test]
+fn tables_by_hand_name_every_key() {
+    let tools = tools();
+    let mut told = 0;
+    for path in pages() {
+        let text = fs::read_to_string(&path).expect("a page");
+        for part in text.split("<!-- keys of ").skip(1) {
+            let (name, table) = part.split_once(" -->").expect("the end of the mark");
+            let rows = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+            let cells = rows.filter_map(|row| row.split('|').nth(1));
+            let mut named: Vec<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+            let tool = tools.iter().find(|tool| tool.name == name).expect("a tool of that name");
+            let mut keys: Vec<_> = tool.rows.iter().map(|row| row.key).collect();
+            named.sort_unstable();
+            keys.sort_unstable();
+            assert_eq!(named, keys, "{name} in {}", path.display());
+            told += 1;
+        }
+    }
+    assert_eq!(told, 3, "the tools for authentication");
+}

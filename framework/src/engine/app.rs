@@ -384,7 +384,7 @@ impl App {
         let at_stop = jobs.clone();
         self.plugin(jobs.clone())
             .on(Step::Stop, BEFORE_DRAINING, move |_| at_stop.let_waiters_go())
-            .mount(path, Self::new(JobPages::new(jobs)).tool("/", JobWait::new(jobs)))
+            .mount(path, Self::new(JobPages::new(jobs).mounted_at(path)).tool("/", JobWait::new(jobs)))
     }
 
     /// Does something again and again, on a thread of its own: CherryPy's `Monitor` and `BackgroundTask`. `every` is

@@ -206,8 +206,8 @@ impl Work {
         self.running.progress.store(share.to_bits(), Ordering::Relaxed);
     }
 
-    /// Says where the result is: a path of this site, such as `/photo/7`. Clients that ask for the job once it is done
-    /// are sent there.
+    /// Says where the result is: a path of the app that publishes the jobs, such as `/photo/7`. Clients that ask for
+    /// the job once it is done are sent there, right below mounts and prefixes of proxies.
     ///
     /// # Errors
     /// When it is not a path of this site.

@@ -68,24 +68,43 @@ impl IntoResponse for Accepted {
 #[derive(Clone, Debug)]
 pub struct JobPages {
     jobs: Jobs,
+    /// How many segments of the mount lead from the app that publishes the jobs to these pages.
+    depth: usize,
 }
 
 impl JobPages {
     /// The pages of these jobs.
     #[must_use]
     pub fn new(jobs: &Jobs) -> Self {
-        Self { jobs: jobs.clone() }
+        Self { jobs: jobs.clone(), depth: 0 }
+    }
+
+    /// As an app of their own, at this path of another one: results are pages of that.
+    pub(crate) fn mounted_at(mut self, path: &str) -> Self {
+        self.depth = path.split('/').filter(|segment| !segment.is_empty()).count();
+        self
+    }
+
+    /// The path of the app that publishes the jobs, as the client sees it.
+    fn app(&self, request: &Request) -> String {
+        let mut mount = request.mount();
+        for _ in 0..self.depth {
+            mount = mount.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+        format!("{}{mount}", request.prefix())
     }
 }
 
 #[resource]
 impl JobPages {
-    fn get(&self, job: String, response: &mut Response) -> Result<()> {
+    fn get(&self, job: String, request: &Request, response: &mut Response) -> Result<()> {
         response.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let id: JobId = job.parse().map_err(|_| Error::not_found())?;
         let status = self.jobs.status(id)?.ok_or_else(Error::not_found)?;
         match &status {
-            JobStatus { stage: Stage::Done, result: Some(path), .. } => Redirect::to(path).into_response(response),
+            JobStatus { stage: Stage::Done, result: Some(path), .. } => {
+                Redirect::to(self.app(request) + path).into_response(response)
+            }
             status => {
                 if !status.stage.is_end() {
                     response.set_header(header::RETRY_AFTER, HeaderValue::from_static("1"));

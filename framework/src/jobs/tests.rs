@@ -263,6 +263,19 @@ fn the_page_of_a_job_tells_its_state_and_sends_to_the_result() {
 }
 
 #[test]
+fn a_result_is_a_page_of_the_app_that_publishes_the_jobs() {
+    let (jobs, _begins, _open) = told();
+    let gallery = App::new(Tree::new()).jobs("/work/jobs/", &jobs);
+    let proxy = crate::tools::Proxy::trusting(["loopback"]).prefix("X-Forwarded-Prefix");
+    let client = Client::in_process(App::new(Tree::new()).mount("/gallery", gallery).tool("/", proxy));
+    let job = jobs.enqueue(&Told::Result("/photo/7?large=1".to_owned())).unwrap();
+    assert_eq!(jobs.run_due().unwrap(), 1);
+    let asked = client.get(&format!("/gallery/work/jobs/{job}"));
+    asked.clone().send().assert_header("location", "/gallery/photo/7?large=1");
+    asked.header("x-forwarded-prefix", "/front").send().assert_header("location", "/front/gallery/photo/7?large=1");
+}
+
+#[test]
 fn a_request_that_prefers_to_wait_is_answered_when_the_job_has_ended() {
     let (jobs, begins, open) = told();
     // One worker: a waiting request does not hold it.

@@ -121,7 +121,7 @@ pub struct SessionAuth {
     /// Where one logs out, counted from the section.
     #[setting(default = "logout")]
     logout: String,
-    /// Where a login leads if the visitor came for no other page, from the root of the site; empty for the section.
+    /// Where a login leads if the visitor came for no other page, from the root of the app; empty for the section.
     home: String,
     /// How many wrong passwords a name may have within the window.
     #[setting(default = 10, no_builder)]

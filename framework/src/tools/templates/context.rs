@@ -119,7 +119,9 @@ impl Site {
         let nowhere = Request::default();
         let mut link = nowhere.url(path).local();
         for segment in segments {
-            link = link.segment(segment);
+            if let LinkText::One(segment) = text(segment) {
+                link = link.segment(segment);
+            }
         }
         for name in query.args() {
             if let LinkText::One(value) = text(&query.get(name)?) {
@@ -151,7 +153,15 @@ impl Site {
 fn text(value: &Value) -> LinkText {
     match value.is_none() || value.is_undefined() {
         true => LinkText::Omitted,
-        false => LinkText::One(value.to_string()),
+        false => LinkText::One(written(value)),
+    }
+}
+
+/// As a parameter is read: the engine writes `True`, as Jinja does, and links in code `true`.
+fn written(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Bool => value.is_true().to_string(),
+        _ => value.to_string(),
     }
 }
 
@@ -159,7 +169,7 @@ fn text(value: &Value) -> LinkText {
 fn texts(value: &Value) -> LinkText {
     match value.kind() {
         ValueKind::Seq => {
-            LinkText::Several(value.try_iter().into_iter().flatten().map(|value| value.to_string()).collect())
+            LinkText::Several(value.try_iter().into_iter().flatten().map(|value| written(&value)).collect())
         }
         _ => text(value),
     }

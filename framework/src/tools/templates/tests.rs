@@ -265,7 +265,7 @@ fn a_template_that_fails_rolls_the_session_back() {
 
 #[test]
 fn links_of_a_template_hold_below_a_mount() {
-    let source = "{{ url('/song', 'AC/DC', page=2, of='a&b', skip=none) }} {{ url('/') }} {{ url('next', 1) }}";
+    let source = "{{ url('/song', 'AC/DC', none, page=2, of='a&b', skip=none) }} {{ url('/') }} {{ url('next', 1) }}";
     let page = || Tree::new().index(move |_| View::from_source("a.txt", source, ()));
     let app = || {
         App::new(page())
@@ -278,10 +278,22 @@ fn links_of_a_template_hold_below_a_mount() {
     Client::in_process(App::new(Tree::new()).mount("/shop", app())).get("/shop/").send().assert_text(mounted);
 }
 
+#[test]
+fn a_bool_in_a_link_is_written_as_links_in_code_write_it() {
+    let text = "{{ url('/songs', true, all=false) }} {{ url('Songs.list', true) }} {{ url('Songs.list', all=false) }}";
+    let app = App::new(Songs).tool("/", Templates::embedded([("songs.txt", text)]));
+    Client::in_process(app).get("/").send().assert_text("/songs/true?all=false /list/true /list/false");
+}
+
 struct Songs;
 
 #[handlers]
 impl Songs {
+    #[expose]
+    fn list(&self, all: bool) -> String {
+        all.to_string()
+    }
+
     #[expose]
     fn index(&self, request: &crate::Request) -> crate::Result<View> {
         let next = request.link(crate::link_to::<Self>().song(43, None))?.local();
