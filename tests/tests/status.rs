@@ -602,6 +602,7 @@ fn looking_at_a_server_that_hangs_uses_up_no_connections() {
         site.visitor.get("/status/json").send().assert_status(200);
     }
     wait_until(|| site.running.statistics().connections_open < 70);
+    assert_eq!(site.running.statistics().workers_busy, 2, "they still hang");
     site.gate.open();
 }
 
