@@ -29,6 +29,11 @@ impl Shop {
         Err(Error::unexpected("broken"))
     }
 
+    #[expose]
+    fn moved(&self) -> kirsch::Result<&'static str> {
+        Err(Error::internal_redirect("/song/9"))
+    }
+
     #[child]
     fn admin(&self) -> Admin {
         Admin
@@ -101,7 +106,24 @@ fn requests_are_counted_by_the_pattern_of_their_route() {
     assert_eq!(value(&samples, "kirsch_request_seconds_count|route=/song/{id}|"), Some(3.0));
     assert_eq!(value(&samples, "kirsch_handler_seconds_bucket|le=+Inf|route=/song/{id}|"), Some(3.0));
     assert!(value(&samples, "kirsch_request_seconds_sum|route=/song/{id}|").is_some_and(|sum| sum > 0.0));
+    assert_eq!(value(&samples, "kirsch_queue_seconds_count|"), Some(7.0));
     assert_eq!(value(&samples, "kirsch_workers|"), Some(10.0));
+}
+
+#[test]
+fn after_an_internal_redirect_each_handler_counts_and_the_response_counts_once() {
+    let client = Client::over_socket(app());
+    client.get("/moved").send().assert_text("9");
+    let samples = parsed(&client.get("/metrics").send());
+    for (name, route, expected) in [
+        ("handler", "/moved", Some(1.0)),
+        ("handler", "/song/{id}", Some(1.0)),
+        ("request", "/moved", Some(0.0)),
+        ("request", "/song/{id}", Some(1.0)),
+    ] {
+        let found = value(&samples, &format!("kirsch_{name}_seconds_count|route={route}|"));
+        assert_eq!(found, expected, "{name} {route}");
+    }
 }
 
 // As a scanner does. What it asks for is in no label.

@@ -28,6 +28,10 @@ pub(crate) struct Course {
     pub(crate) pending: Pending,
     /// The request's place on a wait list.
     pub(crate) parked: Option<Parked>,
+    /// The nanoseconds that the handler of this route has run, at least one, where requests are counted; else 0.
+    pub(crate) handler_ran: u64,
+    /// The wait for a worker is in the counts.
+    pub(crate) is_queue_counted: bool,
 }
 
 /// The error that is answered in place of a call, and why.

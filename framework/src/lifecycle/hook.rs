@@ -42,6 +42,11 @@ pub enum HookPoint {
 impl HookPoint {
     /// How many hook points there are.
     pub const COUNT: usize = 9;
+
+    pub(super) fn is_before_handler(self) -> bool {
+        use HookPoint::{BeforeHandler, BeforeRequestBody, BeforeRouting, OnStartResource};
+        matches!(self, BeforeRouting | OnStartResource | BeforeRequestBody | BeforeHandler)
+    }
 }
 
 /// A hook's word about the way on.
@@ -117,6 +122,8 @@ pub struct Hook {
     pub(crate) point: HookPoint,
     pub(crate) priority: u8,
     pub(crate) always: bool,
+    /// It takes less time than a reading of the clock, so what it takes may count for the handler.
+    pub(crate) is_brief: bool,
     pub(crate) run: Run,
 }
 
@@ -130,6 +137,12 @@ impl Hook {
     /// Runs also after an earlier hook of the point has failed or answered (CherryPy's `failsafe`).
     pub fn always(&mut self) -> &mut Self {
         self.always = true;
+        self
+    }
+
+    /// It never takes longer than a reading of the clock: no time is taken for it.
+    pub(crate) fn brief(&mut self) -> &mut Self {
+        self.is_brief = true;
         self
     }
 }
@@ -338,7 +351,7 @@ impl Hooks {
     }
 
     fn add(&mut self, point: HookPoint, run: Run) -> &mut Hook {
-        self.hooks.push(Hook { tool: self.tool, point, priority: 50, always: false, run });
+        self.hooks.push(Hook { tool: self.tool, point, priority: 50, always: false, is_brief: false, run });
         self.hooks.last_mut().expect("a hook was just pushed")
     }
 

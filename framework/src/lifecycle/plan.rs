@@ -32,6 +32,8 @@ pub struct Plan {
     pub(crate) keyed: Option<&'static str>,
     /// A thread of their own answers requests here while no worker is free.
     pub(crate) answers_when_busy: bool,
+    /// A hook or an admission before the handler may take time.
+    pub(crate) works_before_handler: bool,
     /// Tools that read the counts of requests.
     pub(crate) counts_readers: Vec<CountsReader>,
     /// Tools that show the tickets.
@@ -87,7 +89,9 @@ impl Plan {
             let hooks = &mut self.hooks[hook.point as usize];
             let index = hooks.partition_point(|earlier| earlier.priority <= hook.priority);
             hooks.insert(index, hook.clone());
+            self.works_before_handler |= hook.point.is_before_handler() && !hook.is_brief;
         }
+        self.works_before_handler |= !attached.early_admissions.is_empty() || !attached.admissions.is_empty();
         self.reads_forms |= attached.reads_forms;
         self.keyed = self.keyed.or(attached.keyed);
         self.answers_when_busy |= attached.answers_when_busy;
@@ -174,5 +178,17 @@ fn json_types(patterns: &[String]) -> Result<(), String> {
 impl Default for PathSettings {
     fn default() -> Self {
         Self::defaults()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{App, Sessions, Tree};
+
+    #[test]
+    fn a_page_needs_no_clock_of_its_own_where_no_tool_takes_time_before_it() {
+        let app = || App::new(Tree::new().index(|_| ""));
+        let works = |app: App| app.build().unwrap().plans()[0].works_before_handler;
+        assert_eq!([app(), app().tool("/", Sessions::in_memory())].map(works), [false, true]);
     }
 }

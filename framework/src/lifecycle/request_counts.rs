@@ -26,6 +26,7 @@ pub(crate) const BOUNDS: [u64; 15] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
     10_000_000, 30_000_000,
 ];
+const SHORTEST: u64 = BOUNDS[0] * 1000;
 
 /// What a tool keeps to read the counts; the application connects it when it is built.
 #[derive(Clone, Debug, Default)]
@@ -75,27 +76,35 @@ struct Series {
 #[derive(Debug, Default)]
 struct Times {
     buckets: [AtomicU64; BOUNDS.len() + 1],
-    microseconds: AtomicU64,
+    nanoseconds: AtomicU64,
 }
 
 impl Times {
     #[inline]
-    fn add(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let mut bucket = 0;
-        while bucket < BOUNDS.len() && micros > BOUNDS[bucket] {
-            bucket += 1;
-        }
+    fn add(&self, nanoseconds: u64) {
+        // Nearly all are.
+        let bucket = if nanoseconds <= SHORTEST { 0 } else { bucket(nanoseconds) };
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.microseconds.fetch_add(micros, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
+}
+
+#[cold]
+fn bucket(nanoseconds: u64) -> usize {
+    BOUNDS.partition_point(|bound| nanoseconds > bound * 1000)
+}
+
+/// Five centuries at most.
+#[inline]
+pub(super) fn nanoseconds(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }
 
 /// The counts of one series, or of times without one, added up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TimeSums {
     pub(crate) buckets: [u64; BOUNDS.len() + 1],
-    pub(crate) microseconds: u64,
+    pub(crate) nanoseconds: u64,
 }
 
 impl TimeSums {
@@ -103,7 +112,7 @@ impl TimeSums {
         for (sum, count) in self.buckets.iter_mut().zip(&times.buckets) {
             *sum += count.load(Ordering::Relaxed);
         }
-        self.microseconds += times.microseconds.load(Ordering::Relaxed);
+        self.nanoseconds += times.nanoseconds.load(Ordering::Relaxed);
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -194,28 +203,42 @@ impl RequestCounts {
         }
     }
 
-    /// A worker begins with a request.
-    pub(super) fn begun(&self, exchange: &Exchange) {
-        self.shard().queue.add(exchange.request.received().elapsed());
+    /// A worker begins with a request that had to wait for one.
+    #[cold]
+    pub(super) fn queued(&self, exchange: &mut Exchange) {
+        self.shard().queue.add(nanoseconds(exchange.request.received().elapsed()));
+        exchange.course.is_queue_counted = true;
     }
 
     /// A wait without a worker is over.
     #[cold]
     pub(super) fn waited(&self, waited: Duration) {
-        self.shard().waits.add(waited);
+        self.shard().waits.add(nanoseconds(waited));
     }
 
-    pub(super) fn handled(&self, exchange: &Exchange, took: Duration) {
-        self.shard().series[self.series(exchange)].handler.add(took);
+    /// A request leaves its route without a response: counts the handler that has run.
+    #[cold]
+    pub(super) fn left(&self, exchange: &mut Exchange) {
+        let ran = std::mem::take(&mut exchange.course.handler_ran);
+        if ran > 0 {
+            self.shard().series[self.series(exchange)].handler.add(ran);
+        }
     }
 
     /// The response is out.
     pub(super) fn ended(&self, exchange: &Exchange, delivery: &Delivery) {
-        let shard = self.shard();
+        let (shard, course) = (self.shard(), &exchange.course);
         let series = &shard.series[self.series(exchange)];
         let class = usize::from(exchange.response.status().as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         series.requests[method(exchange.request.sent_method())][class].fetch_add(1, Ordering::Relaxed);
-        series.whole.add(delivery.duration());
+        series.whole.add(nanoseconds(delivery.duration()));
+        if course.handler_ran > 0 {
+            series.handler.add(course.handler_ran);
+        }
+        // A worker was free at once. The clock would show no more than how long it takes to read it.
+        if !course.is_queue_counted && course.stage != Stage::Refused {
+            shard.queue.buckets[0].fetch_add(1, Ordering::Relaxed);
+        }
         shard.bytes.fetch_add(delivery.body_bytes, Ordering::Relaxed);
     }
 
@@ -263,17 +286,37 @@ fn method(method: &Method) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_time_is_in_the_bucket_of_the_next_bound() {
         let times = Times::default();
-        for micros in [0, 500, 501, 30_000_000, 30_000_001] {
-            times.add(Duration::from_micros(micros));
+        for micros in [0, 500, 501, 1_000, 30_000_000, 30_000_001] {
+            times.add(nanoseconds(Duration::from_micros(micros)));
         }
         let mut sums = TimeSums::default();
         sums.add(&times);
-        assert_eq!((sums.buckets[0], sums.buckets[1], sums.buckets[14], sums.buckets[15]), (2, 1, 1, 1));
-        assert_eq!((sums.count(), sums.microseconds), (5, 60_001_002));
+        assert_eq!((sums.buckets[0], sums.buckets[1], sums.buckets[14], sums.buckets[15]), (2, 2, 1, 1));
+        assert_eq!((sums.count(), sums.nanoseconds), (6, 60_002_002_000));
+    }
+
+    #[test]
+    fn each_request_that_has_begun_waited_once_for_a_worker() {
+        let counts = RequestCounts::new([], ["/".to_owned()].into_iter());
+        let received = Instant::now().checked_sub(Duration::from_secs(2)).expect("the machine has run for longer");
+        let mut exchange = Exchange::new();
+        exchange.request.received = Some(received);
+        let delivery = Delivery { body_bytes: 0, complete: true, received };
+        for stage in [Stage::Final, Stage::Refused] {
+            exchange.course.stage = stage;
+            counts.ended(&exchange, &delivery);
+        }
+        counts.queued(&mut exchange);
+        exchange.course.stage = Stage::Final;
+        counts.ended(&exchange, &delivery);
+        let sums = counts.sums();
+        assert_eq!((sums.queue.buckets[0], sums.queue.count()), (1, 2));
+        assert_eq!(sums.series.iter().map(|(_, series)| series.whole.count()).sum::<u64>(), 3);
     }
 
     #[test]

@@ -40,7 +40,7 @@ use super::admission::{Park, Passed, pass};
 use super::conditions;
 use super::funnel::{Funnel, TicketDesk, make_deferred, write_overloaded};
 use super::hook::run_point;
-use super::request_counts::RequestCounts;
+use super::request_counts::{RequestCounts, nanoseconds};
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy, capture_backtraces};
@@ -231,7 +231,13 @@ impl Application {
     }
 
     /// Runs the hooks of a point before the body. Whether one of them has answered or failed.
+    #[inline(always)] // As `run_point`.
     fn is_decided(&self, point: HookPoint, exchange: &mut Exchange) -> bool {
+        !self.plan(exchange).hooks(point).is_empty() && self.hooks_decide(point, exchange)
+    }
+
+    #[inline(never)]
+    fn hooks_decide(&self, point: HookPoint, exchange: &mut Exchange) -> bool {
         match run_point(self.plan(exchange).hooks(point), exchange) {
             Ok(false) => false,
             Ok(true) => {
@@ -378,13 +384,31 @@ impl Application {
         }
         let waits = StreamPlace::begin(exchange);
         WorkerStage::Handler.note();
-        let begun = self.counts.as_ref().map(|counts| (counts, Instant::now()));
-        let result = guarded(|| self.tree(exchange).node.call(&mut Call::new(exchange)));
-        if let Some((counts, begun)) = begun {
-            counts.handled(exchange, begun.elapsed());
-        }
+        let result = match &self.counts {
+            None => self.call_root(exchange),
+            Some(_) => self.call_timed(exchange),
+        };
         WorkerStage::Finalize.note();
         StreamPlace::end(waits, exchange);
+        result
+    }
+
+    /// The trail begins in the root's own description, so there is nothing to [`enter`](Call::enter) here.
+    #[inline]
+    fn call_root(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        guarded(|| (*self.tree(exchange).node).call(&mut Call::new(exchange)))
+    }
+
+    #[inline(never)]
+    fn call_timed(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        // If nothing took time before, the handler begins with the request, and there is one reading of the clock less.
+        let is_first = !exchange.waited && exchange.spent.is_none() && exchange.course.redirects == 0;
+        let begun = match is_first && !self.plan(exchange).works_before_handler {
+            true => exchange.request.received(),
+            false => Instant::now(),
+        };
+        let result = self.call_root(exchange);
+        exchange.course.handler_ran = nanoseconds(begun.elapsed()).max(1);
         result
     }
 
@@ -449,6 +473,9 @@ impl Application {
             return Err(Error::unexpected(format!("an internal redirect to {target:?}: the path must start with `/`")));
         }
         self.end_resource(exchange);
+        if let Some(counts) = &self.counts {
+            counts.left(exchange);
+        }
         exchange.course.redirects += 1;
         // The page that the failed request goes on with is one like any other.
         exchange.course.failed = false;
@@ -466,7 +493,6 @@ impl Application {
     /// From the handler's result to the response as the hooks of `before_finalize` get it. `Some` is the path with
     /// which a failed request goes on instead.
     fn settle(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
-        let funnel = self.funnel(exchange);
         StreamPlace::give_back(exchange);
         exchange.course.parked = None;
         exchange.course.pending = Pending::Nothing;
@@ -474,7 +500,7 @@ impl Application {
             if matches!(exchange.course.rescue, Rescue::Impossible) {
                 exchange.course.rescue = Rescue::Possible;
             }
-            funnel.settle(exchange, error);
+            self.funnel(exchange).settle(exchange, error);
             match std::mem::take(&mut exchange.course.rescue) {
                 Rescue::Wanted(target) => {
                     exchange.course.rescue = Rescue::Done;
@@ -563,6 +589,7 @@ impl Application {
         }
     }
 
+    #[inline(always)] // As `run_point`.
     fn end_resource(&self, exchange: &mut Exchange) {
         if let Err(error) = run_point(self.plan(exchange).hooks(HookPoint::OnEndResource), exchange) {
             logs::error_in(exchange, "on_end_resource", &error);
@@ -581,8 +608,10 @@ enum Advance {
 impl Service for Application {
     fn start(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> BodyPlan {
         if exchange.course.stage == Stage::Fresh {
-            if let Some(counts) = &self.counts {
-                counts.begun(exchange);
+            if let Some(counts) = &self.counts
+                && exchange.spent.is_some()
+            {
+                counts.queued(exchange);
             }
             self.begin(exchange);
         }
@@ -674,6 +703,8 @@ impl Service for Application {
                 counts.ended(exchange, delivery);
             }
             logs::access(exchange, delivery);
+        } else if let Some(counts) = &self.counts {
+            counts.left(exchange);
         }
     }
 

@@ -206,7 +206,8 @@ impl Publish for Graft {
         let step = call.step_into(self.below.len() + usize::from(self.is_apart));
         match (step.and_then(|index| self.below.get(index)), &self.own) {
             (Some(below), _) => below.call(call),
-            (None, Some(own)) => own.call(call),
+            // Its description is part of this one, so its part of the trail is complete.
+            (None, Some(own)) => (**own).call(call),
             (None, None) => Err(call.misled()),
         }
     }

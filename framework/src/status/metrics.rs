@@ -168,7 +168,7 @@ fn write_times(text: &mut MetricText, labels: &[(&str, &str)], times: &TimeSums)
     }
     labels.pop();
     #[expect(clippy::cast_precision_loss, reason = "a sum of seconds")]
-    text.sample("_sum", &labels, times.microseconds as f64 / 1e6);
+    text.sample("_sum", &labels, times.nanoseconds as f64 / 1e9);
     text.sample("_count", &labels, below);
 }
 

@@ -79,7 +79,7 @@ impl Tool for TrailingSlash {
         let run = move |exchange: &mut Exchange| {
             tool.elsewhere(exchange).map_or(Ok(()), |redirect| Err(Error::from(redirect)))
         };
-        hooks.at(HookPoint::OnStartResource, run).priority(60);
+        hooks.at(HookPoint::OnStartResource, run).priority(60).brief();
     }
 
     fn configure(&self, settings: &SettingTable) -> Result<Box<dyn Tool>, SettingError> {

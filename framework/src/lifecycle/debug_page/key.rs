@@ -68,7 +68,8 @@ pub(super) fn is_brought_by(request: &Request) -> bool {
 /// password to get the cookie, and gets nothing but that.
 pub(crate) fn offer(tool: &'static str) -> Hook {
     let run = Arc::new(|exchange: &mut Exchange| take(&exchange.request).map(|()| Flow::Continue));
-    Hook { tool, point: HookPoint::OnStartResource, priority: 0, always: false, run: Run::Function(run) }
+    let point = HookPoint::OnStartResource;
+    Hook { tool, point, priority: 0, always: false, is_brief: false, run: Run::Function(run) }
 }
 
 fn take(request: &Request) -> Result<(), Error> {

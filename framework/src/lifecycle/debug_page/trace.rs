@@ -225,7 +225,7 @@ fn marker(point: HookPoint, priority: u8, mark: impl Fn(&mut Trace) + Send + Syn
         mark(trace(exchange));
         Ok(Flow::Continue)
     };
-    Hook { tool: "debug_page", point, priority, always: false, run: Run::Function(Arc::new(run)) }
+    Hook { tool: "debug_page", point, priority, always: false, is_brief: false, run: Run::Function(Arc::new(run)) }
 }
 
 fn trace(exchange: &mut Exchange) -> &mut Trace {

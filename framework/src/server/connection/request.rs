@@ -42,7 +42,10 @@ impl HttpConnection {
         match if has_body { None } else { guarded(id, ask) } {
             Some(WhenBusy::Answered) => self.respond(turn, work, InFlight::without_body(exchange), Verdict::Probed),
             Some(WhenBusy::Aside) if turn.role == Role::Aside => self.begin(turn, work, exchange),
-            Some(WhenBusy::Aside) => (State::Received(exchange), Then::Stop(Step::Aside)),
+            Some(WhenBusy::Aside) => {
+                Spent::turn(&mut exchange, Doing::Queue);
+                (State::Received(exchange), Then::Stop(Step::Aside))
+            }
             Some(WhenBusy::Queue) | None => {
                 Spent::turn(&mut exchange, Doing::Queue);
                 (State::Received(exchange), Then::Stop(Step::Lend { refusable: true }))
