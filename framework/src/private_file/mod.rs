@@ -1,8 +1,8 @@
 //! Files that are for this user alone, and whether those that the program trusts are.
 //!
 //! Everything that the framework creates on disk is created here, and every file that it trusts is checked here:
-//! sessions, locks, spooled bodies, tickets, passwords, configuration, templates, error pages. Static files, and uploads
-//! that a handler keeps, are meant for other users and are not here.
+//! sessions, locks, spooled bodies, tickets, passwords, configuration, templates, error pages. Static files, and
+//! uploads that a handler keeps, are meant for other users and are not here.
 //!
 //! Two ideas. A file has its mode from its creation, never by a `chmod` afterwards, so there is no moment in which it
 //! is wider; a umask can only narrow it. And a user who may change a folder may replace any file below it. So the way
