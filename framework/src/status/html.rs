@@ -402,13 +402,13 @@ section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;
 .alarms{border-color:var(--accent);background:var(--alarm);list-style:none}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
-thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}\
+thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}.cards th{overflow-wrap:break-word}\
 .wide td:last-child,.time,.tickets th{white-space:nowrap}.tickets td:nth-child(2){min-width:16rem}\
 code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
 pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
 tr:target td{background:var(--alarm)}.alarm .time,.time.alarm,.alarm td b,.cards .alarm *{color:var(--accent);font-weight:600}\
 @media(max-width:40rem){.wide thead{position:absolute;clip-path:inset(50%)}.wide tr{display:block;border-top:1px solid var(--line);padding:.4rem 0}\
-.wide td{display:inline;border:0;padding:0 .75rem 0 0}.slow td:first-child{display:block}.slow .time{display:inline-block}\
+.wide td{display:inline;border:0;padding:0 .75rem 0 0}.wide td:has(small){display:block}.slow .time{display:inline-block}\
 .slow td[data-of]::before{content:attr(data-of) ' ';color:var(--soft);font-weight:400}}\
 @media(prefers-color-scheme:dark){:root{--text:#e4e5e8;--soft:#a3a7b0;--back:#16171a;--card:#1e2024;--accent:#ff8a9d;--alarm:#3a1a22}}";
 
