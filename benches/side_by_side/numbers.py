@@ -100,9 +100,9 @@ def _connections(results):
 
 
 def _status(results):
-    pages = results.rounds("status", "kirsch", f"page, {PARKED:,} parked").values()
+    pages = results.rounds("status", "kirsch", "parked").values()
     yield Goal(f"status page with {PARKED:,} parked requests", "at most", 20, [page.p50 for page in pages], " ms")
-    alone, beside = (results.rounds("status", "kirsch", f"hello, {who}") for who in ("nobody looks", "somebody looks"))
+    alone, beside = (results.rounds("beside-status", "kirsch", who) for who in ("nobody looks", "somebody looks"))
     later = [max(0, beside[number].p999 - alone[number].p999) for number in beside if number in alone]
     yield Goal(f"hello world beside {PARKED:,} parked requests: later because somebody looks (p99.9)", "at most", 5, later, " ms")
 
