@@ -35,10 +35,10 @@ use std::time::{Duration, Instant};
 ///     type State = Gallery;
 ///
 ///     fn run(&self, gallery: &Gallery, work: &Work) -> kirsch::Result {
-///         for (number, pixels) in [100_u8, 200, 400].into_iter().zip([100, 200, 400]) {
+///         for (share, pixels) in [(0.2, 100), (0.5, 200), (1.0, 400)] {
 ///             work.check()?;
 ///             gallery.shrink(self.photo, pixels)?;
-///             work.progress(f32::from(number) / 400.0);
+///             work.progress(share);
 ///         }
 ///         Ok(())
 ///     }

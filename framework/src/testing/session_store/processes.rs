@@ -26,14 +26,14 @@ const KEPT: Duration = Duration::from_secs(3);
 /// shows it. `open` opens the engine at `place`, here and in the processes that the check starts.
 ///
 /// ```no_run
-/// use kirsch::sessions::conformance;
+/// use kirsch::testing::session_store;
 /// # use kirsch::sessions::MemoryStore as MyStore;
 /// # fn open(place: &str) -> MyStore { MyStore::new() }
 ///
 /// #[test]
 /// fn several_processes_share_the_store() {
 ///     let folder = std::env::temp_dir().join(format!("my-store-{}", std::process::id()));
-///     conformance::processes("several_processes_share_the_store", &folder.display().to_string(), open);
+///     session_store::processes("several_processes_share_the_store", &folder.display().to_string(), open);
 /// }
 /// ```
 ///
