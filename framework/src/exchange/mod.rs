@@ -25,6 +25,7 @@ mod form_values;
 mod handler;
 mod into_response;
 mod json_types;
+mod late;
 mod limits;
 mod link;
 mod link_value;
@@ -83,6 +84,7 @@ pub use fields::{Fault, FieldError, FieldInfo, FieldKind, FieldValue, Fields, Fo
 pub use handler::{Handler, HandlerRef, MethodSet};
 pub use into_response::{Html, IntoResponse, Text};
 pub(crate) use json_types::{JSON_TYPES, problem_with as problem_with_json_type};
+pub(crate) use late::Late;
 pub(crate) use limits::{Limit, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 pub use link::Link;
 pub use link_value::{LinkText, LinkValue, Omit};

@@ -2,15 +2,15 @@
 
 use super::admission::{Passed, pass, pass_here};
 use super::debug_page::FailedHook;
-use super::request_counts::CountsReader;
+use super::request_counts::RequestCounts;
 use super::{Admit, BackgroundJob, Plan};
 use crate::exchange::{
-    Error, ErrorKind, Exchange, Redirect, Response, StatusRow, StatusSource, Wakers, capture_backtraces,
+    Error, ErrorKind, Exchange, Late, Redirect, Response, StatusRow, StatusSource, Wakers, capture_backtraces,
 };
 use crate::logs;
 use crate::panics::guarded;
 use crate::settings::SettingError;
-use crate::tickets::TicketsReader;
+use crate::tickets::Tickets;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,8 +228,8 @@ pub struct Hooks {
     /// What the key of the process opens here, in words for the log.
     pub(crate) keyed: Option<&'static str>,
     pub(crate) answers_when_busy: bool,
-    pub(crate) counts_readers: Vec<CountsReader>,
-    pub(crate) tickets_readers: Vec<TicketsReader>,
+    pub(crate) counts_readers: Vec<Late<RequestCounts>>,
+    pub(crate) tickets_readers: Vec<Late<Tickets>>,
     /// Asked after the body was read.
     pub(crate) admissions: Vec<Arc<dyn Admit>>,
     /// Told when a request is parked.
@@ -440,12 +440,12 @@ impl Hooks {
     }
 
     /// Lets the application count its requests, for this reader.
-    pub(crate) fn count_requests(&mut self, reader: &CountsReader) {
+    pub(crate) fn count_requests(&mut self, reader: &Late<RequestCounts>) {
         self.counts_readers.push(reader.clone());
     }
 
     /// Lets this reader have the tickets of the application, and the debug page lead to `/tickets` below the section.
-    pub(crate) fn read_tickets(&mut self, reader: &TicketsReader) {
+    pub(crate) fn read_tickets(&mut self, reader: &Late<Tickets>) {
         self.tickets_readers.push(reader.clone());
     }
 

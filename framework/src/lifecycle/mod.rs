@@ -39,7 +39,7 @@ pub(crate) use health::Health;
 pub use hook::{Flow, Hook, HookPoint, Hooks, IntoFlow};
 pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};
-pub(crate) use request_counts::{BOUNDS, CLASSES, CountSums, CountsReader, METHODS, TimeSums};
+pub(crate) use request_counts::{BOUNDS, CLASSES, CountSums, METHODS, RequestCounts, TimeSums};
 pub use run::Application;
 pub(crate) use sections::Sections;
 pub use tool::Tool;

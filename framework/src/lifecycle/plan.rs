@@ -2,11 +2,11 @@
 
 use super::debug_page::DebugNotes;
 use super::hook::ParkedFunction;
-use super::request_counts::CountsReader;
+use super::request_counts::RequestCounts;
 use super::{Admit, ErrorForm, ErrorPages, Hook, HookPoint, Hooks};
-use crate::exchange::{JSON_TYPES, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS, problem_with_json_type};
+use crate::exchange::{JSON_TYPES, Late, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS, problem_with_json_type};
 use crate::settings::Settings;
-use crate::tickets::TicketsReader;
+use crate::tickets::Tickets;
 use std::sync::Arc;
 
 /// The merged configuration of one path section, with its hooks sorted. Built once at start, never per request.
@@ -35,9 +35,9 @@ pub struct Plan {
     /// A hook or an admission before the handler may take time.
     pub(crate) works_before_handler: bool,
     /// Tools that read the counts of requests.
-    pub(crate) counts_readers: Vec<CountsReader>,
+    pub(crate) counts_readers: Vec<Late<RequestCounts>>,
     /// Tools that show the tickets.
-    pub(crate) tickets_readers: Vec<TicketsReader>,
+    pub(crate) tickets_readers: Vec<Late<Tickets>>,
     pub(crate) settings: PathSettings,
     /// The application's error pages here, those of the sections above included.
     pub(crate) error_pages: ErrorPages,

@@ -8,8 +8,8 @@ use crate::exchange::{Delivery, Exchange, Stage};
 use crate::publish::route_key;
 use ::http::{Method, StatusCode};
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Most routes with counts of their own; the others count together.
@@ -27,20 +27,6 @@ pub(crate) const BOUNDS: [u64; 15] = [
     10_000_000, 30_000_000,
 ];
 const SHORTEST: u64 = BOUNDS[0] * 1000;
-
-/// What a tool keeps to read the counts; the application connects it when it is built.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CountsReader(Arc<OnceLock<Arc<RequestCounts>>>);
-
-impl CountsReader {
-    pub(crate) fn connect(&self, counts: &Arc<RequestCounts>) {
-        let _ = self.0.set(counts.clone());
-    }
-
-    pub(crate) fn counts(&self) -> Option<&RequestCounts> {
-        self.0.get().map(|counts| &**counts)
-    }
-}
 
 /// The counts of an application.
 #[derive(Debug)]

@@ -11,13 +11,11 @@ mod mirror;
 #[doc(hidden)]
 pub use mirror::converse;
 
-use super::budgets::Budgets;
 use super::clock::Tick;
 use super::connection::HttpConnection;
 use super::panics::guarded;
 use super::scheduler::{Connection as _, News, Role, Scheduler, Step};
 use super::slab::Token;
-use super::slow::SlowRequests;
 use super::transport::{End, Pipe, Transport};
 use super::word::Edges;
 use super::workspace::{Shared, Workspace};
@@ -26,7 +24,6 @@ use crate::exchange::{BlockingPlaces, Connection, ServerPhase};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
 /// A service and the needs of its connections.
@@ -81,20 +78,9 @@ impl ByHand {
             write_rate: 0,
             ..ServerSettings::default()
         };
-        let scheduler = Scheduler::new(1, 1, 1)?;
-        let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(1, Duration::ZERO);
-        let announced = AtomicU8::new(ServerPhase::Running as u8);
-        let shared = Arc::new(Shared {
-            scheduler,
-            service,
-            settings,
-            places,
-            budgets,
-            announced,
-            slow: SlowRequests::default(),
-        });
-        Ok(Self { shared, spare: Mutex::default() })
+        let shared = Shared::new(Scheduler::new(1, 1, 1)?, service, settings, places, ServerPhase::Running);
+        Ok(Self { shared: Arc::new(shared), spare: Mutex::default() })
     }
 
     /// A new connection.

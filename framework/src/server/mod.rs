@@ -68,12 +68,10 @@ pub use stop::StopReport;
 use crate::exchange::BlockingPlaces;
 use crate::threads::Threads;
 use acceptor::Listener;
-use budgets::Budgets;
 use scheduler::Scheduler;
-use slow::SlowRequests;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use workspace::{Shared, Workspace};
@@ -172,18 +170,8 @@ impl Bound {
     pub(crate) fn serve(self, service: Arc<dyn Service>, around: impl AroundWorkers + 'static) -> io::Result<Server> {
         let Self { listener, settings } = self;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
-        let budgets = Budgets::new(&settings);
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
-        let announced = AtomicU8::new(ServerPhase::Starting as u8);
-        let shared = Arc::new(Shared {
-            scheduler,
-            service,
-            settings,
-            places,
-            budgets,
-            announced,
-            slow: SlowRequests::default(),
-        });
+        let shared = Arc::new(Shared::new(scheduler, service, settings, places, ServerPhase::Starting));
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
         running.spawn(&(Arc::new(around) as Arc<dyn AroundWorkers>))?;

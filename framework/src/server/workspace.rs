@@ -9,7 +9,7 @@ use super::scheduler::Scheduler;
 use super::slow::SlowRequests;
 use super::workers::WorkerRecord;
 use super::{ServerSettings, Service};
-use crate::exchange::{BlockingPlaces, Exchange};
+use crate::exchange::{BlockingPlaces, Exchange, ServerPhase};
 use crate::http::DateCache;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
@@ -25,12 +25,25 @@ pub(super) struct Shared {
     /// For waits that hold a worker.
     pub(super) places: Arc<BlockingPlaces>,
     pub(super) budgets: Budgets,
-    /// How far the application has come: a [`ServerPhase`](crate::exchange::ServerPhase) as a number.
+    /// How far the application has come: a [`ServerPhase`] as a number.
     pub(super) announced: AtomicU8,
     pub(super) slow: SlowRequests,
 }
 
 impl Shared {
+    /// For a server whose application has come to this `phase`.
+    pub(super) fn new(
+        scheduler: Scheduler<HttpConnection>,
+        service: Arc<dyn Service>,
+        settings: ServerSettings,
+        places: Arc<BlockingPlaces>,
+        phase: ServerPhase,
+    ) -> Self {
+        let budgets = Budgets::new(&settings);
+        let announced = AtomicU8::new(phase as u8);
+        Self { scheduler, service, settings, places, budgets, announced, slow: SlowRequests::default() }
+    }
+
     pub(super) fn worker_records(&self) -> &[Arc<WorkerRecord>] {
         &self.scheduler.records[..self.settings.threads]
     }

@@ -5,8 +5,8 @@
 
 use super::metric_text::{Kind, MetricText};
 use super::pages::Readers;
-use crate::exchange::{Error, Exchange, HttpError, Response, ServerView, StatusRow, StatusSource};
-use crate::lifecycle::{BOUNDS, CLASSES, CountSums, CountsReader, Flow, HookPoint, Hooks, METHODS, TimeSums, Tool};
+use crate::exchange::{Error, Exchange, HttpError, Late, Response, ServerView, StatusRow, StatusSource};
+use crate::lifecycle::{BOUNDS, CLASSES, CountSums, Flow, HookPoint, Hooks, METHODS, RequestCounts, TimeSums, Tool};
 use crate::logs;
 use crate::panics::guarded;
 use ::http::{HeaderValue, Method, StatusCode, header};
@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 /// # assert!(site.build().is_ok());
 /// ```
 pub fn metrics() -> Metrics {
-    Metrics { is_open: false, reader: CountsReader::default(), appended: Vec::new() }
+    Metrics { is_open: false, reader: Late::default(), appended: Vec::new() }
 }
 
 /// Metrics for Prometheus; made by [`metrics`].
@@ -35,7 +35,7 @@ pub fn metrics() -> Metrics {
 #[must_use = "mount it: `App::mount(\"/metrics\", status::metrics())`"]
 pub struct Metrics {
     is_open: bool,
-    reader: CountsReader,
+    reader: Late<RequestCounts>,
     appended: Vec<Arc<Appended>>,
 }
 
@@ -57,7 +57,7 @@ impl Metrics {
 
     fn text(&self, server: Option<&dyn ServerView>) -> String {
         let mut text = MetricText::new();
-        if let Some(counts) = self.reader.counts() {
+        if let Some(counts) = self.reader.get() {
             write_requests(&mut text, &counts.sums());
         }
         if let Some(server) = server {
@@ -234,7 +234,7 @@ fn write_process(text: &mut MetricText) {
 }
 
 /// The status page's rows.
-struct Counted(CountsReader);
+struct Counted(Late<RequestCounts>);
 
 impl StatusSource for Counted {
     fn title(&self) -> String {
@@ -242,7 +242,7 @@ impl StatusSource for Counted {
     }
 
     fn rows(&self) -> Vec<StatusRow> {
-        let Some(counts) = self.0.counts() else { return Vec::new() };
+        let Some(counts) = self.0.get() else { return Vec::new() };
         let sums = counts.sums();
         let mut series: Vec<_> = sums.series.iter().map(|(route, series)| (series.whole.count(), *route)).collect();
         series.sort_by_key(|(count, _)| std::cmp::Reverse(*count));

@@ -9,9 +9,9 @@ use super::html::{self, Frame};
 use super::report::Report;
 use super::threads;
 use super::tickets;
-use crate::exchange::{Error, Exchange, HttpError, Login, RequestId, Response, StatusSource};
+use crate::exchange::{Error, Exchange, HttpError, Late, Login, RequestId, Response, StatusSource};
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool, is_developers};
-use crate::tickets::{Tickets, TicketsReader};
+use crate::tickets::Tickets;
 use ::http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Tool for Status {
         hooks.answers_when_busy();
         let segments = hooks.section().split('/').filter(|segment| !segment.is_empty());
         let (depth, section) = (segments.clone().count(), segments.flat_map(|segment| ["/", segment]).collect());
-        let tickets = TicketsReader::default();
+        let tickets = Late::default();
         hooks.read_tickets(&tickets);
         let at_work = AtWork { readers, sources: self.sources.clone(), section, depth, tickets };
         hooks.at(HookPoint::BeforeRequestBody, move |exchange| at_work.answer(exchange)).priority(80);
@@ -92,7 +92,7 @@ struct AtWork {
     section: String,
     /// How many segments lead there.
     depth: usize,
-    tickets: TicketsReader,
+    tickets: Late<Tickets>,
 }
 
 enum Page {
@@ -117,7 +117,7 @@ impl AtWork {
         let base = format!("{}{}", request.prefix(), self.section);
         let home = if self.section.is_empty() { format!("{base}/") } else { base.clone() };
         let nonce = crate::random::digits();
-        let tickets = self.tickets.tickets();
+        let tickets = self.tickets.get();
         let (is_paused, has_tickets) = (has("pause"), tickets.is_some());
         let frame = Frame { base: &base, home: &home, is_paused, has_tickets, nonce: &nonce };
         let server = request.server();

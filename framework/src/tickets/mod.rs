@@ -24,8 +24,8 @@ use index::{Counted, TicketIndex};
 use keeper::{Ask, Keeper};
 use parking_lot::Mutex;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Most bytes of one ticket. With the limit of tickets it bounds the folder: 64 MiB.
@@ -197,20 +197,6 @@ impl StatusSource for OfTickets {
             StatusRow::new("dropped", dropped).alarming(dropped > 0),
             StatusRow::new("not written", lost).alarming(lost > 0),
         ]
-    }
-}
-
-/// What a tool keeps to read the tickets; the application connects it when it is built.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TicketsReader(Arc<OnceLock<Arc<Tickets>>>);
-
-impl TicketsReader {
-    pub(crate) fn connect(&self, tickets: &Arc<Tickets>) {
-        let _ = self.0.set(tickets.clone());
-    }
-
-    pub(crate) fn tickets(&self) -> Option<&Tickets> {
-        self.0.get().map(|tickets| &**tickets)
     }
 }
 
