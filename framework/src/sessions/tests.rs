@@ -595,7 +595,7 @@ fn a_session_that_grows_too_large_is_an_error_of_the_program_and_stays_as_it_was
     site.get("set").assert_status(200);
     for name in ["large", "release"] {
         let records = crate::logs::capture::records("kirsch::sessions", || {
-            site.get(name).assert_status(500).assert_lacks("300");
+            site.get(name).assert_status(500).assert_lacks("maximum");
         });
         let is_told =
             |line: &str| line.contains("the maximum is 300") && line.contains("\"basket\" (290 bytes), \"value\"");
@@ -800,7 +800,7 @@ fn a_dead_store_is_an_answer_and_never_a_silent_loss() {
     let site = site.get_or_init(|| made);
     site.get("set").assert_status(200);
     for name in ["save", "release"] {
-        site.get(name).assert_status(503).assert_header("retry-after", "1").assert_lacks("dead");
+        site.get(name).assert_status(503).assert_header("retry-after", "1").assert_lacks("is dead");
         site.get("get").assert_status(503);
         site.client.get("/view").send().assert_status(503);
         site.store.die(false);
