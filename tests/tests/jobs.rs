@@ -4,6 +4,7 @@
 //! database in that folder until it is killed.
 
 use kirsch::jobs::{Job, Jobs, Retry, Stage, Work};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -48,10 +49,31 @@ impl Job for Poison {
     }
 }
 
+/// Says that it has begun, and where it ends: `begun 7`, `ended 7` with the number of the process. It ends when there
+/// is a file with that number.
+#[derive(Serialize, Deserialize)]
+struct Gated;
+
+impl Job for Gated {
+    const NAME: &'static str = "gated";
+    type State = PathBuf;
+
+    fn run(&self, folder: &PathBuf, work: &Work) -> kirsch::Result {
+        let process = std::process::id();
+        let mut notes = OpenOptions::new().append(true).open(folder.join("notes"))?;
+        notes.write_all(format!("begun {process}\n").as_bytes())?;
+        while !folder.join(process.to_string()).exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        notes.write_all(format!("ended {process}\n").as_bytes())?;
+        work.result_at(format!("/of/{process}"))
+    }
+}
+
 fn jobs(folder: &Path) -> Jobs {
     let notes = OpenOptions::new().create(true).append(true).open(folder.join("notes")).expect("a file for notes");
     let jobs = Jobs::sqlite(folder.join("jobs.sqlite")).threads(2).lease(LEASE);
-    jobs.register::<Note>(notes).register::<Poison>(())
+    jobs.register::<Note>(notes).register::<Poison>(()).register::<Gated>(folder.to_owned())
 }
 
 /// A process that does jobs; killed at the latest when the test ends.
@@ -76,8 +98,12 @@ impl Drop for Worker {
 
 /// Whether this is a child; then it does jobs until it is killed.
 fn is_worker() -> bool {
+    is_worker_with(|jobs| jobs)
+}
+
+fn is_worker_with(set: impl FnOnce(Jobs) -> Jobs) -> bool {
     let Some(folder) = std::env::var_os(FOLDER) else { return false };
-    let jobs = jobs(&PathBuf::from(folder));
+    let jobs = set(jobs(&PathBuf::from(folder)));
     jobs.start().expect("the jobs start");
     // An orphan ends, too.
     thread::sleep(PATIENCE);
@@ -147,6 +173,38 @@ fn a_job_that_kills_its_process_is_dead_in_the_end() {
     let status = jobs.status(poison).expect("status").expect("it is kept");
     assert_eq!(status.attempt, 3);
     assert!(status.error.expect("a reason").contains("its process died or hung"));
+}
+
+#[test]
+fn a_process_that_was_paused_ends_too_late_and_changes_nothing() {
+    const NAME: &str = "a_process_that_was_paused_ends_too_late_and_changes_nothing";
+    // Longer than the pauses of a busy machine: the second process is to keep its lease.
+    if is_worker_with(|jobs| jobs.threads(1).lease(Duration::from_secs(3))) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let jobs = jobs(folder.path());
+    let notes = |note: &str| fs::read_to_string(folder.path().join("notes")).expect("notes").contains(note);
+    let open_gate = |worker: &Worker| fs::write(folder.path().join(worker.0.id().to_string()), "").expect("a gate");
+    let signal = |worker: &Worker, signal| kill_process(Pid::from_child(&worker.0), signal).expect("it is there");
+    let gated = jobs.enqueue(&Gated).expect("enqueue");
+    let paused = Worker::start(NAME, folder.path());
+    wait_until("the first has it", || notes(&format!("begun {}\n", paused.0.id())));
+    signal(&paused, Signal::STOP);
+    let second = Worker::start(NAME, folder.path());
+    wait_until("the second has it after the lease", || notes(&format!("begun {}\n", second.0.id())));
+    open_gate(&paused);
+    signal(&paused, Signal::CONT);
+    wait_until("the first ends late", || notes(&format!("ended {}\n", paused.0.id())));
+    // Its only thread does the next job when it has told the queue about that end. The second one's is busy.
+    jobs.enqueue(&Note(1)).expect("enqueue");
+    wait_until("the first goes on", || notes("\n1\n"));
+    let status = jobs.status(gated).expect("status").expect("it is kept");
+    assert_eq!((status.stage, status.attempt), (Stage::Running, 2), "the late end was refused");
+    open_gate(&second);
+    wait_until("the second ends", || jobs.counts().expect("counts")[Stage::Done as usize] == 2);
+    let result = jobs.status(gated).expect("status").expect("it is kept").result;
+    assert_eq!(result, Some(format!("/of/{}", second.0.id())));
 }
 
 // Another process's bell is not heard; it looks once a second.
