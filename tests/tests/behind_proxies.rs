@@ -243,7 +243,7 @@ fn nothing_reads_the_raw_client_past_the_proxy() {
         let text = fs::read_to_string(&file).unwrap();
         let library = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         for (number, line) in (1..).zip(library.lines()) {
-            let raw = ["raw_host(", "head.host(", ".connection().peer", ".connection().secure", ".connection.peer"];
+            let raw = ["raw_host(", "head.host(", ".connection().peer", ".connection().is_secure", ".connection.peer"];
             let is_header = line.contains("header(\"host\")") || line.contains("headers_named(\"host\")");
             if !line.trim_start().starts_with("//") && (is_header || raw.iter().any(|raw| line.contains(raw))) {
                 found.push(format!("{place}:{number}: {}", line.trim()));

@@ -93,7 +93,7 @@ impl Cookies {
 
 /// The connection that the request came by, as the server sees it; behind a proxy that is the proxy's: see
 /// [`Connection`](super::Connection).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Conn(pub super::Connection);
 
 impl<'a> Argument<'a> for &'a Request {
@@ -220,7 +220,7 @@ impl<'a> Argument<'a> for Conn {
     const INFO: ArgumentInfo = ArgumentInfo::TYPED;
 
     fn take(_name: &'static str, arguments: &mut Arguments<'a>) -> Result<Self, HttpError> {
-        Ok(Self(*arguments.request.connection()))
+        Ok(Self(arguments.request.connection().clone()))
     }
 }
 

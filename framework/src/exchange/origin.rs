@@ -103,7 +103,7 @@ impl Request {
     /// Whether the client came by TLS, right behind a trusted proxy.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.forwarded().and_then(|forwarded| forwarded.is_secure).unwrap_or_else(|| self.connection().secure)
+        self.forwarded().and_then(|forwarded| forwarded.is_secure).unwrap_or_else(|| self.connection().is_secure())
     }
 
     /// The host that stands in the request, in its one spelling.

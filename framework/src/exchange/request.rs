@@ -7,7 +7,10 @@ use super::multipart_form::MultipartForm;
 use super::origin;
 use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
-use super::{BodyCharge, ClientWatch, Forwarded, HttpError, PageAddresses, RequestBody, ServerView, Upload};
+use super::{
+    BodyCharge, ClientCertificate, ClientWatch, Forwarded, HttpError, PageAddresses, RequestBody, ServerView, TlsFacts,
+    Upload,
+};
 use crate::http::{
     Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_media_type,
     decode_segments, is_multipart, list_members, urlencoded,
@@ -232,6 +235,29 @@ impl Request {
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// The facts of the encryption of the connection: version, cipher, the name that the client asked for. `None` for a
+    /// connection without it; behind a proxy that is the connection from the proxy.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.connection.tls.as_deref()
+    }
+
+    /// The certificate by which the client has proved who it is, if it has: see [`ClientCertificate`]. Which
+    /// certificates are asked for and believed says the setting `server.tls.client_certificates`.
+    ///
+    /// ```
+    /// use kirsch::prelude::*;
+    ///
+    /// fn whoami(request: &Request) -> String {
+    ///     request.client_certificate().map_or_else(|| "a stranger".to_owned(), |shown| shown.subject().to_owned())
+    /// }
+    /// # let _ = whoami;
+    /// ```
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.tls()?.client_certificate.as_ref()
     }
 
     /// Whether the client has closed or reset the connection, so that it will not see the answer: for long handlers
@@ -665,21 +691,29 @@ impl ParameterTable {
 }
 
 /// The two ends of the connection that a request came by, as the server sees it: behind a proxy the peer is the proxy,
-/// and `secure` is about the way from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// and `tls` is about the way from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// The address of the peer: the client, or a proxy.
     pub peer: SocketAddr,
     /// The server's address.
     pub local: SocketAddr,
+    /// The facts of the encryption, if the connection is encrypted.
+    pub tls: Option<Arc<TlsFacts>>,
+}
+
+impl Connection {
     /// Whether the connection is encrypted.
-    pub secure: bool,
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
 }
 
 impl Default for Connection {
     fn default() -> Self {
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        Self { peer: nowhere, local: nowhere, secure: false }
+        Self { peer: nowhere, local: nowhere, tls: None }
     }
 }
 

@@ -126,7 +126,7 @@ impl Listener {
         } else {
             Some(self.address)
         };
-        let connection = Connection { peer, local: local.unwrap_or(self.address), secure: false };
+        let connection = Connection { peer, local: local.unwrap_or(self.address), tls: None };
         let scheduler = &shared.scheduler;
         let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
         if let Err(error) = scheduler.insert(HttpConnection::new(Transport::Socket(socket), connection), deadline) {

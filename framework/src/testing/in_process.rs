@@ -35,7 +35,7 @@ impl InProcess {
         let hand = server.connect(Connection {
             peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
             local: SocketAddr::from(([127, 0, 0, 1], 80)),
-            secure: false,
+            tls: None,
         });
         hand.send(bytes);
         hand.end_input();

@@ -129,7 +129,7 @@ impl HttpConnection {
     }
 
     fn identify(&self, exchange: &mut Exchange) {
-        exchange.request.connection = self.ends;
+        exchange.request.connection.clone_from(&self.ends);
         exchange.request.id = RequestId::next();
         exchange.request.received = Some(Instant::now());
     }
