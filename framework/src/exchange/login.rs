@@ -1,12 +1,13 @@
 //! The visitor who is logged in: what authentication tools tell handlers and the access log.
 
-use super::{Argument, ArgumentInfo, Arguments, Exchange, HttpError};
-use ::http::StatusCode;
+use super::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError};
+use ::http::{StatusCode, header};
 use std::sync::Arc;
 
 /// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
 ///
-/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in; `Option<&Login>` takes either.
+/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in, or as the tool says that knows the
+/// way to the login ([`LoginChallenge`]); `Option<&Login>` takes either.
 /// The start refuses `&Login` where no tool says that it [provides](crate::Hooks::provides) `login`. The access log has
 /// it in its third column.
 ///
@@ -87,6 +88,64 @@ impl Login {
 impl std::fmt::Display for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+/// The answer to a stranger, kept among the [`values`](Exchange::values) of the request by an authentication tool that
+/// lets strangers in.
+///
+/// A 401 must say how to log in (RFC 9110, section 15.5.2). Where a handler answers 401 without saying it, as a page does
+/// that takes [`&Login`](Login), this answers in its place: with the same error and a field `WWW-Authenticate`, or with
+/// a redirect to a login page.
+///
+/// ```
+/// use kirsch::exchange::LoginChallenge;
+/// use kirsch::{prelude::*, testing::Client};
+///
+/// #[derive(Debug)]
+/// struct Doorman;
+///
+/// impl Tool for Doorman {
+///     fn name(&self) -> &'static str { "doorman" }
+///
+///     fn attach(&self, hooks: &mut Hooks) {
+///         hooks.provides("login");
+///         let challenge = LoginChallenge::new(|_, _| Redirect::to("/door").into());
+///         hooks.at(HookPoint::OnStartResource, move |exchange| {
+///             exchange.values.insert(challenge.clone());
+///         });
+///     }
+/// }
+///
+/// let tree = Tree::new().page("club", |call| call.argument::<&Login>().map(Login::to_string));
+/// let client = Client::in_process(App::new(tree).tool("/", Doorman));
+/// client.get("/club").send().assert_status(303).assert_header("location", "/door");
+/// ```
+#[derive(Clone)]
+pub struct LoginChallenge(Arc<AnswerToStranger>);
+
+type AnswerToStranger = dyn Fn(&mut Exchange, HttpError) -> Error + Send + Sync;
+
+impl LoginChallenge {
+    /// The error that this function makes of the request and of the 401.
+    pub fn new(answer: impl Fn(&mut Exchange, HttpError) -> Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(answer))
+    }
+
+    /// The answer in place of `error`, if that is a 401 that does not say how to log in, and a tool knows it.
+    pub(crate) fn complete(exchange: &mut Exchange, error: HttpError) -> Result<Error, HttpError> {
+        let is_mute = error.status == StatusCode::UNAUTHORIZED
+            && !error.headers.iter().any(|(name, _)| *name == header::WWW_AUTHENTICATE);
+        match is_mute.then(|| exchange.values.remove::<Self>()).flatten() {
+            Some(challenge) => Ok((challenge.0)(exchange, error)),
+            None => Err(error),
+        }
+    }
+}
+
+impl std::fmt::Debug for LoginChallenge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginChallenge").finish_non_exhaustive()
     }
 }
 

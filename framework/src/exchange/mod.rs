@@ -89,7 +89,7 @@ pub(crate) use late::Late;
 pub(crate) use limits::{Limit, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 pub use link::Link;
 pub use link_value::{LinkText, LinkValue, Omit};
-pub use login::Login;
+pub use login::{Login, LoginChallenge};
 pub use multipart_reader::{Multipart, Part};
 pub use origin::{Forwarded, Origin, origin_of};
 pub(crate) use page_link::{Address, NamedValues, PageAddresses};

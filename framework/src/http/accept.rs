@@ -2,7 +2,8 @@
 
 use super::weight::parse_weight;
 
-/// Which of the `offered` media types the client likes best: by weight, then by their order in `offered`.
+/// Which of the `offered` media types the client likes best: by weight, then those that it names before those that only
+/// `text/*` or `*/*` match, then by their order in `offered`.
 ///
 /// The weight of each comes from the most specific range that matches it. Malformed ranges are ignored; when none is
 /// left, or `accept` is empty, the first one offered is the answer. `None` when the client rules all of them out.
@@ -25,11 +26,11 @@ pub fn best_media_type<'o>(accept: &str, offered: &[&'o str]) -> Option<&'o str>
     if ranges(accept).next().is_none() {
         return offered.first().copied();
     }
-    let mut best: Option<(&str, u16)> = None;
+    let mut best: Option<(&str, Liking)> = None;
     for &media_type in offered {
-        let weight = weight_of(accept, media_type);
-        if weight > best.map_or(0, |(_, weight)| weight) {
-            best = Some((media_type, weight));
+        let liking = liking_of(accept, media_type);
+        if liking.weight > 0 && best.is_none_or(|(_, best)| liking > best) {
+            best = Some((media_type, liking));
         }
     }
     best.map(|(media_type, _)| media_type)
@@ -75,11 +76,17 @@ impl Range<'_> {
     }
 }
 
-fn weight_of(accept: &str, media_type: &str) -> u16 {
-    ranges(accept)
-        .filter_map(|range| Some((range.specificity(media_type)?, range.weight)))
-        .max()
-        .map_or(0, |(_, weight)| weight)
+/// How much the client likes a media type.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Liking {
+    /// In thousandths.
+    weight: u16,
+    is_named: bool,
+}
+
+fn liking_of(accept: &str, media_type: &str) -> Liking {
+    let closest = ranges(accept).filter_map(|range| Some((range.specificity(media_type)?, range.weight))).max();
+    closest.map_or_else(Liking::default, |(specificity, weight)| Liking { weight, is_named: specificity > 1 })
 }
 
 fn ranges(accept: &str) -> impl Iterator<Item = Range<'_>> {
@@ -140,6 +147,13 @@ mod tests {
     fn equal_weights_go_by_the_order_of_the_offer() {
         assert_eq!(best("text/plain, application/json"), Some("application/json"));
         assert_eq!(best("*/*"), Some("text/html"));
+    }
+
+    #[test]
+    fn of_equal_weights_a_type_that_is_named_comes_first() {
+        assert_eq!(best("*/*, application/json"), Some("application/json"));
+        assert_eq!(best("text/plain, text/*;q=0.5, application/*"), Some("text/plain"));
+        assert_eq!(best("text/*, */*"), Some("text/html"));
     }
 
     #[test]

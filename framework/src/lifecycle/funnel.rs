@@ -3,6 +3,7 @@
 //! | in | out |
 //! |---|---|
 //! | an HTTP error, of a hook, a handler, the router, the parser | the error page of its status, with the error's fields (`Allow`, `Retry-After`) |
+//! | a 401 that does not say how to log in | what the tool says that knows it ([`LoginChallenge`]) |
 //! | a redirect | its status and `Location` |
 //! | an answer | the answer, in place of the response so far |
 //! | anything else, a panic too | a log record; `before_error_response`; the page of 500; `after_error_response`. An internal redirect of the former leads to another page instead, once |
@@ -16,7 +17,8 @@ use super::error_page::usual_message;
 use super::hook::run_point;
 use super::{ErrorForm, ErrorPage, HookPoint, Plan};
 use crate::exchange::{
-    Error, ErrorKind, Exchange, HttpError, IntoResponse, MethodSet, OwnPage, Redirect, Request, Rescue, Response,
+    Error, ErrorKind, Exchange, HttpError, IntoResponse, LoginChallenge, MethodSet, OwnPage, Redirect, Request, Rescue,
+    Response,
 };
 use crate::logs::{self, Timestamp};
 use crate::panics::guarded;
@@ -53,7 +55,11 @@ impl Funnel<'_> {
             ErrorKind::Http(error) if !(error.status.is_client_error() || error.status.is_server_error()) => {
                 self.unexpected(exchange, Error::unexpected(format!("{} is not the status of an error", error.status)));
             }
-            ErrorKind::Http(error) => self.error_page(exchange, error, None),
+            ErrorKind::Http(error) => match guarded(|| Ok(LoginChallenge::complete(exchange, error))) {
+                Ok(Ok(answer)) => self.settle(exchange, answer),
+                Ok(Err(error)) => self.error_page(exchange, error, None),
+                Err(failure) => self.unexpected(exchange, failure),
+            },
             ErrorKind::Redirect(redirect) => {
                 if let Err(error) = write_redirect(redirect, exchange) {
                     self.unexpected(exchange, error);

@@ -6,7 +6,7 @@
 
 use super::login_form::LoginForm;
 use super::prepared::{Place, Prepared};
-use super::visitor::{not_kept, outside, wants_html};
+use super::visitor::{not_kept, outside};
 use crate::exchange::HttpError;
 use crate::exchange::Wakers;
 use crate::lifecycle::{Admission, Admit};
@@ -181,7 +181,7 @@ impl Prepared {
     ) -> Result<Flow, Error> {
         let wait = wait.map(|wait| HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
         exchange.response.add_vary(&header::ACCEPT);
-        if wants_html(&exchange.request) {
+        if exchange.request.prefers_html() {
             let mut page = self.show(exchange, status, name, next, Some(message.to_owned()))?;
             if let Some(wait) = wait {
                 page.set_header(header::RETRY_AFTER, wait);

@@ -35,6 +35,7 @@ mod visitor;
 pub use login_form::LoginForm;
 
 use super::authorization::{ClearTextWarning, Passwords, Verdict};
+use crate::exchange::LoginChallenge;
 use crate::lifecycle::{HookPoint, Hooks, IntoFlow, Tool};
 use crate::settings::{Secret, SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, Flow, IntoResponse, Login, Response};
@@ -85,7 +86,8 @@ use visitor::keep_private;
 /// action="/members/logout"><button>Log out</button></form>`.
 ///
 /// With [`required(false)`](Self::required) strangers see the pages, too, and `Option<&Login>` tells who the visitor
-/// is: for a whole site, parts of which are then closed by a section with `session_auth.required = true`.
+/// is: for a whole site, parts of which are then closed by a section with `session_auth.required = true`. A single page
+/// is closed by its signature: where it takes `&Login`, strangers are sent to the login.
 ///
 /// A login holds for its section, its host and its source of credentials, even if other sites see the session;
 /// [`realm`](Self::realm) changes that. At the login the session gets another id; at the logout it ends. Guesses are
@@ -281,8 +283,9 @@ impl Tool for SessionAuth {
             Err(error) => return hooks.refuse(error),
         };
         hooks.needs("sessions");
-        let finder = prepared.clone();
-        hooks.check(HookPoint::OnStartResource, move |exchange| finder.find_out(exchange)).priority(55);
+        let (finder, asker) = (prepared.clone(), prepared.clone());
+        let of_strangers = LoginChallenge::new(move |exchange, refusal| asker.send_to_login(exchange, refusal));
+        hooks.check(HookPoint::OnStartResource, move |exchange| finder.find_out(exchange, &of_strangers)).priority(55);
         hooks.admission(PasswordAdmission(prepared.clone()));
         hooks.at(HookPoint::BeforeHandler, move |exchange| prepared.act(exchange)).priority(0);
         hooks.at(HookPoint::BeforeFinalize, keep_private).priority(66);

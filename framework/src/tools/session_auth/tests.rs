@@ -73,6 +73,42 @@ fn programs_get_401_and_no_hint_of_the_pages() {
 }
 
 #[test]
+fn whoever_names_html_before_other_types_is_sent_to_the_login() {
+    let client = client(auth());
+    let w3m = "text/html, text/*;q=0.5, image/*, application/*, audio/*, video/*";
+    for (accept, status) in [("text/html", 303), ("text/html, */*", 303), ("*/*, text/html;q=0.9", 401), (w3m, 303)] {
+        client.get("/members/page").header("accept", accept).send().assert_status(status);
+    }
+}
+
+#[test]
+fn a_page_that_takes_a_login_sends_strangers_to_it_where_others_let_them_in() {
+    let closed = Tree::new().page("add", |call| call.argument::<&Login>().map(Login::to_string)).index(|_| "open");
+    let app = App::new(closed).tool("/", Sessions::in_memory()).tool("/", auth().required(false));
+    let client = Client::in_process(App::new(Tree::new()).mount("/library", app));
+    client.get("/library/").send().assert_text("open");
+    let sent = client.get("/library/add").header("accept", "text/html").send();
+    sent.assert_status(303).assert_header("location", "/library/login?next=%2Flibrary%2Fadd");
+    let refused = client.get("/library/add").send();
+    refused.assert_status(401).assert_header("www-authenticate", "Cookie form-action=\"/library/login\"");
+    client.get(sent.header("location").unwrap()).send().login("anna", "secret").assert_text("anna");
+}
+
+#[test]
+fn a_form_that_a_stranger_has_sent_leads_back_to_its_page() {
+    let client = client(auth());
+    for (referer, location) in [
+        ("http://localhost/members/page?a=1", "/members/login?next=%2Fmembers%2Fpage%3Fa%3D1"),
+        ("http://localhost/members/login", "/members/login"),
+        ("http://evil.example/members/page", "/members/login"),
+        ("http://localhost", "/members/login"),
+    ] {
+        let sent = client.post("/members/cart").header("host", "localhost").header("referer", referer);
+        sent.header("accept", "text/html").send().assert_status(303).assert_header("location", location);
+    }
+}
+
+#[test]
 fn the_login_gives_the_session_another_id_and_keeps_its_values() {
     let client = client(auth());
     client.get("/keep").send();

@@ -4,10 +4,8 @@
 //! their forms later.
 
 use super::login_form::logout_page;
-use super::next_page::same_site;
 use super::prepared::{Place, Prepared};
-use crate::exchange::{HttpError, MethodSet};
-use crate::http::best_media_type;
+use crate::exchange::{HttpError, LoginChallenge, MethodSet, origin_of};
 use crate::tools::origins::is_own;
 use crate::{
     Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Request, Response, Session, SessionView, StatusCode,
@@ -17,8 +15,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 impl Prepared {
     /// Before the body: who is the visitor, and may they go on?
-    pub(super) fn find_out(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+    pub(super) fn find_out(&self, exchange: &mut Exchange, of_strangers: &LoginChallenge) -> Result<Flow, Error> {
         exchange.values.remove::<Login>();
+        exchange.values.remove::<LoginChallenge>();
         let login = SessionView::of(exchange)?
             .and_then(|session| session.get::<String>(&self.key.of(&exchange.request)))
             .map(|name| self.login(name));
@@ -27,7 +26,12 @@ impl Prepared {
         match self.place(&exchange.request) {
             Place::Page => {
                 let Some(login) = login else {
-                    return if self.tool.required { Err(self.send_to_login(exchange)) } else { Ok(Flow::Continue) };
+                    if self.tool.required {
+                        return Err(self.send_to_login(exchange, HttpError::new(StatusCode::UNAUTHORIZED, "")));
+                    }
+                    // Some of the pages may want one.
+                    exchange.values.insert(of_strangers.clone());
+                    return Ok(Flow::Continue);
                 };
                 exchange.values.insert(login);
                 Ok(Flow::Continue)
@@ -66,29 +70,31 @@ impl Prepared {
         }
     }
 
-    /// The answer to a stranger.
-    fn send_to_login(&self, exchange: &mut Exchange) -> Error {
+    /// The answer to a stranger: the login, or to a program the `refusal`.
+    pub(super) fn send_to_login(&self, exchange: &mut Exchange, refusal: HttpError) -> Error {
         not_kept(&mut exchange.response);
         exchange.response.add_vary(&header::ACCEPT);
         let request = &exchange.request;
-        if !wants_html(request) {
-            return HttpError::new(StatusCode::UNAUTHORIZED, "")
-                .with_header(header::WWW_AUTHENTICATE, self.challenge.clone())
-                .into();
+        if !request.prefers_html() {
+            return refusal.with_header(header::WWW_AUTHENTICATE, self.challenge.clone()).into();
         }
         let login = outside(request, &self.login_path);
-        // A form of another method cannot be sent again.
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let wanted = outside(request, request.path());
-        let wanted = match request.query() {
-            Some(query) => format!("{wanted}?{query}"),
-            None => wanted,
-        };
-        match same_site(&wanted).filter(|_| is_read) {
+        match wanted(request).as_deref().and_then(|wanted| self.next_page(request, wanted)) {
             Some(next) => Redirect::to(format!("{login}?next={}", utf8_percent_encode(next, NON_ALPHANUMERIC))).into(),
             None => Redirect::to(login).into(),
         }
     }
+}
+
+/// The page that the visitor goes on with after the login, as the browser sees it. A form cannot be sent again, so that
+/// is the page of this site that has it.
+fn wanted(request: &Request) -> Option<String> {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Some(outside(request, request.path()) + &query);
+    }
+    let referer = request.header("referer").filter(|referer| is_own(request, referer))?;
+    origin_of(referer).map(|(_, page)| page.to_owned())
 }
 
 /// The form will change the session.
@@ -109,12 +115,6 @@ pub(super) fn keep_private(exchange: &mut Exchange) {
 /// The path as a browser sees it, before a proxy has taken its prefix away.
 pub(super) fn outside(request: &Request, path: &str) -> String {
     format!("{}{path}", request.prefix())
-}
-
-/// Whether a page is wanted rather than anything.
-pub(super) fn wants_html(request: &Request) -> bool {
-    let accept = request.list("accept").unwrap_or_default();
-    best_media_type(&accept, &["application/json", "text/html"]) == Some("text/html")
 }
 
 /// 403 for a form that another site has sent. Browsers name the site in a field; programs do not.
