@@ -32,6 +32,7 @@ documents! {
     plugins: "docs/guide/plugins.md";
     jobs: "docs/guide/jobs.md";
     deployment: "docs/guide/deployment.md";
+    proxies: "docs/guide/proxies.md";
     logs: "docs/guide/logs.md";
     metrics: "docs/guide/metrics.md";
     tools: "docs/reference/tools.md";

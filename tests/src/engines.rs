@@ -91,7 +91,9 @@ impl Engine {
         Self::start_in(folder, port, start, &[])
     }
 
-    fn start_in(folder: TempDir, port: u16, start: &str, arguments: &[&str]) -> Self {
+    /// The server in a folder that is prepared.
+    #[must_use]
+    pub fn start_in(folder: TempDir, port: u16, start: &str, arguments: &[&str]) -> Self {
         let mut engine = Self::prepared(folder, port, start, arguments);
         engine.resume();
         engine

@@ -61,6 +61,11 @@ impl Gate {
         self.change(|state| state.open = true);
     }
 
+    /// Closes the gate again, and forgets who came.
+    pub fn close(&self) {
+        self.change(|state| *state = GateState::default());
+    }
+
     fn change(&self, change: impl FnOnce(&mut GateState)) {
         let (state, signal) = &*self.state;
         change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
 ///
-/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in, or as the tool says that knows the
-/// way to the login ([`LoginChallenge`]); `Option<&Login>` takes either.
+/// As an argument: `login: &Login` is answered with 401 when no visitor is logged in, or as the tool says that knows
+/// the way to the login ([`LoginChallenge`]); `Option<&Login>` takes either.
 /// The start refuses `&Login` where no tool says that it [provides](crate::Hooks::provides) `login`. The access log has
 /// it in its third column.
 ///
@@ -94,9 +94,9 @@ impl std::fmt::Display for Login {
 /// The answer to a stranger, kept among the [`values`](Exchange::values) of the request by an authentication tool that
 /// lets strangers in.
 ///
-/// A 401 must say how to log in (RFC 9110, section 15.5.2). Where a handler answers 401 without saying it, as a page does
-/// that takes [`&Login`](Login), this answers in its place: with the same error and a field `WWW-Authenticate`, or with
-/// a redirect to a login page.
+/// A 401 must say how to log in (RFC 9110, section 15.5.2). Where a handler answers 401 without saying it, as a page
+/// does that takes [`&Login`](Login), this answers in its place: with the same error and a field `WWW-Authenticate`, or
+/// with a redirect to a login page.
 ///
 /// ```
 /// use kirsch::exchange::LoginChallenge;
