@@ -60,6 +60,25 @@ fn each_response_is_an_object_with_its_columns() {
     assert_eq!(objects.last().expect("it has lines")["msg"], "stopped");
 }
 
+// The link that the start prints is in the history of a browser, too, and whoever may read logs may not see the pages.
+#[test]
+fn the_key_of_a_link_is_in_no_log() {
+    const KEY: &str = "0123456789abcdef";
+    for form in ["LOG_JSON", "LOG_TEXT"] {
+        let folder = Folder::new();
+        let program =
+            start(form, &folder.log(), &format!("KIRSCH_DEBUG_KEY={KEY}; export KIRSCH_DEBUG_KEY; "), Stdio::null());
+        let link = format!("/panic?a=1&kirsch_debug={KEY}");
+        program.client.get(&link).send().assert_status(500);
+        let later = program.client.get(&format!("/?next=%2Fx%3Fkirsch_debug%3D{KEY}"));
+        later.header("referer", format!("http://127.0.0.1{link}")).send().assert_status(200);
+        assert_eq!(program.terminate().code(), Some(0));
+        let log = read(&folder.log());
+        assert!(!log.contains(KEY) && log.matches("kirsch_debug").count() >= 3, "{log}");
+        assert!(log.contains("a=1&kirsch_debug=***") && log.contains("kirsch_debug%3D***"), "{log}");
+    }
+}
+
 #[test]
 fn a_pipe_that_nobody_reads_stops_no_request_and_no_stop() {
     let folder = Folder::new();

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 struct Shop;
 
@@ -108,6 +109,18 @@ fn requests_are_counted_by_the_pattern_of_their_route() {
     assert!(value(&samples, "kirsch_request_seconds_sum|route=/song/{id}|").is_some_and(|sum| sum > 0.0));
     assert_eq!(value(&samples, "kirsch_queue_seconds_count|"), Some(7.0));
     assert_eq!(value(&samples, "kirsch_workers|"), Some(10.0));
+}
+
+#[test]
+fn the_start_of_the_server_is_a_moment_and_stays_one() {
+    let before = SystemTime::now();
+    let client = Client::over_socket(app());
+    let after = SystemTime::now();
+    let started = || value(&parsed(&client.get("/metrics").send()), "kirsch_start_time_seconds|");
+    let first = started().expect("it is told");
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_secs_f64();
+    assert!(first >= seconds(before).floor() && first <= seconds(after), "{first}");
+    assert_eq!(started(), Some(first));
 }
 
 #[test]

@@ -62,6 +62,16 @@ fn sighup_runs_the_graceful_steps_and_the_program_serves_on() {
     assert_eq!(program.terminate().code(), Some(0));
 }
 
+// The waiting thread hears the signal that stops.
+#[test]
+fn a_graceful_step_that_hangs_does_not_hold_up_sigterm() {
+    let program = Program::start(PROGRAM, "HANG=1; export HANG; ", PATIENT, Stdio::null());
+    program.signal(Signal::HUP);
+    program.signal(Signal::HUP);
+    program.client.get("/").send().assert_text("here");
+    assert_eq!(program.terminate().code(), Some(0));
+}
+
 #[test]
 fn sigquit_writes_the_status_to_the_log_and_the_program_serves_on() {
     let log = tempfile::tempfile().expect("a temporary file");

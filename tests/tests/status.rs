@@ -218,7 +218,8 @@ fn request_lines_are_escaped() {
     // In the row of its worker, in that of the waiter, and among the facts of the sessions.
     assert!(page(&response).matches("/named/&#39;onload=&#39;&amp;x").count() >= 3, "{}", page(&response));
     assert!(!page(&response).contains("'onload"), "{}", page(&response));
-    assert!(response.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+    let policy = response.header("content-security-policy").expect("it has one");
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     site.gate.open();
     hostile.read_response().assert_status(200);
 }
@@ -596,13 +597,30 @@ fn a_page_that_no_status_answers_waits_for_a_worker() {
 }
 
 #[test]
-fn looking_at_a_server_that_hangs_uses_up_no_connections() {
-    let (site, _hanging) = hung(|app| app);
+fn looking_at_a_server_that_hangs_uses_up_no_connections_and_each_look_is_recorded() {
+    let kept = KeptContent::default();
+    let (site, _hanging) = hung(|app| app.tool("/status", kept.clone()));
     for _ in 0..100 {
         site.visitor.get("/status/json").send().assert_status(200);
     }
-    wait_until(|| site.running.statistics().connections_open < 70);
+    wait_until(|| kept.0.lock().expect("no panic").len() == 100);
+    wait_until(|| site.running.statistics().connections_open < 10);
     assert_eq!(site.running.statistics().workers_busy, 2, "they still hang");
+    site.gate.open();
+}
+
+// Its end holds up neither the thread beside the workers nor the connections.
+#[test]
+fn a_log_that_hangs_holds_up_no_look() {
+    let gate = Gate::new();
+    let (site, _hanging) = hung(|app| app.tool("/status", HangingLog(gate.clone())));
+    for _ in 0..100 {
+        site.visitor.get("/status/json").send().assert_status(200);
+    }
+    gate.wait_for(1);
+    wait_until(|| site.running.statistics().connections_open < 10);
+    gate.open();
+    gate.wait_for(100);
     site.gate.open();
 }
 
@@ -647,6 +665,74 @@ fn too_many_questions_are_refused_like_other_requests() {
     first.read_response().assert_status(200);
     let refused = others.iter_mut().filter_map(|other| (other.read_response().status() == 503).then_some(()));
     assert_eq!(refused.count(), 2);
+}
+
+/// A login that takes its time, as one does that asks a database.
+struct SlowLogin(Gate);
+
+impl Tool for SlowLogin {
+    fn name(&self) -> &'static str {
+        "slow_login"
+    }
+
+    fn attach(&self, hooks: &mut Hooks) {
+        hooks.provides("login");
+        let (gate, section) = (self.0.clone(), hooks.section().to_owned());
+        hooks.at(HookPoint::OnStartResource, move |exchange| match exchange.request.header("authorization") {
+            Some("Basic slow") => {
+                gate.pass();
+                Err(Error::new(StatusCode::UNAUTHORIZED, ""))
+            }
+            Some(_) => {
+                exchange.values.insert(Login::new("anna").at(&*section));
+                Ok(())
+            }
+            None => Err(Error::new(StatusCode::UNAUTHORIZED, "")),
+        });
+    }
+}
+
+#[test]
+fn strangers_at_the_login_keep_the_holder_of_the_key_not_out() {
+    let gate = Gate::new();
+    let (site, _hanging) = hung(|app| app.mount("/staff", status::app()).tool("/staff", SlowLogin(gate.clone())));
+    let mut strangers: Vec<_> = (0..30).map(|_| site.visitor.raw()).collect();
+    for (number, stranger) in strangers.iter_mut().enumerate() {
+        stranger.send("GET /staff HTTP/1.1\r\nHost: a\r\nAuthorization: Basic slow\r\n\r\n");
+        if number == 0 {
+            gate.wait_for(1);
+        }
+    }
+    // One is at the login and four wait for it. The others wait for a worker, like all other requests.
+    wait_until(|| site.running.statistics().queued == 25);
+    let developer = site.visitor.new_browser().as_developer();
+    let asked = developer.get("/staff/json").header("authorization", "Basic right").header("connection", "close");
+    let look = std::thread::spawn(move || asked.send().status());
+    gate.open();
+    assert_eq!(look.join().expect("it is answered"), 200);
+    // Before any of the strangers behind it: they still hang there.
+    site.gate.open();
+}
+
+#[test]
+fn strangers_without_key_get_no_place_beside_the_workers() {
+    let (site, _hanging) = hung(|app| app.mount("/staff", status::app()));
+    let mut stranger = site.visitor.raw();
+    stranger.send("GET /staff HTTP/1.1\r\nHost: a\r\nCookie: kirsch_debug=wrong\r\n\r\n");
+    wait_until(|| site.running.statistics().queued == 1);
+    site.visitor.new_browser().as_developer().get("/staff").send().assert_contains("All 2 workers are busy");
+    site.gate.open();
+    stranger.read_response().assert_status(404);
+}
+
+#[test]
+fn the_link_with_the_key_opens_while_no_worker_is_free() {
+    let (site, _hanging) = hung(|app| app.mount("/staff", status::app()));
+    let developer = site.visitor.new_browser().as_developer();
+    let cookie = developer.cookie("kirsch_debug").expect("the key");
+    let link = site.visitor.get(&format!("/staff?kirsch_debug={cookie}")).send();
+    link.assert_status(303);
+    site.gate.open();
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::server::ServerSettings;
 use crate::settings::Settings;
 use crate::suggestion::distance;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::sync::Arc;
 
 const PREFIX: &str = "KIRSCH_";
@@ -48,8 +48,15 @@ impl Environment {
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, ConfigError> {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let ours = variables.filter_map(|(name, value)| Some((own_name(&name)?, value)));
-        let read = |(name, value): (Arc<str>, OsString)| {
+        let ours = variables.filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+        let read = |(name, value): (OsString, OsString)| {
+            let name: Arc<str> = match name.into_string() {
+                Ok(name) => name.into(),
+                Err(name) => {
+                    let place = format!("the environment variable {}", name.as_encoded_bytes().escape_ascii());
+                    return Err(ConfigError::new(place, "its name is not UTF-8"));
+                }
+            };
             let refused = |problem: &str| ConfigError::new(format!("the environment variable {name}"), problem);
             let parts: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
             if parts.len() > 1 && parts.iter().any(String::is_empty) {
@@ -141,10 +148,6 @@ impl Environment {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.settings().map(|(name, ..)| &**name)
     }
-}
-
-fn own_name(name: &OsStr) -> Option<Arc<str>> {
-    name.to_str().filter(|name| name.starts_with(PREFIX)).map(Into::into)
 }
 
 /// The variable that may have been meant by a name without two underscores, and whether that is sure.
@@ -269,6 +272,15 @@ mod tests {
             let expected = warning.map(|text| format!("WARN kirsch::config the environment variable {name} {text}"));
             assert_eq!(said, expected.iter().collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let name = |start: &str| OsString::from_vec([start.as_bytes(), &[0xff]].concat());
+        let refused = Environment::of([(name("KIRSCH_SHOP__"), "1")]).err().unwrap();
+        assert_eq!(refused.to_string(), "the environment variable KIRSCH_SHOP__\\xff: its name is not UTF-8");
+        assert!(Environment::of([(name("OTHER_"), "1")]).is_ok());
     }
 
     #[test]

@@ -245,9 +245,10 @@ impl Course {
         report
     }
 
-    pub(super) fn graceful(&self) {
-        let engine = self.engine.handle();
-        self.started.iter().for_each(|piece| piece.call_and_log(Step::Graceful, engine));
+    /// All that has a step for it, in order.
+    pub(super) fn graceful(&self) -> impl Fn() + Send + Sync + 'static {
+        let (engine, started) = (self.engine.handle().clone(), self.started.clone());
+        move || started.iter().for_each(|piece| piece.call_and_log(Step::Graceful, &engine))
     }
 
     /// The plugins with what they tell of themselves.

@@ -14,6 +14,7 @@ mod app;
 mod background;
 mod checks;
 mod course;
+mod errand;
 mod running;
 mod signals;
 mod stuck;

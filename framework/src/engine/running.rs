@@ -5,6 +5,7 @@
 
 use super::background::{Background, JobStatistics};
 use super::course::{Course, PluginStatus, Start};
+use super::errand::Errand;
 use super::signals::{Signal, Signals};
 use crate::Result;
 use crate::bus::{Deadline, Engine, State};
@@ -13,6 +14,7 @@ use crate::logs::{self, InstalledLogs};
 use crate::server::{Server, Statistics, StopReport, WorkerState};
 use crate::status::write_to_log;
 use std::net::SocketAddr;
+use std::sync::Weak;
 use std::time::Duration;
 
 /// A started application. Dropping it stops it at once, without draining.
@@ -79,14 +81,21 @@ impl Running {
     /// does the same, where [`wait`](Self::wait) or `App::serve` waits for signals.
     pub fn graceful(&self) {
         logs::reopen();
-        self.course.graceful();
+        self.course.graceful()();
     }
 
     /// Writes to the log what each worker does and which requests wait for what, as the status page shows it. SIGQUIT
     /// does the same, where [`wait`](Self::wait) or `App::serve` waits for signals.
     pub fn write_status_to_log(&self) {
-        if let Some(view) = self.course.server.as_ref().and_then(|server| server.view().upgrade()) {
-            write_to_log(&*view);
+        self.status_to_log()();
+    }
+
+    fn status_to_log(&self) -> impl Fn() + Send + Sync + 'static {
+        let view = self.course.server.as_ref().map(Server::view);
+        move || {
+            if let Some(view) = view.as_ref().and_then(Weak::upgrade) {
+                write_to_log(&*view);
+            }
         }
     }
 
@@ -101,19 +110,24 @@ impl Running {
     }
 
     pub(super) fn wait_for(self, mut signals: Signals) -> Result {
+        let mut graceful = Errand::new("kirsch-graceful", self.course.graceful());
+        let mut status = Errand::new("kirsch-status", self.status_to_log());
         let signal = loop {
             match signals.wait()? {
                 Signal::HangUp => {
                     crate::line::record!(Info, target: "kirsch::engine", "SIGHUP: files are opened and read again");
-                    self.graceful();
+                    logs::reopen();
+                    graceful.ask();
                 }
-                Signal::Ask => self.write_status_to_log(),
+                Signal::Ask => status.ask(),
                 Signal::Stop(name) => break name,
             }
         };
         drop(signals);
         let timeout = self.drain_timeout;
         crate::line::record!(Info, target: "kirsch::engine", "{signal}: stopping within {timeout:?}; the next signal ends the process at once");
+        graceful.end();
+        status.end();
         let report = self.stop(timeout);
         if report.unfinished.is_empty() {
             return Ok(());

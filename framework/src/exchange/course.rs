@@ -30,8 +30,18 @@ pub(crate) struct Course {
     pub(crate) parked: Option<Parked>,
     /// The nanoseconds that the handler of this route has run, at least one, where requests are counted; else 0.
     pub(crate) handler_ran: u64,
-    /// The wait for a worker is in the counts.
-    pub(crate) is_queue_counted: bool,
+    pub(crate) queue: QueueNote,
+}
+
+/// What the counts know of the wait for a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum QueueNote {
+    /// Nothing: a worker was free at once.
+    #[default]
+    Nothing,
+    /// It still waits: so far only the thread beside the workers has had it.
+    Waits,
+    Counted,
 }
 
 /// The error that is answered in place of a call, and why.

@@ -20,6 +20,8 @@ pub struct Exchange {
     /// The server sets it when it lets the started request wait: for its body, or for a client to take earlier
     /// responses.
     pub(crate) waited: bool,
+    /// The thread beside the workers is at work on it.
+    pub(crate) is_aside: bool,
     /// How its time was spent, where it is noted.
     pub(crate) spent: Option<Box<Spent>>,
 }
@@ -199,7 +201,7 @@ impl Exchange {
     /// tool left in them is released here at the latest.
     pub fn clear(&mut self) {
         self.course = Course::default();
-        self.waited = false;
+        (self.waited, self.is_aside) = (false, false);
         self.spent = None;
         self.request.clear();
         self.response.clear();

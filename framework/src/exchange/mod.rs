@@ -25,6 +25,7 @@ mod form_values;
 mod handler;
 mod into_response;
 mod json_types;
+mod key_parameter;
 mod late;
 mod limits;
 mod link;
@@ -75,7 +76,7 @@ pub use claim::Claim;
 pub use client_watch::ClientWatch;
 pub(crate) use client_watch::Connections;
 pub(crate) use cookie_text::{CookiePart, CookieText};
-pub(crate) use course::{Pending, Rescue, Stage};
+pub(crate) use course::{Pending, QueueNote, Rescue, Stage};
 pub use error::{Error, ErrorKind, HttpError, Redirect};
 pub(crate) use error::{backtrace, capture_backtraces};
 pub(crate) use error_in_text::{ErrorInText, TextPlace};
@@ -85,6 +86,7 @@ pub use fields::{Fault, FieldError, FieldInfo, FieldKind, FieldValue, Fields, Fo
 pub use handler::{Handler, HandlerRef, MethodSet};
 pub use into_response::{Html, IntoResponse, Text};
 pub(crate) use json_types::{JSON_TYPES, problem_with as problem_with_json_type};
+pub(crate) use key_parameter::{KEY_PARAMETER, bytes_without_key, without_key};
 pub(crate) use late::Late;
 pub(crate) use limits::{Limit, Limits, MAX_BODY, MAX_FORM, MAX_JSON, MAX_PARTS};
 pub use link::Link;
@@ -106,7 +108,7 @@ pub use server_view::{
     ConnectionCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest, Statistics,
     WorkerState,
 };
-pub use service::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
+pub use service::{Asker, BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
 pub use set_cookie::{SameSite, SetCookie};
 pub(crate) use spent::{Doing, Spent};
 pub use status_source::{StatusRow, StatusSource};

@@ -7,7 +7,7 @@
 
 use super::{RequestId, StatusSource, WorkerStage};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A running server, for a page or a program that tells why it is slow. No method waits for anything.
 ///
@@ -26,8 +26,11 @@ pub trait ServerView: Send + Sync {
     /// How far the server's life has come.
     fn phase(&self) -> ServerPhase;
 
-    /// Since when the server runs.
+    /// For how long the server has been running.
     fn uptime(&self) -> Duration;
+
+    /// When it started. A clock that is set later changes nothing.
+    fn started(&self) -> SystemTime;
 
     /// The present work of each worker.
     fn workers(&self) -> Vec<WorkerState>;

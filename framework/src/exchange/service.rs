@@ -91,9 +91,19 @@ pub enum WhenBusy {
     /// It waits for a worker like all others.
     Queue,
     /// A thread of its own runs it, one after another: it tells why the server is busy, and waits for nothing.
-    Aside,
+    Aside(Asker),
     /// The response is in the exchange. `end` comes on the same thread, and must not block either.
     Answered,
+}
+
+/// The client of a request that needs no worker. Each kind has places of its own in the line, so that one cannot keep
+/// the other out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// It has proved that it may ask, or need not.
+    Known,
+    /// It must still log in, which may cost time. Anybody can try.
+    Stranger,
 }
 
 /// How far `run` came.

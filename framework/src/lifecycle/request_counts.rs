@@ -4,7 +4,7 @@
 //! handler count for the section whose tool has answered, or as `unmatched`. Each thread adds to counters of its own;
 //! they are added up when they are read. So no cache line is written by two workers.
 
-use crate::exchange::{Delivery, Exchange, Stage};
+use crate::exchange::{Delivery, Exchange, QueueNote, Stage};
 use crate::publish::route_key;
 use ::http::{Method, StatusCode};
 use std::cell::Cell;
@@ -189,11 +189,15 @@ impl RequestCounts {
         }
     }
 
-    /// A worker begins with a request that had to wait for one.
+    /// A thread begins with a request that had to wait for one. Only a worker ends the wait.
     #[cold]
     pub(super) fn queued(&self, exchange: &mut Exchange) {
+        if exchange.is_aside {
+            exchange.course.queue = QueueNote::Waits;
+            return;
+        }
         self.shard().queue.add(nanoseconds(exchange.request.received().elapsed()));
-        exchange.course.is_queue_counted = true;
+        exchange.course.queue = QueueNote::Counted;
     }
 
     /// A wait without a worker is over.
@@ -221,8 +225,8 @@ impl RequestCounts {
         if course.handler_ran > 0 {
             series.handler.add(course.handler_ran);
         }
-        // A worker was free at once. The clock would show no more than how long it takes to read it.
-        if !course.is_queue_counted && course.stage != Stage::Refused {
+        // A worker was free at once, or not needed. The clock would show no more than how long it takes to read it.
+        if course.queue != QueueNote::Counted && course.stage != Stage::Refused {
             shard.queue.buckets[0].fetch_add(1, Ordering::Relaxed);
         }
         shard.bytes.fetch_add(delivery.body_bytes, Ordering::Relaxed);
@@ -303,6 +307,20 @@ mod tests {
         let sums = counts.sums();
         assert_eq!((sums.queue.buckets[0], sums.queue.count()), (1, 2));
         assert_eq!(sums.series.iter().map(|(_, series)| series.whole.count()).sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn only_a_worker_ends_the_wait_for_one() {
+        let counts = RequestCounts::new([], ["/".to_owned()].into_iter());
+        let mut exchange = Exchange::new();
+        exchange.request.received = Instant::now().checked_sub(Duration::from_secs(2));
+        exchange.is_aside = true;
+        counts.queued(&mut exchange);
+        assert_eq!(counts.sums().queue.count(), 0);
+        exchange.is_aside = false;
+        counts.queued(&mut exchange);
+        let queue = counts.sums().queue;
+        assert!(queue.count() == 1 && queue.nanoseconds >= 2_000_000_000, "{queue:?}");
     }
 
     #[test]

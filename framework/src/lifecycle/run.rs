@@ -38,12 +38,13 @@
 
 use super::admission::{Park, Passed, pass};
 use super::conditions;
+use super::debug_page::key;
 use super::funnel::{Funnel, TicketDesk, make_deferred, write_overloaded};
 use super::hook::run_point;
 use super::request_counts::{RequestCounts, nanoseconds};
 use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Sections};
-use crate::exchange::{BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy, capture_backtraces};
+use crate::exchange::{Asker, BodyPlan, Delivery, Progress, QueueNote, Service, Wakers, WhenBusy, capture_backtraces};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
     StatusSource, Stream, Trail, WorkerStage, check_parameters,
@@ -607,12 +608,14 @@ enum Advance {
 
 impl Service for Application {
     fn start(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> BodyPlan {
-        if exchange.course.stage == Stage::Fresh {
-            if let Some(counts) = &self.counts
-                && exchange.spent.is_some()
-            {
-                counts.queued(exchange);
-            }
+        let is_fresh = exchange.course.stage == Stage::Fresh;
+        if let Some(counts) = &self.counts
+            && exchange.spent.is_some()
+            && (is_fresh || exchange.course.queue == QueueNote::Waits)
+        {
+            counts.queued(exchange);
+        }
+        if is_fresh {
             self.begin(exchange);
         }
         let early = self.plan(exchange).early_admissions;
@@ -722,9 +725,15 @@ impl Service for Application {
         if exchange.request.decode_path().is_err() {
             return WhenBusy::Queue;
         }
-        match self.plans[tree.first_plan + tree.sections.find(exchange.request.segments())].answers_when_busy {
-            true => WhenBusy::Aside,
+        let plan = &self.plans[tree.first_plan + tree.sections.find(exchange.request.segments())];
+        let has_login = plan.provided.contains(&"login");
+        match plan.answers_when_busy {
             false => WhenBusy::Queue,
+            // No login runs before this is known: it could take its time, and anybody can have it run.
+            true if key::brings_key(&exchange.request) => WhenBusy::Aside(Asker::Known),
+            true if has_login => WhenBusy::Aside(Asker::Stranger),
+            true if plan.keyed.is_none() => WhenBusy::Aside(Asker::Known),
+            true => WhenBusy::Queue,
         }
     }
 

@@ -10,8 +10,9 @@
 //! key-values get the columns by name.
 
 use super::clock::ClockTime;
-use crate::exchange::{Delivery, Exchange, Login, RequestId, TraceId};
+use crate::exchange::{Delivery, Exchange, KEY_PARAMETER, Login, RequestId, TraceId, bytes_without_key, without_key};
 use log::kv::{self, Key, Source, Value, VisitSource};
+use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result, Write};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -35,6 +36,8 @@ fn write(exchange: &Exchange, delivery: &Delivery) {
         client: request.remote(),
         request: request.id(),
         trace: request.trace_id(),
+        query: request.head.target().split_once('?').map(|(_, query)| without_key(query)),
+        referer: request.head.headers_named("referer").next().map(bytes_without_key),
     };
     let to = log::logger();
     let builder = &mut log::Record::builder();
@@ -50,6 +53,9 @@ struct Record<'a> {
     client: IpAddr,
     request: RequestId,
     trace: TraceId,
+    /// As the client sent it; nothing when the server could not read it. Like the referer without the key of a link.
+    query: Option<Cow<'a, str>>,
+    referer: Option<Cow<'a, [u8]>>,
 }
 
 /// The columns for programs, by their names.
@@ -65,20 +71,18 @@ impl Source for Record<'_> {
         // As the client sent it; nothing when the server could not read it.
         if !head.target().is_empty() {
             tell("method", Value::from(head.method().as_str()))?;
-            let (path, query) = head
-                .target()
-                .split_once('?')
-                .map_or_else(|| (head.target(), None), |(path, query)| (path, Some(query)));
+            let path = head.target().split_once('?').map_or(head.target(), |(path, _)| path);
             tell("path", Value::from(path))?;
-            if let Some(query) = query {
-                tell("query", Value::from(query))?;
+            if let Some(query) = &self.query {
+                tell("query", Value::from(&**query))?;
             }
         }
         tell("status", Value::from(response.status().as_u16()))?;
         tell("bytes", Value::from(self.bytes))?;
         tell("duration", Value::from(self.duration.as_secs_f64()))?;
-        for (key, name) in [("host", "host"), ("referer", "referer"), ("agent", "user-agent")] {
-            if let Some(value) = head.headers_named(name).next() {
+        let (host, agent) = (head.headers_named("host").next(), head.headers_named("user-agent").next());
+        for (key, value) in [("host", host), ("referer", self.referer.as_deref()), ("agent", agent)] {
+            if let Some(value) = value {
                 match std::str::from_utf8(value) {
                     Ok(value) => tell(key, Value::from(value))?,
                     Err(_) => tell(key, Value::from("(not UTF-8)"))?,
@@ -105,6 +109,9 @@ impl Display for Record<'_> {
         // The line as the client sent it, even after internal redirects; nothing when the server could not read it.
         match request.head.target() {
             "" => f.write_char('-')?,
+            target if target.contains(KEY_PARAMETER) => {
+                f.write_str(&without_key(&request.head.request_line().to_string()))?;
+            }
             _ => write!(f, "{}", request.head.request_line())?,
         }
         write!(f, "\" {} ", exchange.response.status().as_u16())?;
@@ -112,8 +119,8 @@ impl Display for Record<'_> {
             0 => f.write_char('-')?,
             bytes => write!(f, "{bytes}")?,
         }
-        for name in ["referer", "user-agent"] {
-            match request.head.headers_named(name).next() {
+        for value in [self.referer.as_deref(), request.head.headers_named("user-agent").next()] {
+            match value {
                 Some(value) => write!(f, " \"{}\"", Quoted(value))?,
                 None => f.write_str(" \"-\"")?,
             }

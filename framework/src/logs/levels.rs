@@ -1,6 +1,7 @@
 //! Which records are wanted: `"info"`, `"warn,shop=debug,kirsch::access=off"`.
 
 use crate::exchange::Error;
+use crate::suggestion::distance;
 use log::{LevelFilter, Metadata};
 
 /// The levels of targets, and that of all others.
@@ -25,7 +26,10 @@ impl Levels {
                 None => match part.parse() {
                     Ok(level) => (None, Ok(level)),
                     // A target alone is wanted whole.
-                    Err(_) => (Some(part), Ok(LevelFilter::Trace)),
+                    Err(_) => {
+                        misspelt(part)?;
+                        (Some(part), Ok(LevelFilter::Trace))
+                    }
                 },
             };
             let Ok(level) = level else {
@@ -56,6 +60,19 @@ impl Levels {
     }
 }
 
+/// Refuses what looks like a level and is none: taken for a target it would silence all others.
+fn misspelt(part: &str) -> Result<(), Error> {
+    let word = part.to_ascii_lowercase();
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_near = |level: &str| distance(&word, level) <= level.len() / 2 || level == "warn" && word == "warning";
+    match levels.into_iter().find(|level| is_near(level)) {
+        None => Ok(()),
+        Some(level) => Err(Error::unexpected(format!(
+            "the levels of the log: {part:?} is not a level; did you mean {level:?}? If it is the name of a target, write \"{part}=trace\""
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +94,17 @@ mod tests {
             assert_eq!(levels.allow(&metadata), expected, "{target} {level}");
         }
         assert_eq!(levels.most(), LevelFilter::Trace);
+    }
+
+    #[test]
+    fn a_word_that_is_nearly_a_level_is_no_target() {
+        for (word, level) in [("inof", "info"), ("Wanr", "warn"), ("debgu,shop=info", "debug"), ("warning", "warn")] {
+            let refused = Levels::parse(word).unwrap_err().to_string();
+            assert!(refused.contains(&format!("did you mean {level:?}?")), "{refused}");
+        }
+        for target in ["shop", "kirsch::access", "warp=trace", "tower", "INFO"] {
+            assert!(Levels::parse(target).is_ok(), "{target}");
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(super) struct LogFile {
     /// When the path is next compared with the open file, or a failed rotation is tried again.
     next_look: Instant,
     next_rotation: Instant,
+    /// Why the last rotation failed, until it is told.
+    refused: Option<io::Error>,
 }
 
 /// How often the path is compared with the open file, at most.
@@ -69,6 +71,7 @@ impl LogFile {
             is_torn: false,
             next_look: now + LOOK,
             next_rotation: now,
+            refused: None,
         };
         log.note(&metadata);
         Ok(log)
@@ -141,9 +144,18 @@ impl LogFile {
         }
         let is_due = self.length > 0
             && (self.length + more > self.rotation.size || self.rotation.daily && clock::day(now) > self.day);
-        if is_due && instant >= self.next_rotation && self.rotate().is_err() {
+        if is_due
+            && instant >= self.next_rotation
+            && let Err(error) = self.rotate()
+        {
             self.next_rotation = instant + AFTER_FAILURE;
+            self.refused = Some(error);
         }
+    }
+
+    /// Why the file could not be put aside, once for each attempt.
+    pub(super) fn take_refusal(&mut self) -> Option<io::Error> {
+        self.refused.take()
     }
 
     /// Puts the file aside, unless another process does so or has done so: its file would follow at once, and push an

@@ -44,6 +44,14 @@ impl Place {
             Self::Stream(_) => Ok(()),
         }
     }
+
+    /// Why a file could not be put aside, once for each attempt.
+    pub(super) fn take_refusal(&mut self) -> Option<io::Error> {
+        match self {
+            Self::File(file) => file.take_refusal(),
+            Self::Stream(_) => None,
+        }
+    }
 }
 
 /// Writes to standard error if it takes the text at once: there is no other place to tell about a log that fails, and

@@ -270,14 +270,22 @@ impl Writer {
         }
         self.batch.clear();
         self.in_batch = 0;
+        if let Some(error) = self.place.take_refusal() {
+            self.say(Level::Warn, &format!("the log file could not be put aside, so it goes on growing: {error}"));
+        }
+    }
+
+    /// Writes a line of the log about itself.
+    fn say(&mut self, level: Level, message: &str) {
+        let line = self.form.own_line(SystemTime::now(), level, message, "");
+        self.batch.extend_from_slice(line.as_bytes());
+        self.write();
     }
 
     fn reopen(&mut self) {
         if let Err(error) = self.place.reopen() {
             let message = format!("the log cannot be opened again, its lines go where they went before: {error}");
-            let line = self.form.own_line(SystemTime::now(), Level::Error, &message, "");
-            self.batch.extend_from_slice(line.as_bytes());
-            self.write();
+            self.say(Level::Error, &message);
         }
     }
 }

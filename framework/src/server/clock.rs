@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A moment, comparable with moments up to 24 days away. Longer waits are cut to that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,12 +31,9 @@ impl Tick {
         if self.has_passed(now) { Duration::ZERO } else { self.since(now) }
     }
 
+    #[cfg(test)]
     pub(super) fn bits(self) -> u32 {
         self.0
-    }
-
-    pub(super) fn from_bits(bits: u32) -> Self {
-        Self(bits)
     }
 
     pub(super) fn earlier(self, other: Self) -> Self {
@@ -49,11 +46,20 @@ impl Tick {
 pub(super) struct Clock {
     start: Instant,
     coarse_start: Timespec,
+    began: SystemTime,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { start: Instant::now(), coarse_start: clock_gettime(ClockId::MonotonicCoarse) }
+        let coarse_start = clock_gettime(ClockId::MonotonicCoarse);
+        Self { start: Instant::now(), coarse_start, began: SystemTime::now() }
+    }
+
+    /// A clock that has been going for so long.
+    #[cfg(test)]
+    pub(super) fn started_before(age: Duration) -> Self {
+        let now = Self::new();
+        Self { start: now.start.checked_sub(age).expect("the clock of the system counts from long ago"), ..now }
     }
 
     pub(super) fn now(self) -> Tick {
@@ -63,6 +69,17 @@ impl Clock {
     /// How long it has been going.
     pub(super) fn age(self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// When it began, by the clock on the wall.
+    pub(super) fn began(self) -> SystemTime {
+        self.began
+    }
+
+    /// A moment as milliseconds since the start, which never wrap.
+    #[expect(clippy::cast_possible_truncation, reason = "the age of the universe fits")]
+    pub(super) fn millis(self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.start).as_millis() as u64
     }
 
     /// As [`now`](Self::now), but up to 10 ms late, from the kernel's last timer interrupt: a tenth of the price, for
@@ -80,7 +97,7 @@ impl Clock {
 
     #[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
     pub(super) fn tick(self, moment: Instant) -> Tick {
-        Tick(moment.saturating_duration_since(self.start).as_millis() as u32)
+        Tick(self.millis(moment) as u32)
     }
 }
 

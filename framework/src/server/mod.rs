@@ -16,7 +16,7 @@
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
-//! | `aside.rs` | the thread that answers while no worker is free: pages that tell why |
+//! | `aside.rs`, `ends.rs` | the thread that answers while no worker is free: pages that tell why; the ends of those |
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
 //! | `transport.rs` | all that is read, written and asked of a socket |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
@@ -35,6 +35,7 @@ pub(crate) mod by_hand;
 mod client_gone;
 mod clock;
 mod connection;
+mod ends;
 mod panics;
 mod patience;
 mod poll;
@@ -68,12 +69,13 @@ pub use stop::StopReport;
 use crate::exchange::BlockingPlaces;
 use crate::threads::Threads;
 use acceptor::Listener;
-use scheduler::Scheduler;
+use scheduler::{OtherThread, Scheduler};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use workers::WorkerRecord;
 use workspace::{Shared, Workspace};
 
 /// A running HTTP server.
@@ -207,33 +209,51 @@ impl Running {
             })?;
         }
         let shared = self.shared.clone();
-        let record = Arc::clone(&shared.scheduler.records[shared.settings.threads]);
-        self.threads.spawn("kirsch-ticker", move || ticker::run(&shared, &record))?;
+        self.threads.spawn("kirsch-ticker", move || {
+            replaced(&shared, OtherThread::Ticker, "the ticker", ticker::run);
+        })?;
         if self.shared.service.answers_when_busy() {
             let shared = self.shared.clone();
-            self.threads.spawn("kirsch-aside", move || aside::run(&shared))?;
+            self.threads.spawn("kirsch-aside", move || {
+                replaced(&shared, OtherThread::Aside, "the thread beside the workers", aside::run);
+            })?;
+            let shared = self.shared.clone();
+            self.threads.spawn("kirsch-ends", move || {
+                replaced(&shared, OtherThread::Ends, "the thread that ends requests", ends::run);
+            })?;
         }
         let (shared, listener) = (self.shared.clone(), self.listener.clone());
         self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| shared.scheduler.alarm.ring()))
     }
 }
 
-/// The life of a worker. Application code that panics is caught long before; if the server's own code panics, the
-/// worker starts again and is counted as replaced.
+/// The life of a thread that is not a worker.
+fn replaced(shared: &Arc<Shared>, thread: OtherThread, name: &str, life: fn(&Arc<Shared>, &Arc<WorkerRecord>)) {
+    let record = shared.record_of(thread);
+    record.is_of_this_thread();
+    until_it_ends(record, name, || life(shared, record));
+}
+
+/// Lets a thread begin again if the server's own code panics on it. The panics of application code are caught long
+/// before.
+fn until_it_ends(record: &WorkerRecord, name: &str, mut life: impl FnMut()) {
+    let tell = |text: &str| crate::line::record!(Error, "{name} died and is replaced: {text}");
+    while panics::guarded(tell, &mut life).is_none() {
+        record.finish();
+        record.count_replaced();
+    }
+}
+
+/// The life of a worker.
 fn work(shared: &Arc<Shared>, index: usize) {
     let record = &shared.scheduler.records[index];
     record.set_alive(true);
     record.is_of_this_thread();
     shared.places.hold_for_this_thread();
-    loop {
+    until_it_ends(record, &format!("worker {}", index + 1), || {
         let mut workspace = Workspace::new(shared.clone(), Arc::clone(record));
-        let tell = |text: &str| crate::line::record!(Error, "worker {} died and is replaced: {text}", index + 1);
-        if panics::guarded(tell, || shared.scheduler.work(record, &mut workspace)).is_some() {
-            break;
-        }
-        record.finish();
-        record.count_replaced();
-    }
+        shared.scheduler.work(record, &mut workspace);
+    });
     record.set_alive(false);
 }
 
@@ -246,5 +266,21 @@ impl Drop for Running {
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("address", &self.listener.address()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod thread_tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_on_which_the_server_panics_begins_again_and_is_counted() {
+        let record = WorkerRecord::default();
+        let mut lives = 0;
+        until_it_ends(&record, "a thread", || {
+            lives += 1;
+            assert!(lives > 2, "not yet");
+        });
+        assert_eq!((lives, record.replaced()), (3, 2));
     }
 }

@@ -55,11 +55,6 @@ impl RunQueue {
         entries.iter().find(|entry| entry.waiting != Waiting::Turn).map(|entry| entry.since)
     }
 
-    /// How many connections wait for a worker and cannot be refused.
-    pub(super) fn unrefusable(&self) -> usize {
-        self.entries.lock().iter().filter(|entry| entry.waiting == Waiting::Worker).count()
-    }
-
     pub(super) fn push(&self, entry: Entry) {
         let mut entries = self.entries.lock();
         if entry.waiting == Waiting::Request {

@@ -29,6 +29,7 @@ use super::run_queue::{Entry, RunQueue, Waiting};
 use super::slab::{Owned, Slab, Token};
 use super::word::Edges;
 use super::workers::WorkerRecord;
+use crate::exchange::Asker;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ pub(super) enum Step {
         refusable: bool,
     },
     /// The thread beside the workers can go on.
-    Aside,
+    Aside(Asker),
     /// It is over.
     Close,
 }
@@ -110,6 +111,22 @@ pub(super) enum Phase {
     Stopped,
     /// Threads end as they come back.
     Ended,
+}
+
+/// A thread with a record that is not a worker. The records of these are behind those of the workers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OtherThread {
+    Ticker,
+    /// The one that stops the server.
+    Stopper,
+    /// The one beside the workers.
+    Aside,
+    /// The one that ends the requests of that one.
+    Ends,
+}
+
+impl OtherThread {
+    const COUNT: usize = 4;
 }
 
 /// Connections that a worker takes from the queue before it looks at the poller.
@@ -137,8 +154,7 @@ impl<C: Connection> Scheduler<C> {
             slab: Slab::new(connections),
             poller: Poller::new()?,
             queue: RunQueue::default(),
-            // Of the workers, of the ticker, of the thread that stops, of the one beside the workers.
-            records: (0..threads + 3).map(|_| Arc::default()).collect(),
+            records: (0..threads + OtherThread::COUNT).map(|_| Arc::default()).collect(),
             clock: Clock::new(),
             reserve: Reserve::new(sleepers_in_calm()),
             aside: AsideQueue::default(),
@@ -284,7 +300,7 @@ impl<C: Connection> Scheduler<C> {
                 Step::Lend { refusable: true } if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
                 Step::Lend { refusable: true } => return self.push(owned, Waiting::Request),
                 Step::Lend { refusable: false } => return self.push(owned, Waiting::Worker),
-                Step::Aside => match self.aside.push(owned.enqueue()) {
+                Step::Aside(asker) => match self.aside.push(asker, owned.enqueue()) {
                     None => return,
                     Some(queued) => match self.slab.dequeue(&queued) {
                         Some(still_owned) if self.queue.requests() < self.queue_limit => {

@@ -13,7 +13,7 @@
 use super::Running;
 use super::connection::HttpConnection;
 use super::run_queue::Waiting;
-use super::scheduler::{Phase, Role};
+use super::scheduler::{OtherThread, Phase, Role};
 use super::slab::Owned;
 use super::transport::cut_off;
 use super::word::Edges;
@@ -55,7 +55,7 @@ impl Running {
         let mut workspace = None;
         while scheduler.slab.open() > 0 && !left(deadline).is_zero() {
             let work = workspace.get_or_insert_with(|| {
-                let record = &scheduler.records[shared.settings.threads + 1];
+                let record = shared.record_of(OtherThread::Stopper);
                 Workspace::new(shared.clone(), Arc::clone(record))
             });
             close_idle(&shared, work);
@@ -76,7 +76,10 @@ impl Running {
         }
         scheduler.enter(Phase::Ended);
         scheduler.aside.ring();
+        shared.ends.ring();
         scheduler.alarm.ring_loudly();
+        let beside = [OtherThread::Aside, OtherThread::Ends].map(|thread| shared.record_of(thread));
+        let stuck = || stuck() + beside.iter().filter(|record| record.is_busy()).count();
         self.threads.end_except(stuck, GRACE, LOOK);
         // Without a worker the service does not hear of these; they are dropped.
         while let Some(entry) = scheduler.queue.pop() {

@@ -10,7 +10,7 @@
 use super::connection::keep_within_budget;
 use super::poll::{BATCH, Events};
 use super::run_queue::Waiting;
-use super::scheduler::{Phase, Role};
+use super::scheduler::{OtherThread, Phase, Role};
 use super::slow::WORTH_A_MARK;
 use super::word::Edges;
 use super::workers::WorkerRecord;
@@ -66,8 +66,7 @@ pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
         looked = Instant::now();
         let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), Arc::clone(record)));
         expire(shared, work);
-        let now = scheduler.clock.now();
-        shared.worker_records().iter().for_each(|record| record.mark_if_slow(WORTH_A_MARK, now));
+        shared.worker_records().iter().for_each(|record| record.mark_if_slow(WORTH_A_MARK, scheduler.clock));
         keep_within_budget(shared);
         relieve_aside(shared, work);
         let is_busy = scheduler.is_busy();
@@ -148,8 +147,7 @@ fn expire(shared: &Shared, work: &mut Workspace) {
 /// Refuses the requests that wait for the thread beside the workers, if it does not come back.
 fn relieve_aside(shared: &Shared, work: &mut Workspace) {
     let Shared { scheduler, settings, .. } = shared;
-    let since = scheduler.records[settings.threads + 2].runs_since();
-    if !since.is_some_and(|since| since.after(settings.queue_timeout).has_passed(scheduler.clock.now())) {
+    if !shared.record_of(OtherThread::Aside).runs_for(settings.queue_timeout, scheduler.clock) {
         return;
     }
     while let Some(queued) = scheduler.aside.pop() {

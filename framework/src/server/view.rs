@@ -16,7 +16,7 @@ use crate::exchange::{
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 impl ServerView for Shared {
     fn phase(&self) -> ServerPhase {
@@ -33,6 +33,10 @@ impl ServerView for Shared {
 
     fn uptime(&self) -> Duration {
         self.scheduler.clock.age()
+    }
+
+    fn started(&self) -> SystemTime {
+        self.scheduler.clock.began()
     }
 
     fn workers(&self) -> Vec<WorkerState> {
@@ -151,9 +155,8 @@ impl ServerView for Shared {
     }
 
     fn is_stuck(&self) -> bool {
-        let (now, limit) = (self.scheduler.clock.now(), self.settings.stuck_after);
-        let is_stuck = |since: super::clock::Tick| since.after(limit).has_passed(now);
-        self.worker_records().iter().all(|record| record.runs_since().is_some_and(is_stuck))
+        let (clock, limit) = (self.scheduler.clock, self.settings.stuck_after);
+        self.worker_records().iter().all(|record| record.runs_for(limit, clock))
     }
 }
 

@@ -4,7 +4,7 @@
 //! odd while the worker writes, and a reader that sees it change tries again. All parts are atomic, so a torn read is
 //! possible but never undefined, and is thrown away.
 
-use super::clock::{Clock, Tick};
+use super::clock::Clock;
 use crate::exchange::{Exchange, HandlerRef, RequestId, StageByte, WorkerStage};
 use rustix::thread::gettid;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -26,7 +26,8 @@ pub(super) struct WorkerRecord {
     /// The kernel's number of the thread.
     thread: AtomicU32,
     sequence: AtomicU32,
-    since: AtomicU32,
+    /// In milliseconds of the server's clock: a worker may be stuck for longer than a tick counts.
+    since: AtomicU64,
     length: AtomicU32,
     id: AtomicU64,
     /// Where the handler's description is; 0 before it is known. A number to compare with, of which nothing is read.
@@ -96,12 +97,12 @@ impl WorkerRecord {
     }
 
     /// The worker enters application code for this request, which has been on its way since then.
-    pub(super) fn begin(&self, exchange: &Exchange, since: Tick, stage: WorkerStage) {
+    pub(super) fn begin(&self, exchange: &Exchange, since: u64, stage: WorkerStage) {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
         self.write_line(exchange.request.head.method_and_path());
-        self.since.store(since.bits(), Ordering::Relaxed);
+        self.since.store(since, Ordering::Relaxed);
         self.id.store(exchange.request.id.bits(), Ordering::Relaxed);
         self.note_handler(exchange);
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
@@ -111,7 +112,7 @@ impl WorkerRecord {
 
     /// As [`begin`](Self::begin); mostly it has just been out of this very request.
     #[inline]
-    pub(super) fn go_on(&self, exchange: &Exchange, since: impl FnOnce() -> Tick, stage: WorkerStage) {
+    pub(super) fn go_on(&self, exchange: &Exchange, since: impl FnOnce() -> u64, stage: WorkerStage) {
         if self.id.load(Ordering::Relaxed) != exchange.request.id.bits() {
             return self.begin(exchange, since(), stage);
         }
@@ -142,14 +143,18 @@ impl WorkerRecord {
         self.busy.store(false, Ordering::Release);
     }
 
-    /// When the worker began its request. A hint: it may have begun another one since.
-    pub(super) fn runs_since(&self) -> Option<Tick> {
-        self.is_busy().then(|| Tick::from_bits(self.since.load(Ordering::Relaxed)))
+    /// Whether the worker has been in its request for so long. A hint: it may have begun another one since.
+    pub(super) fn runs_for(&self, duration: Duration, clock: Clock) -> bool {
+        self.is_busy() && self.age(clock) >= duration
+    }
+
+    fn age(&self, clock: Clock) -> Duration {
+        Duration::from_millis(clock.millis(Instant::now()).saturating_sub(self.since.load(Ordering::Relaxed)))
     }
 
     /// Marks the request of the worker if it runs for so long.
-    pub(super) fn mark_if_slow(&self, after: Duration, now: Tick) {
-        if self.runs_since().is_some_and(|since| since.after(after).has_passed(now)) {
+    pub(super) fn mark_if_slow(&self, after: Duration, clock: Clock) {
+        if self.runs_for(after, clock) {
             self.slow.store(self.id.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
@@ -170,12 +175,11 @@ impl WorkerRecord {
             let length = (self.length.load(Ordering::Relaxed) as usize).min(LENGTH);
             let line: Vec<u8> =
                 self.line.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).take(length).collect();
-            let since = Tick::from_bits(self.since.load(Ordering::Relaxed));
+            let age = self.age(clock);
             let id = RequestId::from_bits(self.id.load(Ordering::Relaxed));
             let (handler, stage) = (self.handler.load(Ordering::Relaxed), self.stage.stage());
             fence(Ordering::Acquire);
             if before.is_multiple_of(2) && before == self.sequence.load(Ordering::Relaxed) {
-                let age = clock.tick(Instant::now()).since(since);
                 let line = String::from_utf8_lossy(&line).into_owned();
                 return Some(RecordedWork { line, id, handler, stage, age });
             }
@@ -187,4 +191,23 @@ impl WorkerRecord {
 /// Adds one to a number that only this thread writes.
 fn bump(number: &AtomicU64) {
     number.store(number.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_stuck_for_months_is_stuck() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let record = WorkerRecord::default();
+        record.begin(&Exchange::new(), 0, WorkerStage::Handler);
+        for days in [1, 24, 25, 49, 50, 100] {
+            let age = Duration::from_secs(days * 86_400);
+            let clock = Clock::started_before(age);
+            assert!(record.runs_for(MINUTE, clock), "after {days} days");
+            let told = record.request(clock).expect("it runs").age;
+            assert!(told >= age && told < age + MINUTE, "{told:?} after {days} days");
+        }
+    }
 }

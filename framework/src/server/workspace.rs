@@ -5,7 +5,8 @@
 
 use super::budgets::Budgets;
 use super::connection::HttpConnection;
-use super::scheduler::Scheduler;
+use super::ends::Ends;
+use super::scheduler::{OtherThread, Scheduler};
 use super::slow::SlowRequests;
 use super::workers::WorkerRecord;
 use super::{ServerSettings, Service};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     /// How far the application has come: a [`ServerPhase`] as a number.
     pub(super) announced: AtomicU8,
     pub(super) slow: SlowRequests,
+    pub(super) ends: Ends,
 }
 
 impl Shared {
@@ -41,19 +43,21 @@ impl Shared {
     ) -> Self {
         let budgets = Budgets::new(&settings);
         let announced = AtomicU8::new(phase as u8);
-        Self { scheduler, service, settings, places, budgets, announced, slow: SlowRequests::default() }
+        let (slow, ends) = (SlowRequests::default(), Ends::default());
+        Self { scheduler, service, settings, places, budgets, announced, slow, ends }
     }
 
     pub(super) fn worker_records(&self) -> &[Arc<WorkerRecord>] {
         &self.scheduler.records[..self.settings.threads]
     }
 
+    pub(super) fn record_of(&self, thread: OtherThread) -> &Arc<WorkerRecord> {
+        &self.scheduler.records[self.settings.threads + thread as usize]
+    }
+
     /// Whether a worker has been running one request for this long.
     pub(super) fn runs_for(&self, duration: Duration) -> bool {
-        let now = self.scheduler.clock.now();
-        self.worker_records()
-            .iter()
-            .any(|record| record.runs_since().is_some_and(|since| since.after(duration).has_passed(now)))
+        self.worker_records().iter().any(|record| record.runs_for(duration, self.scheduler.clock))
     }
 }
 

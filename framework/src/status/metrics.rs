@@ -11,7 +11,7 @@ use crate::logs;
 use crate::panics::guarded;
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The metrics of a program for Prometheus: mount them where you like, or call [`App::metrics`](crate::App::metrics).
 ///
@@ -205,10 +205,8 @@ fn write_server(text: &mut MetricText, server: &dyn ServerView) {
     text.single("kirsch_unsent_bytes", Kind::Gauge, help, statistics.responses_in_memory);
     let help = "Responses cut off because all that clients had not taken was too much.";
     text.single("kirsch_responses_cut_off_total", Kind::Counter, help, statistics.responses_cut_off);
-    let started =
-        SystemTime::now().checked_sub(server.uptime()).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-    let seconds = started.as_ref().map_or(0.0, Duration::as_secs_f64);
-    text.single("kirsch_start_time_seconds", Kind::Gauge, "When the server started, since 1970.", seconds.floor());
+    let started = server.started().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    text.single("kirsch_start_time_seconds", Kind::Gauge, "When the server started, since 1970.", started);
 }
 
 fn write_process(text: &mut MetricText) {

@@ -191,8 +191,9 @@ impl Readers {
 
 fn for_people(page: String, nonce: &str) -> Response {
     let mut response = answer("text/html; charset=utf-8");
-    let policy =
-        format!("default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'self'");
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    );
     if let Ok(policy) = HeaderValue::try_from(policy) {
         response.set_header(header::CONTENT_SECURITY_POLICY, policy);
     }

@@ -2,6 +2,7 @@
 //!
 //! The hook runs at `before_error_response` 50: for unexpected errors and panics only.
 
+use crate::exchange::bytes_without_key;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Exchange, Request};
@@ -50,7 +51,7 @@ impl LogHeaders {
             if is_secret.into_iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
                 lines.push(format!("{name}: ({} bytes)", value.len()));
             } else {
-                lines.push(format!("{name}: {}", value.escape_ascii()));
+                lines.push(format!("{name}: {}", bytes_without_key(value).escape_ascii()));
             }
         }
         lines

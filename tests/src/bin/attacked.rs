@@ -3,8 +3,8 @@
 //!
 //! The only argument is a configuration. The address is the first line on standard output; the log goes to standard
 //! error, or as the variables `LOG_TEXT` and `LOG_JSON` say to a file, which is put aside at 100 KB. The start takes so
-//! many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of `/hold`. Where `PANIC` is set,
-//! the program panics in place of an end.
+//! many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of `/hold`; where `HANG` is set,
+//! what it asks for hangs. Where `PANIC` is set, the program panics in place of an end.
 
 use integration_tests::pages::Pages;
 use kirsch::{engine::Step, logs::Logs, prelude::*};
@@ -23,7 +23,11 @@ fn main() -> kirsch::Result {
             app
         }
     };
-    let app = app.on(Step::Graceful, 50, move |_| gate.open()).on_start(|address| {
+    let graceful = move |_: &_| match std::env::var_os("HANG") {
+        Some(_) => thread::sleep(Duration::from_secs(3600)),
+        None => gate.open(),
+    };
+    let app = app.on(Step::Graceful, 50, graceful).on_start(|address| {
         // Standard output may be closed; the tests that close it know the address.
         let _ = writeln!(std::io::stdout(), "{address}");
         let pause = std::env::var("SLOW_START").ok().and_then(|pause| pause.parse().ok());

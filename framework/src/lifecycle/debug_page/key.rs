@@ -10,7 +10,9 @@
 //!
 //! The key is drawn when the process first asks for it. Set the variable [`VARIABLE`] for one that outlives restarts.
 
-use crate::exchange::{Error, Exchange, HttpError, IntoResponse, Origin, Redirect, Request, Response, SetCookie};
+use crate::exchange::{
+    Error, Exchange, HttpError, IntoResponse, KEY_PARAMETER, Origin, Redirect, Request, Response, SetCookie,
+};
 use crate::lifecycle::hook::{Flow, Hook, HookPoint, Run};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 const VARIABLE: &str = "KIRSCH_DEBUG_KEY";
 
 /// Names the parameter in the link, and the cookie.
-pub(crate) const NAME: &str = "kirsch_debug";
+pub(crate) const NAME: &str = KEY_PARAMETER;
 
 /// Fewest characters of a key: 96 bits of letters and digits.
 const MIN_LENGTH: usize = 16;
@@ -64,6 +66,11 @@ pub(super) fn is_brought_by(request: &Request) -> bool {
     cookies.any(|(name, value)| name == NAME && is_key(value)) || bearer().is_some_and(is_key)
 }
 
+/// Whether the request brings the key, also in its address.
+pub(in crate::lifecycle) fn brings_key(request: &Request) -> bool {
+    is_brought_by(request) || given(request).is_some_and(is_key)
+}
+
 /// The hook that takes the key out of an address. It comes before all others of its point: a holder of the key needs no
 /// password to get the cookie, and gets nothing but that.
 pub(crate) fn offer(tool: &'static str) -> Hook {
@@ -73,13 +80,11 @@ pub(crate) fn offer(tool: &'static str) -> Hook {
 }
 
 fn take(request: &Request) -> Result<(), Error> {
-    let Some(query) = request.query().filter(|query| query.contains(NAME)) else { return Ok(()) };
-    let value = |pair: &str| Some(pair.strip_prefix(NAME)?.strip_prefix('=')?.to_owned());
-    let Some(given) = query.split('&').find_map(value) else { return Ok(()) };
+    let (Some(given), Some(query)) = (given(request), request.query()) else { return Ok(()) };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());
     }
-    if !is_key(&given) {
+    if !is_key(given) {
         let message = "This link is not from the present start of the server: its log has the new one.";
         return Err(HttpError::new(StatusCode::FORBIDDEN, message).into());
     }
@@ -92,6 +97,16 @@ fn take(request: &Request) -> Result<(), Error> {
     answer.set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer.set_header(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Err(answer.into())
+}
+
+/// The key, or another text in its place, in the address of the request.
+fn given(request: &Request) -> Option<&str> {
+    let query = request.query().filter(|query| query.contains(NAME))?;
+    query.split('&').find_map(value)
+}
+
+fn value(pair: &str) -> Option<&str> {
+    pair.strip_prefix(NAME)?.strip_prefix('=')
 }
 
 /// The link with the key, to be printed at the start: to a section of the application that answers at `address`, or of

@@ -1,5 +1,7 @@
 //! Values that a page for developers does not show either, since it ends up in screenshots and bug reports.
 
+use crate::exchange::KEY_PARAMETER;
+
 /// Stands for a secret.
 pub(super) const MASK: &str = "••••••";
 
@@ -24,7 +26,7 @@ const SECRET_PARTS: [&str; 17] = [
     "otp",
 ];
 /// Whole names of the kind.
-const SECRET_NAMES: [&str; 5] = ["auth", "key", "pin", "sid", "code"];
+const SECRET_NAMES: [&str; 6] = ["auth", "key", "pin", "sid", "code", KEY_PARAMETER];
 
 /// Longest value that is shown whole, in characters.
 const LONGEST: usize = 500;
@@ -86,6 +88,7 @@ mod tests {
             "sessionid",
             "pin",
             "X-Auth-Token",
+            "kirsch_debug",
         ] {
             assert_eq!(masked_field(name, "hunter2"), MASK, "{name}");
         }

@@ -74,6 +74,23 @@ fn what_was_said_before_a_flush_is_written() {
 }
 
 #[test]
+fn a_file_that_cannot_be_put_aside_is_told_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("site.log");
+    // A folder that is not empty has the name that the file would take.
+    std::fs::create_dir_all(path.with_extension("log.1").join("in the way")).unwrap();
+    let queue = Logs::text(&path).rotate_at(100).keep(1).start(None).unwrap();
+    for number in 0..3 {
+        say(&queue, Level::Info, &format!("order {number} {}", "x".repeat(100)));
+        assert!(queue.flush_within(LONG));
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("could not be put aside")).collect();
+    assert_eq!((told.len(), text.lines().count()), (1, 4), "{text}");
+    assert!(told[0].contains("WARN  kirsch::logs the log file could not be put aside, so it goes on growing: "));
+}
+
+#[test]
 fn a_flood_of_equal_errors_is_a_hundred_lines_at_most() {
     let taken = Taken::default();
     let queue = Logs::json_to(taken.clone()).start(None).unwrap();

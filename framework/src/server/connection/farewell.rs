@@ -5,11 +5,12 @@
 //! its side, or a bound of time is reached.
 
 use super::head::Fill;
-use super::respond::{After, end, forget, forgets_ends};
+use super::respond::{After, end, leave_end, leave_ends};
 use super::{HttpConnection, Next, Parked, State, Then, Turn};
 use crate::exchange::Exchange;
 use crate::http::BodyDecoder;
 use crate::server::clock::Tick;
+use crate::server::ends::Ended;
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::word::Edges;
 use crate::server::workspace::{Output, Workspace};
@@ -120,13 +121,15 @@ impl HttpConnection {
     /// The client will not hear the answer: a worker tells the service, and the connection ends.
     pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace, state: State) -> (State, Step) {
         let undelivered = state.into_undelivered();
-        if forgets_ends(turn, work) {
-            let answered = work.output.answered.drain(..).map(|answered| answered.exchange);
-            answered.chain(undelivered.map(|undelivered| undelivered.exchange)).for_each(forget);
+        if turn.role == Role::Aside {
+            leave_ends(work, false);
             work.output = Output::default();
+            if let Some(Undelivered { exchange, body_bytes }) = undelivered {
+                leave_end(&work.shared, Ended { exchange, body_bytes, is_complete: false });
+            }
             return (State::Idle, Step::Close);
         }
-        if matches!(turn.role, Role::Attendant | Role::Refuser | Role::Aside) {
+        if matches!(turn.role, Role::Attendant | Role::Refuser) {
             return (State::Lost(undelivered), Step::Lend { refusable: false });
         }
         for answered in std::mem::take(&mut work.output.answered) {

@@ -34,6 +34,7 @@ mod send_file;
 mod send_stream;
 mod unread;
 
+pub(super) use respond::end;
 pub(super) use unread::{SharedContents, keep_within_budget};
 
 use super::clock::Tick;

@@ -41,10 +41,13 @@ impl HttpConnection {
         let ask = || work.shared.service.when_busy(&mut exchange);
         match if has_body { None } else { guarded(id, ask) } {
             Some(WhenBusy::Answered) => self.respond(turn, work, InFlight::without_body(exchange), Verdict::Probed),
-            Some(WhenBusy::Aside) if turn.role == Role::Aside => self.begin(turn, work, exchange),
-            Some(WhenBusy::Aside) => {
+            Some(WhenBusy::Aside(_)) if turn.role == Role::Aside => {
+                exchange.is_aside = true;
+                self.begin(turn, work, exchange)
+            }
+            Some(WhenBusy::Aside(asker)) => {
                 Spent::turn(&mut exchange, Doing::Queue);
-                (State::Received(exchange), Then::Stop(Step::Aside))
+                (State::Received(exchange), Then::Stop(Step::Aside(asker)))
             }
             Some(WhenBusy::Queue) | None => {
                 Spent::turn(&mut exchange, Doing::Queue);
@@ -65,7 +68,7 @@ impl HttpConnection {
         let Some(plan) = started else { return self.fail(turn, work, InFlight::without_body(exchange)) };
         if turn.role == Role::Aside && !exchange.is_decided() {
             // It is a page like any other: its handler may wait.
-            exchange.waited = true;
+            (exchange.waited, exchange.is_aside) = (true, false);
             Spent::turn(&mut exchange, Doing::Queue);
             return (State::Received(exchange), Then::Stop(Step::Lend { refusable: true }));
         }
@@ -264,9 +267,9 @@ fn collects(turn: &Turn, work: &Workspace, request: &InFlight) -> bool {
         && !matches!(request.rest, Rest::Stream(_))
 }
 
-/// Since when the request is on its way.
-pub(super) fn began(work: &Workspace, exchange: &Exchange) -> Tick {
-    work.shared.scheduler.clock.tick(exchange.request.received())
+/// Since when the request is on its way, in milliseconds of the server's clock.
+pub(super) fn began(work: &Workspace, exchange: &Exchange) -> u64 {
+    work.shared.scheduler.clock.millis(exchange.request.received())
 }
 
 /// Makes wakers for the connection with this token, or for the one at this pipe.

@@ -11,7 +11,7 @@ use super::unread::{keep_within_budget, tell_too_large};
 use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn, send_file};
 use crate::exchange::{Delivery, Doing, Exchange, ResponseBody, Spent, WorkerStage};
 use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
-use crate::server::aside::MAX_UNENDED;
+use crate::server::ends::Ended;
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::transport::Taken;
@@ -72,7 +72,7 @@ impl HttpConnection {
         let head = &request.exchange.request.head;
         let response = &request.exchange.response;
         let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
-        // The client's next question must not wait until the end of this one has found a worker.
+        // Others wait for the thread, too.
         let verdict = if turn.role == Role::Aside { Verdict::Refused } else { verdict };
         let after = self.after(work, &mut request, verdict, framing);
         let InFlight { exchange, .. } = &mut request;
@@ -219,13 +219,9 @@ impl HttpConnection {
             self.took(&work.shared, taken);
         }
         if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
-            if forgets_ends(turn, work) {
-                work.output.answered.drain(..).for_each(|answered| forget(answered.exchange));
-                return Then::Go;
-            }
             if turn.role == Role::Aside {
-                // All workers hang, perhaps for hours, and a browser asks for the page every few seconds.
-                work.output.answered.iter_mut().for_each(|answered| drop(answered.exchange.response.take_body()));
+                leave_ends(work, true);
+                return Then::Go;
             }
             return Then::Stop(Step::Lend { refusable: false });
         }
@@ -287,18 +283,27 @@ pub(super) fn sent(turn: &Turn, work: &mut Workspace, sending: Sending) -> Next 
     (State::Finishing(after), Then::Go)
 }
 
-/// Whether so many connections wait for a worker already that the service is not told of this end; see `aside.rs`.
-pub(super) fn forgets_ends(turn: &Turn, work: &Workspace) -> bool {
-    turn.role == Role::Aside && work.shared.scheduler.queue.unrefusable() >= MAX_UNENDED
+/// Leaves the ends of all that is answered to the thread for them.
+pub(super) fn leave_ends(work: &mut Workspace, is_complete: bool) {
+    for Answered { exchange, body_bytes, .. } in work.output.answered.drain(..) {
+        leave_end(&work.shared, Ended { exchange, body_bytes, is_complete });
+    }
+}
+
+/// Leaves one end to the thread for them.
+pub(super) fn leave_end(shared: &Shared, ended: Ended) {
+    if let Some(exchange) = shared.ends.push(ended) {
+        forget(exchange);
+    }
 }
 
 /// Lets a request go without a word to the service.
-pub(super) fn forget(exchange: Box<Exchange>) {
+fn forget(exchange: Box<Exchange>) {
     guarded(exchange.request.id, || drop(exchange));
 }
 
 /// Tells the service how the response went out.
-pub(super) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
+pub(in crate::server) fn end(work: &mut Workspace, mut exchange: Box<Exchange>, body_bytes: u64, complete: bool) {
     let id = exchange.request.id;
     if let Some(spent) = exchange.spent.take() {
         work.shared.slow.note(&exchange, &spent);

@@ -11,6 +11,7 @@ use crate::http::{ResponseFraming, write_chunk, write_last_chunk};
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::word::Edges;
 use crate::server::workspace::Workspace;
+use std::time::Instant;
 
 /// Chunks that are made for one connection before the others have their turn.
 const CHUNKS_IN_A_ROW: u32 = 16;
@@ -53,7 +54,7 @@ impl Sending {
     /// Makes the next chunk of the stream; false when it failed.
     fn make_chunk(&mut self, work: &mut Workspace) -> bool {
         let id = self.request.exchange.request.id;
-        let now = work.shared.scheduler.clock.now();
+        let now = work.shared.scheduler.clock.millis(Instant::now());
         work.record().begin(&self.request.exchange, now, WorkerStage::Stream);
         let ResponseBody::Stream(stream) = &mut self.request.exchange.response.body else { return false };
         let chunk = guarded(id, || stream.next());
