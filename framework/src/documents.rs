@@ -33,6 +33,7 @@ documents! {
     jobs: "docs/guide/jobs.md";
     deployment: "docs/guide/deployment.md";
     proxies: "docs/guide/proxies.md";
+    privileges: "docs/guide/privileges.md";
     logs: "docs/guide/logs.md";
     metrics: "docs/guide/metrics.md";
     tools: "docs/reference/tools.md";

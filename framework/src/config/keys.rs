@@ -62,7 +62,8 @@ mod tests {
         for row in &usual {
             let value = match row.key {
                 "stuck_after" => "\"77s\"",
-                "spool_directory" => "\"/77\"",
+                "spool_directory" | "chroot" | "pid_file" => "\"/77\"",
+                "user" | "group" => "\"www\"",
                 "listen" => "\"127.0.0.1:7\"",
                 _ if row.value.ends_with("s\"") => "\"77s\"",
                 _ => "77",

@@ -5,7 +5,9 @@
 
 use super::Running;
 use super::checks;
-use super::course::{AT_START, AT_STOP, Piece, Start};
+use super::course::{AT_START, AT_STOP, Piece, Start, bind};
+use super::notify::Notifier;
+use super::privileges::Privileges;
 use super::signals::Signals;
 use crate::Result;
 use crate::bus::{Engine, Events, Observer, Plugin, Step};
@@ -18,9 +20,9 @@ use crate::jobs::{JobPages, JobWait, Jobs};
 use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Tool, debug_link,
 };
-use crate::logs::Logs;
+use crate::logs::{HeldLogs, Logs};
 use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
-use crate::server::ServerSettings;
+use crate::server::{Bound, ServerSettings};
 use crate::settings::Settings;
 use crate::status::{self, Metrics, Status};
 use crate::tickets::Tickets;
@@ -78,6 +80,14 @@ pub struct App {
 
 /// The last tickets are written after all that could fail.
 const LAST_TICKETS: u8 = 1;
+
+/// What is known before anything is bound.
+struct Prepared {
+    layers: Vec<Layer>,
+    addresses: Vec<SocketAddr>,
+    /// What is to be given up.
+    privileges: Option<Privileges>,
+}
 
 /// Where a configuration comes from.
 enum Source {
@@ -515,19 +525,38 @@ impl App {
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails; when the
     /// [`logs`](Self::logs) cannot be installed.
     pub fn start(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
-        let installed = self.logs.take().map(Logs::install).transpose()?;
-        let mut running = self.started(address)?;
-        running.logs = installed;
+        let held = self.logs.take().map(Logs::hold).transpose()?;
+        let prepared = self.prepare(&address);
+        let (bound, logs) = match &prepared {
+            Ok(Prepared { privileges: Some(privileges), addresses, .. }) => {
+                let bound = bind(&self.server, addresses)?;
+                privileges.drop_others()?;
+                let logs = held.map(HeldLogs::begin).transpose()?;
+                privileges.probe(&self.server)?;
+                (Some(bound), logs)
+            }
+            // Nothing is given up, or nothing is known: then the log tells what has been found so far.
+            _ => (None, held.map(HeldLogs::begin).transpose()?),
+        };
+        let mut running = self.started(prepared?, bound)?;
+        running.logs = logs;
         Ok(running)
     }
 
-    fn started(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
+    /// Reads the configuration: all that must be known before the first address is bound.
+    fn prepare(&mut self, address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Prepared> {
         let layers = self.read_configuration()?;
         let is_set = layers.iter().any(|layer| layer.place.depth == 0 && layer.sets_listen());
         for layer in layers.iter().filter(|layer| layer.place.depth == 0) {
             layer.apply_global(&mut self.server)?;
         }
-        let addresses = if is_set { vec![self.server.listen] } else { resolved(&address)? };
+        let addresses = if is_set { vec![self.server.listen] } else { resolved(address)? };
+        let privileges = Privileges::of(&self.server, false)?;
+        Ok(Prepared { layers, addresses, privileges })
+    }
+
+    fn started(mut self, prepared: Prepared, bound: Option<Bound>) -> Result<Running> {
+        let Prepared { layers, addresses, .. } = prepared;
         let application = self.assemble(&layers)?;
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
         let sections = application.keyed_sections().into_iter();
@@ -541,6 +570,7 @@ impl App {
             application,
             settings: &self.server,
             addresses: &addresses,
+            bound,
             pieces: self.pieces,
             observers: self.observers,
             events: self.events,
@@ -555,8 +585,8 @@ impl App {
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.
     pub fn serve(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result {
-        let signals = Signals::install()?;
-        self.start(address)?.wait_for(signals)
+        let (signals, manager) = (Signals::install()?, Notifier::of_environment());
+        self.start(address)?.wait_for(signals, &manager)
     }
 
     fn piece(mut self, piece: Piece) -> Self {

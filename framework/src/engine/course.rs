@@ -4,7 +4,8 @@
 //!  0  events       the thread of the observers
 //! 50               plugins, unless they say another priority; the functions of `on_stop`
 //! 65  background   the background jobs of tools
-//! 70  bind         the address is bound: a taken port stops the start before anybody is answered
+//! 70  bind         the address is bound: a taken port stops the start before anybody is answered. Where root gives up
+//!                  its rights (`privileges.rs`) it has been bound before all else
 //! 75  accept       requests are answered; at the stop they end
 //! 80               the functions of `on_start`
 //! ```
@@ -105,6 +106,8 @@ pub(super) struct Start<'s> {
     pub(super) application: Application,
     pub(super) settings: &'s ServerSettings,
     pub(super) addresses: &'s [SocketAddr],
+    /// What is bound already, by a process that has given up the rights for it since.
+    pub(super) bound: Option<Bound>,
     /// As added; those of plugins among them.
     pub(super) pieces: Vec<Piece>,
     pub(super) observers: Vec<Observer>,
@@ -142,7 +145,7 @@ impl Course {
         let mut course = Self {
             engine: EngineOwner::new(),
             started: Vec::new(),
-            bound: None,
+            bound: start.bound,
             server: None,
             background: None,
             observing: None,
@@ -159,10 +162,7 @@ impl Course {
                     let jobs = application.background_jobs().iter().chain(&start.background);
                     Background::start(jobs).map(|background| course.background = Some(background)).map_err(Error::from)
                 }
-                Does::Bind => bind(start.settings, start.addresses).map(|bound| {
-                    course.engine.set_address(bound.address());
-                    course.bound = Some(bound);
-                }),
+                Does::Bind => course.bind(start.settings, start.addresses),
                 Does::Accept => course.accept(&application, &around),
                 Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
             };
@@ -193,6 +193,13 @@ impl Course {
         self.observing = Some(thread);
         self.engine.connect(&bus);
         handles.iter().for_each(|events| events.connect(&bus));
+        Ok(())
+    }
+
+    fn bind(&mut self, settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<(), Error> {
+        let bound = self.bound.take().map_or_else(|| bind(settings, addresses), Ok)?;
+        self.engine.set_address(bound.address());
+        self.bound = Some(bound);
         Ok(())
     }
 
@@ -311,7 +318,7 @@ impl AroundWorkers for Around {
 }
 
 /// Listens on the first address that can be had.
-fn bind(settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<Bound, Error> {
+pub(super) fn bind(settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<Bound, Error> {
     let mut refused = None;
     for &address in addresses {
         match Server::bind(ServerSettings { listen: address, ..settings.clone() }) {

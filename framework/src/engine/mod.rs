@@ -6,6 +6,8 @@
 //! | `checks.rs` | the checks of the tree at start |
 //! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
 //! | `running.rs` | a started application: what can be asked of it, and its stop |
+//! | `privileges.rs` | giving up the rights of root between the two |
+//! | `pid_file.rs`, `notify.rs` | what supervisors are told: the number of the process, and its state for systemd |
 //! | `signals.rs` | SIGINT, SIGTERM, SIGHUP and SIGQUIT, for programs only |
 //! | `stuck.rs` | names requests in the log that run for very long |
 //! | `background.rs` | the supervised threads of background jobs |
@@ -15,6 +17,9 @@ mod background;
 mod checks;
 mod course;
 mod errand;
+mod notify;
+mod pid_file;
+mod privileges;
 mod running;
 mod signals;
 mod stuck;

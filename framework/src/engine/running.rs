@@ -6,6 +6,8 @@
 use super::background::{Background, JobStatistics};
 use super::course::{Course, PluginStatus, Start};
 use super::errand::Errand;
+use super::notify::Notifier;
+use super::pid_file::PidFile;
 use super::signals::{Signal, Signals};
 use crate::Result;
 use crate::bus::{Deadline, Engine, State};
@@ -23,16 +25,20 @@ pub struct Running {
     course: Course,
     address: SocketAddr,
     drain_timeout: Duration,
+    pid_file: Option<PidFile>,
     /// The last field, so that it takes what the stop says.
     pub(super) logs: Option<InstalledLogs>,
 }
 
 impl Running {
     pub(super) fn start(start: Start<'_>) -> Result<Self> {
-        let drain_timeout = start.settings.drain_timeout;
+        let settings = start.settings;
         let course = Course::start(start)?;
         let address = course.engine.handle().address().ok_or_else(|| Error::unexpected("no address was bound"))?;
-        Ok(Self { course, address, drain_timeout, logs: None })
+        let mut running = Self { course, address, drain_timeout: settings.drain_timeout, pid_file: None, logs: None };
+        // Not before it is ready, for programs that wait for it. A failure stops what has started.
+        running.pid_file = settings.pid_file.as_deref().map(PidFile::write).transpose()?;
+        Ok(running)
     }
 
     /// The address that the server listens on, with the port that was picked.
@@ -106,16 +112,26 @@ impl Running {
     /// # Errors
     /// Names the requests that had not ended within `server.drain_timeout`.
     pub fn wait(self) -> Result {
-        self.wait_for(Signals::install()?)
+        self.wait_for(Signals::install()?, &Notifier::of_environment())
     }
 
-    pub(super) fn wait_for(self, mut signals: Signals) -> Result {
-        let mut graceful = Errand::new("kirsch-graceful", self.course.graceful());
+    pub(super) fn wait_for(self, mut signals: Signals, manager: &Notifier) -> Result {
+        let _watchdog = match &self.course.server {
+            Some(server) => manager.watch(server.view())?,
+            None => None,
+        };
+        let (steps, told) = (self.course.graceful(), manager.clone());
+        let mut graceful = Errand::new("kirsch-graceful", move || {
+            steps();
+            told.tell("READY=1");
+        });
         let mut status = Errand::new("kirsch-status", self.status_to_log());
+        manager.tell("READY=1");
         let signal = loop {
             match signals.wait()? {
                 Signal::HangUp => {
                     crate::line::record!(Info, target: "kirsch::engine", "SIGHUP: files are opened and read again");
+                    manager.tell_reloading();
                     logs::reopen();
                     graceful.ask();
                 }
@@ -123,6 +139,7 @@ impl Running {
                 Signal::Stop(name) => break name,
             }
         };
+        manager.tell("STOPPING=1");
         drop(signals);
         let timeout = self.drain_timeout;
         crate::line::record!(Info, target: "kirsch::engine", "{signal}: stopping within {timeout:?}; the next signal ends the process at once");

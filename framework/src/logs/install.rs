@@ -4,11 +4,13 @@ use super::form::Form;
 use super::levels::Levels;
 use super::log_file::{LogFile, Rotation};
 use super::place::{Place, say_on_stderr};
-use super::queue::LogQueue;
+use super::queue::{LogQueue, WriterOfQueue};
 use crate::exchange::Error;
 use crate::line::record;
+use crate::private_file;
+use rustix::fs::{Access, access};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -124,34 +126,96 @@ impl Logs {
     /// # Errors
     /// When the file cannot be opened, a level does not exist, or the process has a logger already.
     pub fn install(self) -> Result<InstalledLogs, Error> {
-        let levels = std::env::var(VARIABLE).ok().filter(|set| !set.trim().is_empty());
-        let queue = Arc::new(self.start(levels.as_deref())?);
-        let most = queue.levels.most();
-        if log::set_boxed_logger(Box::new(queue.clone())).is_err() {
+        let HeldLogs { to, rotation, lines } = self.apart(levels_of_environment().as_deref())?;
+        let place = to.open(rotation)?;
+        lines.become_the_logger()?;
+        lines.begin_at(place)
+    }
+
+    /// Makes this the logger of the process. Its lines wait until it [begins](HeldLogs::begin): root must not open a
+    /// file in a folder of another user, who could have put a link there.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install), but for the file.
+    pub(crate) fn hold(self) -> Result<HeldLogs, Error> {
+        let held = self.apart(levels_of_environment().as_deref())?;
+        held.lines.become_the_logger()?;
+        Ok(held)
+    }
+
+    /// The queue of lines, apart from the place that they go to.
+    fn apart(self, levels: Option<&str>) -> Result<HeldLogs, Error> {
+        let levels = Levels::parse(levels.unwrap_or(&self.levels))?;
+        let (queue, writer) = LogQueue::new(self.form, levels, self.lines, self.bytes);
+        let file = match &self.to {
+            Target::Path(path) => Some((path.clone(), self.rotation)),
+            Target::Stream(_) => None,
+        };
+        let lines = WaitingLines { queue: Arc::new(queue), writer, file };
+        Ok(HeldLogs { to: self.to, rotation: self.rotation, lines })
+    }
+}
+
+/// A log whose lines wait. Dropped, they are lost.
+#[must_use = "its lines wait until it begins"]
+pub(crate) struct HeldLogs {
+    to: Target,
+    rotation: Rotation,
+    lines: WaitingLines,
+}
+
+impl HeldLogs {
+    /// Opens the file and starts the thread that writes.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub(crate) fn begin(self) -> Result<InstalledLogs, Error> {
+        self.lines.begin_at(self.to.open(self.rotation)?)
+    }
+}
+
+/// A logger, and the side of the thread that will write its lines.
+struct WaitingLines {
+    queue: Arc<LogQueue>,
+    writer: WriterOfQueue,
+    file: Option<(PathBuf, Rotation)>,
+}
+
+impl WaitingLines {
+    fn become_the_logger(&self) -> Result<(), Error> {
+        if log::set_boxed_logger(Box::new(self.queue.clone())).is_err() {
             let problem = match INSTALLED.get() {
                 Some(_) => "`Logs` is installed twice; install it once, in `main`",
                 None => "another logger is installed, such as `env_logger`; leave one of them out",
             };
             return Err(Error::unexpected(format!("the log: {problem}")));
         }
-        log::set_max_level(most);
-        if INSTALLED.set(queue).is_ok() {
+        log::set_max_level(self.queue.levels.most());
+        Ok(())
+    }
+
+    fn begin_at(self, place: Place) -> Result<InstalledLogs, Error> {
+        self.writer.start(place)?;
+        if INSTALLED.set(LogOfProcess { queue: self.queue, file: self.file }).is_ok() {
             watch_the_end();
         }
         Ok(InstalledLogs(()))
     }
+}
 
-    fn start(self, levels: Option<&str>) -> Result<LogQueue, Error> {
-        let levels = Levels::parse(levels.unwrap_or(&self.levels))?;
-        let place = match self.to {
-            Target::Stream(stream) => Place::Stream(stream),
-            Target::Path(path) => {
-                let refused = |error| Error::unexpected(format!("the log {}: {error}", path.display()));
-                Place::File(LogFile::open(&path, self.rotation).map_err(refused)?)
-            }
+impl Target {
+    fn open(self, rotation: Rotation) -> Result<Place, Error> {
+        let path = match self {
+            Self::Stream(stream) => return Ok(Place::Stream(stream)),
+            Self::Path(path) => path,
         };
-        LogQueue::start(self.form, levels, self.lines, self.bytes, place)
+        let refused = |error| Error::unexpected(format!("the log {}: {error}", path.display()));
+        Ok(Place::File(LogFile::open(&path, rotation).map_err(refused)?))
     }
+}
+
+fn levels_of_environment() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|set| !set.trim().is_empty())
 }
 
 /// The log of the process, as long as this lives. Dropped, it waits for the last lines, two seconds at most.
@@ -165,7 +229,12 @@ impl Drop for InstalledLogs {
     }
 }
 
-static INSTALLED: OnceLock<Arc<LogQueue>> = OnceLock::new();
+struct LogOfProcess {
+    queue: Arc<LogQueue>,
+    file: Option<(PathBuf, Rotation)>,
+}
+
+static INSTALLED: OnceLock<LogOfProcess> = OnceLock::new();
 
 /// The counts of the log of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,20 +255,38 @@ pub struct LogStatistics {
 /// The counts of the log, if this process has installed [`Logs`].
 #[must_use]
 pub fn statistics() -> Option<LogStatistics> {
-    INSTALLED.get().map(|queue| queue.statistics())
+    INSTALLED.get().map(|installed| installed.queue.statistics())
 }
 
 /// Opens the file of the log again, if this process has installed [`Logs`]: for programs that rename log files. SIGHUP
 /// does the same where [`App::serve`](crate::App::serve) runs.
 pub fn reopen() {
-    if let Some(queue) = INSTALLED.get() {
-        queue.reopen();
+    if let Some(installed) = INSTALLED.get() {
+        installed.queue.reopen();
     }
+}
+
+/// Whether this user can open the file of the log again, and put it aside when it is full.
+///
+/// # Errors
+/// The file or the folder that it cannot write, in a sentence.
+pub(crate) fn probe() -> Result<(), String> {
+    let Some((path, rotation)) = INSTALLED.get().and_then(|installed| installed.file.as_ref()) else { return Ok(()) };
+    let shown = path.display();
+    private_file::open_to_append(path).map_err(|error| format!("the log {shown} cannot be opened again: {error}"))?;
+    if rotation.size == u64::MAX && !rotation.daily {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        let error = std::io::Error::from(error);
+        format!("the log {shown} cannot be put aside when it is full: its folder cannot be written: {error}")
+    })
 }
 
 /// Waits for the last lines, but not for ever: a disk or a reader that takes none costs those lines.
 fn flush() {
-    if let Some(queue) = INSTALLED.get()
+    if let Some(LogOfProcess { queue, .. }) = INSTALLED.get()
         && !queue.flush_within(LAST_LINES)
     {
         let statistics = queue.statistics();

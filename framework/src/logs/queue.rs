@@ -10,7 +10,7 @@ use super::levels::Levels;
 use super::place::Place;
 use super::writer::{Command, Writer};
 use crate::exchange::Error;
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use log::{Level, Log, Metadata, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -45,17 +45,13 @@ pub(super) struct LogCounts {
 }
 
 impl LogQueue {
-    /// Starts the thread that writes.
-    ///
-    /// # Errors
-    /// When there can be no more threads.
-    pub(super) fn start(form: Form, levels: Levels, lines: usize, bytes: usize, place: Place) -> Result<Self, Error> {
+    /// The queue, and what the thread that writes has of it.
+    pub(super) fn new(form: Form, levels: Levels, lines: usize, bytes: usize) -> (Self, WriterOfQueue) {
         let (sender, receiver) = bounded(lines);
         let (commands, commanded) = bounded(4);
         let counts = Arc::new(LogCounts::default());
-        let writer = Writer::new(form, place, receiver, commanded, counts.clone());
-        std::thread::Builder::new().name("kirsch-log".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { form, levels, lines: sender, commands, counts, bytes, usual: lines - lines / 10 })
+        let writer = WriterOfQueue { form, lines: receiver, commands: commanded, counts: counts.clone() };
+        (Self { form, levels, lines: sender, commands, counts, bytes, usual: lines - lines / 10 }, writer)
     }
 
     fn has_room(&self, level: Level) -> bool {
@@ -87,6 +83,26 @@ impl LogQueue {
             lost: count(&self.counts.lost),
             repeated: count(&self.counts.repeated),
         }
+    }
+}
+
+/// The writer's side of a queue, before there is a place to write to.
+pub(super) struct WriterOfQueue {
+    form: Form,
+    lines: Receiver<LogLine>,
+    commands: Receiver<Command>,
+    counts: Arc<LogCounts>,
+}
+
+impl WriterOfQueue {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub(super) fn start(self, place: Place) -> Result<(), Error> {
+        let writer = Writer::new(self.form, place, self.lines, self.commands, self.counts);
+        std::thread::Builder::new().name("kirsch-log".to_owned()).spawn(move || writer.run())?;
+        Ok(())
     }
 }
 

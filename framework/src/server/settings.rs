@@ -69,7 +69,7 @@ pub struct ServerSettings {
     /// Where bodies larger than `body_memory` are kept, in files without a name; `"auto"` is `TMPDIR`, or `/tmp`.
     ///
     /// Where `/tmp` is in memory, choose a directory on a disk.
-    #[setting(none = "auto", with = directory)]
+    #[setting(none = "auto", with = absolute_path)]
     pub spool_directory: Option<PathBuf>,
     /// How long a client may take no byte of a response, or be on the whole slower than `write_rate`; then the
     /// connection is closed.
@@ -108,16 +108,29 @@ pub struct ServerSettings {
     /// After so many requests the connection is closed.
     #[setting(none = "unlimited", min = 1)]
     pub requests_per_connection: Option<u64>,
+    /// The user that the process becomes, by name or number, once its addresses are bound and its certificates are
+    /// read: for programs that root starts (CherryPy's `DropPrivileges`).
+    #[setting(none = "unchanged")]
+    pub user: Option<String>,
+    /// Its group, by name or number, instead of the one that `user` has.
+    #[setting(none = "of the user")]
+    pub group: Option<String>,
+    /// The folder that becomes `/` for the process, before it becomes `user`. A service manager does that better.
+    #[setting(none = "off", with = absolute_path)]
+    pub chroot: Option<PathBuf>,
+    /// The file that holds the number of the process while it serves (CherryPy's `PIDFile`).
+    #[setting(none = "off", with = absolute_path)]
+    pub pid_file: Option<PathBuf>,
 }
 
 /// An absolute path, in a file.
-mod directory {
+mod absolute_path {
     use crate::settings::{Setting, SettingValue, wrong};
     use std::path::{Path, PathBuf};
 
     pub(super) fn read(value: &SettingValue) -> Result<PathBuf, String> {
         let path = value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
-        path.ok_or_else(|| wrong(value, "an absolute path of a directory, as \"/var/tmp\""))
+        path.ok_or_else(|| wrong(value, "an absolute path, as \"/var/tmp\""))
     }
 
     pub(super) fn show(path: &Path) -> String {
@@ -182,13 +195,16 @@ impl ServerSettings {
         if self.head.head < 256 {
             return wrong("server.limits: a head of less than 256 bytes holds no real request");
         }
-        if let Some(directory) = &self.spool_directory
-            && let Err(error) = private_file::without_name(directory)
-        {
-            let place = directory.display();
-            return wrong(&format!("server.spool_directory: no file can be made in {place}: {error}"));
-        }
-        Ok(())
+        if self.spool_directory.is_some() { self.check_spool_directory() } else { Ok(()) }
+    }
+
+    /// Whether this user can keep bodies.
+    pub(crate) fn check_spool_directory(&self) -> io::Result<()> {
+        self.spool_file().map(drop).map_err(|error| {
+            let place = self.spool_directory.clone().unwrap_or_else(std::env::temp_dir);
+            let text = format!("server.spool_directory: no file can be made in {}: {error}", place.display());
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
     }
 
     /// How slow a client may send a body.

@@ -54,6 +54,15 @@ impl Write for Pipe {
     }
 }
 
+impl Logs {
+    /// The log, without making it the logger of the process.
+    fn start(self, levels: Option<&str>) -> Result<Arc<LogQueue>, Error> {
+        let HeldLogs { to, rotation, lines } = self.apart(levels)?;
+        lines.writer.start(to.open(rotation)?)?;
+        Ok(lines.queue)
+    }
+}
+
 const LONG: Duration = Duration::from_secs(60);
 
 fn say(queue: &LogQueue, level: Level, message: &str) {
