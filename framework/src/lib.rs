@@ -236,6 +236,9 @@ mod suggestion;
 pub mod testing;
 mod threads;
 mod tickets;
+#[cfg(feature = "tls")]
+#[allow(dead_code, unused_imports, reason = "the sockets that use it come next")]
+pub mod tls;
 pub mod tools;
 #[cfg(feature = "auth")]
 mod watched_file;
@@ -254,6 +257,8 @@ pub use lifecycle::{ErrorForm, ErrorPage, Flow, HookPoint, Hooks, Tool};
 pub use publish::{Publish, Routes, Tree, link_to};
 pub use sessions::{Session, SessionView, Sessions};
 pub use settings::{Secret, Settings};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use tools::{Caching, File, StaticDir, StaticFile, serve_download, serve_file};
 
 /// The result of a page, a hook or `main`: `()` or the value, or an [`Error`] that knows its status.
@@ -268,4 +273,7 @@ pub mod prelude {
         SetCookie, StaticDir, StaticFile, StatusCode, Stream, Text, Tool, Tree, Upload, child, escape, expose,
         handlers, link_to, resource, tools,
     };
+
+    #[cfg(feature = "tls")]
+    pub use crate::Tls;
 }

@@ -1,18 +1,15 @@
 //! A file of settings that is read at start, and read again when it has changed, but never half of it.
 //!
 //! Each request looks at the file before it uses the content (one `stat`). A changed file is read once it has been
-//! still for a second, or since the last look: editors and `htpasswd` write in place, and half a file must lock nobody
-//! out. It is used only if it can be read and understood. Otherwise the log reports the mistake once, and the old
-//! content stays in force. No request waits: while one reads, the others use the old content.
+//! still: half a file must lock nobody out. It is used only if it can be read and understood. Otherwise the log reports
+//! the mistake once, and the old content stays in force. No request waits: while one reads, the others use the old
+//! content.
 
-use crate::file_stamp::FileStamp;
+use crate::file_stamp::{FileStamp, Watch, is_old};
 use crate::private_file;
 use parking_lot::{Mutex, RwLock};
-use std::fs::{File, Metadata};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 
 /// How a text becomes the content, or a sentence that says why not.
 type Parse<T> = fn(&str) -> Result<T, String>;
@@ -22,31 +19,18 @@ pub(crate) struct WatchedFile<T> {
     parse: Parse<T>,
     content: RwLock<Arc<T>>,
     /// Held for a `stat` by one request at a time; the others do not wait for it.
-    watch: Mutex<Watch>,
+    watch: Mutex<Watch<FileStamp>>,
 }
 
-struct Watch {
-    /// Of the content.
-    taken: FileStamp,
-    /// The stamp of the refused content, so that it is reported once.
-    refused: Option<FileStamp>,
-    /// The changed stamp, and when it was seen.
-    seen: Option<(FileStamp, Instant)>,
-}
-
-/// For how long a file must have been still to be whole.
-const STILL: Duration = Duration::from_secs(1);
+/// A file of a million users; the way to more is a database.
+const MAX_FILE: u64 = 256 << 20;
 
 impl<T> WatchedFile<T> {
     /// Reads the file for the first time.
     pub(crate) fn open(path: &Path, parse: Parse<T>) -> Result<Self, String> {
         let (stamp, content) = read(path, parse)?;
-        Ok(Self {
-            path: path.to_owned(),
-            parse,
-            content: RwLock::new(Arc::new(content)),
-            watch: Mutex::new(Watch { taken: stamp, refused: None, seen: None }),
-        })
+        let content = RwLock::new(Arc::new(content));
+        Ok(Self { path: path.to_owned(), parse, content, watch: Mutex::new(Watch::new(stamp)) })
     }
 
     pub(crate) fn content(&self) -> Arc<T> {
@@ -56,18 +40,10 @@ impl<T> WatchedFile<T> {
         self.content.read().clone()
     }
 
-    fn look(&self, watch: &mut Watch) {
+    fn look(&self, watch: &mut Watch<FileStamp>) {
         let metadata = std::fs::metadata(&self.path);
         let stamp = metadata.as_ref().map(FileStamp::of).unwrap_or_default();
-        if stamp == watch.taken || watch.refused == Some(stamp) {
-            return;
-        }
-        let is_old = metadata.is_ok_and(|metadata| is_old(&metadata));
-        let is_still = watch.seen.is_some_and(|(seen, when)| seen == stamp && when.elapsed() >= STILL);
-        if !is_old && !is_still {
-            if watch.seen.is_none_or(|(seen, _)| seen != stamp) {
-                watch.seen = Some((stamp, Instant::now()));
-            }
+        if !watch.is_due(&stamp, metadata.is_ok_and(|metadata| is_old(&metadata))) {
             return;
         }
         match read(&self.path, self.parse) {
@@ -75,35 +51,25 @@ impl<T> WatchedFile<T> {
             Ok((read, _)) if read != stamp => {}
             Ok((_, content)) => {
                 *self.content.write() = Arc::new(content);
-                *watch = Watch { taken: stamp, refused: None, seen: None };
+                *watch = Watch::new(stamp);
                 crate::line::record!(Info, target: "kirsch::tools", "{} was read again", self.path.display());
             }
             Err(problem) => {
                 crate::line::record!(Error, target: "kirsch::tools", "{problem}; what it said before goes on");
-                watch.refused = Some(stamp);
+                watch.refuse(stamp);
             }
         }
     }
 }
 
-fn is_old(metadata: &Metadata) -> bool {
-    let age = metadata.modified().ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
-    age.is_some_and(|age| age >= STILL)
-}
-
 /// The content, with the stamp that it had before and after it was read; anything else is an error.
 fn read<T>(path: &Path, parse: Parse<T>) -> Result<(FileStamp, T), String> {
     let said = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
-    let mut file = private_file::open_plain(path).map_err(|error| said(&error))?;
-    let stamp = |file: &File| file.metadata().map(|metadata| FileStamp::of(&metadata)).map_err(|error| said(&error));
-    let before = stamp(&file)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| said(&error))?;
-    if stamp(&file)? != before {
-        return Err(said(&"changed while it was read"));
-    }
+    let file = private_file::open_plain(path).map_err(|error| said(&error))?;
+    let (stamp, bytes) = FileStamp::read(&file, MAX_FILE).map_err(|error| said(&error))?;
+    let text = String::from_utf8(bytes).map_err(|_| said(&"is not a text in UTF-8"))?;
     private_file::warn_of_passwords(path);
-    Ok((before, parse(&text).map_err(|problem| said(&problem))?))
+    Ok((stamp, parse(&text).map_err(|problem| said(&problem))?))
 }
 
 impl<T> std::fmt::Debug for WatchedFile<T> {
@@ -115,7 +81,9 @@ impl<T> std::fmt::Debug for WatchedFile<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
+    use std::time::{Duration, SystemTime};
 
     fn parse(text: &str) -> Result<String, String> {
         if text.contains("bad") { Err("line 1 is bad".to_owned()) } else { Ok(text.to_owned()) }

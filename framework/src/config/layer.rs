@@ -103,11 +103,19 @@ fn apply_global(global: &Table, settings: &mut ServerSettings) -> Result<(), Ref
             match settings.set_setting(&name, value) {
                 Some(Ok(())) => {}
                 Some(Err(problem)) => return Err(Refused::new(&*key, format!("`{key}` {problem}"))),
+                None if is_of_tls(&name) => {
+                    return Err(Refused::new(&*key, format!("`{key}` needs the cargo feature `tls` of kirsch")));
+                }
                 None => return Err(Refused::new(&*key, format!("`{key}` is not a setting; {}", server_key(&name)))),
             }
         }
     }
     Ok(())
+}
+
+/// Whether the program was built without what this key needs.
+fn is_of_tls(name: &str) -> bool {
+    !cfg!(feature = "tls") && (name == "certificate" || name.starts_with("tls."))
 }
 
 /// The key of the server that may have been meant, as it is to be written.

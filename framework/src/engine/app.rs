@@ -242,6 +242,13 @@ impl App {
         self.server(|settings| settings.threads = threads)
     }
 
+    /// Serves by TLS, with these certificates: see [`Tls`](crate::Tls). Then addresses in code are `https`. In a file:
+    /// `server.certificate`.
+    #[cfg(feature = "tls")]
+    pub fn tls(self, tls: crate::Tls) -> Self {
+        self.server(|settings| settings.tls = tls)
+    }
+
     /// Lays a TOML file over the settings of the code; see [`config`](crate::config). It is read when the application
     /// is built. Of several files the later ones win.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {

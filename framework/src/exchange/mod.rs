@@ -113,7 +113,7 @@ pub use set_cookie::{SameSite, SetCookie};
 pub(crate) use spent::{Doing, Spent};
 pub use status_source::{StatusRow, StatusSource};
 pub use stream::Stream;
-pub use tls_facts::{CertificateName, ClientCertificate, TlsFacts, TlsVersion};
+pub use tls_facts::{CertificateName, CertificateState, ClientCertificate, TlsFacts, TlsVersion};
 pub use trace_parent::{TraceId, TraceParent};
 pub use trail::{Step, Trail};
 pub use upload::Upload;

@@ -5,6 +5,7 @@
 //! makes them; nothing here does cryptography, so handlers and tools look at them in every build.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 /// The facts of a connection by TLS: [`Request::tls`](super::Request::tls).
 ///
@@ -51,6 +52,26 @@ impl std::fmt::Display for TlsVersion {
             Self::Tls12 => "TLS 1.2",
             Self::Tls13 => "TLS 1.3",
         })
+    }
+}
+
+/// A certificate that a server shows its clients, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CertificateState {
+    /// Its file, as the settings name it.
+    pub place: String,
+    /// The hosts that it is for, in lower case; `*.` stands for one label.
+    pub hosts: Vec<String>,
+    /// Its end.
+    pub expires: SystemTime,
+}
+
+impl CertificateState {
+    /// The state of a certificate out of a file, for these hosts, until then.
+    #[must_use]
+    pub fn new(place: &str, hosts: Vec<String>, expires: SystemTime) -> Self {
+        Self { place: place.to_owned(), hosts, expires }
     }
 }
 

@@ -4,6 +4,8 @@ use super::patience::Pace;
 use crate::http::HeadLimits;
 use crate::private_file;
 use crate::settings::{Setting, SettingRow, SettingValue, Settings, size};
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io;
@@ -121,6 +123,10 @@ pub struct ServerSettings {
     /// The file that holds the number of the process while it serves (CherryPy's `PIDFile`).
     #[setting(none = "off", with = absolute_path)]
     pub pid_file: Option<PathBuf>,
+    /// Certificates, and what is asked of clients: needs the cargo feature `tls`.
+    #[cfg(feature = "tls")]
+    #[setting(flatten)]
+    pub tls: Tls,
 }
 
 /// An absolute path, in a file.
@@ -169,6 +175,16 @@ const MIN_SPOOLED: u64 = 4;
 const MIN_MEMORY_FOR_BODIES: u64 = 1 << 20;
 
 impl ServerSettings {
+    /// Whether there is a certificate, so that the server can speak TLS.
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let has = self.tls.is_on();
+        #[cfg(not(feature = "tls"))]
+        let has = false;
+        has
+    }
+
     /// Refuses settings that cannot work.
     pub(crate) fn check(&self) -> io::Result<()> {
         let wrong = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));

@@ -21,6 +21,8 @@ pub use error::SettingError;
 pub use kirsch_macros::Settings;
 pub(crate) use secret::SECRET;
 pub use secret::Secret;
+#[cfg(feature = "tls")]
+pub(crate) use secret_file::path_of_secret;
 /// The settings of one tool in a configuration file.
 pub use toml::Table as SettingTable;
 /// The value of a key in a configuration file.

@@ -13,19 +13,24 @@ const MAX_SECRET: u64 = 64 << 10;
 
 /// The text that a table names. The error goes on after the key.
 pub(super) fn read(table: &SettingTable) -> Result<String, String> {
-    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    read_in(table, folder.as_deref())
+    read_file(&path_of_secret(table)?)
 }
 
-fn read_in(table: &SettingTable, credentials: Option<&Path>) -> Result<String, String> {
+/// The file that a table names. The error goes on after the key.
+pub(crate) fn path_of_secret(table: &SettingTable) -> Result<PathBuf, String> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    path_in(table, folder.as_deref())
+}
+
+fn path_in(table: &SettingTable, credentials: Option<&Path>) -> Result<PathBuf, String> {
     let only = table.iter().next().filter(|_| table.len() == 1);
     match only.and_then(|(key, value)| Some((&**key, value.as_str()?))) {
-        Some(("file", path)) => read_file(Path::new(path)),
+        Some(("file", path)) => Ok(PathBuf::from(path)),
         Some(("credential", name)) if name.is_empty() || name.contains('/') || name.starts_with('.') => {
             Err(format!("has a credential {name:?}; it must be the name of a file, without a folder"))
         }
         Some(("credential", name)) => match credentials {
-            Some(folder) => read_file(&folder.join(name)),
+            Some(folder) => Ok(folder.join(name)),
             None => Err(format!(
                 "is the credential {name:?}, but CREDENTIALS_DIRECTORY is not set: let systemd start the program, with LoadCredential={name}:PATH, or write {{ file = \"PATH\" }}"
             )),
@@ -68,6 +73,10 @@ mod tests {
 
     fn table(text: &str) -> SettingTable {
         text.parse().expect("TOML")
+    }
+
+    fn read_in(table: &SettingTable, credentials: Option<&Path>) -> Result<String, String> {
+        read_file(&path_in(table, credentials)?)
     }
 
     #[test]

@@ -1,0 +1,43 @@
+//! TLS: which certificates a server shows, which clients it believes, how both are renewed while it runs, and the keys
+//! of tickets.
+//!
+//! No socket and no thread is here. The server reads [`TlsInService::current`] once for each connection and drives the
+//! session (`server/transport/`); the engine lets [`TlsInService::look`] run now and then. The cryptography is passed
+//! explicitly wherever rustls takes it, never installed for the process: other crates may want another one.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `settings.rs` | [`Tls`], what is set in code or in a file |
+//! | `pem.rs` | files of certificates and keys, and what can be wrong with them |
+//! | `certificate.rs` | a chain with its key, checked, and the facts of a certificate |
+//! | `resolver.rs` | which certificate a client gets |
+//! | `clients.rs` | which client certificates are believed |
+//! | `ticketer.rs` | tickets, by which clients go on with a session, and their keys |
+//! | `in_service.rs` | the configuration that is in force |
+
+mod certificate;
+mod clients;
+mod in_service;
+mod pem;
+mod resolver;
+mod settings;
+mod ticketer;
+
+pub(crate) use clients::client_certificate;
+pub(crate) use in_service::TlsInService;
+pub use settings::{ClientCertificates, Tls};
+
+use rustls::crypto::CryptoProvider;
+use std::sync::Arc;
+
+/// The protocols above TLS that the server offers, the best first.
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// The cryptography of this build.
+fn provider() -> Arc<CryptoProvider> {
+    #[cfg(feature = "tls-aws-lc")]
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(not(feature = "tls-aws-lc"))]
+    let provider = rustls::crypto::ring::default_provider();
+    Arc::new(provider)
+}
