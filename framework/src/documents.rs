@@ -64,3 +64,8 @@ documents! {
 documents! {
     authentication: "docs/reference/authentication.md";
 }
+
+#[cfg(feature = "tls")]
+documents! {
+    tls: "docs/guide/tls.md";
+}

@@ -1,7 +1,7 @@
 //! The stamp of a file, which changes when the file changes, and when a changed file may be read: never half of it.
 //!
-//! A changed file is whole once it has been still for a second, or since the last look: editors, `htpasswd` and programs
-//! that renew certificates write in place.
+//! A changed file is whole once it has been still for a second, or since the last look: editors, `htpasswd` and
+//! programs that renew certificates write in place.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -34,7 +34,8 @@ impl Certificate {
             .load_private_key(key)
             .map_err(|error| format!("{key_place} has a private key that cannot be used: {error}"))?;
         let parsed = chain.iter().enumerate().map(|(index, der)| {
-            Parsed::of(der).map_err(|error| format!("certificate number {} of {place} cannot be read: {error}", index + 1))
+            Parsed::of(der)
+                .map_err(|error| format!("certificate number {} of {place} cannot be read: {error}", index + 1))
         });
         let parsed = parsed.collect::<Result<Vec<_>, _>>()?;
         let matched = |der: &CertificateDer<'static>| {

@@ -24,10 +24,7 @@ pub(super) struct ClientCheck {
 
 impl ClientCheck {
     /// As the settings say; `read` gives the content of a file.
-    pub(super) fn new(
-        settings: &Tls,
-        mut read: impl FnMut(&Path) -> Result<Vec<u8>, String>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(settings: &Tls, mut read: impl FnMut(&Path) -> Result<Vec<u8>, String>) -> Result<Self, String> {
         let mut hash = Sha256::new_with_prefix([settings.client_certificates as u8]);
         let mut text_of = |file: &str| -> Result<Vec<u8>, String> {
             let text = read(Path::new(file))?;

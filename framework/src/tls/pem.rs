@@ -25,9 +25,9 @@ pub(super) fn certificates(text: &[u8], place: &str) -> Result<Vec<CertificateDe
     }
     Err(match () {
         () if text.iter().all(u8::is_ascii_whitespace) => format!("{place} is empty"),
-        () if is_der(text) => format!(
-            "{place} is in the binary form (DER): make it PEM with `openssl x509 -inform der -in OLD -out NEW`"
-        ),
+        () if is_der(text) => {
+            format!("{place} is in the binary form (DER): make it PEM with `openssl x509 -inform der -in OLD -out NEW`")
+        }
         () if has_label(text, "PRIVATE KEY") => {
             format!("{place} has no certificate, but a private key: are the two files exchanged?")
         }

@@ -1,9 +1,9 @@
 //! Which certificate a client gets: the one for the name that it asks for, whose kind of key it can check.
 
 use super::certificate::Certificate;
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::SignatureScheme;
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -95,8 +95,7 @@ impl Tls {
     /// Asks clients for a certificate that one of the `roots`, files in PEM, has signed. In a file:
     /// `server.tls.client_certificates` and `server.tls.client_roots`.
     ///
-    /// [`Request::client_certificate`](crate::Request::client_certificate) is the one that a client has shown. The tool
-    /// [`RequireCertificate`](crate::tools::RequireCertificate) demands one for a part of a site.
+    /// [`Request::client_certificate`](crate::Request::client_certificate) is the one that a client has shown.
     #[must_use]
     pub fn client_certificates<T: Into<String>>(
         mut self,
@@ -126,9 +125,10 @@ impl Tls {
     pub(super) fn check_clients(&self) -> Result<(), SettingError> {
         let refused = |key: &str, problem: &str| Err(SettingError::new(key, problem));
         match self.client_certificates {
-            ClientCertificates::Off if !self.client_roots.is_empty() || !self.client_crls.is_empty() => {
-                refused("tls.client_certificates", "is \"off\", so roots and lists for clients mean nothing: make it \"optional\" or \"required\"")
-            }
+            ClientCertificates::Off if !self.client_roots.is_empty() || !self.client_crls.is_empty() => refused(
+                "tls.client_certificates",
+                "is \"off\", so roots and lists for clients mean nothing: make it \"optional\" or \"required\"",
+            ),
             ClientCertificates::Off => Ok(()),
             _ if self.client_roots.is_empty() => refused(
                 "tls.client_roots",
@@ -176,7 +176,9 @@ fn read_source(table: &SettingTable) -> Result<CertificateSource, String> {
     }
     let path = |name: &str| match table.get(name) {
         Some(SettingValue::String(path)) if !path.is_empty() => Ok(PathBuf::from(path)),
-        Some(SettingValue::Table(table)) => path_of_secret(table).map_err(|problem| format!("has a `{name}` that {problem}")),
+        Some(SettingValue::Table(table)) => {
+            path_of_secret(table).map_err(|problem| format!("has a `{name}` that {problem}"))
+        }
         Some(_) => Err(format!("has a `{name}` that is no path: write it in quotes")),
         None => Err(format!("has no `{name}`: a certificate has a `file`, and the file of its private `key`")),
     };

@@ -5,8 +5,8 @@
 //! exported = "kirsch-tickets-1" (16) ‖ trust (32) ‖ ( name (16) ‖ secret (32) ‖ age in ms, big-endian (8) )*
 //! ```
 //!
-//! A key seals for six hours and opens for twelve, by a clock that nobody sets. Then it is forgotten: whoever steals the
-//! keys later cannot read what was said before. A ticket remembers the certificate that its client has shown, so keys
+//! A key seals for six hours and opens for twelve, by a clock that nobody sets. Then it is forgotten: the keys of today
+//! open nothing of yesterday. A ticket remembers the certificate that its client has shown, so keys
 //! are worth nothing under another *trust*: the hash of the roots and lists that clients are checked by.
 
 use crate::random;
@@ -186,7 +186,8 @@ mod tests {
 
     fn older(ticketer: &Ticketer, hours: u64) {
         let keys = ticketer.keys.read().clone();
-        let older = |key: &TicketKey| TicketKey::new(key.name, key.secret, key.age() + Duration::from_secs(hours * 3600));
+        let older =
+            |key: &TicketKey| TicketKey::new(key.name, key.secret, key.age() + Duration::from_secs(hours * 3600));
         *ticketer.keys.write() =
             Arc::new(TicketKeys { present: older(&keys.present), previous: keys.previous.as_ref().map(older) });
     }
