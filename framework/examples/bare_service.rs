@@ -4,6 +4,7 @@
 use kirsch::Exchange;
 use kirsch::http::Refusal;
 use kirsch::server::{BodyPlan, Delivery, Progress, Server, ServerSettings, Service, Wakers};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 struct Hello;
@@ -28,7 +29,7 @@ impl Service for Hello {
 fn main() -> std::io::Result<()> {
     let mut numbers = std::env::args().skip(1).map_while(|argument| argument.parse::<u16>().ok());
     let mut settings = ServerSettings::default();
-    settings.listen.set_port(numbers.next().unwrap_or(8080));
+    settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], numbers.next().unwrap_or(8080))).into()];
     settings.threads = numbers.next().unwrap_or(10).into();
     let server = Server::start(settings, Arc::new(Hello))?;
     println!("Serving on http://{}", server.address());

@@ -73,8 +73,8 @@ impl Engine {
         STATES[usize::from(self.shared.state.load(Ordering::SeqCst))]
     }
 
-    /// The address that the server listens on, with the port that was picked. There is none before it is bound, at
-    /// priority 70 of the start.
+    /// The first IP address that the server listens on, with the port that was picked; `0.0.0.0:0` if it listens on
+    /// Unix sockets alone. There is none before it is bound, at priority 70 of the start.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.shared.address.get().copied()

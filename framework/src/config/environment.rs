@@ -224,7 +224,7 @@ mod tests {
             (
                 "KIRSCH_SERVER__LISTEN",
                 "8080",
-                ": [global]: `server.listen` is 8080; it must be an IP address and a port, as \"127.0.0.1:8080\" or \"[::]:8080\"",
+                ": [global]: `server.listen` is 8080; it must be an IP address and a port, as \"127.0.0.1:8080\" or \"[::]:8080\", or one of \"unix:/run/app.sock\" and \"fd:http\"",
             ),
             ("KIRSCH_ROOT__MAX_BDY", "2", ": [\"/\"]: `max_bdy` is not a setting or a tool; did you mean `max_body`?"),
             (

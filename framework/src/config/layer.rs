@@ -183,7 +183,7 @@ mod tests {
             ),
             (
                 "[global]\nserver.listen = \"localhost\"",
-                "site.toml: line 2: [global]: `server.listen` is \"localhost\"; it must be an IP address and a port, as \"127.0.0.1:8080\" or \"[::]:8080\"",
+                "site.toml: line 2: [global]: `server.listen` is \"localhost\"; it must be an IP address and a port, as \"127.0.0.1:8080\" or \"[::]:8080\", or one of \"unix:/run/app.sock\" and \"fd:http\"",
             ),
             (
                 "[global]\nmax_body = 1",

@@ -7,6 +7,7 @@ use super::Running;
 use super::checks;
 use super::course::{AT_START, AT_STOP, Piece, Start, bind};
 use super::notify::Notifier;
+use super::places::ListenPlaces;
 use super::privileges::Privileges;
 use super::signals::Signals;
 use crate::Result;
@@ -22,14 +23,14 @@ use crate::lifecycle::{
 };
 use crate::logs::{HeldLogs, Logs};
 use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
-use crate::server::{Bound, ServerSettings};
+use crate::server::{Bound, ListenAddress, ServerSettings};
 use crate::settings::Settings;
 use crate::status::{self, Metrics, Status};
 use crate::tickets::Tickets;
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
 use parking_lot::Mutex;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +85,7 @@ const LAST_TICKETS: u8 = 1;
 /// What is known before anything is bound.
 struct Prepared {
     layers: Vec<Layer>,
-    addresses: Vec<SocketAddr>,
+    places: Vec<Vec<ListenAddress>>,
     /// What is to be given up.
     privileges: Option<Privileges>,
 }
@@ -522,8 +523,8 @@ impl App {
         self
     }
 
-    /// Starts the application on `address` and returns; port 0 picks a free one. `server.listen` in a configuration
-    /// file wins, and the variable `KIRSCH_SERVER__LISTEN` over both.
+    /// Starts the application on an address, or on several (see [`ListenPlaces`]), and returns; port 0 picks a free
+    /// one. `server.listen` in a configuration file wins, and the variable `KIRSCH_SERVER__LISTEN` over both.
     ///
     /// Installs no signal handlers: the program around the application decides when it stops. [`Running::wait`] does
     /// install them.
@@ -531,12 +532,12 @@ impl App {
     /// # Errors
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails; when the
     /// [`logs`](Self::logs) cannot be installed.
-    pub fn start(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Running> {
+    pub fn start(mut self, address: impl ListenPlaces) -> Result<Running> {
         let held = self.logs.take().map(Logs::hold).transpose()?;
-        let prepared = self.prepare(&address);
+        let prepared = self.prepare(address);
         let (bound, logs) = match &prepared {
-            Ok(Prepared { privileges: Some(privileges), addresses, .. }) => {
-                let bound = bind(&self.server, addresses)?;
+            Ok(Prepared { privileges: Some(privileges), places, .. }) => {
+                let bound = bind(&self.server, places)?;
                 privileges.drop_others()?;
                 let logs = held.map(HeldLogs::begin).transpose()?;
                 privileges.probe(&self.server)?;
@@ -551,19 +552,19 @@ impl App {
     }
 
     /// Reads the configuration: all that must be known before the first address is bound.
-    fn prepare(&mut self, address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Prepared> {
+    fn prepare(&mut self, address: impl ListenPlaces) -> Result<Prepared> {
         let layers = self.read_configuration()?;
         let is_set = layers.iter().any(|layer| layer.place.depth == 0 && layer.sets_listen());
         for layer in layers.iter().filter(|layer| layer.place.depth == 0) {
             layer.apply_global(&mut self.server)?;
         }
-        let addresses = if is_set { vec![self.server.listen] } else { resolved(address)? };
+        let places = if is_set { self.server.listen.clone().into_places()? } else { address.into_places()? };
         let privileges = Privileges::of(&self.server, false)?;
-        Ok(Prepared { layers, addresses, privileges })
+        Ok(Prepared { layers, places, privileges })
     }
 
     fn started(mut self, prepared: Prepared, bound: Option<Bound>) -> Result<Running> {
-        let Prepared { layers, addresses, .. } = prepared;
+        let Prepared { layers, places, .. } = prepared;
         let application = self.assemble(&layers)?;
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
         let sections = application.keyed_sections().into_iter();
@@ -576,7 +577,7 @@ impl App {
         Running::start(Start {
             application,
             settings: &self.server,
-            addresses: &addresses,
+            places: &places,
             bound,
             pieces: self.pieces,
             observers: self.observers,
@@ -585,13 +586,14 @@ impl App {
         })
     }
 
-    /// Serves on `address` until SIGINT or SIGTERM, then lets the running requests end (setting
-    /// `server.drain_timeout`). SIGHUP runs the steps [`Graceful`](Step::Graceful). A second signal ends the process at
-    /// once, with status 130 or 143. A signal that comes while the application starts takes effect when it has.
+    /// Serves on an address, or on several (see [`ListenPlaces`]), until SIGINT or SIGTERM, then lets the running
+    /// requests end (setting `server.drain_timeout`). SIGHUP runs the steps [`Graceful`](Step::Graceful). A second
+    /// signal ends the process at once, with status 130 or 143. A signal that comes while the application starts takes
+    /// effect when it has.
     ///
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.
-    pub fn serve(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result {
+    pub fn serve(self, address: impl ListenPlaces) -> Result {
         let (signals, manager) = (Signals::install()?, Notifier::of_environment());
         self.start(address)?.wait_for(signals, &manager)
     }
@@ -811,17 +813,6 @@ fn tell_links(sections: &[(Option<String>, String, &str)], address: SocketAddr) 
         }
     }
     Ok(())
-}
-
-fn resolved(address: &(impl ToSocketAddrs + std::fmt::Debug)) -> Result<Vec<SocketAddr>> {
-    let hint = "write host and port, as \"127.0.0.1:8080\"";
-    match address.to_socket_addrs().map(Vec::from_iter) {
-        Ok(addresses) if addresses.is_empty() => {
-            Err(Error::unexpected(format!("{address:?} is the address of nothing; {hint}")))
-        }
-        Ok(addresses) => Ok(addresses),
-        Err(error) => Err(Error::unexpected(format!("{address:?} is not an address to listen on ({error}); {hint}"))),
-    }
 }
 
 /// The metrics as an app, to be mounted.

@@ -20,9 +20,8 @@ use crate::exchange::{Error, ServerPhase, StatusRow, StatusSource};
 use crate::lifecycle::{Application, BackgroundJob};
 use crate::logs;
 use crate::panics::guarded;
-use crate::server::{AroundWorkers, Bound, Server, ServerSettings, StopReport};
+use crate::server::{AroundWorkers, Bound, ListenAddress, Server, ServerSettings, StopReport};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(super) type StepFunction = Box<dyn Fn(&Engine) -> Result<(), Error> + Send + Sync>;
@@ -105,7 +104,8 @@ impl Piece {
 pub(super) struct Start<'s> {
     pub(super) application: Application,
     pub(super) settings: &'s ServerSettings,
-    pub(super) addresses: &'s [SocketAddr],
+    /// For each listener the addresses of which the first that can be had is taken.
+    pub(super) places: &'s [Vec<ListenAddress>],
     /// What is bound already, by a process that has given up the rights for it since.
     pub(super) bound: Option<Bound>,
     /// As added; those of plugins among them.
@@ -162,7 +162,7 @@ impl Course {
                     let jobs = application.background_jobs().iter().chain(&start.background);
                     Background::start(jobs).map(|background| course.background = Some(background)).map_err(Error::from)
                 }
-                Does::Bind => course.bind(start.settings, start.addresses),
+                Does::Bind => course.bind(start.settings, start.places),
                 Does::Accept => course.accept(&application, &around),
                 Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
             };
@@ -196,8 +196,8 @@ impl Course {
         Ok(())
     }
 
-    fn bind(&mut self, settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<(), Error> {
-        let bound = self.bound.take().map_or_else(|| bind(settings, addresses), Ok)?;
+    fn bind(&mut self, settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> Result<(), Error> {
+        let bound = self.bound.take().map_or_else(|| bind(settings, places), Ok)?;
         self.engine.set_address(bound.address());
         self.bound = Some(bound);
         Ok(())
@@ -205,13 +205,16 @@ impl Course {
 
     fn accept(&mut self, application: &Arc<Application>, pieces: &[Piece]) -> Result<(), Error> {
         let Some(bound) = self.bound.take() else { return Ok(()) };
-        let address = bound.address();
+        let addresses = bound.addresses().to_vec();
         let engine = self.engine.handle().clone();
         let around = Around { engine, pieces: pieces.to_vec() };
         let server = bound.serve(application.clone(), around)?;
         self.watching = Some(stuck::watch(server.view())?);
         self.server = Some(server);
-        crate::line::record!(Info, target: "kirsch::engine", "serving on http://{address}");
+        for address in addresses {
+            let shown = address.url().unwrap_or_else(|| address.to_string());
+            crate::line::record!(Info, target: "kirsch::engine", "serving on {shown}");
+        }
         Ok(())
     }
 
@@ -317,21 +320,20 @@ impl AroundWorkers for Around {
     }
 }
 
-/// Listens on the first address that can be had.
-pub(super) fn bind(settings: &ServerSettings, addresses: &[SocketAddr]) -> Result<Bound, Error> {
-    let mut refused = None;
-    for &address in addresses {
-        match Server::bind(ServerSettings { listen: address, ..settings.clone() }) {
-            Ok(bound) => return Ok(bound),
-            Err(error) => refused = refused.or(Some(error)),
-        }
+/// Listens at all places.
+pub(super) fn bind(settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> Result<Bound, Error> {
+    if places.is_empty() {
+        return Err(Error::unexpected("there is no address to listen on"));
     }
-    let Some(error) = refused else { return Err(Error::unexpected("there is no address to listen on")) };
-    let remedy = match error.kind() {
-        ErrorKind::AddrInUse => "; another program listens there: stop it, or choose another port (0 picks a free one)",
-        ErrorKind::PermissionDenied => "; ports below 1024 are for privileged programs: choose a higher one",
-        ErrorKind::AddrNotAvailable => "; no interface of this machine has it: try 127.0.0.1 or 0.0.0.0",
-        _ => "",
-    };
-    Err(Error::unexpected(format!("{error}{remedy}")))
+    Server::bind_at(settings.clone(), places, Vec::new()).map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "; another program listens there: stop it, or choose another port (0 picks a free one)"
+            }
+            ErrorKind::PermissionDenied => "; ports below 1024 are for privileged programs: choose a higher one",
+            ErrorKind::AddrNotAvailable => "; no interface of this machine has it: try 127.0.0.1 or 0.0.0.0",
+            _ => "",
+        };
+        Error::unexpected(format!("{error}{remedy}"))
+    })
 }

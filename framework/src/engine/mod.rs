@@ -5,6 +5,7 @@
 //! | `app.rs` | the calls that describe the application, and how it is built |
 //! | `checks.rs` | the checks of the tree at start |
 //! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
+//! | `places.rs` | what code can name to listen on |
 //! | `running.rs` | a started application: what can be asked of it, and its stop |
 //! | `privileges.rs` | giving up the rights of root between the two |
 //! | `pid_file.rs`, `notify.rs` | what supervisors are told: the number of the process, and its state for systemd |
@@ -19,6 +20,7 @@ mod course;
 mod errand;
 mod notify;
 mod pid_file;
+mod places;
 mod privileges;
 mod running;
 mod signals;
@@ -28,6 +30,7 @@ pub use crate::bus::{Deadline, Engine, Events, Plugin, State, Step};
 pub use app::App;
 pub use background::JobStatistics;
 pub use course::PluginStatus;
+pub use places::ListenPlaces;
 pub use running::Running;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::bus::{Deadline, Engine, State};
 use crate::exchange::Error;
 use crate::logs::{self, InstalledLogs};
-use crate::server::{Server, Statistics, StopReport, WorkerState};
+use crate::server::{ListenAddress, Server, Statistics, StopReport, WorkerState};
 use crate::status::write_to_log;
 use std::net::SocketAddr;
 use std::sync::Weak;
@@ -41,10 +41,17 @@ impl Running {
         Ok(running)
     }
 
-    /// The address that the server listens on, with the port that was picked.
+    /// The first IP address that the server listens on, with the port that was picked; `0.0.0.0:0` if it listens on
+    /// Unix sockets alone.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// All addresses that the server listens on, with the ports that were picked.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        self.course.server.as_ref().map(Server::addresses).unwrap_or_default()
     }
 
     /// A handle to the application, as steps and plugins get it.

@@ -124,7 +124,8 @@ impl Request {
         self.forwarded().and_then(|forwarded| forwarded.prefix.as_deref()).unwrap_or_default()
     }
 
-    /// The client's address, right behind a trusted proxy.
+    /// The client's address, right behind a trusted proxy. A client without an address, which came by a Unix socket,
+    /// has the unspecified one (`0.0.0.0`); [`Connection::peer`](super::Connection) says more about it.
     #[must_use]
     pub fn remote(&self) -> IpAddr {
         let forwarded = self.forwarded().and_then(|forwarded| forwarded.remote);
@@ -182,11 +183,11 @@ pub(super) fn canonical(authority: &str) -> Box<str> {
 }
 
 /// How the server can be reached at the address that a connection came to.
-fn local_authority(local: SocketAddr) -> Box<str> {
-    match local.ip().to_canonical() {
-        // Nowhere: the request came by no socket.
-        address if address.is_unspecified() => "localhost".into(),
-        address => SocketAddr::new(address, local.port()).to_string().into(),
+fn local_authority(local: Option<SocketAddr>) -> Box<str> {
+    match local {
+        // A Unix socket, or no socket at all.
+        None => "localhost".into(),
+        Some(local) => local.to_string().into(),
     }
 }
 
@@ -198,7 +199,7 @@ mod tests {
 
     fn request(head: &str, local: &str) -> Request {
         let mut request = Request::default();
-        let connection = Connection { local: local.parse().unwrap(), ..Connection::default() };
+        let connection = Connection { local: local.parse().ok(), ..Connection::default() };
         request.read_head(head.as_bytes(), &mut 0, &HeadLimits::default(), connection).unwrap();
         request
     }
@@ -230,9 +231,9 @@ mod tests {
     fn a_request_without_a_host_has_the_servers_own() {
         let table = [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
-            ("[::ffff:10.0.0.1]:80", "10.0.0.1"),
+            ("10.0.0.1:80", "10.0.0.1"),
             ("[::1]:8080", "[::1]:8080"),
-            ("0.0.0.0:0", "localhost"),
+            ("a Unix socket", "localhost"),
         ];
         for (local, host) in table {
             let request = request("GET / HTTP/1.0\r\n\r\n", local);

@@ -8,8 +8,8 @@ use super::origin;
 use super::reading::Reading;
 use super::request_text::{CHARSET_FIELD, declared, name_is_not_text, named_by_field, not_text};
 use super::{
-    BodyCharge, ClientCertificate, ClientWatch, Forwarded, HttpError, PageAddresses, RequestBody, ServerView, TlsFacts,
-    Upload,
+    BodyCharge, ClientCertificate, ClientWatch, Connection, Forwarded, HttpError, PageAddresses, RequestBody,
+    ServerView, TlsFacts, Upload,
 };
 use crate::http::{
     Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_media_type,
@@ -17,7 +17,6 @@ use crate::http::{
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
@@ -687,33 +686,6 @@ impl ParameterTable {
         self.in_query = 0;
         self.text.clear();
         self.entries.clear();
-    }
-}
-
-/// The two ends of the connection that a request came by, as the server sees it: behind a proxy the peer is the proxy,
-/// and `tls` is about the way from there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// The address of the peer: the client, or a proxy.
-    pub peer: SocketAddr,
-    /// The server's address.
-    pub local: SocketAddr,
-    /// The facts of the encryption, if the connection is encrypted.
-    pub tls: Option<Arc<TlsFacts>>,
-}
-
-impl Connection {
-    /// Whether the connection is encrypted.
-    #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.tls.is_some()
-    }
-}
-
-impl Default for Connection {
-    fn default() -> Self {
-        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        Self { peer: nowhere, local: nowhere, tls: None }
     }
 }
 

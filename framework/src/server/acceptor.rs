@@ -1,138 +1,172 @@
 //! Accepting connections, by one thread that does nothing else.
 //!
-//! The thread blocks in `accept4`, gives each connection a slot and registers it with the poller, which reports a
-//! request that is already there at once. At the connection limit the connection that has been idle longest makes room;
-//! if none is idle, the new one waits. It is the same when descriptors run out. A descriptor in reserve lets the
-//! acceptor wait for a client, instead of failing again and again. It is won back from an idle connection before the
-//! next one.
+//! The thread waits for all listeners at once, takes some connections of each in turn, gives each a slot and registers
+//! it with the poller, which reports a request that is already there at once. At the connection limit the connection
+//! that has been idle longest makes room for a new one; if none is idle, the new one waits in its listener's queue, and
+//! the listeners are left alone for a while: they stay ready, so waiting for them would not wait. It is the same when
+//! descriptors run out. A descriptor in reserve lets the acceptor take a client anyway, instead of failing again and
+//! again. It is won back from an idle connection before the next one.
 
 use super::connection::HttpConnection;
+use super::listener::Listener;
 use super::scheduler::Phase;
 use super::transport::Transport;
 use super::workspace::Shared;
 use crate::exchange::Connection;
+use crate::seldom::Seldom;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
+use std::convert::Infallible;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a connection is silent before the system asks whether the client is still there.
-const SILENCE: Duration = Duration::from_secs(60);
-const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// Probes without an answer that end the connection.
-const PROBES: u32 = 3;
+/// Connections that are taken of a listener before the others have their turn.
+const MAX_IN_A_ROW: usize = 64;
 
-pub(super) struct Listener {
-    socket: OwnedFd,
-    address: SocketAddr,
+/// The thread that accepts, as it is before it runs.
+pub(super) struct Acceptor {
+    listeners: Arc<[Listener]>,
+    stop: Arc<OwnedFd>,
+    reserve: Option<File>,
+    complaints: Seldom,
+    /// Dropped at the end, behind the listeners.
+    _ended: Sender<Infallible>,
 }
 
-impl Listener {
-    /// Binds and listens. Accepted sockets inherit the options that are set here.
-    pub(super) fn bind(address: SocketAddr, backlog: u32) -> rustix::io::Result<Self> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        // One response leaves in one write: nothing is gained by waiting for more.
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        // A client that vanished without a word is noticed also while nothing is sent: a handler may be asking for it.
-        sockopt::set_socket_keepalive(&socket, true)?;
-        sockopt::set_tcp_keepidle(&socket, SILENCE)?;
-        sockopt::set_tcp_keepintvl(&socket, PROBE_INTERVAL)?;
-        sockopt::set_tcp_keepcnt(&socket, PROBES)?;
-        rustix::net::bind(&socket, &address)?;
-        rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        let address = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
-        Ok(Self { socket, address })
+/// Stops the acceptor.
+pub(super) struct AcceptorStop {
+    stop: Arc<OwnedFd>,
+    ended: Receiver<Infallible>,
+}
+
+impl AcceptorStop {
+    /// Lets the acceptor take the connections that have already come, and close its descriptors. Waits until it has,
+    /// for this long at most.
+    pub(super) fn stop(&self, patience: Duration) {
+        // It fails only when the counter is full, and then it has been told.
+        let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
+        let _ = self.ended.recv_timeout(patience);
+    }
+}
+
+impl Acceptor {
+    pub(super) fn new(listeners: Arc<[Listener]>) -> rustix::io::Result<(Self, AcceptorStop)> {
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (sender, ended) = bounded(0);
+        let complaints = Seldom::default();
+        let acceptor = Self { listeners, stop: stop.clone(), reserve: open_reserve(), complaints, _ended: sender };
+        Ok((acceptor, AcceptorStop { stop, ended }))
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Takes the connections that have already come, and no more after them. A blocked `accept` ends.
-    pub(super) fn close(&self, shared: &Shared) {
-        if rustix::io::ioctl_fionbio(&self.socket, true).is_ok() {
-            for _ in 0..shared.settings.backlog {
-                match self.accept() {
-                    Ok((socket, peer)) => self.open(shared, socket, peer),
-                    Err(Errno::INTR | Errno::CONNABORTED) => {}
-                    Err(_) => break,
+    /// The life of the acceptor. Drops the listeners at its end.
+    pub(super) fn run(mut self, shared: &Shared) {
+        let listeners = self.listeners.clone();
+        let stop = self.stop.clone();
+        let mut waits: Vec<_> = listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)).collect();
+        waits.push(PollFd::new(&*stop, PollFlags::IN));
+        while shared.scheduler.phase() == Phase::Running {
+            match poll(&mut waits, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => self.complain(shared, error),
+            }
+            for (listener, wait) in listeners.iter().zip(&waits) {
+                if !wait.revents().is_empty() {
+                    self.serve(shared, listener);
                 }
             }
         }
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-    }
-
-    /// The life of the acceptor.
-    pub(super) fn run(&self, shared: &Shared, accepted: &dyn Fn()) {
-        let scheduler = &shared.scheduler;
-        let mut reserve = open_reserve();
-        let mut last_complaint: Option<Instant> = None;
-        while scheduler.phase() == Phase::Running {
-            let error = match self.accept() {
-                Ok((socket, peer)) => {
-                    self.make_room(shared);
-                    self.open(shared, socket, peer);
-                    accepted();
-                    continue;
-                }
-                Err(Errno::INTR | Errno::CONNABORTED | Errno::AGAIN) => continue,
-                Err(_) if scheduler.phase() > Phase::Running => break,
-                Err(error) => error,
-            };
-            if last_complaint.is_none_or(|moment| moment.elapsed() > Duration::from_secs(1)) {
-                last_complaint = Some(Instant::now());
-                crate::line::record!(
-                    Error,
-                    "cannot accept connections: {error}; see the limit of open files (ulimit -n)"
-                );
-            }
-            // Without a free descriptor the kernel does not even wait for a client. The reserve lets it.
-            if matches!(error, Errno::MFILE | Errno::NFILE) && reserve.take().is_some() {
-                if let Ok((socket, peer)) = self.accept() {
-                    reserve = regain_reserve(shared);
-                    self.open(shared, socket, peer);
-                    accepted();
-                }
-            } else {
-                scheduler.slab.wait_for_change(PAUSE, || scheduler.phase() > Phase::Running);
-            }
-            reserve = reserve.or_else(open_reserve);
+        for listener in &*listeners {
+            take_the_rest(shared, listener);
         }
     }
 
-    pub(super) fn accept(&self) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-        rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-    }
-
-    /// Waits until there is a slot, and closes idle connections to that end.
-    fn make_room(&self, shared: &Shared) {
-        let scheduler = &shared.scheduler;
-        let is_full = || scheduler.slab.open() >= scheduler.slab.capacity();
-        while is_full() && scheduler.phase() <= Phase::Draining {
-            if !close_oldest_idle(shared) {
-                scheduler.slab.wait_for_change(PAUSE, || !is_full());
+    /// Takes connections of one listener, as many as are its turn.
+    fn serve(&mut self, shared: &Shared, listener: &Listener) {
+        for count in 0..MAX_IN_A_ROW {
+            // Only the first is sure to be there: for nobody, no idle connection has to go.
+            if count > 0 && is_full(shared) || !make_room(shared) {
+                return;
+            }
+            match listener.accept() {
+                Ok((socket, connection)) => open(shared, socket, connection),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return,
+                Err(error) => return self.fail(shared, listener, error),
             }
         }
     }
 
-    fn open(&self, shared: &Shared, socket: OwnedFd, peer: Option<SocketAddrAny>) {
-        let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { return };
-        let local = if self.address.ip().is_unspecified() {
-            rustix::net::getsockname(&socket).ok().and_then(|local| SocketAddr::try_from(local).ok())
+    /// A client waits and cannot be accepted.
+    fn fail(&mut self, shared: &Shared, listener: &Listener, error: Errno) {
+        if !matches!(error, Errno::MFILE | Errno::NFILE) || self.reserve.take().is_none() {
+            self.complain(shared, error);
+            self.reserve = open_reserve();
+            return;
+        }
+        self.say(error);
+        if let Ok((socket, connection)) = listener.accept() {
+            self.reserve = regain_reserve(shared);
+            open(shared, socket, connection);
         } else {
-            Some(self.address)
-        };
-        let connection = Connection { peer, local: local.unwrap_or(self.address), tls: None };
-        let scheduler = &shared.scheduler;
-        let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
-        if let Err(error) = scheduler.insert(HttpConnection::new(Transport::Socket(socket), connection), deadline) {
-            crate::line::record!(Warn, "a connection was closed at once: {error}");
+            self.reserve = open_reserve();
         }
     }
+
+    /// Says what is wrong, and waits a little: it would be the same at once.
+    fn complain(&self, shared: &Shared, error: Errno) {
+        self.say(error);
+        shared.scheduler.slab.wait_for_change(PAUSE, || shared.scheduler.phase() > Phase::Running);
+    }
+
+    fn say(&self, error: Errno) {
+        if self.complaints.may_say(Instant::now()).is_some() {
+            crate::line::record!(Error, "cannot accept connections: {error}; see the limit of open files (ulimit -n)");
+        }
+    }
+}
+
+/// Takes the connections that have come before the end, while there is room.
+fn take_the_rest(shared: &Shared, listener: &Listener) {
+    for _ in 0..shared.settings.backlog {
+        if is_full(shared) {
+            return;
+        }
+        match listener.accept() {
+            Ok((socket, connection)) => open(shared, socket, connection),
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn is_full(shared: &Shared) -> bool {
+    shared.scheduler.slab.open() >= shared.scheduler.slab.capacity()
+}
+
+/// Waits until there is a slot, and closes idle connections to that end; false when the server stops.
+fn make_room(shared: &Shared) -> bool {
+    let scheduler = &shared.scheduler;
+    while scheduler.phase() == Phase::Running {
+        if !is_full(shared) {
+            return true;
+        }
+        if !close_oldest_idle(shared) {
+            scheduler.slab.wait_for_change(PAUSE, || !is_full(shared) || scheduler.phase() > Phase::Running);
+        }
+    }
+    false
+}
+
+fn open(shared: &Shared, socket: OwnedFd, connection: Connection) {
+    let scheduler = &shared.scheduler;
+    let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
+    if let Err(error) = scheduler.insert(HttpConnection::new(Transport::Socket(socket), connection), deadline) {
+        crate::line::record!(Warn, "a connection was closed at once: {error}");
+    }
+    scheduler.alarm.ring();
 }
 
 /// A descriptor in reserve, for when there is no other.
@@ -190,21 +224,5 @@ fn close_oldest_idle(shared: &Shared) -> bool {
         // Its request is there, perhaps the event just has not been taken yet. Put down, it does not count as idle any
         // more.
         scheduler.put_down(owned);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Nothing else tells a handler that waits of a network that was unplugged.
-    #[test]
-    fn accepted_connections_are_probed_when_they_are_silent() {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
-        let _client = std::net::TcpStream::connect(listener.address()).expect("it listens");
-        let (socket, _) = listener.accept().expect("a connection");
-        assert_eq!(sockopt::socket_keepalive(&socket), Ok(true));
-        let probing = (sockopt::tcp_keepidle(&socket), sockopt::tcp_keepintvl(&socket), sockopt::tcp_keepcnt(&socket));
-        assert_eq!(probing, (Ok(SILENCE), Ok(PROBE_INTERVAL), Ok(PROBES)));
     }
 }

@@ -15,6 +15,7 @@
 //! | `slab.rs` | slots; the only `unsafe` |
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
+//! | `listen_address.rs`, `listener.rs` | where to listen, as settings say it, and a socket that is bound there |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
 //! | `aside.rs`, `ends.rs` | the thread that answers while no worker is free: pages that tell why; the ends of those |
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
@@ -36,6 +37,8 @@ mod client_gone;
 mod clock;
 mod connection;
 mod ends;
+mod listen_address;
+mod listener;
 mod panics;
 mod patience;
 mod poll;
@@ -63,12 +66,15 @@ pub use crate::exchange::{
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use by_hand::converse;
+pub use listen_address::{ListenAddress, ListenPlace, UnixPlace};
+pub(crate) use listener::NamedSocket;
 pub use settings::ServerSettings;
 pub use stop::StopReport;
 
 use crate::exchange::BlockingPlaces;
 use crate::threads::Threads;
-use acceptor::Listener;
+use acceptor::{Acceptor, AcceptorStop};
+use listener::{Binding, Listener};
 use scheduler::{OtherThread, Scheduler};
 use std::io;
 use std::net::SocketAddr;
@@ -89,37 +95,90 @@ pub struct Server {
 /// A server and its threads.
 struct Running {
     shared: Arc<Shared>,
-    listener: Arc<Listener>,
+    addresses: Vec<ListenAddress>,
+    /// `None` when it has stopped: the last owner closes the descriptors.
+    listeners: Option<Arc<[Listener]>>,
+    accepting: Option<AcceptorStop>,
     threads: Threads,
 }
 
 impl Server {
-    /// Binds the address in the settings (port 0 picks a free one) and starts accepting.
+    /// Binds the addresses in the settings (port 0 picks a free one) and starts accepting.
     ///
     /// # Errors
-    /// When a setting makes no sense, the address cannot be bound or the threads cannot be started; the message names
+    /// When a setting makes no sense, an address cannot be bound or the threads cannot be started; the message names
     /// the setting or the address.
     pub fn start(settings: ServerSettings, service: Arc<dyn Service>) -> io::Result<Self> {
-        let server = Self::bind(settings)?.serve(service, ())?;
+        let server = Self::bind(settings, Vec::new())?.serve(service, ())?;
         server.announce(ServerPhase::Running);
         Ok(server)
     }
 
-    /// Binds the address in the settings (port 0 picks a free one). Clients may connect from now on; nobody answers
-    /// before [`Bound::serve`].
-    pub(crate) fn bind(settings: ServerSettings) -> io::Result<Bound> {
-        settings.check()?;
-        let at = settings.listen;
-        let listener = Listener::bind(at, settings.backlog).map_err(|error| {
-            io::Error::new(io::Error::from(error).kind(), format!("cannot listen on {at}: {error}"))
-        })?;
-        Ok(Bound { listener, settings })
+    /// Binds the addresses in the settings; see [`bind_at`](Self::bind_at).
+    pub(crate) fn bind(settings: ServerSettings, inherited: Vec<NamedSocket>) -> io::Result<Bound> {
+        let places: Vec<_> = settings.listen.iter().map(|address| vec![address.clone()]).collect();
+        Self::bind_at(settings, &places, inherited)
     }
 
-    /// The address that the server listens on, with the port that was picked.
+    /// Listens at all `places`, each at the first of its addresses that can be had. Clients may connect from now on;
+    /// nobody answers before [`Bound::serve`].
+    ///
+    /// Sockets of the same names that another process has bound are taken over. All of them must be wanted.
+    pub(crate) fn bind_at(
+        mut settings: ServerSettings,
+        places: &[Vec<ListenAddress>],
+        mut inherited: Vec<NamedSocket>,
+    ) -> io::Result<Bound> {
+        settings.check()?;
+        let mut listeners: Vec<Listener> = Vec::new();
+        for alternatives in places {
+            let mut refused = None;
+            for address in alternatives {
+                let name = address.name();
+                let given = inherited.iter().position(|socket| socket.name == name);
+                let given = given.map(|index| inherited.remove(index).socket);
+                let how = Binding { backlog: settings.backlog, v6_only: has_twin(address, places) };
+                match Listener::bind(address, given, how) {
+                    Ok(listener) => {
+                        listeners.push(listener);
+                        refused = None;
+                        break;
+                    }
+                    Err(error) => {
+                        let error = io::Error::new(error.kind(), format!("cannot listen on {name}: {error}"));
+                        refused = refused.or(Some(error));
+                    }
+                }
+            }
+            if let Some(error) = refused {
+                return Err(error);
+            }
+        }
+        if let Some(socket) = inherited.first() {
+            let name = &socket.name;
+            return Err(io::Error::other(format!("the socket {name} was passed on, but no address is of that name")));
+        }
+        settings.listen = listeners.iter().map(|listener| listener.address().clone()).collect();
+        Ok(Bound { listeners: listeners.into(), settings })
+    }
+
+    /// The first IP address that the server listens on, with the port that was picked; `0.0.0.0:0` if it has none.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.running.listener.address()
+        first_ip_address(&self.running.addresses)
+    }
+
+    /// All addresses that the server listens on, with the ports that were picked.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.running.addresses
+    }
+
+    /// Second descriptors of the listening sockets, with their names: for a process that takes them over. There are
+    /// none when the server has stopped.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
+    pub(crate) fn named_sockets(&self) -> io::Result<Vec<NamedSocket>> {
+        self.running.listeners.iter().flat_map(|listeners| &**listeners).map(Listener::named_socket).collect()
     }
 
     /// Counters and gauges of this moment.
@@ -157,25 +216,50 @@ impl Server {
     }
 }
 
+/// Whether an IPv6 address has the port of an IPv4 address in the list: then each has a socket of its own.
+fn has_twin(address: &ListenAddress, places: &[Vec<ListenAddress>]) -> bool {
+    let ListenPlace::Tcp(address) = address.place() else { return false };
+    let all = places.iter().flatten();
+    all.filter_map(|other| if let ListenPlace::Tcp(other) = other.place() { Some(other) } else { None })
+        .any(|other| other.is_ipv4() && address.is_ipv6() && other.port() == address.port())
+}
+
+fn first_ip_address(addresses: &[ListenAddress]) -> SocketAddr {
+    let first = addresses.iter().find_map(|address| match address.place() {
+        ListenPlace::Tcp(address) => Some(*address),
+        _ => None,
+    });
+    first.unwrap_or(SocketAddr::from(([0; 4], 0)))
+}
+
 /// A server that listens and does not answer yet.
 pub(crate) struct Bound {
-    listener: Listener,
+    listeners: Arc<[Listener]>,
+    /// Their addresses are those where it really listens.
     settings: ServerSettings,
 }
 
 impl Bound {
+    /// The first IP address; `0.0.0.0:0` if there is none.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.address()
+        first_ip_address(&self.settings.listen)
+    }
+
+    /// All addresses, with the ports that were picked.
+    pub(crate) fn addresses(&self) -> &[ListenAddress] {
+        &self.settings.listen
     }
 
     /// Starts the threads.
     pub(crate) fn serve(self, service: Arc<dyn Service>, around: impl AroundWorkers + 'static) -> io::Result<Server> {
-        let Self { listener, settings } = self;
+        let Self { listeners, settings } = self;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
+        let addresses = settings.listen.clone();
         let shared = Arc::new(Shared::new(scheduler, service, settings, places, ServerPhase::Starting));
         // Dropped on the way out if a thread cannot be started: the threads so far end.
-        let mut running = Running { shared, listener: Arc::new(listener), threads: Threads::new() };
+        let mut running =
+            Running { shared, addresses, listeners: Some(listeners), accepting: None, threads: Threads::new() };
         running.spawn(&(Arc::new(around) as Arc<dyn AroundWorkers>))?;
         Ok(Server { running })
     }
@@ -222,8 +306,11 @@ impl Running {
                 replaced(&shared, OtherThread::Ends, "the thread that ends requests", ends::run);
             })?;
         }
-        let (shared, listener) = (self.shared.clone(), self.listener.clone());
-        self.threads.spawn("kirsch-acceptor", move || listener.run(&shared, &|| shared.scheduler.alarm.ring()))
+        let Some(listeners) = &self.listeners else { return Ok(()) };
+        let shared = self.shared.clone();
+        let (acceptor, stop) = Acceptor::new(listeners.clone())?;
+        self.accepting = Some(stop);
+        self.threads.spawn("kirsch-acceptor", move || acceptor.run(&shared))
     }
 }
 
@@ -265,7 +352,7 @@ impl Drop for Running {
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("address", &self.listener.address()).finish_non_exhaustive()
+        f.debug_struct("Running").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The settings of a server, each with its unit, default and reason.
 
+use super::listen_address::{ListenAddress, ListenPlace};
 use super::patience::Pace;
+use crate::exchange::ListenerRole;
 use crate::http::HeadLimits;
 use crate::private_file;
 use crate::settings::{Setting, SettingRow, SettingValue, Settings, size};
@@ -20,9 +22,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Settings)]
 #[settings(no_builders)]
 pub struct ServerSettings {
-    /// Where to listen; port 0 picks a free one.
-    #[setting(default = SocketAddr::from(([127, 0, 0, 1], 8080)))]
-    pub listen: SocketAddr,
+    /// Where to listen: an address as [`ListenAddress`] describes it, or a list of them; port 0 picks a free one.
+    #[setting(default = vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()])]
+    pub listen: Vec<ListenAddress>,
     /// How many workers run handlers (CherryPy's `thread_pool`).
     #[setting(default = 10, min = 1)]
     pub threads: usize,
@@ -188,6 +190,9 @@ impl ServerSettings {
     /// Refuses settings that cannot work.
     pub(crate) fn check(&self) -> io::Result<()> {
         let wrong = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        for address in &self.listen {
+            self.check_address(address).or_else(|problem| wrong(&format!("server.listen has {address}: {problem}")))?;
+        }
         if self.threads == 0 {
             return wrong("server.threads is 0: without a worker nothing is answered; set it to 1 or more");
         }
@@ -221,6 +226,25 @@ impl ServerSettings {
             let text = format!("server.spool_directory: no file can be made in {}: {error}", place.display());
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })
+    }
+
+    /// Refuses an address that cannot work.
+    fn check_address(&self, address: &ListenAddress) -> Result<(), &'static str> {
+        if address.h2c() {
+            return Err("HTTP/2 is not there yet: leave `h2c` out");
+        }
+        if address.proxy_protocol() {
+            return Err("the PROXY protocol is not there yet: leave `proxy_protocol` out");
+        }
+        match address.role() {
+            Some(ListenerRole::Tls) => return Err("TLS is not there yet: leave `tls` out, and let a proxy do it"),
+            Some(ListenerRole::Redirect) => return Err("redirects are not there yet: leave the address out"),
+            Some(ListenerRole::Plain) | None => {}
+        }
+        match address.place() {
+            ListenPlace::Tcp(_) => Ok(()),
+            _ => Err("only IP addresses with a port are there yet"),
+        }
     }
 
     /// How slow a client may send a body.

@@ -44,7 +44,11 @@ impl Running {
             return StopReport::default();
         }
         scheduler.enter(Phase::Draining);
-        self.listener.close(&shared);
+        // The acceptor's are the last descriptors: when it has ended, they are closed.
+        self.listeners = None;
+        if let Some(accepting) = self.accepting.take() {
+            accepting.stop(GRACE);
+        }
         scheduler.alarm.ring_loudly();
         let left = |limit: Duration| limit.saturating_sub(began.elapsed());
         let drain_idle = shared.settings.drain_idle.min(deadline);

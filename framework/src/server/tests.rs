@@ -4,11 +4,12 @@ mod bodies;
 mod connections;
 mod ending;
 mod floods;
+mod listeners;
 mod overload;
 mod parking;
 mod responses;
 
-use super::{BodyPlan, Delivery, Progress, Server, ServerSettings, Service, Wakers};
+use super::{BodyPlan, Delivery, NamedSocket, Progress, Server, ServerSettings, Service, Wakers};
 use crate::exchange::{Exchange, FileBody, RequestBody, Stream};
 use crate::http::Refusal;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -174,8 +175,17 @@ impl Stage {
     }
 
     fn parking_for(park_for: Option<Duration>, change: impl FnOnce(&mut ServerSettings)) -> Self {
+        Self::with(park_for, Vec::new(), change)
+    }
+
+    /// With listening sockets that another server has bound.
+    fn inheriting(sockets: Vec<NamedSocket>, change: impl FnOnce(&mut ServerSettings)) -> Self {
+        Self::with(None, sockets, change)
+    }
+
+    fn with(park_for: Option<Duration>, inherited: Vec<NamedSocket>, change: impl FnOnce(&mut ServerSettings)) -> Self {
         let mut settings = ServerSettings { threads: 2, drain_idle: Duration::ZERO, ..Default::default() };
-        settings.listen.set_port(0);
+        settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
         change(&mut settings);
         let (entered_sender, entered) = unbounded();
         let (release, release_receiver) = unbounded();
@@ -192,7 +202,8 @@ impl Stage {
             ends: ends_sender,
             refusals: Mutex::default(),
         });
-        let server = Server::start(settings, puppet.clone()).expect("a free port");
+        let bound = Server::bind(settings, inherited).expect("a free port");
+        let server = bound.serve(puppet.clone(), ()).expect("threads");
         let address = server.address();
         Self { server: Some(server), puppet, entered, release, wakers, chunks: Some(chunks), ends, address }
     }
@@ -202,7 +213,11 @@ impl Stage {
     }
 
     fn connect(&self) -> Client {
-        let socket = TcpStream::connect(self.address).expect("the server listens");
+        Self::connect_to(self.address)
+    }
+
+    fn connect_to(address: SocketAddr) -> Client {
+        let socket = TcpStream::connect(address).expect("the server listens");
         socket.set_read_timeout(Some(SOON)).expect("a valid timeout");
         Client { socket, received: Vec::new() }
     }

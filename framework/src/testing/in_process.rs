@@ -9,7 +9,7 @@ use super::{
     wire::{Transport, describe},
 };
 use crate::{
-    exchange::{BodyPlan, Connection, Delivery, Exchange, Progress, Service, Wakers},
+    exchange::{BodyPlan, Connection, Delivery, Exchange, Peer, Progress, Service, Wakers},
     http::Refusal,
     logs,
     server::by_hand::{ByHand, Came, Hand},
@@ -33,9 +33,9 @@ impl InProcess {
     /// Sends the request in `bytes`. It runs when its response is read.
     pub(super) fn send(server: &Arc<ByHand>, bytes: &[u8]) -> Self {
         let hand = server.connect(Connection {
-            peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
-            local: SocketAddr::from(([127, 0, 0, 1], 80)),
-            tls: None,
+            peer: Peer::Ip(SocketAddr::from(([127, 0, 0, 1], 50_000))),
+            local: Some(SocketAddr::from(([127, 0, 0, 1], 80))),
+            ..Connection::default()
         });
         hand.send(bytes);
         hand.end_input();

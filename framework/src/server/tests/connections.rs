@@ -172,18 +172,9 @@ fn clients_that_vanish_leave_nothing_behind() {
 }
 
 #[test]
-fn nodelay_is_inherited_from_the_listener() {
-    let listener =
-        super::super::acceptor::Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
-    let _client = TcpStream::connect(listener.address()).expect("the listener listens");
-    let (socket, _) = listener.accept().expect("a connection");
-    assert!(rustix::net::sockopt::tcp_nodelay(&socket).expect("a TCP socket"));
-}
-
-#[test]
 fn two_servers_live_in_one_process_and_one_speaks_ipv6() {
     let first = Stage::new(|_| {});
-    let second = Stage::new(|settings| settings.listen = "[::1]:0".parse().expect("an address"));
+    let second = Stage::new(|settings| settings.listen = vec!["[::1]:0".parse().expect("an address")]);
     assert_eq!(first.connect().get("/1").text(), "/1");
     drop(first);
     assert_eq!(second.connect().get("/2").text(), "/2");

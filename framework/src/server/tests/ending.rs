@@ -95,7 +95,7 @@ fn the_address_is_free_at_once_after_a_stop() {
     stage.connect().get("/");
     let address = stage.address;
     let _ = stage.stop(SOON);
-    let again = Stage::new(|settings| settings.listen = address);
+    let again = Stage::new(|settings| settings.listen = vec![address.into()]);
     assert_eq!(again.connect().get("/again").text(), "/again");
 }
 

@@ -1,0 +1,103 @@
+//! Several listeners, and listeners that live on in another server.
+
+use super::*;
+use crate::server::{ListenAddress, ListenPlace};
+
+fn addresses(texts: &[&str]) -> Vec<ListenAddress> {
+    texts.iter().map(|text| text.parse().expect("an address")).collect()
+}
+
+fn listening(stage: &Stage) -> Vec<SocketAddr> {
+    let all = stage.server().addresses().iter();
+    all.filter_map(|address| if let ListenPlace::Tcp(address) = address.place() { Some(*address) } else { None })
+        .collect()
+}
+
+#[test]
+fn a_server_listens_at_all_its_addresses() {
+    let stage = Stage::new(|settings| settings.listen = addresses(&["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"]));
+    let all = listening(&stage);
+    assert_eq!(all.len(), 3);
+    assert_eq!(stage.server().address(), all[0]);
+    for address in all {
+        assert_eq!(Stage::connect_to(address).get("/here").text(), "/here");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_had_gives_the_others_back() {
+    let taken = Stage::new(|_| {});
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let listen = vec![free.into(), taken.address.into()];
+    let refused = Server::bind(ServerSettings { listen, ..Default::default() }, Vec::new()).err().expect("it is taken");
+    assert!(refused.to_string().contains(&taken.address.to_string()), "{refused}");
+    assert!(TcpStream::connect(free).is_err());
+}
+
+#[test]
+fn one_port_has_a_socket_for_each_family_where_both_are_listed() {
+    let port = std::net::TcpListener::bind("[::]:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let both = addresses(&[&format!("[::]:{port}"), &format!("0.0.0.0:{port}")]);
+    let stage = Stage::new(|settings| settings.listen = both);
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(Stage::connect_to(address.parse().expect("an address")).get("/").status(), "200");
+    }
+    drop(stage);
+}
+
+// Anything but a close would make it deaf: the socket is the same for both.
+#[test]
+fn a_listener_that_was_passed_on_outlives_its_first_server() {
+    let mut first = Stage::new(|_| {});
+    let passed_on = first.server().named_sockets().expect("descriptors");
+    let second = Stage::inheriting(passed_on, |_| {});
+    assert_eq!(second.address, first.address);
+    let _ = first.stop(SOON);
+    for round in 0..10 {
+        let path = format!("/{round}");
+        assert_eq!(second.connect().get(&path).text(), path);
+    }
+}
+
+#[test]
+fn a_client_in_the_queue_of_a_stopped_server_is_answered_by_its_heir() {
+    let mut first = Stage::new(|settings| settings.connections = Some(1));
+    let busy = first.block();
+    let mut waiting = first.connect();
+    waiting.send("GET /waited HTTP/1.1\r\nHost: a\r\n\r\n");
+    let passed_on = first.server().named_sockets().expect("descriptors");
+    let _ = first.stop(Duration::ZERO);
+    let second = Stage::inheriting(passed_on, |_| {});
+    assert_eq!(waiting.answer().text(), "/waited");
+    drop((busy, second));
+}
+
+#[test]
+fn a_socket_that_no_address_wants_stops_the_start() {
+    let first = Stage::new(|settings| settings.listen = addresses(&["127.0.0.1:0", "127.0.0.2:0"]));
+    let passed_on = first.server().named_sockets().expect("descriptors");
+    let settings = ServerSettings { listen: addresses(&["127.0.0.1:0"]), ..Default::default() };
+    let refused = Server::bind(settings, passed_on).err().expect("one is left");
+    assert!(refused.to_string().contains("the socket 127.0.0.2:0 was passed on"), "{refused}");
+}
+
+// A flood that never ends on one of two listeners.
+#[test]
+fn a_busy_listener_leaves_the_others_their_turn() {
+    let stage = Stage::new(|settings| settings.listen = addresses(&["127.0.0.1:0", "127.0.0.2:0"]));
+    let [busy, quiet] = listening(&stage)[..] else { panic!("two listeners") };
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    drop(TcpStream::connect(busy));
+                }
+            });
+        }
+        for _ in 0..20 {
+            assert_eq!(Stage::connect_to(quiet).get("/").status(), "200");
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
