@@ -48,9 +48,8 @@ const POLICY: &str =
 /// # Errors
 /// When the folder or the database cannot be used.
 pub fn app(data: &Path) -> kirsch::Result<App> {
-    DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    let people = people(data).map_err(|error| format!("the folder {} cannot be used: {error}", data.display()))?;
     let here = Path::new(HERE);
-    let people = people(data)?;
     let configuration = Configuration::read(here.join("site.toml"))?;
     let settings: Settings = configuration.section("booking")?;
     let team = settings.team.clone();
@@ -77,6 +76,7 @@ pub fn app(data: &Path) -> kirsch::Result<App> {
 
 /// The file of people who may log in: at first those of the demo. `htpasswd -B people carla` adds one.
 fn people(data: &Path) -> io::Result<PathBuf> {
+    DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     let path = data.join("people");
     match File::options().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(mut file) => file.write_all(include_bytes!("../people"))?,

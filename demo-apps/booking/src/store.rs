@@ -31,7 +31,7 @@ impl Store {
     /// Opens the database, or makes it.
     pub(crate) fn open(folder: &Path) -> kirsch::Result<Self> {
         let attachments = folder.join("attachments");
-        fs::create_dir_all(&attachments)?;
+        fs::create_dir_all(&attachments).map_err(|error| format!("{}: {error}", attachments.display()))?;
         let store = Self { database: folder.join("bookings.sqlite"), attachments, idle: Mutex::default() };
         store.with(migrate)?;
         Ok(store)

@@ -5,6 +5,7 @@ use super::input::canonical;
 use super::rules::Fault;
 use super::{FieldInfo, Fields};
 use ::http::StatusCode;
+use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -93,6 +94,38 @@ impl FormErrors {
     pub fn of<T: Fields>(request: &Request) -> Self {
         let fields = request.form_fields();
         Self::of_pairs::<T>(fields.chain(request.query_fields().filter(|_| !request.has_form())))
+    }
+
+    /// The form of `T` filled in from a record that has fields of the same names, for the page that changes it: any type
+    /// of serde, of a database for example, or the struct itself. A list of groups has a group for each item. Fields
+    /// of the record that the form does not have are left out.
+    ///
+    /// ```
+    /// use kirsch::prelude::*;
+    /// use serde::Serialize;
+    ///
+    /// #[derive(Fields)]
+    /// struct Booking { title: String, seats: u32, vegetarian: bool }
+    ///
+    /// #[derive(Serialize)]
+    /// struct Row { id: i64, title: &'static str, seats: u32, vegetarian: bool }
+    ///
+    /// let row = Row { id: 7, title: "Tea", seats: 2, vegetarian: false };
+    /// let form = FormErrors::filled::<Booking>(&row)?;
+    /// assert_eq!((form.value("title"), form.value("seats"), form.value("vegetarian")), ("Tea", "2", ""));
+    /// # Ok::<(), kirsch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When JSON cannot express the record, as a map whose keys are no texts.
+    pub fn filled<T: Fields>(record: &impl Serialize) -> Result<Self, Error> {
+        let mut form = Self::of_json::<T>(&serde_json::to_value(record)?);
+        let is_known = |name: &str| {
+            let first = name.split(['.', '[']).next().unwrap_or_default();
+            T::FIELDS.iter().any(|field| field.name == first)
+        };
+        form.values.retain(|(name, _)| is_known(name));
+        Ok(form)
     }
 
     pub(super) fn of_pairs<'p, T: Fields>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Self {
@@ -206,7 +239,8 @@ const MAX_TOLD: usize = 5;
 /// The values of JSON by the names that a form would have.
 fn leaves(name: String, value: &Value, found: &mut Vec<(String, String)>) {
     match value {
-        Value::Null => {}
+        // A box that is not checked sends nothing.
+        Value::Null | Value::Bool(false) => {}
         Value::String(text) => found.push((name, text.clone())),
         Value::Bool(_) | Value::Number(_) => found.push((name, value.to_string())),
         Value::Array(items) => {

@@ -331,6 +331,19 @@ fn a_blank_form_has_all_fields_and_no_errors() {
 }
 
 #[test]
+fn a_record_fills_its_fields_in_and_no_others() {
+    let guests = json!([{"name": "Anna", "age": 7}, {"name": "Ben", "age": null}]);
+    let record =
+        json!({"title": "Tea", "seats": 2, "vegetarian": false, "tags": ["a", "b"], "guests": guests, "secret": "x"});
+    let shown = json!(FormErrors::filled::<Booking>(&record).unwrap());
+    assert_eq!((&shown["seats"]["value"], &shown["vegetarian"]["value"]), (&json!("2"), &json!("")));
+    assert_eq!((&shown["tags"]["values"], &shown["problems"]), (&json!(["a", "b"]), &json!([])));
+    assert_eq!(shown["guests"]["groups"][1]["name"]["value"], "Ben");
+    assert!(!shown.to_string().contains("secret"));
+    assert!(FormErrors::filled::<Booking>(&HashMap::from([(vec![1], 1)])).is_err());
+}
+
+#[test]
 fn errors_of_the_application_and_translations_join_in() {
     let errors = FormErrors::blank::<Guest>().with("name", "This name is taken.").with("", "Please try again.");
     let german = errors.translated(|error| match error.fault() {

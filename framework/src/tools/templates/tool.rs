@@ -11,7 +11,7 @@ use crate::file_stamp::FileStamp;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::private_file;
 use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
-use minijinja::{Environment, TemplateSource, UndefinedBehavior, Value, path_loader};
+use minijinja::{Environment, ErrorKind, TemplateSource, UndefinedBehavior, Value, path_loader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -210,7 +210,11 @@ impl Engine {
             };
             TextPlace { name: of.to_owned(), line, text }
         });
-        let message = format!("the template {name:?} could not be rendered: {cause}");
+        let message = match cause.kind() {
+            // Its kind and its detail say the same.
+            ErrorKind::TemplateNotFound if cause.name().is_none() => format!("there is no template {name:?}"),
+            _ => format!("the template {name:?} could not be rendered: {cause}"),
+        };
         // What the engine says of its causes is part of its own words.
         ErrorInText { message, place, source: None }
     }
