@@ -6,6 +6,7 @@
 
 use super::certificate::Certificate;
 use super::clients::ClientCheck;
+use super::expiry::ExpiryWatch;
 use super::resolver::Resolver;
 use super::settings::{CertificateSource, Tls};
 use super::ticketer::Ticketer;
@@ -19,13 +20,14 @@ use rustls::server::NoServerSessionStorage;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// TLS as it is in force: one value for all listeners, made at start.
 pub(crate) struct TlsInService {
     settings: Tls,
     present: RwLock<Arc<Present>>,
     watch: Mutex<Watch<Vec<FileStamp>>>,
+    expiry: Mutex<ExpiryWatch>,
 }
 
 /// What belongs together.
@@ -56,7 +58,7 @@ impl TlsInService {
         let ticketer = Arc::new(Ticketer::new(material.clients.trust));
         let stamps = material.stamps.clone();
         let present = RwLock::new(Arc::new(Present::new(material, ticketer)?));
-        Ok(Self { settings, present, watch: Mutex::new(Watch::new(stamps)) })
+        Ok(Self { settings, present, watch: Mutex::new(Watch::new(stamps)), expiry: Mutex::default() })
     }
 
     /// The configuration for a connection that begins now.
@@ -69,13 +71,16 @@ impl TlsInService {
         self.present.read().certificates.clone()
     }
 
-    /// Takes files that have changed and have been still for a second. Called every few seconds, by one thread.
+    /// Takes files that have changed and have been still for a second, forgets old keys of tickets, and warns of
+    /// certificates that end. Called every few seconds, by one thread.
     pub(crate) fn look(&self) {
-        self.present().ticketer.rotate();
         let (stamps, is_old) = self.stamps();
         if self.watch.lock().is_due(&stamps, is_old) {
             self.read_again();
         }
+        let present = self.present();
+        present.ticketer.rotate();
+        self.expiry.lock().look(&present.certificates, SystemTime::now(), Instant::now());
     }
 
     /// Takes all files as they are now: the operator says that they are whole.

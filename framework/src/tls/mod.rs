@@ -13,14 +13,18 @@
 //! | `resolver.rs` | which certificate a client gets |
 //! | `clients.rs` | which client certificates are believed |
 //! | `ticketer.rs` | tickets, by which clients go on with a session, and their keys |
+//! | `expiry.rs` | warnings before a certificate ends |
 //! | `in_service.rs` | the configuration that is in force |
 
 mod certificate;
 mod clients;
+mod expiry;
 mod in_service;
 mod pem;
 mod resolver;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod ticketer;
 
 pub(crate) use clients::client_certificate;
