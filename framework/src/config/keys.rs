@@ -67,6 +67,7 @@ mod tests {
                 "certificate" => "[{ file = \"77.pem\", key = \"77.key\" }]",
                 "tls.client_certificates" => "\"optional\"",
                 "tls.client_roots" | "tls.client_crls" => "[\"77.pem\"]",
+                "tls.plain" => "\"redirect\"",
                 "listen" => "\"127.0.0.1:7\"",
                 _ if row.value.ends_with("s\"") => "\"77s\"",
                 _ => "77",

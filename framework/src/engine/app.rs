@@ -16,7 +16,7 @@ use crate::config::{
     AppPlace, Change, ConfigError, Configuration, Environment, Layer, Merged, SectionPath, Statement, check_profile,
     joined, merge,
 };
-use crate::exchange::{Error, IntoResponse};
+use crate::exchange::{Error, IntoResponse, ListenerRole};
 use crate::jobs::{JobPages, JobWait, Jobs};
 use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Tool, debug_link,
@@ -558,7 +558,11 @@ impl App {
         for layer in layers.iter().filter(|layer| layer.place.depth == 0) {
             layer.apply_global(&mut self.server)?;
         }
-        let places = if is_set { self.server.listen.clone().into_places()? } else { address.into_places()? };
+        let mut places = if is_set { self.server.listen.clone().into_places()? } else { address.into_places()? };
+        if !is_set && self.server.has_certificates() {
+            let encrypted = |address: ListenAddress| address.with_default_role(ListenerRole::Tls);
+            places = places.into_iter().map(|place| place.into_iter().map(encrypted).collect()).collect();
+        }
         let privileges = Privileges::of(&self.server, false)?;
         Ok(Prepared { layers, places, privileges })
     }

@@ -11,9 +11,9 @@ use super::pid_file::PidFile;
 use super::signals::{Signal, Signals};
 use crate::Result;
 use crate::bus::{Deadline, Engine, State};
-use crate::exchange::Error;
+use crate::exchange::{Error, ListenerRole};
 use crate::logs::{self, InstalledLogs};
-use crate::server::{ListenAddress, Server, Statistics, StopReport, WorkerState};
+use crate::server::{ListenAddress, ListenPlace, Server, Statistics, StopReport, WorkerState};
 use crate::status::write_to_log;
 use std::net::SocketAddr;
 use std::sync::Weak;
@@ -52,6 +52,15 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
         self.course.server.as_ref().map(Server::addresses).unwrap_or_default()
+    }
+
+    /// Whether [`address`](Self::address) speaks TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        let mut addresses = self.addresses().iter();
+        addresses.any(|address| {
+            *address.place() == ListenPlace::Tcp(self.address()) && address.role() == Some(ListenerRole::Tls)
+        })
     }
 
     /// A handle to the application, as steps and plugins get it.

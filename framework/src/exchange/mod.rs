@@ -107,8 +107,8 @@ pub use request::{Request, RequestId};
 pub use response::Response;
 pub use response_body::{FileBody, ResponseBody};
 pub use server_view::{
-    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest, Statistics,
-    WorkerState,
+    ConnectionCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest,
+    Statistics, WorkerState,
 };
 pub use service::{Asker, BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
 pub use set_cookie::{SameSite, SetCookie};

@@ -183,6 +183,8 @@ pub struct SlowRequest {
 pub struct ConnectionCounts {
     /// Between two requests, or before the first.
     pub idle: usize,
+    /// In the handshake of TLS.
+    pub handshaking: usize,
     /// A part of a head is there.
     pub reading_head: usize,
     /// The body of a request is being read, without a worker.
@@ -202,9 +204,10 @@ pub struct ConnectionCounts {
 impl ConnectionCounts {
     /// All states with their names.
     #[must_use]
-    pub fn by_name(&self) -> [(&'static str, usize); 8] {
+    pub fn by_name(&self) -> [(&'static str, usize); 9] {
         [
             ("idle", self.idle),
+            ("handshaking", self.handshaking),
             ("reading_head", self.reading_head),
             ("reading_body", self.reading_body),
             ("parked", self.parked),
@@ -251,4 +254,56 @@ pub struct Statistics {
     pub workers_waiting: u64,
     /// Workers that died and were replaced.
     pub workers_replaced: u64,
+    /// The handshakes of TLS, by their ends.
+    pub handshakes: HandshakeCounts,
+}
+
+/// How the handshakes of TLS have ended since the start. Failures are everyday ends: scanners, browsers that preconnect,
+/// clients with old software.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandshakeCounts {
+    /// Complete ones, with all of the cryptography.
+    pub full: u64,
+    /// Complete ones that went on where an earlier connection of the client had ended.
+    pub resumed: u64,
+    /// A request of plain HTTP came in the place of a handshake, and was answered so.
+    pub plain_http: u64,
+    /// Something came that is neither TLS nor HTTP.
+    pub not_tls: u64,
+    /// The client left before the end.
+    pub cut_off: u64,
+    /// It was not over in time.
+    pub too_slow: u64,
+    /// Client and server have no version, cipher or protocol in common.
+    pub incompatible: u64,
+    /// The client has refused: mostly it does not trust the server's certificate.
+    pub refused: u64,
+    /// The server has refused the client's certificate, or the client showed none where one is required.
+    pub client_certificate: u64,
+    /// A message breaks the rules of TLS.
+    pub malformed: u64,
+}
+
+impl HandshakeCounts {
+    /// The failures with their names.
+    #[must_use]
+    pub fn failures(&self) -> [(&'static str, u64); 8] {
+        [
+            ("plain_http", self.plain_http),
+            ("not_tls", self.not_tls),
+            ("cut_off", self.cut_off),
+            ("too_slow", self.too_slow),
+            ("incompatible", self.incompatible),
+            ("refused", self.refused),
+            ("client_certificate", self.client_certificate),
+            ("malformed", self.malformed),
+        ]
+    }
+
+    /// All handshakes, whatever their end.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.full + self.resumed + self.failures().iter().map(|(_, count)| count).sum::<u64>()
+    }
 }

@@ -227,6 +227,12 @@ refusals! {
         setting: &'static str,
     } => REQUEST_TIMEOUT, "RFC 9110, section 15.5.9",
         "the client did not send the request in time";
+    /// The request came without encryption to an address where there must be some.
+    NotEncrypted {
+        /// Whether the client is sent on to the encrypted address.
+        redirects: bool,
+    } => BAD_REQUEST, "RFC 9110, section 4.2.2",
+        "this address speaks https only";
     /// No worker became free in time, or the queue is full.
     Overloaded => SERVICE_UNAVAILABLE, "RFC 9110, section 15.6.4",
         "no worker became free in time";

@@ -46,8 +46,8 @@ use super::stream_place::StreamPlace;
 use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Sections};
 use crate::exchange::{Asker, BodyPlan, Delivery, Progress, QueueNote, Service, Wakers, WhenBusy, capture_backtraces};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, PageAddresses, Pending, Rescue, ResponseBody, Stage,
-    StatusSource, Stream, Trail, WorkerStage, check_parameters,
+    BodyUse, Error, Exchange, HttpError, Limit, Limits, Origin, PageAddresses, Pending, Redirect, Rescue, ResponseBody,
+    Stage, StatusSource, Stream, Trail, WorkerStage, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
@@ -197,6 +197,23 @@ impl Application {
     #[must_use]
     pub fn background_jobs(&self) -> &[BackgroundJob] {
         &self.background
+    }
+
+    /// The answer to a request that should have been encrypted: it names the address that is, or leads there. Only
+    /// hosts that this server answers for are named.
+    fn not_encrypted(&self, request: &crate::Request, redirects: bool) -> Error {
+        let origin = request.origin();
+        if !self.hosts.is_empty() && self.hosts.find(&origin).is_none() {
+            return wrong_host(origin.host());
+        }
+        let origin = Origin::new(true, origin.authority()).to_string();
+        let page = request.target().strip_prefix('/').unwrap_or_default();
+        let address = format!("{origin}/{page}");
+        if redirects {
+            return Redirect { status: StatusCode::PERMANENT_REDIRECT, location: address }.into();
+        }
+        let text = format!("This address speaks https only. The page is at {address}");
+        HttpError::new(StatusCode::BAD_REQUEST, text).into()
     }
 
     fn plan(&self, exchange: &Exchange) -> &Plan {
@@ -677,6 +694,7 @@ impl Service for Application {
             Refusal::BodyTooLarge { .. } => {
                 exchange.request.body_limit.as_ref().unwrap_or(&self.plan(exchange).limits.max_body).exceeded().into()
             }
+            Refusal::NotEncrypted { redirects } => self.not_encrypted(&exchange.request, *redirects),
             refusal => HttpError::of(refusal).into(),
         };
         if exchange.course.stage == Stage::Fresh {

@@ -13,6 +13,8 @@ use super::scheduler::Phase;
 use super::transport::Transport;
 use super::workspace::Shared;
 use crate::exchange::Connection;
+#[cfg(feature = "tls")]
+use crate::exchange::ListenerRole;
 use crate::seldom::Seldom;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -162,11 +164,22 @@ fn make_room(shared: &Shared) -> bool {
 
 fn open(shared: &Shared, socket: OwnedFd, connection: Connection) {
     let scheduler = &shared.scheduler;
-    let deadline = scheduler.clock.now().after(shared.settings.idle_timeout);
-    if let Err(error) = scheduler.insert(HttpConnection::new(Transport::Socket(socket), connection), deadline) {
+    let (connection, patience) = begun(shared, Transport::Socket(socket), connection);
+    if let Err(error) = scheduler.insert(connection, scheduler.clock.now().after(patience)) {
         crate::line::record!(Warn, "a connection was closed at once: {error}");
     }
     scheduler.alarm.ring();
+}
+
+/// A connection that begins as its listener says, and how long it may take to begin.
+fn begun(shared: &Shared, link: Transport, connection: Connection) -> (HttpConnection, Duration) {
+    #[cfg(feature = "tls")]
+    if let (ListenerRole::Tls, Some(tls)) = (connection.listener.role, &shared.tls) {
+        let patience = shared.settings.tls.handshake_timeout;
+        let deadline = shared.scheduler.clock.now().after(patience);
+        return (HttpConnection::with_handshake(link, connection, tls.current(), deadline), patience);
+    }
+    (HttpConnection::new(link, connection), shared.settings.idle_timeout)
 }
 
 /// A descriptor in reserve, for when there is no other.
@@ -219,6 +232,7 @@ fn close_oldest_idle(shared: &Shared) -> bool {
         let is_the_same = owned.deadline() == Some(deadline) && owned.connection().is_silent();
         // With something received, closing would reset the connection under a request.
         if is_the_same && !owned.connection().has_input() {
+            owned.connection().take_leave();
             return true;
         }
         // Its request is there, perhaps the event just has not been taken yet. Put down, it does not count as idle any

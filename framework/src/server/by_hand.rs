@@ -4,8 +4,14 @@
 //! to the service is the code of the server, in its order. There are no workers, no ticker, no acceptor and no slots:
 //! the thread sleeps at the pipe until there is news for the connection, or until its deadline.
 
+#[cfg(all(feature = "tls", any(test, fuzzing)))]
+mod encrypted;
 #[cfg(any(test, fuzzing))]
 mod mirror;
+
+#[cfg(all(feature = "tls", fuzzing))]
+#[doc(hidden)]
+pub use encrypted::converse_encrypted;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -85,8 +91,12 @@ impl ByHand {
 
     /// A new connection.
     pub(crate) fn connect(self: &Arc<Self>, ends: Connection) -> Hand {
+        self.connect_by(|pipe| HttpConnection::new(pipe, ends))
+    }
+
+    fn connect_by(self: &Arc<Self>, connect: impl FnOnce(Transport) -> HttpConnection) -> Hand {
         let pipe = Arc::<Pipe>::default();
-        let connection = HttpConnection::new(Transport::Pipe(Arc::clone(&pipe)), ends);
+        let connection = connect(Transport::Pipe(Arc::clone(&pipe)));
         let work = self.spare.lock().pop();
         let work = work.unwrap_or_else(|| Workspace::new(Arc::clone(&self.shared), Arc::default()));
         Hand { server: Arc::clone(self), connection: Some(connection), work: Some(work), pipe, deadline: None }

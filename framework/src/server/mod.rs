@@ -19,6 +19,7 @@
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
 //! | `aside.rs`, `ends.rs` | the thread that answers while no worker is free: pages that tell why; the ends of those |
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
+//! | `handshakes.rs` | how many handshakes of TLS are computed at a time, and how they ended |
 //! | `transport.rs` | all that is read, written and asked of a socket |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
 //! | `view.rs` | what the server tells about itself |
@@ -37,6 +38,8 @@ mod client_gone;
 mod clock;
 mod connection;
 mod ends;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod listen_address;
 mod listener;
 mod panics;
@@ -61,11 +64,15 @@ mod workspace;
 
 pub use crate::exchange::{BodyPlan, Delivery, Progress, ServerPhase, ServerView, Service, Wakers};
 pub use crate::exchange::{
-    ConnectionCounts, ParkedRequest, QueueState, RunningRequest, SlowRequest, Statistics, WorkerStage, WorkerState,
+    ConnectionCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, SlowRequest, Statistics, WorkerStage,
+    WorkerState,
 };
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use by_hand::converse;
+#[cfg(all(feature = "tls", fuzzing))]
+#[doc(hidden)]
+pub use by_hand::converse_encrypted;
 pub use listen_address::{ListenAddress, ListenPlace, UnixPlace};
 pub(crate) use listener::NamedSocket;
 pub use settings::ServerSettings;
@@ -73,6 +80,8 @@ pub use stop::StopReport;
 
 use crate::exchange::BlockingPlaces;
 use crate::threads::Threads;
+#[cfg(feature = "tls")]
+use crate::tls::TlsInService;
 use acceptor::{Acceptor, AcceptorStop};
 use listener::{Binding, Listener};
 use scheduler::{OtherThread, Scheduler};
@@ -129,7 +138,13 @@ impl Server {
         places: &[Vec<ListenAddress>],
         mut inherited: Vec<NamedSocket>,
     ) -> io::Result<Bound> {
+        settings.listen = places.iter().flatten().cloned().collect();
         settings.check()?;
+        #[cfg(feature = "tls")]
+        let tls = match settings.tls.is_on() {
+            true => Some(Arc::new(TlsInService::start(settings.tls.clone()).map_err(io::Error::other)?)),
+            false => None,
+        };
         let mut listeners: Vec<Listener> = Vec::new();
         for alternatives in places {
             let mut refused = None;
@@ -159,7 +174,12 @@ impl Server {
             return Err(io::Error::other(format!("the socket {name} was passed on, but no address is of that name")));
         }
         settings.listen = listeners.iter().map(|listener| listener.address().clone()).collect();
-        Ok(Bound { listeners: listeners.into(), settings })
+        Ok(Bound {
+            listeners: listeners.into(),
+            settings,
+            #[cfg(feature = "tls")]
+            tls,
+        })
     }
 
     /// The first IP address that the server listens on, with the port that was picked; `0.0.0.0:0` if it has none.
@@ -237,6 +257,8 @@ pub(crate) struct Bound {
     listeners: Arc<[Listener]>,
     /// Their addresses are those where it really listens.
     settings: ServerSettings,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsInService>>,
 }
 
 impl Bound {
@@ -252,11 +274,14 @@ impl Bound {
 
     /// Starts the threads.
     pub(crate) fn serve(self, service: Arc<dyn Service>, around: impl AroundWorkers + 'static) -> io::Result<Server> {
-        let Self { listeners, settings } = self;
+        let Self { listeners, settings, .. } = self;
         let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
         let addresses = settings.listen.clone();
-        let shared = Arc::new(Shared::new(scheduler, service, settings, places, ServerPhase::Starting));
+        let shared = Shared::new(scheduler, service, settings, places, ServerPhase::Starting);
+        #[cfg(feature = "tls")]
+        let shared = Shared { tls: self.tls, ..shared };
+        let shared = Arc::new(shared);
         // Dropped on the way out if a thread cannot be started: the threads so far end.
         let mut running =
             Running { shared, addresses, listeners: Some(listeners), accepting: None, threads: Threads::new() };

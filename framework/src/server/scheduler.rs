@@ -234,7 +234,11 @@ impl<C: Connection> Scheduler<C> {
 
     /// Takes a new connection in. From then on it belongs to the workers.
     pub(super) fn insert(&self, connection: C, deadline: Tick) -> std::io::Result<()> {
-        self.slab.insert(connection, deadline, |socket, token| Ok(self.poller.add(socket, token)?))?;
+        let rest = connection.rest();
+        self.slab.insert(connection, deadline, |socket, token| {
+            self.slab.note_rest(token, rest);
+            Ok(self.poller.add(socket, token)?)
+        })?;
         Ok(())
     }
 

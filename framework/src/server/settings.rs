@@ -193,6 +193,12 @@ impl ServerSettings {
         for address in &self.listen {
             self.check_address(address).or_else(|problem| wrong(&format!("server.listen has {address}: {problem}")))?;
         }
+        if self.has_certificates() && self.listen.iter().all(|address| address.role() != Some(ListenerRole::Tls)) {
+            return wrong(
+                "server.certificate: no address is encrypted, so no client would see it; add the word `tls` to one in \
+                 server.listen, as \"0.0.0.0:8443 tls\"",
+            );
+        }
         if self.threads == 0 {
             return wrong("server.threads is 0: without a worker nothing is answered; set it to 1 or more");
         }
@@ -237,7 +243,13 @@ impl ServerSettings {
             return Err("the PROXY protocol is not there yet: leave `proxy_protocol` out");
         }
         match address.role() {
-            Some(ListenerRole::Tls) => return Err("TLS is not there yet: leave `tls` out, and let a proxy do it"),
+            Some(ListenerRole::Tls) if !cfg!(feature = "tls") => {
+                return Err("`tls` needs the cargo feature `tls` of kirsch");
+            }
+            Some(ListenerRole::Tls) if !self.has_certificates() => {
+                return Err("`tls` needs a certificate: set server.certificate, or call `App::tls`");
+            }
+            Some(ListenerRole::Tls) => {}
             Some(ListenerRole::Redirect) => return Err("redirects are not there yet: leave the address out"),
             Some(ListenerRole::Plain) | None => {}
         }

@@ -209,6 +209,13 @@ impl<C: AsFd> Slab<C> {
         Some((slot.word.holder()?, slot.rest.load(Ordering::Relaxed)))
     }
 
+    /// Leaves a note of what a connection rests in that is not registered yet.
+    pub(super) fn note_rest(&self, token: Token, rest: u8) {
+        if let Some(slot) = self.slot(token.index) {
+            slot.rest.store(rest, Ordering::Relaxed);
+        }
+    }
+
     /// Makes one system call on the socket of an owned connection; `None` if it has no owner. It waits for no more than
     /// another such call; the owner waits for it before it closes the socket.
     pub(super) fn with_socket<T>(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {

@@ -8,6 +8,8 @@ mod listeners;
 mod overload;
 mod parking;
 mod responses;
+#[cfg(feature = "tls")]
+pub(super) mod tls;
 
 use super::{BodyPlan, Delivery, NamedSocket, Progress, Server, ServerSettings, Service, Wakers};
 use crate::exchange::{Exchange, FileBody, RequestBody, Stream};
@@ -167,6 +169,7 @@ struct Stage {
     chunks: Option<Sender<Vec<u8>>>,
     ends: Receiver<(String, Delivery)>,
     address: SocketAddr,
+    is_encrypted: bool,
 }
 
 impl Stage {
@@ -175,17 +178,28 @@ impl Stage {
     }
 
     fn parking_for(park_for: Option<Duration>, change: impl FnOnce(&mut ServerSettings)) -> Self {
-        Self::with(park_for, Vec::new(), change)
+        Self::with(park_for, Vec::new(), std::env::var_os("KIRSCH_TEST_TLS").is_some(), change)
     }
 
     /// With listening sockets that another server has bound.
     fn inheriting(sockets: Vec<NamedSocket>, change: impl FnOnce(&mut ServerSettings)) -> Self {
-        Self::with(None, sockets, change)
+        Self::with(None, sockets, false, change)
     }
 
-    fn with(park_for: Option<Duration>, inherited: Vec<NamedSocket>, change: impl FnOnce(&mut ServerSettings)) -> Self {
+    /// With `is_encrypted` all connections are by TLS.
+    fn with(
+        park_for: Option<Duration>,
+        inherited: Vec<NamedSocket>,
+        is_encrypted: bool,
+        change: impl FnOnce(&mut ServerSettings),
+    ) -> Self {
         let mut settings = ServerSettings { threads: 2, drain_idle: Duration::ZERO, ..Default::default() };
         settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
+        #[cfg(feature = "tls")]
+        if is_encrypted {
+            settings.tls = tls::settings();
+            settings.listen = vec!["127.0.0.1:0 tls".parse().expect("an address")];
+        }
         change(&mut settings);
         let (entered_sender, entered) = unbounded();
         let (release, release_receiver) = unbounded();
@@ -205,7 +219,17 @@ impl Stage {
         let bound = Server::bind(settings, inherited).expect("a free port");
         let server = bound.serve(puppet.clone(), ()).expect("threads");
         let address = server.address();
-        Self { server: Some(server), puppet, entered, release, wakers, chunks: Some(chunks), ends, address }
+        Self {
+            server: Some(server),
+            puppet,
+            entered,
+            release,
+            wakers,
+            chunks: Some(chunks),
+            ends,
+            address,
+            is_encrypted,
+        }
     }
 
     fn server(&self) -> &Server {
@@ -213,13 +237,25 @@ impl Stage {
     }
 
     fn connect(&self) -> Client {
+        let client = self.connect_plainly();
+        #[cfg(feature = "tls")]
+        let client = if self.is_encrypted { client.shake_hands() } else { client };
+        client
+    }
+
+    fn connect_plainly(&self) -> Client {
         Self::connect_to(self.address)
     }
 
     fn connect_to(address: SocketAddr) -> Client {
         let socket = TcpStream::connect(address).expect("the server listens");
         socket.set_read_timeout(Some(SOON)).expect("a valid timeout");
-        Client { socket, received: Vec::new() }
+        Client {
+            socket,
+            #[cfg(feature = "tls")]
+            session: None,
+            received: Vec::new(),
+        }
     }
 
     /// A connection that is in `/block` when this returns.
@@ -242,6 +278,8 @@ impl Stage {
 /// A client that sends exactly the given bytes, and reads responses one by one.
 struct Client {
     socket: TcpStream,
+    #[cfg(feature = "tls")]
+    session: Option<Box<rustls::ClientConnection>>,
     received: Vec<u8>,
 }
 
@@ -253,6 +291,10 @@ struct Answer {
 
 impl Client {
     fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return tls::send(session, &mut self.socket, bytes.as_ref());
+        }
         self.socket.write_all(bytes.as_ref()).expect("the server reads");
     }
 
@@ -295,6 +337,10 @@ impl Client {
     }
 
     fn more(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return tls::more(session, &mut self.socket, &mut self.received);
+        }
         let mut buffer = [0; 65536];
         match self.socket.read(&mut buffer) {
             Ok(0) => false,

@@ -65,6 +65,10 @@ pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
         }
         looked = Instant::now();
         let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), Arc::clone(record)));
+        #[cfg(feature = "tls")]
+        {
+            work.handshakes = 1;
+        }
         expire(shared, work);
         shared.worker_records().iter().for_each(|record| record.mark_if_slow(WORTH_A_MARK, scheduler.clock));
         keep_within_budget(shared);

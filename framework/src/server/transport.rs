@@ -1,13 +1,23 @@
 //! The one seam between a connection and its client: all that is read, written and asked of a socket is asked here.
 //!
-//! Behind it is a socket, or a pipe in memory for a client in the same process (`transport/pipe.rs`). The code above
-//! knows bytes and readiness, no descriptor. So a layer between the two, such as an encryption, has one place. A call
+//! Behind it is a socket, or a pipe in memory for a client in the same process (`transport/pipe.rs`); with TLS, a
+//! session on either (`transport/tls.rs`). The code above knows bytes and readiness, no descriptor and no record. A call
 //! never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails is an
 //! everyday end: the code above the seam does not ask why.
+//!
+//! `scratch` is a buffer that the calling thread lends to encryption; the others leave it alone.
 
+#[cfg(feature = "tls")]
+mod client_hello;
 mod pipe;
+#[cfg(feature = "tls")]
+mod tls;
 
+#[cfg(feature = "tls")]
+pub(super) use client_hello::FirstLook;
 pub(super) use pipe::{End, Pipe};
+#[cfg(feature = "tls")]
+pub(super) use tls::Tls;
 
 use crate::exchange::FileBody;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,6 +34,8 @@ use std::time::Duration;
 pub(super) enum Transport {
     Socket(OwnedFd),
     Pipe(Arc<Pipe>),
+    #[cfg(feature = "tls")]
+    Tls(Box<Tls>),
 }
 
 /// The result of a read.
@@ -35,6 +47,9 @@ pub(super) enum Received {
     },
     /// Nothing now.
     Nothing,
+    /// Nothing now; the beginning of something has come.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "plain bytes have no parts"))]
+    Part,
     /// Nothing any more.
     End,
 }
@@ -83,11 +98,14 @@ pub(super) enum Waited {
 impl Transport {
     /// Reads into `room`.
     #[inline]
-    pub(super) fn receive(&mut self, room: &mut [u8]) -> Received {
+    pub(super) fn receive(&mut self, room: &mut [u8], scratch: &mut Vec<u8>) -> Received {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return pipe.receive(room),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return tls.receive(room, scratch),
         };
+        let _ = scratch;
         loop {
             return match recv(&*socket, &mut *room, RecvFlags::empty()) {
                 Ok((0, _)) => Received::End,
@@ -99,23 +117,38 @@ impl Transport {
         }
     }
 
+    /// Reads what is of no interest any more into `room`, to be forgotten.
+    pub(super) fn forget(&mut self, room: &mut [u8], scratch: &mut Vec<u8>) -> Received {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.forget(room, scratch),
+            _ => self.receive(room, scratch),
+        }
+    }
+
     /// Writes `bytes`; with `is_part` they are the beginning of something that follows at once.
     #[inline]
-    pub(super) fn send(&mut self, bytes: &[u8], is_part: bool) -> Result<Taken, Gone> {
+    pub(super) fn send(&mut self, bytes: &[u8], is_part: bool, scratch: &mut Vec<u8>) -> Result<Taken, Gone> {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(pipe.send([bytes, &[]])),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return tls.send([bytes, &[]], is_part, scratch),
         };
+        let _ = scratch;
         let flags = if is_part { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
         taken(bytes.len(), || send(&*socket, bytes, flags))
     }
 
     /// Writes `head` and, behind it, `content`.
-    pub(super) fn send_both(&mut self, head: &[u8], content: &[u8]) -> Result<Taken, Gone> {
+    pub(super) fn send_both(&mut self, head: &[u8], content: &[u8], scratch: &mut Vec<u8>) -> Result<Taken, Gone> {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(pipe.send([head, content])),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return tls.send([head, content], false, scratch),
         };
+        let _ = scratch;
         let parts = [IoSlice::new(head), IoSlice::new(content)];
         taken(head.len() + content.len(), || {
             sendmsg(&*socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
@@ -124,11 +157,20 @@ impl Transport {
 
     /// Writes up to `most` bytes of a file, from `position` in its content on. That it took less does not show that it
     /// is full.
-    pub(super) fn send_file(&mut self, file: &FileBody, position: u64, most: usize) -> Result<Taken, FileFailure> {
+    pub(super) fn send_file(
+        &mut self,
+        file: &FileBody,
+        position: u64,
+        most: usize,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Taken, FileFailure> {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return pipe.send_file(file, position, most),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return tls.send_file(file, position, most, scratch),
         };
+        let _ = scratch;
         loop {
             let mut offset = file.offset() + position;
             return match sendfile(&*socket, file.file(), Some(&mut offset), most) {
@@ -142,14 +184,39 @@ impl Transport {
         }
     }
 
-    /// Ends our side; the client may go on sending.
-    pub(super) fn end(&mut self) -> Result<(), Gone> {
+    /// Ends our side; the client may go on sending. False while there is no room for the word that says so: try again
+    /// when there is.
+    pub(super) fn end(&mut self) -> Result<bool, Gone> {
         match self {
-            Self::Socket(socket) => shutdown(&*socket, Shutdown::Write).map_err(|_| Gone),
+            Self::Socket(socket) => shutdown(&*socket, Shutdown::Write).map(|()| true).map_err(|_| Gone),
             Self::Pipe(pipe) => {
                 pipe.end(End::Regular);
-                Ok(())
+                Ok(true)
             }
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.end(),
+        }
+    }
+
+    /// Says before a close that it is a regular one, where a close alone does not.
+    pub(super) fn take_leave(&mut self) {
+        if self.is_encrypted() {
+            // The client may be away.
+            let _ = self.end();
+        }
+    }
+
+    /// Whether there is a session of TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        !matches!(self, Self::Socket(_) | Self::Pipe(_))
+    }
+
+    /// The memory that it holds for records.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.held(),
+            _ => 0,
         }
     }
 
@@ -160,6 +227,8 @@ impl Transport {
                 let _ = sockopt::set_socket_linger(&*socket, Some(Duration::ZERO));
             }
             Self::Pipe(pipe) => pipe.end(End::Failure),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.fail_at_close(),
         }
     }
 
@@ -168,6 +237,8 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return pipe.has_input(),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return tls.has_input(),
         };
         matches!(recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
     }
@@ -178,6 +249,8 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(Self::Pipe(Arc::clone(pipe))),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return Ok(Self::Tls(Box::new(tls.second()?))),
         };
         Ok(Self::Socket(rustix::io::fcntl_dupfd_cloexec(socket, 0)?))
     }
@@ -187,6 +260,8 @@ impl Transport {
         match self {
             Self::Socket(socket) => Some(socket.as_fd()),
             Self::Pipe(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.link().socket(),
         }
     }
 
@@ -195,6 +270,8 @@ impl Transport {
         match self {
             Self::Socket(_) => None,
             Self::Pipe(pipe) => Some(Waker::from(Arc::clone(pipe))),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.link().waker(),
         }
     }
 
@@ -205,6 +282,8 @@ impl Transport {
             Self::Pipe(pipe) if matches!(awaiting, Awaiting::Room) && pipe.has_room() => return Waited::Ready,
             // Its client is this very thread.
             Self::Pipe(_) => return Waited::Gone,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => return tls.link().wait(awaiting, stop, timeout),
         };
         let for_what = match awaiting {
             Awaiting::Input => PollFlags::IN,
@@ -247,7 +326,7 @@ pub(super) fn cut_off(socket: BorrowedFd<'_>) {
 }
 
 /// Whether the connection of a socket is reset, or the peer has ended its side and nothing before that end is left to
-/// read.
+/// read. An alert of TLS is nothing: it is the word that comes with the end.
 pub(super) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
     let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
     while let Err(Errno::INTR) = poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {}
@@ -258,15 +337,27 @@ pub(super) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
     if !seen.contains(PollFlags::RDHUP) {
         return false;
     }
+    let mut unread = [0; 64];
     let looked = loop {
-        match recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        match recv(socket, &mut unread, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(Errno::INTR) => {}
             looked => break looked,
         }
     };
     match looked {
-        Ok((length, _)) => length == 0,
+        Ok((length, _)) => length == 0 || is_alert(&unread[..length.min(unread.len())]),
         Err(error) => error != Errno::AGAIN,
+    }
+}
+
+/// Whether the bytes are one record of TLS that is as short as an alert: its own kind, or that of application data with
+/// a kind, two bytes, and a tag in it. No request, and no part of one, looks like that.
+fn is_alert(bytes: &[u8]) -> bool {
+    match bytes {
+        [kind @ (21 | 23), 3, _, 0, length, rest @ ..] if rest.len() == usize::from(*length) => {
+            rest.len() <= if *kind == 21 { 40 } else { 19 }
+        }
+        _ => false,
     }
 }
 
@@ -299,6 +390,26 @@ mod tests {
         assert!(!has_hung_up(server.as_fd()));
         Read::read_exact(&mut &server, &mut [0; 3]).expect("three bytes");
         assert!(has_hung_up(server.as_fd()));
+    }
+
+    #[test]
+    fn an_alert_before_the_end_does_not_hide_it() {
+        let alert = |kind: u8, length: u8| [&[kind, 3, 3, 0, length][..], &vec![9; usize::from(length)]].concat();
+        let table = [
+            (alert(23, 19), true),
+            (alert(21, 26), true),
+            (alert(23, 20), false),
+            (alert(23, 19)[1..].to_vec(), false),
+            ([alert(23, 19), alert(23, 19)].concat(), false),
+            (b"GET / HTTP/1.1\r\n\r\n".to_vec(), false),
+        ];
+        for (bytes, is_gone) in table {
+            let (server, mut client) = pair();
+            client.write_all(&bytes).expect("room");
+            drop(client);
+            recv(&server, &mut [0], RecvFlags::PEEK).expect("it has arrived");
+            assert_eq!(has_hung_up(server.as_fd()), is_gone, "{bytes:?}");
+        }
     }
 
     #[test]

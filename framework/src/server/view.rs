@@ -92,6 +92,8 @@ impl ServerView for Shared {
                 Holder::Nobody if rest == Rests::Parked as u8 => &mut counts.parked,
                 Holder::Nobody if rest == Rests::Sending as u8 => &mut counts.sending,
                 Holder::Nobody if rest == Rests::Closing as u8 => &mut counts.closing,
+                #[cfg(feature = "tls")]
+                Holder::Nobody if rest == Rests::Handshake as u8 => &mut counts.handshaking,
                 Holder::Nobody => &mut counts.idle,
             };
             *count += 1;
@@ -143,6 +145,10 @@ impl ServerView for Shared {
             workers_busy: count(WorkerRecord::is_busy),
             workers_waiting: places.taken() as u64,
             workers_replaced: workers.iter().map(|record| record.replaced()).sum(),
+            #[cfg(feature = "tls")]
+            handshakes: self.handshakes.counts(),
+            #[cfg(not(feature = "tls"))]
+            handshakes: crate::exchange::HandshakeCounts::default(),
         }
     }
 

@@ -6,6 +6,8 @@
 use super::budgets::Budgets;
 use super::connection::HttpConnection;
 use super::ends::Ends;
+#[cfg(feature = "tls")]
+use super::handshakes::Handshakes;
 use super::scheduler::{OtherThread, Scheduler};
 use super::slow::SlowRequests;
 use super::workers::WorkerRecord;
@@ -30,6 +32,10 @@ pub(super) struct Shared {
     pub(super) announced: AtomicU8,
     pub(super) slow: SlowRequests,
     pub(super) ends: Ends,
+    #[cfg(feature = "tls")]
+    pub(super) handshakes: Handshakes,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<crate::tls::TlsInService>>,
 }
 
 impl Shared {
@@ -44,7 +50,20 @@ impl Shared {
         let budgets = Budgets::new(&settings);
         let announced = AtomicU8::new(phase as u8);
         let (slow, ends) = (SlowRequests::default(), Ends::default());
-        Self { scheduler, service, settings, places, budgets, announced, slow, ends }
+        Self {
+            scheduler,
+            service,
+            settings,
+            places,
+            budgets,
+            announced,
+            slow,
+            ends,
+            #[cfg(feature = "tls")]
+            handshakes: Handshakes::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     pub(super) fn worker_records(&self) -> &[Arc<WorkerRecord>] {
@@ -65,6 +84,11 @@ pub(super) struct Workspace {
     pub(super) shared: Arc<Shared>,
     pub(super) input: Input,
     pub(super) output: Output,
+    /// Lent to encryption, which alone makes it grow.
+    pub(super) scratch: Vec<u8>,
+    /// Handshakes that this thread may still answer.
+    #[cfg(feature = "tls")]
+    pub(super) handshakes: u32,
     #[expect(clippy::vec_box, reason = "exchanges move between here and connections as boxes")]
     spare: Vec<Box<Exchange>>,
     date: DateCache,
@@ -83,11 +107,29 @@ impl Workspace {
     /// For the thread with this record.
     pub(super) fn new(shared: Arc<Shared>, record: Arc<WorkerRecord>) -> Self {
         let input = Input::new(INPUT.max(2 * shared.settings.head.head));
-        Self { shared, input, output: Output::default(), spare: Vec::new(), date: DateCache::new(), record }
+        Self {
+            shared,
+            input,
+            output: Output::default(),
+            scratch: Vec::new(),
+            #[cfg(feature = "tls")]
+            handshakes: u32::MAX,
+            spare: Vec::new(),
+            date: DateCache::new(),
+            record,
+        }
     }
 
     pub(super) fn record(&self) -> &WorkerRecord {
         &self.record
+    }
+
+    /// Whether this thread has time for a handshake; takes it, too.
+    #[cfg(feature = "tls")]
+    pub(super) fn may_answer_hello(&mut self) -> bool {
+        let may = self.handshakes > 0;
+        self.handshakes = self.handshakes.saturating_sub(1);
+        may
     }
 
     /// Forgets the rest of a step that panicked: it must not reach another client.

@@ -3,7 +3,7 @@
 
 use super::report::{MAX_PARKED, Report, VERSION};
 use super::threads::{Thread, stacks_command};
-use crate::exchange::{Escaped, ServerPhase, StatusRow};
+use crate::exchange::{Escaped, HandshakeCounts, ServerPhase, StatusRow};
 use serde_json::Value;
 use std::fmt::{Display, Formatter, Result, Write};
 use std::time::Duration;
@@ -277,7 +277,24 @@ fn write_counts(report: &Report, html: &mut String) -> Result {
         write_row(&StatusRow::new(name.replace('_', " "), count), html)?;
     }
     write_row(&StatusRow::new("accepted since the start", report.statistics.connections_accepted), html)?;
-    html.push_str("</table>\n</section>\n</div>\n");
+    html.push_str("</table>\n</section>\n");
+    write_handshakes(&report.statistics.handshakes, html)?;
+    html.push_str("</div>\n");
+    Ok(())
+}
+
+/// Of a server that has seen one.
+fn write_handshakes(counts: &HandshakeCounts, html: &mut String) -> Result {
+    if counts.all() == 0 {
+        return Ok(());
+    }
+    html.push_str("<section>\n<h2>Handshakes since the start</h2>\n<table>\n");
+    write_row(&StatusRow::new("full", counts.full), html)?;
+    write_row(&StatusRow::new("resumed", counts.resumed), html)?;
+    for (name, count) in counts.failures().into_iter().filter(|(_, count)| *count > 0) {
+        write_row(&StatusRow::new(format!("failed: {}", name.replace('_', " ")), count), html)?;
+    }
+    html.push_str("</table>\n</section>\n");
     Ok(())
 }
 

@@ -193,6 +193,13 @@ fn write_server(text: &mut MetricText, server: &dyn ServerView) {
     }
     let help = "Connections accepted.";
     text.single("kirsch_connections_accepted_total", Kind::Counter, help, statistics.connections_accepted);
+    let help = "Handshakes of TLS that have ended, by how.";
+    text.family("kirsch_handshakes_total", Kind::Counter, help);
+    let handshakes = statistics.handshakes;
+    let complete = [("full", handshakes.full), ("resumed", handshakes.resumed)];
+    for (end, count) in complete.into_iter().chain(handshakes.failures()) {
+        text.sample("", &[("end", end)], count);
+    }
     let help = "Requests answered 503 because no worker was free in time.";
     text.single("kirsch_overload_rejections_total", Kind::Counter, help, statistics.overload_rejections);
     let help = "Requests answered 503 because all bodies together were too large.";

@@ -63,7 +63,8 @@ impl Report {
 
     /// For programs.
     pub(super) fn json(&self) -> Value {
-        let Statistics { requests, connections_accepted, connections_open, overload_rejections, .. } = self.statistics;
+        let Statistics { requests, connections_accepted, connections_open, overload_rejections, handshakes, .. } =
+            self.statistics;
         let workers = self.workers.iter().map(|worker| {
             let request = worker.request.as_ref();
             json!({
@@ -127,6 +128,13 @@ impl Report {
                     .map(|(name, count)| (name.to_owned(), count.into()))
                     .chain([("accepted".to_owned(), connections_accepted.into())]),
             ),
+            "handshakes": {
+                "full": handshakes.full,
+                "resumed": handshakes.resumed,
+                "failed": serde_json::Map::from_iter(
+                    handshakes.failures().into_iter().map(|(name, count)| (name.to_owned(), count.into())),
+                ),
+            },
             "slow": slow.collect::<Vec<_>>(),
             "sections": sections.collect::<Vec<_>>(),
         })

@@ -26,7 +26,7 @@ pub(super) enum Target {
     /// Onto the caller's thread.
     InProcess { server: Arc<ByHand> },
     /// To a server; dropping `_running` stops it when it is ours. The mutex is there for `Sync` only.
-    Socket { address: SocketAddr, _running: Option<Box<Mutex<Running>>> },
+    Socket { address: SocketAddr, is_encrypted: bool, _running: Option<Box<Mutex<Running>>> },
 }
 
 /// The state of one browser.
@@ -70,7 +70,8 @@ impl Target {
 
     pub(super) fn over_socket(app: App) -> crate::Result<Self> {
         let running = app.without_environment().start("127.0.0.1:0")?;
-        Ok(Self::Socket { address: running.address(), _running: Some(Box::new(Mutex::new(running))) })
+        let (address, is_encrypted) = (running.address(), running.is_encrypted());
+        Ok(Self::Socket { address, is_encrypted, _running: Some(Box::new(Mutex::new(running))) })
     }
 
     /// The value of the Host field.
@@ -88,14 +89,26 @@ impl Target {
             Self::Socket { address, .. } => Some(*address),
         }
     }
+
+    /// Whether the server speaks TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Socket { is_encrypted: true, .. })
+    }
 }
 
 /// Connects to a server within `timeout`.
-pub(super) fn connect(address: SocketAddr, timeout: Duration) -> Result<Socket, ClientError> {
+pub(super) fn connect(address: SocketAddr, is_encrypted: bool, timeout: Duration) -> Result<Socket, ClientError> {
+    let deadline = Instant::now() + timeout;
     let stream = TcpStream::connect_timeout(&address, timeout)
         .map_err(|error| ClientError::new(format!("no connection to {address}: {error}")))?;
     stream.set_nodelay(true).map_err(describe)?;
-    Ok(Socket(stream))
+    if !is_encrypted {
+        return Ok(Socket::plain(stream));
+    }
+    #[cfg(feature = "tls")]
+    return Socket::encrypted(stream, deadline);
+    #[cfg(not(feature = "tls"))]
+    Err(ClientError::new(format!("{address} speaks TLS until {deadline:?}, and this build does not")))
 }
 
 impl Browser {
@@ -108,10 +121,10 @@ impl Browser {
                 let head = final_head(&mut wire, deadline)?;
                 (AnyWire::InProcess(Box::new(wire)), head)
             }
-            Target::Socket { address, .. } => {
+            Target::Socket { address, is_encrypted, .. } => {
                 let mut wire = match self.idle_connection()? {
                     Some(wire) => wire,
-                    None => Wire::new(connect(*address, until(deadline)?)?),
+                    None => Wire::new(connect(*address, *is_encrypted, until(deadline)?)?),
                 };
                 // A server may answer and close before it has read everything: the answer counts then.
                 let sent = wire.transport.send(&request.bytes, deadline);
@@ -136,13 +149,14 @@ impl Browser {
                 let unread = String::from_utf8_lossy(wire.unread()).into_owned();
                 return Err(ClientError::new(format!("the server sent bytes without a request: {unread:?}")));
             }
-            let stream = &wire.transport.0;
+            let stream = &wire.transport.stream;
             stream.set_nonblocking(true).map_err(describe)?;
             let peeked = stream.peek(&mut [0]);
             stream.set_nonblocking(false).map_err(describe)?;
             match peeked {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Some(wire)),
-                Ok(count) if count > 0 => {
+                // With TLS that is the word of its end.
+                Ok(count) if count > 0 && !wire.transport.is_encrypted() => {
                     return Err(ClientError::new("the server sent bytes without a request".to_owned()));
                 }
                 Ok(_) | Err(_) => {}

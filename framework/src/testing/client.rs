@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// A client with a server of its own on a free port of 127.0.0.1, which stops when the last clone and the last
-    /// browser are dropped.
+    /// browser are dropped. An application with certificates is served by TLS; the client takes every certificate.
     ///
     /// # Panics
     /// If the application or the server cannot start; the message is theirs.
@@ -75,7 +75,14 @@ impl Client {
     /// A client of a server that already runs.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
-        Self::of(Target::Socket { address, _running: None })
+        Self::of(Target::Socket { address, is_encrypted: false, _running: None })
+    }
+
+    /// A client of a server that already runs and speaks TLS. It takes every certificate.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn connect_tls(address: SocketAddr) -> Self {
+        Self::of(Target::Socket { address, is_encrypted: true, _running: None })
     }
 
     /// A client that runs requests of a bare service, without application or socket.
@@ -144,7 +151,7 @@ impl Client {
     pub fn raw(&self) -> RawConnection {
         let address = self.target.address();
         let address = address.expect("raw bytes need a socket: make this client with Client::over_socket");
-        match connect(address, self.timeout) {
+        match connect(address, self.target.is_encrypted(), self.timeout) {
             Ok(socket) => RawConnection::new(Wire::new(socket), self.timeout),
             Err(error) => panic!("{error}"),
         }
@@ -206,7 +213,9 @@ impl RefUnwindSafe for Client {}
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.target.address() {
-            Some(address) => write!(f, "Client of http://{address}"),
+            Some(address) => {
+                write!(f, "Client of {}://{address}", if self.target.is_encrypted() { "https" } else { "http" })
+            }
             None => f.write_str("Client in process"),
         }
     }

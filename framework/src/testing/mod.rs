@@ -4,7 +4,8 @@
 //!
 //! * [`Client::in_process`] runs each request on the thread that sends it, through the same steps as the server and
 //!   through real request and response bytes. No socket, no port, no waiting.
-//! * [`Client::over_socket`] starts a server of its own on a free port and stops it when the last clone is dropped.
+//! * [`Client::over_socket`] starts a server of its own on a free port and stops it when the last clone is dropped. It
+//!   speaks TLS if the application does.
 //! * [`Client::connect`] talks to a server that already runs.
 //! * [`Client::raw`] gives a bare connection, for requests that no honest client would send.
 //!
@@ -39,6 +40,8 @@
 mod browser;
 mod client;
 mod cookies;
+#[cfg(feature = "tls")]
+pub(crate) mod encrypted;
 mod form_data;
 mod html;
 mod in_process;

@@ -129,7 +129,7 @@ impl RawConnection {
     /// If the connection is already gone.
     #[track_caller]
     pub fn shutdown_write(&mut self) -> &mut Self {
-        if let Err(error) = self.wire.transport.0.shutdown(Shutdown::Write) {
+        if let Err(error) = self.wire.transport.stream.shutdown(Shutdown::Write) {
             panic!("the connection is gone: {error}");
         }
         self
@@ -140,14 +140,14 @@ impl RawConnection {
     /// # Panics
     /// If the system refuses the option SO_LINGER.
     pub fn reset(self) {
-        let stream = &self.wire.transport.0;
+        let stream = &self.wire.transport.stream;
         rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).expect("TCP sockets have SO_LINGER");
     }
 
     /// The address of this end, as the server sees it.
     #[must_use]
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        self.wire.transport.0.local_addr().ok()
+        self.wire.transport.stream.local_addr().ok()
     }
 
     #[track_caller]
@@ -166,7 +166,7 @@ impl RawConnection {
     }
 
     fn peek(&self) -> Peek {
-        match rustix::net::recv(&self.wire.transport.0, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&self.wire.transport.stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Ok((_, 1..)) => Peek::Bytes,
             Err(Errno::AGAIN | Errno::INTR) => Peek::Nothing,
             Ok(_) | Err(_) => Peek::End,

@@ -5,6 +5,8 @@
 //! decide where bytes come from (a [`Transport`] does) or what to ask.
 
 use super::ClientError;
+#[cfg(feature = "tls")]
+use super::encrypted::Encrypted;
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
@@ -234,16 +236,46 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A TCP connection to the server.
-pub(super) struct Socket(pub(super) TcpStream);
+/// A TCP connection to the server, perhaps with TLS on it.
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    #[cfg(feature = "tls")]
+    session: Option<Encrypted>,
+}
 
 impl Socket {
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            #[cfg(feature = "tls")]
+            session: None,
+        }
+    }
+
+    /// Makes a handshake with the server.
+    #[cfg(feature = "tls")]
+    pub(super) fn encrypted(mut stream: TcpStream, deadline: Instant) -> Result<Self> {
+        let session = Encrypted::connect(&mut stream, deadline)?;
+        Ok(Self { stream, session: Some(session) })
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.session.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     /// Sends all of `bytes`.
     pub(super) fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.send(&mut self.stream, bytes, deadline);
+        }
         while !bytes.is_empty() {
-            let waited = until(deadline).and_then(|wait| self.0.set_write_timeout(Some(wait)).map_err(describe));
+            let waited = until(deadline).and_then(|wait| self.stream.set_write_timeout(Some(wait)).map_err(describe));
             waited.map_err(|error| ClientError::new(format!("sending {} more bytes: {error}", bytes.len())))?;
-            match self.0.write(bytes) {
+            match self.stream.write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -257,10 +289,14 @@ impl Socket {
 
 impl Transport for Socket {
     fn receive(&mut self, received: &mut Vec<u8>, deadline: Instant) -> Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.receive(&mut self.stream, received, deadline);
+        }
         let mut buffer = [0; 16 * 1024];
         loop {
-            self.0.set_read_timeout(Some(until(deadline)?)).map_err(describe)?;
-            match self.0.read(&mut buffer) {
+            self.stream.set_read_timeout(Some(until(deadline)?)).map_err(describe)?;
+            match self.stream.read(&mut buffer) {
                 Ok(count) => {
                     received.extend_from_slice(&buffer[..count]);
                     return Ok(count);

@@ -29,7 +29,7 @@ mod ticketer;
 
 pub(crate) use clients::client_certificate;
 pub(crate) use in_service::TlsInService;
-pub use settings::{ClientCertificates, Tls};
+pub use settings::{ClientCertificates, PlainRequests, Tls};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use std::sync::Arc;
 const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 
 /// The cryptography of this build.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "tls-aws-lc")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(not(feature = "tls-aws-lc"))]

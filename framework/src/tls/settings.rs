@@ -4,6 +4,7 @@ use crate::settings::{
     Secret, Setting, SettingError, SettingTable, SettingValue, SettingWord, Settings, path_of_secret,
 };
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// TLS for a server: its certificates, and what it asks of clients. For [`App::tls`](crate::App::tls).
 ///
@@ -39,6 +40,27 @@ pub struct Tls {
     /// covered by one.
     #[setting(key = "tls.client_crls")]
     pub(super) client_crls: Vec<String>,
+    /// From the accept of a connection to the end of its handshake; then it is closed.
+    #[setting(key = "tls.handshake_timeout", default = "10s")]
+    pub(crate) handshake_timeout: Duration,
+    /// The answer to a request of plain HTTP that comes to an address of TLS: `"refuse"` is a 400 that names the right
+    /// address, `"redirect"` a 308 to it.
+    #[setting(key = "tls.plain")]
+    pub(crate) plain: PlainRequests,
+}
+
+/// The answer to requests of plain HTTP that come to an address of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainRequests {
+    /// 400, with a page that names the right address.
+    #[default]
+    Refuse,
+    /// 308 to the same address with `https://`.
+    Redirect,
+}
+
+impl SettingWord for PlainRequests {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Self::Refuse), ("redirect", Self::Redirect)];
 }
 
 /// Whether clients are asked for a certificate.
@@ -113,6 +135,21 @@ impl Tls {
     #[must_use]
     pub fn client_crls<T: Into<String>>(mut self, files: impl IntoIterator<Item = T>) -> Self {
         self.client_crls = crate::settings::list(files);
+        self
+    }
+
+    /// How long a connection may take to the end of its handshake (default 10 s). In a file:
+    /// `server.tls.handshake_timeout`.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// The answer to a request of plain HTTP that comes to an address of TLS. In a file: `server.tls.plain`.
+    #[must_use]
+    pub fn plain_requests(mut self, answer: PlainRequests) -> Self {
+        self.plain = answer;
         self
     }
 

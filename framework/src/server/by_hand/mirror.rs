@@ -15,8 +15,7 @@ use std::time::Instant;
 /// its body has not begun.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "public for the fuzzer"))]
 pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let server = Arc::new(ByHand::new(Arc::new(Mirror)).expect("descriptors for a poller"));
-    let mut hand = server.connect(Connection::default());
+    let mut hand = mirror().connect(Connection::default());
     let mut received = Vec::new();
     for piece in pieces {
         hand.send(piece);
@@ -25,6 +24,11 @@ pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     hand.end_input();
     while let Came::Bytes(_) = hand.receive(&mut received, Instant::now()) {}
     timeless(&received)
+}
+
+/// A server that echoes its requests.
+pub(super) fn mirror() -> Arc<ByHand> {
+    Arc::new(ByHand::new(Arc::new(Mirror)).expect("descriptors for a poller"))
 }
 
 /// Echoes the request.
@@ -76,7 +80,7 @@ impl Service for Mirror {
     fn end(&self, _exchange: &mut Exchange, _delivery: &Delivery) {}
 }
 
-fn timeless(output: &[u8]) -> Vec<u8> {
+pub(super) fn timeless(output: &[u8]) -> Vec<u8> {
     const DATE: &[u8] = b"\r\ndate: ";
     let mut left = output;
     let mut result = Vec::new();

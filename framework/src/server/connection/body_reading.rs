@@ -175,7 +175,7 @@ impl HttpConnection {
                 Then::Go => match self.fill(work) {
                     Fill::Some => continue,
                     Fill::End => Then::Lost,
-                    Fill::Nothing => {
+                    Fill::Nothing | Fill::Part => {
                         let now = work.shared.scheduler.clock.now();
                         let deadline = reading.client.wait(now);
                         // The bytes that came together with the expiry may have earned more time.

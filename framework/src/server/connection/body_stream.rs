@@ -31,6 +31,8 @@ struct Source {
     transport: Transport,
     shared: Arc<Shared>,
     decoder: BodyDecoder,
+    /// Lent to encryption.
+    scratch: Vec<u8>,
     /// Received, not decoded.
     input: Vec<u8>,
     /// Decoded, not read.
@@ -41,7 +43,7 @@ struct Source {
     /// Why nothing more can be read; told again at each read.
     failed: Option<Refusal>,
     client: Patience,
-    /// For the two pieces.
+    /// For the pieces.
     _charge: Charge,
 }
 
@@ -49,8 +51,10 @@ struct Source {
 const PIECE: usize = 64 * 1024;
 
 impl BodyStream {
-    /// The memory of one reader: the received bytes, and those decoded from them.
-    pub(super) const MEMORY: u64 = 2 * PIECE as u64;
+    /// The memory of one reader: the received bytes, and those decoded from them; before both, those decrypted.
+    pub(super) fn memory(is_encrypted: bool) -> u64 {
+        (2 + u64::from(is_encrypted)) * PIECE as u64
+    }
 
     /// A reader of the body that follows in `connection`, and the handle that ends it.
     pub(super) fn open(
@@ -66,6 +70,7 @@ impl BodyStream {
             transport: connection.transport.second()?,
             shared: work.shared.clone(),
             decoder,
+            scratch: Vec::new(),
             input,
             content: Vec::new(),
             position: 0,
@@ -154,7 +159,7 @@ impl Source {
             let mut rest = CONTINUE;
             while !rest.is_empty() {
                 self.wait(Awaiting::Room)?;
-                let taken = self.transport.send(rest, false).map_err(|_| Refusal::IncompleteBody)?;
+                let taken = self.transport.send(rest, false, &mut self.scratch).map_err(|_| Refusal::IncompleteBody)?;
                 rest = &rest[taken.length..];
             }
         }
@@ -168,9 +173,9 @@ impl Source {
 
     fn receive_into_input(&mut self) -> Result<usize, Refusal> {
         loop {
-            match self.transport.receive(&mut self.input) {
+            match self.transport.receive(&mut self.input, &mut self.scratch) {
                 Received::Bytes { length, .. } => return Ok(length),
-                Received::Nothing => self.wait(Awaiting::Input)?,
+                Received::Nothing | Received::Part => self.wait(Awaiting::Input)?,
                 Received::End => return Err(Refusal::IncompleteBody),
             }
         }

@@ -12,6 +12,7 @@ use crate::http::BodyDecoder;
 use crate::server::clock::Tick;
 use crate::server::ends::Ended;
 use crate::server::scheduler::{Phase, Role, Step};
+use crate::server::transport::Gone;
 use crate::server::word::Edges;
 use crate::server::workspace::{Output, Workspace};
 
@@ -30,7 +31,7 @@ pub(super) struct Undelivered {
 
 impl HttpConnection {
     /// The connection's plan after a response.
-    pub(super) fn proceed(&mut self, work: &Workspace, after: After) -> Next {
+    pub(super) fn proceed(&mut self, turn: &Turn, work: &Workspace, after: After) -> Next {
         let now = work.shared.scheduler.clock.now();
         let settings = &work.shared.settings;
         match after {
@@ -39,10 +40,17 @@ impl HttpConnection {
                 let deadline = now.after(settings.linger_timeout);
                 (State::Discarding { decoder, left: MAX_DISCARDED, deadline }, Then::Go)
             }
-            After::Close => (State::Idle, Then::Stop(Step::Close)),
-            After::Linger => {
-                if self.transport.end().is_err() {
-                    return (State::Idle, Then::Stop(Step::Close));
+            After::Close if !self.transport.is_encrypted() => (State::Idle, Then::Stop(Step::Close)),
+            // With encryption the client answers our last word: a close before that would be a reset.
+            After::Close | After::Linger => {
+                match self.transport.end() {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.heard.remove(Edges::WRITABLE);
+                        let then = self.wait_for_room(turn, work, None);
+                        return (State::Finishing(After::Linger), then);
+                    }
+                    Err(Gone) => return (State::Idle, Then::Stop(Step::Close)),
                 }
                 let wait = match work.shared.scheduler.phase() {
                     Phase::Running => settings.linger_timeout,
@@ -70,21 +78,21 @@ impl HttpConnection {
             content.clear();
             match decoder.decode(work.input.bytes(), &mut content) {
                 Ok(used) => work.input.consume(used),
-                Err(_) => return self.proceed(work, After::Linger),
+                Err(_) => return self.proceed(turn, work, After::Linger),
             }
             if decoder.is_complete() {
                 return (State::Idle, Then::Go);
             }
             left = left.saturating_sub(before);
             if left == 0 {
-                return self.proceed(work, After::Linger);
+                return self.proceed(turn, work, After::Linger);
             }
             let then = match self.flush(turn, work, None) {
                 Then::Go => match self.fill(work) {
                     Fill::Some => continue,
                     Fill::End => Then::Stop(Step::Close),
-                    Fill::Nothing if self.heard.contains(Edges::EXPIRED) => Then::Stop(Step::Close),
-                    Fill::Nothing => Then::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
+                    Fill::Nothing | Fill::Part if self.heard.contains(Edges::EXPIRED) => Then::Stop(Step::Close),
+                    Fill::Nothing | Fill::Part => Then::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
                 },
                 then => then,
             };
@@ -103,7 +111,7 @@ impl HttpConnection {
             if is_over || deadline.has_passed(work.shared.scheduler.clock.now()) {
                 break Step::Close;
             }
-            match self.fill(work) {
+            match self.fill_to_forget(work) {
                 Fill::End => break Step::Close,
                 Fill::Some => {
                     left = left.saturating_sub(work.input.bytes().len());
@@ -112,7 +120,7 @@ impl HttpConnection {
                         break Step::Again;
                     }
                 }
-                Fill::Nothing => break Step::Wait { deadline: Some(deadline), idle: false },
+                Fill::Nothing | Fill::Part => break Step::Wait { deadline: Some(deadline), idle: false },
             }
         };
         (State::Lingering { deadline }, Then::Stop(step))

@@ -18,6 +18,8 @@ pub(super) enum Fill {
     Some,
     /// Nothing now.
     Nothing,
+    /// Nothing now; the beginning of something has come that cannot be read yet.
+    Part,
     /// Nothing any more.
     End,
 }
@@ -71,6 +73,12 @@ impl HttpConnection {
                 Fill::Some => {}
                 Fill::End => return (state, Then::Stop(Step::Close)),
                 Fill::Nothing => return self.wait_for_head(turn, work, state, phase),
+                // It has the time of a head.
+                Fill::Part => {
+                    let clock = work.shared.scheduler.clock;
+                    let deadline = since.unwrap_or_else(|| clock.now().after(work.shared.settings.head_timeout));
+                    return self.wait_for_head(turn, work, State::Head { searched, deadline }, phase);
+                }
             }
         }
     }
@@ -78,7 +86,7 @@ impl HttpConnection {
     fn wait_for_head(&mut self, turn: &mut Turn, work: &mut Workspace, state: State, phase: Phase) -> Next {
         let has_expired = self.heard.contains(Edges::EXPIRED);
         let step = match state {
-            _ if phase >= Phase::Closing => Step::Close,
+            _ if phase >= Phase::Closing => self.close_politely(),
             // The first bytes may have come together with the expiry of the idle connection.
             State::Head { deadline, .. } if has_expired && deadline.has_passed(work.shared.scheduler.clock.now()) => {
                 if turn.role == Role::Worker {
@@ -90,7 +98,7 @@ impl HttpConnection {
                 Step::Lend { refusable: false }
             }
             State::Head { deadline, .. } => Step::Wait { deadline: Some(deadline), idle: false },
-            _ if has_expired => Step::Close,
+            _ if has_expired => self.close_politely(),
             _ => {
                 let deadline = work.shared.scheduler.clock.coarse().after(work.shared.settings.idle_timeout);
                 Step::Wait { deadline: Some(deadline), idle: true }
@@ -100,7 +108,7 @@ impl HttpConnection {
     }
 
     /// The head breaks a rule. A worker lets the service answer; it reads the head again from its beginning.
-    fn refuse_head(
+    pub(super) fn refuse_head(
         &mut self,
         turn: &mut Turn,
         work: &mut Workspace,
@@ -128,7 +136,7 @@ impl HttpConnection {
         self.received(turn, work, exchange)
     }
 
-    fn identify(&self, exchange: &mut Exchange) {
+    pub(super) fn identify(&self, exchange: &mut Exchange) {
         exchange.request.connection.clone_from(&self.ends);
         exchange.request.id = RequestId::next();
         exchange.request.received = Some(Instant::now());
@@ -139,7 +147,22 @@ impl HttpConnection {
         if !self.heard.contains(Edges::READABLE) {
             return Fill::Nothing;
         }
-        match self.transport.receive(work.input.room()) {
+        let received = self.transport.receive(work.input.room(), &mut work.scratch);
+        self.note(work, received)
+    }
+
+    /// Reads, into the input as well, what is only to be forgotten.
+    pub(super) fn fill_to_forget(&mut self, work: &mut Workspace) -> Fill {
+        if !self.heard.contains(Edges::READABLE) {
+            return Fill::Nothing;
+        }
+        let received = self.transport.forget(work.input.room(), &mut work.scratch);
+        self.note(work, received)
+    }
+
+    #[inline]
+    fn note(&mut self, work: &mut Workspace, received: Received) -> Fill {
+        match received {
             Received::Bytes { length, is_drained } => {
                 // An end of input that is queued behind a short read must be read, too.
                 if is_drained && !self.heard.contains(Edges::HALF_CLOSED) {
@@ -152,7 +175,17 @@ impl HttpConnection {
                 self.heard.remove(Edges::READABLE);
                 Fill::Nothing
             }
+            Received::Part => {
+                self.heard.remove(Edges::READABLE);
+                Fill::Part
+            }
             Received::End => Fill::End,
         }
+    }
+
+    /// Closes the connection between two requests.
+    fn close_politely(&mut self) -> Step {
+        self.transport.take_leave();
+        Step::Close
     }
 }

@@ -10,6 +10,8 @@
 //!   any ─► Lost: the client is gone, and a worker must tell the service
 //! ```
 //!
+//! A connection by TLS begins with a handshake (`handshake.rs`) in the place of `Idle`.
+//!
 //! A connection is a value that one thread at a time may step. It never waits: when it can go no further, the step ends
 //! and names the event to wait for. A state owns everything that it needs; its function consumes it and returns the
 //! [`Next`] one. Only [`go`](HttpConnection::go) stores a state, and only it loses a connection. Output that the socket
@@ -17,6 +19,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `handshake.rs` | the time before, with TLS |
 //! | `head.rs` | waits for a request and reads its head |
 //! | `request.rs` | asks the service, parks, refuses |
 //! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
@@ -27,6 +30,8 @@
 mod body_reading;
 mod body_stream;
 mod farewell;
+#[cfg(feature = "tls")]
+mod handshake;
 mod head;
 mod request;
 mod respond;
@@ -49,6 +54,8 @@ use crate::http::BodyDecoder;
 use body_reading::BodyReading;
 use body_stream::StreamHandle;
 use farewell::Undelivered;
+#[cfg(feature = "tls")]
+use handshake::Greeting;
 use respond::{After, Sending};
 use std::os::fd::{AsFd, BorrowedFd};
 use unread::Unread;
@@ -102,6 +109,15 @@ enum State {
     Lingering { deadline: Tick },
     /// The client is lost. A worker must tell the service.
     Lost(Option<Undelivered>),
+    /// The beginning of a handshake is awaited.
+    #[cfg(feature = "tls")]
+    Greeting(Box<Greeting>),
+    /// The handshake goes on.
+    #[cfg(feature = "tls")]
+    Handshaking { deadline: Tick },
+    /// A part of a head is there, and a handshake should be.
+    #[cfg(feature = "tls")]
+    Misdirected { searched: usize, deadline: Tick },
 }
 
 /// The state that follows, and how the step goes on with it.
@@ -173,6 +189,9 @@ pub(super) enum Rests {
     Sending,
     /// Its end.
     Closing,
+    /// The end of a handshake.
+    #[cfg(feature = "tls")]
+    Handshake,
 }
 
 /// The work of one step so far.
@@ -225,6 +244,8 @@ impl scheduler::Connection for HttpConnection {
             State::Parked(..) => Rests::Parked,
             State::Received(_) | State::Ready(_) | State::Sending(_) => Rests::Sending,
             State::Finishing(_) | State::Discarding { .. } | State::Lingering { .. } | State::Lost(_) => Rests::Closing,
+            #[cfg(feature = "tls")]
+            State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => Rests::Handshake,
         };
         rest as u8
     }
@@ -252,9 +273,19 @@ impl HttpConnection {
         }
     }
 
-    /// Whether it waits for a request, of which a part may be there.
+    /// Whether it waits for a request, of which a part may be there, or for the end of a handshake.
     pub(super) fn waits_for_request(&self) -> bool {
-        matches!(self.state, State::Idle | State::Head { .. })
+        match self.state {
+            State::Idle | State::Head { .. } => true,
+            #[cfg(feature = "tls")]
+            State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Says before a close without a request that it is a regular one.
+    pub(super) fn take_leave(&mut self) {
+        self.transport.take_leave();
     }
 
     /// Whether it is between two requests, and nothing of either is left here.
@@ -265,6 +296,12 @@ impl HttpConnection {
     /// Whether it holds a request that waits for something else than its client.
     pub(super) fn is_parked(&self) -> bool {
         matches!(self.state, State::Parked(..))
+    }
+
+    /// The memory that its transport holds.
+    #[cfg(all(test, feature = "tls"))]
+    pub(super) fn held(&self) -> usize {
+        self.transport.held()
     }
 
     /// Whether there are received bytes that are unread.
@@ -321,6 +358,12 @@ impl HttpConnection {
             State::Discarding { decoder, left, deadline } => self.discard(turn, work, decoder, left, deadline),
             State::Lingering { deadline } => self.linger(work, deadline),
             State::Lost(undelivered) => (State::Lost(undelivered), Then::Lost),
+            #[cfg(feature = "tls")]
+            State::Greeting(greeting) => self.await_hello(turn, work, greeting),
+            #[cfg(feature = "tls")]
+            State::Handshaking { deadline } => self.shake_hands(turn, work, deadline),
+            #[cfg(feature = "tls")]
+            State::Misdirected { searched, deadline } => self.misdirected(turn, work, searched, deadline),
         }
     }
 

@@ -127,7 +127,7 @@ impl HttpConnection {
     /// The handler reads the body itself.
     fn open_body(&mut self, turn: &mut Turn, work: &mut Workspace, request: InFlight) -> Next {
         let mut charge = work.shared.budgets.memory.charge();
-        if !charge.resize(BodyStream::MEMORY) {
+        if !charge.resize(BodyStream::memory(self.transport.is_encrypted())) {
             let refusal = work.shared.budgets.memory.refuse_body();
             return self.refuse(turn, work, request, &refusal);
         }
@@ -273,10 +273,10 @@ pub(super) fn began(work: &Workspace, exchange: &Exchange) -> u64 {
 }
 
 /// Makes wakers for the connection with this token, or for the one at this pipe.
-struct ConnectionWakers<'a> {
-    transport: &'a Transport,
-    shared: &'a Arc<Shared>,
-    token: Token,
+pub(super) struct ConnectionWakers<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) token: Token,
 }
 
 impl Wakers for ConnectionWakers<'_> {

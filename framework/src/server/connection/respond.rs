@@ -186,7 +186,9 @@ impl HttpConnection {
                 moved = 0;
             }
             let rest = &rest[..rest.len().min(MAX_MOVED_IN_A_ROW - moved)];
-            let Ok(taken) = self.transport.send_both(head, rest) else { return (State::Sending(sending), Then::Lost) };
+            let Ok(taken) = self.transport.send_both(head, rest, &mut work.scratch) else {
+                return (State::Sending(sending), Then::Lost);
+            };
             let of_head = taken.length.min(head.len());
             work.output.advance(of_head);
             sending.body_bytes += (taken.length - of_head) as u64;
@@ -198,7 +200,7 @@ impl HttpConnection {
     /// The response goes out; then follows the fate of the connection.
     pub(super) fn finish(&mut self, turn: &mut Turn, work: &mut Workspace, after: After) -> Next {
         let then = self.flush(turn, work, None);
-        if then.is_go() { self.proceed(work, after) } else { (State::Finishing(after), then) }
+        if then.is_go() { self.proceed(turn, work, after) } else { (State::Finishing(after), then) }
     }
 
     /// Sends the output, and tells the service of responses that are out. `sending` is the response that goes on behind
@@ -214,7 +216,9 @@ impl HttpConnection {
                 return self.wait_for_room(turn, work, sending);
             }
             // A client that has gone is an everyday end.
-            let Ok(taken) = self.transport.send(work.output.unsent(), false) else { return Then::Lost };
+            let Ok(taken) = self.transport.send(work.output.unsent(), false, &mut work.scratch) else {
+                return Then::Lost;
+            };
             work.output.advance(taken.length);
             self.took(&work.shared, taken);
         }

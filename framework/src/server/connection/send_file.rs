@@ -2,8 +2,8 @@
 //!
 //! The head leaves together with the first bytes of the file: it is sent as a part of something larger (`MSG_MORE`).
 //! Small files are read behind their head instead, which costs less than the second call. Any thread may go on with a
-//! file, since no code of the application runs. It may wait for the disk, never for the client. Where the file system
-//! cannot do it, the file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program must ignore
+//! file, since no code of the application runs. It may wait for the disk, never for the client. With encryption it is
+//! read in pieces. Where the file system cannot do it, the file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program must ignore
 //! `SIGPIPE`, as Rust does before `main`, or a client that leaves would kill it.
 
 use super::respond::{MAX_MOVED_IN_A_ROW, Sending, sent};
@@ -51,13 +51,15 @@ impl HttpConnection {
                 return (State::Sending(sending), Then::Stop(Step::Again));
             }
             if !head.is_empty() {
-                let Ok(taken) = self.transport.send(head, true) else { return (State::Sending(sending), Then::Lost) };
+                let Ok(taken) = self.transport.send(head, true, &mut work.scratch) else {
+                    return (State::Sending(sending), Then::Lost);
+                };
                 work.output.advance(taken.length);
                 self.took(&work.shared, taken);
                 continue;
             }
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_MOVED_IN_A_ROW - moved);
-            match self.transport.send_file(file, sending.body_bytes, most) {
+            match self.transport.send_file(file, sending.body_bytes, most, &mut work.scratch) {
                 Ok(taken) => {
                     sending.body_bytes += taken.length as u64;
                     moved += taken.length;

@@ -36,10 +36,13 @@ impl Unread {
     }
 
     /// Charges the bytes for the client now.
-    pub(super) fn charge(&mut self, budgets: &Budgets, sending: Option<&Sending>, output: &Output) {
+    ///
+    /// `held` is what the transport holds of them.
+    pub(super) fn charge(&mut self, budgets: &Budgets, sending: Option<&Sending>, output: &Output, held: usize) {
         let content = sending.map(|sending| &sending.request.exchange.response.body);
         let collected = output.answered.iter().map(|answered| own_size(&answered.exchange.response.body));
-        self.own.force(output.bytes.capacity() as u64 + collected.sum::<u64>() + content.map_or(0, own_size));
+        let held = (output.bytes.capacity() + held) as u64;
+        self.own.force(held + collected.sum::<u64>() + content.map_or(0, own_size));
         if let Some(ResponseBody::Shared(content)) = content
             && self.shared.is_none()
         {
@@ -92,7 +95,7 @@ impl HttpConnection {
     pub(super) fn charge_unread(&mut self, work: &Workspace, sending: Option<&Sending>) -> bool {
         let Shared { budgets, settings, .. } = &*work.shared;
         let reader = self.reader.get_or_insert_with(|| Box::new(Unread::new(budgets, settings.write_pace())));
-        reader.charge(budgets, sending, &work.output);
+        reader.charge(budgets, sending, &work.output, self.transport.held());
         budgets.responses.has_room_for(0)
     }
 

@@ -1,0 +1,206 @@
+//! Connections by TLS: what is the same as over plain sockets, and what is not.
+
+use super::*;
+use crate::exchange::HandshakeCounts;
+use crate::testing::encrypted::CLIENT_CONFIG;
+use crate::tls::{Tls, TlsInService};
+use rustls::{ClientConnection, ServerConfig};
+use std::io::ErrorKind;
+use std::sync::LazyLock;
+
+/// With a certificate that signs itself.
+pub(super) fn settings() -> Tls {
+    static CERTIFICATE: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        [made.cert.pem(), made.signing_key.serialize_pem()]
+    });
+    let [chain, key] = &*CERTIFICATE;
+    Tls::new().certificate_pem(chain, key)
+}
+
+pub(in crate::server) fn server_config() -> Arc<ServerConfig> {
+    static TLS: LazyLock<TlsInService> = LazyLock::new(|| TlsInService::start(settings()).expect("a certificate"));
+    TLS.current()
+}
+
+impl Client {
+    pub(super) fn shake_hands(mut self) -> Self {
+        let name = "localhost".try_into().expect("a name");
+        let mut session = Box::new(ClientConnection::new(CLIENT_CONFIG.clone(), name).expect("a client"));
+        while session.is_handshaking() {
+            session.complete_io(&mut self.socket).expect("a handshake");
+        }
+        self.session = Some(session);
+        self
+    }
+
+    /// Whether the server has said that nothing more follows.
+    fn has_heard_the_end(&mut self) -> bool {
+        let session = self.session.as_mut().expect("TLS");
+        session.reader().read(&mut [0]).is_ok()
+    }
+}
+
+pub(super) fn send(session: &mut ClientConnection, socket: &mut TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let length = session.writer().write(bytes).expect("memory");
+        bytes = &bytes[length..];
+        while session.wants_write() {
+            session.write_tls(socket).expect("the server reads");
+        }
+    }
+}
+
+pub(super) fn more(session: &mut ClientConnection, socket: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+    loop {
+        let before = received.len();
+        match session.reader().read_to_end(received) {
+            Ok(_) => return received.len() > before,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // An end without the word for it.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return received.len() > before,
+            Err(error) => panic!("{error}"),
+        }
+        if received.len() > before {
+            return true;
+        }
+        match session.read_tls(socket) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+            Err(error) => panic!("the server neither answered nor closed: {error}"),
+        }
+        session.process_new_packets().expect("a server that keeps the rules");
+    }
+}
+
+fn encrypted(change: impl FnOnce(&mut ServerSettings)) -> Stage {
+    Stage::with(None, Vec::new(), true, change)
+}
+
+fn handshakes(stage: &Stage) -> HandshakeCounts {
+    stage.server().statistics().handshakes
+}
+
+#[test]
+fn requests_are_answered_and_their_handshakes_counted() {
+    let stage = encrypted(|_| {});
+    let mut client = stage.connect();
+    assert_eq!((client.get("/a").text(), client.get("/b").text()), ("/a", "/b"));
+    assert_eq!(stage.connect().get("/c").text(), "/c");
+    let counts = handshakes(&stage);
+    // The sessions that clients remember are shared by all tests.
+    assert_eq!((counts.full + counts.resumed, counts.all()), (2, 2));
+}
+
+#[test]
+fn a_plain_request_is_told_that_the_address_speaks_tls() {
+    let stage = encrypted(|_| {});
+    for piece in [1, 1000] {
+        let mut client = stage.connect_plainly();
+        for bytes in b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n".chunks(piece) {
+            client.send(bytes);
+        }
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.closes()), ("400", true));
+    }
+    assert_eq!(*stage.puppet.refusals.lock(), [Refusal::NotEncrypted { redirects: false }; 2]);
+    assert_eq!(handshakes(&stage).plain_http, 2);
+}
+
+#[test]
+fn failed_handshakes_are_counted_by_kind_and_kill_no_worker() {
+    let stage = encrypted(|settings| settings.tls = self::settings().handshake_timeout(Duration::from_millis(300)));
+    let table: [(&[u8], fn(HandshakeCounts) -> u64); 5] = [
+        (b"\x80\x2e\x01", |counts| counts.not_tls),
+        (b"\x16\x03\x01\x00\x04\x02\x00\x00\x00", |counts| counts.malformed),
+        (b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", |counts| counts.malformed),
+        (b"\x16\x03\x03\x48\x00", |counts| counts.too_slow),
+        (b"", |counts| counts.too_slow),
+    ];
+    for (bytes, count) in table {
+        let before = count(handshakes(&stage));
+        let mut client = stage.connect_plainly();
+        client.send(bytes);
+        let _ = client.socket.read_to_end(&mut Vec::new());
+        assert_eq!(count(handshakes(&stage)), before + 1, "{bytes:?}");
+    }
+    drop(stage.connect_plainly());
+    eventually("a handshake that is cut off", || handshakes(&stage).cut_off == 1);
+    assert_eq!(stage.connect().get("/").text(), "/");
+    assert_eq!(stage.server().statistics().workers_replaced, 0);
+}
+
+#[test]
+fn half_handshakes_leave_others_served() {
+    let stage = encrypted(|settings| settings.tls = self::settings().handshake_timeout(Duration::from_secs(2)));
+    let half: Vec<_> = (0..1000)
+        .map(|_| {
+            let mut client = stage.connect_plainly();
+            client.send(b"\x16\x03\x01\x02\x00");
+            client
+        })
+        .collect();
+    assert_eq!(stage.connect().get("/a").text(), "/a");
+    eventually("all are counted", || {
+        stage.server().view().upgrade().expect("it runs").connections().handshaking == 1000
+    });
+    eventually("all are gone", || handshakes(&stage).too_slow == 1000);
+    drop(half);
+}
+
+#[test]
+fn a_slow_reader_gets_every_byte_once() {
+    let stage = encrypted(|_| {});
+    for path in ["/large", "/large-shared", "/large-file", "/large-stream"] {
+        let mut client = stage.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        eventually("the sockets are full", || {
+            stage.server().view().upgrade().expect("it runs").connections().sending == 1
+        });
+        let content = client.exactly(LARGE);
+        let expected = if path == "/large-file" { 0 } else { b'x' };
+        assert!(content.iter().all(|&byte| byte == expected), "{path}");
+        assert_eq!(client.get("/next").text(), "/next");
+        let ended = stage.next_end();
+        assert!(ended.1.complete && ended.1.body_bytes == LARGE as u64, "{ended:?}");
+        stage.next_end();
+    }
+}
+
+#[test]
+fn an_early_answer_arrives_though_its_body_goes_on() {
+    let stage = encrypted(|_| {});
+    let mut client = stage.connect();
+    client.send("POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n");
+    // More than the buffers of both sides.
+    client.send(vec![b'x'; 10_000_000]);
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.closes()), ("413", true));
+    assert!(client.is_closed() && client.has_heard_the_end());
+}
+
+#[test]
+fn a_body_until_the_end_ends_with_a_word_and_a_broken_one_without() {
+    let mut stage = encrypted(|_| {});
+    let chunks = stage.chunks.take().expect("strings");
+    chunks.send(b"all".to_vec()).expect("it listens");
+    drop(chunks);
+    let mut client = stage.connect();
+    client.send("GET /stream HTTP/1.0\r\n\r\n");
+    client.head();
+    assert_eq!((client.rest(), client.has_heard_the_end()), (b"all".to_vec(), true));
+    let mut client = stage.connect();
+    client.send("GET /broken-stream HTTP/1.0\r\n\r\n");
+    let received = client.rest();
+    assert!(!client.has_heard_the_end(), "{}", received.escape_ascii());
+}
+
+#[test]
+fn an_idle_connection_is_closed_with_a_word() {
+    let stage = encrypted(|settings| settings.idle_timeout = Duration::from_millis(100));
+    let mut client = stage.connect();
+    assert_eq!(client.get("/a").text(), "/a");
+    assert!(client.is_closed() && client.has_heard_the_end());
+}
