@@ -210,6 +210,7 @@ extern crate self as kirsch;
 mod bus;
 mod by_age;
 pub mod config;
+mod databases;
 #[cfg(doctest)]
 mod documents;
 pub mod engine;

@@ -67,6 +67,7 @@ mod shared_tests;
 #[cfg(test)]
 mod tests;
 
+pub use crate::databases::StoreError;
 pub use answer::{Answer, Answers, StoreFuture};
 pub use cookie::{CookieLifetime, SameSite, Secure};
 #[cfg(feature = "cookie")]
@@ -78,7 +79,7 @@ pub use memory::MemoryStore;
 pub use session::Session;
 pub use settings::LockMode;
 pub use shared_lock::{Fence, Grant, SharedLock, Watch, Watchers};
-pub use store::{Commit, Moment, Record, Store, StoreError, Terms, Version};
+pub use store::{Commit, Moment, Record, Store, Terms, Version};
 #[cfg(feature = "file")]
 pub use stores::file::FileStore;
 #[cfg(feature = "memcached")]

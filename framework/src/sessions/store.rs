@@ -6,7 +6,7 @@
 //! must pass [`session_store::check`](crate::testing::session_store::check), and the other checks there that it has
 //! something for.
 
-use super::{Answer, Answers, Data, Fence, SessionId, SharedLock};
+use super::{Answer, Answers, Data, Fence, SessionId, SharedLock, StoreError};
 use crate::settings::{SettingError, SettingRow, SettingTable};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -263,22 +263,7 @@ impl Moment {
     }
 }
 
-/// The reason why a store could not do its work. The message goes to the log; the client gets 503, or 500 if the
-/// program has put too much into a session.
-#[derive(Debug)]
-pub struct StoreError {
-    what: &'static str,
-    place: String,
-    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
-    is_too_large: bool,
-}
-
 impl StoreError {
-    /// The failed action (`"cannot write the session"`) and its place (a path, an address).
-    pub fn new(what: &'static str, place: impl Into<String>) -> Self {
-        Self { what, place: place.into(), cause: None, is_too_large: false }
-    }
-
     /// The session is larger than the store keeps. `sessions.max_size` has been checked by then: this is for engines
     /// with limits of their own.
     #[must_use]
@@ -286,32 +271,14 @@ impl StoreError {
         let place = format!(
             "{bytes} bytes, the maximum is {limit}: keep large values in another place and their key in the session"
         );
-        Self { is_too_large: true, ..Self::new("the session is too large", place) }
+        let mut error = Self::new("the session is too large", place);
+        error.is_too_large = true;
+        error
     }
 
     /// Whether the session was too large for the store: a mistake of the program, not a failure of the engine.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.is_too_large
-    }
-
-    /// Adds the error that caused it.
-    #[must_use]
-    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.cause = Some(cause.into());
-        self
-    }
-}
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.what, self.place)?;
-        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as _)
     }
 }

@@ -10,10 +10,10 @@ use super::super::{
     Answer, Commit, Data, Fence, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError, Terms, Version,
     wire,
 };
-use super::configured::{Configured, StoreSettings};
 use super::kept::{Head, probe_by_writing, signed, unsigned};
-use super::pool::Pool;
 use super::range_lock::{RangeLocks, owned};
+use crate::databases::pool::Pool;
+use crate::databases::{Configured, StoreSettings};
 use crate::private_file;
 use crate::settings::{SettingError, SettingRow, SettingTable};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};

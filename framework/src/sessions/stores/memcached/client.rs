@@ -9,13 +9,13 @@
 //! new one. Callers bear that: writes are conditional, and can be told from the writes of others.
 
 use super::connection::{Connection, Reply};
+use crate::databases::Connections;
+use crate::databases::doubt::{Doubt, StillSilent};
 use crate::sessions::StoreError;
 use crate::sessions::answer::wait_for;
 use crate::sessions::stores::company::{Batch, Company, Failed, How, Travel};
-use crate::sessions::stores::configured::Connections;
-use crate::sessions::stores::doubt::{Doubt, StillSilent};
 
-use crate::sessions::stores::pool::{Full, Lease, Pool};
+use crate::databases::pool::{Full, Lease, Pool};
 use std::io;
 use std::sync::Arc;
 

@@ -20,9 +20,9 @@ mod connection;
 mod locks;
 
 use super::company::How;
-use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, probe_by_writing};
 use super::polling::PolledLocks;
+use crate::databases::{Configured, Connections, StoreSettings};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, detached, wire,

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `mod` | [`PostgresStore`] and its settings; the store and its lock in terms of statements |
 //! | `statements` | the tables, and each step as one statement |
-//! | `links` | connections, their number and their deadlines |
 //! | `wakeups` | who waits for a lock in this process, and the task that hears of it |
 //!
 //! A session is a row under the hash of its id. Its lock is a lease: a row with a fence and a time in a second table,
@@ -16,18 +15,18 @@
 //! request holds no worker; calls that block wait for the very same steps. An abandoned step is finished: a lock that
 //! it was granted is given back.
 
-mod links;
 mod statements;
 mod wakeups;
 
-use super::configured::{Configured, Connections, StoreSettings};
+use super::SESSIONS;
 use super::kept::{Head, millis, probe_by_writing, signed, unsigned};
+use crate::databases::postgres::{self, Links, Value};
+use crate::databases::{Configured, Connections, StoreSettings};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, wire,
 };
 use crate::settings::{Secret, SettingError, SettingRow, SettingTable};
-use links::Links;
 use statements::Statements;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -175,7 +174,7 @@ impl Settings {
             self.table.len() <= 40 && self.table.split('.').count() <= 2 && self.table.split('.').all(is_name);
         let wrong_table = "must be at most 40 small letters, digits and `_`, perhaps `schema.table`";
         let table = || (!is_table).then(|| ("table", wrong_table.to_owned()));
-        let url = || links::parse(self.url.exposed()).err().map(|problem| ("url", problem));
+        let url = || postgres::parse(self.url.exposed()).err().map(|problem| ("url", problem));
         table().or_else(url)
     }
 }
@@ -185,10 +184,8 @@ impl StoreSettings for Settings {
     const PLACE: &'static str = "url";
 
     fn open(self) -> Result<Running, String> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
-        let runtime = runtime.map_err(|error| format!("the thread for the database cannot be started: {error}"))?;
-        let links = Links::new(runtime.handle().clone(), self.url.exposed(), self.connections)?;
+        let runtime = postgres::runtime()?;
+        let links = Links::new(SESSIONS, runtime.handle().clone(), self.url.exposed(), self.connections)?;
         let (statements, wakeups) = (Statements::of(&self.table), Wakeups::new(&self.table));
         let quarantined = AtomicU64::new(0);
         let engine =
@@ -214,24 +211,19 @@ struct Engine {
     quarantined: AtomicU64,
 }
 
-type Value = dyn tokio_postgres::types::ToSql + Sync;
-
 impl Engine {
     async fn row(&self, what: &'static str, statement: &str, values: &[&Value]) -> Result<Option<Row>, StoreError> {
-        let asking = self.links.ask(what).await?;
-        asking.answer(asking.link.row(statement, values)).await
+        self.links.row(what, statement, values).await
     }
 
     async fn execute(&self, what: &'static str, statement: &str, values: &[&Value]) -> Result<u64, StoreError> {
-        let asking = self.links.ask(what).await?;
-        asking.answer(asking.link.execute(statement, values)).await
+        self.links.execute(what, statement, values).await
     }
 
     async fn make_tables(&self) -> Result<(), StoreError> {
         let tables = statements::tables(&self.table);
         let what = "cannot make the tables for the sessions (if this user may not, make them with PostgresStore::ddl and set `sessions.create_table = false`)";
-        let asking = self.links.ask(what).await?;
-        asking.answer(asking.link.client.batch_execute(&tables)).await
+        self.links.batch(what, &tables).await
     }
 
     async fn load(&self, id: &SessionId, now: Moment) -> Result<Option<Record>, StoreError> {
@@ -297,7 +289,7 @@ impl Engine {
             let (lock, load) = (link.known(&self.statements.lock).await?, link.known(&self.statements.load).await?);
             let (taken, loaded): ([&Value; 3], [&Value; 1]) = ([&key, &number, &lease], [&key]);
             // Both go to the server at once; it begins the second when the first is done.
-            links::both(link.client.execute(&lock, &taken), link.client.query_opt(&load, &loaded)).await
+            postgres::both(link.client.execute(&lock, &taken), link.client.query_opt(&load, &loaded)).await
         };
         let (granted, row) = asking.answer(both).await?;
         drop(asking);

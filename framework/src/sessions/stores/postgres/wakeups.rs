@@ -5,7 +5,7 @@
 //! and the waiters are woken then. A connection that breaks may have missed something: all waiters are woken, ask
 //! again, and start a new one.
 
-use super::links::{Links, told};
+use crate::databases::postgres::{Links, told};
 use crate::sessions::{SessionId, StoreError, Watch, Watchers};
 use parking_lot::Mutex;
 use std::collections::HashMap;

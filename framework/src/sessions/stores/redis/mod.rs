@@ -3,12 +3,10 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `mod` | [`RedisStore`] and its settings; the store and its lock in terms of scripts |
-//! | `address` | the forms of `sessions.url`; connecting |
 //! | `batch` | requests that go together, in the form for the server |
-//! | `connection` | one connection, of either kind |
-//! | `link` | connections, their number and their deadlines; one retry where a kept connection turned out to be dead |
 //! | `request` | keys, the head of a record, commands and calls of scripts as they are sent |
 //! | `scripts` | the scripts that the server runs in one step |
+//! | `trips` | requests on their way, in company |
 //! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
 //!
 //! A session is one string `{key}`: a head of fixed width (version, end of life, when the cookie was sent) and the
@@ -21,16 +19,15 @@
 //! others, a script says for how long, and notes the waiter. Everything may be sent twice: the caller draws a version
 //! and a fence, so that the second run finds the result of the first one.
 
-mod address;
 mod batch;
-mod connection;
-mod link;
 mod request;
 mod scripts;
+mod trips;
 mod wakeups;
 
-use super::configured::{Configured, Connections, StoreSettings};
 use super::kept::{Head, millis, probe_by_writing};
+use crate::databases::redis::Address;
+use crate::databases::{Configured, Connections, StoreSettings};
 use crate::sessions::answer::wait_for;
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
@@ -38,13 +35,12 @@ use crate::sessions::{
 };
 use crate::settings::{Secret, SettingError, SettingRow, SettingTable};
 use ::redis::Value;
-use address::Address;
-use link::Links;
 use request::{Call, Commands, Keys, Request, Script, version_text};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
+use trips::Trips;
 use wakeups::Wakeups;
 
 impl Sessions {
@@ -166,7 +162,7 @@ impl StoreSettings for Settings {
     const PLACE: &'static str = "url";
 
     fn open(self) -> Result<Arc<Engine>, String> {
-        let links = Links::new(Address::parse(self.url.exposed())?, self.connections);
+        let links = Trips::new(Address::parse(self.url.exposed())?, self.connections);
         let (wakeups, quarantined) = (Wakeups::new(&self.prefix), AtomicU64::new(0));
         Ok(Arc::new(Engine { settings: self, links, wakeups, quarantined }))
     }
@@ -175,7 +171,7 @@ impl StoreSettings for Settings {
 /// The values that are there once the settings are final.
 struct Engine {
     settings: Settings,
-    links: Arc<Links>,
+    links: Arc<Trips>,
     wakeups: Wakeups,
     quarantined: AtomicU64,
 }
@@ -378,7 +374,7 @@ impl Store for RedisStore {
         let engine = self.engine()?;
         let lost = "Redis did not keep what was written to it for a test; is it about to evict everything?";
         probe_by_writing(self, engine.links.place(), lost)?;
-        engine.warn_of_evictions();
+        engine.links.warn_of_evictions("sessions and locks");
         Ok(())
     }
 
@@ -443,24 +439,6 @@ impl Engine {
     /// Says that this store waits for the lock. Returns in how many milliseconds it may be free; negative: now.
     async fn register(&self, keys: &Keys) -> Result<i64, StoreError> {
         self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.wakeups.store().as_bytes()])).await
-    }
-
-    /// A server that evicts any key loses sessions when its memory is full. A user without the permission to ask is not
-    /// warned.
-    fn warn_of_evictions(&self) {
-        let mut command = ::redis::cmd("INFO");
-        command.arg("memory");
-        let Ok(Value::BulkString(text)) = self.links.call(|link| link.query(&command)) else { return };
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let policy = text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
-        if let Some(policy) = policy.filter(|policy| policy.starts_with("allkeys")) {
-            crate::line::record!(Warn,
-                target: "kirsch::sessions",
-                "{} has maxmemory-policy {policy}: when its memory is full it drops sessions and locks that are in use; \
-                 noeviction answers 503 instead",
-                self.links.place()
-            );
-        }
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// While a server does not answer, one request asks it at a time, and the others fail at once. Each of them would wait
 /// until the deadline, some of them on a worker, and soon pages without a session would find none.
 #[derive(Default)]
-pub(super) struct Doubt {
+pub(crate) struct Doubt {
     is_doubtful: AtomicBool,
     is_asked: AtomicBool,
 }
 
 /// The right to ask a server that did not answer lately. Dropping it gives it to the next.
-pub(super) struct Turn<'d>(&'d Doubt);
+pub(crate) struct Turn<'d>(&'d Doubt);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -20,18 +20,18 @@ impl Drop for Turn<'_> {
 }
 
 /// Another request is finding out whether the server answers again.
-pub(super) struct StillSilent;
+pub(crate) struct StillSilent;
 
 impl Doubt {
     /// Whether the server has not answered lately. A hint.
     #[cfg(any(feature = "redis", feature = "memcached"))]
-    pub(super) fn is_doubtful(&self) -> bool {
+    pub(crate) fn is_doubtful(&self) -> bool {
         self.is_doubtful.load(Ordering::Relaxed)
     }
 
     /// Lets one caller through at a time while the server is silent. The caller holds the returned guard until it has
     /// its answer.
-    pub(super) fn enter(&self) -> Result<Option<Turn<'_>>, StillSilent> {
+    pub(crate) fn enter(&self) -> Result<Option<Turn<'_>>, StillSilent> {
         // A hint: a caller that reads an old value waits for an answer as it would without it.
         if !self.is_doubtful.load(Ordering::Relaxed) {
             return Ok(None);
@@ -41,7 +41,7 @@ impl Doubt {
     }
 
     /// The result: no answer in time, or some answer.
-    pub(super) fn learn(&self, was_silent: bool) {
+    pub(crate) fn learn(&self, was_silent: bool) {
         if self.is_doubtful.load(Ordering::Relaxed) != was_silent {
             self.is_doubtful.store(was_silent, Ordering::Relaxed);
         }

@@ -3,7 +3,7 @@
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-pub(super) struct Pool<L> {
+pub(crate) struct Pool<L> {
     most: usize,
     patience: Duration,
     state: Mutex<State<L>>,
@@ -17,16 +17,16 @@ struct State<L> {
 }
 
 /// All places are taken, and none became free in time.
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl<L> Pool<L> {
     /// Waits for a free place for at most `patience`.
-    pub(super) fn new(most: usize, patience: Duration) -> Self {
+    pub(crate) fn new(most: usize, patience: Duration) -> Self {
         Self { most, patience, state: Mutex::new(State { idle: Vec::new(), open: 0 }), freed: Condvar::new() }
     }
 
     /// The connection used last, or a place for a new one.
-    pub(super) fn lease(&self) -> Result<Lease<'_, L>, Full> {
+    pub(crate) fn lease(&self) -> Result<Lease<'_, L>, Full> {
         self.wait_for(|state| {
             if let Some(link) = state.idle.pop() {
                 return Some(Some(link));
@@ -40,14 +40,14 @@ impl<L> Pool<L> {
 
     /// A place for a new one.
     #[cfg(any(test, feature = "redis", feature = "memcached"))]
-    pub(super) fn place(&self) -> Result<Lease<'_, L>, Full> {
+    pub(crate) fn place(&self) -> Result<Lease<'_, L>, Full> {
         let mut lease = self.lease()?;
         lease.link = None;
         Ok(lease)
     }
 
     #[cfg(any(test, feature = "redis", feature = "memcached"))]
-    pub(super) fn close_idle(&self) {
+    pub(crate) fn close_idle(&self) {
         let mut state = self.state.lock();
         let closed = std::mem::take(&mut state.idle);
         state.open -= closed.len();
@@ -71,9 +71,9 @@ impl<L> Pool<L> {
 }
 
 /// A connection in use, or the place for one. A caller that leaves a connection in it gives that back for the next.
-pub(super) struct Lease<'p, L> {
+pub(crate) struct Lease<'p, L> {
     pool: &'p Pool<L>,
-    pub(super) link: Option<L>,
+    pub(crate) link: Option<L>,
 }
 
 impl<L> Drop for Lease<'_, L> {

@@ -1,13 +1,13 @@
-//! The forms of `sessions.url`, and connecting to the servers that they name.
+//! The forms of an address, and connecting to the servers that they name.
 
-use super::connection::Link;
+use super::link::Link;
 use ::redis::{
     Client, Connection, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
 };
 use std::time::Duration;
 
 /// Where Redis is.
-pub(super) struct Address {
+pub(crate) struct Address {
     servers: Servers,
     shown: String,
 }
@@ -24,7 +24,7 @@ const FORMS: &str = "redis://host:6379/0, rediss://host:6380/0, redis+unix:///pa
 
 impl Address {
     /// Reads an address. Problems never show it, since there may be a password in it.
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("must be an address as {FORMS}"))?;
         match scheme {
             "rediss" | "valkeys" if !cfg!(feature = "redis-tls") => {
@@ -63,12 +63,12 @@ impl Address {
     }
 
     /// The address without credentials, for logs.
-    pub(super) fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
 
     /// A connection for commands.
-    pub(super) fn connect(&self, connect: Duration, operation: Duration) -> RedisResult<Link> {
+    pub(crate) fn connect(&self, connect: Duration, operation: Duration) -> RedisResult<Link> {
         match &self.servers {
             Servers::One(info) => Ok(Link::One(Box::new(open(info, connect, operation)?))),
             Servers::Sentinels(sentinels, name) => {
@@ -87,7 +87,7 @@ impl Address {
     }
 
     /// A connection for listening: messages of a Cluster reach all its nodes.
-    pub(super) fn connect_to_listen(&self, connect: Duration, operation: Duration) -> RedisResult<Connection> {
+    pub(crate) fn connect_to_listen(&self, connect: Duration, operation: Duration) -> RedisResult<Connection> {
         match &self.servers {
             Servers::One(info) => open(info, connect, operation),
             Servers::Sentinels(sentinels, name) => primary(sentinels, name, connect, operation),
@@ -96,12 +96,12 @@ impl Address {
         }
     }
 
-    pub(super) fn is_cluster(&self) -> bool {
+    pub(crate) fn is_cluster(&self) -> bool {
         !matches!(self.servers, Servers::One(_) | Servers::Sentinels(..))
     }
 
     /// Whether another server may answer at this address from one moment to the next.
-    pub(super) fn fails_over(&self) -> bool {
+    pub(crate) fn fails_over(&self) -> bool {
         !matches!(self.servers, Servers::One(_))
     }
 }

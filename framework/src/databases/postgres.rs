@@ -1,14 +1,13 @@
-//! Connections to the server, their number and their deadlines.
+//! Connections to PostgreSQL, their number and their deadlines.
 //!
 //! A connection takes the statements of several requests at once and answers them in turn. The next request that needs
 //! a closed one replaces it. Statements that were under way when it broke are errors, since it is unknown whether they
 //! were done. While the server does not answer, one request asks it at a time.
 //!
-//! Everything here runs on the runtime's thread.
+//! Everything here runs on the thread of a runtime, which the store has for itself.
 
-use crate::sessions::StoreError;
-use crate::sessions::stores::configured::Connections;
-use crate::sessions::stores::doubt::{Doubt, StillSilent, Turn};
+use super::doubt::{Doubt, StillSilent, Turn};
+use super::{Connections, Owner, StoreError};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
@@ -16,12 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::config::Host;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
 
-pub(super) struct Links {
+/// A value of a statement.
+pub(crate) type Value = dyn ToSql + Sync;
+
+/// The connections of one process to one server.
+pub(crate) struct Links {
+    owner: Owner,
     runtime: Handle,
     config: Config,
     place: String,
@@ -32,23 +37,23 @@ pub(super) struct Links {
 }
 
 /// One connection, and the statements that it knows.
-pub(super) struct Link {
-    pub(super) client: Client,
+pub(crate) struct Link {
+    pub(crate) client: Client,
     known: Mutex<HashMap<String, Statement>>,
 }
 
 impl Link {
-    pub(super) async fn row(&self, statement: &str, values: &[&super::Value]) -> Result<Option<Row>, Error> {
+    pub(crate) async fn row(&self, statement: &str, values: &[&Value]) -> Result<Option<Row>, Error> {
         let statement = self.known(statement).await?;
         self.client.query_opt(&statement, values).await
     }
 
-    pub(super) async fn execute(&self, statement: &str, values: &[&super::Value]) -> Result<u64, Error> {
+    pub(crate) async fn execute(&self, statement: &str, values: &[&Value]) -> Result<u64, Error> {
         let statement = self.known(statement).await?;
         self.client.execute(&statement, values).await
     }
 
-    pub(super) async fn known(&self, text: &str) -> Result<Statement, Error> {
+    pub(crate) async fn known(&self, text: &str) -> Result<Statement, Error> {
         let known = self.known.lock().get(text).cloned();
         if let Some(statement) = known {
             return Ok(statement);
@@ -60,8 +65,8 @@ impl Link {
 }
 
 impl Links {
-    pub(super) fn new(runtime: Handle, url: &str, limits: Connections) -> Result<Self, String> {
-        let mut config = parse(url).map_err(|problem| format!("sessions.url: {problem}"))?;
+    pub(crate) fn new(owner: Owner, runtime: Handle, url: &str, limits: Connections) -> Result<Self, String> {
+        let mut config = parse(url).map_err(|problem| format!("{}.url: {problem}", owner.settings))?;
         for (index, host) in config.get_hosts().iter().enumerate() {
             if let Host::Unix(folder) = host {
                 let port = config.get_ports().get(index).or_else(|| config.get_ports().first()).unwrap_or(&5432);
@@ -74,29 +79,57 @@ impl Links {
         config.options(format!("-c statement_timeout={most} -c lock_timeout={most}"));
         let slots = (0..limits.pool).map(|_| tokio::sync::Mutex::default()).collect();
         let (turn, doubt) = (AtomicUsize::new(0), Doubt::default());
-        Ok(Self { runtime, place: place(&config), config, limits, slots, turn, doubt })
+        Ok(Self { owner, runtime, place: place(&config), config, limits, slots, turn, doubt })
     }
 
     /// Where the server is, without credentials.
-    pub(super) fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &str {
         &self.place
     }
 
-    pub(super) fn runtime(&self) -> &Handle {
+    pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    pub(super) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
     /// The longest that one step may take: a connection that has just been made may take its own time, and no more.
-    pub(super) fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.limits.connect_timeout + self.limits.operation_timeout
     }
 
+    /// The only row of this statement, if there is one; `what` for errors.
+    pub(crate) async fn row(
+        &self,
+        what: &'static str,
+        statement: &str,
+        values: &[&Value],
+    ) -> Result<Option<Row>, StoreError> {
+        let asking = self.ask(what).await?;
+        asking.answer(asking.link.row(statement, values)).await
+    }
+
+    /// How many rows this statement has changed.
+    pub(crate) async fn execute(
+        &self,
+        what: &'static str,
+        statement: &str,
+        values: &[&Value],
+    ) -> Result<u64, StoreError> {
+        let asking = self.ask(what).await?;
+        asking.answer(asking.link.execute(statement, values)).await
+    }
+
+    /// Several statements without values, in one transaction.
+    pub(crate) async fn batch(&self, what: &'static str, statements: &str) -> Result<(), StoreError> {
+        let asking = self.ask(what).await?;
+        asking.answer(asking.link.client.batch_execute(statements)).await
+    }
+
     /// A connection for one step, `what` for errors.
-    pub(super) async fn ask(&self, what: &'static str) -> Result<Asking<'_>, StoreError> {
+    pub(crate) async fn ask(&self, what: &'static str) -> Result<Asking<'_>, StoreError> {
         let turn = match self.doubt.enter() {
             Ok(turn) => turn,
             Err(StillSilent) => {
@@ -131,9 +164,10 @@ impl Links {
         }
         let connecting = timeout(self.limits.connect_timeout, self.config.connect(NoTls)).await;
         let (client, connection) = connecting.map_err(|_| None)?.map_err(Some)?;
+        let log = self.owner.log;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                crate::line::record!(Debug, target: "kirsch::sessions", "a connection to PostgreSQL has ended: {}", told(&error));
+                crate::line::record!(Debug, target: log, "a connection to PostgreSQL has ended: {}", told(&error));
             }
         });
         let link = Arc::new(Link { client, known: Mutex::default() });
@@ -143,9 +177,9 @@ impl Links {
 }
 
 /// A connection that one step has.
-pub(super) struct Asking<'l> {
+pub(crate) struct Asking<'l> {
     links: &'l Links,
-    pub(super) link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
     what: &'static str,
     deadline: Instant,
     _turn: Option<Turn<'l>>,
@@ -153,18 +187,25 @@ pub(super) struct Asking<'l> {
 
 impl Asking<'_> {
     /// Waits for the answer, until the deadline.
-    pub(super) async fn answer<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+    pub(crate) async fn answer<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         let deadline = self.deadline.min(Instant::now() + self.links.limits.operation_timeout);
         let answer = timeout_at(deadline, answer).await;
         self.links.learn(self.what, answer.map_or(Err(None), |answer| answer.map_err(Some)))
     }
 }
 
+/// The thread of a store, on which its statements run.
+pub(crate) fn runtime() -> Result<Runtime, String> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
+    runtime.map_err(|error| format!("the thread for the database cannot be started: {error}"))
+}
+
 /// The address as the client library reads it.
 ///
 /// # Errors
 /// The problem with it, without its password.
-pub(super) fn parse(url: &str) -> Result<Config, String> {
+pub(crate) fn parse(url: &str) -> Result<Config, String> {
     let config: Config = url.parse().map_err(|error: Error| {
         // A password with a space in it looks like an option, and the library tells its name.
         let told = Some(told(&error)).filter(|told| !told.contains("unknown option"));
@@ -192,7 +233,7 @@ fn place(config: &Config) -> String {
 }
 
 /// The library's words with those of their cause, where the reason is.
-pub(super) fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -203,7 +244,7 @@ pub(super) fn told(error: &Error) -> String {
 }
 
 /// Both answers, asked for at once and in this order.
-pub(super) async fn both<A, B>(
+pub(crate) async fn both<A, B>(
     first: impl Future<Output = Result<A, Error>>,
     second: impl Future<Output = Result<B, Error>>,
 ) -> Result<(A, B), Error> {

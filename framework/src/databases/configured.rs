@@ -1,71 +1,68 @@
-//! The settings of a store until its first use, and the engine that is made of them then. One place for all stores of
-//! this folder.
+//! The settings of a store until its first use, and the engine that is made of them then.
 //!
 //! Settings come from the program and from the file, before anything is connected. The first use makes the engine,
 //! once; from then on another value is refused. A mistake in a setting is reported with its key, wherever it was set.
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
-use crate::sessions::Answer;
-use crate::sessions::StoreError;
+use super::StoreError;
 use crate::settings::{SettingError, SettingRow, SettingTable, Settings};
 use parking_lot::Mutex;
-#[cfg(any(feature = "redis", feature = "memcached"))]
-use std::sync::Arc;
 use std::sync::OnceLock;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 use std::time::Duration;
 
 /// The settings of one kind of store.
-pub(super) trait StoreSettings: Settings + Clone + PartialEq {
+pub(crate) trait StoreSettings: Settings + Clone + PartialEq {
     /// The values that are there once the settings are final.
     type Engine;
     /// The key that says where the engine is.
     const PLACE: &'static str;
+    /// The name before the keys in messages.
+    const OWNER: &'static str = "sessions";
 
     /// Makes the engine of settings without a problem. Nothing is connected yet.
     fn open(self) -> Result<Self::Engine, String>;
 }
 
 /// Settings, and the engine from its first use on.
-pub(super) struct Configured<S: StoreSettings> {
+pub(crate) struct Configured<S: StoreSettings> {
     settings: Mutex<S>,
     engine: OnceLock<Result<S::Engine, String>>,
 }
 
 impl<S: StoreSettings> Configured<S> {
-    pub(super) fn new(settings: S) -> Self {
+    pub(crate) fn new(settings: S) -> Self {
         Self { settings: Mutex::new(settings), engine: OnceLock::new() }
     }
 
     /// The settings as they are now.
-    pub(super) fn settings(&self) -> S {
+    pub(crate) fn settings(&self) -> S {
         self.settings.lock().clone()
     }
 
     /// Changes them in the program, where a wrong value waits for the start to be told.
-    pub(super) fn change(&self, change: impl FnOnce(&mut S)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut S)) {
         change(&mut self.settings.lock());
     }
 
     /// The engine; the first call makes it.
-    pub(super) fn engine(&self) -> Result<&S::Engine, StoreError> {
+    pub(crate) fn engine(&self) -> Result<&S::Engine, StoreError> {
         let made = self.engine.get_or_init(|| {
             let settings = self.settings();
-            let wrong = |SettingError { key, problem }| format!("sessions.{key}: {problem}");
+            let wrong = |SettingError { key, problem }| format!("{}.{key}: {problem}", S::OWNER);
             settings.check_settings().map_err(wrong)?;
             settings.open()
         });
-        made.as_ref().map_err(|problem| StoreError::new("the settings of the session store are wrong", problem))
+        made.as_ref().map_err(|problem| StoreError::new("the settings are wrong", problem))
     }
 
     /// The engine, if it was used already.
     #[cfg(feature = "redis")]
-    pub(super) fn engine_in_use(&self) -> Option<&S::Engine> {
+    pub(crate) fn engine_in_use(&self) -> Option<&S::Engine> {
         self.engine.get().and_then(|made| made.as_ref().ok())
     }
 
     /// Reads the file's settings: all of them count, or none.
-    pub(super) fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
+    pub(crate) fn configure(&self, table: &SettingTable) -> Result<(), SettingError> {
         let settings = self.settings().configured(table)?;
         let mut current = self.settings.lock();
         if *current != settings && self.engine.get().is_some() {
@@ -77,23 +74,9 @@ impl<S: StoreSettings> Configured<S> {
     }
 }
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
-impl<E, S: StoreSettings<Engine = Arc<E>>> Configured<S> {
-    /// The result of the engine's steps.
-    pub(super) fn answer<T, F>(&self, steps: impl FnOnce(Arc<E>) -> Result<F, StoreError>) -> Answer<T>
-    where
-        F: Future<Output = Result<T, StoreError>> + Send + 'static,
-    {
-        match self.engine().and_then(|engine| steps(Arc::clone(engine))) {
-            Ok(answer) => Answer::later(answer),
-            Err(error) => Answer::Now(Err(error)),
-        }
-    }
-}
-
 impl<S: StoreSettings> Configured<S> {
     /// The rows of the settings as they are now.
-    pub(super) fn setting_rows(&self) -> Vec<SettingRow> {
+    pub(crate) fn setting_rows(&self) -> Vec<SettingRow> {
         self.settings().setting_rows()
     }
 }
@@ -102,22 +85,22 @@ impl<S: StoreSettings> Configured<S> {
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 #[derive(Clone, Copy, PartialEq, Eq, Settings)]
 #[settings(check = Self::check, no_builders)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     /// Maximum of connections of this process, to each server.
     #[setting(given)]
-    pub(super) pool: usize,
+    pub(crate) pool: usize,
     /// How long connecting may take, and how long an operation waits for a free place in the pool.
     #[setting(default = "2s")]
-    pub(super) connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// How long the server may take to answer.
     #[setting(default = "2s")]
-    pub(super) operation_timeout: Duration,
+    pub(crate) operation_timeout: Duration,
 }
 
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 impl Connections {
     /// So many connections, with two seconds for each wait.
-    pub(super) fn new(pool: usize) -> Self {
+    pub(crate) fn new(pool: usize) -> Self {
         Self::defaults(pool)
     }
 
