@@ -18,7 +18,7 @@ use crate::exchange::Error;
 use crate::logs;
 use crate::panics::guarded;
 use crate::threads::Threads;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// How often a shared queue is asked for its counts.
 const COUNT: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(3600);
+/// The longest reason that is kept of a failure, in bytes.
+const MAX_ERROR: usize = 8 * 1024;
 
 /// The threads while they run.
 pub(super) struct Crew {
@@ -58,6 +60,9 @@ impl Crew {
                 Supervised::new(name, Duration::ZERO).repeat(&stopped, turn);
             })?;
         }
+        if core.queue.is_shared() {
+            listen(core.clone(), stopped.clone())?;
+        }
         let core = core.clone();
         crew.threads.spawn("kirsch-jobs-keeper", move || {
             let mut keeper = Keeper { timetable, ..Keeper::new() };
@@ -81,6 +86,19 @@ impl Crew {
         self.threads.end_by(deadline.at());
         core.running.lock().iter().map(|(id, job)| format!("{id:?} ({})", job.kind)).collect()
     }
+}
+
+/// Hears of jobs of other processes. A stop does not wait for this thread: it holds nothing, and ends within a second.
+fn listen(core: Arc<Core>, stopped: Receiver<Infallible>) -> Result<()> {
+    let life = move || {
+        let heard = |due: Duration| match due {
+            Duration::ZERO => drop(core.bell.0.try_send(())),
+            _ => core.ring_keeper(),
+        };
+        core.queue.listen(&heard, &|| stopped.try_recv() == Err(TryRecvError::Empty));
+    };
+    std::thread::Builder::new().name("kirsch-jobs-ear".to_owned()).spawn(life)?;
+    Ok(())
 }
 
 /// One turn of a worker: a job, or the wait for one.
@@ -135,7 +153,7 @@ pub(super) fn run_claimed(core: &Arc<Core>, claimed: Claimed) {
         (Err(_), EndEarly::Cancelled) => Outcome::Cancelled,
         (Err(error), EndEarly::Lost | EndEarly::No) => {
             core.failed.fetch_add(1, Ordering::Relaxed);
-            let error = logs::causes(&error);
+            let error = at_most(logs::causes(&error), MAX_ERROR);
             if attempt >= attempts || is_unreadable {
                 crate::line::record!(Error, target: logs::ERROR, "{id:?} ({kind}) is dead after {attempt} attempts: {error}");
                 Outcome::Dead { error }
@@ -156,28 +174,53 @@ pub(super) fn run_claimed(core: &Arc<Core>, claimed: Claimed) {
     }
 }
 
+/// Tells the queue, again and again while its engine does not answer: for as long as a lease, unless the program stops.
+/// Then the lease ends, and the job is done again.
 fn finish(core: &Arc<Core>, id: JobId, running: &RunningJob, outcome: &Outcome) {
-    /// A busy disk may need a moment. If it needs longer, the lease ends, and the job is done again.
     const TRIES: u32 = 3;
+    const LONGEST: Duration = Duration::from_secs(1);
     let (kind, attempt) = (&running.kind, running.attempt);
-    for _ in 0..TRIES {
-        match core.queue.finish(id, attempt, outcome) {
-            Ok(true) => {
-                let stage = match outcome {
-                    Outcome::Done { .. } => Stage::Done,
-                    Outcome::Dead { .. } => Stage::Dead,
-                    Outcome::Cancelled => Stage::Cancelled,
-                    Outcome::Again { .. } | Outcome::Released => Stage::Queued,
-                };
-                return core.changed(id, kind, stage);
+    let stage = match outcome {
+        Outcome::Done { .. } => Stage::Done,
+        Outcome::Dead { .. } => Stage::Dead,
+        Outcome::Cancelled => Stage::Cancelled,
+        Outcome::Again { .. } | Outcome::Released => Stage::Queued,
+    };
+    let deadline = Instant::now() + core.setup.read().lease;
+    let mut pause = Duration::from_millis(20);
+    for tries in 1.. {
+        let told = core.queue.finish(id, attempt, outcome).and_then(|is_told| match is_told {
+            true => Ok(true),
+            // An earlier call may have done it, and its answer was lost: nobody else has this attempt.
+            false => {
+                let status = core.queue.status(id)?;
+                Ok(status.is_some_and(|status| status.attempt == attempt && status.stage == stage))
             }
+        });
+        match told {
+            Ok(true) => return core.changed(id, kind, stage),
             Ok(false) => {
                 crate::line::record!(Warn, target: "kirsch::jobs", "{id:?} ({kind}): attempt {attempt} has ended too late, another one has taken its place: its lease had ended");
                 return;
             }
             Err(error) => tell_trouble(core, "cannot end a job", &error.into()),
         }
+        if tries >= TRIES && (Instant::now() >= deadline || running.end_early() == EndEarly::Stop) {
+            return;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST);
     }
+}
+
+/// The beginning of a text, no longer than that.
+fn at_most(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 pub(super) fn tell_trouble(core: &Core, what: &str, error: &Error) {

@@ -4,11 +4,11 @@ use super::crew::{Crew, run_claimed, tell_trouble};
 use super::cron::Cron;
 use super::job::{Job, Retry, RunningJob, Work};
 use super::memory::MemoryQueue;
-use super::queue::{Enqueued, JobId, JobStatus, Keep, NewJob, Queue, QueueError, Stage};
+use super::queue::{Enqueued, JobId, JobStatus, Keep, MAX_KEY, NewJob, Queue, QueueError, Stage};
 use super::watch::Watched;
 use crate::Result;
 use crate::bus::{Deadline, Engine, Events, Plugin};
-use crate::exchange::{Error, HttpError, StatusRow};
+use crate::exchange::{Blocking, Error, HttpError, StatusRow, WaitsFor};
 use crate::logs;
 use crate::random;
 use crate::seldom::Seldom;
@@ -19,6 +19,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// The longest name of an entry of the timetable, in bytes: its times, its kind and its content.
+const MAX_ENTRY: usize = 1000;
 
 /// The longest content of a job, in bytes of JSON. Larger things are kept elsewhere, and the job has their names.
 pub(super) const MAX_PAYLOAD: usize = 64 * 1024;
@@ -90,8 +93,6 @@ pub(super) struct Core {
     pub(super) trouble: Seldom,
     pub(super) events: Mutex<Option<Events>>,
     pub(super) ids: Mutex<Ids>,
-    #[cfg(feature = "sqlite")]
-    pub(super) sqlite: Option<Arc<super::sqlite::SqliteQueue>>,
 }
 
 /// How jobs are done.
@@ -148,7 +149,7 @@ impl Jobs {
         Self::with(MemoryQueue::new())
     }
 
-    /// Jobs in a queue of your own.
+    /// Jobs in a queue of your own, or in one with settings: `Jobs::with(PostgresQueue::new(url).pool(8))`.
     #[must_use]
     pub fn with(queue: impl Queue) -> Self {
         Self { core: Arc::new(Core::new(Arc::new(queue))) }
@@ -203,6 +204,13 @@ impl Jobs {
         self.set(|setup| match parsed.and_then(|cron| Ok((cron, payload?))) {
             Ok((cron, payload)) => {
                 let name = format!("{times} {} {payload}", J::NAME);
+                if name.len() > MAX_ENTRY {
+                    let (kind, length) = (J::NAME, name.len());
+                    setup.refusals.push(format!(
+                        "the entry {times:?} of {kind:?} has {length} bytes with its content, at most {MAX_ENTRY} are allowed: keep the \
+                         thing elsewhere, and its name in the job"
+                    ));
+                }
                 setup.timetable.push(Entry { cron, kind: J::NAME, payload, name });
             }
             Err(problem) => setup.refusals.push(format!("the times {times:?} of {:?}: {problem}", J::NAME)),
@@ -241,7 +249,7 @@ impl Jobs {
     ///
     /// # Errors
     /// 503 when the queue is full, or its engine does not answer. Others when the job cannot be kept: its kind is not
-    /// registered, or its content is longer than 64 KiB.
+    /// registered, its content is longer than 64 KiB, or its key longer than 512 bytes.
     pub fn enqueue<J: Job>(&self, job: &J) -> Result<JobId> {
         self.prepare(job).enqueue()
     }
@@ -263,7 +271,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn status(&self, id: JobId) -> Result<Option<JobStatus>> {
-        let mut status = self.core.queue.status(id).map_err(|error| self.core.unavailable(error))?;
+        let mut status = self.core.ask(|queue| queue.status(id))?;
         let running = self.core.running.lock().get(&id).cloned();
         if let Some((status, running)) = status.as_mut().zip(running)
             && status.stage == Stage::Running
@@ -279,7 +287,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn list(&self, stage: Stage, at_most: usize) -> Result<Vec<JobStatus>> {
-        self.core.queue.list(stage, at_most).map_err(|error| self.core.unavailable(error))
+        self.core.ask(|queue| queue.list(stage, at_most))
     }
 
     /// How many jobs are in each stage, in the order of [`Stage::ALL`].
@@ -287,7 +295,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn counts(&self) -> Result<[usize; 5]> {
-        self.core.queue.counts().map_err(|error| self.core.unavailable(error))
+        self.core.ask(|queue| queue.counts())
     }
 
     /// Cancels a job: one that waits is not begun, and [`Work::check`] fails for one that runs. In another process that
@@ -296,7 +304,7 @@ impl Jobs {
     /// # Errors
     /// When the engine of the queue does not answer.
     pub fn cancel(&self, id: JobId) -> Result<bool> {
-        let cancelled = self.core.queue.cancel(id).map_err(|error| self.core.unavailable(error))?;
+        let cancelled = self.core.ask(|queue| queue.cancel(id))?;
         if cancelled && let Some(running) = self.core.running.lock().get(&id) {
             running.ask_to_end(super::job::EndEarly::Cancelled);
         }
@@ -311,7 +319,7 @@ impl Jobs {
     /// # Errors
     /// When another job with its key waits or runs, and when the engine of the queue does not answer.
     pub fn revive(&self, id: JobId) -> Result<bool> {
-        let revived = self.core.queue.revive(id).map_err(|error| self.core.unavailable(error))?;
+        let revived = self.core.ask(|queue| queue.revive(id))?;
         self.ring();
         Ok(revived)
     }
@@ -326,7 +334,7 @@ impl Jobs {
             (setup.kinds.keys().copied().collect::<Vec<_>>(), setup.lease)
         };
         let mut done = 0;
-        while let Some(claimed) = self.core.queue.claim(&kinds, lease).map_err(|error| self.core.unavailable(error))? {
+        while let Some(claimed) = self.core.ask(|queue| queue.claim(&kinds, lease))? {
             run_claimed(&self.core, claimed);
             done += 1;
         }
@@ -348,6 +356,7 @@ impl Jobs {
         if crew.is_some() {
             return Err(Error::unexpected("these jobs run already: add them to one application, once"));
         }
+        self.core.queue.probe()?;
         self.core.watched.open();
         *crew = Some(Crew::start(&self.core)?);
         Ok(())
@@ -393,7 +402,7 @@ impl Prepared<'_> {
     }
 
     /// Makes it the only one with this key: if a job of the kind and the key waits or runs, `enqueue` returns the
-    /// number of that one.
+    /// number of that one. A key has at most 512 bytes; where it may be longer, take a hash of it.
     pub fn unique(self, key: impl Into<String>) -> Self {
         Self { unique: Some(key.into()), ..self }
     }
@@ -405,7 +414,7 @@ impl Prepared<'_> {
     pub fn enqueue(self) -> Result<JobId> {
         let jobs = self.jobs;
         let is_later = !self.after.is_zero();
-        let id = self.enqueue_by(|new| jobs.core.queue.enqueue(new))?;
+        let id = self.enqueue_by(|new| jobs.core.ask(|queue| queue.enqueue(new)))?;
         match is_later {
             true => jobs.core.ring_keeper(),
             false => drop(jobs.core.bell.0.try_send(())),
@@ -414,13 +423,19 @@ impl Prepared<'_> {
     }
 
     /// Enqueues it by this way into the queue; nobody is told.
-    pub(super) fn enqueue_by(self, enqueue: impl FnOnce(&NewJob<'_>) -> Result<Enqueued, QueueError>) -> Result<JobId> {
+    pub(super) fn enqueue_by(self, enqueue: impl FnOnce(&NewJob<'_>) -> Result<Enqueued>) -> Result<JobId> {
         let core = &self.jobs.core;
         let payload = self.payload?;
         if payload.len() > MAX_PAYLOAD {
             let (kind, length) = (self.kind, payload.len());
             return Err(Error::unexpected(format!(
                 "the job {kind:?} has {length} bytes of content, at most {MAX_PAYLOAD} are allowed: keep the thing elsewhere, and its name in the job"
+            )));
+        }
+        if let Some(key) = self.unique.as_deref().filter(|key| key.len() > MAX_KEY || key.contains('\0')) {
+            let (kind, length) = (self.kind, key.len());
+            return Err(Error::unexpected(format!(
+                "the key of the job {kind:?} has {length} bytes, at most {MAX_KEY} without a NUL are allowed: take a hash of it"
             )));
         }
         let (retry, max_waiting) = {
@@ -436,7 +451,7 @@ impl Prepared<'_> {
             max_waiting,
             ..NewJob::new(id, self.kind, &payload)
         };
-        match enqueue(&new).map_err(|error| core.unavailable(error))? {
+        match enqueue(&new)? {
             Enqueued::Existing(other) => Ok(other),
             Enqueued::New | Enqueued::Served => Ok(id),
         }
@@ -472,8 +487,6 @@ impl Core {
             trouble: Seldom::default(),
             events: Mutex::new(None),
             ids: Mutex::new(Ids { bytes: [0; 512], left: 0 }),
-            #[cfg(feature = "sqlite")]
-            sqlite: None,
         }
     }
 
@@ -487,8 +500,22 @@ impl Core {
         }
     }
 
+    /// Asks the queue for a page or the program. A request waits for an engine in one of the places for such waits, so
+    /// that a slow one does not keep all workers.
+    fn ask<T>(&self, ask: impl FnOnce(&dyn Queue) -> Result<T, QueueError>) -> Result<T> {
+        let _blocking = self.queue.is_shared().then(|| Blocking::here(WaitsFor::Store)).transpose()?;
+        ask(&*self.queue).map_err(|error| self.unavailable(error))
+    }
+
+    /// The queue, if it is one of this kind.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn queue_of<Q: Queue>(&self) -> Option<&Q> {
+        let queue: &dyn std::any::Any = &*self.queue;
+        queue.downcast_ref()
+    }
+
     /// The answer for a client when the queue does not do what it should. The operator finds the causes in the log.
-    fn unavailable(&self, error: QueueError) -> Error {
+    pub(super) fn unavailable(&self, error: QueueError) -> Error {
         let (message, remedy) = match error {
             QueueError::Full(jobs) => (
                 "There is too much work at the moment. Please try again in a minute.",

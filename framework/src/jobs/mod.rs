@@ -9,7 +9,8 @@
 //! | `handle.rs` | [`Jobs`]: set-up, enqueueing, states |
 //! | `crew.rs` | the threads: workers and keeper |
 //! | `queue.rs` | [`Queue`], what a queue must do |
-//! | `memory.rs`, `sqlite.rs` | queues |
+//! | `memory.rs`, `sqlite/` | queues |
+//! | `room.rs` | whether a queue in an engine has room |
 //! | `cron.rs` | [`Cron`], times that come again and again |
 //! | `watch.rs`, `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
 
@@ -20,6 +21,8 @@ mod job;
 mod memory;
 mod pages;
 mod queue;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod room;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod watch;

@@ -11,6 +11,7 @@
 //! as well. Every later call names the attempt, and the queue refuses a call for an attempt that is not the present
 //! one.
 
+use std::any::Any;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -241,8 +242,17 @@ impl Default for Keep {
 /// Keeps jobs until they are done. [`MemoryQueue`](super::MemoryQueue) is one; for one of your own there is a
 /// [suite](crate::testing::job_queue).
 ///
-/// The queue has its own clock. Where several processes share it, that is the clock of its engine.
-pub trait Queue: Send + Sync + 'static {
+/// The queue has its own clock. Where several processes share it, that is the clock of its engine. No call waits for
+/// longer than a deadline of the queue's own: requests make them.
+pub trait Queue: Any + Send + Sync {
+    /// Tries out whether the engine does what is wanted of it, and makes what is missing there: asked at the start.
+    ///
+    /// # Errors
+    /// What the operator has to mend. The program does not start then.
+    fn probe(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     /// Keeps a job.
     ///
     /// # Errors
@@ -320,7 +330,17 @@ pub trait Queue: Send + Sync + 'static {
     fn is_shared(&self) -> bool {
         false
     }
+
+    /// Listens for jobs that any process enqueues, on a thread for that alone: `heard` is told in how long such a job is
+    /// due. It returns when `goes_on` says no, which it asks once a second, or at once where the engine sends no
+    /// messages. Nothing depends on it: a shared queue is looked at once a second all the same.
+    fn listen(&self, heard: &dyn Fn(Duration), goes_on: &dyn Fn() -> bool) {
+        let _ = (heard, goes_on);
+    }
 }
+
+/// The longest key of a job, in bytes: engines keep them in an index.
+pub(super) const MAX_KEY: usize = 512;
 
 /// Minutes. A turn that is served further ahead than this was served before the clock was set back.
 pub(super) const CLOCK_SET_BACK: u64 = 180;

@@ -223,10 +223,50 @@ fn a_content_that_is_too_long_or_unknown_is_refused() {
     assert!(error.contains("at most 65536 are allowed"), "{error}");
     let error = jobs.enqueue(&Rare).unwrap_err().to_string();
     assert!(error.contains("register it"), "{error}");
+    let keyed = |key: String| jobs.prepare(&Told::Succeed).unique(key).enqueue();
+    keyed("x".repeat(512)).unwrap();
+    for wrong in ["x".repeat(513), "\0".to_owned()] {
+        let error = keyed(wrong).unwrap_err().to_string();
+        assert!(error.contains("at most 512 without a NUL are allowed"), "{error}");
+    }
+}
+
+/// Fails with a long reason.
+#[derive(Serialize, Deserialize)]
+struct Wordy;
+
+impl Job for Wordy {
+    const NAME: &'static str = "wordy";
+    type State = ();
+    fn run(&self, (): &(), _: &Work) -> crate::Result {
+        Err(Error::unexpected("ä".repeat(100_000)))
+    }
+}
+
+#[test]
+fn the_reason_of_a_failure_is_kept_up_to_a_length() {
+    let jobs = Jobs::memory().retry(Retry::never()).register::<Wordy>(());
+    let id = jobs.enqueue(&Wordy).unwrap();
+    assert_eq!(jobs.run_due().unwrap(), 1);
+    let error = jobs.status(id).unwrap().unwrap().error.unwrap();
+    assert!(error.len() < 8200 && error.ends_with("ä…"), "{}", error.len());
+}
+
+#[derive(Serialize, Deserialize)]
+struct Long(String);
+
+impl Job for Long {
+    const NAME: &'static str = "long";
+    type State = ();
+    fn run(&self, (): &(), _: &Work) -> crate::Result {
+        Ok(())
+    }
 }
 
 #[test]
 fn mistakes_of_the_set_up_stop_the_start() {
+    let long = Jobs::memory().register::<Long>(()).cron("* * * * *", Long("x".repeat(1000)));
+    assert!(long.start().unwrap_err().to_string().contains("at most 1000 are allowed"));
     let state = || (unbounded().0, unbounded().1);
     let twice = Jobs::memory().register::<Rare>(state()).register::<Rare>(state());
     assert!(twice.start().unwrap_err().to_string().contains("registered twice"));
