@@ -8,6 +8,7 @@ mod held;
 pub mod networked;
 pub mod pages;
 pub mod program;
+pub mod queues;
 pub mod resources;
 pub mod watched;
 

@@ -1,8 +1,10 @@
-//! Jobs in SQLite, done by several processes that are killed.
+//! Jobs in engines, done by several processes that are killed.
 //!
-//! The processes are this test program once more: a child that finds the variable `JOBS_OF` does the jobs of the
-//! database in that folder until it is killed.
+//! The processes are this test program once more: a child that finds the variable `JOBS_OF` does jobs until it is
+//! killed, and leaves its notes in that folder. The jobs are in an SQLite database there, or at the address in
+//! `JOBS_AT`.
 
+use integration_tests::engines::Engine;
 use kirsch::jobs::{Job, Jobs, Retry, Stage, Work};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,7 @@ use std::{
 };
 
 const FOLDER: &str = "JOBS_OF";
+const ADDRESS: &str = "JOBS_AT";
 const LEASE: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -71,8 +74,18 @@ impl Job for Gated {
 }
 
 fn jobs(folder: &Path) -> Jobs {
+    jobs_at("", folder)
+}
+
+/// The jobs at this address; an empty one is that of the folder.
+fn jobs_at(address: &str, folder: &Path) -> Jobs {
     let notes = OpenOptions::new().create(true).append(true).open(folder.join("notes")).expect("a file for notes");
-    let jobs = Jobs::sqlite(folder.join("jobs.sqlite")).threads(2).lease(LEASE);
+    let jobs = match address.split_once("://") {
+        Some(("postgres", _)) => Jobs::postgres(address),
+        Some(_) => Jobs::redis(address),
+        None => Jobs::sqlite(folder.join("jobs.sqlite")),
+    };
+    let jobs = jobs.threads(2).lease(LEASE);
     jobs.register::<Note>(notes).register::<Poison>(()).register::<Gated>(folder.to_owned())
 }
 
@@ -81,9 +94,18 @@ struct Worker(Child);
 
 impl Worker {
     fn start(test: &str, folder: &Path) -> Self {
+        Self::start_at(test, "", folder)
+    }
+
+    fn start_at(test: &str, address: &str, folder: &Path) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut command = Command::new(program);
-        command.args([test, "--exact", "--nocapture"]).env(FOLDER, folder).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args([test, "--exact", "--nocapture"])
+            .env(FOLDER, folder)
+            .env(ADDRESS, address)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         Self(command.spawn().expect("it starts"))
     }
 }
@@ -103,7 +125,8 @@ fn is_worker() -> bool {
 
 fn is_worker_with(set: impl FnOnce(Jobs) -> Jobs) -> bool {
     let Some(folder) = std::env::var_os(FOLDER) else { return false };
-    let jobs = set(jobs(&PathBuf::from(folder)));
+    let address = std::env::var(ADDRESS).unwrap_or_default();
+    let jobs = set(jobs_at(&address, &PathBuf::from(folder)));
     jobs.start().expect("the jobs start");
     // An orphan ends, too.
     thread::sleep(PATIENCE);
@@ -121,13 +144,35 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 
 #[test]
 fn jobs_survive_the_death_of_their_processes() {
-    const JOBS: u32 = 1000;
-    if is_worker() {
-        return;
+    if !is_worker() {
+        check_deaths("jobs_survive_the_death_of_their_processes", "");
     }
+}
+
+#[test]
+fn jobs_in_postgres_survive_the_death_of_their_processes() {
+    if !is_worker() {
+        let engine = Engine::postgres();
+        let address = format!("postgres://kirsch@{}/postgres", engine.address());
+        check_deaths("jobs_in_postgres_survive_the_death_of_their_processes", &address);
+    }
+}
+
+#[test]
+fn jobs_in_redis_survive_the_death_of_their_processes() {
+    if !is_worker() {
+        let engine = Engine::redis(&[]);
+        let address = format!("redis://{}", engine.address());
+        check_deaths("jobs_in_redis_survive_the_death_of_their_processes", &address);
+    }
+}
+
+/// Two of four processes are killed in the middle of a thousand jobs.
+fn check_deaths(test: &str, address: &str) {
+    const JOBS: u32 = 1000;
     let folder = tempfile::tempdir().expect("a folder");
-    let jobs = jobs(folder.path());
-    let start = || Worker::start("jobs_survive_the_death_of_their_processes", folder.path());
+    let jobs = jobs_at(address, folder.path());
+    let start = || Worker::start_at(test, address, folder.path());
     let notes = || fs::read_to_string(folder.path().join("notes")).expect("notes");
     let (first, _second) = (start(), start());
     for number in 0..JOBS {

@@ -1,10 +1,12 @@
-//! Sessions in Redis: the rules of every store, and the special ones of this store. Each test starts the servers that
-//! it needs.
+//! Sessions and jobs in Redis: the rules of every store and queue, and the special ones of these. Each test starts the
+//! servers that it needs.
 
 use integration_tests::engines::{Engine, Wire, free_port};
 use integration_tests::networked::{check_lossy_wire, check_silent_engine, data, kept, number, terms};
+use integration_tests::queues::{self, Told, told};
+use kirsch::jobs::{JobId, Jobs, NewJob, Queue, RedisQueue};
 use kirsch::sessions::{Moment, RedisStore, SessionId, Store};
-use kirsch::testing::session_store;
+use kirsch::testing::{job_queue, session_store};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -258,8 +260,8 @@ fn sentinels_name_the_primary_before_and_after_it_fails() {
     assert!(problem.expect_err("no such name").to_string().contains("there is no Redis primary"));
 }
 
-#[test]
-fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
+/// Three nodes that have found each other.
+fn cluster() -> Vec<Engine> {
     let nodes: Vec<_> = (0..3)
         .map(|_| {
             let bus = free_port().to_string();
@@ -273,6 +275,13 @@ fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
     cli(nodes[0].port(), &create);
     let is_up = |node: &Engine| cli(node.port(), &["cluster", "info"]).contains("cluster_state:ok");
     wait_until("the cluster is up", || nodes.iter().all(is_up));
+    nodes
+}
+
+#[test]
+fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
+    let nodes = cluster();
+    let addresses: Vec<_> = nodes.iter().map(Engine::address).collect();
     let single = RedisStore::new(format!("redis://{}", addresses[0]));
     let problem = (0..20).find_map(|_| single.probe().err()).expect("most keys are elsewhere").to_string();
     assert!(problem.contains("redis+cluster://"), "{problem}");
@@ -285,6 +294,19 @@ fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
     }
     assert!(nodes.iter().all(|node| cli(node.port(), &["dbsize"]) != "0"), "the sessions are spread");
     session_store::check_shared(open);
+    // Jobs are on one of them, and messages about them on all.
+    let queue = || RedisQueue::new(format!("redis+cluster://{}", addresses.join(",")));
+    job_queue::check_shared(queue);
+    // Messages of those may still be under way.
+    let queue = || queue().prefix("other");
+    let delayed = || {
+        let mut new = NewJob::new(JobId::of_number(77), "mail", "{}");
+        new.after = Duration::from_secs(5);
+        queue().enqueue(&new).expect("a cluster");
+    };
+    queues::check_messages(&queue(), delayed, || {
+        nodes.iter().for_each(|node| drop(cli(node.port(), &["client", "kill", "type", "pubsub"])))
+    });
 }
 
 #[test]
@@ -309,6 +331,95 @@ fn a_silent_server_holds_one_request_at_a_time() {
     let engine = Engine::redis(&[]);
     let store = store(&engine).operation_timeout(Duration::from_millis(500));
     check_silent_engine(&store, || engine.freeze(), || engine.thaw());
+}
+
+fn queue(engine: &Engine) -> RedisQueue {
+    RedisQueue::new(format!("redis://{}", engine.address())).prefix(SessionId::random().to_string())
+}
+
+#[test]
+fn jobs_in_redis_keep_the_rules_of_queues() {
+    let engine = Engine::redis(&[]);
+    let number = RefCell::new(0);
+    job_queue::check(|| {
+        *number.borrow_mut() += 1;
+        queue(&engine).prefix(format!("jobs:{}", number.borrow()))
+    });
+    job_queue::check_shared(|| queue(&engine).prefix("shared"));
+}
+
+#[test]
+fn a_restart_of_redis_costs_no_job() {
+    let engine = RefCell::new(Engine::redis(&["--appendonly", "yes", "--appendfsync", "always"]));
+    let address = format!("redis://{}", engine.borrow().address());
+    queues::check_restart(|| Jobs::redis(&*address), || engine.borrow_mut().stop(), || engine.borrow_mut().resume());
+}
+
+#[test]
+fn a_lost_answer_of_redis_costs_no_job_and_no_attempt() {
+    let engine = Engine::redis(&[]);
+    let wire = Wire::to(&engine);
+    let open = |prefix: &str| RedisQueue::new(format!("redis://{}", wire.address())).prefix(prefix);
+    queues::check_lost_answers(&open("one").pool(1), &wire);
+    queues::check_lost_end(&Jobs::with(open("other")), &wire);
+}
+
+#[test]
+fn a_silent_redis_holds_one_caller_at_a_time() {
+    let engine = Engine::redis(&[]);
+    let queue = RedisQueue::new(format!("redis://{}", engine.address())).operation_timeout(Duration::from_millis(500));
+    queues::check_silence(&queue, || engine.freeze(), || engine.thaw());
+}
+
+#[test]
+fn a_job_in_redis_is_heard_of() {
+    let engine = Engine::redis(&[]);
+    let open = || RedisQueue::new(format!("redis://{}", engine.address()));
+    let jobs = Jobs::with(open());
+    let enqueue = || {
+        jobs.prepare(&Told(1)).after(Duration::from_secs(5)).enqueue().expect("redis");
+    };
+    queues::check_messages(&open(), enqueue, || drop(cli(engine.port(), &["client", "kill", "type", "pubsub"])));
+}
+
+#[test]
+fn a_user_with_the_permissions_named_is_enough_for_jobs() {
+    let engine = Engine::redis(&[]);
+    // As the guide says.
+    let page = include_str!("../../docs/guide/jobs.md").split("ACL user: `").nth(1).expect("a list");
+    let list = page.split('`').next().expect("a list").to_owned();
+    let permissions: Vec<&str> = list.split_whitespace().collect();
+    let words = [&["acl", "setuser", "ann", "on", ">secret"][..], &permissions[..]].concat();
+    assert_eq!(cli(engine.port(), &words), "OK");
+    let open = || RedisQueue::new(format!("redis://ann:secret@{}", engine.address()));
+    open().probe().expect("enough");
+    job_queue::check_shared(open);
+    let stranger = told(&open().prefix("other").probe().expect_err("other keys"));
+    assert!(stranger.contains("docs/guide/jobs.md lists those that jobs need"), "{stranger}");
+}
+
+#[test]
+fn a_job_that_was_taken_away_by_hand_holds_up_no_other() {
+    let engine = Engine::redis(&[]);
+    let queue = queue(&engine).prefix("q");
+    for number in [1, 2] {
+        let mut new = NewJob::new(JobId::of_number(number), "mail", "{}");
+        new.unique = Some("a");
+        queue.enqueue(&new).expect("redis");
+        if number == 1 {
+            assert_eq!(cli(engine.port(), &["del", "{q}:job:1"]), "1");
+        }
+    }
+    let claimed = queue.claim(&["mail"], Duration::from_secs(60)).expect("redis").expect("the other one");
+    assert_eq!((claimed.id, queue.counts().expect("redis")), (JobId::of_number(2), [0, 1, 0, 0, 0]));
+}
+
+#[test]
+fn a_redis_that_is_a_replica_starts_no_jobs() {
+    let engine = Engine::redis(&[]);
+    let replica = Engine::redis(&["--replicaof", "127.0.0.1", &engine.port().to_string()]);
+    let problem = told(&queue(&replica).probe().expect_err("read-only"));
+    assert!(problem.contains("name its primary in `jobs.url`"), "{problem}");
 }
 
 /// Waits for the work of other programs.

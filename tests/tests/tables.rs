@@ -3,6 +3,7 @@
 //! A line `<!-- settings of NAME -->` in a page stands before such a table. A page that says something else than the
 //! code fails here with the right text; `KIRSCH_TABLES=write cargo test -p integration-tests --test tables` writes it.
 
+use kirsch::jobs::{PostgresQueue, RedisQueue};
 use kirsch::lifecycle::Plan;
 use kirsch::server::ServerSettings;
 use kirsch::sessions::{FileStore, MemcachedStore, PostgresStore, RedisStore, SqliteStore, Store};
@@ -121,6 +122,8 @@ fn rows(name: &str, tools: &[Described]) -> Vec<(String, SettingRow)> {
         "PostgresStore" => own(PostgresStore::new("postgres://127.0.0.1/shop").setting_rows()),
         "RedisStore" => own(RedisStore::new("redis://127.0.0.1").setting_rows()),
         "MemcachedStore" => own(MemcachedStore::new(["127.0.0.1"]).setting_rows()),
+        "PostgresQueue" => own(PostgresQueue::new("postgres://127.0.0.1/shop").setting_rows()),
+        "RedisQueue" => own(RedisQueue::new("redis://127.0.0.1").setting_rows()),
         "sessions in cookies" => {
             let known = Sessions::in_memory().setting_rows();
             let rows = Sessions::cookie("PHa3fI5XWqdyRCJNFVYh9IyTm0yvbS1u1kp4CoZQk6o=").setting_rows();

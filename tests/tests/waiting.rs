@@ -1,8 +1,13 @@
 //! Waits: with two workers, for every way to wait, a page that needs none of it answers at once; and a check before a
 //! long wait is repeated after it.
 
+use integration_tests::queues::Told;
 use integration_tests::{Gate, wait_until};
 use kirsch::engine::Running;
+use kirsch::jobs::{
+    self, Claimed, Enqueued, JobId, JobStatus, Jobs, Keep, NewJob, Outcome, Queue, QueueError, Renewed,
+};
+use kirsch::publish::PageCall;
 use kirsch::sessions::{
     Answer, Commit, CookieSeal, Data, LockMode, MemoryStore, Moment, Record, SessionId, Store, StoreError, Terms,
     Version,
@@ -358,6 +363,66 @@ fn a_store_that_hangs_holds_a_part_of_the_workers() {
     let mut counts: Vec<_> = all(pages).iter().map(|page| page.text().to_owned()).collect();
     counts.sort();
     assert_eq!(counts, ["1", "2", "3", "4", "5"]);
+}
+
+/// A queue of jobs whose calls wait at a gate.
+struct HangingQueue(Gate);
+
+impl Queue for HangingQueue {
+    fn enqueue(&self, _: &NewJob<'_>) -> Result<Enqueued, QueueError> {
+        self.0.pass();
+        Ok(Enqueued::New)
+    }
+    fn claim(&self, _: &[&str], _: Duration) -> Result<Option<Claimed>, QueueError> {
+        Ok(None)
+    }
+    fn renew(&self, _: JobId, _: u32, _: Duration, _: f32) -> Result<Renewed, QueueError> {
+        Ok(Renewed::Lost)
+    }
+    fn finish(&self, _: JobId, _: u32, _: &Outcome) -> Result<bool, QueueError> {
+        Ok(false)
+    }
+    fn cancel(&self, _: JobId) -> Result<bool, QueueError> {
+        Ok(false)
+    }
+    fn revive(&self, _: JobId) -> Result<bool, QueueError> {
+        Ok(false)
+    }
+    fn status(&self, _: JobId) -> Result<Option<JobStatus>, QueueError> {
+        Ok(None)
+    }
+    fn list(&self, _: jobs::Stage, _: usize) -> Result<Vec<JobStatus>, QueueError> {
+        Ok(Vec::new())
+    }
+    fn counts(&self) -> Result<[usize; 5], QueueError> {
+        Ok([0; 5])
+    }
+    fn next_due(&self) -> Result<Option<Duration>, QueueError> {
+        Ok(None)
+    }
+    fn last_turn(&self, _: &str) -> Result<Option<u64>, QueueError> {
+        Ok(None)
+    }
+    fn sweep(&self, _: &Keep) -> Result<usize, QueueError> {
+        Ok(0)
+    }
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_queue_of_jobs_that_hangs_holds_a_part_of_the_workers() {
+    let gate = Gate::new();
+    let jobs = Jobs::with(HangingQueue(gate.clone()));
+    let enqueue = move |_: &mut PageCall<'_>| jobs.enqueue(&Told(1)).map(|_| "enqueued");
+    let stage = Stage::new(|app| app.mount("/job", App::new(Tree::new().index(enqueue))));
+    let page = stage.send("GET /job/\r\n\r\n");
+    gate.wait_for(1);
+    stage.anna.new_browser().get("/job/").send().assert_status(503);
+    stage.others_are_served();
+    gate.open();
+    all(vec![page])[0].assert_text("enqueued");
 }
 
 /// A request that does not wait answers from the store's own error page, too.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `configured` | settings until the first use, and the engine that is made of them then |
 //! | `doubt` | which requests may ask a server while it does not answer |
+//! | `listening` | hearing what other processes say, again and again after a break |
 //! | `pool` | connections that are kept for the next request |
 //! | `postgres` | connections to PostgreSQL, on a thread of tokio |
 //! | `redis` | addresses of Redis, and connections |
@@ -14,6 +15,8 @@ mod configured;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 pub(crate) mod doubt;
 mod error;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+pub(crate) mod listening;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "sqlite"))]
 pub(crate) mod pool;
 #[cfg(feature = "postgres")]

@@ -7,9 +7,13 @@
 //! Everything here runs on the thread of a runtime, which the store has for itself.
 
 use super::doubt::{Doubt, StillSilent, Turn};
+use super::listening::{Listening, SILENCE};
 use super::{Connections, Owner, StoreError};
+use crate::primitive::block_on;
+use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +23,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::config::Host;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Row, Statement};
 
 /// A value of a statement.
 pub(crate) type Value = dyn ToSql + Sync;
@@ -46,6 +50,11 @@ impl Link {
     pub(crate) async fn row(&self, statement: &str, values: &[&Value]) -> Result<Option<Row>, Error> {
         let statement = self.known(statement).await?;
         self.client.query_opt(&statement, values).await
+    }
+
+    pub(crate) async fn rows(&self, statement: &str, values: &[&Value]) -> Result<Vec<Row>, Error> {
+        let statement = self.known(statement).await?;
+        self.client.query(&statement, values).await
     }
 
     pub(crate) async fn execute(&self, statement: &str, values: &[&Value]) -> Result<u64, Error> {
@@ -109,6 +118,85 @@ impl Links {
     ) -> Result<Option<Row>, StoreError> {
         let asking = self.ask(what).await?;
         asking.answer(asking.link.row(statement, values)).await
+    }
+
+    /// All rows of this statement.
+    pub(crate) async fn rows(
+        &self,
+        what: &'static str,
+        statement: &str,
+        values: &[&Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let asking = self.ask(what).await?;
+        asking.answer(asking.link.rows(statement, values)).await
+    }
+
+    /// The result of these steps, waited for on this thread. They go on by themselves.
+    pub(crate) fn wait<T: Send + 'static>(
+        &self,
+        steps: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        /// Each step has a deadline of its own, and a call has few.
+        const STEPS: u32 = 4;
+        let unfinished = || StoreError::new("a step was not finished", &*self.place);
+        let deadline = std::time::Instant::now() + self.patience().saturating_mul(STEPS);
+        match block_on(self.runtime.spawn(steps), deadline) {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => Err(unfinished().because(error)),
+            None => Err(unfinished()),
+        }
+    }
+
+    /// Listens on a connection of its own, until that breaks or the ear has heard enough.
+    pub(crate) fn listen(&self, channel: &str, listening: &mut Listening<'_>) -> Result<(), StoreError> {
+        let what = "cannot hear messages";
+        let failed = move |place: &str, error: &Error| StoreError::new(what, place).because(told(error));
+        let late = move |place: &str| StoreError::new(what, format!("{place}: the server did not answer in time"));
+        let (config, patience, place) = (self.config.clone(), self.patience(), self.place.clone());
+        let statement = format!("LISTEN {channel}");
+        let (client, messages) = self.wait(async move {
+            let connecting = async {
+                let (client, mut connection) = config.connect(NoTls).await?;
+                let (sender, messages) = crossbeam_channel::bounded(MAX_UNHEARD);
+                tokio::spawn(async move {
+                    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                        if let AsyncMessage::Notification(notification) = message
+                            && sender.try_send(notification.payload().to_owned()).is_err()
+                        {
+                            // Nobody hears, or too slowly: what follows the end of a connection makes up for it.
+                            return;
+                        }
+                    }
+                });
+                client.batch_execute(&statement).await?;
+                Ok((client, messages))
+            };
+            timeout(patience, connecting).await.map_err(|_| late(&place))?.map_err(|error| failed(&place, &error))
+        })?;
+        listening.connected();
+        let client = Arc::new(client);
+        let mut last_heard = std::time::Instant::now();
+        while let Some(patience) = listening.patience() {
+            match messages.recv_timeout(patience) {
+                Ok(message) => {
+                    last_heard = std::time::Instant::now();
+                    listening.heard(&message);
+                }
+                Err(RecvTimeoutError::Timeout) if last_heard.elapsed() > SILENCE => {
+                    let (client, place, patience) = (Arc::clone(&client), self.place.clone(), self.patience());
+                    self.wait(async move {
+                        let answer = timeout(patience, client.batch_execute("")).await;
+                        answer.map_err(|_| late(&place))?.map_err(|error| failed(&place, &error))
+                    })?;
+                    last_heard = std::time::Instant::now();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(StoreError::new("the connection for messages has ended", &*self.place));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How many rows this statement has changed.
@@ -194,6 +282,21 @@ impl Asking<'_> {
     }
 }
 
+/// So many messages may wait to be heard.
+const MAX_UNHEARD: usize = 1024;
+
+/// The name of a table, as a setting.
+///
+/// # Errors
+/// The problem with it.
+pub(crate) fn check_table(table: &str) -> Result<(), &'static str> {
+    let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_name =
+        |part: &str| part.bytes().all(is_fine) && part.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    let is_table = table.len() <= 40 && table.split('.').count() <= 2 && table.split('.').all(is_name);
+    if is_table { Ok(()) } else { Err("must be at most 40 small letters, digits and `_`, perhaps `schema.table`") }
+}
+
 /// The thread of a store, on which its statements run.
 pub(crate) fn runtime() -> Result<Runtime, String> {
     let runtime =
@@ -250,7 +353,7 @@ pub(crate) async fn both<A, B>(
 ) -> Result<(A, B), Error> {
     let (mut first, mut second) = (pin!(first), pin!(second));
     let (mut one, mut other) = (None, None);
-    std::future::poll_fn(|context| {
+    poll_fn(|context| {
         fn poll<T>(
             place: &mut Option<T>,
             future: &mut Pin<&mut impl Future<Output = Result<T, Error>>>,

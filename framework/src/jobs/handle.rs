@@ -387,7 +387,7 @@ impl Jobs {
 #[must_use = "it is not in the queue before `enqueue` is called"]
 #[derive(Debug)]
 pub struct Prepared<'j> {
-    jobs: &'j Jobs,
+    pub(super) jobs: &'j Jobs,
     kind: &'static str,
     retry: Option<Retry>,
     payload: serde_json::Result<String>,
@@ -502,7 +502,7 @@ impl Core {
 
     /// Asks the queue for a page or the program. A request waits for an engine in one of the places for such waits, so
     /// that a slow one does not keep all workers.
-    fn ask<T>(&self, ask: impl FnOnce(&dyn Queue) -> Result<T, QueueError>) -> Result<T> {
+    pub(super) fn ask<T>(&self, ask: impl FnOnce(&dyn Queue) -> Result<T, QueueError>) -> Result<T> {
         let _blocking = self.queue.is_shared().then(|| Blocking::here(WaitsFor::Store)).transpose()?;
         ask(&*self.queue).map_err(|error| self.unavailable(error))
     }

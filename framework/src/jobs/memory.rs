@@ -166,9 +166,12 @@ impl Lines {
     }
 }
 
-/// Why a job is dead that nobody has finished.
+/// Why a job is dead that nobody has finished: the words around the attempt.
+pub(super) const LEASE_ENDED: [&str; 2] = ["its process died or hung in attempt ", ", which was the last one"];
+
 pub(super) fn lease_ended(attempt: u32) -> String {
-    format!("its process died or hung in attempt {attempt}, which was the last one")
+    let [before, after] = LEASE_ENDED;
+    format!("{before}{attempt}{after}")
 }
 
 impl Queue for MemoryQueue {

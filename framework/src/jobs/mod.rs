@@ -9,18 +9,25 @@
 //! | `handle.rs` | [`Jobs`]: set-up, enqueueing, states |
 //! | `crew.rs` | the threads: workers and keeper |
 //! | `queue.rs` | [`Queue`], what a queue must do |
-//! | `memory.rs`, `sqlite/` | queues |
+//! | `memory.rs`, `sqlite/`, `postgres/`, `redis/` | queues |
+//! | `ear.rs` | hearing of jobs of other processes |
 //! | `room.rs` | whether a queue in an engine has room |
 //! | `cron.rs` | [`Cron`], times that come again and again |
 //! | `watch.rs`, `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
 
 mod crew;
 mod cron;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod ear;
 mod handle;
 mod job;
 mod memory;
 mod pages;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod room;
 #[cfg(feature = "sqlite")]
@@ -32,7 +39,11 @@ pub use handle::{JobChanged, Jobs, Prepared};
 pub use job::{Job, Retry, Work};
 pub use memory::MemoryQueue;
 pub use pages::{Accepted, JobPages, JobWait};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresQueue;
 pub use queue::{Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};
+#[cfg(feature = "redis")]
+pub use redis::RedisQueue;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Change, SqliteQueue};
 

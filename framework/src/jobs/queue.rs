@@ -345,6 +345,20 @@ pub(super) const MAX_KEY: usize = 512;
 /// Minutes. A turn that is served further ahead than this was served before the clock was set back.
 pub(super) const CLOCK_SET_BACK: u64 = 180;
 
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+/// Milliseconds, as engines count.
+pub(super) fn millis(duration: Duration) -> i64 {
+    // A hundred years are as good as for ever.
+    const LONGEST: i64 = 100 * 365 * 24 * 3600 * 1000;
+    i64::try_from(duration.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+/// Databases count in signed numbers.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// The minute since 1970.
 pub(super) fn minute(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 60
@@ -360,6 +374,14 @@ pub enum QueueError {
     Exists(JobId),
     /// The engine has failed.
     Engine(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The error shows its cause, so it is one text for an operator.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+impl From<crate::databases::StoreError> for QueueError {
+    fn from(error: crate::databases::StoreError) -> Self {
+        Self::Engine(error.to_string().into())
+    }
 }
 
 impl fmt::Display for QueueError {

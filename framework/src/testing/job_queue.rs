@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Panics
 /// When the queue breaks a rule; the message is the rule.
 pub fn check<Q: Queue>(make_queue: impl Fn() -> Q) {
-    let rules: [fn(&Q); 17] = [
+    let rules: [fn(&Q); 18] = [
         a_job_is_claimed_once_and_then_done,
         the_oldest_comes_first_and_the_first_kind_wins,
         kinds_that_are_not_asked_for_are_left_alone,
@@ -44,6 +44,7 @@ pub fn check<Q: Queue>(make_queue: impl Fn() -> Q) {
         a_turn_of_the_timetable_is_served_once,
         a_dead_job_can_be_revived,
         what_has_ended_is_swept_when_its_time_has_come,
+        any_text_is_kept,
     ];
     rules.iter().for_each(|rule| rule(&make_queue()));
     claims_at_the_same_time_share_the_jobs(&[&make_queue()]);
@@ -63,6 +64,15 @@ pub fn check_shared<Q: Queue>(make_queue: impl Fn() -> Q) {
     assert_eq!(other.renew(id(1), 1, LONG, 0.5).expect("renew"), Renewed::Cancelled, "a cancel reaches the other one");
     assert!(other.finish(id(1), 1, &Outcome::Cancelled).expect("finish"));
     claims_at_the_same_time_share_the_jobs(&[&one, &other]);
+    let keyed =
+        |queue: &Q, number| queue.enqueue(&NewJob { unique: Some("2026"), ..NewJob::new(id(number), "mail", "{}") });
+    let rule = "a key admits one of the jobs that come together";
+    one_of_those_that_come_together_wins(&[&one, &other], 5000, keyed, rule);
+    let turn = |queue: &Q, number| {
+        queue.enqueue(&NewJob { turn: Some(("0 3 * * *", 180)), ..NewJob::new(id(number), "mail", "{}") })
+    };
+    let rule = "of several processes one serves a turn";
+    one_of_those_that_come_together_wins(&[&one, &other], 6000, turn, rule);
 }
 
 fn id(number: u64) -> JobId {
@@ -317,6 +327,51 @@ fn what_has_ended_is_swept_when_its_time_has_come<Q: Queue>(queue: &Q) {
     keep.dead = Duration::ZERO;
     assert_eq!(queue.sweep(&keep).expect("sweep"), 1);
     assert!(queue.finish(id(3), 1, &done()).expect("finish"), "a sweep ends nobody's attempt");
+}
+
+fn any_text_is_kept<Q: Queue>(queue: &Q) {
+    let text = "O'Hara \\ \"quoted\" $1 {} %s ä 木 \u{1f352}\r\n\t";
+    queue.enqueue(&NewJob { unique: Some(text), ..NewJob::new(id(1), text, text) }).expect("enqueue");
+    let other = queue.enqueue(&NewJob { unique: Some(text), ..NewJob::new(id(2), text, "") }).expect("enqueue");
+    assert_eq!(other, Enqueued::Existing(id(1)), "a key may be any text");
+    let claimed = queue.claim(&[text], LONG).expect("claim").expect("a kind may be any text");
+    assert_eq!((claimed.kind.as_str(), claimed.payload.as_str()), (text, text), "a content may be any text");
+    let error = format!("a NUL: \0, {text}");
+    assert!(queue.finish(id(1), 1, &Outcome::Dead { error }).expect("a reason may be any text"));
+    let error = queue.status(id(1)).expect("status").and_then(|status| status.error);
+    assert!(error.is_some_and(|error| error.ends_with(text)), "the reason is kept");
+    let turn = NewJob { turn: Some((text, 1)), ..NewJob::new(id(3), "mail", "{}") };
+    assert_eq!(queue.enqueue(&turn).expect("enqueue"), Enqueued::New);
+    assert_eq!(queue.last_turn(text).expect("last_turn"), Some(1), "an entry of a timetable may be any text");
+    let longest = "x".repeat(512);
+    let keyed = NewJob { unique: Some(&longest), ..NewJob::new(id(4), "mail", "{}") };
+    assert_eq!(queue.enqueue(&keyed).expect("a key of 512 bytes"), Enqueued::New);
+}
+
+/// Several threads enqueue at the same time, of which one should be the first.
+fn one_of_those_that_come_together_wins<Q: Queue>(
+    queues: &[&Q],
+    first: u64,
+    enqueue: impl Fn(&Q, u64) -> Result<Enqueued, QueueError> + Sync,
+    rule: &str,
+) {
+    const THREADS: usize = 8;
+    let start = Barrier::new(queues.len() * THREADS);
+    let (enqueue, start) = (&enqueue, &start);
+    let won: Vec<bool> = thread::scope(|scope| {
+        let queues = queues.iter().cycle().take(queues.len() * THREADS);
+        let threads: Vec<_> = (first..)
+            .zip(queues)
+            .map(|(number, queue)| {
+                scope.spawn(move || {
+                    start.wait();
+                    enqueue(queue, number).expect("enqueue") == Enqueued::New
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("it keeps the rules")).collect()
+    });
+    assert_eq!(won.iter().filter(|won| **won).count(), 1, "{rule}");
 }
 
 /// Four threads claim from these handles of one queue: each job goes to one of them.

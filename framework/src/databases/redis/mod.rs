@@ -15,11 +15,13 @@ mod address;
 mod link;
 
 use super::doubt::{Doubt, StillSilent};
+use super::listening::{Listening, SILENCE};
 use super::pool::{Full, Lease, Pool};
 use super::{Connections, Owner, StoreError};
 use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 pub(crate) use address::Address;
 pub(crate) use link::Link;
+use std::time::{Duration, Instant};
 
 /// The reason why there is no answer.
 #[derive(Clone)]
@@ -91,6 +93,36 @@ impl Links {
 
     pub(crate) fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
         self.address.connect_to_listen(self.limits.connect_timeout, self.limits.operation_timeout)
+    }
+
+    /// Listens on one connection, until that breaks or the ear has heard enough.
+    pub(crate) fn listen(&self, channel: &str, listening: &mut Listening<'_>) -> Result<(), StoreError> {
+        self.hear(channel, listening).map_err(|error| self.explain(&error))
+    }
+
+    fn hear(&self, channel: &str, listening: &mut Listening<'_>) -> RedisResult<()> {
+        let mut connection = self.connect_to_listen()?;
+        let mut messages = connection.as_pubsub();
+        messages.subscribe(channel)?;
+        listening.connected();
+        let mut last_heard = Instant::now();
+        while let Some(patience) = listening.patience() {
+            if last_heard.elapsed() > SILENCE {
+                messages.set_read_timeout(Some(self.limits.operation_timeout))?;
+                messages.ping::<()>()?;
+                last_heard = Instant::now();
+            }
+            messages.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+            match messages.get_message() {
+                Ok(message) => {
+                    last_heard = Instant::now();
+                    listening.heard(&String::from_utf8_lossy(message.get_payload_bytes()));
+                }
+                Err(error) if error.is_timeout() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// A value that the server tells about itself. `None` for a user without the permission to ask.
@@ -184,6 +216,16 @@ impl Links {
         };
         StoreError::new(what, self.place()).because(error.clone())
     }
+}
+
+/// The beginning of all keys, as a setting.
+///
+/// # Errors
+/// The problem with it.
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), &'static str> {
+    let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"{}*?[]\\".contains(&byte);
+    let is_prefix = (1..=100).contains(&prefix.len()) && prefix.bytes().all(is_fine);
+    if is_prefix { Ok(()) } else { Err("must be 1 to 100 visible ASCII characters without {}*?[]\\") }
 }
 
 fn is_demoted(error: &RedisError) -> bool {

@@ -21,7 +21,7 @@ use super::handle::Jobs;
 use super::memory::lease_ended;
 use super::queue::{
     CLOCK_SET_BACK, Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage,
-    minute as minute_of,
+    millis, minute as minute_of, signed,
 };
 use super::room::Room;
 use links::Links;
@@ -154,16 +154,6 @@ impl SqliteQueue {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn millis(duration: Duration) -> i64 {
-    // A hundred years are as good as for ever.
-    const LONGEST: i64 = 100 * 365 * 24 * 3600 * 1000;
-    i64::try_from(duration.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn id_of(number: i64) -> JobId {

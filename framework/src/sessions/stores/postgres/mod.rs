@@ -162,20 +162,8 @@ impl PostgresStore {
 
 impl Settings {
     fn check(&self) -> Result<(), SettingError> {
-        self.problem().map_or(Ok(()), |(key, problem)| Err(SettingError::new(key, problem)))
-    }
-
-    fn problem(&self) -> Option<(&'static str, String)> {
-        let is_name = |part: &str| {
-            let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-            part.bytes().all(is_fine) && part.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
-        };
-        let is_table =
-            self.table.len() <= 40 && self.table.split('.').count() <= 2 && self.table.split('.').all(is_name);
-        let wrong_table = "must be at most 40 small letters, digits and `_`, perhaps `schema.table`";
-        let table = || (!is_table).then(|| ("table", wrong_table.to_owned()));
-        let url = || postgres::parse(self.url.exposed()).err().map(|problem| ("url", problem));
-        table().or_else(url)
+        postgres::check_table(&self.table).map_err(|problem| SettingError::new("table", problem))?;
+        postgres::parse(self.url.exposed()).map(drop).map_err(|problem| SettingError::new("url", problem))
     }
 }
 

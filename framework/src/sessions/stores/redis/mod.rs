@@ -26,7 +26,7 @@ mod trips;
 mod wakeups;
 
 use super::kept::{Head, millis, probe_by_writing};
-use crate::databases::redis::Address;
+use crate::databases::redis::{Address, check_prefix};
 use crate::databases::{Configured, Connections, StoreSettings};
 use crate::sessions::answer::wait_for;
 use crate::sessions::{
@@ -144,16 +144,8 @@ const LARGEST: usize = 512 << 20;
 
 impl Settings {
     fn check(&self) -> Result<(), SettingError> {
-        self.problem().map_or(Ok(()), |(key, problem)| Err(SettingError::new(key, problem)))
-    }
-
-    fn problem(&self) -> Option<(&'static str, String)> {
-        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"{}*?[]\\".contains(&byte);
-        let is_prefix = (1..=100).contains(&self.prefix.len()) && self.prefix.bytes().all(is_fine);
-        let wrong_prefix = "must be 1 to 100 visible ASCII characters without {}*?[]\\";
-        let prefix = || (!is_prefix).then(|| ("prefix", wrong_prefix.to_owned()));
-        let url = || Address::parse(self.url.exposed()).err().map(|problem| ("url", problem));
-        prefix().or_else(url)
+        check_prefix(&self.prefix).map_err(|problem| SettingError::new("prefix", problem))?;
+        Address::parse(self.url.exposed()).map(drop).map_err(|problem| SettingError::new("url", problem))
     }
 }
 
