@@ -238,7 +238,6 @@ pub mod testing;
 mod threads;
 mod tickets;
 #[cfg(feature = "tls")]
-#[allow(dead_code, unused_imports, reason = "the sockets that use it come next")]
 pub mod tls;
 pub mod tools;
 #[cfg(feature = "auth")]

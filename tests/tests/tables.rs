@@ -8,6 +8,7 @@ use kirsch::lifecycle::Plan;
 use kirsch::server::ServerSettings;
 use kirsch::sessions::{FileStore, MemcachedStore, PostgresStore, RedisStore, SqliteStore, Store};
 use kirsch::settings::{SettingRow, Settings};
+use kirsch::tls::{ClientCertificates, Tls};
 use kirsch::tools::*;
 use kirsch::{App, Sessions, Tool, Tree, lifecycle::PathSettings};
 use std::fs;
@@ -40,6 +41,9 @@ fn described(tool: impl Tool + Clone, rows: Vec<SettingRow>) -> Described {
     let with_tool = match name {
         "staticfile" => base().tool("/", StaticFile::new(file.path())),
         "csrf" => base().tool("/", Csrf::new().tokens(true)),
+        "require_certificate" => {
+            base().tls(Tls::new().client_certificates(ClientCertificates::Optional, ["ca.pem"])).tool("/", tool)
+        }
         _ => base().tool("/", tool),
     };
     let (with_tool, base) = (with_tool.build().expect(name), base().build().expect("right"));
@@ -88,6 +92,7 @@ fn tools() -> Vec<Described> {
         RateLimit::per_second(1);
         RedirectTo::internal("/");
         Referer::same_origin();
+        RequireCertificate::new();
         ResponseHeaders::new();
         SecureHeaders::new();
         SessionAuth::new(|_, _| false);

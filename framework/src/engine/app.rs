@@ -736,6 +736,8 @@ impl App {
             application.show_status(status);
         }
         checks::linked_pages(&trees, &links)?;
+        #[cfg(feature = "tls")]
+        checks::asked_for_certificates(application.plans(), &server.tls)?;
         application.set_hosts(table);
         if let Some(path) = &self.health {
             application.set_health(Health::at(path).map_err(refused)?);

@@ -5,6 +5,8 @@ use crate::config::{ConfigError, Merged, how_to_add};
 use crate::exchange::{ArgumentInfo, BodyUse, Handler, Source};
 use crate::publish::same_segment;
 use crate::publish::{Addresses, ChildStep, Node, NodeKind, NodeRef};
+#[cfg(feature = "tls")]
+use crate::{lifecycle::Plan, tls::Tls};
 
 /// Deepest level that is looked at: trees whose types contain themselves have no end.
 const DEEPEST: usize = 32;
@@ -30,6 +32,19 @@ pub(super) fn required_tools(root: &Node, merged: &Merged) -> Result<(), ConfigE
         let place = format!("{}::{name} at /{}", node.type_name, path.join("/"));
         Err(ConfigError::new(place, format!("{needing} needs {needed}, which is not on there: add {fix}")))
     })
+}
+
+/// Refuses the tool that demands client certificates where no client would be asked for one.
+#[cfg(feature = "tls")]
+pub(super) fn asked_for_certificates(plans: &[Plan], tls: &Tls) -> Result<(), ConfigError> {
+    let demanding = plans.iter().find(|plan| plan.tools().contains(&"require_certificate"));
+    match demanding.filter(|_| !tls.asks_clients()) {
+        None => Ok(()),
+        Some(plan) => Err(ConfigError::new(
+            format!("the tool `require_certificate` at `{}`", plan.section()),
+            "no client would be asked for a certificate: set server.tls.client_certificates to \"optional\" or \"required\", and server.tls.client_roots",
+        )),
+    }
 }
 
 /// Refuses handlers that read the body as a stream and take something out of it as well, which nothing would ever be

@@ -23,11 +23,17 @@ use crate::panics::guarded;
 use crate::server::{AroundWorkers, Bound, ListenAddress, Server, ServerSettings, StopReport};
 use std::io::ErrorKind;
 use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::time::Duration;
 
 pub(super) type StepFunction = Box<dyn Fn(&Engine) -> Result<(), Error> + Send + Sync>;
 
 pub(super) const AT_START: u8 = 80;
 pub(super) const AT_STOP: u8 = 50;
+
+/// Renewed certificates are in service after twice this time, and the second that files must have been still.
+#[cfg(feature = "tls")]
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(5);
 
 /// One piece of the course, with its priority.
 #[derive(Clone)]
@@ -127,6 +133,8 @@ pub(super) struct Course {
     observing: Option<Background>,
     /// Names requests that are stuck.
     watching: Option<Background>,
+    /// Takes renewed certificates.
+    renewing: Option<Background>,
 }
 
 impl Course {
@@ -150,6 +158,7 @@ impl Course {
             background: None,
             observing: None,
             watching: None,
+            renewing: None,
         };
         let mut application = start.application;
         application.show_status(plugins_of(&pieces).map(|plugin| Arc::new(OfPlugin(plugin.clone())) as _).collect());
@@ -210,6 +219,13 @@ impl Course {
         let around = Around { engine, pieces: pieces.to_vec() };
         let server = bound.serve(application.clone(), around)?;
         self.watching = Some(stuck::watch(server.view())?);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = server.tls().cloned() {
+            // The process may have become another user since they were read.
+            tls.warn_if_unreadable();
+            let look = BackgroundJob::new("kirsch-certificates", LOOK_AT_CERTIFICATES, move || tls.look());
+            self.renewing = Some(Background::start([&look])?);
+        }
         self.server = Some(server);
         for address in addresses {
             let shown = address.url().unwrap_or_else(|| address.to_string());
@@ -239,6 +255,7 @@ impl Course {
                     report = self.server.take().map(|server| server.stop(deadline.remaining())).unwrap_or_default();
                     self.engine.enter(State::Stopping);
                     late = end(&mut self.watching, deadline);
+                    late.extend(end(&mut self.renewing, deadline));
                 }
                 Does::Bind => drop(self.bound.take()),
                 Does::Background => late = end(&mut self.background, deadline),

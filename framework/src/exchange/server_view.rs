@@ -5,7 +5,7 @@
 //! delays nobody: workers are read without a lock, connections are counted by a byte that their last owner left, and a
 //! parked request is looked at only while it has no owner.
 
-use super::{RequestId, StatusSource, WorkerStage};
+use super::{CertificateState, RequestId, StatusSource, WorkerStage};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +50,11 @@ pub trait ServerView: Send + Sync {
 
     /// Counters and gauges of this moment.
     fn statistics(&self) -> Statistics;
+
+    /// The certificates that it shows its clients, as they are in force.
+    fn certificates(&self) -> Vec<CertificateState> {
+        Vec::new()
+    }
 
     /// What the parts of the program show on the status page.
     fn sources(&self) -> Vec<Arc<dyn StatusSource>>;

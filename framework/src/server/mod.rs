@@ -201,6 +201,12 @@ impl Server {
         self.running.listeners.iter().flat_map(|listeners| &**listeners).map(Listener::named_socket).collect()
     }
 
+    /// TLS as it is in force, if the server has certificates.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> Option<&Arc<TlsInService>> {
+        self.running.shared.tls.as_ref()
+    }
+
     /// Counters and gauges of this moment.
     #[must_use]
     pub fn statistics(&self) -> Statistics {

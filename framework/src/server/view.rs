@@ -10,6 +10,8 @@ use super::scheduler::Phase;
 use super::word::Holder;
 use super::workers::WorkerRecord;
 use super::workspace::Shared;
+#[cfg(feature = "tls")]
+use crate::exchange::CertificateState;
 use crate::exchange::{
     ConnectionCounts, Exchange, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest,
     Statistics, StatusSource, WorkerState,
@@ -150,6 +152,11 @@ impl ServerView for Shared {
             #[cfg(not(feature = "tls"))]
             handshakes: crate::exchange::HandshakeCounts::default(),
         }
+    }
+
+    #[cfg(feature = "tls")]
+    fn certificates(&self) -> Vec<CertificateState> {
+        self.tls.as_ref().map(|tls| tls.certificates()).unwrap_or_default()
     }
 
     fn sources(&self) -> Vec<Arc<dyn StatusSource>> {

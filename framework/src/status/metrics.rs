@@ -200,6 +200,14 @@ fn write_server(text: &mut MetricText, server: &dyn ServerView) {
     for (end, count) in complete.into_iter().chain(handshakes.failures()) {
         text.sample("", &[("end", end)], count);
     }
+    let certificates = server.certificates();
+    if !certificates.is_empty() {
+        text.family("kirsch_certificate_expires_seconds", Kind::Gauge, "When a certificate ends, since 1970.");
+    }
+    for certificate in certificates {
+        let end = certificate.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        text.sample("", &[("certificate", &certificate.place)], end.as_secs());
+    }
     let help = "Requests answered 503 because no worker was free in time.";
     text.single("kirsch_overload_rejections_total", Kind::Counter, help, statistics.overload_rejections);
     let help = "Requests answered 503 because all bodies together were too large.";

@@ -9,7 +9,7 @@ use crate::logs::causes;
 use crate::panics::guarded;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Most parked requests whose details are told.
 pub(super) const MAX_PARKED: usize = 1000;
@@ -47,7 +47,7 @@ impl Report {
             parked: server.parked(MAX_PARKED),
             slow: server.slow_requests(),
             statistics: server.statistics(),
-            sections: sections(added.iter().chain(&server.sources())),
+            sections: certificates(server).into_iter().chain(sections(added.iter().chain(&server.sources()))).collect(),
         }
     }
 
@@ -143,6 +143,25 @@ impl Report {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The certificates of the server, if it has some, with their ends.
+fn certificates(server: &dyn ServerView) -> Option<Section> {
+    /// Less than this is a matter for the operator: programs that renew do so weeks before.
+    const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+    let now = SystemTime::now();
+    let rows = server.certificates().into_iter().map(|certificate| {
+        let left = certificate.expires.duration_since(now);
+        let when = match &left {
+            Ok(left) => format!("{} days left, until", left.as_secs() / (24 * 3600)),
+            Err(_) => "expired on".to_owned(),
+        };
+        let value =
+            format!("{}: {when} {}", certificate.hosts.join(", "), httpdate::fmt_http_date(certificate.expires));
+        StatusRow::new(certificate.place, value).alarming(left.unwrap_or_default() < SOON)
+    });
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty()).then(|| Section { title: "Certificates".to_owned(), rows })
 }
 
 /// Of several sources with the same title the first. One that panics says so in its place.

@@ -101,13 +101,25 @@ impl TlsInService {
         self.watch.lock().refuse(stamps);
     }
 
+    /// Tells which files this process cannot read any more, so that their renewal would not be noticed.
+    pub(crate) fn warn_if_unreadable(&self) {
+        for file in files(&self.settings) {
+            if let Err(error) = private_file::open_plain(&file) {
+                let place = file.display();
+                crate::line::record!(Warn, target: "kirsch::tls", "{place} cannot be read again by the user that the program runs as ({error}): it cannot be renewed without a restart; let the user's group read it");
+            }
+        }
+    }
+
     /// The keys of tickets for the process that takes this one's place, as secret as private keys.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
     pub(crate) fn export(&self) -> Vec<u8> {
         self.present().ticketer.export()
     }
 
     /// Takes the keys of tickets of the process before. Keys that cannot be used are left: then clients make full
     /// handshakes, and the log says why.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
     pub(crate) fn import(&self, keys: &[u8]) {
         if let Err(problem) = self.present().ticketer.import(keys) {
             crate::line::record!(Warn, target: "kirsch::tls", "the keys of tickets were not taken over: {problem}");

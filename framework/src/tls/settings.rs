@@ -159,6 +159,11 @@ impl Tls {
         !self.certificates.is_empty()
     }
 
+    /// Whether clients are asked for a certificate.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.client_certificates != ClientCertificates::Off
+    }
+
     pub(super) fn check_clients(&self) -> Result<(), SettingError> {
         let refused = |key: &str, problem: &str| Err(SettingError::new(key, problem));
         match self.client_certificates {

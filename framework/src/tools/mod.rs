@@ -34,6 +34,8 @@ mod proxy;
 mod rate_limit;
 mod redirect;
 mod referer;
+#[cfg(feature = "tls")]
+mod require_certificate;
 mod response_headers;
 mod secure_headers;
 #[cfg(feature = "auth")]
@@ -72,6 +74,8 @@ pub use proxy::Proxy;
 pub use rate_limit::RateLimit;
 pub use redirect::RedirectTo;
 pub use referer::Referer;
+#[cfg(feature = "tls")]
+pub use require_certificate::RequireCertificate;
 pub use response_headers::ResponseHeaders;
 pub use secure_headers::{CspNonce, FrameOptions, SecureHeaders};
 #[cfg(feature = "auth")]
