@@ -369,7 +369,6 @@ fn tickets_are_for_those_who_may_see_the_status_and_their_texts_are_escaped() {
         page.assert_status(200).assert_contains("the price of &lt;cherries&gt; is broken").assert_lacks("<cherries>");
     }
     developer.get(&page).send().assert_contains("&lt;i&gt;").assert_lacks("<i>");
-    developer.post(&page).send().assert_status(405);
     developer
         .get("/status")
         .send()
@@ -409,6 +408,35 @@ fn failures_of_a_kind_are_counted_and_the_count_outlives_a_restart() {
     let page = || client.get("/status/tickets").send();
     wait_until(|| page().text().contains("51 failures of 2 kinds"));
     page().assert_contains("<b>50</b>").assert_contains("no luck");
+}
+
+#[test]
+fn a_ticket_is_forgotten_by_its_button_and_by_nothing_else() {
+    let room = tempfile::tempdir().unwrap();
+    let client = Client::over_socket(with_tickets(room.path())).as_developer();
+    let failed = client.get("/price/cherries").send();
+    ticket(&client, &failed);
+    let address = format!("/status/tickets/{}", number(&failed));
+    client.post(&address).send().assert_status(403);
+    client.post(&address).form(&[("token", &*"0".repeat(64))]).send().assert_status(403);
+    client.new_browser().post(&address).send().assert_status(404);
+    client.post("/status/tickets").send().assert_status(405);
+    let page = client.get(&address).send();
+    page.form("form").submit().assert_contains("The program has not failed.");
+    client.get(&address).send().assert_status(404);
+    assert!(!room.path().join(format!("{}.json", number(&failed))).exists());
+}
+
+#[test]
+fn pages_that_are_open_to_everybody_forget_no_ticket() {
+    let room = tempfile::tempdir().unwrap();
+    let app = App::new(Shop).tool("/", Marker).mount("/status", status::app().open()).tickets(room.path());
+    let client = Client::over_socket(app);
+    let failed = client.get("/price/cherries").send();
+    ticket(&client, &failed);
+    let address = format!("/status/tickets/{}", number(&failed));
+    client.get(&address).send().assert_lacks("<form");
+    client.post(&address).send().assert_status(405);
 }
 
 #[test]

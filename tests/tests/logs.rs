@@ -80,6 +80,21 @@ fn the_key_of_a_link_is_in_no_log() {
 }
 
 #[test]
+fn the_status_page_counts_lines() {
+    let folder = Folder::new();
+    let program = start("LOG_TEXT", &folder.log(), "STATUS=1; export STATUS; ", Stdio::null());
+    let lines = || {
+        let status: serde_json::Value = program.client.get("/status/json").send().json();
+        let sections = status["sections"].as_array().expect("a list").clone();
+        let log = sections.into_iter().find(|section| section["title"] == "Log").expect("a log is installed");
+        (log["rows"][0]["value"].as_u64().unwrap_or_default(), log["rows"][2]["value"].clone())
+    };
+    wait_until(|| lines().0 > 10);
+    assert_eq!(lines().1, 0, "none is dropped");
+    assert_eq!(program.terminate().code(), Some(0));
+}
+
+#[test]
 fn a_pipe_that_nobody_reads_stops_no_request_and_no_stop() {
     let folder = Folder::new();
     let pipe = folder.0.path().join("pipe");

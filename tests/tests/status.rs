@@ -355,6 +355,23 @@ fn a_source_that_panics_spoils_only_its_own_rows() {
 }
 
 #[test]
+fn background_jobs_are_counted() {
+    let failing = || Err::<(), _>(Error::unexpected("out of cherries"));
+    let site = Site::start(|app| {
+        let app = app.mount("/status", status::app().open());
+        app.background("feed the cat", Duration::ZERO, || ()).background("pick", Duration::ZERO, failing)
+    });
+    let row = |name: &str| {
+        let sections = site.json()["sections"].clone();
+        let section = sections.as_array()?.iter().find(|section| section["title"] == "Background jobs")?.clone();
+        let row = section["rows"].as_array()?.iter().find(|row| row["name"] == name)?.clone();
+        row["value"].as_str().map(str::to_owned)
+    };
+    wait_until(|| row("feed the cat").is_some_and(|value| value.ends_with(" runs") && value != "0 runs"));
+    wait_until(|| row("pick").is_some_and(|value| value.ends_with(" failed")));
+}
+
+#[test]
 fn threads_are_told_with_their_owners() {
     let site = Site::open();
     let threads: Value = site.visitor.get("/status/threads?json").send().json();
@@ -776,4 +793,66 @@ fn a_log_that_blocks_all_workers_is_shown() {
         assert_eq!(stages, ["end", "end"], "{workers}");
     }
     gate.open();
+}
+
+/// What a program that reads nothing but the status says about a server that hangs: what the others wait for, the
+/// handler that is in their way, and its stage.
+fn diagnosis(status: &Value) -> Option<[String; 3]> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let workers = status["workers"].as_array()?;
+    let (waits_for, culprit) = match status["parked"].as_array()?.first() {
+        Some(parked) => {
+            let waits_for = text(&parked["waits_for"])?;
+            let holds = |worker: &&Value| worker["id"].as_str().is_some_and(|id| waits_for.contains(id));
+            let culprit = workers.iter().find(holds)?;
+            (waits_for, culprit)
+        }
+        None if workers.iter().all(|worker| worker["request"].is_string()) => ("a free worker".to_owned(), &workers[0]),
+        None => return None,
+    };
+    Some([waits_for, text(&culprit["handler"])?, text(&culprit["stage"])?])
+}
+
+#[test]
+fn five_programs_that_hang_are_diagnosed_from_the_status_alone() {
+    let with_cookie = true;
+    let table = [
+        ("a session is held", with_cookie, ["/slow", "/begin"], ["the lock of session ", "Pages::slow", "handler"]),
+        ("a limit is full", !with_cookie, ["/report"; 2], ["a place at work (`limit`)", "Pages::report", "handler"]),
+        (
+            "a maker of a cached page is stuck",
+            !with_cookie,
+            ["/cached"; 2],
+            ["(`caching`)", "Pages::cached", "handler"],
+        ),
+        ("the database sleeps", !with_cookie, ["/hang"; 2], ["a free worker", "Pages::hang", "handler"]),
+        ("the log blocks", !with_cookie, ["/plain"; 2], ["a free worker", "Pages::plain", "end"]),
+    ];
+    for (program, with_cookie, requests, [waits_for, handler, stage]) in table {
+        let log = Gate::new();
+        let site = Site::start(|app| {
+            let app = app.threads(2).mount("/status", status::app().open());
+            app.tool("/cached", Caching::new()).tool("/plain", HangingLog(log.clone()))
+        });
+        let stranger = site.visitor.new_browser();
+        let _hanging = requests.map(|path| {
+            let connection = match with_cookie {
+                true => site.ask(path),
+                false => {
+                    let mut connection = stranger.raw();
+                    connection.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                    connection
+                }
+            };
+            // The first is in the way of the second.
+            let gate = if stage == "end" { &log } else { &site.gate };
+            gate.wait_for(1);
+            connection
+        });
+        wait_until(|| diagnosis(&site.json()).is_some());
+        let told = diagnosis(&site.json()).expect("it goes on hanging");
+        assert!(told[0].contains(waits_for) && told[1] == handler && told[2] == stage, "{program}: {told:?}");
+        site.gate.open();
+        log.open();
+    }
 }

@@ -4,6 +4,7 @@
 //! full. Each job has a thread of its own, so that a slow one delays no other.
 
 use crate::bus::{Deadline, Supervised};
+use crate::exchange::{Late, StatusRow, StatusSource};
 use crate::lifecycle::BackgroundJob;
 use crate::threads::Threads;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -29,20 +30,22 @@ pub(super) struct Background {
     going_on: Sender<Infallible>,
     stopped: Receiver<Infallible>,
     threads: Threads,
-    jobs: Vec<(&'static str, Arc<Supervised>)>,
+    jobs: Arc<Vec<(&'static str, Arc<Supervised>)>>,
 }
 
 impl Background {
     /// Starts a thread for each job.
     pub(super) fn start<'j>(jobs: impl IntoIterator<Item = &'j BackgroundJob>) -> io::Result<Self> {
         let (going_on, stopped) = bounded(0);
-        let mut background = Self { going_on, stopped, threads: Threads::new(), jobs: Vec::new() };
+        let mut background = Self { going_on, stopped, threads: Threads::new(), jobs: Arc::default() };
+        let mut all = Vec::new();
         for job in jobs {
             let supervised = Arc::new(Supervised::new(job.name, job.every));
             let (name, run, own) = (job.name, job.run.clone(), supervised.clone());
             background.spawn(name, move |stopped| own.repeat(stopped, || run()))?;
-            background.jobs.push((name, supervised));
+            all.push((name, supervised));
         }
+        background.jobs = Arc::new(all);
         Ok(background)
     }
 
@@ -57,9 +60,12 @@ impl Background {
     }
 
     pub(super) fn statistics(&self) -> Vec<JobStatistics> {
-        let jobs =
-            self.jobs.iter().map(|(name, job)| JobStatistics { name, runs: job.runs(), failures: job.failures() });
-        jobs.collect()
+        statistics(&self.jobs)
+    }
+
+    /// Shows the counts on the status page.
+    pub(super) fn show_in(&self, card: &OfBackground) {
+        card.0.connect(&self.jobs);
     }
 
     /// Stops all threads and waits until the deadline for those that are at work. Returns the names of those that still
@@ -67,6 +73,29 @@ impl Background {
     pub(super) fn stop(mut self, deadline: Deadline) -> Vec<String> {
         drop(self.going_on);
         self.threads.end_by(deadline.at())
+    }
+}
+
+fn statistics(jobs: &[(&'static str, Arc<Supervised>)]) -> Vec<JobStatistics> {
+    jobs.iter().map(|(name, job)| JobStatistics { name, runs: job.runs(), failures: job.failures() }).collect()
+}
+
+/// The card of the status page, once the jobs have started.
+#[derive(Clone, Default)]
+pub(super) struct OfBackground(Late<Vec<(&'static str, Arc<Supervised>)>>);
+
+impl StatusSource for OfBackground {
+    fn title(&self) -> String {
+        "Background jobs".to_owned()
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        let jobs = self.0.get().map(|jobs| statistics(jobs)).unwrap_or_default();
+        let row = |job: JobStatistics| match job.failures {
+            0 => StatusRow::new(job.name, format!("{} runs", job.runs)),
+            failures => StatusRow::new(job.name, format!("{} runs, {failures} failed", job.runs)).alarming(true),
+        };
+        jobs.into_iter().map(row).collect()
     }
 }
 

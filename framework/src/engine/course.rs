@@ -13,7 +13,7 @@
 //! The start goes up, the stop goes down, and steps of one priority keep the order in which they were added. If a step
 //! of the start fails, the stop goes down from there: what stands behind it has not started and is not stopped.
 
-use super::background::Background;
+use super::background::{Background, OfBackground};
 use super::stuck;
 use crate::bus::{Bus, Deadline, Engine, EngineOwner, Observer, Plugin, State, Step};
 use crate::exchange::{Error, ServerPhase, StatusRow, StatusSource};
@@ -161,7 +161,14 @@ impl Course {
             renewing: None,
         };
         let mut application = start.application;
-        application.show_status(plugins_of(&pieces).map(|plugin| Arc::new(OfPlugin(plugin.clone())) as _).collect());
+        let background_card = OfBackground::default();
+        let mut cards: Vec<Arc<dyn StatusSource>> = Vec::new();
+        cards.extend(plugins_of(&pieces).map(|plugin| Arc::new(OfPlugin(plugin.clone())) as _));
+        if !(application.background_jobs().is_empty() && start.background.is_empty()) {
+            cards.push(Arc::new(background_card.clone()));
+        }
+        cards.extend(logs::of_log());
+        application.show_status(cards);
         let application = Arc::new(application);
         let mut observers = Some(start.observers);
         for piece in pieces {
@@ -169,7 +176,11 @@ impl Course {
                 Does::Events => course.observe(observers.take().unwrap_or_default(), &start.events),
                 Does::Background => {
                     let jobs = application.background_jobs().iter().chain(&start.background);
-                    Background::start(jobs).map(|background| course.background = Some(background)).map_err(Error::from)
+                    let started = Background::start(jobs).map(|background| {
+                        background.show_in(&background_card);
+                        course.background = Some(background);
+                    });
+                    started.map_err(Error::from)
                 }
                 Does::Bind => course.bind(start.settings, start.places),
                 Does::Accept => course.accept(&application, &around),

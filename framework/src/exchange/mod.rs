@@ -22,6 +22,7 @@ mod escape;
 #[expect(clippy::module_inception, reason = "the room is named after its central value")]
 mod exchange;
 pub mod fields;
+pub(crate) mod form_token;
 mod form_values;
 mod handler;
 mod into_response;

@@ -411,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn the_keeper_serves_the_timetable_and_sleeps_until_the_next_minute_at_most() {
+        let jobs = Jobs::memory().register::<Chime>(()).cron("* * * * *", Chime);
+        let mut timetable = Timetable::read(&jobs.core).unwrap();
+        // As after a minute in which no keeper looked.
+        timetable.0[0].1 -= 1;
+        let mut keeper = Keeper { timetable, ..Keeper::new() };
+        assert!(keeper.look(&jobs.core).unwrap() <= Duration::from_secs(60));
+        assert_eq!(jobs.run_due().unwrap(), 1);
+    }
+
+    #[test]
     fn a_timetable_goes_on_when_the_clock_has_moved_and_repeats_nothing_of_three_hours() {
         let jobs = Jobs::memory().register::<Chime>(()).cron("* * * * *", Chime);
         let mut timetable = Timetable::read(&jobs.core).unwrap();

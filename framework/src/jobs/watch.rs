@@ -83,7 +83,7 @@ impl Watched {
     }
 
     /// How many requests wait for this job.
-    #[cfg(test)]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn waiting(&self, id: JobId) -> usize {
         self.kept.lock().places.get(&id).map_or(0, Place::waiting)
     }

@@ -324,6 +324,24 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_thousand_requests_of_a_scanner_make_one_series() {
+        let routes = [(7, "/song/{id}".to_owned())];
+        let counts = RequestCounts::new(routes, ["/".to_owned()].into_iter());
+        let mut exchange = Exchange::new();
+        exchange.course.stage = Stage::Final;
+        let delivery = Delivery { body_bytes: 0, complete: true, received: Instant::now() };
+        for number in 0..100_000_u32 {
+            let status = [404, 405, 421][number as usize % 3];
+            exchange.response.set_status(StatusCode::from_u16(status).expect("a status"));
+            exchange.request.redirect(&format!("/{number}/wp-login.php?x={number}"));
+            counts.ended(&exchange, &delivery);
+        }
+        let sums = counts.sums();
+        assert_eq!(sums.series.iter().map(|(label, _)| *label).collect::<Vec<_>>(), ["unmatched"]);
+        assert_eq!(sums.series[0].1.whole.count(), 100_000);
+    }
+
+    #[test]
     fn a_thousand_routes_have_counts_and_the_others_count_together() {
         let routes = (0..3000).map(|number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15), format!("/{number}")));
         let counts = RequestCounts::new(routes, ["/".to_owned()].into_iter());

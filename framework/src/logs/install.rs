@@ -5,7 +5,7 @@ use super::levels::Levels;
 use super::log_file::{LogFile, Rotation};
 use super::place::{Place, say_on_stderr};
 use super::queue::{LogQueue, WriterOfQueue};
-use crate::exchange::Error;
+use crate::exchange::{Error, StatusRow, StatusSource};
 use crate::line::record;
 use crate::private_file;
 use rustix::fs::{Access, access};
@@ -256,6 +256,30 @@ pub struct LogStatistics {
 #[must_use]
 pub fn statistics() -> Option<LogStatistics> {
     INSTALLED.get().map(|installed| installed.queue.statistics())
+}
+
+/// The card of the status page, if this process has installed [`Logs`].
+pub(crate) fn of_log() -> Option<Arc<dyn StatusSource>> {
+    INSTALLED.get().map(|installed| Arc::new(OfLog(installed.queue.clone())) as _)
+}
+
+struct OfLog(Arc<LogQueue>);
+
+impl StatusSource for OfLog {
+    fn title(&self) -> String {
+        "Log".to_owned()
+    }
+
+    fn rows(&self) -> Vec<StatusRow> {
+        let LogStatistics { waiting, written, dropped, lost, repeated } = self.0.statistics();
+        vec![
+            StatusRow::new("lines written", written),
+            StatusRow::new("waiting", waiting),
+            StatusRow::new("dropped", dropped).alarming(dropped > 0),
+            StatusRow::new("not written", lost).alarming(lost > 0),
+            StatusRow::new("counted as repetitions", repeated),
+        ]
+    }
 }
 
 /// Opens the file of the log again, if this process has installed [`Logs`]: for programs that rename log files. SIGHUP

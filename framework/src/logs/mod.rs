@@ -33,7 +33,7 @@ pub(crate) use crate::line::Lines;
 use crate::line::record;
 pub(crate) use access::access;
 pub(crate) use clock::Timestamp;
-pub(crate) use install::{HeldLogs, probe};
+pub(crate) use install::{HeldLogs, of_log, probe};
 pub use install::{InstalledLogs, LogStatistics, Logs, reopen, statistics};
 
 use crate::exchange::{Error, ErrorKind, Exchange, HttpError};

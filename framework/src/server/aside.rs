@@ -10,13 +10,14 @@
 //! own and come last: they keep nobody out. If the thread itself hangs, because a hook breaks its promise, the ticker
 //! refuses those that wait.
 
-use super::scheduler::{Phase, Role};
+use super::scheduler::{Connection, Phase, Role, Scheduler};
 use super::slab::Queued;
 use super::word::Edges;
 use super::workers::WorkerRecord;
 use super::workspace::{Shared, Workspace};
 use crate::exchange::Asker;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select_biased};
+use crate::primitive::{Bell, Mutex};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Requests that wait for the thread.
@@ -25,83 +26,86 @@ const MAX_KNOWN: usize = 16;
 const MAX_STRANGERS: usize = 4;
 
 /// The connections whose requests wait for the thread. They are owned like those of the run queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct AsideQueue {
-    known: Line,
-    strangers: Line,
+    lines: Mutex<Lines>,
+    bell: Bell,
 }
 
-/// `None` wakes the thread.
-#[derive(Debug)]
-struct Line {
-    entry: Sender<Option<Queued>>,
-    exit: Receiver<Option<Queued>>,
+#[derive(Debug, Default)]
+struct Lines {
+    known: VecDeque<Queued>,
+    strangers: VecDeque<Queued>,
+    /// The server has ended.
+    is_over: bool,
 }
 
-impl Line {
-    fn of(places: usize) -> Self {
-        let (entry, exit) = bounded(places);
-        Self { entry, exit }
-    }
-}
-
-impl Default for AsideQueue {
-    fn default() -> Self {
-        Self { known: Line::of(MAX_KNOWN), strangers: Line::of(MAX_STRANGERS) }
+impl Lines {
+    fn next(&mut self) -> Option<Queued> {
+        self.known.pop_front().or_else(|| self.strangers.pop_front())
     }
 }
 
 impl AsideQueue {
     /// Hands a connection over; gives it back when too many wait.
     pub(super) fn push(&self, asker: Asker, queued: Queued) -> Option<Queued> {
-        let line = match asker {
-            Asker::Known => &self.known,
-            Asker::Stranger => &self.strangers,
+        let mut lines = self.lines.lock();
+        let (line, most) = match asker {
+            Asker::Known => (&mut lines.known, MAX_KNOWN),
+            Asker::Stranger => (&mut lines.strangers, MAX_STRANGERS),
         };
-        line.entry.try_send(Some(queued)).err().and_then(TrySendError::into_inner)
+        if line.len() == most {
+            return Some(queued);
+        }
+        line.push_back(queued);
+        self.bell.notify_all();
+        None
     }
 
-    /// Lets the thread look whether the server has stopped.
-    pub(super) fn ring(&self) {
-        // When it is full, the thread is not asleep.
-        let _ = self.known.entry.try_send(None);
+    /// Lets the thread end.
+    pub(super) fn end(&self) {
+        self.lines.lock().is_over = true;
+        self.bell.notify_all();
     }
 
     /// The next connection that waits, if any does.
     pub(super) fn pop(&self) -> Option<Queued> {
-        let mut has_rung = false;
-        let next = loop {
-            match self.known.exit.try_recv().or_else(|_| self.strangers.exit.try_recv()) {
-                Ok(Some(queued)) => break Some(queued),
-                Ok(None) => has_rung = true,
-                Err(_) => break None,
-            }
-        };
-        if has_rung {
-            // That was for the thread.
-            self.ring();
-        }
-        next
+        self.lines.lock().next()
     }
 
-    /// Waits for the next one; `None` when the thread was woken without.
+    /// Waits for the next one; `None` at the end.
     fn wait(&self) -> Option<Queued> {
-        select_biased! {
-            recv(self.known.exit) -> next => next.ok().flatten(),
-            recv(self.strangers.exit) -> next => next.ok().flatten(),
+        let mut lines = self.lines.lock();
+        loop {
+            if lines.is_over {
+                return None;
+            }
+            if let Some(next) = lines.next() {
+                return Some(next);
+            }
+            lines = self.bell.wait(lines);
         }
     }
 }
 
 /// The life of the thread.
 pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
-    let scheduler = &shared.scheduler;
-    while scheduler.phase() < Phase::Ended {
-        let Some(owned) = scheduler.aside.wait().and_then(|queued| scheduler.slab.dequeue(&queued)) else { continue };
-        let role = if scheduler.phase() >= Phase::Stopped { Role::Undertaker } else { Role::Aside };
-        // Its buffers are large, and it is seldom needed.
-        let mut workspace = Workspace::new(shared.clone(), Arc::clone(record));
-        scheduler.drive(owned, Edges::NONE, role, &mut workspace);
-        record.finish();
+    // Its buffers are large, and it is seldom needed.
+    let workspace = || Workspace::new(shared.clone(), Arc::clone(record));
+    shared.scheduler.work_aside(record, workspace);
+}
+
+impl<C: Connection> Scheduler<C> {
+    /// The same, with values for the steps of one connection.
+    pub(super) fn work_aside(&self, record: &WorkerRecord, workspace: impl Fn() -> C::Workspace) {
+        while let Some(queued) = self.aside.wait() {
+            let Some(owned) = self.slab.dequeue(&queued) else { continue };
+            let role = if self.phase() >= Phase::Stopped { Role::Undertaker } else { Role::Aside };
+            self.drive(owned, Edges::NONE, role, &mut workspace());
+            record.finish();
+        }
     }
 }
+
+#[cfg(all(test, shuttle))]
+mod model;

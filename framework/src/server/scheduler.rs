@@ -420,4 +420,4 @@ fn sleepers_in_calm() -> usize {
 }
 
 #[cfg(all(test, shuttle))]
-mod model;
+pub(super) mod model;

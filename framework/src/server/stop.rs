@@ -79,7 +79,7 @@ impl Running {
             scheduler.slab.wait_for_change(LOOK, || scheduler.slab.open() <= busy);
         }
         scheduler.enter(Phase::Ended);
-        scheduler.aside.ring();
+        scheduler.aside.end();
         shared.ends.ring();
         scheduler.alarm.ring_loudly();
         let beside = [OtherThread::Aside, OtherThread::Ends].map(|thread| shared.record_of(thread));

@@ -409,7 +409,7 @@ body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:var(--back);color:va
 header,main{max-width:72rem;margin:0 auto;padding:0 1.25rem}\
 header{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;justify-content:space-between;padding-top:1rem}\
 nav{display:flex;gap:1.25rem}.refresh{margin:0;color:var(--soft);font-size:.875rem}\
-a{color:var(--accent)}nav b{border-bottom:2px solid var(--accent)}\
+a{color:var(--accent)}button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:.25rem;padding:.4rem .9rem;margin:0 0 1.5rem;cursor:pointer}nav b{border-bottom:2px solid var(--accent)}\
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}\
 h1{font-size:1.5rem;font-weight:600;margin:1.25rem 0 0}h1+p{margin:.15rem 0 1rem;color:var(--soft)}\
 h2{font-size:1rem;font-weight:600;margin:0 0 .5rem}\

@@ -4,12 +4,16 @@
 //! |---|---|---|
 //! | `on_start_resource` | 0 | unless the pages are open: takes the key out of an address |
 //! | `before_request_body` | 80 | answers, before anything can make the request wait |
+//! | `before_handler` | 0 | forgets a ticket |
 
 use super::html::{self, Frame};
 use super::report::Report;
 use super::threads;
 use super::tickets;
-use crate::exchange::{Error, Exchange, HttpError, Late, Login, RequestId, Response, StatusSource};
+use crate::exchange::form_token::{self, Half};
+use crate::exchange::{
+    Error, Exchange, HttpError, IntoResponse, Late, Login, Redirect, RequestId, Response, StatusSource,
+};
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool, is_developers};
 use crate::tickets::Tickets;
 use ::http::{HeaderValue, Method, StatusCode, header};
@@ -24,7 +28,7 @@ use std::sync::Arc;
 /// | `/status/json` | the same for programs |
 /// | `/status/threads` | the threads of the process; `/status/threads?json` for programs |
 /// | `/status/tickets` | failures of the program by kind, where [`App::tickets`](crate::App::tickets) is set |
-/// | `/status/tickets/NUMBER` | everything about one of them; with `?json` for programs |
+/// | `/status/tickets/NUMBER` | everything about one of them; with `?json` for programs. Its button forgets it |
 ///
 /// They are shown to visitors whom a login tool at this very path has let in, and to browsers that have opened the link
 /// which the start prints. All others get 404, also those who have logged in further up, as members of the site. An
@@ -75,8 +79,11 @@ impl Tool for Status {
         let (depth, section) = (segments.clone().count(), segments.flat_map(|segment| ["/", segment]).collect());
         let tickets = Late::default();
         hooks.read_tickets(&tickets);
-        let at_work = AtWork { readers, sources: self.sources.clone(), section, depth, tickets };
+        let token = crate::random::bytes();
+        let at_work = Arc::new(AtWork { readers, sources: self.sources.clone(), section, depth, tickets, token });
+        let changing = at_work.clone();
         hooks.at(HookPoint::BeforeRequestBody, move |exchange| at_work.answer(exchange)).priority(80);
+        hooks.at(HookPoint::BeforeHandler, move |exchange| changing.change(exchange)).priority(0);
     }
 
     fn answers(&self) -> bool {
@@ -93,6 +100,8 @@ struct AtWork {
     /// How many segments lead there.
     depth: usize,
     tickets: Late<Tickets>,
+    /// The secret of the form that forgets a ticket. Its page is read only by those who may do so.
+    token: Half,
 }
 
 enum Page {
@@ -104,7 +113,11 @@ enum Page {
 }
 
 impl AtWork {
-    fn answer(&self, exchange: &Exchange) -> Result<Flow, Error> {
+    fn answer(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+        if self.ticket_to_forget(exchange).is_some() {
+            exchange.expect_form();
+            return Ok(Flow::Continue);
+        }
         let Some(page) = self.page(exchange).filter(|_| self.readers.include(exchange)) else {
             return Ok(Flow::Continue);
         };
@@ -138,11 +151,54 @@ impl AtWork {
             }
             Page::Ticket(number) => match tickets.map_or(Ok(None), |tickets| tickets.read(number)) {
                 Ok(Some(ticket)) if has("json") => for_programs(&ticket),
-                Ok(Some(ticket)) => for_people(tickets::ticket(&ticket, &frame), &nonce),
+                Ok(Some(ticket)) => {
+                    let token = self.may_change().then(|| form_token::token(|mask| self.code(mask)));
+                    for_people(tickets::ticket(&ticket, token.as_deref(), &frame), &nonce)
+                }
                 Ok(None) => return Err(Error::new(StatusCode::NOT_FOUND, NO_TICKET)),
                 Err(problem) => return Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, problem)),
             },
         }))
+    }
+
+    /// Pages that are open to everybody change nothing.
+    fn may_change(&self) -> bool {
+        !matches!(self.readers, Readers::All)
+    }
+
+    /// The ticket that the request wants to be forgotten, if it may.
+    fn ticket_to_forget(&self, exchange: &Exchange) -> Option<RequestId> {
+        let may = *exchange.request.method() == Method::POST && self.may_change() && self.readers.include(exchange);
+        match self.page(exchange).filter(|_| may && self.tickets.get().is_some()) {
+            Some(Page::Ticket(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn change(&self, exchange: &mut Exchange) -> Result<Flow, Error> {
+        let (Some(number), Some(tickets)) = (self.ticket_to_forget(exchange), self.tickets.get()) else {
+            return Ok(Flow::Continue);
+        };
+        exchange.request.decode_parameters()?;
+        let mut fields = exchange.request.form_fields();
+        if !fields.any(|(name, text)| name == "token" && form_token::is_right(text, |mask| self.code(mask))) {
+            let message = "This form is not from the present start of the server: open the page of the ticket again.";
+            return Err(Error::new(StatusCode::FORBIDDEN, message));
+        }
+        match tickets.forget(number) {
+            Ok(true) => {
+                let mut response = Response::new();
+                let list = format!("{}{}/tickets", exchange.request.prefix(), self.section);
+                Redirect::to(list).into_response(&mut response)?;
+                Ok(Flow::Answer(response))
+            }
+            Ok(false) => Err(Error::new(StatusCode::NOT_FOUND, NO_TICKET)),
+            Err(problem) => Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, problem)),
+        }
+    }
+
+    fn code(&self, mask: &Half) -> Half {
+        std::array::from_fn(|index| mask[index] ^ self.token[index])
     }
 
     fn page(&self, exchange: &Exchange) -> Option<Page> {

@@ -14,9 +14,10 @@ pub(super) fn list(groups: &[Group], frame: &Frame<'_>) -> String {
     html
 }
 
-pub(super) fn ticket(ticket: &Value, frame: &Frame<'_>) -> String {
+/// With the form that forgets it, if there is a `token` for that.
+pub(super) fn ticket(ticket: &Value, token: Option<&str>, frame: &Frame<'_>) -> String {
     let mut html = String::with_capacity(8 << 10);
-    let _ = write_ticket(ticket, frame, &mut html);
+    let _ = write_ticket(ticket, token, frame, &mut html);
     html
 }
 
@@ -60,7 +61,7 @@ fn write_group(group: &Group, frame: &Frame<'_>, html: &mut String) -> Result {
     writeln!(html, "</td><td>{}</td></tr>", Escaped(&seconds(&group.last)))
 }
 
-fn write_ticket(ticket: &Value, frame: &Frame<'_>, html: &mut String) -> Result {
+fn write_ticket(ticket: &Value, token: Option<&str>, frame: &Frame<'_>, html: &mut String) -> Result {
     let text = |name: &str| plain(&ticket[name]);
     let number = text("number");
     begin_still(&format!("Ticket {number}"), "/tickets/", frame, html)?;
@@ -84,6 +85,12 @@ fn write_ticket(ticket: &Value, frame: &Frame<'_>, html: &mut String) -> Result 
     lines("Hooks that ran", ticket["hooks"].as_array().into_iter().flatten(), html)?;
     lines("Backtrace, without the libraries", ticket["backtrace"].as_array().into_iter().flatten(), html)?;
     pairs("Fields of the request", &ticket["fields"], html)?;
+    if let Some(token) = token {
+        writeln!(
+            html,
+            "<form method=\"post\"><input type=\"hidden\" name=\"token\" value=\"{token}\"><button>Forget this ticket</button></form>"
+        )?;
+    }
     html.push_str("</main>\n</body>\n</html>\n");
     Ok(())
 }

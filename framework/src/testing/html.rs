@@ -37,7 +37,7 @@ pub(super) fn pieces(mut page: &str) -> Vec<Piece<'_>> {
                 page = &page[end..];
             }
         } else {
-            let end = page[1..].find('<').map_or(page.len(), |end| end + 1);
+            let end = find_behind_first(page, |letter| letter == '<');
             if !page.starts_with("<!") {
                 pieces.push(Piece::Text(decoded(&page[..end])));
             }
@@ -45,6 +45,11 @@ pub(super) fn pieces(mut page: &str) -> Vec<Piece<'_>> {
         }
     }
     pieces
+}
+
+/// Where such a letter is, the first one aside; else the end.
+fn find_behind_first(text: &str, is_wanted: impl Fn(char) -> bool) -> usize {
+    text.char_indices().skip(1).find(|(_, letter)| is_wanted(*letter)).map_or(text.len(), |(at, _)| at)
 }
 
 /// Where `</name` begins, in any case.
@@ -63,7 +68,7 @@ fn start_tag(tag: &str) -> (String, Vec<(String, String)>, &str) {
         if rest.is_empty() || rest.starts_with('>') {
             return (name.to_ascii_lowercase(), attributes, rest.strip_prefix('>').unwrap_or(rest));
         }
-        let end = rest[1..].find(|letter: char| is_end(letter) || letter == '=').map_or(rest.len(), |end| end + 1);
+        let end = find_behind_first(rest, |letter| is_end(letter) || letter == '=');
         let (key, after) = rest.split_at(end);
         let Some(value) = after.trim_start().strip_prefix('=').map(str::trim_start) else {
             attributes.push((key.to_ascii_lowercase(), String::new()));
@@ -138,7 +143,22 @@ mod tests {
     fn scripts_and_text_areas_hold_no_tags() {
         let expected = [start("textarea", &[]), Piece::Text("<b>".into()), Piece::End("textarea".into())];
         assert_eq!(pieces("<textarea><b></TEXTAREA>"), expected);
-        let broken = ["<", "<a", "<a b", "<a b=", "<a b='", "</", "<!--", "<script>", "&", "&#x;", "<a =>"];
+        let broken = [
+            "\u{e9}",
+            "<p>\u{2022}</p>",
+            "<a \u{e9}=b>",
+            "<",
+            "<a",
+            "<a b",
+            "<a b=",
+            "<a b='",
+            "</",
+            "<!--",
+            "<script>",
+            "&",
+            "&#x;",
+            "<a =>",
+        ];
         for page in broken {
             let _ = pieces(page);
         }

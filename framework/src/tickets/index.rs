@@ -152,6 +152,20 @@ impl TicketIndex {
         removed
     }
 
+    /// Forgets a ticket, and its kind with the last of it. Whether there was one of this number.
+    pub(super) fn forget(&mut self, number: RequestId) -> bool {
+        let is_it = |(_, of): &(String, RequestId)| *of == number;
+        let found = self.groups.iter().find(|(_, at_work)| at_work.group.tickets.iter().any(is_it));
+        let Some(key) = found.map(|(key, _)| *key) else { return false };
+        if let Some(GroupAtWork { group, under_way, .. }) = self.groups.get_mut(&key) {
+            group.tickets.retain(|ticket| !is_it(ticket));
+            if group.tickets.is_empty() && *under_way == 0 {
+                self.groups.remove(&key);
+            }
+        }
+        true
+    }
+
     pub(super) fn has(&self, number: RequestId) -> bool {
         self.groups.values().any(|at_work| at_work.group.tickets.iter().any(|(_, of)| *of == number))
     }

@@ -29,6 +29,7 @@ const COUNTS: &str = "counts.json";
 #[derive(Debug)]
 pub(super) enum Ask {
     Read(RequestId, Sender<io::Result<Value>>),
+    Forget(RequestId, Sender<io::Result<()>>),
     /// Write all that has come, then answer.
     Flush(Sender<()>),
 }
@@ -58,6 +59,10 @@ impl Keeper {
                 recv(self.asks) -> ask => match ask {
                     Ok(Ask::Read(number, answer)) => {
                         let _ = answer.try_send(read_object(&self.file(number)));
+                    }
+                    Ok(Ask::Forget(number, answer)) => {
+                        self.save_counts();
+                        let _ = answer.try_send(self.remove_one(number));
                     }
                     Ok(Ask::Flush(done)) => {
                         self.tickets.try_iter().for_each(|(key, ticket)| self.write(key, ticket));
@@ -102,12 +107,17 @@ impl Keeper {
 
     fn remove(&self, numbers: &[RequestId]) {
         for number in numbers {
-            let file = self.file(*number);
-            if let Err(error) = fs::remove_file(&file)
-                && error.kind() != io::ErrorKind::NotFound
-            {
+            if let Err(error) = self.remove_one(*number) {
+                let file = self.file(*number);
                 record!(Warn, target: TARGET, "an old ticket cannot be removed: {}: {error}", file.display());
             }
+        }
+    }
+
+    fn remove_one(&self, number: RequestId) -> io::Result<()> {
+        match fs::remove_file(self.file(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -126,7 +136,7 @@ impl Keeper {
 
     fn save_counts(&self) {
         let counts = self.known.index.lock().counts();
-        if counts.is_empty() {
+        if counts.is_empty() && !self.folder.join(COUNTS).exists() {
             return;
         }
         let counts: Map<_, _> = counts.into_iter().map(|(key, count)| (format!("{key:016x}"), count.into())).collect();

@@ -158,7 +158,22 @@ impl Tickets {
         let (answer, answered) = bounded(1);
         let is_asked = self.asked.send_deadline(Ask::Read(number, answer), deadline).is_ok();
         let read = if is_asked { answered.recv_deadline(deadline).ok() } else { None };
-        read.ok_or("The disk did not answer.")?.map(Some).map_err(|error| error.to_string())
+        read.ok_or(SILENT_DISK)?.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Forgets a ticket, and its kind with the count if it is the last of that. Whether there was one of this number.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(crate) fn forget(&self, number: RequestId) -> Result<bool, String> {
+        if !self.known.index.lock().forget(number) {
+            return Ok(false);
+        }
+        let deadline = Instant::now() + READING;
+        let (answer, answered) = bounded(1);
+        let is_asked = self.asked.send_deadline(Ask::Forget(number, answer), deadline).is_ok();
+        let removed = if is_asked { answered.recv_deadline(deadline).ok() } else { None };
+        removed.ok_or(SILENT_DISK)?.map(|()| true).map_err(|error| error.to_string())
     }
 
     /// Waits for the last tickets when the application stops, but not for ever.
@@ -175,6 +190,8 @@ impl Tickets {
         self.asked.send_deadline(Ask::Flush(done), deadline).is_ok() && written.recv_deadline(deadline).is_ok()
     }
 }
+
+const SILENT_DISK: &str = "The disk did not answer.";
 
 /// The card of the status page.
 #[derive(Debug)]

@@ -18,7 +18,6 @@ mod err_redirect;
 mod etags;
 mod expires;
 mod fields;
-mod form_token;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod ignore_headers;

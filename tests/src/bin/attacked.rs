@@ -4,7 +4,8 @@
 //! The only argument is a configuration. The address is the first line on standard output; the log goes to standard
 //! error, or as the variables `LOG_TEXT` and `LOG_JSON` say to a file, which is put aside at 100 KB. The start takes so
 //! many milliseconds more as the variable `SLOW_START` says. SIGHUP opens the gate of `/hold`; where `HANG` is set,
-//! what it asks for hangs. Where `PANIC` is set, the program panics in place of an end.
+//! what it asks for hangs. Where `PANIC` is set, the program panics in place of an end. `STATUS` opens the
+//! status pages.
 
 use integration_tests::pages::Pages;
 use kirsch::{engine::Step, logs::Logs, prelude::*};
@@ -15,6 +16,10 @@ fn main() -> kirsch::Result {
     let pages = Pages::default();
     let gate = pages.gate.clone();
     let app = App::new(pages).tool("/", Sessions::in_memory()).config_str(configuration);
+    let app = match std::env::var_os("STATUS") {
+        Some(_) => app.mount("/status", kirsch::status::app().open()),
+        None => app,
+    };
     let text = std::env::var_os("LOG_TEXT").map(Logs::text);
     let app = match text.or_else(|| std::env::var_os("LOG_JSON").map(Logs::json)) {
         Some(logs) => app.logs(logs.rotate_at(100_000).keep(2)),

@@ -222,7 +222,7 @@ impl Play {
 }
 
 /// Random schedules, and some in which few switches are made at the worst moments (PCT).
-fn check(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
+pub(in crate::server) fn check(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
     let (model, schedules) = (Arc::new(model), schedules * crate::primitive::effort());
     let mut config = Config::new();
     // A run that goes on for so long never ends: a worker sleeps that has work.

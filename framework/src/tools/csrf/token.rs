@@ -6,7 +6,7 @@
 //! ```
 
 use super::super::fields::keep_from_shared_caches;
-use super::super::form_token::{Half, SecretCookie, is_right, token};
+use crate::exchange::form_token::{Half, SecretCookie, is_right, token};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, HttpError};
 use crate::{Error, Exchange, Request, StatusCode, random};
 use std::sync::{Arc, OnceLock};

@@ -11,8 +11,8 @@
 //! The cookie is not signed: an attacker who can plant one could as well plant their own, along with its token. So all
 //! login forms of a host share it, under any key, and several that are open at the same time do not disturb each other.
 
-use super::super::form_token::{Half, SecretCookie, is_right, token};
 use crate::exchange::SameSite;
+use crate::exchange::form_token::{Half, SecretCookie, is_right, token};
 use crate::random::{self, CodeKey};
 use crate::{Error, Exchange, Request};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Tokens of forms, for `csrf` and `session_auth`: a client that sends one back has read the page that the browser got.
+//! Tokens of forms, for `csrf`, `session_auth` and the status pages: a client that sends one back has read the page that
+//! the browser got.
 //!
 //! ```text
 //! cookie   secret        16 bytes, as 32 digits
@@ -13,7 +14,7 @@
 use crate::{Request, SetCookie, random};
 
 /// A secret, a mask, a code.
-pub(super) type Half = [u8; BYTES];
+pub(crate) type Half = [u8; BYTES];
 
 const BYTES: usize = 16;
 
@@ -21,23 +22,23 @@ const BYTES: usize = 16;
 const MAX_SECRETS: usize = 16;
 
 /// The cookie with the browser's secret.
-pub(super) struct SecretCookie {
-    pub(super) name: &'static str,
+pub(crate) struct SecretCookie {
+    pub(crate) name: &'static str,
     /// On secure origins: the same with `__Host-`.
-    pub(super) secure_name: &'static str,
+    pub(crate) secure_name: &'static str,
 }
 
 impl SecretCookie {
     /// The secrets that the browser has sent, in their order. There is one, unless an attacker has planted another:
     /// then ours may be any of them.
-    pub(super) fn read(&self, request: &Request) -> impl Iterator<Item = Half> {
+    pub(crate) fn read(&self, request: &Request) -> impl Iterator<Item = Half> {
         let wanted = self.name_for(request);
         let cookies = request.headers_named("cookie").flat_map(crate::http::cookies);
         cookies.filter(move |(name, _)| *name == wanted).filter_map(|(_, value)| from_digits(value)).take(MAX_SECRETS)
     }
 
     /// The field that gives the browser this secret.
-    pub(super) fn give(&self, request: &Request, secret: &Half) -> SetCookie {
+    pub(crate) fn give(&self, request: &Request, secret: &Half) -> SetCookie {
         SetCookie::new(self.name_for(request), digits(secret)).secure(request.is_secure())
     }
 
@@ -47,14 +48,14 @@ impl SecretCookie {
 }
 
 /// A new token, whose code `code` makes from the mask.
-pub(super) fn token(code: impl FnOnce(&Half) -> Half) -> String {
+pub(crate) fn token(code: impl FnOnce(&Half) -> Half) -> String {
     let mask = random::bytes();
     digits(&mask) + &digits(&code(&mask))
 }
 
 /// Whether `text` is a token with the code that `code` makes from its mask. Takes the same time for all texts of the
 /// right length.
-pub(super) fn is_right(text: &str, code: impl FnOnce(&Half) -> Half) -> bool {
+pub(crate) fn is_right(text: &str, code: impl FnOnce(&Half) -> Half) -> bool {
     let Some((mask, said)) = text.split_at_checked(2 * BYTES) else { return false };
     let (Some(mask), Some(said)) = (from_digits(mask), from_digits(said)) else { return false };
     let differences = code(&mask).iter().zip(said).fold(0, |all, (right, said)| all | (right ^ said));
