@@ -112,7 +112,7 @@ class Servers:
     def command(self, name, port, files):
         """`files`: whether the server has to serve them."""
         if name == "kirsch":
-            return [target_folder(ROOT) / "fast/testbed", "--port", port] + (["--static", self.files] if files else [])
+            return [target_folder(ROOT) / "fast/testbed", "--listen", f"127.0.0.1:{port}"] + (["--static", self.files] if files else [])
         if name == "cherrypy":
             return [target_folder(PEERS) / "cherrypy/bin/python", PEERS / "cherrypy/hello.py", port]
         if name == "nginx":
@@ -134,7 +134,7 @@ class Servers:
             raise Problem(str(missing)) from missing
         if family(f"{server}-{store}") == "kirsch":
             place = f"alone:{place}" if server == "kirsch-alone" else place
-            return [target_folder(ROOT) / "fast/testbed", "--port", port, "--sessions", place]
+            return [target_folder(ROOT) / "fast/testbed", "--listen", f"127.0.0.1:{port}", "--sessions", place]
         return [target_folder(PEERS) / "release" / package(server), port, place]
 
     @contextlib.contextmanager

@@ -11,6 +11,18 @@ pub struct CommandLine<'a> {
     pub numbers: &'static [NumberOption],
     /// Options with a text that only this program has.
     pub texts: &'static [TextOption],
+    /// Where it is told to listen.
+    pub listens: Listens,
+}
+
+/// How a program is told where to listen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listens {
+    /// `--port`, on 127.0.0.1.
+    #[default]
+    Port,
+    /// `--listen`, any number of times, each with an address as in `server.listen`.
+    Addresses,
 }
 
 /// An option with a number behind it.
@@ -48,8 +60,8 @@ pub struct TextOption {
 /// The values of the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `--port`: where to listen; 0 lets the system choose.
-    pub port: u16,
+    /// `--port` or `--listen`: where to listen; port 0 lets the system choose.
+    pub listen: Vec<String>,
     /// `--threads`: how many workers run handlers.
     pub threads: usize,
     /// The values of [`CommandLine::numbers`], in their order.
@@ -60,7 +72,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 8080, threads: 10, numbers: Vec::new(), texts: Vec::new() }
+        Self { listen: vec![on_port(8080)], threads: 10, numbers: Vec::new(), texts: Vec::new() }
     }
 }
 
@@ -82,6 +94,7 @@ impl CommandLine<'_> {
         let numbers = self.numbers.iter().map(|option| option.default).collect();
         let mut options = Options { numbers, texts: vec![None; self.texts.len()], ..Options::default() };
         let mut arguments = arguments.into_iter();
+        let mut listen = Vec::new();
         while let Some(argument) = arguments.next() {
             let (name, attached) = match argument.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
@@ -91,8 +104,10 @@ impl CommandLine<'_> {
                 || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
             if name == "--help" || name == "-h" {
                 return Ok(Parsed::Help);
-            } else if name == "--port" {
-                options.port = number(name, &value()?, 0, u16::MAX)?;
+            } else if name == "--port" && self.listens == Listens::Port {
+                listen = vec![on_port(number(name, &value()?, 0, u16::MAX)?)];
+            } else if name == "--listen" && self.listens == Listens::Addresses {
+                listen.push(value()?);
             } else if name == "--threads" {
                 options.threads = number(name, &value()?, 1, 10_000)?;
             } else if let Some(index) = self.numbers.iter().position(|option| option.name == name) {
@@ -103,15 +118,26 @@ impl CommandLine<'_> {
                 return Err(format!("the argument {argument:?} is not known"));
             }
         }
+        if !listen.is_empty() {
+            options.listen = listen;
+        }
         Ok(Parsed::Run(options))
     }
 
     /// The text of `--help`.
     #[must_use]
     pub fn help(&self) -> String {
-        let Options { port, threads, .. } = Options::default();
+        let Options { threads, .. } = Options::default();
+        let (option, meaning) = match self.listens {
+            Listens::Port => ("--port N", "listen on this port of 127.0.0.1; 0 picks a free one (default 8080)"),
+            Listens::Addresses => (
+                "--listen ADDRESS",
+                "listen there, as 127.0.0.1:8080 or unix:/run/app.sock; may be given several times \
+                 (default 127.0.0.1:8080)",
+            ),
+        };
         let mut lines = vec![
-            ("--port N".to_owned(), format!("listen on this port of 127.0.0.1; 0 picks a free one (default {port})")),
+            (option.to_owned(), meaning.to_owned()),
             ("--threads N".to_owned(), format!("how many requests are handled at the same time (default {threads})")),
         ];
         let numbers = self.numbers.iter();
@@ -132,6 +158,10 @@ impl CommandLine<'_> {
     }
 }
 
+fn on_port(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 fn number<T>(name: &str, text: &str, least: T, most: T) -> Result<T, String>
 where
     T: Copy + std::str::FromStr + PartialOrd + std::fmt::Display,
@@ -146,7 +176,8 @@ where
 mod tests {
     use super::*;
 
-    const PLAIN: CommandLine<'static> = CommandLine { program: "demo", about: "A demo.", numbers: &[], texts: &[] };
+    const PLAIN: CommandLine<'static> =
+        CommandLine { program: "demo", about: "A demo.", numbers: &[], texts: &[], listens: Listens::Port };
     const RICH: CommandLine<'static> = CommandLine {
         numbers: &[
             NumberOption { name: "--cups", meaning: "how many cups", default: 2, most: 9 },
@@ -162,8 +193,17 @@ mod tests {
 
     #[test]
     fn options_come_with_a_space_or_an_equals_sign() {
-        let expected = Ok(Parsed::Run(Options { port: 0, threads: 3, ..Options::default() }));
+        let expected = Ok(Parsed::Run(Options { listen: vec![on_port(0)], threads: 3, ..Options::default() }));
         assert_eq!(parse(PLAIN, "--port 0 --threads=3"), expected);
+    }
+
+    #[test]
+    fn addresses_are_collected_where_a_program_takes_them() {
+        let many = CommandLine { listens: Listens::Addresses, ..PLAIN };
+        let listen = vec!["127.0.0.1:0".to_owned(), "unix:/a".to_owned()];
+        let expected = Options { listen, ..Options::default() };
+        assert_eq!(parse(many, "--listen 127.0.0.1:0 --listen=unix:/a"), Ok(Parsed::Run(expected)));
+        assert!(parse(many, "--port 1").is_err() && parse(PLAIN, "--listen a").is_err());
     }
 
     #[test]

@@ -14,7 +14,13 @@ pub fn lesson(source: &'static str, app: App) -> ExitCode {
     let path = std::env::args().next().unwrap_or_default();
     let program = Path::new(&path).file_name().unwrap_or_default().to_string_lossy();
     let about = intro(source).collect::<Vec<_>>().join("\n");
-    let command_line = CommandLine { program: &program, about: &about, numbers: &[], texts: &[] };
+    let command_line = CommandLine {
+        program: &program,
+        about: &about,
+        numbers: &[],
+        texts: &[],
+        listens: crate::command_line::Listens::Port,
+    };
     crate::run(&command_line, |_| app.tool("/", Explained { text: explanation(source, &program) }))
 }
 

@@ -21,7 +21,12 @@ pub mod upload;
 pub use lesson::lesson;
 
 use command_line::{CommandLine, Options, Parsed};
-use kirsch::{App, IntoResponse, Request, Response, header};
+use kirsch::{
+    App, IntoResponse, Request, Response,
+    engine::{Engine, ListeningAt, Step},
+    exchange::ListenerRole,
+    header,
+};
 use std::{io::Write, process::ExitCode, time::SystemTime};
 
 /// Runs a demo program: reads the command line, serves the application until a signal comes, and reports a failure.
@@ -89,11 +94,17 @@ pub fn page_or(request: &Request, html: &str, content: impl IntoResponse) -> Res
 }
 
 fn serve(app: App, options: &Options) -> kirsch::Result {
-    let announce = |address| {
-        say(&format!("Serving on http://{address}"));
-        Ok(())
+    /// When requests are answered.
+    const SERVING: u8 = 80;
+    let announce = |engine: &Engine| {
+        for ListeningAt { address, role, .. } in engine.listening_at() {
+            say(&format!(
+                "{} {address}",
+                if *role == ListenerRole::Redirect { "Redirecting from" } else { "Serving on" }
+            ));
+        }
     };
-    app.threads(options.threads).on_start(announce).serve(("127.0.0.1", options.port))
+    app.threads(options.threads).on(Step::Start, SERVING, announce).serve(&*options.listen)
 }
 
 /// Prints a line at once. If the reader has closed our standard output, the program goes on.

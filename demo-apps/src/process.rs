@@ -24,7 +24,17 @@ impl Program {
     #[must_use]
     pub fn start(path: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(path);
-        command.args(["--port", "0"]).args(arguments).env_remove("RUST_LOG");
+        command.args(["--port", "0"]).args(arguments);
+        Self::run(command)
+    }
+
+    /// Runs the command, and waits until it has announced the first address, which must be one of HTTP.
+    ///
+    /// # Panics
+    /// If it does not announce one.
+    #[must_use]
+    pub fn run(mut command: Command) -> Self {
+        command.env_remove("RUST_LOG");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program was built");
         let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut line = String::new();

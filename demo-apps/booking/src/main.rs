@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             value: "DIR",
             meaning: "keep bookings, attachments and sessions here (default: in a folder that goes with the program)",
         }],
+        listens: demo_apps::command_line::Listens::Port,
     };
     let passing = match tempfile::tempdir() {
         Ok(folder) => folder,

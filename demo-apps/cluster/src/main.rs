@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         about: "Counts in the session, which several instances share.",
         numbers: &[LEASE],
         texts: &[TextOption { name: "--store", value: "PLACE", meaning: session_store::MEANING }],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::try_run(&command_line, |options| {
         let store = options.texts[0].as_deref().unwrap_or("memory");

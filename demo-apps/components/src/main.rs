@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         about: "A page of eight parts that a browser loads at once, in five variants of using the session.",
         numbers: &[MILLISECONDS],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     // The database goes with the program.
     let room = match tempfile::tempdir() {

@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         about: "Shows that a handler and its template may both open the session, in any order.",
         numbers: &[],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |_| shared_session::app())
 }

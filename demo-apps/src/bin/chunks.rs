@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         about: "Serves a response that is made while it is sent, chunk by chunk.",
         numbers: &[CHUNKS, PAUSE],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |options| chunks::app(options.numbers[0], Duration::from_millis(options.numbers[1])))
 }

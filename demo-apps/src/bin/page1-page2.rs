@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         about: "Shows how one page of a session waits for another: page2 for the sleeping page1.",
         numbers: &[SECONDS],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |options| page1_page2::app(Duration::from_secs(options.numbers[0])))
 }

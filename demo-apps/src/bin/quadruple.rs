@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         about: "Asks a slow service once, however many want the answer, and keeps it.",
         numbers: &[SECONDS],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |options| quadruple::app(Duration::from_secs(options.numbers[0])))
 }

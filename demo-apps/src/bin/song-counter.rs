@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         about: "Counts how often each song was played.",
         numbers: &[],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |_| song_counter::app())
 }

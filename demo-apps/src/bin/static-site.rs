@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         about: "A small site out of files, with a recording to seek in.",
         numbers: &[],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     match static_site::app() {
         Ok(app) => demo_apps::run(&command_line, |_| app),

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         about: "Makes small pictures of large ones, as jobs, while the page shows how far they are.",
         numbers: &[SECONDS],
         texts: &[],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |options| thumbnails::app(Duration::from_secs(options.numbers[0])))
 }

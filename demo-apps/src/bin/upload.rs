@@ -17,6 +17,7 @@ fn main() -> ExitCode {
             value: "DIR",
             meaning: "keep the files there; without it they are only counted",
         }],
+        listens: demo_apps::command_line::Listens::Port,
     };
     demo_apps::run(&command_line, |options| upload::app(options.texts[0].clone().map(Into::into)))
 }

@@ -1,6 +1,7 @@
 //! A handle to a running application: its state, its address, its events.
 
 use super::{Bus, Events};
+use crate::exchange::ListenerRole;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +19,25 @@ pub struct Engine {
 struct EngineState {
     state: AtomicU8,
     address: OnceLock<SocketAddr>,
+    listening: OnceLock<Vec<ListeningAt>>,
     events: Events,
+}
+
+/// A place that the server listens at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListeningAt {
+    /// `http://127.0.0.1:8080` with the port that was picked, `https://` where it is encrypted, or
+    /// `unix:/run/app.sock`.
+    pub address: String,
+    /// What its connections are for.
+    pub role: ListenerRole,
+}
+
+impl ListeningAt {
+    pub(crate) fn new(address: String, role: ListenerRole) -> Self {
+        Self { address, role }
+    }
 }
 
 /// The stages of an application, in their order. It never goes back to an earlier one. Each change is also an event:
@@ -80,6 +99,22 @@ impl Engine {
         self.shared.address.get().copied()
     }
 
+    /// All places that the server listens at. There are none before they are bound.
+    ///
+    /// ```
+    /// use kirsch::{engine::Step, prelude::*};
+    ///
+    /// let app = App::new(Tree::new()).on(Step::Start, 80, |engine| {
+    ///     engine.listening_at().iter().for_each(|place| println!("Serving on {}", place.address));
+    /// });
+    /// app.start(["127.0.0.1:0", "127.0.0.2:0"])?;
+    /// # Ok::<_, kirsch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn listening_at(&self) -> &[ListeningAt] {
+        self.shared.listening.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The number of the worker whose thread this is, in the steps of workers. The first is 1.
     #[must_use]
     pub fn worker(&self) -> Option<usize> {
@@ -103,7 +138,12 @@ pub(crate) struct EngineOwner(Engine);
 
 impl EngineOwner {
     pub(crate) fn new() -> Self {
-        let shared = EngineState { state: AtomicU8::new(0), address: OnceLock::new(), events: Events::new() };
+        let shared = EngineState {
+            state: AtomicU8::new(0),
+            address: OnceLock::new(),
+            listening: OnceLock::new(),
+            events: Events::new(),
+        };
         Self(Engine { shared: Arc::new(shared), worker: None })
     }
 
@@ -120,8 +160,9 @@ impl EngineOwner {
         self.0.shared.events.connect(bus);
     }
 
-    pub(crate) fn set_address(&self, address: SocketAddr) {
+    pub(crate) fn set_address(&self, address: SocketAddr, listening: Vec<ListeningAt>) {
         let _ = self.0.shared.address.set(address);
+        let _ = self.0.shared.listening.set(listening);
     }
 
     /// Goes on to this state, unless the application is further already.

@@ -16,7 +16,7 @@ mod plugin;
 mod supervised;
 
 pub(crate) use engine::EngineOwner;
-pub use engine::{Deadline, Engine, State};
+pub use engine::{Deadline, Engine, ListeningAt, State};
 pub use events::Events;
 pub(crate) use events::{Bus, Observer};
 pub use plugin::{Plugin, Step};

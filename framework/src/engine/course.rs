@@ -15,12 +15,12 @@
 
 use super::background::{Background, OfBackground};
 use super::stuck;
-use crate::bus::{Bus, Deadline, Engine, EngineOwner, Observer, Plugin, State, Step};
+use crate::bus::{Bus, Deadline, Engine, EngineOwner, ListeningAt, Observer, Plugin, State, Step};
 use crate::exchange::{Error, ServerPhase, StatusRow, StatusSource};
 use crate::lifecycle::{Application, BackgroundJob};
 use crate::logs;
 use crate::panics::guarded;
-use crate::server::{AroundWorkers, Bound, ListenAddress, Server, ServerSettings, StopReport};
+use crate::server::{self, AroundWorkers, Bound, ListenAddress, Server, ServerSettings, StopReport};
 use std::io::ErrorKind;
 use std::sync::Arc;
 #[cfg(feature = "tls")]
@@ -218,7 +218,9 @@ impl Course {
 
     fn bind(&mut self, settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> Result<(), Error> {
         let bound = self.bound.take().map_or_else(|| bind(settings, places), Ok)?;
-        self.engine.set_address(bound.address());
+        let listening = bound.addresses().iter();
+        let listening = listening.map(|address| ListeningAt::new(address.shown(), address.role().unwrap_or_default()));
+        self.engine.set_address(bound.address(), listening.collect());
         self.bound = Some(bound);
         Ok(())
     }
@@ -239,8 +241,7 @@ impl Course {
         }
         self.server = Some(server);
         for address in addresses {
-            let shown = address.url().unwrap_or_else(|| address.to_string());
-            crate::line::record!(Info, target: "kirsch::engine", "serving on {shown}");
+            crate::line::record!(Info, target: "kirsch::engine", "serving on {}", address.shown());
         }
         Ok(())
     }
@@ -353,7 +354,7 @@ pub(super) fn bind(settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> 
     if places.is_empty() {
         return Err(Error::unexpected("there is no address to listen on"));
     }
-    Server::bind_at(settings.clone(), places, Vec::new()).map_err(|error| {
+    Server::bind_at(settings.clone(), places, server::passed_on()?).map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::AddrInUse => {
                 "; another program listens there: stop it, or choose another port (0 picks a free one)"

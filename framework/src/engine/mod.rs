@@ -26,7 +26,7 @@ mod running;
 mod signals;
 mod stuck;
 
-pub use crate::bus::{Deadline, Engine, Events, Plugin, State, Step};
+pub use crate::bus::{Deadline, Engine, Events, ListeningAt, Plugin, State, Step};
 pub use app::App;
 pub use background::JobStatistics;
 pub use course::PluginStatus;

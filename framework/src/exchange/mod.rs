@@ -96,6 +96,7 @@ pub use link::Link;
 pub use link_value::{LinkText, LinkValue, Omit};
 pub use login::{Login, LoginChallenge};
 pub use multipart_reader::{Multipart, Part};
+pub(crate) use origin::RemoteText;
 pub use origin::{Forwarded, Origin, origin_of};
 pub(crate) use page_link::{Address, NamedValues, PageAddresses};
 pub use page_link::{LinkError, LinkWay, PageLink, PathLinks};

@@ -133,6 +133,15 @@ impl Request {
     }
 }
 
+/// A client's address for logs: `unix` for a client that has none.
+pub(crate) struct RemoteText(pub(crate) IpAddr);
+
+impl std::fmt::Display for RemoteText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_unspecified() { f.write_str("unix") } else { self.0.fmt(f) }
+    }
+}
+
 /// The origin of a URL of `http` or `https` in its one spelling, as in [`Request::origin`], and the rest of the URL.
 /// `None` for an address without an origin, and for one with a name and password, which no browser sends.
 ///

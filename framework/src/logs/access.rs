@@ -10,11 +10,12 @@
 //! key-values get the columns by name.
 
 use super::clock::ClockTime;
-use crate::exchange::{Delivery, Exchange, KEY_PARAMETER, Login, RequestId, TraceId, bytes_without_key, without_key};
+use crate::exchange::{
+    Delivery, Exchange, KEY_PARAMETER, Login, RemoteText, RequestId, TraceId, bytes_without_key, without_key,
+};
 use log::kv::{self, Key, Source, Value, VisitSource};
 use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result, Write};
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// Writes the record, if anybody listens.
@@ -33,7 +34,7 @@ fn write(exchange: &Exchange, delivery: &Delivery) {
         now: SystemTime::now(),
         duration: delivery.duration(),
         bytes: delivery.body_bytes,
-        client: request.remote(),
+        client: RemoteText(request.remote()),
         request: request.id(),
         trace: request.trace_id(),
         query: request.head.target().split_once('?').map(|(_, query)| without_key(query)),
@@ -50,7 +51,7 @@ struct Record<'a> {
     now: SystemTime,
     duration: Duration,
     bytes: u64,
-    client: IpAddr,
+    client: RemoteText,
     request: RequestId,
     trace: TraceId,
     /// As the client sent it; nothing when the server could not read it. Like the referer without the key of a link.

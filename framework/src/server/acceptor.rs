@@ -87,6 +87,7 @@ impl Acceptor {
 
     /// Takes connections of one listener, as many as are its turn.
     fn serve(&mut self, shared: &Shared, listener: &Listener) {
+        listener.expect_no_wait();
         for count in 0..MAX_IN_A_ROW {
             // Only the first is sure to be there: for nobody, no idle connection has to go.
             if count > 0 && is_full(shared) || !make_room(shared) {
@@ -132,6 +133,7 @@ impl Acceptor {
 
 /// Takes the connections that have come before the end, while there is room.
 fn take_the_rest(shared: &Shared, listener: &Listener) {
+    listener.expect_no_wait();
     for _ in 0..shared.settings.backlog {
         if is_full(shared) {
             return;

@@ -71,7 +71,7 @@ pub struct UnixPlace {
 }
 
 impl UnixPlace {
-    fn at(path: &Path) -> Self {
+    pub(super) fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), mode: None, owner: None, group: None }
     }
 }
@@ -121,11 +121,14 @@ impl ListenAddress {
         }
     }
 
-    /// How a browser reaches it: `https://127.0.0.1:8443`. `None` for a place that has no address.
+    /// How a client reaches it: `https://127.0.0.1:8443`, or the place in its own form where that has no URL.
     #[must_use]
-    pub fn url(&self) -> Option<String> {
-        let ListenPlace::Tcp(address) = self.place else { return None };
-        Some(format!("{}://{address}", if self.role == Some(ListenerRole::Tls) { "https" } else { "http" }))
+    pub fn shown(&self) -> String {
+        match self.place {
+            ListenPlace::Tcp(address) if self.role == Some(ListenerRole::Tls) => format!("https://{address}"),
+            ListenPlace::Tcp(address) => format!("http://{address}"),
+            _ => self.name(),
+        }
     }
 
     /// Reads the words behind a place.

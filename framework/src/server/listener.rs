@@ -5,13 +5,16 @@
 //! descriptor alone. For the same reason the socket does not block from the beginning, and nothing relies on it: the
 //! other process may have taken the connection that woke us.
 
-use super::listen_address::{ListenAddress, ListenPlace};
-use crate::exchange::{Connection, ListenerFacts, Peer};
+use super::listen_address::{ListenAddress, ListenPlace, UnixPlace};
+use super::socket_file::SocketFile;
+use crate::exchange::{Connection, ListenerFacts, Peer, UnixPeer};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// How long a connection is silent before the system asks whether the client is still there.
@@ -27,14 +30,34 @@ pub(super) struct Listener {
     /// As it was given, with the place where it really is.
     address: ListenAddress,
     facts: &'static ListenerFacts,
+    /// The file of a Unix socket, if it goes with this listener.
+    file: Option<SocketFile>,
+    /// Whether another process has the socket, too, and may have told it to block.
+    is_shared: bool,
 }
 
 /// A listening socket and its name, for the process that takes it over.
 #[derive(Debug)]
 pub(crate) struct NamedSocket {
-    /// The address as it was given, without its words: `127.0.0.1:0`.
+    /// The address as it was given, without its words: `127.0.0.1:0`; `fd:http` for a socket of systemd.
     pub(crate) name: String,
     pub(crate) socket: OwnedFd,
+}
+
+impl NamedSocket {
+    /// Whether it is bound to this very address.
+    pub(super) fn is_at(&self, address: &ListenAddress) -> bool {
+        match (place_of(&self.socket), address.place()) {
+            (Some(ListenPlace::Unix(bound)), ListenPlace::Unix(wanted)) => bound.path == wanted.path,
+            (Some(bound), wanted) => bound == *wanted,
+            (None, _) => false,
+        }
+    }
+
+    /// Whether systemd has made it.
+    fn is_of_systemd(&self) -> bool {
+        self.name.starts_with("fd:")
+    }
 }
 
 /// The rules for all listeners of a server.
@@ -45,22 +68,61 @@ pub(super) struct Binding {
     pub(super) v6_only: bool,
 }
 
+impl Binding {
+    fn backlog(self) -> i32 {
+        i32::try_from(self.backlog).unwrap_or(i32::MAX)
+    }
+}
+
 impl Listener {
     /// Binds and listens; or takes the socket of this name over that another process has bound.
-    pub(super) fn bind(address: &ListenAddress, inherited: Option<OwnedFd>, how: Binding) -> io::Result<Self> {
+    pub(super) fn bind(address: &ListenAddress, inherited: Option<NamedSocket>, how: Binding) -> io::Result<Self> {
         let facts = ListenerFacts::kept(&address.name(), address.role().unwrap_or_default());
-        let socket = match (inherited, address.place()) {
-            (Some(socket), _) => {
-                rustix::io::ioctl_fionbio(&socket, true)?;
-                socket
+        let is_shared = inherited.is_some();
+        let (socket, file) = match (inherited, address.place()) {
+            (Some(given), place) => {
+                let is_ours = !given.is_of_systemd();
+                let file = match place {
+                    ListenPlace::Unix(place) if is_ours => SocketFile::adopt(&place.path),
+                    _ => None,
+                };
+                (prepared(given.socket)?, file)
             }
-            (None, ListenPlace::Tcp(place)) => tcp(*place, how)?,
-            (None, _) => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "only TCP addresses can be bound yet"));
+            (None, ListenPlace::Tcp(place)) => (tcp(*place, how)?, None),
+            (None, ListenPlace::Unix(place)) => {
+                let (socket, file) = SocketFile::bind(place, how.backlog())?;
+                (socket, Some(file))
+            }
+            (None, ListenPlace::Inherited(name)) => {
+                let problem =
+                    format!("no socket of that name was passed on; name it in its unit: FileDescriptorName={name}");
+                return Err(io::Error::new(io::ErrorKind::NotFound, problem));
             }
         };
-        let place = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
-        Ok(Self { socket, address: address.at(ListenPlace::Tcp(place)), facts })
+        let place = match (address.place(), place_of(&socket)) {
+            // It was bound to another name, and renamed.
+            (place @ ListenPlace::Unix(_), _) => place.clone(),
+            (_, Some(place)) => place,
+            (_, None) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither TCP nor a Unix socket"));
+            }
+        };
+        Ok(Self { socket, address: address.at(place), facts, file, is_shared })
+    }
+
+    /// Leaves the file of a Unix socket to the process that has taken the socket over.
+    pub(super) fn leave_file(&self) {
+        if let Some(file) = &self.file {
+            file.leave();
+        }
+    }
+
+    /// Another process that has the socket may have told it to block since. Then a connection that a third one takes
+    /// would leave us waiting.
+    pub(super) fn expect_no_wait(&self) {
+        if self.is_shared {
+            let _ = rustix::io::ioctl_fionbio(&self.socket, true);
+        }
     }
 
     /// Where it listens, with the port that was picked.
@@ -69,6 +131,7 @@ impl Listener {
     }
 
     /// The IP address, if it has one.
+    #[cfg(test)]
     pub(super) fn ip_address(&self) -> Option<SocketAddr> {
         match self.address.place() {
             ListenPlace::Tcp(address) => Some(*address),
@@ -81,21 +144,21 @@ impl Listener {
         Ok(NamedSocket { name: self.facts.name.clone(), socket: rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)? })
     }
 
-    /// A connection that has come, and what is known of it. It does not wait for one, unless another process has told
-    /// the socket to.
+    /// A connection that has come, and what is known of it. It does not wait for one.
     pub(super) fn accept(&self) -> rustix::io::Result<(OwnedFd, Connection)> {
         let (socket, peer) = rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        // A connection that was reset while it was in the queue has no peer.
-        let peer = peer.and_then(|peer| ip_address(peer)).ok_or(Errno::CONNABORTED)?;
-        let local = match self.ip_address() {
-            // Which of the machine's addresses it was, only the connection can tell.
-            Some(address) if address.ip().is_unspecified() => {
-                rustix::net::getsockname(&socket).ok().and_then(ip_address).or(Some(address))
+        let (peer, local) = match self.address.place() {
+            ListenPlace::Tcp(address) => {
+                // A connection that was reset while it was in the queue has no peer.
+                let peer = peer.and_then(ip_address).ok_or(Errno::CONNABORTED)?;
+                // Which of the machine's addresses it was, only the connection can tell.
+                let is_any = address.ip().is_unspecified();
+                let local = if is_any { rustix::net::getsockname(&socket).ok().and_then(ip_address) } else { None };
+                (Peer::Ip(peer), Some(local.unwrap_or(*address)))
             }
-            address => address,
+            _ => (Peer::Unix(unix_peer(&socket)?), None),
         };
-        let connection = Connection { peer: Peer::Ip(peer), local, listener: self.facts, ..Connection::default() };
-        Ok((socket, connection))
+        Ok((socket, Connection { peer, local, listener: self.facts, ..Connection::default() }))
     }
 }
 
@@ -116,7 +179,46 @@ fn ip_address(address: SocketAddrAny) -> Option<SocketAddr> {
     Some(address)
 }
 
-/// Binds and listens. Accepted sockets inherit the options that are set here.
+/// The process at the other end, as it was when it connected.
+fn unix_peer(socket: &OwnedFd) -> rustix::io::Result<UnixPeer> {
+    let told = nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::PeerCredentials);
+    let told = told.map_err(|_| Errno::CONNABORTED)?;
+    // One of another container has the number 0 here.
+    let pid = u32::try_from(told.pid()).ok().filter(|pid| *pid > 0);
+    Ok(UnixPeer { uid: told.uid(), gid: told.gid(), pid })
+}
+
+/// Where a socket is bound.
+fn place_of(socket: &OwnedFd) -> Option<ListenPlace> {
+    let bound = rustix::net::getsockname(socket).ok()?;
+    if let Ok(address) = SocketAddr::try_from(bound.clone()) {
+        return Some(ListenPlace::Tcp(address));
+    }
+    let bound = SocketAddrUnix::try_from(bound).ok()?;
+    Some(ListenPlace::Unix(UnixPlace::at(OsStr::from_bytes(bound.path_bytes().unwrap_or_default()).as_ref())))
+}
+
+/// A socket that another process has bound, with our options. For those of TCP it does not matter who has set them.
+fn prepared(socket: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    if matches!(place_of(&socket), Some(ListenPlace::Tcp(_))) {
+        for_connections(&socket)?;
+    }
+    Ok(socket)
+}
+
+/// Options that accepted sockets inherit.
+fn for_connections(socket: &OwnedFd) -> rustix::io::Result<()> {
+    // One response leaves in one write: nothing is gained by waiting for more.
+    sockopt::set_tcp_nodelay(socket, true)?;
+    // A client that vanished without a word is noticed also while nothing is sent: a handler may be asking for it.
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, SILENCE)?;
+    sockopt::set_tcp_keepintvl(socket, PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(socket, PROBES)
+}
+
+/// Binds and listens.
 fn tcp(address: SocketAddr, how: Binding) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -126,15 +228,9 @@ fn tcp(address: SocketAddr, how: Binding) -> rustix::io::Result<OwnedFd> {
         // The usual value depends on the machine.
         sockopt::set_ipv6_v6only(&socket, how.v6_only)?;
     }
-    // One response leaves in one write: nothing is gained by waiting for more.
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    // A client that vanished without a word is noticed also while nothing is sent: a handler may be asking for it.
-    sockopt::set_socket_keepalive(&socket, true)?;
-    sockopt::set_tcp_keepidle(&socket, SILENCE)?;
-    sockopt::set_tcp_keepintvl(&socket, PROBE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(&socket, PROBES)?;
+    for_connections(&socket)?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, i32::try_from(how.backlog).unwrap_or(i32::MAX))?;
+    rustix::net::listen(&socket, how.backlog())?;
     Ok(socket)
 }
 

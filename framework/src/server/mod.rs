@@ -16,6 +16,7 @@
 //! | `poll.rs`, `run_queue.rs`, `clock.rs` | epoll, the queue, deadlines |
 //! | `scheduler.rs` | lends threads to connections; no HTTP |
 //! | `listen_address.rs`, `listener.rs` | where to listen, as settings say it, and a socket that is bound there |
+//! | `socket_file.rs`, `activation.rs` | the files of Unix sockets; the sockets that systemd passes on |
 //! | `acceptor.rs`, `ticker.rs`, `stop.rs` | the other threads, and the end |
 //! | `aside.rs`, `ends.rs` | the thread that answers while no worker is free: pages that tell why; the ends of those |
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
@@ -30,6 +31,7 @@
 //! | `workspace.rs`, `workers.rs`, `waker.rs` | the values that a thread lends; its present work; how parked requests wake |
 
 mod acceptor;
+mod activation;
 mod alarm;
 mod aside;
 mod budgets;
@@ -51,6 +53,7 @@ mod scheduler;
 mod settings;
 mod slab;
 mod slow;
+mod socket_file;
 mod stop;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
@@ -67,6 +70,7 @@ pub use crate::exchange::{
     ConnectionCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, SlowRequest, Statistics, WorkerStage,
     WorkerState,
 };
+pub(crate) use activation::passed_on;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use by_hand::converse;
@@ -132,7 +136,8 @@ impl Server {
     /// Listens at all `places`, each at the first of its addresses that can be had. Clients may connect from now on;
     /// nobody answers before [`Bound::serve`].
     ///
-    /// Sockets of the same names that another process has bound are taken over. All of them must be wanted.
+    /// Sockets of the same names, or at the same addresses, that another process has bound are taken over. All of them
+    /// must be wanted.
     pub(crate) fn bind_at(
         mut settings: ServerSettings,
         places: &[Vec<ListenAddress>],
@@ -151,7 +156,8 @@ impl Server {
             for address in alternatives {
                 let name = address.name();
                 let given = inherited.iter().position(|socket| socket.name == name);
-                let given = given.map(|index| inherited.remove(index).socket);
+                let given = given.or_else(|| inherited.iter().position(|socket| socket.is_at(address)));
+                let given = given.map(|index| inherited.remove(index));
                 let how = Binding { backlog: settings.backlog, v6_only: has_twin(address, places) };
                 match Listener::bind(address, given, how) {
                     Ok(listener) => {
@@ -171,7 +177,8 @@ impl Server {
         }
         if let Some(socket) = inherited.first() {
             let name = &socket.name;
-            return Err(io::Error::other(format!("the socket {name} was passed on, but no address is of that name")));
+            let problem = "was passed on, but no address is of that name: add it to server.listen";
+            return Err(io::Error::other(format!("the socket {name} {problem}")));
         }
         settings.listen = listeners.iter().map(|listener| listener.address().clone()).collect();
         Ok(Bound {
@@ -192,6 +199,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
         &self.running.addresses
+    }
+
+    /// Leaves the files of Unix sockets to the process that has taken the sockets over.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
+    pub(crate) fn leave_files(&self) {
+        self.running.listeners.iter().flat_map(|listeners| &**listeners).for_each(Listener::leave_file);
     }
 
     /// Second descriptors of the listening sockets, with their names: for a process that takes them over. There are

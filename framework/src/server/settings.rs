@@ -1,6 +1,6 @@
 //! The settings of a server, each with its unit, default and reason.
 
-use super::listen_address::{ListenAddress, ListenPlace};
+use super::listen_address::ListenAddress;
 use super::patience::Pace;
 use crate::exchange::ListenerRole;
 use crate::http::HeadLimits;
@@ -253,10 +253,7 @@ impl ServerSettings {
             Some(ListenerRole::Redirect) => return Err("redirects are not there yet: leave the address out"),
             Some(ListenerRole::Plain) | None => {}
         }
-        match address.place() {
-            ListenPlace::Tcp(_) => Ok(()),
-            _ => Err("only IP addresses with a port are there yet"),
-        }
+        Ok(())
     }
 
     /// How slow a client may send a body.

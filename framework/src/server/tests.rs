@@ -12,7 +12,7 @@ mod responses;
 pub(super) mod tls;
 
 use super::{BodyPlan, Delivery, NamedSocket, Progress, Server, ServerSettings, Service, Wakers};
-use crate::exchange::{Exchange, FileBody, RequestBody, Stream};
+use crate::exchange::{Exchange, FileBody, Peer, RequestBody, Stream};
 use crate::http::Refusal;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
@@ -137,6 +137,16 @@ impl Service for Puppet {
                 }
                 _ => {}
             },
+            "/peer" => {
+                let connection = exchange.request.connection();
+                let process = match connection.peer {
+                    Peer::Unix(peer) => format!(" {:?}", (peer.uid, peer.pid.unwrap_or(0))),
+                    Peer::Ip(_) => String::new(),
+                };
+                let proxy = connection.proxy.as_ref().map_or_else(String::new, |proxy| format!(" by {proxy}"));
+                let text = format!("{} {}{process}{proxy}", connection.peer, exchange.request.remote());
+                exchange.response.set_body(text);
+            }
             path => {
                 exchange.response.set_body(path.to_owned());
             }

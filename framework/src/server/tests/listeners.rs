@@ -101,3 +101,65 @@ fn a_busy_listener_leaves_the_others_their_turn() {
         over.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+fn unix_stage(folder: &tempfile::TempDir, words: &str) -> (Stage, std::path::PathBuf) {
+    let path = folder.path().join("app.sock");
+    let address = format!("unix:{} {words}", path.display());
+    (Stage::new(|settings| settings.listen = addresses(&[&address])), path)
+}
+
+fn ask_unix(path: &std::path::Path, request: &str) -> String {
+    let mut socket = std::os::unix::net::UnixStream::connect(path).expect("the server listens");
+    socket.set_read_timeout(Some(SOON)).expect("a valid timeout");
+    socket.write_all(request.as_bytes()).expect("room");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer, then the end");
+    answer
+}
+
+#[test]
+fn a_client_at_a_unix_socket_is_served_and_has_no_address() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (stage, path) = unix_stage(&folder, "mode=0600");
+    assert_eq!(stage.server().address().to_string(), "0.0.0.0:0");
+    assert_eq!(stage.server().addresses()[0].shown(), format!("unix:{}", path.display()));
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(ask_unix(&path, &request("/here")).ends_with("/here"));
+    let peer = ask_unix(&path, &request("/peer"));
+    let own = (rustix::process::getuid().as_raw(), std::process::id());
+    assert!(peer.ends_with(&format!("unix 0.0.0.0 {own:?}")), "{peer}");
+    drop(stage);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_unix_socket_that_was_passed_on_keeps_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut first, path) = unix_stage(&folder, "");
+    let passed_on = first.server().named_sockets().expect("descriptors");
+    let listen = vec![format!("unix:{}", path.display()).parse().expect("an address")];
+    let second = Stage::inheriting(passed_on, |settings| settings.listen = listen);
+    first.server().leave_files();
+    let _ = first.stop(SOON);
+    let request = "GET /heir HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert!(ask_unix(&path, request).ends_with("/heir"));
+    drop(second);
+    assert!(!path.exists());
+}
+
+// Another process may tell the socket to block, which is a matter of the socket and not of a descriptor.
+#[test]
+fn a_shared_socket_that_another_process_lets_block_is_served_and_can_be_stopped() {
+    let first = Stage::new(|_| {});
+    let passed_on = first.server().named_sockets().expect("descriptors");
+    let foreign = first.server().named_sockets().expect("descriptors");
+    drop(first);
+    let mut second = Stage::inheriting(passed_on, |_| {});
+    rustix::io::ioctl_fionbio(&foreign[0].socket, false).expect("a socket");
+    for path in ["/1", "/2"] {
+        assert_eq!(second.connect().get(path).text(), path);
+    }
+    let began = Instant::now();
+    assert!(second.stop(SOON).unfinished.is_empty());
+    assert!(began.elapsed() < SOON);
+}

@@ -3,7 +3,6 @@
 //! | file | what is in it |
 //! |---|---|
 //! | this one | [`Proxy`], the tool: which peers to trust, which fields to believe |
-//! | `networks` | networks of addresses, such as `10.0.0.0/8` |
 //! | `chain` | the two ways of saying it, `X-Forwarded-*` and `Forwarded`, read from the right |
 //!
 //! | hook point | priority | what |
@@ -15,13 +14,12 @@
 //! and only as far as trusted proxies have written them.
 
 mod chain;
-mod networks;
 
 use self::chain::{Said, forwarded_fields, x_forwarded_fields};
-use self::networks::Networks;
 use super::fields;
 use crate::exchange::Forwarded;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
+use crate::networks::Networks;
 use crate::settings::{SettingError, SettingTable, Settings, list};
 use crate::{Exchange, HeaderName, Request};
 
@@ -53,8 +51,9 @@ use crate::{Exchange, HeaderName, Request};
 /// # Whom to trust
 ///
 /// Only these peers are trusted (`trusted`): networks such as `10.0.0.0/8` or `2001:db8::/32`, single addresses, and
-/// the words `loopback` (this machine) and `private` (the networks that are not on the internet). Every one of these
-/// fields of any other peer is removed from the request before anything else sees it.
+/// the words `loopback` (this machine), `private` (the networks that are not on the internet) and `unix` (peers at Unix
+/// sockets, which have no address). Every one of these fields of any other peer is removed from the request before
+/// anything else sees it.
 ///
 /// # What to believe
 ///
@@ -67,7 +66,7 @@ use crate::{Exchange, HeaderName, Request};
 #[derive(Clone, Debug, Settings)]
 #[settings(check = Self::prepare)]
 pub struct Proxy {
-    /// Networks such as `10.0.0.0/8`, single addresses, `loopback`, `private`.
+    /// Networks such as `10.0.0.0/8`, single addresses, `loopback`, `private`, `unix`.
     #[setting(given, no_builder)]
     trusted: Vec<String>,
     /// The field with the addresses; empty for none.
@@ -145,8 +144,8 @@ struct Prepared {
 
 impl Prepared {
     fn look(&self, request: &mut Request) {
-        let peer = request.connection().peer.ip();
-        if !self.trusted.contain(peer) {
+        let peer = request.connection().peer;
+        if !self.trusted.contain_peer(&peer) {
             for name in &self.removed {
                 if request.header(name.as_str()).is_some() {
                     request.remove_header(name);
@@ -156,7 +155,7 @@ impl Prepared {
         }
         let is_trusted = |address| self.trusted.contain(address);
         let said = if self.is_rfc_7239 {
-            forwarded_fields(&joined(request, "forwarded"), peer, is_trusted)
+            forwarded_fields(&joined(request, "forwarded"), peer.ip(), is_trusted)
         } else {
             let values = |name: &Option<HeaderName>| name.as_ref().map(|name| joined(request, name.as_str()));
             let Fields { remote, scheme, host, port, prefix } = &self.believed;
@@ -166,7 +165,7 @@ impl Prepared {
                 &values(host).unwrap_or_default(),
                 &values(port).unwrap_or_default(),
                 &values(prefix).unwrap_or_default(),
-                peer,
+                peer.ip(),
                 is_trusted,
             )
         };

@@ -7,8 +7,7 @@
 use super::login_form::LoginForm;
 use super::prepared::{Place, Prepared};
 use super::visitor::{not_kept, outside};
-use crate::exchange::HttpError;
-use crate::exchange::Wakers;
+use crate::exchange::{HttpError, RemoteText, Wakers};
 use crate::lifecycle::{Admission, Admit};
 use crate::{Error, Exchange, Flow, HeaderValue, Login, Method, Redirect, Response, Session, StatusCode, header};
 use std::sync::Arc;
@@ -109,7 +108,7 @@ impl Prepared {
         let is_right = check(&name, &password).inspect_err(|_| self.tool.throttle.take_back(&attempt))?;
         if !is_right {
             let shown: String = name.chars().filter(|character| !character.is_control()).take(100).collect();
-            crate::line::record!(Warn, target: "kirsch::tools", "wrong password for {shown:?} from {}", exchange.request.remote());
+            crate::line::record!(Warn, target: "kirsch::tools", "wrong password for {shown:?} from {}", RemoteText(exchange.request.remote()));
             let message = "The name or the password is not right.";
             return self.refuse(exchange, StatusCode::UNAUTHORIZED, &name, &next, message, None);
         }

@@ -1,15 +1,21 @@
-//! Networks of addresses, as settings have them: `10.0.0.0/8`, `::1`, `loopback`, `private`.
+//! Networks of addresses, as settings have them: `10.0.0.0/8`, `::1`, `loopback`, `private`; and `unix` for peers that
+//! have no address.
 //!
 //! An IPv4 address and the same one written as IPv6 (`::ffff:10.0.0.1`, as a socket for both shows it) are one address:
 //! everything is compared as IPv6.
 
+use crate::exchange::Peer;
 use std::net::IpAddr;
 
 /// A list of networks.
-#[derive(Debug)]
-pub(super) struct Networks(Vec<Network>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Networks {
+    networks: Vec<Network>,
+    /// Whether peers at Unix sockets are in it.
+    has_unix: bool,
+}
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Network {
     start: u128,
     /// One bit for each place that must be equal.
@@ -22,31 +28,42 @@ const PRIVATE: [&str; 7] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
 
 impl Networks {
-    pub(super) fn parse(texts: &[String]) -> Result<Self, String> {
+    /// Reads the texts of a setting.
+    ///
+    /// # Errors
+    /// The mistake, as it goes on after the name of the setting.
+    pub(crate) fn parse(texts: &[String]) -> Result<Self, String> {
         if texts.is_empty() {
             return Err("is empty: name the networks of your proxies, as \"10.0.0.0/8\" or \"loopback\"".to_owned());
         }
-        let mut networks = Vec::new();
+        let (mut networks, mut has_unix) = (Vec::new(), false);
         for text in texts {
             match text.trim() {
                 "loopback" => networks.extend(LOOPBACK.iter().filter_map(|text| network(text).ok())),
                 "private" => networks.extend(PRIVATE.iter().filter_map(|text| network(text).ok())),
+                "unix" => has_unix = true,
                 text => networks.push(network(text)?),
             }
         }
-        Ok(Self(networks))
+        Ok(Self { networks, has_unix })
     }
 
-    pub(super) fn contain(&self, address: IpAddr) -> bool {
+    /// Whether the peer is in one of them.
+    pub(crate) fn contain_peer(&self, peer: &Peer) -> bool {
+        peer.address().map_or(self.has_unix, |address| self.contain(address.ip()))
+    }
+
+    /// Whether the address is in one of them.
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
         let bits = bits(address);
-        self.0.iter().any(|network| bits & network.mask == network.start)
+        self.networks.iter().any(|network| bits & network.mask == network.start)
     }
 }
 
 fn network(text: &str) -> Result<Network, String> {
     let wrong = || {
         format!(
-            "has {text:?}; write networks as \"10.0.0.0/8\" or \"2001:db8::/32\", addresses, \"loopback\" or \"private\""
+            "has {text:?}; write networks as \"10.0.0.0/8\" or \"2001:db8::/32\", addresses, \"loopback\", \"private\" or \"unix\""
         )
     };
     let (address, length) = match text.split_once('/') {
@@ -101,6 +118,15 @@ mod tests {
             (&["private", "loopback"], "fd12::1", true),
         ] {
             assert_eq!(contains(networks, address), is_in, "{address} in {networks:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_without_an_address_is_in_the_list_by_a_word_of_its_own() {
+        let peer = Peer::Unix(crate::exchange::UnixPeer { uid: 0, gid: 0, pid: None });
+        let lists = [("unix", true), ("loopback", false), ("0.0.0.0/0", false)];
+        for (text, is_in) in lists {
+            assert_eq!(Networks::parse(&[text.to_owned()]).unwrap().contain_peer(&peer), is_in, "{text}");
         }
     }
 
