@@ -93,6 +93,11 @@ pub fn check_lost_answers(queue: &impl Queue, wire: &Wire) {
     let status = || queue.status(id);
     let status = status().or_else(|_| status()).expect("asked again").expect("it is kept");
     assert_eq!((status.stage, status.attempt), (Stage::Done, attempt));
+    wire.lose_an_answer();
+    // Sent twice by some: the job is there once.
+    let _ = queue.enqueue(&NewJob::new(JobId::of_number(2), "export", "{}"));
+    let claims = [(); 2].map(|()| queue.claim(&["export"], LONG).expect("the engine is there"));
+    assert!(claims[1].is_none(), "a job that was enqueued once is there twice: {claims:?}");
 }
 
 /// The end of a job whose answer is lost is an end all the same: nobody does it again.

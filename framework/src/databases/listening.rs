@@ -13,6 +13,9 @@ pub(crate) trait Ear {
 
     fn heard(&mut self, message: &str);
 
+    /// From now on nothing is heard, until it is connected again.
+    fn cut_off(&mut self) {}
+
     /// How long it may hear nothing until it is asked this again; `None` when it has heard enough. Asked before each
     /// message, and between two attempts to connect.
     fn patience(&mut self) -> Option<Duration>;
@@ -62,6 +65,7 @@ pub(crate) fn listen(
         if listening.failures == 0 {
             crate::line::record!(Warn, target: owner.log, "no messages are heard any more: {problem}");
         }
+        listening.ear.cut_off();
         std::thread::sleep(Duration::from_millis(BACK_OFF[listening.failures.min(BACK_OFF.len() - 1)]));
         listening.failures += 1;
         if listening.patience().is_none() {

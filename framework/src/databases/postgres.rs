@@ -100,12 +100,8 @@ impl Links {
         &self.runtime
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The longest that one step may take: a connection that has just been made may take its own time, and no more.
-    pub(crate) fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
         self.limits.connect_timeout + self.limits.operation_timeout
     }
 

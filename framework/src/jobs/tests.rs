@@ -425,8 +425,12 @@ impl Queue for Breaking {
     fn renew(&self, id: JobId, attempt: u32, lease: Duration, progress: f32) -> Result<Renewed, QueueError> {
         self.0.renew(id, attempt, lease, progress)
     }
+    /// The answer to an end is lost.
     fn finish(&self, id: JobId, attempt: u32, outcome: &Outcome) -> Result<bool, QueueError> {
-        self.0.finish(id, attempt, outcome)
+        match self.0.finish(id, attempt, outcome)? {
+            true => Err(QueueError::Engine("the answer was lost".into())),
+            false => Ok(false),
+        }
     }
     fn cancel(&self, id: JobId) -> Result<bool, QueueError> {
         self.0.cancel(id)
@@ -465,4 +469,16 @@ fn a_queue_that_breaks_now_and_then_ends_no_thread() {
     }
     assert_eq!(rare.iter().take(3).count(), 3);
     assert!(stop(&jobs).is_empty());
+}
+
+#[test]
+fn an_end_whose_answer_was_lost_is_told_all_the_same() {
+    let ((done, _rare), (seen, changes)) = (unbounded(), unbounded());
+    let jobs =
+        Jobs::with(Breaking(MemoryQueue::new(), AtomicUsize::new(0))).register::<Rare>(Arc::new((done, unbounded().1)));
+    let app = App::new(Tree::new()).plugin(jobs.clone());
+    let _running =
+        app.observe(move |change: &JobChanged| seen.send(change.stage).unwrap()).start("127.0.0.1:0").unwrap();
+    jobs.enqueue(&Rare).unwrap();
+    assert_eq!(changes.iter().take(2).collect::<Vec<_>>(), [Stage::Running, Stage::Done]);
 }

@@ -91,7 +91,7 @@ impl Links {
         result.map_err(Failure::Redis)
     }
 
-    pub(crate) fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
+    fn connect_to_listen(&self) -> RedisResult<::redis::Connection> {
         self.address.connect_to_listen(self.limits.connect_timeout, self.limits.operation_timeout)
     }
 

@@ -18,6 +18,8 @@ mod range_lock;
 pub(super) mod redis;
 #[cfg(feature = "sqlite")]
 pub(super) mod sqlite;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod wakeups;
 
 #[cfg(any(feature = "redis", feature = "postgres"))]
 use crate::databases::Owner;

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `mod` | [`PostgresStore`] and its settings; the store and its lock in terms of statements |
 //! | `statements` | the tables, and each step as one statement |
-//! | `wakeups` | who waits for a lock in this process, and the task that hears of it |
 //!
 //! A session is a row under the hash of its id. Its lock is a lease: a row with a fence and a time in a second table,
 //! taken over when the time has passed. A commit is one statement that checks the fence, compares the version, writes,
@@ -16,12 +15,13 @@
 //! it was granted is given back.
 
 mod statements;
-mod wakeups;
 
 use super::SESSIONS;
 use super::kept::{Head, millis, probe_by_writing, signed, unsigned};
+use crate::databases::listening::Listening;
 use crate::databases::postgres::{self, Links, Value};
 use crate::databases::{Configured, Connections, StoreSettings};
+use crate::sessions::stores::wakeups::{Announcing, Wakeups};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, wire,
@@ -34,7 +34,6 @@ use std::task::Waker;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_postgres::Row;
-use wakeups::Wakeups;
 
 impl Sessions {
     /// Sessions that are kept in PostgreSQL, shared by all processes that use the same database and table (feature
@@ -174,10 +173,18 @@ impl StoreSettings for Settings {
     fn open(self) -> Result<Running, String> {
         let runtime = postgres::runtime()?;
         let links = Links::new(SESSIONS, runtime.handle().clone(), self.url.exposed(), self.connections)?;
-        let (statements, wakeups) = (Statements::of(&self.table), Wakeups::new(&self.table));
+        let (statements, channel) = (Statements::of(&self.table), self.table.replace('.', "_"));
+        let wakeups = Wakeups::default();
         let quarantined = AtomicU64::new(0);
-        let engine =
-            Engine { table: self.table, create_table: self.create_table, links, statements, wakeups, quarantined };
+        let engine = Engine {
+            table: self.table,
+            create_table: self.create_table,
+            links,
+            statements,
+            channel,
+            wakeups,
+            quarantined,
+        };
         Ok(Running { engine: Arc::new(engine), _runtime: runtime })
     }
 }
@@ -195,6 +202,8 @@ struct Engine {
     create_table: bool,
     links: Links,
     statements: Statements,
+    /// Where waiters hear of locks that are given back.
+    channel: String,
     wakeups: Wakeups,
     quarantined: AtomicU64,
 }
@@ -244,7 +253,7 @@ impl Engine {
         let (new, now, ends) = (signed(head.version), signed(head.cookie_sent), signed(head.ends));
         let (fence, expected) = (terms.fence.map(|fence| signed(fence.0)), expected.map(|version| signed(version.0)));
         let mut values: Vec<&Value> =
-            vec![&key, &new, &ends, &terms.cookie_sent, &now, &content, &fence, &terms.unlock, &self.wakeups.channel];
+            vec![&key, &new, &ends, &terms.cookie_sent, &now, &content, &fence, &terms.unlock, &self.channel];
         let statement = match &expected {
             None => &self.statements.commit_new,
             Some(expected) => {
@@ -286,24 +295,31 @@ impl Engine {
             return Ok(Some((unclaimed, record)));
         }
         unclaimed.fence = None;
-        if self.wakeups.is_watched(id) {
+        if self.wakeups.is_watched(&key) {
             self.register(id).await?;
         }
         Ok(None)
     }
 
     /// Announces a waiter for the lock, and wakes it when the lock may be free.
-    async fn register(&self, id: &SessionId) -> Result<(), StoreError> {
-        self.wakeups.keep_listening(&self.links).await?;
-        let what = "cannot wait for the lock of a session";
-        let row = self.row(what, &self.statements.watch, &[&id.storage_key()]).await?;
-        let left = row.map_or(0, |row| row.get::<_, i64>(0));
-        self.wakeups.lapses_in(id, (left > 0).then(|| Duration::from_millis(unsigned(left))));
+    async fn register(self: &Arc<Self>, id: &SessionId) -> Result<(), StoreError> {
+        let name = id.storage_key();
+        let left = self.announce(name.clone()).await?;
+        self.wakeups.lapses_in(self, &name, left);
+        if left <= 0 {
+            self.wakeups.wake(id);
+        }
         Ok(())
     }
 
+    /// Says that a process waits for the lock. Returns in how many milliseconds it may be free.
+    async fn announce(&self, name: String) -> Result<i64, StoreError> {
+        let row = self.row("cannot wait for the lock of a session", &self.statements.watch, &[&name]).await?;
+        Ok(row.map_or(0, |row| row.get(0)))
+    }
+
     async fn unlock(&self, id: &SessionId, fence: Fence) -> Result<(), StoreError> {
-        let values: [&Value; 3] = [&id.storage_key(), &signed(fence.0), &self.wakeups.channel];
+        let values: [&Value; 3] = [&id.storage_key(), &signed(fence.0), &self.channel];
         self.row("cannot unlock a session", &self.statements.unlock, &values).await.map(drop)
     }
 
@@ -445,7 +461,7 @@ impl SharedLock for PostgresStore {
     /// Waits for nothing: if listening is impossible, the waiter is woken, asks again, and gets the error.
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = Arc::clone(self.engine()?);
-        let (watch, id) = (engine.wakeups.add(id, waker), *id);
+        let (watch, id) = (engine.wakeups.watch(&engine, id, &id.storage_key(), waker), *id);
         let runtime = engine.links.runtime().clone();
         runtime.spawn(async move {
             if let Err(error) = engine.register(&id).await {
@@ -470,6 +486,39 @@ impl SharedLock for PostgresStore {
     fn unlock(&self, id: &SessionId, fence: Fence) -> Answer<()> {
         let id = *id;
         self.answer(|engine| Ok(async move { engine.unlock(&id, fence).await }))
+    }
+}
+
+impl Announcing for Engine {
+    const THREAD: &'static str = "kirsch-postgres-listener";
+    const FORGETS: bool = false;
+
+    fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
+    }
+
+    fn place(&self) -> &str {
+        self.links.place()
+    }
+
+    fn listen(&self, listening: &mut Listening<'_>) -> Result<(), StoreError> {
+        self.links.listen(&self.channel, listening)
+    }
+
+    fn register(self: &Arc<Self>, name: &str) -> Result<i64, StoreError> {
+        let (engine, name) = (Arc::clone(self), name.to_owned());
+        self.links.wait(async move { engine.announce(name).await })
+    }
+
+    fn nudge(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        self.links.runtime().spawn(async move {
+            let channel: [&Value; 1] = [&engine.channel];
+            let nudge = engine.row("cannot send a message", "SELECT pg_notify($1, '')::text", &channel);
+            if let Err(error) = nudge.await {
+                crate::line::record!(Debug, target: "kirsch::sessions", "{error}");
+            }
+        });
     }
 }
 

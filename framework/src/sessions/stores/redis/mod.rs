@@ -7,7 +7,6 @@
 //! | `request` | keys, the head of a record, commands and calls of scripts as they are sent |
 //! | `scripts` | the scripts that the server runs in one step |
 //! | `trips` | requests on their way, in company |
-//! | `wakeups` | who waits for a lock in this process, and the thread that hears of it |
 //!
 //! A session is one string `{key}`: a head of fixed width (version, end of life, when the cookie was sent) and the
 //! content. Two keys are beside it, with the same hash tag and so on the same node of a Cluster. `{key}:lock` is the
@@ -23,12 +22,13 @@ mod batch;
 mod request;
 mod scripts;
 mod trips;
-mod wakeups;
 
 use super::kept::{Head, millis, probe_by_writing};
+use crate::databases::listening::Listening;
 use crate::databases::redis::{Address, check_prefix};
 use crate::databases::{Configured, Connections, StoreSettings};
 use crate::sessions::answer::wait_for;
+use crate::sessions::stores::wakeups::{Announcing, Wakeups};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, wire,
@@ -41,7 +41,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 use trips::Trips;
-use wakeups::Wakeups;
 
 impl Sessions {
     /// Sessions that are kept in Redis or Valkey, shared by all processes that use the same server and prefix (feature
@@ -155,8 +154,8 @@ impl StoreSettings for Settings {
 
     fn open(self) -> Result<Arc<Engine>, String> {
         let links = Trips::new(Address::parse(self.url.exposed())?, self.connections);
-        let (wakeups, quarantined) = (Wakeups::new(&self.prefix), AtomicU64::new(0));
-        Ok(Arc::new(Engine { settings: self, links, wakeups, quarantined }))
+        let (store, wakeups, quarantined) = (SessionId::random().reveal(), Wakeups::default(), AtomicU64::new(0));
+        Ok(Arc::new(Engine { settings: self, links, store, wakeups, quarantined }))
     }
 }
 
@@ -164,11 +163,17 @@ impl StoreSettings for Settings {
 struct Engine {
     settings: Settings,
     links: Arc<Trips>,
+    /// The name of this store among those that wait for a lock, and of its channel behind the prefix of channels.
+    store: String,
     wakeups: Wakeups,
     quarantined: AtomicU64,
 }
 
 impl Engine {
+    fn channel(&self) -> String {
+        format!("{}wake:{}", self.settings.prefix, self.store)
+    }
+
     fn keys(&self, id: &SessionId) -> Keys {
         Keys::new(&self.settings.prefix, &id.storage_key())
     }
@@ -236,7 +241,7 @@ impl Engine {
             (true, true) => b"11",
         };
         let expected = expected.as_ref().map_or(&[][..], |text| text);
-        let shared = [self.wakeups.store().as_bytes(), life.as_bytes(), how];
+        let shared = [self.store.as_bytes(), life.as_bytes(), how];
         let arguments = [fence.as_bytes(), expected, head, now, &content];
         let keys = self.keys(id);
         let call = Call::new(&scripts::COMMIT, &shared, &[keys.record(), keys.lock()], &arguments).into();
@@ -251,13 +256,13 @@ impl Engine {
         }
     }
 
-    async fn try_lock(&self, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
+    async fn try_lock(self: &Arc<Self>, id: &SessionId, lease: Duration) -> Result<Option<Grant>, StoreError> {
         let (fence, keys) = (Fence::random(), self.keys(id));
         let (mut fence_text, mut lease_text) = (itoa::Buffer::new(), itoa::Buffer::new());
         let (text, lease) = (fence_text.format(fence.0), lease_text.format(millis(lease)));
         // From here on the server may have granted it.
         let mut unclaimed = Unclaimed { engine: self, keys: &keys, fence: Some(fence) };
-        let is_watched = self.wakeups.is_watched(&keys);
+        let is_watched = self.wakeups.is_watched(keys.name());
         let record = if is_watched || self.links.are_several() {
             None
         } else {
@@ -274,7 +279,7 @@ impl Engine {
         let record = match record {
             Some(record) => record,
             None => {
-                let store = self.wakeups.store().as_bytes();
+                let store = self.store.as_bytes();
                 let arguments = [text.as_bytes(), lease.as_bytes(), flag(is_watched), store];
                 self.links.run(&scripts::LOCK, &scripts::LOCK.of(&keys, &arguments)).await?
             }
@@ -283,7 +288,7 @@ impl Engine {
             Value::Int(left) => {
                 unclaimed.fence = None;
                 if is_watched {
-                    self.wakeups.lapses_in(self, &keys, left);
+                    self.wakeups.lapses_in(self, keys.name(), left);
                 }
                 return Ok(None);
             }
@@ -295,7 +300,7 @@ impl Engine {
     }
 
     fn unlocking(&self, keys: &Keys, fence: Fence) -> Request {
-        scripts::UNLOCK.of(keys, &[fence.0.to_string().as_bytes(), self.wakeups.store().as_bytes()])
+        scripts::UNLOCK.of(keys, &[fence.0.to_string().as_bytes(), self.store.as_bytes()])
     }
 }
 
@@ -405,9 +410,9 @@ impl SharedLock for RedisStore {
     fn watch(&self, id: &SessionId, waker: Waker) -> Result<Watch, StoreError> {
         let engine = self.engine()?;
         let keys = engine.keys(id);
-        let watch = engine.wakeups.watch(engine, id, &keys, waker);
-        let left = wait_for(engine.register(&keys))?;
-        engine.wakeups.lapses_in(engine, &keys, left);
+        let watch = engine.wakeups.watch(engine, id, keys.name(), waker);
+        let left = wait_for(engine.announce(&keys))?;
+        engine.wakeups.lapses_in(engine, keys.name(), left);
         Ok(watch)
     }
 
@@ -429,8 +434,38 @@ impl SharedLock for RedisStore {
 
 impl Engine {
     /// Says that this store waits for the lock. Returns in how many milliseconds it may be free; negative: now.
-    async fn register(&self, keys: &Keys) -> Result<i64, StoreError> {
-        self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.wakeups.store().as_bytes()])).await
+    async fn announce(&self, keys: &Keys) -> Result<i64, StoreError> {
+        self.number(&scripts::WATCH, &scripts::WATCH.of(keys, &[self.store.as_bytes()])).await
+    }
+}
+
+impl Announcing for Engine {
+    const THREAD: &'static str = "kirsch-redis-listener";
+    /// So that the registrations of dead processes are forgotten.
+    const FORGETS: bool = true;
+
+    fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
+    }
+
+    fn place(&self) -> &str {
+        self.links.place()
+    }
+
+    fn listen(&self, listening: &mut Listening<'_>) -> Result<(), StoreError> {
+        self.links.listen(&self.channel(), listening)
+    }
+
+    fn register(self: &Arc<Self>, name: &str) -> Result<i64, StoreError> {
+        wait_for(self.announce(&Keys::new(&self.settings.prefix, name)))
+    }
+
+    fn nudge(self: &Arc<Self>) {
+        let mut command = ::redis::cmd("PUBLISH");
+        command.arg(self.channel()).arg("");
+        if let Err(error) = self.links.call(|link| link.query::<()>(&command)) {
+            crate::line::record!(Debug, target: "kirsch::sessions", "{error}");
+        }
     }
 }
 
