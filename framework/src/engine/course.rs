@@ -287,7 +287,15 @@ impl Course {
     /// All that has a step for it, in order.
     pub(super) fn graceful(&self) -> impl Fn() + Send + Sync + 'static {
         let (engine, started) = (self.engine.handle().clone(), self.started.clone());
-        move || started.iter().for_each(|piece| piece.call_and_log(Step::Graceful, &engine))
+        #[cfg(feature = "tls")]
+        let tls = self.server.as_ref().and_then(Server::tls).cloned();
+        move || {
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &tls {
+                tls.read_again();
+            }
+            started.iter().for_each(|piece| piece.call_and_log(Step::Graceful, &engine));
+        }
     }
 
     /// The plugins with what they tell of themselves.

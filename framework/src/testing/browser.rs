@@ -33,8 +33,13 @@ pub(super) enum Target {
 #[derive(Default)]
 pub(super) struct Browser {
     pub(super) cookies: Mutex<CookieJar>,
+    pub(super) identity: Identity,
     idle: Mutex<Vec<Wire<Socket>>>,
 }
+
+/// What it shows of itself in handshakes, if anything.
+#[derive(Clone, Default)]
+pub(super) struct Identity(#[cfg(feature = "tls")] Option<Arc<rustls::ClientConfig>>);
 
 /// One request, ready to be sent.
 pub(super) struct Prepared {
@@ -97,7 +102,13 @@ impl Target {
 }
 
 /// Connects to a server within `timeout`.
-pub(super) fn connect(address: SocketAddr, is_encrypted: bool, timeout: Duration) -> Result<Socket, ClientError> {
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "who the client is, TLS alone asks"))]
+pub(super) fn connect(
+    address: SocketAddr,
+    is_encrypted: bool,
+    identity: &Identity,
+    timeout: Duration,
+) -> Result<Socket, ClientError> {
     let deadline = Instant::now() + timeout;
     let stream = TcpStream::connect_timeout(&address, timeout)
         .map_err(|error| ClientError::new(format!("no connection to {address}: {error}")))?;
@@ -106,12 +117,18 @@ pub(super) fn connect(address: SocketAddr, is_encrypted: bool, timeout: Duration
         return Ok(Socket::plain(stream));
     }
     #[cfg(feature = "tls")]
-    return Socket::encrypted(stream, deadline);
+    return Socket::encrypted(stream, identity.0.as_ref(), deadline);
     #[cfg(not(feature = "tls"))]
     Err(ClientError::new(format!("{address} speaks TLS until {deadline:?}, and this build does not")))
 }
 
 impl Browser {
+    /// One that shows this.
+    #[cfg(feature = "tls")]
+    pub(super) fn showing(identity: Arc<rustls::ClientConfig>) -> Self {
+        Self { identity: Identity(Some(identity)), ..Self::default() }
+    }
+
     /// Sends one request and waits for the head of the final response.
     pub(super) fn exchange(self: &Arc<Self>, target: &Target, request: &Prepared) -> Result<Arriving, ClientError> {
         let deadline = Instant::now() + request.timeout;
@@ -124,7 +141,7 @@ impl Browser {
             Target::Socket { address, is_encrypted, .. } => {
                 let mut wire = match self.idle_connection()? {
                     Some(wire) => wire,
-                    None => Wire::new(connect(*address, *is_encrypted, until(deadline)?)?),
+                    None => Wire::new(connect(*address, *is_encrypted, &self.identity, until(deadline)?)?),
                 };
                 // A server may answer and close before it has read everything: the answer counts then.
                 let sent = wire.transport.send(&request.bytes, deadline);

@@ -105,6 +105,19 @@ impl Client {
         Self { target: Arc::clone(&self.target), browser: Arc::default(), timeout: self.timeout }
     }
 
+    /// Another visitor of the same application, like [`new_browser`](Self::new_browser), who shows this certificate to a
+    /// server that asks for one. Both texts are PEM.
+    ///
+    /// # Panics
+    /// If the certificate or its private key cannot be read.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    #[track_caller]
+    pub fn with_certificate(&self, chain: &str, key: &str) -> Self {
+        let config = super::encrypted::config(Some((chain, key))).unwrap_or_else(|problem| panic!("{problem}"));
+        Self { target: Arc::clone(&self.target), browser: Browser::showing(config).into(), timeout: self.timeout }
+    }
+
     /// The same browser with another deadline for every wait (default 10 s): for a response head, for each further
     /// piece of a body.
     #[must_use]
@@ -151,7 +164,7 @@ impl Client {
     pub fn raw(&self) -> RawConnection {
         let address = self.target.address();
         let address = address.expect("raw bytes need a socket: make this client with Client::over_socket");
-        match connect(address, self.target.is_encrypted(), self.timeout) {
+        match connect(address, self.target.is_encrypted(), &self.browser.identity, self.timeout) {
             Ok(socket) => RawConnection::new(Wire::new(socket), self.timeout),
             Err(error) => panic!("{error}"),
         }

@@ -8,7 +8,8 @@ use super::{
     wire::{describe, until},
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -20,20 +21,39 @@ type Result<T, E = ClientError> = std::result::Result<T, E>;
 /// A session on a connection.
 pub(super) struct Encrypted(Box<ClientConnection>);
 
-/// What all clients share, the sessions that they go on with among it.
-pub(crate) static CLIENT_CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+/// What all clients without a certificate share, the sessions that they go on with among it.
+pub(crate) static CLIENT_CONFIG: LazyLock<Arc<ClientConfig>> =
+    LazyLock::new(|| config(None).expect("nothing is shown that could be wrong"));
+
+/// A client that shows this certificate and proves it by the key, both in PEM.
+pub(super) fn config(own: Option<(&str, &str)>) -> std::result::Result<Arc<ClientConfig>, String> {
     let config = ClientConfig::builder_with_provider(crate::tls::provider()).with_safe_default_protocol_versions();
-    let config = config.expect("the provider has ciphers for both versions").dangerous();
-    let mut config = config.with_custom_certificate_verifier(Arc::new(Trusting)).with_no_client_auth();
+    let config = config.map_err(|error| error.to_string())?.dangerous();
+    let config = config.with_custom_certificate_verifier(Arc::new(Trusting));
+    let mut config = match own {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<std::result::Result<Vec<_>, _>>();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+            let chain = chain.map_err(|error| format!("the certificate: {error}"))?;
+            let key = key.map_err(|error| format!("the private key: {error}"))?;
+            config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.into()
-});
+    Ok(config.into())
+}
 
 impl Encrypted {
     /// Makes a handshake with the server.
-    pub(super) fn connect(stream: &mut TcpStream, deadline: Instant) -> Result<Self> {
+    pub(super) fn connect(
+        stream: &mut TcpStream,
+        identity: Option<&Arc<ClientConfig>>,
+        deadline: Instant,
+    ) -> Result<Self> {
         let name = ServerName::try_from("localhost").map_err(|error| ClientError::new(error.to_string()))?;
-        let mut session = ClientConnection::new(CLIENT_CONFIG.clone(), name).map_err(|error| failed(&error))?;
+        let mut session =
+            ClientConnection::new(identity.unwrap_or(&CLIENT_CONFIG).clone(), name).map_err(|error| failed(&error))?;
         while session.is_handshaking() {
             let wait = until(deadline)?;
             stream

@@ -7,6 +7,8 @@
 use super::ClientError;
 #[cfg(feature = "tls")]
 use super::encrypted::Encrypted;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
@@ -254,8 +256,12 @@ impl Socket {
 
     /// Makes a handshake with the server.
     #[cfg(feature = "tls")]
-    pub(super) fn encrypted(mut stream: TcpStream, deadline: Instant) -> Result<Self> {
-        let session = Encrypted::connect(&mut stream, deadline)?;
+    pub(super) fn encrypted(
+        mut stream: TcpStream,
+        identity: Option<&Arc<rustls::ClientConfig>>,
+        deadline: Instant,
+    ) -> Result<Self> {
+        let session = Encrypted::connect(&mut stream, identity, deadline)?;
         Ok(Self { stream, session: Some(session) })
     }
 

@@ -29,7 +29,7 @@ impl Resolver {
     }
 
     /// The whole name first, then `*.` in the place of its first label, then the first certificate.
-    fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    pub(super) fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let host = host.map(|host| host.trim_end_matches('.').to_ascii_lowercase());
         let whole = host.as_ref().and_then(|host| self.by_host.get(host));
         let named = whole.or_else(|| {
@@ -42,7 +42,7 @@ impl Resolver {
             Some(index) => Some(self.certificates[*index].clone()),
             None => {
                 let usable = self.certificates.iter().find(|certified| certified.key.choose_scheme(schemes).is_some());
-                usable.or(self.certificates.first()).cloned()
+                usable.or_else(|| self.certificates.first()).cloned()
             }
         }
     }

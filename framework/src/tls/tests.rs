@@ -1,7 +1,9 @@
 //! Certificates, clients and tickets, in handshakes without sockets.
 
+use super::certificate::Certificate;
+use super::resolver::Resolver;
 use super::settings::CertificateSource;
-use super::{ClientCertificates, Tls, TlsInService, provider};
+use super::{ClientCertificates, Tls, TlsInService, pem, provider};
 use crate::exchange::CertificateName;
 use crate::logs::capture;
 use crate::settings::Settings;
@@ -13,7 +15,9 @@ use rcgen::{
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, ServerConnection, SignatureScheme,
+};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -189,6 +193,30 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
     for host in ["shop.example", "a.new.shop.example", "192.0.2.1"] {
         let refused = shake(&tls, &client, host).err().expect(host).to_string();
         assert!(refused.contains("first.example"), "{host}: {refused}");
+    }
+}
+
+#[test]
+fn of_several_certificates_for_a_name_a_client_gets_the_first_that_it_can_check() {
+    let signed_by = |algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let made = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (made.pem(), key.serialize_pem())
+    };
+    let pairs = [signed_by(&rcgen::PKCS_ED25519), signed_by(&rcgen::PKCS_ECDSA_P256_SHA256)];
+    let certificates = pairs.each_ref().map(|(chain, key)| {
+        let chain = pem::certificates(chain.as_bytes(), "chain").unwrap();
+        let key = pem::private_key(key.as_bytes(), "key").unwrap();
+        Certificate::new(("chain", chain), ("key", key), &provider(), SystemTime::now()).unwrap()
+    });
+    let resolver = Resolver::new(&certificates);
+    let (new, old, none) =
+        (SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::RSA_PSS_SHA256);
+    for (schemes, index) in [(&[old, new][..], 0), (&[new], 0), (&[old], 1), (&[none], 0)] {
+        for host in [Some("localhost"), Some("other.example"), None] {
+            let chosen = resolver.choose(host, schemes).unwrap();
+            assert_eq!(chosen.cert[0], der(&pairs[index]), "{schemes:?} {host:?}");
+        }
     }
 }
 
