@@ -211,6 +211,15 @@ impl Transport {
         !matches!(self, Self::Socket(_) | Self::Pipe(_))
     }
 
+    /// Whether the beginning of something has come that cannot be read yet.
+    pub(super) fn has_part(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.has_part(),
+            _ => false,
+        }
+    }
+
     /// The memory that it holds for records.
     pub(super) fn held(&self) -> usize {
         match self {

@@ -14,6 +14,7 @@ use super::workers::WorkerRecord;
 use super::{ServerSettings, Service};
 use crate::exchange::{BlockingPlaces, Exchange, ServerPhase};
 use crate::http::DateCache;
+use crate::seldom::Seldom;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) announced: AtomicU8,
     pub(super) slow: SlowRequests,
     pub(super) ends: Ends,
+    /// That clients speak TLS where they should not.
+    pub(super) said_tls: Seldom,
     #[cfg(feature = "tls")]
     pub(super) handshakes: Handshakes,
     #[cfg(feature = "tls")]
@@ -59,6 +62,7 @@ impl Shared {
             announced,
             slow,
             ends,
+            said_tls: Seldom::default(),
             #[cfg(feature = "tls")]
             handshakes: Handshakes::default(),
             #[cfg(feature = "tls")]

@@ -55,9 +55,9 @@ impl CookieJar {
     }
 
     /// The value of the `Cookie` field for a request; `None` when no cookie fits.
-    pub(super) fn header(&self, path: &str, now: Instant) -> Option<String> {
-        let mut fitting: Vec<_> =
-            self.alive(now).filter(|cookie| !cookie.secure && path_matches(path, &cookie.path)).collect();
+    pub(super) fn header(&self, path: &str, is_encrypted: bool, now: Instant) -> Option<String> {
+        let fits = |cookie: &&StoredCookie| (is_encrypted || !cookie.secure) && path_matches(path, &cookie.path);
+        let mut fitting: Vec<_> = self.alive(now).filter(fits).collect();
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pairs: Vec<_> = fitting.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
@@ -107,22 +107,22 @@ mod tests {
     #[test]
     fn a_cookie_comes_back_below_its_path_only() {
         let (jar, now) = jar(&["a=1; Path=/admin"]);
-        assert_eq!(jar.header("/admin/users", now).as_deref(), Some("a=1"));
-        assert_eq!(jar.header("/administrator", now), None);
-        assert_eq!(jar.header("/", now), None);
+        assert_eq!(jar.header("/admin/users", false, now).as_deref(), Some("a=1"));
+        assert_eq!(jar.header("/administrator", false, now), None);
+        assert_eq!(jar.header("/", false, now), None);
     }
 
     #[test]
     fn without_a_path_it_belongs_to_the_folder_of_the_request() {
         let (jar, now) = jar(&["a=1"]);
-        assert_eq!(jar.header("/folder/other", now).as_deref(), Some("a=1"));
-        assert_eq!(jar.header("/", now), None);
+        assert_eq!(jar.header("/folder/other", false, now).as_deref(), Some("a=1"));
+        assert_eq!(jar.header("/", false, now), None);
     }
 
     #[test]
     fn a_later_cookie_replaces_one_of_the_same_name_and_path() {
         let (jar, now) = jar(&["a=1; Path=/", "a=2; Path=/"]);
-        assert_eq!(jar.header("/", now).as_deref(), Some("a=2"));
+        assert_eq!(jar.header("/", false, now).as_deref(), Some("a=2"));
     }
 
     #[test]
@@ -140,12 +140,13 @@ mod tests {
             "a=; Path=/; Max-Age=0",
             "b=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
         ]);
-        assert_eq!(jar.header("/", now), None);
+        assert_eq!(jar.header("/", false, now), None);
     }
 
     #[test]
     fn a_secure_cookie_stays_home_without_tls() {
         let (jar, now) = jar(&["a=1; Path=/; Secure"]);
-        assert_eq!(jar.header("/", now), None);
+        assert_eq!(jar.header("/", false, now), None);
+        assert_eq!(jar.header("/", true, now).as_deref(), Some("a=1"));
     }
 }

@@ -84,6 +84,12 @@ impl Encrypted {
         Ok(())
     }
 
+    /// Says that nothing more will be sent.
+    pub(super) fn take_leave(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
+        self.0.send_close_notify();
+        self.0.write_tls(stream).map(drop)
+    }
+
     /// As [`Transport::receive`](super::wire::Transport::receive). An end without a word is a failure.
     pub(super) fn receive(
         &mut self,

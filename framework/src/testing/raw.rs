@@ -6,10 +6,7 @@ use super::{
     wire::{Socket, Wire},
 };
 use rustix::{io::Errno, net::RecvFlags};
-use std::{
-    net::Shutdown,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// A connection to the server for requests that no honest client would send: half heads, wrong lengths, many requests
 /// at once.
@@ -129,7 +126,7 @@ impl RawConnection {
     /// If the connection is already gone.
     #[track_caller]
     pub fn shutdown_write(&mut self) -> &mut Self {
-        if let Err(error) = self.wire.transport.stream.shutdown(Shutdown::Write) {
+        if let Err(error) = self.wire.transport.end() {
             panic!("the connection is gone: {error}");
         }
         self

@@ -153,7 +153,8 @@ impl RequestBuilder {
             line(format!("Host: {}", self.client.target.host()));
         }
         if !self.has(&header::COOKIE)
-            && let Some(cookies) = self.client.browser.cookies.lock().header(path, Instant::now())
+            && let Some(cookies) =
+                self.client.browser.cookies.lock().header(path, self.client.target.is_encrypted(), Instant::now())
         {
             line(format!("Cookie: {cookies}"));
         }

@@ -11,7 +11,7 @@ use super::encrypted::Encrypted;
 use std::sync::Arc;
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -263,6 +263,15 @@ impl Socket {
     ) -> Result<Self> {
         let session = Encrypted::connect(&mut stream, identity, deadline)?;
         Ok(Self { stream, session: Some(session) })
+    }
+
+    /// Says that nothing more will be sent.
+    pub(super) fn end(&mut self) -> std::io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            session.take_leave(&mut self.stream)?;
+        }
+        self.stream.shutdown(Shutdown::Write)
     }
 
     pub(super) fn is_encrypted(&self) -> bool {

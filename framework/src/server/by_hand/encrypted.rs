@@ -8,9 +8,12 @@ use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The bytes that a server sends to a client that sends these pieces and then ends its side.
-#[cfg_attr(not(fuzzing), expect(unreachable_pub, dead_code, reason = "public for the fuzzer"))]
-pub fn converse_encrypted<'a>(config: &Arc<ServerConfig>, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+/// Sends these pieces to a server in the place of a handshake, and then ends the client's side.
+///
+/// # Panics
+/// If the answer is neither whole records of TLS nor a response that refuses a plain request.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "public for the fuzzer"))]
+pub fn converse_encrypted<'a>(config: &Arc<ServerConfig>, pieces: impl IntoIterator<Item = &'a [u8]>) {
     let mut hand = connect(config);
     let mut received = Vec::new();
     for piece in pieces {
@@ -19,7 +22,15 @@ pub fn converse_encrypted<'a>(config: &Arc<ServerConfig>, pieces: impl IntoItera
     }
     hand.end_input();
     while let Came::Bytes(_) = hand.receive(&mut received, Instant::now()) {}
-    received
+    if received.starts_with(b"HTTP/1.1 4") || received.starts_with(b"HTTP/1.1 5") {
+        return;
+    }
+    let mut answer = &received[..];
+    while let [kind, 3, _, high, low, rest @ ..] = answer {
+        assert!((20..24).contains(kind), "{kind} is no record");
+        answer = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).expect("records are whole");
+    }
+    assert!(answer.is_empty(), "{}", received.escape_ascii());
 }
 
 /// A connection that begins with a handshake.
@@ -35,6 +46,9 @@ mod tests {
     use super::*;
     use crate::server::tests::tls::server_config;
     use crate::testing::encrypted::CLIENT_CONFIG;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
     use rustls::ClientConnection;
     use std::io::{Read, Write};
 
@@ -204,5 +218,26 @@ mod tests {
         let bytes = visitor.seal(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
         visitor.send([&bytes[..]]);
         assert_eq!(String::from_utf8_lossy(&visitor.received).matches("HTTP/1.1 200").count(), 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn whatever_comes_first_the_answer_is_in_order(
+            change in proptest::option::of((any::<Index>(), any::<u8>())), noise in vec(any::<u8>(), 0..40), cut in any::<Index>(),
+            keep in proptest::bool::ANY
+        ) {
+            let session = ClientConnection::new(CLIENT_CONFIG.clone(), "localhost".try_into().expect("a name"));
+            let mut hello = Vec::new();
+            session.expect("a client").write_tls(&mut hello).expect("memory");
+            if let Some((place, byte)) = change {
+                let place = place.index(hello.len());
+                hello[place] = byte;
+            }
+            let input = if keep { [hello, noise].concat() } else { noise };
+            let cut = cut.index(input.len() + 1);
+            converse_encrypted(&server_config(), [&input[..cut], &input[cut..]]);
+        }
     }
 }

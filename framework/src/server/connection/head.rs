@@ -13,6 +13,9 @@ use std::time::Instant;
 /// Requests that are answered on one connection before the others have their turn.
 const MAX_IN_A_ROW: u32 = 16;
 
+/// The first byte of a handshake of TLS.
+const HANDSHAKE: u8 = 22;
+
 /// The result of a read.
 pub(super) enum Fill {
     Some,
@@ -53,7 +56,9 @@ impl HttpConnection {
                         work.input.consume(length);
                         return self.accept(turn, work, exchange);
                     }
+                    Ok(None) if self.speaks_tls(work) => return self.send_tls_away(work),
                     Ok(None) => work.put_back(exchange),
+                    Err(_) if self.speaks_tls(work) => return self.send_tls_away(work),
                     Err(refusal) => return self.refuse_head(turn, work, exchange, &refusal),
                 }
             }
@@ -72,9 +77,11 @@ impl HttpConnection {
             match self.fill(work) {
                 Fill::Some => {}
                 Fill::End => return (state, Then::Stop(Step::Close)),
-                Fill::Nothing => return self.wait_for_head(turn, work, state, phase),
+                Fill::Nothing if since.is_none() || !self.transport.has_part() => {
+                    return self.wait_for_head(turn, work, state, phase);
+                }
                 // It has the time of a head.
-                Fill::Part => {
+                Fill::Nothing | Fill::Part => {
                     let clock = work.shared.scheduler.clock;
                     let deadline = since.unwrap_or_else(|| clock.now().after(work.shared.settings.head_timeout));
                     return self.wait_for_head(turn, work, State::Head { searched, deadline }, phase);
@@ -122,6 +129,26 @@ impl HttpConnection {
         }
         self.identify(&mut exchange);
         self.refuse(turn, work, InFlight::without_body(exchange), refusal)
+    }
+
+    /// Whether a handshake came where the first request should be.
+    fn speaks_tls(&self, work: &Workspace) -> bool {
+        self.requests == 0 && work.input.bytes().first() == Some(&HANDSHAKE)
+    }
+
+    /// The client could read no answer; the operator may be surprised.
+    #[cold]
+    fn send_tls_away(&self, work: &Workspace) -> Next {
+        if let Some(unsaid) = work.shared.said_tls.may_say(Instant::now()) {
+            let (peer, listener) = (&self.ends.peer, &self.ends.listener.name);
+            crate::line::record!(
+                Warn,
+                target: "kirsch::server",
+                "{peer} speaks TLS to {listener}, which does not: add the word `tls` to that address in server.listen, or send \
+                 clients to http://; {unsaid} more were since the last such line"
+            );
+        }
+        (State::Idle, Then::Stop(Step::Close))
     }
 
     /// A head is complete.

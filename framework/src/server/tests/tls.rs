@@ -204,3 +204,58 @@ fn an_idle_connection_is_closed_with_a_word() {
     assert_eq!(client.get("/a").text(), "/a");
     assert!(client.is_closed() && client.has_heard_the_end());
 }
+
+#[test]
+fn handlers_read_bodies_as_they_come() {
+    let stage = encrypted(|_| {});
+    let content: Vec<u8> = (0..=250).cycle().take(300_000).collect();
+    for path in ["/read", "/echo", "/relay"] {
+        let mut client = stage.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\nExpect: 100-continue\r\n\r\n");
+        client.send(head);
+        assert!(client.head().starts_with("HTTP/1.1 100"), "{path}");
+        client.send(&content[..1000]);
+        client.send(&content[1000..]);
+        let head = client.head();
+        let body = match path {
+            // Chunked, made while the body comes.
+            "/relay" => client.rest(),
+            _ => client.exactly(300_000),
+        };
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let expected = if path == "/relay" { &content[1..] } else { &content[..] };
+        assert!(body.windows(expected.len()).any(|window| window == expected), "{path}: {}", body.len());
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_side_still_gets_its_answer() {
+    let stage = encrypted(|_| {});
+    let mut client = stage.block();
+    let session = client.session.as_mut().expect("TLS");
+    session.send_close_notify();
+    session.write_tls(&mut client.socket).expect("the server reads");
+    client.socket.shutdown(std::net::Shutdown::Write).expect("it is open");
+    stage.release.send(()).expect("the puppet waits");
+    assert_eq!(client.answer().text(), "released");
+}
+
+#[test]
+fn a_client_that_is_reset_ends_its_request() {
+    let stage = encrypted(|_| {});
+    let mut client = stage.connect();
+    client.send("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
+    let _waker = stage.wakers.recv_timeout(SOON).expect("a parked request");
+    rustix::net::sockopt::set_socket_linger(&client.socket, Some(Duration::ZERO)).expect("a TCP socket");
+    drop(client);
+    assert!(!stage.next_end().1.complete);
+}
+
+#[test]
+fn a_part_of_a_record_has_the_time_of_a_head() {
+    let stage = encrypted(|settings| settings.head_timeout = Duration::from_millis(200));
+    let mut client = stage.connect();
+    assert_eq!(client.get("/a").text(), "/a");
+    client.socket.write_all(b"\x17\x03\x03\x01\x00half").expect("the server reads");
+    assert_eq!(client.answer().status(), "408");
+}

@@ -185,8 +185,12 @@ impl Tls {
         self.link.fail_at_close();
     }
 
+    pub(super) fn has_part(&self) -> bool {
+        !self.session.lock().raw.is_empty()
+    }
+
     pub(super) fn has_input(&self) -> bool {
-        !self.session.lock().raw.is_empty() || self.link.has_input()
+        self.has_part() || self.link.has_input()
     }
 
     pub(super) fn second(&self) -> io::Result<Self> {
