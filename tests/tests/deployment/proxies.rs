@@ -1,4 +1,5 @@
-//! The proxies of the guide, run with the files that the guide prints: one table of rules, which each proxy keeps.
+//! The proxies of the guide, run with the files that the guide prints: one table of rules, which each proxy keeps over
+//! each way to the server.
 //!
 //! A proxy has three ports here: the one that it redirects, the one with TLS, and one without TLS for most of the
 //! table, since the test client does not speak TLS. A proxy that is not installed is named and passed over.
@@ -26,8 +27,9 @@ struct Installed {
     file: &'static str,
     /// Gives the file its ports, and adds what Debian's own files say around it.
     adapt: fn(&str) -> String,
-    /// The words for the server.
+    /// The words for the server over TCP, and over a Unix socket at `{path}`.
     over_tcp: &'static str,
+    over_unix: &'static str,
     /// The answer while the server is down.
     down: u16,
     /// Whether it uses connections to the server again.
@@ -51,6 +53,7 @@ const NGINX: Installed = Installed {
         )
     },
     over_tcp: "127.0.0.1:8080",
+    over_unix: "unix:{path}",
     down: 502,
     keeps_connections: true,
     has_blog: true,
@@ -66,6 +69,7 @@ const HAPROXY: Installed = Installed {
         replaced(&text, "unless { ssl_fc }", "if { dst_port {redirect} }")
     },
     over_tcp: "127.0.0.1:8080",
+    over_unix: "unix@{path}",
     down: 503,
     keeps_connections: true,
     has_blog: true,
@@ -87,6 +91,7 @@ const LIGHTTPD: Installed = Installed {
         replaced(&text, "/var/www/html", "{folder}")
     },
     over_tcp: "\"host\" => \"127.0.0.1\", \"port\" => 8080",
+    over_unix: "\"socket\" => \"{path}\"",
     down: 503,
     keeps_connections: false,
     has_blog: false,
@@ -99,6 +104,7 @@ const APACHE: Installed = Installed {
     file: "apache.conf",
     adapt: around_apache,
     over_tcp: "http://127.0.0.1:8080",
+    over_unix: "unix:{path}|http://localhost",
     down: 503,
     keeps_connections: true,
     has_blog: true,
@@ -136,6 +142,13 @@ fn replaced(text: &str, words: &str, other: &str) -> String {
     text.replace(words, other)
 }
 
+/// The way from a proxy to the server.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Tcp,
+    Unix,
+}
+
 /// A proxy with a server behind it.
 struct Site {
     proxy: &'static Installed,
@@ -144,21 +157,26 @@ struct Site {
     ports: BTreeMap<&'static str, u16>,
     browser: Client,
     gate: Gate,
-    upstream: u16,
+    listen: String,
 }
 
 impl Site {
-    fn start(proxy: &'static Installed) -> Self {
+    fn start(proxy: &'static Installed, way: Way) -> Self {
         let names = ["plain", "tls", "redirect"];
         let ports = names.map(|name| (name, free_port()));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().display().to_string();
         certificate(folder.path());
         let (gate, upstream) = (Gate::new(), free_port());
-        let server = Some(shop(&gate).start((Ipv4Addr::LOCALHOST, upstream)).expect("a server"));
-        let address = |text: &str| text.replace("8080", &upstream.to_string());
-        let mut text = replaced(&(proxy.adapt)(&read(proxy.file)), proxy.over_tcp, &address(proxy.over_tcp));
-        text = text.replace(&proxy.over_tcp.replace("8080", "8081"), &address(proxy.over_tcp));
+        let (listen, address) = match way {
+            Way::Tcp => (format!("127.0.0.1:{upstream}"), proxy.over_tcp.replace("8080", &upstream.to_string())),
+            Way::Unix => {
+                (format!("unix:{path}/socket mode=0666"), proxy.over_unix.replace("{path}", "{folder}/socket"))
+            }
+        };
+        let server = Some(shop(&gate).start(&listen).expect("a server"));
+        let mut text = replaced(&(proxy.adapt)(&read(proxy.file)), proxy.over_tcp, &address);
+        text = text.replace(&proxy.over_tcp.replace("8080", "8081"), &address);
         for (name, port) in ports {
             text = text.replace(&format!("{{{name}}}"), &port.to_string());
         }
@@ -167,7 +185,7 @@ impl Site {
         std::fs::write(folder.path().join("proxy.conf"), text).expect("a file");
         let engine = Engine::start_in(folder, ports[0].1, &format!("{} {arguments}", proxy.program), &[]);
         let browser = Client::connect((Ipv4Addr::LOCALHOST, ports[0].1).into());
-        Self { proxy, server, _engine: engine, ports: ports.into(), browser, gate, upstream }
+        Self { proxy, server, _engine: engine, ports: ports.into(), browser, gate, listen }
     }
 
     /// The site as its visitors name it.
@@ -297,7 +315,7 @@ impl Shop {
 /// The application behind the proxy.
 fn shop(gate: &Gate) -> App {
     App::new(Shop { gate: gate.clone() })
-        .tool("/", Proxy::trusting(["127.0.0.1"]).prefix("X-Forwarded-Prefix"))
+        .tool("/", Proxy::trusting(["127.0.0.1", "unix"]).prefix("X-Forwarded-Prefix"))
         .tool("/", Sessions::in_memory())
         .tool("/", SessionAuth::new(|_, _| false).required(false))
         .tool("/", Csrf::new())
@@ -470,7 +488,7 @@ fn connections(site: &mut Site) {
 fn down(site: &mut Site) {
     site.server.take().expect("it runs").stop(Duration::from_secs(5));
     site.browser.new_browser().get("/link").send().assert_status(site.proxy.down);
-    site.server = Some(shop(&site.gate).start((Ipv4Addr::LOCALHOST, site.upstream)).expect("the port is free"));
+    site.server = Some(shop(&site.gate).start(&site.listen).expect("the address is free"));
     wait_until(|| site.browser.new_browser().get("/link").send().status() == 200);
 }
 
@@ -482,15 +500,17 @@ impl Site {
     }
 }
 
-/// Runs a proxy through the table.
+/// Runs a proxy through the table, once over each way.
 fn check(proxy: &'static Installed) {
     if !Path::new(proxy.program).exists() {
         return println!("{} is not installed; `bash check` installs it", proxy.program);
     }
-    let mut site = Site::start(proxy);
-    for (rule, check) in RULES {
-        println!("{}: {rule}", proxy.file);
-        check(&mut site);
+    for way in [Way::Tcp, Way::Unix] {
+        let mut site = Site::start(proxy, way);
+        for (rule, check) in RULES {
+            println!("{} over {way:?}: {rule}", proxy.file);
+            check(&mut site);
+        }
     }
 }
 
