@@ -203,6 +203,41 @@ fn strangers_see_no_metrics() {
     client.get("/metrics").header("authorization", "Basic cHJvbWV0aGV1czpzZWNyZXQ=").send().assert_status(200);
 }
 
+// Dashboards and alerts of others ask for them.
+#[test]
+fn the_names_and_types_of_metrics_are_promised() {
+    let client = Client::over_socket(app());
+    client.get("/").send();
+    let scrape = client.get("/metrics").send().text().to_owned();
+    let promised = [
+        ("kirsch_requests_total", "counter"),
+        ("kirsch_request_seconds", "histogram"),
+        ("kirsch_handler_seconds", "histogram"),
+        ("kirsch_queue_seconds", "histogram"),
+        ("kirsch_wait_seconds", "histogram"),
+        ("kirsch_response_bytes_total", "counter"),
+        ("kirsch_workers", "gauge"),
+        ("kirsch_workers_busy", "gauge"),
+        ("kirsch_workers_waiting", "gauge"),
+        ("kirsch_workers_replaced_total", "counter"),
+        ("kirsch_queue_length", "gauge"),
+        ("kirsch_connections", "gauge"),
+        ("kirsch_connections_accepted_total", "counter"),
+        ("kirsch_overload_rejections_total", "counter"),
+        ("kirsch_bodies_refused_total", "counter"),
+        ("kirsch_body_bytes", "gauge"),
+        ("kirsch_unsent_bytes", "gauge"),
+        ("kirsch_responses_cut_off_total", "counter"),
+        ("kirsch_start_time_seconds", "gauge"),
+        ("kirsch_info", "gauge"),
+        ("process_resident_memory_bytes", "gauge"),
+        ("process_cpu_seconds_total", "counter"),
+    ];
+    for (name, kind) in promised {
+        assert!(scrape.contains(&format!("# TYPE {name} {kind}\n")), "{name}: {scrape}");
+    }
+}
+
 #[test]
 fn the_dashboard_asks_for_metrics_that_exist() {
     let client = Client::over_socket(app());

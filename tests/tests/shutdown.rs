@@ -170,6 +170,24 @@ fn sigterm_during_the_start_is_not_lost() {
     }
 }
 
+// As in a container: the kernel delivers to the first process of a namespace only signals that it handles.
+#[test]
+fn sigterm_ends_the_first_process_of_a_container_in_order() {
+    const CONTAINER: &str = "unshare --user --map-root-user --pid --fork --kill-child";
+    let may = Command::new("sh").args(["-c", &format!("{CONTAINER} true")]).stderr(Stdio::null()).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this machine lets its users make no namespaces");
+        return;
+    }
+    let before = format!("exec {CONTAINER} \"$0\" \"$1\"; ");
+    let program = Program::start(PROGRAM, &before, PATIENT, Stdio::null());
+    let children = format!("/proc/{0}/task/{0}/children", program.id());
+    let first: i32 = std::fs::read_to_string(children).expect("it runs").trim().parse().expect("one child");
+    let first = rustix::process::Pid::from_raw(first).expect("a process");
+    rustix::process::kill_process(first, Signal::TERM).expect("it runs");
+    assert_eq!(program.wait().code(), Some(0));
+}
+
 // It takes effect when the start is over, in order.
 #[test]
 fn sigterm_during_a_long_start_stops_in_order() {

@@ -111,18 +111,16 @@ fn write_status(report: &Report, frame: &Frame<'_>, html: &mut String) -> Result
     write_summary(report, html)?;
     write_workers(report, html)?;
     write_parked(report, html)?;
+    html.push_str("<div class=\"cards\">\n");
     write_counts(report, html)?;
-    if !report.sections.is_empty() {
-        html.push_str("<div class=\"cards\">\n");
-        for section in &report.sections {
-            write!(html, "<section>\n<h2>{}</h2>\n<table>\n", Escaped(&section.title))?;
-            for row in &section.rows {
-                write_row(row, html)?;
-            }
-            html.push_str("</table>\n</section>\n");
+    for section in &report.sections {
+        write!(html, "<section>\n<h2>{}</h2>\n<table>\n", Escaped(&section.title))?;
+        for row in &section.rows {
+            write_row(row, html)?;
         }
-        html.push_str("</div>\n");
+        html.push_str("</table>\n</section>\n");
     }
+    html.push_str("</div>\n");
     write_slow(report, html)?;
     html.push_str("</main>\n</body>\n</html>\n");
     Ok(())
@@ -265,7 +263,7 @@ fn write_slow(report: &Report, html: &mut String) -> Result {
 
 fn write_counts(report: &Report, html: &mut String) -> Result {
     let queue = &report.queue;
-    html.push_str("<div class=\"cards\">\n<section>\n<h2>Queue for a worker</h2>\n<table>\n");
+    html.push_str("<section>\n<h2>Queue for a worker</h2>\n<table>\n");
     write_row(&StatusRow::new("requests", queue.length).alarming(queue.length > 0), html)?;
     write_row(&StatusRow::new("at most", queue.limit), html)?;
     let oldest = queue.oldest.map_or_else(|| "–".to_owned(), |oldest| Lasted(oldest).to_string());
@@ -278,9 +276,7 @@ fn write_counts(report: &Report, html: &mut String) -> Result {
     }
     write_row(&StatusRow::new("accepted since the start", report.statistics.connections_accepted), html)?;
     html.push_str("</table>\n</section>\n");
-    write_handshakes(&report.statistics.handshakes, html)?;
-    html.push_str("</div>\n");
-    Ok(())
+    write_handshakes(&report.statistics.handshakes, html)
 }
 
 /// Of a server that has seen one.
@@ -414,12 +410,12 @@ a{color:var(--accent)}button{font:inherit;color:inherit;background:var(--card);b
 h1{font-size:1.5rem;font-weight:600;margin:1.25rem 0 0}h1+p{margin:.15rem 0 1rem;color:var(--soft)}\
 h2{font-size:1rem;font-weight:600;margin:0 0 .5rem}\
 section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.25rem;margin:0 0 1rem}\
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1rem;margin:0 0 1rem}.cards section{margin:0}\
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1rem;margin:0 0 1rem;align-items:start}.cards section{margin:0}\
 .alarms,.calm{margin:0 0 1rem;padding:.75rem 1.25rem;border-left:4px solid var(--line);background:var(--card);border-radius:.25rem}\
 .alarms{border-color:var(--accent);background:var(--alarm);list-style:none}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .75rem .3rem 0;border-top:1px solid var(--line);font-weight:400}\
-thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}.cards th{overflow-wrap:break-word}\
+thead th{border:0;color:var(--soft);font-size:.875rem}.cards td{text-align:right;padding-right:0}tbody th,.cards th{color:var(--soft)}.cards th{overflow-wrap:break-word;min-width:8rem}code+small{white-space:nowrap}\
 .wide td:last-child,.time,.tickets th{white-space:nowrap}.tickets td:nth-child(2){min-width:16rem}\
 code,pre{font:.9rem/1.5 ui-monospace,monospace}small{display:block;color:var(--soft);font-size:.75rem}\
 pre{overflow:auto;padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\
