@@ -72,7 +72,7 @@ impl Source for Record<'_> {
         // As the client sent it; nothing when the server could not read it.
         if !head.target().is_empty() {
             tell("method", Value::from(head.method().as_str()))?;
-            let path = head.target().split_once('?').map_or(head.target(), |(path, _)| path);
+            let path = head.target().split_once('?').map_or_else(|| head.target(), |(path, _)| path);
             tell("path", Value::from(path))?;
             if let Some(query) = &self.query {
                 tell("query", Value::from(&**query))?;
