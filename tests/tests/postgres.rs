@@ -4,11 +4,13 @@
 use integration_tests::engines::{Engine, Wire};
 use integration_tests::networked::{check_silent_engine, data, terms};
 use integration_tests::queues::{self, Told, told};
+use integration_tests::wait_until;
 use kirsch::jobs::{JobId, Jobs, NewJob, PostgresQueue, Queue};
 use kirsch::sessions::{Commit, PostgresStore, SessionId, Store, Terms};
 use kirsch::testing::{job_queue, session_store};
 use std::cell::RefCell;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 fn url(engine: &Engine) -> String {
@@ -211,6 +213,24 @@ fn any_client_enqueues_in_a_transaction_of_its_own() {
     let full = Jobs::postgres(url(&engine)).max_waiting(0).prepare(&Told(3)).sql();
     assert!(full.is_err(), "a full queue refuses");
     assert!(Jobs::memory().register::<Told>(done).prepare(&Told(1)).sql().is_err());
+}
+
+#[test]
+fn an_open_transaction_with_a_job_holds_up_no_start() {
+    let engine = Engine::postgres();
+    let queue = || PostgresQueue::new(url(&engine));
+    queue().probe().expect("the tables are made");
+    let mut command = Command::new("psql");
+    let mut open =
+        command.args(["-X", "-q", &url(&engine)]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("psql");
+    let mut statements = open.stdin.take().expect("a pipe");
+    statements.write_all(b"BEGIN; SELECT kirsch_job_v1_enqueue('told', '1');\n").expect("psql reads");
+    let locks =
+        "SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = 'kirsch_job_v1'::regclass";
+    wait_until(|| psql(&engine, locks) == "1");
+    queue().probe().expect("another program starts meanwhile");
+    drop(statements);
+    assert!(open.wait().expect("psql").success());
 }
 
 #[test]

@@ -25,40 +25,43 @@ pub(super) fn channel(table: &str) -> String {
 }
 
 /// Makes the tables and functions. Sent at once, it is one transaction, and one process after another makes it:
-/// `IF NOT EXISTS` alone is an error for one of two that come together.
+/// `IF NOT EXISTS` alone is an error for one of two that come together. And for an index it waits until all transactions
+/// have ended that have enqueued a job, and holds up all others meanwhile; so it is not asked where the table is there.
 pub(super) fn tables(table: &str) -> String {
     let (base, channel) = (base(table), channel(table));
     let name = base.rsplit('.').next().unwrap_or(&base);
     let [before, after] = LEASE_ENDED;
     format!(
         "SELECT pg_advisory_xact_lock(hashtext('kirsch {channel}'));
-CREATE TABLE IF NOT EXISTS {base} (
-    number   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id       bigint NOT NULL UNIQUE,
-    kind     text NOT NULL,
-    payload  text NOT NULL,
-    key      text,
-    stage    smallint NOT NULL DEFAULT 0,
-    due      timestamptz NOT NULL,
-    enqueued timestamptz NOT NULL,
-    attempt  integer NOT NULL DEFAULT 0,
-    attempts integer NOT NULL,
-    lease    bigint NOT NULL DEFAULT 0,
-    claim    bigint NOT NULL DEFAULT 0,
-    progress real NOT NULL DEFAULT 0,
-    cancel   boolean NOT NULL DEFAULT false,
-    result   text,
-    error    text
-);
-CREATE INDEX IF NOT EXISTS {name}_due ON {base} (kind, due, number) WHERE stage < 2;
-CREATE INDEX IF NOT EXISTS {name}_next ON {base} (due) WHERE stage < 2;
-CREATE INDEX IF NOT EXISTS {name}_ended ON {base} (stage, due) WHERE stage >= 2;
-CREATE INDEX IF NOT EXISTS {name}_listed ON {base} (stage, number);
-CREATE UNIQUE INDEX IF NOT EXISTS {name}_key ON {base} (kind, key) WHERE key IS NOT NULL AND stage < 2;
-CREATE TABLE IF NOT EXISTS {base}_turn (
-    entry    text PRIMARY KEY,
-    minute   bigint NOT NULL
-);
+DO $made$ BEGIN IF to_regclass('{base}') IS NULL THEN
+    CREATE TABLE {base} (
+        number   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        id       bigint NOT NULL UNIQUE,
+        kind     text NOT NULL,
+        payload  text NOT NULL,
+        key      text,
+        stage    smallint NOT NULL DEFAULT 0,
+        due      timestamptz NOT NULL,
+        enqueued timestamptz NOT NULL,
+        attempt  integer NOT NULL DEFAULT 0,
+        attempts integer NOT NULL,
+        lease    bigint NOT NULL DEFAULT 0,
+        claim    bigint NOT NULL DEFAULT 0,
+        progress real NOT NULL DEFAULT 0,
+        cancel   boolean NOT NULL DEFAULT false,
+        result   text,
+        error    text
+    );
+    CREATE INDEX {name}_due ON {base} (kind, due, number) WHERE stage < 2;
+    CREATE INDEX {name}_next ON {base} (due) WHERE stage < 2;
+    CREATE INDEX {name}_ended ON {base} (stage, due) WHERE stage >= 2;
+    CREATE INDEX {name}_listed ON {base} (stage, number);
+    CREATE UNIQUE INDEX {name}_key ON {base} (kind, key) WHERE key IS NOT NULL AND stage < 2;
+    CREATE TABLE {base}_turn (
+        entry    text PRIMARY KEY,
+        minute   bigint NOT NULL
+    );
+END IF; END $made$;
 
 -- Enqueues a job: the number of the one that waits or runs then; NULL if its turn of the timetable was served.
 CREATE OR REPLACE FUNCTION {base}_enqueue(
