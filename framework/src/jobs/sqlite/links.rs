@@ -62,10 +62,7 @@ impl Links {
 
     /// The failure of a statement. Where others write for too long, that is said.
     pub(super) fn refused(&self, what: &str, error: rusqlite::Error) -> QueueError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => self.late(what),
-            _ => self.failed(what, error),
-        }
+        if is_busy(&error) { self.late(what) } else { self.failed(what, error) }
     }
 
     fn late(&self, what: &str) -> QueueError {
@@ -147,8 +144,19 @@ impl Links {
             Ok(connection)
         };
         let file = self.file().ok_or_else(moved)?;
-        let connection = open().map_err(|error: rusqlite::Error| self.refused("cannot open it for jobs", error))?;
+        let deadline = Instant::now() + patience;
+        let mut opened = open();
+        // Of processes that make a database at the same time some are refused at once, without waiting.
+        while opened.as_ref().is_err_and(is_busy) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+            opened = open();
+        }
+        let connection = opened.map_err(|error| self.refused("cannot open it for jobs", error))?;
         self.was_there.store(true, Ordering::Relaxed);
         Ok(Opened { connection, file })
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
