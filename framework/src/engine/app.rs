@@ -19,7 +19,8 @@ use crate::config::{
 use crate::exchange::{Error, IntoResponse, ListenerRole};
 use crate::jobs::{JobPages, JobWait, Jobs};
 use crate::lifecycle::{
-    Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Tool, debug_link,
+    Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Redirects, Tool,
+    debug_link,
 };
 use crate::logs::{HeldLogs, Logs};
 use crate::publish::{Mount, Publish, Route, Tree, graft, routes};
@@ -569,7 +570,12 @@ impl App {
 
     fn started(mut self, prepared: Prepared, bound: Option<Bound>) -> Result<Running> {
         let Prepared { layers, places, .. } = prepared;
-        let application = self.assemble(&layers)?;
+        let mut application = self.assemble(&layers)?;
+        let all = || places.iter().flatten();
+        if all().any(|address| address.role() == Some(ListenerRole::Redirect)) {
+            let settings = &self.server;
+            application.set_redirects(Redirects::new(settings.redirect_port, settings.challenge_folder.clone()));
+        }
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
         let sections = application.keyed_sections().into_iter();
         let sections: Vec<_> = sections.map(|(tree, section, page)| (hosts(tree), section, page)).collect();

@@ -16,11 +16,11 @@
 use super::background::{Background, OfBackground};
 use super::stuck;
 use crate::bus::{Bus, Deadline, Engine, EngineOwner, ListeningAt, Observer, Plugin, State, Step};
-use crate::exchange::{Error, ServerPhase, StatusRow, StatusSource};
+use crate::exchange::{Error, ListenerRole, ServerPhase, StatusRow, StatusSource};
 use crate::lifecycle::{Application, BackgroundJob};
 use crate::logs;
 use crate::panics::guarded;
-use crate::server::{self, AroundWorkers, Bound, ListenAddress, Server, ServerSettings, StopReport};
+use crate::server::{self, AroundWorkers, Bound, ListenAddress, ListenPlace, Server, ServerSettings, StopReport};
 use std::io::ErrorKind;
 use std::sync::Arc;
 #[cfg(feature = "tls")]
@@ -228,6 +228,10 @@ impl Course {
     fn accept(&mut self, application: &Arc<Application>, pieces: &[Piece]) -> Result<(), Error> {
         let Some(bound) = self.bound.take() else { return Ok(()) };
         let addresses = bound.addresses().to_vec();
+        let encrypted = addresses.iter().find(|address| address.role() == Some(ListenerRole::Tls));
+        if let Some(ListenPlace::Tcp(address)) = encrypted.map(ListenAddress::place) {
+            application.lead_redirects_to(address.port());
+        }
         let engine = self.engine.handle().clone();
         let around = Around { engine, pieces: pieces.to_vec() };
         let server = bound.serve(application.clone(), around)?;

@@ -230,3 +230,39 @@ fn a_page_whose_login_is_optional_needs_no_tool() {
     }
     App::new(Open).build().expect("it takes either");
 }
+
+fn redirecting(change: impl FnOnce(App) -> App) -> (crate::engine::Running, crate::testing::Client) {
+    let app = change(pages()).server(|settings| settings.redirect_port = Some(8443));
+    let running = app.start("127.0.0.1:0 redirect").unwrap();
+    let client = crate::testing::Client::connect(running.address());
+    (running, client)
+}
+
+#[test]
+fn a_redirect_listener_leads_every_request_to_the_same_address_of_https() {
+    let (_running, client) = redirecting(|app| app);
+    let get = client.get("/a%20b/?x=1&y").header("host", "Shop.Example:8080").send();
+    get.assert_status(308).assert_header("location", "https://shop.example:8443/a%20b/?x=1&y");
+    assert!(get.header("strict-transport-security").is_none());
+    client.post("/").body("x").send().assert_status(308);
+}
+
+#[test]
+fn a_redirect_listener_leads_to_no_foreign_host() {
+    let (_running, client) = redirecting(|app| app.hosts(["shop.example"]));
+    client.get("/").header("host", "shop.example").send().assert_status(308);
+    client.get("/").header("host", "evil.example").send().assert_status(421);
+}
+
+#[test]
+fn a_redirect_listener_answers_the_challenges_of_an_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token-1"), "token-1.key").unwrap();
+    let place = folder.path().to_owned();
+    let (_running, client) = redirecting(|app| app.server(|settings| settings.challenge_folder = Some(place)));
+    client.get("/.well-known/acme-challenge/token-1").send().assert_status(200).assert_text("token-1.key");
+    for wrong in ["other", "..%2ftoken-1", "", "%2e", "a/b"] {
+        client.get(&format!("/.well-known/acme-challenge/{wrong}")).send().assert_status(404);
+    }
+    client.get("/.well-known/other").send().assert_status(308);
+}

@@ -230,6 +230,8 @@ impl ConnectionCounts {
 pub struct Statistics {
     /// Connections accepted since the start.
     pub connections_accepted: u64,
+    /// Connections closed because they did not begin with a PROXY header of a trusted proxy, where one is required.
+    pub proxy_headers_refused: u64,
     /// Connections open now.
     pub connections_open: u64,
     /// Requests answered since the start.

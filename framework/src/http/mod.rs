@@ -26,6 +26,7 @@ mod parameters;
 mod path;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod properties;
+mod proxy_header;
 mod ranges;
 mod reference;
 mod refusal;
@@ -53,6 +54,7 @@ pub use list::{list_has, list_members};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub(crate) use parameters::Parameters;
 pub use path::{decode_segments, encode_segment};
+pub use proxy_header::{NoProxyHeader, ProxyHeader};
 pub use ranges::{ByteRanges, MAX_RANGES, MultipartFrame, content_range, unsatisfied_range};
 pub use reference::{ControlCharacter, encode_reference, is_dot_segment, is_local_reference, leads_to_other_host};
 pub(crate) use reference::{encode_field, is_reference};

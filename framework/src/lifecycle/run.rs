@@ -43,7 +43,7 @@ use super::funnel::{Funnel, TicketDesk, make_deferred, write_overloaded};
 use super::hook::run_point;
 use super::request_counts::{RequestCounts, nanoseconds};
 use super::stream_place::StreamPlace;
-use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Sections};
+use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Redirects, Sections};
 use crate::exchange::{Asker, BodyPlan, Delivery, Progress, QueueNote, Service, Wakers, WhenBusy, capture_backtraces};
 use crate::exchange::{
     BodyUse, Error, Exchange, HttpError, Limit, Limits, Origin, PageAddresses, Pending, Redirect, Rescue, ResponseBody,
@@ -75,7 +75,7 @@ pub struct Application {
     counts: Option<Arc<RequestCounts>>,
     /// What the tools show on the status page.
     status: Vec<Arc<dyn StatusSource>>,
-    health: Option<Health>,
+    before_all: Option<Box<BeforeAll>>,
     tickets: Option<TicketDesk>,
 }
 
@@ -104,7 +104,7 @@ impl Application {
             background: Vec::new(),
             counts: None,
             status: Vec::new(),
-            health: None,
+            before_all: None,
             tickets: None,
         };
         application.add_tree(root, sections, plans, background);
@@ -139,7 +139,19 @@ impl Application {
 
     /// Answers probes.
     pub(crate) fn set_health(&mut self, health: Health) {
-        self.health = Some(health);
+        self.before_all.get_or_insert_default().health = Some(health);
+    }
+
+    /// Lets the requests of listeners with that role be sent elsewhere.
+    pub(crate) fn set_redirects(&mut self, redirects: Redirects) {
+        self.before_all.get_or_insert_default().redirects = Some(redirects);
+    }
+
+    /// The port of the first encrypted listener.
+    pub(crate) fn lead_redirects_to(&self, port: u16) {
+        if let Some(redirects) = self.before_all.as_ref().and_then(|first| first.redirects.as_ref()) {
+            redirects.lead_to(port);
+        }
     }
 
     /// Writes a ticket for each failure, and lets tools show them. After the last tree.
@@ -232,7 +244,7 @@ impl Application {
     fn begin(&self, exchange: &mut Exchange) {
         exchange.course.stage = Stage::Decided;
         let is_first = exchange.course.redirects == 0;
-        if is_first && self.health.as_ref().is_some_and(|health| health.answer(exchange)) {
+        if is_first && self.before_all.as_ref().is_some_and(|first| first.answer(exchange, &self.hosts, true)) {
             exchange.course.stage = Stage::Probed;
             return;
         }
@@ -730,7 +742,7 @@ impl Service for Application {
     }
 
     fn when_busy(&self, exchange: &mut Exchange) -> WhenBusy {
-        if self.health.as_ref().is_some_and(|health| health.answer(exchange)) {
+        if self.before_all.as_ref().is_some_and(|first| first.answer(exchange, &self.hosts, false)) {
             exchange.course.stage = Stage::Probed;
             return WhenBusy::Answered;
         }
@@ -777,6 +789,21 @@ fn resolve_guarded(shape: &NodeRef, request: &crate::Request, trail: &mut Trail)
 }
 
 /// The response to a request for a host that this server does not serve (RFC 9110, section 15.5.20).
+/// What is answered before anything of the application runs.
+#[derive(Debug, Default)]
+struct BeforeAll {
+    health: Option<Health>,
+    redirects: Option<Redirects>,
+}
+
+impl BeforeAll {
+    #[inline]
+    fn answer(&self, exchange: &mut Exchange, hosts: &Hosts, is_worker: bool) -> bool {
+        self.redirects.as_ref().is_some_and(|redirects| redirects.answer(exchange, hosts, is_worker))
+            || self.health.as_ref().is_some_and(|health| health.answer(exchange))
+    }
+}
+
 fn wrong_host(host: &str) -> Error {
     HttpError::new(StatusCode::MISDIRECTED_REQUEST, format!("This server does not answer for the host {host:?}."))
         .into()

@@ -94,7 +94,7 @@ impl Acceptor {
                 return;
             }
             match listener.accept() {
-                Ok((socket, connection)) => open(shared, socket, connection),
+                Ok((socket, connection)) => open(shared, listener, socket, connection),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return,
                 Err(error) => return self.fail(shared, listener, error),
@@ -112,7 +112,7 @@ impl Acceptor {
         self.say(error);
         if let Ok((socket, connection)) = listener.accept() {
             self.reserve = regain_reserve(shared);
-            open(shared, socket, connection);
+            open(shared, listener, socket, connection);
         } else {
             self.reserve = open_reserve();
         }
@@ -139,7 +139,7 @@ fn take_the_rest(shared: &Shared, listener: &Listener) {
             return;
         }
         match listener.accept() {
-            Ok((socket, connection)) => open(shared, socket, connection),
+            Ok((socket, connection)) => open(shared, listener, socket, connection),
             Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(_) => return,
         }
@@ -164,9 +164,17 @@ fn make_room(shared: &Shared) -> bool {
     false
 }
 
-fn open(shared: &Shared, socket: OwnedFd, connection: Connection) {
+fn open(shared: &Shared, listener: &Listener, socket: OwnedFd, connection: Connection) {
     let scheduler = &shared.scheduler;
-    let (connection, patience) = begun(shared, Transport::Socket(socket), connection);
+    let proxies = listener.proxies();
+    if proxies.is_some_and(|trusted| !trusted.contain_peer(&connection.peer)) {
+        return shared.strangers.count(&connection.peer, "it is not in server.proxy_protocol_from");
+    }
+    let (mut connection, mut patience) = begun(shared, Transport::Socket(socket), connection);
+    if proxies.is_some() {
+        patience = shared.settings.head_timeout;
+        connection = connection.introduced(scheduler.clock.now().after(patience));
+    }
     if let Err(error) = scheduler.insert(connection, scheduler.clock.now().after(patience)) {
         crate::line::record!(Warn, "a connection was closed at once: {error}");
     }

@@ -8,6 +8,7 @@
 use super::listen_address::{ListenAddress, ListenPlace, UnixPlace};
 use super::socket_file::SocketFile;
 use crate::exchange::{Connection, ListenerFacts, Peer, UnixPeer};
+use crate::networks::Networks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, sockopt};
@@ -32,6 +33,8 @@ pub(super) struct Listener {
     facts: &'static ListenerFacts,
     /// The file of a Unix socket, if it goes with this listener.
     file: Option<SocketFile>,
+    /// Whom to believe, where connections begin with a header of the PROXY protocol.
+    proxies: Option<Networks>,
     /// Whether another process has the socket, too, and may have told it to block.
     is_shared: bool,
 }
@@ -61,22 +64,24 @@ impl NamedSocket {
 }
 
 /// The rules for all listeners of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Binding {
     pub(super) backlog: u32,
     /// Whether an IPv6 socket leaves IPv4 alone, since another listener has the same port there.
     pub(super) v6_only: bool,
+    /// The peers that may name a client by the PROXY protocol.
+    pub(super) proxies: Networks,
 }
 
 impl Binding {
-    fn backlog(self) -> i32 {
+    fn backlog(&self) -> i32 {
         i32::try_from(self.backlog).unwrap_or(i32::MAX)
     }
 }
 
 impl Listener {
     /// Binds and listens; or takes the socket of this name over that another process has bound.
-    pub(super) fn bind(address: &ListenAddress, inherited: Option<NamedSocket>, how: Binding) -> io::Result<Self> {
+    pub(super) fn bind(address: &ListenAddress, inherited: Option<NamedSocket>, how: &Binding) -> io::Result<Self> {
         let facts = ListenerFacts::kept(&address.name(), address.role().unwrap_or_default());
         let is_shared = inherited.is_some();
         let (socket, file) = match (inherited, address.place()) {
@@ -107,7 +112,13 @@ impl Listener {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither TCP nor a Unix socket"));
             }
         };
-        Ok(Self { socket, address: address.at(place), facts, file, is_shared })
+        let proxies = address.proxy_protocol().then(|| how.proxies.clone());
+        Ok(Self { socket, address: address.at(place), facts, file, proxies, is_shared })
+    }
+
+    /// The peers that may name a client, where a header of the PROXY protocol is expected.
+    pub(super) fn proxies(&self) -> Option<&Networks> {
+        self.proxies.as_ref()
     }
 
     /// Leaves the file of a Unix socket to the process that has taken the socket over.
@@ -219,7 +230,7 @@ fn for_connections(socket: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 /// Binds and listens.
-fn tcp(address: SocketAddr, how: Binding) -> rustix::io::Result<OwnedFd> {
+fn tcp(address: SocketAddr, how: &Binding) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
@@ -241,7 +252,8 @@ mod tests {
 
     fn bound(address: &str) -> Listener {
         let address = address.parse().expect("an address");
-        Listener::bind(&address, None, Binding { backlog: 8, v6_only: false }).expect("a free port")
+        Listener::bind(&address, None, &Binding { backlog: 8, v6_only: false, proxies: Networks::default() })
+            .expect("a free port")
     }
 
     fn accepted(listener: &Listener) -> (OwnedFd, Connection) {

@@ -145,6 +145,7 @@ impl Server {
     ) -> io::Result<Bound> {
         settings.listen = places.iter().flatten().cloned().collect();
         settings.check()?;
+        let proxies = settings.proxies()?;
         #[cfg(feature = "tls")]
         let tls = match settings.tls.is_on() {
             true => Some(Arc::new(TlsInService::start(settings.tls.clone()).map_err(io::Error::other)?)),
@@ -158,8 +159,9 @@ impl Server {
                 let given = inherited.iter().position(|socket| socket.name == name);
                 let given = given.or_else(|| inherited.iter().position(|socket| socket.is_at(address)));
                 let given = given.map(|index| inherited.remove(index));
-                let how = Binding { backlog: settings.backlog, v6_only: has_twin(address, places) };
-                match Listener::bind(address, given, how) {
+                let how =
+                    Binding { backlog: settings.backlog, v6_only: has_twin(address, places), proxies: proxies.clone() };
+                match Listener::bind(address, given, &how) {
                     Ok(listener) => {
                         listeners.push(listener);
                         refused = None;

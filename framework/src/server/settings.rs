@@ -4,6 +4,7 @@ use super::listen_address::ListenAddress;
 use super::patience::Pace;
 use crate::exchange::ListenerRole;
 use crate::http::HeadLimits;
+use crate::networks::Networks;
 use crate::private_file;
 use crate::settings::{Setting, SettingRow, SettingValue, Settings, size};
 #[cfg(feature = "tls")]
@@ -25,6 +26,17 @@ pub struct ServerSettings {
     /// Where to listen: an address as [`ListenAddress`] describes it, or a list of them; port 0 picks a free one.
     #[setting(default = vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()])]
     pub listen: Vec<ListenAddress>,
+    /// The port in the addresses to which `redirect` listeners send; `"auto"` is that of the first `tls` listener, or
+    /// 443.
+    #[setting(none = "auto", min = 1)]
+    pub redirect_port: Option<u16>,
+    /// The folder in which a client of a certificate authority writes its answers (RFC 8555); `redirect` listeners
+    /// serve them at `/.well-known/acme-challenge/`.
+    #[setting(none = "off", with = absolute_path)]
+    pub challenge_folder: Option<PathBuf>,
+    /// The proxies at addresses with the word `proxy_protocol`: networks, addresses, `loopback`, `private`, `unix`.
+    /// Any other peer is closed there.
+    pub proxy_protocol_from: Vec<String>,
     /// How many workers run handlers (CherryPy's `thread_pool`).
     #[setting(default = 10, min = 1)]
     pub threads: usize,
@@ -239,8 +251,8 @@ impl ServerSettings {
         if address.h2c() {
             return Err("HTTP/2 is not there yet: leave `h2c` out");
         }
-        if address.proxy_protocol() {
-            return Err("the PROXY protocol is not there yet: leave `proxy_protocol` out");
+        if address.proxy_protocol() && self.proxy_protocol_from.is_empty() {
+            return Err("`proxy_protocol` needs the networks of the proxies in server.proxy_protocol_from");
         }
         match address.role() {
             Some(ListenerRole::Tls) if !cfg!(feature = "tls") => {
@@ -250,10 +262,19 @@ impl ServerSettings {
                 return Err("`tls` needs a certificate: set server.certificate, or call `App::tls`");
             }
             Some(ListenerRole::Tls) => {}
-            Some(ListenerRole::Redirect) => return Err("redirects are not there yet: leave the address out"),
-            Some(ListenerRole::Plain) | None => {}
+            Some(ListenerRole::Redirect | ListenerRole::Plain) | None => {}
         }
         Ok(())
+    }
+
+    /// The peers that may name a client by the PROXY protocol.
+    pub(super) fn proxies(&self) -> io::Result<Networks> {
+        if self.proxy_protocol_from.is_empty() {
+            return Ok(Networks::default());
+        }
+        Networks::parse(&self.proxy_protocol_from).map_err(|problem| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("server.proxy_protocol_from {problem}"))
+        })
     }
 
     /// How slow a client may send a body.

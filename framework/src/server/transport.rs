@@ -329,6 +329,32 @@ fn is_the_clients(error: Errno) -> bool {
     )
 }
 
+/// Reads what has come and leaves it there.
+pub(super) fn look(socket: BorrowedFd<'_>, room: &mut [u8]) -> Received {
+    loop {
+        return match recv(socket, &mut *room, RecvFlags::PEEK) {
+            Ok((0, _)) => Received::End,
+            Ok((length, _)) => Received::Bytes { length, is_drained: length < room.len() },
+            Err(Errno::AGAIN) => Received::Nothing,
+            Err(Errno::INTR) => continue,
+            Err(_) => Received::End,
+        };
+    }
+}
+
+/// Takes so many bytes that have been looked at.
+pub(super) fn take(socket: BorrowedFd<'_>, room: &mut [u8]) {
+    let mut taken = 0;
+    while taken < room.len() {
+        match recv(socket, &mut room[taken..], RecvFlags::empty()) {
+            Ok((0, _)) => return,
+            Ok((length, _)) => taken += length,
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
 /// Ends both sides of a socket under its owner.
 pub(super) fn cut_off(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket, Shutdown::Both);

@@ -130,6 +130,7 @@ impl ServerView for Shared {
             |condition: fn(&WorkerRecord) -> bool| workers.iter().filter(|record| condition(record)).count() as u64;
         Statistics {
             connections_accepted: scheduler.slab.accepted(),
+            proxy_headers_refused: self.strangers.counted(),
             connections_open: scheduler.slab.open() as u64,
             requests: scheduler.records.iter().map(|record| record.requests()).sum(),
             overload_rejections: scheduler.rejections.load(Ordering::Relaxed),

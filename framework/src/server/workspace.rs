@@ -4,7 +4,7 @@
 //! output) moves into the connection, and back at the next step.
 
 use super::budgets::Budgets;
-use super::connection::HttpConnection;
+use super::connection::{HttpConnection, Strangers};
 use super::ends::Ends;
 #[cfg(feature = "tls")]
 use super::handshakes::Handshakes;
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) ends: Ends,
     /// That clients speak TLS where they should not.
     pub(super) said_tls: Seldom,
+    pub(super) strangers: Strangers,
     #[cfg(feature = "tls")]
     pub(super) handshakes: Handshakes,
     #[cfg(feature = "tls")]
@@ -63,6 +64,7 @@ impl Shared {
             slow,
             ends,
             said_tls: Seldom::default(),
+            strangers: Strangers::default(),
             #[cfg(feature = "tls")]
             handshakes: Handshakes::default(),
             #[cfg(feature = "tls")]

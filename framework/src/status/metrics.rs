@@ -193,6 +193,8 @@ fn write_server(text: &mut MetricText, server: &dyn ServerView) {
     }
     let help = "Connections accepted.";
     text.single("kirsch_connections_accepted_total", Kind::Counter, help, statistics.connections_accepted);
+    let help = "Connections closed because they did not begin with a PROXY header of a trusted proxy.";
+    text.single("kirsch_proxy_headers_refused_total", Kind::Counter, help, statistics.proxy_headers_refused);
     let help = "Handshakes of TLS that have ended, by how.";
     text.family("kirsch_handshakes_total", Kind::Counter, help);
     let handshakes = statistics.handshakes;

@@ -20,6 +20,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `handshake.rs` | the time before, with TLS |
+//! | `introduction.rs` | the time before everything else, with the PROXY protocol |
 //! | `head.rs` | waits for a request and reads its head |
 //! | `request.rs` | asks the service, parks, refuses |
 //! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
@@ -33,6 +34,7 @@ mod farewell;
 #[cfg(feature = "tls")]
 mod handshake;
 mod head;
+mod introduction;
 mod request;
 mod respond;
 mod send_file;
@@ -56,6 +58,8 @@ use body_stream::StreamHandle;
 use farewell::Undelivered;
 #[cfg(feature = "tls")]
 use handshake::Greeting;
+use introduction::Introduction;
+pub(super) use introduction::Strangers;
 use respond::{After, Sending};
 use std::os::fd::{AsFd, BorrowedFd};
 use unread::Unread;
@@ -84,6 +88,8 @@ enum State {
     /// Between requests.
     #[default]
     Idle,
+    /// The proxy is to name its client first.
+    Introduction(Box<Introduction>),
     /// A part of a head is there.
     Head {
         /// How much of it has been searched for the end.
@@ -239,7 +245,7 @@ impl scheduler::Connection for HttpConnection {
         let rest = match &self.state {
             _ if self.unsent.is_some() => Rests::Sending,
             State::Idle => Rests::Idle,
-            State::Head { .. } => Rests::Head,
+            State::Head { .. } | State::Introduction(_) => Rests::Head,
             State::Body(_) => Rests::Body,
             State::Parked(..) => Rests::Parked,
             State::Received(_) | State::Ready(_) | State::Sending(_) => Rests::Sending,
@@ -276,7 +282,7 @@ impl HttpConnection {
     /// Whether it waits for a request, of which a part may be there, or for the end of a handshake.
     pub(super) fn waits_for_request(&self) -> bool {
         match self.state {
-            State::Idle | State::Head { .. } => true,
+            State::Idle | State::Head { .. } | State::Introduction(_) => true,
             #[cfg(feature = "tls")]
             State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => true,
             _ => false,
@@ -348,6 +354,7 @@ impl HttpConnection {
     fn advance(&mut self, turn: &mut Turn, work: &mut Workspace, state: State) -> Next {
         match state {
             State::Idle => self.await_head(turn, work, 0, None),
+            State::Introduction(introduction) => self.await_introduction(work, introduction),
             State::Head { searched, deadline } => self.await_head(turn, work, searched, Some(deadline)),
             State::Received(exchange) => self.received(turn, work, exchange),
             State::Body(reading) => self.read_body(turn, work, reading),

@@ -163,3 +163,60 @@ fn a_shared_socket_that_another_process_lets_block_is_served_and_can_be_stopped(
     assert!(second.stop(SOON).unfinished.is_empty());
     assert!(began.elapsed() < SOON);
 }
+
+const BY_PROXY: &str = "127.0.0.1:0 proxy_protocol";
+const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 443\r\n";
+
+fn behind_proxy(from: &str, head_timeout: Duration) -> Stage {
+    Stage::new(|settings| {
+        settings.listen = addresses(&[BY_PROXY]);
+        settings.proxy_protocol_from = vec![from.to_owned()];
+        settings.head_timeout = head_timeout;
+    })
+}
+
+#[test]
+fn a_trusted_proxy_names_its_client_wherever_its_header_is_cut() {
+    let stage = behind_proxy("loopback", SOON);
+    for cut in 0..=HEADER.len() {
+        let mut client = stage.connect();
+        let own = client.socket.local_addr().expect("a socket");
+        client.send(&HEADER[..cut]);
+        client.send([&HEADER[cut..], b"GET /peer HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+        assert_eq!(client.answer().text(), format!("192.0.2.1:50000 192.0.2.1 by {own}"));
+        assert_eq!(client.get("/again").text(), "/again");
+    }
+}
+
+#[test]
+fn a_header_comes_byte_by_byte() {
+    let stage = behind_proxy("loopback", SOON);
+    let mut client = stage.connect();
+    HEADER.iter().for_each(|byte| client.send([*byte]));
+    assert!(client.get("/peer").text().starts_with("192.0.2.1:50000"));
+}
+
+#[test]
+fn who_may_not_or_does_not_name_a_client_is_closed_and_counted() {
+    let strangers = behind_proxy("192.0.2.0/24", SOON);
+    let mut client = strangers.connect();
+    let _ = client.socket.write_all(HEADER);
+    assert!(!matches!(client.socket.read(&mut [0]), Ok(1..)));
+    eventually("the count", || strangers.server().statistics().proxy_headers_refused == 1);
+    let without = behind_proxy("loopback", Duration::from_millis(50));
+    let mut wrong = without.connect();
+    wrong.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(!matches!(wrong.socket.read(&mut [0]), Ok(1..)));
+    let mut part = without.connect();
+    part.send(&HEADER[..10]);
+    assert!(!matches!(part.socket.read(&mut [0]), Ok(1..)));
+    assert!(without.connect().is_closed());
+    assert_eq!(without.server().statistics().proxy_headers_refused, 3);
+}
+
+#[test]
+fn a_listener_with_the_word_needs_the_networks_of_its_proxies() {
+    let settings = ServerSettings { listen: addresses(&[BY_PROXY]), ..Default::default() };
+    let refused = Server::bind(settings, Vec::new()).err().expect("nobody is trusted").to_string();
+    assert!(refused.contains("server.proxy_protocol_from"), "{refused}");
+}
