@@ -105,8 +105,8 @@ impl Client {
         Self { target: Arc::clone(&self.target), browser: Arc::default(), timeout: self.timeout }
     }
 
-    /// Another visitor of the same application, like [`new_browser`](Self::new_browser), who shows this certificate to a
-    /// server that asks for one. Both texts are PEM.
+    /// Another visitor of the same application, like [`new_browser`](Self::new_browser), who shows this certificate to
+    /// a server that asks for one. Both texts are PEM.
     ///
     /// # Panics
     /// If the certificate or its private key cannot be read.

@@ -1,9 +1,9 @@
-//! TLS: which certificates a server shows, which clients it believes, how both are renewed while it runs, and the keys
-//! of tickets.
+//! TLS: [`Tls`], the certificates of a server and what it asks of its clients, for [`App::tls`](crate::App::tls).
 //!
-//! No socket and no thread is here. The server reads [`TlsInService::current`] once for each connection and drives the
-//! session (`server/transport/`); the engine lets [`TlsInService::look`] run now and then. The cryptography is passed
-//! explicitly wherever rustls takes it, never installed for the process: other crates may want another one.
+//! Here is which certificates a server shows, which clients it believes, how both are renewed while it runs, and the
+//! keys of tickets. No socket and no thread is here: the server reads the configuration once for each connection and
+//! drives the session (`server/transport/`), and the engine lets the files be looked at now and then. The cryptography
+//! is passed explicitly wherever rustls takes it, never installed for the process: other crates may want another one.
 //!
 //! | file | what is in it |
 //! |---|---|
