@@ -34,6 +34,7 @@ documents! {
     deployment: "docs/guide/deployment.md";
     proxies: "docs/guide/proxies.md";
     privileges: "docs/guide/privileges.md";
+    upgrades: "docs/guide/upgrades.md";
     logs: "docs/guide/logs.md";
     metrics: "docs/guide/metrics.md";
     tools: "docs/reference/tools.md";

@@ -221,6 +221,7 @@ pub mod jobs;
 pub mod lifecycle;
 mod line;
 pub mod logs;
+mod neighbours;
 mod networks;
 mod panics;
 #[cfg(feature = "passwords")]

@@ -4,5 +4,7 @@
 mod manager;
 #[path = "operating/privileges.rs"]
 mod privileges;
+#[path = "operating/upgrade.rs"]
+mod upgrade;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_attacked");

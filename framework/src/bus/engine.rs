@@ -2,6 +2,8 @@
 
 use super::{Bus, Events};
 use crate::exchange::ListenerRole;
+use crossbeam_channel::{Receiver, bounded, select_biased};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,6 +23,7 @@ struct EngineState {
     address: OnceLock<SocketAddr>,
     listening: OnceLock<Vec<ListeningAt>>,
     events: Events,
+    handed_over: Receiver<Infallible>,
 }
 
 /// A place that the server listens at.
@@ -115,6 +118,11 @@ impl Engine {
         self.shared.listening.get().map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Disconnects when background work may begin: at once, but for a process that takes over from an older one.
+    pub(crate) fn handed_over(&self) -> Receiver<Infallible> {
+        self.shared.handed_over.clone()
+    }
+
     /// The number of the worker whose thread this is, in the steps of workers. The first is 1.
     #[must_use]
     pub fn worker(&self) -> Option<usize> {
@@ -137,12 +145,14 @@ impl Engine {
 pub(crate) struct EngineOwner(Engine);
 
 impl EngineOwner {
-    pub(crate) fn new() -> Self {
+    /// `handed_over` disconnects when no older process does this one's background work any more.
+    pub(crate) fn new(handed_over: Receiver<Infallible>) -> Self {
         let shared = EngineState {
             state: AtomicU8::new(0),
             address: OnceLock::new(),
             listening: OnceLock::new(),
             events: Events::new(),
+            handed_over,
         };
         Self(Engine { shared: Arc::new(shared), worker: None })
     }
@@ -170,5 +180,18 @@ impl EngineOwner {
         if self.0.shared.state.fetch_max(state as u8, Ordering::SeqCst) < state as u8 {
             self.0.emit(state);
         }
+    }
+}
+
+/// For background work that waits for no older process.
+pub(crate) fn at_once() -> Receiver<Infallible> {
+    bounded(0).1
+}
+
+/// Waits until background work may begin; false if it was stopped before.
+pub(crate) fn may_begin(handed_over: &Receiver<Infallible>, stopped: &Receiver<Infallible>) -> bool {
+    select_biased! {
+        recv(handed_over) -> _ => true,
+        recv(stopped) -> _ => false,
     }
 }

@@ -15,8 +15,8 @@ mod events;
 mod plugin;
 mod supervised;
 
-pub(crate) use engine::EngineOwner;
 pub use engine::{Deadline, Engine, ListeningAt, State};
+pub(crate) use engine::{EngineOwner, at_once, may_begin};
 pub use events::Events;
 pub(crate) use events::{Bus, Observer};
 pub use plugin::{Plugin, Step};

@@ -69,6 +69,8 @@ mod tests {
                 "tls.client_roots" | "tls.client_crls" => "[\"77.pem\"]",
                 "tls.plain" => "\"redirect\"",
                 "listen" => "\"127.0.0.1:7\"",
+                "upgrade_loses_memory" => "false",
+                "upgrade_timeout" | "upgrade_drain" => "\"77s\"",
                 _ if row.value.ends_with("s\"") => "\"77s\"",
                 _ => "77",
             };

@@ -101,6 +101,8 @@ pub(crate) struct Merged {
     pub(crate) background: Vec<BackgroundJob>,
     /// What the tools show on the status page.
     pub(crate) status: Vec<Arc<dyn StatusSource>>,
+    /// What an upgrade loses.
+    pub(crate) lost: Vec<&'static str>,
     /// The pages that tools link to by name: the place in words, and the name.
     pub(crate) links: Vec<(String, String)>,
 }
@@ -374,6 +376,7 @@ impl Merged {
             plans: Vec::new(),
             paths: Vec::new(),
             background: Vec::new(),
+            lost: Vec::new(),
             status: Vec::new(),
             links: Vec::new(),
         };
@@ -419,6 +422,7 @@ impl Merged {
                         }
                         merged.background.append(&mut hooks.background);
                         merged.status.append(&mut hooks.status);
+                        merged.lost.append(&mut hooks.lost);
                         let links = std::mem::take(&mut hooks.links).into_iter();
                         let section = &plan.section;
                         merged.links.extend(links.map(|(page, place)| {

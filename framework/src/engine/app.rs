@@ -9,7 +9,9 @@ use super::course::{AT_START, AT_STOP, Piece, Start, bind};
 use super::notify::Notifier;
 use super::places::ListenPlaces;
 use super::privileges::Privileges;
+use super::running::Upgrades;
 use super::signals::Signals;
+use super::upgrade::{Inheritance, Program};
 use crate::Result;
 use crate::bus::{Engine, Events, Observer, Plugin, Step};
 use crate::config::{
@@ -73,6 +75,8 @@ pub struct App {
     observers: Vec<Observer>,
     events: Vec<Events>,
     background: Vec<BackgroundJob>,
+    /// What an upgrade loses, as soon as the application is built.
+    lost: Vec<&'static str>,
     logs: Option<Logs>,
     /// Where probes ask.
     health: Option<String>,
@@ -116,6 +120,7 @@ impl App {
             observers: Vec::new(),
             events: Vec::new(),
             background: Vec::new(),
+            lost: Vec::new(),
             logs: None,
             health: None,
             tickets: None,
@@ -533,12 +538,31 @@ impl App {
     /// # Errors
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails; when the
     /// [`logs`](Self::logs) cannot be installed.
-    pub fn start(mut self, address: impl ListenPlaces) -> Result<Running> {
+    pub fn start(self, address: impl ListenPlaces) -> Result<Running> {
+        // Before anything else, so that nothing that this process starts inherits it.
+        let program = Program::of_process().map_err(|error| error.to_string());
+        let inheritance = Inheritance::take()?;
+        let teller = inheritance.as_ref().map(Inheritance::teller).transpose()?;
+        let started = self.start_as(program, address, inheritance);
+        if let (Err(error), Some(teller)) = (&started, &teller) {
+            teller.tell(error);
+        }
+        started
+    }
+
+    fn start_as(
+        mut self,
+        program: std::result::Result<Program, String>,
+        address: impl ListenPlaces,
+        mut inheritance: Option<Inheritance>,
+    ) -> Result<Running> {
         let held = self.logs.take().map(Logs::hold).transpose()?;
-        let prepared = self.prepare(address);
+        let had_dropped = inheritance.as_ref().is_some_and(|inheritance| inheritance.has_dropped);
+        let prepared = self.prepare(address, had_dropped);
         let (bound, logs) = match &prepared {
             Ok(Prepared { privileges: Some(privileges), places, .. }) => {
-                let bound = bind(&self.server, places)?;
+                let inherited = inheritance.as_mut().map(|inheritance| std::mem::take(&mut inheritance.listeners));
+                let bound = bind(&self.server, places, inherited)?;
                 privileges.drop_others()?;
                 let logs = held.map(HeldLogs::begin).transpose()?;
                 privileges.probe(&self.server)?;
@@ -547,13 +571,23 @@ impl App {
             // Nothing is given up, or nothing is known: then the log tells what has been found so far.
             _ => (None, held.map(HeldLogs::begin).transpose()?),
         };
-        let mut running = self.started(prepared?, bound)?;
+        let prepared = prepared?;
+        let has_dropped = had_dropped || prepared.privileges.is_some();
+        let upgrades = Upgrades {
+            program,
+            timeout: self.server.upgrade_timeout,
+            drain: self.server.upgrade_drain,
+            lost: Vec::new(),
+            loses_memory: self.server.upgrade_loses_memory,
+            has_dropped,
+        };
+        let mut running = self.started(prepared, bound, upgrades, inheritance)?;
         running.logs = logs;
         Ok(running)
     }
 
     /// Reads the configuration: all that must be known before the first address is bound.
-    fn prepare(&mut self, address: impl ListenPlaces) -> Result<Prepared> {
+    fn prepare(&mut self, address: impl ListenPlaces, has_dropped: bool) -> Result<Prepared> {
         let layers = self.read_configuration()?;
         let is_set = layers.iter().any(|layer| layer.place.depth == 0 && layer.sets_listen());
         for layer in layers.iter().filter(|layer| layer.place.depth == 0) {
@@ -564,11 +598,17 @@ impl App {
             let encrypted = |address: ListenAddress| address.with_default_role(ListenerRole::Tls);
             places = places.into_iter().map(|place| place.into_iter().map(encrypted).collect()).collect();
         }
-        let privileges = Privileges::of(&self.server, false)?;
+        let privileges = Privileges::of(&self.server, has_dropped)?;
         Ok(Prepared { layers, places, privileges })
     }
 
-    fn started(mut self, prepared: Prepared, bound: Option<Bound>) -> Result<Running> {
+    fn started(
+        mut self,
+        prepared: Prepared,
+        bound: Option<Bound>,
+        upgrades: Upgrades,
+        mut inheritance: Option<Inheritance>,
+    ) -> Result<Running> {
         let Prepared { layers, places, .. } = prepared;
         let mut application = self.assemble(&layers)?;
         let all = || places.iter().flatten();
@@ -576,6 +616,8 @@ impl App {
             let settings = &self.server;
             application.set_redirects(Redirects::new(settings.redirect_port, settings.challenge_folder.clone()));
         }
+        let upgrades = Upgrades { lost: std::mem::take(&mut self.lost), ..upgrades };
+        let inherited = inheritance.as_mut().map(|inheritance| std::mem::take(&mut inheritance.listeners));
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
         let sections = application.keyed_sections().into_iter();
         let sections: Vec<_> = sections.map(|(tree, section, page)| (hosts(tree), section, page)).collect();
@@ -584,22 +626,27 @@ impl App {
         for row in self.server.setting_rows() {
             crate::line::record!(Debug, target: "kirsch::config", "[global] server.{} = {}", row.key, row.value.trim_matches('"'));
         }
-        Running::start(Start {
+        let start = Start {
             application,
             settings: &self.server,
             places: &places,
             bound,
+            inherited,
+            waits: inheritance.is_some(),
+            status: inheritance.iter().map(Inheritance::shown).collect(),
             pieces: self.pieces,
             observers: self.observers,
             events: self.events,
             background: self.background,
-        })
+        };
+        Running::start(start, upgrades, inheritance)
     }
 
     /// Serves on an address, or on several (see [`ListenPlaces`]), until SIGINT or SIGTERM, then lets the running
     /// requests end (setting `server.drain_timeout`). SIGHUP runs the steps [`Graceful`](Step::Graceful). A second
     /// signal ends the process at once, with status 130 or 143. A signal that comes while the application starts takes
-    /// effect when it has.
+    /// effect when it has. SIGUSR2 lets a new process of the program take over without a gap
+    /// ([`Running::upgrade`]).
     ///
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time.
@@ -707,7 +754,9 @@ impl App {
         for layer in layers {
             layer.apply_global(&mut server)?;
         }
-        let (root, Merged { sections, plans, background, status, mut links, .. }) = self.merged(layers, None)?;
+        let (root, merged) = self.merged(layers, None)?;
+        let Merged { sections, plans, background, status, lost, mut links, .. } = merged;
+        self.lost = lost;
         let mut trees = vec![root.describe()];
         let mut application = Application::new(root, sections, plans, background);
         application.show_status(status);
@@ -735,7 +784,8 @@ impl App {
                 layer.apply_global(&mut server.clone())?;
             }
             let merged = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
-            let (root, Merged { sections, plans, background, status, links: further, .. }) = merged;
+            let (root, Merged { sections, plans, background, status, lost, links: further, .. }) = merged;
+            self.lost.extend(lost);
             trees.push(root.describe());
             links.extend(further);
             application.add_tree(root, sections, plans, background);

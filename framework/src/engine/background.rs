@@ -3,7 +3,7 @@
 //! A job that fails or panics goes on: a sweep that dies of one bad record would let a store grow until the machine is
 //! full. Each job has a thread of its own, so that a slow one delays no other.
 
-use crate::bus::{Deadline, Supervised};
+use crate::bus::{Deadline, Supervised, may_begin};
 use crate::exchange::{Late, StatusRow, StatusSource};
 use crate::lifecycle::BackgroundJob;
 use crate::threads::Threads;
@@ -34,19 +34,32 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Starts a thread for each job.
-    pub(super) fn start<'j>(jobs: impl IntoIterator<Item = &'j BackgroundJob>) -> io::Result<Self> {
-        let (going_on, stopped) = bounded(0);
-        let mut background = Self { going_on, stopped, threads: Threads::new(), jobs: Arc::default() };
+    /// Starts a thread for each job, which begins when `handed_over` disconnects.
+    pub(super) fn start<'j>(
+        jobs: impl IntoIterator<Item = &'j BackgroundJob>,
+        handed_over: &Receiver<Infallible>,
+    ) -> io::Result<Self> {
+        let mut background = Self::new();
         let mut all = Vec::new();
         for job in jobs {
             let supervised = Arc::new(Supervised::new(job.name, job.every));
             let (name, run, own) = (job.name, job.run.clone(), supervised.clone());
-            background.spawn(name, move |stopped| own.repeat(stopped, || run()))?;
+            let handed_over = handed_over.clone();
+            background.spawn(name, move |stopped| {
+                if may_begin(&handed_over, stopped) {
+                    own.repeat(stopped, || run());
+                }
+            })?;
             all.push((name, supervised));
         }
         background.jobs = Arc::new(all);
         Ok(background)
+    }
+
+    /// No jobs yet.
+    pub(super) fn new() -> Self {
+        let (going_on, stopped) = bounded(0);
+        Self { going_on, stopped, threads: Threads::new(), jobs: Arc::default() }
     }
 
     /// Starts one more thread, which ends when what it gets disconnects.
@@ -103,6 +116,7 @@ impl StatusSource for OfBackground {
 mod tests {
     use super::*;
     use crate::Error;
+    use crate::bus::at_once;
     use crossbeam_channel::unbounded;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
@@ -115,15 +129,18 @@ mod tests {
     fn a_job_that_panics_or_fails_goes_on() {
         let (done, runs) = unbounded();
         let count = AtomicU64::new(0);
-        let background = Background::start(&[job(Duration::from_millis(1), move || {
-            let run = count.fetch_add(1, Ordering::Relaxed);
-            done.send(run).unwrap_or_default();
-            match run {
-                0 => panic!("the first time"),
-                1 => Err(Error::unexpected("the second time")),
-                _ => Ok(()),
-            }
-        })]);
+        let background = Background::start(
+            &[job(Duration::from_millis(1), move || {
+                let run = count.fetch_add(1, Ordering::Relaxed);
+                done.send(run).unwrap_or_default();
+                match run {
+                    0 => panic!("the first time"),
+                    1 => Err(Error::unexpected("the second time")),
+                    _ => Ok(()),
+                }
+            })],
+            &at_once(),
+        );
         let background = background.unwrap();
         while runs.recv().unwrap() < 3 {}
         let statistics = background.statistics();
@@ -133,13 +150,13 @@ mod tests {
 
     #[test]
     fn stopping_does_not_wait_for_the_interval() {
-        let background = Background::start(&[job(Duration::from_secs(3600), || Ok(()))]).unwrap();
+        let background = Background::start(&[job(Duration::from_secs(3600), || Ok(()))], &at_once()).unwrap();
         assert!(background.stop(Deadline::within(Duration::from_secs(60))).is_empty());
     }
 
     #[test]
     fn an_interval_that_no_clock_reaches_is_long_and_no_panic() {
-        let background = Background::start(&[job(Duration::MAX, || Ok(()))]).unwrap();
+        let background = Background::start(&[job(Duration::MAX, || Ok(()))], &at_once()).unwrap();
         assert!(background.stop(Deadline::within(Duration::from_secs(60))).is_empty());
     }
 
@@ -147,13 +164,32 @@ mod tests {
     fn a_job_that_never_ends_is_named_and_left() {
         let (began, begun) = unbounded();
         let (end, ended) = unbounded::<()>();
-        let background = Background::start(&[job(Duration::ZERO, move || {
-            began.send(()).unwrap_or_default();
-            ended.recv().unwrap_or_default();
-            Ok(())
-        })]);
+        let background = Background::start(
+            &[job(Duration::ZERO, move || {
+                began.send(()).unwrap_or_default();
+                ended.recv().unwrap_or_default();
+                Ok(())
+            })],
+            &at_once(),
+        );
         begun.recv().unwrap();
         assert_eq!(background.unwrap().stop(Deadline::within(Duration::ZERO)), ["a job"]);
         drop(end);
+    }
+    #[test]
+    fn a_job_waits_until_an_older_process_has_handed_over() {
+        let (done, runs) = unbounded();
+        let (older, handed_over) = bounded(0);
+        let run = move || {
+            done.send(()).unwrap_or_default();
+            Ok(())
+        };
+        let waiting = Background::start(&[job(Duration::ZERO, run.clone())], &handed_over).unwrap();
+        assert!(waiting.stop(Deadline::within(Duration::from_secs(60))).is_empty());
+        assert!(runs.try_recv().is_err(), "it was stopped before");
+        let background = Background::start(&[job(Duration::ZERO, run)], &handed_over).unwrap();
+        drop(older);
+        runs.recv().unwrap();
+        drop(background);
     }
 }

@@ -15,12 +15,20 @@
 
 use super::background::{Background, OfBackground};
 use super::stuck;
+use super::upgrade::Successor;
+#[cfg(feature = "tls")]
+use crate::bus::at_once;
 use crate::bus::{Bus, Deadline, Engine, EngineOwner, ListeningAt, Observer, Plugin, State, Step};
 use crate::exchange::{Error, ListenerRole, ServerPhase, StatusRow, StatusSource};
 use crate::lifecycle::{Application, BackgroundJob};
 use crate::logs;
 use crate::panics::guarded;
-use crate::server::{self, AroundWorkers, Bound, ListenAddress, ListenPlace, Server, ServerSettings, StopReport};
+use crate::server::{
+    self, AroundWorkers, Bound, ListenAddress, ListenPlace, NamedSocket, Server, ServerSettings, StopReport,
+};
+use crate::threads::Threads;
+use crossbeam_channel::{Sender, bounded};
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
 #[cfg(feature = "tls")]
@@ -114,6 +122,12 @@ pub(super) struct Start<'s> {
     pub(super) places: &'s [Vec<ListenAddress>],
     /// What is bound already, by a process that has given up the rights for it since.
     pub(super) bound: Option<Bound>,
+    /// The listeners of an older process, else.
+    pub(super) inherited: Option<Vec<NamedSocket>>,
+    /// Whether an older process does the background work until it hands that over.
+    pub(super) waits: bool,
+    /// What is shown on the status page besides that of plugins and tools.
+    pub(super) status: Vec<Arc<dyn StatusSource>>,
     /// As added; those of plugins among them.
     pub(super) pieces: Vec<Piece>,
     pub(super) observers: Vec<Observer>,
@@ -135,6 +149,10 @@ pub(super) struct Course {
     watching: Option<Background>,
     /// Takes renewed certificates.
     renewing: Option<Background>,
+    /// Background work begins when it is dropped.
+    pub(super) waiting: Option<Sender<Infallible>>,
+    /// The process that takes over.
+    pub(super) successor: Option<Successor>,
 }
 
 impl Course {
@@ -150,8 +168,9 @@ impl Course {
         pieces.extend(start.pieces.iter().cloned());
         pieces.sort_by_key(|piece| piece.priority);
         let around = pieces.clone();
+        let (waiting, handed_over) = bounded(0);
         let mut course = Self {
-            engine: EngineOwner::new(),
+            engine: EngineOwner::new(handed_over.clone()),
             started: Vec::new(),
             bound: start.bound,
             server: None,
@@ -159,10 +178,13 @@ impl Course {
             observing: None,
             watching: None,
             renewing: None,
+            waiting: start.waits.then_some(waiting),
+            successor: None,
         };
+        let mut inherited = start.inherited;
         let mut application = start.application;
         let background_card = OfBackground::default();
-        let mut cards: Vec<Arc<dyn StatusSource>> = Vec::new();
+        let mut cards = start.status;
         cards.extend(plugins_of(&pieces).map(|plugin| Arc::new(OfPlugin(plugin.clone())) as _));
         if !(application.background_jobs().is_empty() && start.background.is_empty()) {
             cards.push(Arc::new(background_card.clone()));
@@ -176,13 +198,13 @@ impl Course {
                 Does::Events => course.observe(observers.take().unwrap_or_default(), &start.events),
                 Does::Background => {
                     let jobs = application.background_jobs().iter().chain(&start.background);
-                    let started = Background::start(jobs).map(|background| {
+                    let started = Background::start(jobs, &handed_over).map(|background| {
                         background.show_in(&background_card);
                         course.background = Some(background);
                     });
                     started.map_err(Error::from)
                 }
-                Does::Bind => course.bind(start.settings, start.places),
+                Does::Bind => course.bind(start.settings, start.places, inherited.take()),
                 Does::Accept => course.accept(&application, &around),
                 Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
             };
@@ -208,7 +230,7 @@ impl Course {
             return Ok(());
         }
         let (bus, observers) = Bus::new(observers);
-        let mut thread = Background::start([])?;
+        let mut thread = Background::new();
         thread.spawn("kirsch-events", move |stopped| observers.run(stopped))?;
         self.observing = Some(thread);
         self.engine.connect(&bus);
@@ -216,8 +238,13 @@ impl Course {
         Ok(())
     }
 
-    fn bind(&mut self, settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> Result<(), Error> {
-        let bound = self.bound.take().map_or_else(|| bind(settings, places), Ok)?;
+    fn bind(
+        &mut self,
+        settings: &ServerSettings,
+        places: &[Vec<ListenAddress>],
+        inherited: Option<Vec<NamedSocket>>,
+    ) -> Result<(), Error> {
+        let bound = self.bound.take().map_or_else(|| bind(settings, places, inherited), Ok)?;
         let listening = bound.addresses().iter();
         let listening = listening.map(|address| ListeningAt::new(address.shown(), address.role().unwrap_or_default()));
         self.engine.set_address(bound.address(), listening.collect());
@@ -241,7 +268,7 @@ impl Course {
             // The process may have become another user since they were read.
             tls.warn_if_unreadable();
             let look = BackgroundJob::new("kirsch-certificates", LOOK_AT_CERTIFICATES, move || tls.look());
-            self.renewing = Some(Background::start([&look])?);
+            self.renewing = Some(Background::start([&look], &at_once())?);
         }
         self.server = Some(server);
         for address in addresses {
@@ -255,6 +282,7 @@ impl Course {
         let mut report = StopReport::default();
         self.engine.enter(State::Draining);
         self.announce(ServerPhase::Draining);
+        let handing_over = self.hand_over(deadline);
         while let Some(piece) = self.started.pop() {
             let engine = self.engine.handle().clone();
             let mut late = Vec::new();
@@ -280,12 +308,37 @@ impl Course {
                     late = end(&mut self.observing, deadline);
                 }
             }
-            for thread in late {
-                crate::line::record!(Warn, target: "kirsch::engine", "the thread {thread:?} did not end in time");
-            }
+            tell_late(&late);
         }
+        if let Some(mut thread) = handing_over {
+            tell_late(&thread.end_by(deadline.at()));
+        }
+        // That is the end of this process for the new one.
+        self.successor = None;
         self.engine.enter(State::Stopped);
         report
+    }
+
+    /// Lets the background work of the new process begin when that of this one has ended, which its connections do not
+    /// wait for.
+    fn hand_over(&mut self, deadline: Deadline) -> Option<Threads> {
+        if self.started.is_empty() {
+            return None;
+        }
+        let successor = self.successor.as_ref()?;
+        if let Some(server) = &self.server {
+            server.leave_files();
+        }
+        let (told, mut background) = (successor.try_clone().ok()?, self.background.take());
+        let mut thread = Threads::new();
+        let begun = thread.spawn("kirsch-hand-over", move || {
+            tell_late(&end(&mut background, deadline));
+            told.begin();
+        });
+        if begun.is_err() {
+            successor.begin();
+        }
+        Some(thread)
     }
 
     /// All that has a step for it, in order.
@@ -339,6 +392,12 @@ impl StatusSource for OfPlugin {
     }
 }
 
+fn tell_late(threads: &[String]) {
+    for thread in threads {
+        crate::line::record!(Warn, target: "kirsch::engine", "the thread {thread:?} did not end in time");
+    }
+}
+
 fn end(threads: &mut Option<Background>, deadline: Deadline) -> Vec<String> {
     threads.take().map(|threads| threads.stop(deadline)).unwrap_or_default()
 }
@@ -362,11 +421,19 @@ impl AroundWorkers for Around {
 }
 
 /// Listens at all places.
-pub(super) fn bind(settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> Result<Bound, Error> {
+/// Listens at all places. Listeners of an older process are taken over where they fit; it closes the others itself.
+/// Without an older process, those of systemd are taken, and all of them must fit.
+pub(super) fn bind(
+    settings: &ServerSettings,
+    places: &[Vec<ListenAddress>],
+    inherited: Option<Vec<NamedSocket>>,
+) -> Result<Bound, Error> {
     if places.is_empty() {
         return Err(Error::unexpected("there is no address to listen on"));
     }
-    Server::bind_at(settings.clone(), places, server::passed_on()?).map_err(|error| {
+    let is_of_older = inherited.is_some();
+    let mut inherited = inherited.map_or_else(server::passed_on, Ok)?;
+    let bound = Server::bind_at(settings.clone(), places, &mut inherited).map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::AddrInUse => {
                 "; another program listens there: stop it, or choose another port (0 picks a free one)"
@@ -376,5 +443,12 @@ pub(super) fn bind(settings: &ServerSettings, places: &[Vec<ListenAddress>]) -> 
             _ => "",
         };
         Error::unexpected(format!("{error}{remedy}"))
-    })
+    })?;
+    if !is_of_older {
+        server::refuse_unwanted(&inherited)?;
+    }
+    for NamedSocket { name, .. } in inherited {
+        crate::line::record!(Info, target: "kirsch::engine", "the older process listens at {name}, this one does not");
+    }
+    Ok(bound)
 }

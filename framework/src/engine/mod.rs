@@ -10,6 +10,7 @@
 //! | `privileges.rs` | giving up the rights of root between the two |
 //! | `pid_file.rs`, `notify.rs` | what supervisors are told: the number of the process, and its state for systemd |
 //! | `signals.rs` | SIGINT, SIGTERM, SIGHUP and SIGQUIT, for programs only |
+//! | `upgrade/` | a new process of the program takes over |
 //! | `stuck.rs` | names requests in the log that run for very long |
 //! | `background.rs` | the supervised threads of background jobs |
 
@@ -25,6 +26,7 @@ mod privileges;
 mod running;
 mod signals;
 mod stuck;
+mod upgrade;
 
 pub use crate::bus::{Deadline, Engine, Events, ListeningAt, Plugin, State, Step};
 pub use app::App;

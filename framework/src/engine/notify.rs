@@ -60,7 +60,7 @@ impl Notifier {
             return Ok(None);
         };
         let notifier = self.clone();
-        let mut thread = Background::start([])?;
+        let mut thread = Background::new();
         thread.spawn("kirsch-watchdog", move |stopped| {
             while let Some(view) = server.upgrade() {
                 if !view.is_stuck() {

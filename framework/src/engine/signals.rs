@@ -1,15 +1,15 @@
-//! SIGINT, SIGTERM, SIGHUP and SIGQUIT. Only [`Running::wait`](super::Running::wait) and `App::serve` install handlers:
-//! a library that stops a process it does not own would be a surprise. `App::serve` does so before it listens, so a
-//! supervisor that has read that the program serves may stop it gracefully.
+//! SIGINT, SIGTERM, SIGHUP, SIGQUIT and SIGUSR2. Only [`Running::wait`](super::Running::wait) and `App::serve` install
+//! handlers: a library that stops a process it does not own would be a surprise. `App::serve` does so before it
+//! listens, so a supervisor that has read that the program serves may stop it gracefully.
 //!
 //! The handlers do only what is safe in a signal handler: they set a flag and write a byte into a pipe, which wakes the
 //! waiting thread. A signal that finds the flag set ends the process at once, with the status that shells expect: 130
 //! or 143.
 
 use crate::Result;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +24,8 @@ struct Handlers {
     hung_up: Arc<AtomicBool>,
     /// The same of SIGQUIT.
     asked: Arc<AtomicBool>,
+    /// The same of SIGUSR2.
+    upgrade: Arc<AtomicBool>,
 }
 
 /// A signal that an application acts on.
@@ -34,12 +36,27 @@ pub(super) enum Signal {
     HangUp,
     /// SIGQUIT: what does the program do?
     Ask,
+    /// SIGUSR2: a newer program takes over.
+    Upgrade,
+    /// No signal: a [`Waker`] was used.
+    News,
+}
+
+/// Ends the wait for signals once.
+pub(super) struct Waker(UnixStream);
+
+impl Waker {
+    pub(super) fn wake(mut self) {
+        // It fails when nobody waits any more, or when a byte is there already.
+        let _ = self.0.write(&[0]);
+    }
 }
 
 /// The signals from here on; a signal that comes before the wait is not lost.
 pub(super) struct Signals {
     handlers: &'static Handlers,
     wake: UnixStream,
+    waker: UnixStream,
     registered: Vec<SigId>,
 }
 
@@ -49,15 +66,21 @@ impl Signals {
     pub(super) fn install() -> Result<Self> {
         let handlers = handlers()?;
         let (wake, waker) = UnixStream::pair()?;
-        let mut signals = Self { handlers, wake, registered: Vec::new() };
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-            signals.registered.push(low_level::pipe::register(signal, waker.try_clone()?)?);
+        let mut signals = Self { handlers, wake, waker, registered: Vec::new() };
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2] {
+            signals.registered.push(low_level::pipe::register(signal, signals.waker.try_clone()?)?);
         }
         Ok(signals)
     }
 
+    /// Something that ends the wait from another thread.
+    pub(super) fn waker(&self) -> Result<Waker> {
+        Ok(Waker(self.waker.try_clone()?))
+    }
+
     /// Blocks until a signal has come. A stop comes before everything else.
     pub(super) fn wait(&mut self) -> Result<Signal> {
+        let mut is_woken = false;
         // Looked at when the pipe is in place: a signal is in one of the two.
         loop {
             let last = self.handlers.last.load(Ordering::SeqCst);
@@ -71,9 +94,15 @@ impl Signals {
             if self.handlers.asked.swap(false, Ordering::SeqCst) {
                 return Ok(Signal::Ask);
             }
+            if self.handlers.upgrade.swap(false, Ordering::SeqCst) {
+                return Ok(Signal::Upgrade);
+            }
+            if is_woken {
+                return Ok(Signal::News);
+            }
             match self.wake.read(&mut [0]) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
-                _ => {}
+                _ => is_woken = true,
             }
         }
     }
@@ -96,6 +125,7 @@ fn handlers() -> Result<&'static Handlers> {
         handlers.last.store(0, Ordering::SeqCst);
         handlers.hung_up.store(false, Ordering::SeqCst);
         handlers.asked.store(false, Ordering::SeqCst);
+        handlers.upgrade.store(false, Ordering::SeqCst);
         handlers.armed.store(false, Ordering::SeqCst);
         return Ok(handlers);
     }
@@ -104,6 +134,7 @@ fn handlers() -> Result<&'static Handlers> {
         last: Arc::default(),
         hung_up: Arc::default(),
         asked: Arc::default(),
+        upgrade: Arc::default(),
     };
     for (signal, number, status) in [(SIGINT, 2, 130), (SIGTERM, 15, 143)] {
         // In this order: noted from the first moment on, and the signal that arms is not taken for a second one.
@@ -113,6 +144,7 @@ fn handlers() -> Result<&'static Handlers> {
     }
     flag::register(SIGHUP, handlers.hung_up.clone())?;
     flag::register(SIGQUIT, handlers.asked.clone())?;
+    flag::register(SIGUSR2, handlers.upgrade.clone())?;
     // A handler of any kind turns the limit of file sizes from the end of the process into an error of the write, like
     // a full disk.
     flag::register(SIGXFSZ, Arc::default())?;
@@ -137,12 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_can_end_the_wait() {
+        let mut signals = Signals::install().unwrap();
+        signals.waker().unwrap().wake();
+        assert_eq!(signals.wait().unwrap(), Signal::News);
+    }
+
+    #[test]
     fn a_signal_that_comes_before_the_pipe_is_in_place_is_not_lost() {
         drop(Signals::install().unwrap());
         let handlers = handlers().unwrap();
         low_level::raise(SIGTERM).unwrap();
-        let (wake, _waker) = UnixStream::pair().unwrap();
-        let mut signals = Signals { handlers, wake, registered: Vec::new() };
+        let (wake, waker) = UnixStream::pair().unwrap();
+        let mut signals = Signals { handlers, wake, waker, registered: Vec::new() };
         assert_eq!(signals.wait().unwrap(), Signal::Stop("SIGTERM"));
     }
 }

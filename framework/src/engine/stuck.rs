@@ -15,7 +15,7 @@ const OFTEN: Duration = Duration::from_millis(10);
 
 /// Looks at the workers of the server from now on.
 pub(super) fn watch(server: Weak<dyn ServerView>) -> io::Result<Background> {
-    let mut thread = Background::start([])?;
+    let mut thread = Background::new();
     thread.spawn("kirsch-watch", move |stopped| {
         let mut told = Vec::new();
         loop {

@@ -13,7 +13,7 @@ use super::handle::{Core, Entry};
 use super::job::{EndEarly, RunningJob, Work};
 use super::queue::{CLOCK_SET_BACK, Claimed, Enqueued, JobId, NewJob, Outcome, Renewed, Stage, minute};
 use crate::Result;
-use crate::bus::{Deadline, Supervised};
+use crate::bus::{Deadline, Engine, State, Supervised, at_once, may_begin};
 use crate::exchange::Error;
 use crate::logs;
 use crate::panics::guarded;
@@ -43,18 +43,24 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn start(core: &Arc<Core>) -> Result<Self> {
+    /// `engine` is that of the application, if there is one: its threads begin when no older process does their work,
+    /// and the timetable ends when the application begins to end, since a newer process may serve it then.
+    pub(super) fn start(core: &Arc<Core>, engine: Option<&Engine>) -> Result<Self> {
         let (going_on, stopped) = bounded(0);
         let mut crew = Self { going_on, threads: Threads::new() };
         let threads = core.setup.read().threads;
         let timetable = Timetable::read(core)?;
+        let handed_over = engine.map_or_else(at_once, Engine::handed_over);
         if threads > 0 {
             tell_unknown_kinds(core)?;
         }
         for number in 1..=threads {
-            let (core, stopped) = (core.clone(), stopped.clone());
+            let (core, stopped, handed_over) = (core.clone(), stopped.clone(), handed_over.clone());
             let name = format!("kirsch-jobs-{number}");
             crew.threads.spawn(&name.clone(), move || {
+                if !may_begin(&handed_over, &stopped) {
+                    return;
+                }
                 let mut served = 0;
                 let turn = || work(&core, &stopped, &mut served);
                 Supervised::new(name, Duration::ZERO).repeat(&stopped, turn);
@@ -63,10 +69,16 @@ impl Crew {
         if core.queue.is_shared() {
             listen(core.clone(), stopped.clone())?;
         }
-        let core = core.clone();
+        let (core, engine) = (core.clone(), engine.cloned());
         crew.threads.spawn("kirsch-jobs-keeper", move || {
+            if !may_begin(&handed_over, &stopped) {
+                return;
+            }
             let mut keeper = Keeper { timetable, ..Keeper::new() };
             Supervised::new("kirsch-jobs-keeper", Duration::ZERO).repeat(&stopped, || {
+                if engine.as_ref().is_some_and(|engine| engine.state() >= State::Draining) {
+                    keeper.timetable.0.clear();
+                }
                 let wait = keeper.look(&core)?;
                 select! {
                     recv(core.keeper_bell.1) -> _ => {}

@@ -348,6 +348,10 @@ impl Jobs {
     /// Names the mistake in the set-up. Also when the engine of the queue does not answer, and when the jobs run
     /// already.
     pub fn start(&self) -> Result<()> {
+        self.start_with(None)
+    }
+
+    fn start_with(&self, engine: Option<&Engine>) -> Result<()> {
         if let Some(refusal) = self.core.setup.read().refusals.first() {
             return Err(Error::unexpected(refusal.clone()));
         }
@@ -358,7 +362,7 @@ impl Jobs {
         }
         self.core.queue.probe()?;
         self.core.watched.open();
-        *crew = Some(Crew::start(&self.core)?);
+        *crew = Some(Crew::start(&self.core, engine)?);
         Ok(())
     }
 
@@ -582,7 +586,7 @@ impl Plugin for Jobs {
 
     fn start(&self, engine: &Engine) -> Result<()> {
         *self.core.events.lock() = Some(engine.events());
-        Self::start(self)
+        self.start_with(Some(engine))
     }
 
     fn stop(&self, deadline: Deadline) -> Result<()> {

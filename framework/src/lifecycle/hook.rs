@@ -236,6 +236,8 @@ pub struct Hooks {
     pub(crate) when_parked: Vec<Arc<ParkedFunction>>,
     pub(crate) background: Vec<BackgroundJob>,
     pub(crate) status: Vec<Arc<dyn StatusSource>>,
+    /// What an upgrade loses.
+    pub(crate) lost: Vec<&'static str>,
     /// Tools that must be on wherever this one is.
     pub(crate) needed: Vec<&'static str>,
     /// What handlers may require besides the tool itself.
@@ -467,6 +469,13 @@ impl Hooks {
         R: IntoFlow,
     {
         self.background.push(BackgroundJob::new(name, every, run));
+    }
+
+    /// Says what visitors miss after the program has been exchanged for a newer one while it served
+    /// ([`Running::upgrade`](crate::Running::upgrade)), since the tool has it in the memory of the process: in a few
+    /// words, as `"sessions in memory"`. The log warns of it then, and `server.upgrade_loses_memory = false` refuses.
+    pub fn lost_at_upgrade(&mut self, what: &'static str) {
+        self.lost.push(what);
     }
 
     /// Shows facts about the tool on the status page of the application, with the section behind the title; see

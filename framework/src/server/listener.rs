@@ -121,6 +121,13 @@ impl Listener {
         self.proxies.as_ref()
     }
 
+    /// Takes the file of a Unix socket over from the process that has made it.
+    pub(super) fn keep_file(&self) {
+        if let Some(file) = &self.file {
+            file.keep();
+        }
+    }
+
     /// Leaves the file of a Unix socket to the process that has taken the socket over.
     pub(super) fn leave_file(&self) {
         if let Some(file) = &self.file {

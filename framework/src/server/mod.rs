@@ -128,20 +128,22 @@ impl Server {
     }
 
     /// Binds the addresses in the settings; see [`bind_at`](Self::bind_at).
-    pub(crate) fn bind(settings: ServerSettings, inherited: Vec<NamedSocket>) -> io::Result<Bound> {
+    pub(crate) fn bind(settings: ServerSettings, mut inherited: Vec<NamedSocket>) -> io::Result<Bound> {
         let places: Vec<_> = settings.listen.iter().map(|address| vec![address.clone()]).collect();
-        Self::bind_at(settings, &places, inherited)
+        let bound = Self::bind_at(settings, &places, &mut inherited)?;
+        refuse_unwanted(&inherited)?;
+        Ok(bound)
     }
 
     /// Listens at all `places`, each at the first of its addresses that can be had. Clients may connect from now on;
     /// nobody answers before [`Bound::serve`].
     ///
-    /// Sockets of the same names, or at the same addresses, that another process has bound are taken over. All of them
-    /// must be wanted.
+    /// Sockets of the same names, or at the same addresses, that another process has bound are taken over. Those that
+    /// are not wanted are left.
     pub(crate) fn bind_at(
         mut settings: ServerSettings,
         places: &[Vec<ListenAddress>],
-        mut inherited: Vec<NamedSocket>,
+        inherited: &mut Vec<NamedSocket>,
     ) -> io::Result<Bound> {
         settings.listen = places.iter().flatten().cloned().collect();
         settings.check()?;
@@ -177,11 +179,6 @@ impl Server {
                 return Err(error);
             }
         }
-        if let Some(socket) = inherited.first() {
-            let name = &socket.name;
-            let problem = "was passed on, but no address is of that name: add it to server.listen";
-            return Err(io::Error::other(format!("the socket {name} {problem}")));
-        }
         settings.listen = listeners.iter().map(|listener| listener.address().clone()).collect();
         Ok(Bound {
             listeners: listeners.into(),
@@ -203,15 +200,18 @@ impl Server {
         &self.running.addresses
     }
 
+    /// Takes the files of Unix sockets over from the process that has passed the sockets on.
+    pub(crate) fn keep_files(&self) {
+        self.running.listeners.iter().flat_map(|listeners| &**listeners).for_each(Listener::keep_file);
+    }
+
     /// Leaves the files of Unix sockets to the process that has taken the sockets over.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
     pub(crate) fn leave_files(&self) {
         self.running.listeners.iter().flat_map(|listeners| &**listeners).for_each(Listener::leave_file);
     }
 
     /// Second descriptors of the listening sockets, with their names: for a process that takes them over. There are
     /// none when the server has stopped.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
     pub(crate) fn named_sockets(&self) -> io::Result<Vec<NamedSocket>> {
         self.running.listeners.iter().flat_map(|listeners| &**listeners).map(Listener::named_socket).collect()
     }
@@ -271,6 +271,15 @@ fn first_ip_address(addresses: &[ListenAddress]) -> SocketAddr {
         _ => None,
     });
     first.unwrap_or(SocketAddr::from(([0; 4], 0)))
+}
+
+/// Sockets that were passed on must be wanted: clients that come there would wait without end.
+pub(crate) fn refuse_unwanted(left: &[NamedSocket]) -> io::Result<()> {
+    left.first().map_or(Ok(()), |socket| {
+        let name = &socket.name;
+        let problem = "was passed on, but no address is of that name: add it to server.listen";
+        Err(io::Error::other(format!("the socket {name} {problem}")))
+    })
 }
 
 /// A server that listens and does not answer yet.

@@ -134,6 +134,16 @@ pub struct ServerSettings {
     /// The folder that becomes `/` for the process, before it becomes `user`. A service manager does that better.
     #[setting(none = "off", with = absolute_path)]
     pub chroot: Option<PathBuf>,
+    /// How long a newer program may take until it is ready, after SIGUSR2; then it is ended, and this process goes on.
+    #[setting(default = "60s")]
+    pub upgrade_timeout: Duration,
+    /// How long this process may end what it has begun after a newer program has taken over.
+    #[setting(default = "5m")]
+    pub upgrade_drain: Duration,
+    /// Whether a newer program may take over although visitors lose what is in the memory of this one, such as their
+    /// sessions; without, that is refused.
+    #[setting(default = true)]
+    pub upgrade_loses_memory: bool,
     /// The file that holds the number of the process while it serves (CherryPy's `PIDFile`).
     #[setting(none = "off", with = absolute_path)]
     pub pid_file: Option<PathBuf>,

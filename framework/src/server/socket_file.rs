@@ -71,14 +71,22 @@ impl SocketFile {
         }
     }
 
-    /// The file of a socket that another process has made and leaves to this one; `None` if it is not there.
+    /// The file of a socket that another process has made; `None` if it is not there. It is that process's until this
+    /// one [keeps](Self::keep) it: if this one fails before, the other goes on.
     pub(super) fn adopt(path: &Path) -> Option<Self> {
-        Self::at(path.to_owned(), path).ok()
+        let file = Self::at(path.to_owned(), path).ok()?;
+        file.leave();
+        Some(file)
     }
 
     fn at(path: PathBuf, present: &Path) -> io::Result<Self> {
         let identity = identity(present)?;
         Ok(Self { path, identity, is_left: AtomicBool::new(false) })
+    }
+
+    /// Takes the file over from the process that has made it.
+    pub(super) fn keep(&self) {
+        self.is_left.store(false, Ordering::Relaxed);
     }
 
     /// Leaves the file to the process that has taken the socket over.
@@ -244,7 +252,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let place = place(&folder, "");
         let (socket, file) = SocketFile::bind(&place, 8).expect("nothing is there");
-        let heir = SocketFile::adopt(&place.path).expect("it is there");
+        drop(SocketFile::adopt(&place.path).expect("it is there"));
+        let heir = SocketFile::adopt(&place.path).expect("one that has failed leaves it");
+        heir.keep();
         file.leave();
         drop(file);
         UnixStream::connect(&place.path).expect("it is there");

@@ -16,6 +16,7 @@ use super::lock_table::LockGuard;
 use super::shared::Shared;
 use super::{Answer, Answers, Fence, Grant, Record, SessionId, SharedLock, StoreError, Watch, detached};
 use crate::exchange::Claim;
+use crate::neighbours::Alone;
 use crate::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -27,12 +28,14 @@ pub(super) struct Hold {
     /// Before the guard: fields are dropped in their order.
     lease: Option<Box<Lease>>,
     guard: LockGuard,
+    /// What makes the guard enough, where the store could be shared. After the guard.
+    _alone: Option<Alone>,
 }
 
 impl Hold {
     /// The lock of a session whose store has no other processes.
-    pub(super) fn local(guard: LockGuard) -> Self {
-        Self { lease: None, guard }
+    pub(super) fn local(guard: LockGuard, alone: Option<Alone>) -> Self {
+        Self { lease: None, guard, _alone: alone }
     }
 
     pub(super) fn id(&self) -> &SessionId {
@@ -217,7 +220,7 @@ impl Contender {
         if lapses {
             self.shared.keeper.keep(&lease.kept)?;
         }
-        Ok(Asked::Won(Hold { lease: Some(lease), guard: self.guard }, grant.record))
+        Ok(Asked::Won(Hold { lease: Some(lease), guard: self.guard, _alone: None }, grant.record))
     }
 
     /// From now on `waker` is woken when asking is worth it. A release before that is unseen: ask once more.

@@ -283,7 +283,7 @@ impl Stage {
             }
             if let Some(guard) = won.take() {
                 if self.fault == Fault::LocalAlone {
-                    return self.enter(Hold::local(guard));
+                    return self.enter(Hold::local(guard, None));
                 }
                 contender = Some(self.contend(process, guard));
             }

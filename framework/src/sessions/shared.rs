@@ -44,6 +44,12 @@ impl Shared {
         }
     }
 
+    /// Whether a new process finds none of the sessions.
+    pub(super) fn is_lost_with_the_process(&self) -> bool {
+        let is_of_one_process = self.answers == Answers::AtOnce && self.store.shared_lock().is_none();
+        is_of_one_process && matches!(self.backings, Backings::InStore)
+    }
+
     /// Lets this thread wait for the store, if that keeps it waiting.
     pub(super) fn block(&self) -> Result<Option<Blocking>, HttpError> {
         (self.answers != Answers::AtOnce).then(|| Blocking::here(WaitsFor::Store)).transpose()

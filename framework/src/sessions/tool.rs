@@ -217,6 +217,9 @@ impl Tool for Sessions {
             );
             return hooks.refuse(SettingError::new("probe", problem));
         }
+        if self.shared.is_lost_with_the_process() {
+            hooks.lost_at_upgrade("sessions in memory");
+        }
         let Self { shared, settings } = self.clone();
         hooks.at(HookPoint::OnStartResource, move |exchange| open(exchange, &shared, &settings)).priority(0);
         if self.settings.lock == LockMode::Early {

@@ -13,7 +13,7 @@ use std::{
 const NOBODY: u32 = 65534;
 const AS_NOBODY: &str = "[global]\nserver.user = \"nobody\"\n";
 
-fn is_root(test: &str) -> bool {
+pub(crate) fn is_root(test: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         println!("{test} is left out: only root can become another user");
@@ -29,7 +29,7 @@ fn folder_of_nobody() -> tempfile::TempDir {
 }
 
 /// The values of a line of `/proc/PID/task/*/status`, of every thread.
-fn of_all_threads(process: u32, line: &str) -> Vec<Vec<String>> {
+pub(crate) fn of_all_threads(process: u32, line: &str) -> Vec<Vec<String>> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
     let statuses = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok());
     let values = statuses.map(|status| {

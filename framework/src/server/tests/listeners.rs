@@ -140,6 +140,7 @@ fn a_unix_socket_that_was_passed_on_keeps_its_file() {
     let listen = vec![format!("unix:{}", path.display()).parse().expect("an address")];
     let second = Stage::inheriting(passed_on, |settings| settings.listen = listen);
     first.server().leave_files();
+    second.server().keep_files();
     let _ = first.stop(SOON);
     let request = "GET /heir HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     assert!(ask_unix(&path, request).ends_with("/heir"));

@@ -293,10 +293,11 @@ impl Step<'_> {
 
     fn locked(&self, guard: LockGuard) -> Result<Phase, Failure> {
         let session = self.session;
-        if session.is_alone() {
-            let id = *guard.key();
-            return self.load(Some(Hold::local(guard)), id);
-        }
+        let id = *guard.key();
+        let guard = match session.hold_alone(guard) {
+            Ok(hold) => return self.load(Some(hold), id),
+            Err(guard) => guard,
+        };
         self.contend(Contender::new(&session.shared, &session.claim, session.settings.lock_lease, guard))
     }
 

@@ -7,7 +7,10 @@
 use super::acquiring::{Goal, Manner};
 use super::{Acquiring, LockMode, Session};
 use crate::exchange::{HandlerRef, Step, Trail};
+use crate::neighbours::Alone;
 use crate::sessions::Answers;
+use crate::sessions::hold::Hold;
+use crate::sessions::lock_table::LockGuard;
 use std::time::Duration;
 
 /// Before the handler.
@@ -62,9 +65,17 @@ impl Session {
         self.settings.lock_timeout
     }
 
-    /// Whether no other process uses the store, so that the lock within this process is enough.
-    pub(super) fn is_alone(&self) -> bool {
-        !self.settings.shared || self.shared.store.shared_lock().is_none()
+    /// The hold of a session that has its lock in this process, if that is enough, since no other process uses the
+    /// store. The promise that none does (`sessions.shared = false`) is not kept while the program is exchanged for a
+    /// newer one.
+    pub(super) fn hold_alone(&self, guard: LockGuard) -> Result<Hold, LockGuard> {
+        if self.shared.store.shared_lock().is_none() {
+            return Ok(Hold::local(guard, None));
+        }
+        match if self.settings.shared { None } else { Alone::here() } {
+            Some(alone) => Ok(Hold::local(guard, Some(alone))),
+            None => Err(guard),
+        }
     }
 
     /// Whether calls of the store keep a thread waiting, so that each needs a place to wait on a worker.
