@@ -56,7 +56,7 @@ impl Redirects {
             return true;
         }
         let target = self.target(exchange, hosts);
-        match target.as_ref().map(|target| HeaderValue::try_from(target)) {
+        match target.as_ref().map(HeaderValue::try_from) {
             Some(Ok(location)) => {
                 say(exchange, StatusCode::PERMANENT_REDIRECT, b"This page is at an https:// address.\n".to_vec());
                 exchange.response.set_header(header::LOCATION, location);

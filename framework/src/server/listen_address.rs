@@ -245,7 +245,7 @@ impl Setting for Vec<ListenAddress> {
     fn read(value: &SettingValue) -> Result<Self, String> {
         let one = |value: &SettingValue| {
             let text = value.as_str().ok_or_else(|| wrong(value, FORMS))?;
-            text.parse().map_err(|problem| format!("is {}; {problem}", value))
+            text.parse().map_err(|problem| format!("is {value}; {problem}"))
         };
         match value {
             SettingValue::Array(list) if list.is_empty() => {

@@ -270,7 +270,7 @@ fn first_ip_address(addresses: &[ListenAddress]) -> SocketAddr {
         ListenPlace::Tcp(address) => Some(*address),
         _ => None,
     });
-    first.unwrap_or(SocketAddr::from(([0; 4], 0)))
+    first.unwrap_or_else(|| SocketAddr::from(([0; 4], 0)))
 }
 
 /// Sockets that were passed on must be wanted: clients that come there would wait without end.

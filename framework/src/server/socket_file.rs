@@ -53,10 +53,10 @@ impl SocketFile {
         rustix::net::bind(&socket, &SocketAddrUnix::new(&*beside)?)?;
         let finish = || {
             if owner.is_some() || group.is_some() {
-                std::os::unix::fs::chown(&beside, owner, group).map_err(|error| step("owner and group", error))?;
+                std::os::unix::fs::chown(&beside, owner, group).map_err(|error| step("owner and group", &error))?;
             }
             let mode = Mode::from_raw_mode(place.mode.unwrap_or(USUAL_MODE));
-            rustix::fs::chmod(&beside, mode).map_err(|error| step("mode", error.into()))?;
+            rustix::fs::chmod(&beside, mode).map_err(|error| step("mode", &error.into()))?;
             rustix::net::listen(&socket, backlog)?;
             let file = Self::at(path.clone(), &beside)?;
             std::fs::rename(&beside, path)?;
@@ -158,7 +158,7 @@ fn identity(path: &Path) -> rustix::io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn step(what: &str, error: io::Error) -> io::Error {
+fn step(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("its {what} cannot be set: {error}"))
 }
 

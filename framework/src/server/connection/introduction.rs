@@ -1,4 +1,4 @@
-//! Before everything else, where the listener speaks the PROXY protocol: the header in which the proxy names its client.
+//! Before everything else, where the listener speaks the PROXY protocol: the header in which a proxy names its client.
 //!
 //! It is looked at where it lies and taken only when it is complete, so that not a byte behind it is touched: TLS may
 //! begin there. A connection that begins otherwise, or not in time, is closed without a word.
