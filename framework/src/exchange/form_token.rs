@@ -1,5 +1,5 @@
-//! Tokens of forms, for `csrf`, `session_auth` and the status pages: a client that sends one back has read the page that
-//! the browser got.
+//! Tokens of forms, for `csrf`, `session_auth` and the status pages: a client that sends one back has read the page
+//! that the browser got.
 //!
 //! ```text
 //! cookie   secret        16 bytes, as 32 digits
