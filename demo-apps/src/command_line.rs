@@ -23,6 +23,8 @@ pub enum Listens {
     Port,
     /// `--listen`, any number of times, each with an address as in `server.listen`.
     Addresses,
+    /// `--port`, encrypted, and `--redirect-port`, from which plain requests are led there; on 127.0.0.1.
+    EncryptedPort,
 }
 
 /// An option with a number behind it.
@@ -95,6 +97,7 @@ impl CommandLine<'_> {
         let mut options = Options { numbers, texts: vec![None; self.texts.len()], ..Options::default() };
         let mut arguments = arguments.into_iter();
         let mut listen = Vec::new();
+        let mut encrypted = [8443, 8080];
         while let Some(argument) = arguments.next() {
             let (name, attached) = match argument.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
@@ -106,6 +109,10 @@ impl CommandLine<'_> {
                 return Ok(Parsed::Help);
             } else if name == "--port" && self.listens == Listens::Port {
                 listen = vec![on_port(number(name, &value()?, 0, u16::MAX)?)];
+            } else if name == "--port" && self.listens == Listens::EncryptedPort {
+                encrypted[0] = number(name, &value()?, 0, u16::MAX)?;
+            } else if name == "--redirect-port" && self.listens == Listens::EncryptedPort {
+                encrypted[1] = number(name, &value()?, 0, u16::MAX)?;
             } else if name == "--listen" && self.listens == Listens::Addresses {
                 listen.push(value()?);
             } else if name == "--threads" {
@@ -118,6 +125,10 @@ impl CommandLine<'_> {
                 return Err(format!("the argument {argument:?} is not known"));
             }
         }
+        if self.listens == Listens::EncryptedPort {
+            let [port, redirecting] = encrypted.map(on_port);
+            listen = vec![format!("{port} tls"), format!("{redirecting} redirect")];
+        }
         if !listen.is_empty() {
             options.listen = listen;
         }
@@ -129,6 +140,9 @@ impl CommandLine<'_> {
     pub fn help(&self) -> String {
         let Options { threads, .. } = Options::default();
         let (option, meaning) = match self.listens {
+            Listens::EncryptedPort => {
+                ("--port N", "listen on this port of 127.0.0.1, by TLS; 0 picks a free one (default 8443)")
+            }
             Listens::Port => ("--port N", "listen on this port of 127.0.0.1; 0 picks a free one (default 8080)"),
             Listens::Addresses => (
                 "--listen ADDRESS",
@@ -140,6 +154,10 @@ impl CommandLine<'_> {
             (option.to_owned(), meaning.to_owned()),
             ("--threads N".to_owned(), format!("how many requests are handled at the same time (default {threads})")),
         ];
+        if self.listens == Listens::EncryptedPort {
+            let meaning = "lead plain requests on this port there; 0 picks a free one (default 8080)";
+            lines.insert(1, ("--redirect-port N".to_owned(), meaning.to_owned()));
+        }
         let numbers = self.numbers.iter();
         lines.extend(numbers.map(|NumberOption { name, meaning, default, .. }| {
             (format!("{name} N"), format!("{meaning} (default {default})"))
@@ -204,6 +222,13 @@ mod tests {
         let expected = Options { listen, ..Options::default() };
         assert_eq!(parse(many, "--listen 127.0.0.1:0 --listen=unix:/a"), Ok(Parsed::Run(expected)));
         assert!(parse(many, "--port 1").is_err() && parse(PLAIN, "--listen a").is_err());
+    }
+
+    #[test]
+    fn an_encrypted_program_has_two_ports() {
+        let encrypted = CommandLine { listens: Listens::EncryptedPort, ..PLAIN };
+        let listen = vec!["127.0.0.1:0 tls".to_owned(), "127.0.0.1:8080 redirect".to_owned()];
+        assert_eq!(parse(encrypted, "--port 0"), Ok(Parsed::Run(Options { listen, ..Options::default() })));
     }
 
     #[test]

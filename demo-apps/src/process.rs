@@ -28,7 +28,8 @@ impl Program {
         Self::run(command)
     }
 
-    /// Runs the command, and waits until it has announced the first address, which must be one of HTTP.
+    /// Runs the command, and waits until it has announced the first address, which must be one of IP. The client does
+    /// not speak TLS.
     ///
     /// # Panics
     /// If it does not announce one.
@@ -39,7 +40,8 @@ impl Program {
         let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
         output.read_line(&mut line).expect("stdout is text");
-        let address = line.trim_end().strip_prefix("Serving on http://").map(str::parse);
+        let url = line.trim_end().strip_prefix("Serving on ");
+        let address = url.and_then(|url| url.split_once("://")).map(|(_, address)| address.parse());
         let address = address.unwrap_or_else(|| panic!("not an announcement: {line:?}")).expect("an address");
         Self { child, output, client: Client::connect(address) }
     }
