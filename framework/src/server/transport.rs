@@ -39,6 +39,7 @@ pub(super) enum Transport {
 }
 
 /// The result of a read.
+#[derive(Clone, Copy)]
 pub(super) enum Received {
     Bytes {
         length: usize,

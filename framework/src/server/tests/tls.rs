@@ -110,7 +110,8 @@ fn a_plain_request_is_told_that_the_address_speaks_tls() {
 #[test]
 fn failed_handshakes_are_counted_by_kind_and_kill_no_worker() {
     let stage = encrypted(|settings| settings.tls = self::settings().handshake_timeout(Duration::from_millis(300)));
-    let table: [(&[u8], fn(HandshakeCounts) -> u64); 5] = [
+    type Count = fn(HandshakeCounts) -> u64;
+    let table: [(&[u8], Count); 5] = [
         (b"\x80\x2e\x01", |counts| counts.not_tls),
         (b"\x16\x03\x01\x00\x04\x02\x00\x00\x00", |counts| counts.malformed),
         (b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", |counts| counts.malformed),
