@@ -28,9 +28,11 @@ impl Service for Hello {
 
 fn main() -> std::io::Result<()> {
     let mut numbers = std::env::args().skip(1).map_while(|argument| argument.parse::<u16>().ok());
-    let mut settings = ServerSettings::default();
-    settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], numbers.next().unwrap_or(8080))).into()];
-    settings.threads = numbers.next().unwrap_or(10).into();
+    let settings = ServerSettings {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], numbers.next().unwrap_or(8080))).into()],
+        threads: numbers.next().unwrap_or(10).into(),
+        ..ServerSettings::default()
+    };
     let server = Server::start(settings, Arc::new(Hello))?;
     println!("Serving on http://{}", server.address());
     loop {

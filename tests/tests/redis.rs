@@ -305,7 +305,7 @@ fn a_cluster_keeps_sessions_on_all_its_nodes_and_wakes_across_them() {
         queue().enqueue(&new).expect("a cluster");
     };
     queues::check_messages(&queue(), delayed, || {
-        nodes.iter().for_each(|node| drop(cli(node.port(), &["client", "kill", "type", "pubsub"])))
+        nodes.iter().for_each(|node| drop(cli(node.port(), &["client", "kill", "type", "pubsub"])));
     });
 }
 

@@ -301,7 +301,7 @@ pub(crate) fn probe() -> Result<(), String> {
     if rotation.size == u64::MAX && !rotation.daily {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         let error = std::io::Error::from(error);
         format!("the log {shown} cannot be put aside when it is full: its folder cannot be written: {error}")

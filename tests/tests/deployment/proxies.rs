@@ -292,11 +292,10 @@ impl Shop {
     #[expose]
     fn stream(&self, length: Option<u64>) -> Stream {
         let gate = self.gate.clone();
-        let stream = Stream::new(["one", "two"].into_iter().map(move |chunk| {
+        let stream = Stream::new(["one", "two"].into_iter().inspect(move |&chunk| {
             if chunk == "two" {
                 gate.pass();
             }
-            chunk
         }));
         if let Some(length) = length { stream.with_length(length) } else { stream }
     }
@@ -323,8 +322,10 @@ fn shop(gate: &Gate) -> App {
         .settings("/upload", |settings| settings.max_body = 4 << 20)
 }
 
+type Rule = (&'static str, fn(&mut Site));
+
 /// What every proxy must do.
-const RULES: [(&str, fn(&mut Site)); 16] = [
+const RULES: [Rule; 16] = [
     ("links are those of the client", links),
     ("redirects lead to the site", redirects),
     ("forms of the site itself come through, and no others", forms),
