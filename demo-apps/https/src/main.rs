@@ -1,4 +1,5 @@
-//! Run with `cargo run --release -p https`: the pages of the testbed by TLS, and a port that leads plain requests there.
+//! Run with `cargo run --release -p https`: the pages of the testbed by TLS, and a port that leads plain requests
+//! there.
 //!
 //! The certificate is made at the start and signs itself, so browsers warn and `curl` wants `--insecure`. A site has
 //! one of an authority, in files: see the page about TLS in the guide.

@@ -1,5 +1,5 @@
-//! Hearing what other processes say, on a channel of the engine: on a thread for that alone, on a connection of its own,
-//! again and again after a break.
+//! Hearing what other processes say, on a channel of the engine: on a thread for that alone, on a connection of its
+//! own, again and again after a break.
 //!
 //! Messages are hints. Whoever listens must find out by itself, later, what a lost one would have told.
 

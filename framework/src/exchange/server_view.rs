@@ -265,8 +265,8 @@ pub struct Statistics {
     pub handshakes: HandshakeCounts,
 }
 
-/// How the handshakes of TLS have ended since the start. Failures are everyday ends: scanners, browsers that preconnect,
-/// clients with old software.
+/// How the handshakes of TLS have ended since the start. Failures are everyday ends: scanners, browsers that
+/// preconnect, clients with old software.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeCounts {

@@ -331,8 +331,8 @@ pub trait Queue: Any + Send + Sync {
         false
     }
 
-    /// Listens for jobs that any process enqueues, on a thread for that alone: `heard` is told in how long such a job is
-    /// due. It returns when `goes_on` says no, which it asks once a second, or at once where the engine sends no
+    /// Listens for jobs that any process enqueues, on a thread for that alone: `heard` is told in how long such a job
+    /// is due. It returns when `goes_on` says no, which it asks once a second, or at once where the engine sends no
     /// messages. Nothing depends on it: a shared queue is looked at once a second all the same.
     fn listen(&self, heard: &dyn Fn(Duration), goes_on: &dyn Fn() -> bool) {
         let _ = (heard, goes_on);

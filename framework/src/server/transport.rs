@@ -1,8 +1,8 @@
 //! The one seam between a connection and its client: all that is read, written and asked of a socket is asked here.
 //!
 //! Behind it is a socket, or a pipe in memory for a client in the same process (`transport/pipe.rs`); with TLS, a
-//! session on either (`transport/tls.rs`). The code above knows bytes and readiness, no descriptor and no record. A call
-//! never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails is an
+//! session on either (`transport/tls.rs`). The code above knows bytes and readiness, no descriptor and no record. A
+//! call never waits, except [`Transport::wait`]. Interrupted calls are made again here. A connection that fails is an
 //! everyday end: the code above the seam does not ask why.
 //!
 //! `scratch` is a buffer that the calling thread lends to encryption; the others leave it alone.

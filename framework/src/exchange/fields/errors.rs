@@ -96,9 +96,9 @@ impl FormErrors {
         Self::of_pairs::<T>(fields.chain(request.query_fields().filter(|_| !request.has_form())))
     }
 
-    /// The form of `T` filled in from a record that has fields of the same names, for the page that changes it: any type
-    /// of serde, of a database for example, or the struct itself. A list of groups has a group for each item. Fields
-    /// of the record that the form does not have are left out.
+    /// The form of `T` filled in from a record that has fields of the same names, for the page that changes it: any
+    /// type of serde, of a database for example, or the struct itself. A list of groups has a group for each item.
+    /// Fields of the record that the form does not have are left out.
     ///
     /// ```
     /// use kirsch::prelude::*;

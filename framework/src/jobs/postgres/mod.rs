@@ -5,9 +5,9 @@
 //! | `mod` | [`PostgresQueue`] and its settings; the queue in terms of statements |
 //! | `statements` | the tables and functions, and each step as one statement |
 //!
-//! One table. A claim locks the row that it takes and passes over those that others are at (`SKIP LOCKED`), so processes
-//! do not wait for each other. Every step is one statement on a thread of tokio, with a deadline, and the calling
-//! thread waits for it. Each enqueued job is a message (`NOTIFY`) when its transaction is committed.
+//! One table. A claim locks the row that it takes and passes over those that others are at (`SKIP LOCKED`), so
+//! processes do not wait for each other. Every step is one statement on a thread of tokio, with a deadline, and the
+//! calling thread waits for it. Each enqueued job is a message (`NOTIFY`) when its transaction is committed.
 //!
 //! A claim whose answer is lost leaves a job that nobody is at. So each claim has a number, and the next call gives
 //! back what the lost ones have taken: such a job waits for no lease and loses no attempt.
@@ -114,7 +114,8 @@ fn enqueueing(base: &str, new: &NewJob<'_>) -> String {
     )
 }
 
-/// A text in a statement, whatever `standard_conforming_strings` is. It has no NUL: JSON escapes it, and no key has one.
+/// A text in a statement, whatever `standard_conforming_strings` is. It has no NUL: JSON escapes it, and no key has
+/// one.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
@@ -145,8 +146,8 @@ struct Settings {
     url: Secret,
     #[setting(flatten, default = Connections::new(4))]
     connections: Connections,
-    /// How the names of the tables and functions begin: letters, digits and `_`, perhaps behind the name of a schema and
-    /// a dot. They are `…_v1`, `…_v1_turn`, `…_v1_enqueue` and `…_v1_claim`.
+    /// How the names of the tables and functions begin: letters, digits and `_`, perhaps behind the name of a schema
+    /// and a dot. They are `…_v1`, `…_v1_turn`, `…_v1_enqueue` and `…_v1_claim`.
     #[setting(default = "kirsch_job")]
     table: String,
     /// Whether the tables and functions are made at the start, where they are missing.

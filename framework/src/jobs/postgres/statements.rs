@@ -24,9 +24,9 @@ pub(super) fn channel(table: &str) -> String {
     base(table).replace('.', "_")
 }
 
-/// Makes the tables and functions. Sent at once, it is one transaction, and one process after another makes it:
-/// `IF NOT EXISTS` alone is an error for one of two that come together. And for an index it waits until all transactions
-/// have ended that have enqueued a job, and holds up all others meanwhile; so it is not asked where the table is there.
+/// Makes the tables and functions. Sent at once, it is one transaction, and one process after another makes it: `IF NOT
+/// EXISTS` alone is an error for one of two that come together. And for an index it waits until all transactions have
+/// ended that have enqueued a job, and holds up all others meanwhile; so it is not asked where the table is there.
 pub(super) fn tables(table: &str) -> String {
     let (base, channel) = (base(table), channel(table));
     let name = base.rsplit('.').next().unwrap_or(&base);

@@ -38,8 +38,8 @@ impl Jobs {
     /// let jobs = Jobs::redis("redis://:secret@10.0.0.5:6379/1").threads(2);
     /// ```
     ///
-    /// The forms of the address are those of [`RedisStore`](crate::sessions::RedisStore). [`RedisQueue`] has the settings:
-    /// `Jobs::with(RedisQueue::new(url).prefix("shop:jobs"))`.
+    /// The forms of the address are those of [`RedisStore`](crate::sessions::RedisStore). [`RedisQueue`] has the
+    /// settings: `Jobs::with(RedisQueue::new(url).prefix("shop:jobs"))`.
     #[must_use]
     pub fn redis(url: impl Into<String>) -> Self {
         Self::with(RedisQueue::new(url))
@@ -57,8 +57,8 @@ impl Jobs {
 /// let jobs = Jobs::with(queue);
 /// ```
 ///
-/// Leases and delays are measured on the server's clock. In a Cluster all jobs of a queue are on one node. Credentials in
-/// the address appear in no log and no error.
+/// Leases and delays are measured on the server's clock. In a Cluster all jobs of a queue are on one node. Credentials
+/// in the address appear in no log and no error.
 pub struct RedisQueue {
     configured: Configured<Settings>,
     /// The numbers of claims without an answer.

@@ -80,8 +80,8 @@ fn script(parts: &[&str]) -> Script {
     Script::new(&[BEGIN, &parts.concat()].concat())
 }
 
-/// `id, kind, payload, delay, attempts, max_waiting`, then `1, key` or `0, ''`, then `entry, minute, set_back` for a turn
-/// of the timetable. Returns what has become of it, and the id of another job or the number of those that wait.
+/// `id, kind, payload, delay, attempts, max_waiting`, then `1, key` or `0, ''`, then `entry, minute, set_back` for a
+/// turn of the timetable. Returns what has become of it, and the id of another job or the number of those that wait.
 pub(super) static ENQUEUE: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 local id, kind, payload, delay, attempts, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
@@ -114,8 +114,8 @@ return { 'new', '' }
 "])
 });
 
-/// `lease, claim`, the number of lost claims and each of them, then the kinds: the job, or nil. What the lost claims have
-/// taken is given back before.
+/// `lease, claim`, the number of lost claims and each of them, then the kinds: the job, or nil. What the lost claims
+/// have taken is given back before.
 pub(super) static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     let [before, after] = LEASE_ENDED;
     let ended = format!("local function lease_ended(attempt) return '{before}' .. attempt .. '{after}' end\n");
@@ -175,8 +175,8 @@ return job.is_cancelled and 2 or 1
 "])
 });
 
-/// `id, attempt, stage, after, more attempts`, then names and values that are kept (`result`, `error`): whether the attempt
-/// was the present one.
+/// `id, attempt, stage, after, more attempts`, then names and values that are kept (`result`, `error`): whether the
+/// attempt was the present one.
 pub(super) static FINISH: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 local job = running(ARGV[1], ARGV[2])

@@ -8,8 +8,8 @@
 //!
 //! All of it has one deadline, `tls.handshake_timeout` from the accept on, which no byte extends. Nothing waits in a
 //! call. The answer to a ClientHello is the dear part: it is computed by workers, behind the requests that are in line
-//! already, a few at a time (`handshakes.rs`). While no worker is free, the ticker computes one a look. A handshake that
-//! fails is an everyday end: it is counted by its kind, and only the debug log hears of it.
+//! already, a few at a time (`handshakes.rs`). While no worker is free, the ticker computes one a look. A handshake
+//! that fails is an everyday end: it is counted by its kind, and only the debug log hears of it.
 
 use super::head::Fill;
 use super::request::ConnectionWakers;

@@ -3,8 +3,8 @@
 //! The head leaves together with the first bytes of the file: it is sent as a part of something larger (`MSG_MORE`).
 //! Small files are read behind their head instead, which costs less than the second call. Any thread may go on with a
 //! file, since no code of the application runs. It may wait for the disk, never for the client. With encryption it is
-//! read in pieces. Where the file system cannot do it, the file is read and sent as a stream. `sendfile` has no `MSG_NOSIGNAL`: a program must ignore
-//! `SIGPIPE`, as Rust does before `main`, or a client that leaves would kill it.
+//! read in pieces. Where the file system cannot do it, the file is read and sent as a stream. `sendfile` has no
+//! `MSG_NOSIGNAL`: a program must ignore `SIGPIPE`, as Rust does before `main`, or a client that leaves would kill it.
 
 use super::respond::{MAX_MOVED_IN_A_ROW, Sending, sent};
 use super::{HttpConnection, Next, State, Then, Turn};

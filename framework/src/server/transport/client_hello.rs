@@ -1,7 +1,7 @@
 //! The first bytes of a connection that should be encrypted: what they are, before anything is computed.
 //!
-//! An answer to a ClientHello costs as much as many requests. So it is known here when one is complete, and it waits for
-//! its turn. The engine judges whether it is right; nothing is refused here that could be TLS.
+//! An answer to a ClientHello costs as much as many requests. So it is known here when one is complete, and it waits
+//! for its turn. The engine judges whether it is right; nothing is refused here that could be TLS.
 
 use std::net::IpAddr;
 
