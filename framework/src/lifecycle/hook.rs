@@ -472,8 +472,9 @@ impl Hooks {
     }
 
     /// Says what visitors miss after the program has been exchanged for a newer one while it served
-    /// ([`Running::upgrade`](crate::Running::upgrade)), since the tool has it in the memory of the process: in a few
-    /// words, as `"sessions in memory"`. The log warns of it then, and `server.upgrade_loses_memory = false` refuses.
+    /// ([`Running::upgrade`](crate::engine::Running::upgrade)), since the tool has it in the memory of the process: in
+    /// a few words, as `"sessions in memory"`. The log warns of it then, and `server.upgrade_loses_memory = false`
+    /// refuses.
     pub fn lost_at_upgrade(&mut self, what: &'static str) {
         self.lost.push(what);
     }
