@@ -616,6 +616,8 @@ impl App {
             let settings = &self.server;
             application.set_redirects(Redirects::new(settings.redirect_port, settings.challenge_folder.clone()));
         }
+        self.lost.sort_unstable();
+        self.lost.dedup();
         let upgrades = Upgrades { lost: std::mem::take(&mut self.lost), ..upgrades };
         let inherited = inheritance.as_mut().map(|inheritance| std::mem::take(&mut inheritance.listeners));
         let hosts = |tree: usize| tree.checked_sub(1).and_then(|index| self.virtual_hosts[index].0.first().cloned());
@@ -633,6 +635,7 @@ impl App {
             bound,
             inherited,
             waits: inheritance.is_some(),
+            ticket_keys: inheritance.as_mut().and_then(|inheritance| inheritance.ticket_keys.take()),
             status: inheritance.iter().map(Inheritance::shown).collect(),
             pieces: self.pieces,
             observers: self.observers,

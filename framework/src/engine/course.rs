@@ -124,6 +124,8 @@ pub(super) struct Start<'s> {
     pub(super) bound: Option<Bound>,
     /// The listeners of an older process, else.
     pub(super) inherited: Option<Vec<NamedSocket>>,
+    /// The keys of its TLS tickets.
+    pub(super) ticket_keys: Option<Vec<u8>>,
     /// Whether an older process does the background work until it hands that over.
     pub(super) waits: bool,
     /// What is shown on the status page besides that of plugins and tools.
@@ -181,7 +183,7 @@ impl Course {
             waiting: start.waits.then_some(waiting),
             successor: None,
         };
-        let mut inherited = start.inherited;
+        let (mut inherited, mut ticket_keys) = (start.inherited, start.ticket_keys);
         let mut application = start.application;
         let background_card = OfBackground::default();
         let mut cards = start.status;
@@ -205,7 +207,7 @@ impl Course {
                     started.map_err(Error::from)
                 }
                 Does::Bind => course.bind(start.settings, start.places, inherited.take()),
-                Does::Accept => course.accept(&application, &around),
+                Does::Accept => course.accept(&application, &around, ticket_keys.take()),
                 Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
             };
             if let Err(error) = begun {
@@ -252,8 +254,16 @@ impl Course {
         Ok(())
     }
 
-    fn accept(&mut self, application: &Arc<Application>, pieces: &[Piece]) -> Result<(), Error> {
+    fn accept(
+        &mut self,
+        application: &Arc<Application>,
+        pieces: &[Piece],
+        ticket_keys: Option<Vec<u8>>,
+    ) -> Result<(), Error> {
         let Some(bound) = self.bound.take() else { return Ok(()) };
+        if let Some(keys) = ticket_keys {
+            bound.take_ticket_keys(&keys);
+        }
         let addresses = bound.addresses().to_vec();
         let encrypted = addresses.iter().find(|address| address.role() == Some(ListenerRole::Tls));
         if let Some(ListenPlace::Tcp(address)) = encrypted.map(ListenAddress::place) {

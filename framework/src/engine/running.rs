@@ -182,7 +182,7 @@ impl Running {
         let program = program.as_ref().map_err(|problem| Error::unexpected(problem.clone()))?.clone();
         let server = self.course.server.as_ref().ok_or_else(|| Error::unexpected("the server has stopped"))?;
         let (listeners, elders) = (server.named_sockets()?, self.elders.sockets()?);
-        let offer = Offer { listeners, elders, has_dropped: *has_dropped };
+        let offer = Offer { listeners, elders, has_dropped: *has_dropped, ticket_keys: server.ticket_keys() };
         Attempt::begin(program, &offer, *timeout, done)
     }
 

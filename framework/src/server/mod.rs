@@ -216,6 +216,14 @@ impl Server {
         self.running.listeners.iter().flat_map(|listeners| &**listeners).map(Listener::named_socket).collect()
     }
 
+    /// The keys of TLS tickets for the process that takes this one's place; `None` without TLS.
+    pub(crate) fn ticket_keys(&self) -> Option<Vec<u8>> {
+        #[cfg(feature = "tls")]
+        return self.tls().map(|tls| tls.export());
+        #[cfg(not(feature = "tls"))]
+        None
+    }
+
     /// TLS as it is in force, if the server has certificates.
     #[cfg(feature = "tls")]
     pub(crate) fn tls(&self) -> Option<&Arc<TlsInService>> {
@@ -292,6 +300,17 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// Takes the keys of TLS tickets of the process before.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "there are no tickets"))]
+    pub(crate) fn take_ticket_keys(&self, keys: &[u8]) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.import(keys);
+        }
+        #[cfg(not(feature = "tls"))]
+        let _ = keys;
+    }
+
     /// The first IP address; `0.0.0.0:0` if there is none.
     pub(crate) fn address(&self) -> SocketAddr {
         first_ip_address(&self.settings.listen)

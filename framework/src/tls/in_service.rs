@@ -112,14 +112,12 @@ impl TlsInService {
     }
 
     /// The keys of tickets for the process that takes this one's place, as secret as private keys.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
     pub(crate) fn export(&self) -> Vec<u8> {
         self.present().ticketer.export()
     }
 
     /// Takes the keys of tickets of the process before. Keys that cannot be used are left: then clients make full
     /// handshakes, and the log says why.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over to a new process"))]
     pub(crate) fn import(&self, keys: &[u8]) {
         if let Err(problem) = self.present().ticketer.import(keys) {
             crate::line::record!(Warn, target: "kirsch::tls", "the keys of tickets were not taken over: {problem}");

@@ -16,13 +16,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// All that the new process gets.
-#[derive(Debug)]
+/// All that the new process gets. It is not shown: there are keys in it.
 pub(crate) struct Offer {
     pub(crate) listeners: Vec<NamedSocket>,
     /// Of older processes that have not ended yet.
     pub(crate) elders: Vec<OwnedFd>,
     pub(crate) has_dropped: bool,
+    pub(crate) ticket_keys: Option<Vec<u8>>,
 }
 
 /// A new process on its way. Dropping it ends that process.
@@ -102,7 +102,7 @@ impl Drop for Attempt {
 
 impl Offer {
     fn send(&self, link: &Link) -> Result<()> {
-        link.send(&Message::hello(self.has_dropped), None)?;
+        link.send(&Message::hello(self.has_dropped, self.ticket_keys.clone()), None)?;
         for NamedSocket { name, socket } in &self.listeners {
             link.send(&Message::Listener { name: name.clone() }, Some(socket.as_fd()))?;
         }

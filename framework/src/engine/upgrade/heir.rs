@@ -18,12 +18,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the old process hands over.
-#[derive(Debug)]
+/// What the old process hands over. It is not shown: there are keys in it.
 pub(crate) struct Inheritance {
     pub(crate) listeners: Vec<NamedSocket>,
     /// Whether the old process has given up the rights of root, and this one with it.
     pub(crate) has_dropped: bool,
+    /// The keys of its TLS tickets.
+    pub(crate) ticket_keys: Option<Vec<u8>>,
     link: Link,
     /// The old process first.
     living: Arc<Mutex<Vec<Elder>>>,
@@ -53,7 +54,7 @@ impl Inheritance {
         rustix::stdio::dup2_stdin(&null).map_err(std::io::Error::from)?;
         let old = Elder { process, link: link.try_clone()?, _neighbour: Neighbour::appears() };
         let living = Arc::new(Mutex::new(vec![old]));
-        let mut inheritance = Self { listeners: Vec::new(), has_dropped: false, link, living };
+        let mut inheritance = Self { listeners: Vec::new(), has_dropped: false, ticket_keys: None, link, living };
         let read = inheritance.read();
         if let Err(error) = &read {
             inheritance.teller()?.tell(error);
@@ -67,7 +68,7 @@ impl Inheritance {
             Received::Message(message, carried) => Ok((message, carried)),
             Received::Closed | Received::Late => Err(Error::unexpected("the process that is replaced says nothing")),
         };
-        self.has_dropped = next(&self.link)?.0.greeted()?;
+        (self.has_dropped, self.ticket_keys) = next(&self.link)?.0.greeted()?;
         for _ in 0..MAX_MESSAGES {
             match next(&self.link)? {
                 (Message::Listener { name }, Some(socket)) => self.listeners.push(NamedSocket { name, socket }),

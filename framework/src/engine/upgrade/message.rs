@@ -34,6 +34,9 @@ pub(super) enum Message {
         version: u32,
         /// Whether it has given up the rights of root.
         has_dropped: bool,
+        /// The keys of its TLS tickets, so that its clients need no full handshake.
+        #[serde(default)]
+        ticket_keys: Option<Vec<u8>>,
     },
     /// A listener, with its socket.
     Listener { name: String },
@@ -50,18 +53,18 @@ pub(super) enum Message {
 }
 
 impl Message {
-    pub(super) fn hello(has_dropped: bool) -> Self {
-        Self::Hello { version: VERSION, has_dropped }
+    pub(super) fn hello(has_dropped: bool, ticket_keys: Option<Vec<u8>>) -> Self {
+        Self::Hello { version: VERSION, has_dropped, ticket_keys }
     }
 
-    /// Whether this process had given up its rights, if the other speaks of the same things.
-    pub(super) fn greeted(&self) -> Result<bool> {
+    /// Whether this process had given up its rights, and its keys, if the other speaks of the same things.
+    pub(super) fn greeted(self) -> Result<(bool, Option<Vec<u8>>)> {
         match self {
-            Self::Hello { version: VERSION, has_dropped } => Ok(*has_dropped),
+            Self::Hello { version: VERSION, has_dropped, ticket_keys } => Ok((has_dropped, ticket_keys)),
             Self::Hello { version, .. } => Err(Error::unexpected(format!(
                 "the program that is replaced hands over in version {version}, this one takes {VERSION}: stop it and start this one"
             ))),
-            other => Err(unexpected(other)),
+            other => Err(unexpected(&other)),
         }
     }
 }
@@ -212,6 +215,6 @@ mod tests {
         let later: Message = serde_json::from_str(r#"{"hello":{"version":2,"has_dropped":false,"more":1}}"#).unwrap();
         let refused = later.greeted().unwrap_err().to_string();
         assert!(refused.contains("version 2"), "{refused}");
-        assert!(Message::hello(true).greeted().unwrap());
+        assert_eq!(Message::hello(true, None).greeted().unwrap(), (true, None));
     }
 }
