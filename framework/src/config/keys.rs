@@ -62,13 +62,14 @@ mod tests {
         for row in &usual {
             let value = match row.key {
                 "stuck_after" => "\"77s\"",
-                "spool_directory" | "chroot" | "pid_file" => "\"/77\"",
+                "spool_directory" | "chroot" | "pid_file" | "challenge_folder" => "\"/77\"",
                 "user" | "group" => "\"www\"",
                 "certificate" => "[{ file = \"77.pem\", key = \"77.key\" }]",
                 "tls.client_certificates" => "\"optional\"",
                 "tls.client_roots" | "tls.client_crls" => "[\"77.pem\"]",
                 "tls.plain" => "\"redirect\"",
                 "listen" => "\"127.0.0.1:7\"",
+                "proxy_protocol_from" => "[\"loopback\"]",
                 "upgrade_loses_memory" => "false",
                 "upgrade_timeout" | "upgrade_drain" => "\"77s\"",
                 _ if row.value.ends_with("s\"") => "\"77s\"",
