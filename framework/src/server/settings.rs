@@ -324,7 +324,8 @@ impl ServerSettings {
     pub(crate) fn most_connections(&self) -> usize {
         self.connections.unwrap_or_else(|| {
             let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-            let reserve = (descriptors / 8).clamp(16, 512);
+            // An idle program has about twenty open; large bodies and static files need theirs.
+            let reserve = (descriptors / 8).clamp(32, 512);
             usize::try_from(descriptors.saturating_sub(reserve)).unwrap_or(usize::MAX).clamp(1, MAX_CONNECTIONS)
         })
     }

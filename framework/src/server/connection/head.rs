@@ -56,9 +56,10 @@ impl HttpConnection {
                         work.input.consume(length);
                         return self.accept(turn, work, exchange);
                     }
-                    Ok(None) if self.speaks_tls(work) => return self.send_tls_away(work),
+                    Ok(None) if self.speaks_tls(work) => {
+                        return self.refuse_head(turn, work, exchange, &Refusal::MalformedRequestLine);
+                    }
                     Ok(None) => work.put_back(exchange),
-                    Err(_) if self.speaks_tls(work) => return self.send_tls_away(work),
                     Err(refusal) => return self.refuse_head(turn, work, exchange, &refusal),
                 }
             }
@@ -127,6 +128,9 @@ impl HttpConnection {
             let state = State::Head { searched: 0, deadline: work.shared.scheduler.clock.now() };
             return (state, Then::Stop(Step::Lend { refusable: false }));
         }
+        if self.speaks_tls(work) {
+            self.tell_of_tls(work);
+        }
         self.identify(&mut exchange);
         self.refuse(turn, work, InFlight::without_body(exchange), refusal)
     }
@@ -136,9 +140,9 @@ impl HttpConnection {
         self.requests == 0 && work.input.bytes().first() == Some(&HANDSHAKE)
     }
 
-    /// The client could read no answer; the operator may be surprised.
+    /// Such a client shows no answer to its user; the operator may be surprised.
     #[cold]
-    fn send_tls_away(&self, work: &Workspace) -> Next {
+    fn tell_of_tls(&self, work: &Workspace) {
         if let Some(unsaid) = work.shared.said_tls.may_say(Instant::now()) {
             let (peer, listener) = (&self.ends.peer, &self.ends.listener.name);
             crate::line::record!(
@@ -148,7 +152,6 @@ impl HttpConnection {
                  clients to http://; {unsaid} more were since the last such line"
             );
         }
-        (State::Idle, Then::Stop(Step::Close))
     }
 
     /// A head is complete.
