@@ -21,7 +21,7 @@ use std::{
 const FOLDER: &str = "JOBS_OF";
 const ADDRESS: &str = "JOBS_AT";
 const LEASE: Duration = Duration::from_millis(400);
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Writes its number into a file.
 #[derive(Serialize, Deserialize)]
