@@ -18,7 +18,7 @@ fn the_guide_prints_every_file() {
 /// What systemd says about the unit, started with these arguments; `None` where it is not installed.
 fn systemd_analyze(arguments: &[&str], with_ports: bool) -> Option<Output> {
     let units = tempfile::tempdir().expect("a temporary folder");
-    for unit in ["shop.service", "shop-https.socket"] {
+    for unit in ["shop.service", "shop-https.socket", "shop-http.socket"] {
         // It looks for the program.
         let text = read(unit).replace("/usr/local/bin/shop", "/bin/true");
         std::fs::write(units.path().join(unit), text).expect("a file");
@@ -40,7 +40,7 @@ fn systemd_analyze(arguments: &[&str], with_ports: bool) -> Option<Output> {
 #[test]
 fn systemd_objects_to_no_line_of_the_units() {
     for with_ports in [false, true] {
-        let units = ["verify", "./shop.service", "./shop-https.socket"];
+        let units = ["verify", "./shop.service", "./shop-https.socket", "./shop-http.socket"];
         let Some(told) = systemd_analyze(&units, with_ports) else { return };
         assert!(told.status.success() && told.stderr.is_empty(), "{}", String::from_utf8_lossy(&told.stderr));
     }
