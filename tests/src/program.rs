@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::fd::OwnedFd,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -26,7 +27,22 @@ impl Program {
     /// If it does not announce an address.
     #[must_use]
     pub fn start(path: &str, before: &str, configuration: &str, stderr: Stdio) -> Self {
+        Self::announced(Self::command(path, before, configuration), stderr)
+    }
+
+    /// Starts the program with a listening socket, which is `fd:http` there.
+    ///
+    /// # Panics
+    /// If it does not announce an address.
+    #[must_use]
+    pub fn start_at(socket: OwnedFd, path: &str, configuration: &str) -> Self {
+        let before = "exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http; ";
         let mut command = Self::command(path, before, configuration);
+        command.stdin(socket);
+        Self::announced(command, Stdio::null())
+    }
+
+    fn announced(mut command: Command, stderr: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("there is a shell");
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -64,8 +80,8 @@ impl Program {
     /// The resources of the process now, with all threads of the server started.
     #[must_use]
     pub fn resources(&self) -> Resources {
-        // Threads give themselves their names: ten workers, acceptor, ticker, watch.
-        wait_until(|| Resources::of_process(self.id()).threads >= 13);
+        // Threads give themselves their names: ten workers, acceptor, ticker, ends, watch.
+        wait_until(|| Resources::of_process(self.id()).threads >= 14);
         Resources::of_process(self.id())
     }
 

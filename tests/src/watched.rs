@@ -52,8 +52,8 @@ impl Watched {
             client.new_browser().get("/").send().assert_text("here");
         }
         wait_until(|| running.statistics().connections_open == 0);
-        // Threads give themselves their names: workers, acceptor, ticker, and the one that looks for stuck requests.
-        wait_until(|| Resources::of_this_process().threads as u64 >= running.statistics().workers_configured + 3);
+        // Threads give themselves their names: workers, acceptor, ticker, ends, the one that looks for stuck requests.
+        wait_until(|| Resources::of_this_process().threads as u64 >= running.statistics().workers_configured + 4);
         Self { before: Resources::of_this_process(), running, client, gate, sessions, _alone: alone }
     }
 

@@ -39,6 +39,16 @@ fn objects(path: &Path) -> Vec<serde_json::Value> {
 }
 
 #[test]
+fn a_listener_that_only_leads_on_has_its_answers_in_the_log() {
+    let folder = Folder::new();
+    let before = format!("LOG_TEXT={}; export LOG_TEXT; ", folder.log().display());
+    let settings = "[global]\nserver.listen = \"127.0.0.1:0 redirect\"\nserver.redirect_port = 8443\n";
+    let program = Program::start(PROGRAM, &before, settings, Stdio::null());
+    program.client.get("/a").send().assert_status(308);
+    wait_until(|| read(&folder.log()).contains("\"GET /a HTTP/1.1\" 308 "));
+}
+
+#[test]
 fn each_response_is_an_object_with_its_columns() {
     let folder = Folder::new();
     let program = start("LOG_JSON", &folder.log(), "", Stdio::null());

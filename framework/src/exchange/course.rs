@@ -100,7 +100,7 @@ pub(crate) enum Stage {
     },
     /// The response is final.
     Final,
-    /// The server refused the request; no hook runs any more.
+    /// The server refused the request, or only leads to `https` where it came; no hook runs any more.
     Refused,
     /// A probe asked whether the server is well, and has its answer. No hook runs, and no record is written: probes
     /// come every second, and their answer must not wait for the log.

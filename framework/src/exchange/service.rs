@@ -9,9 +9,9 @@
 //! Done ──► response bytes out ──► end          (end also when the client is gone before)
 //! ```
 //!
-//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`] and the `end` after it,
-//! which must not: they run when no worker is free, for a request that `start` has not seen. A request whose client is
-//! gone before `start` has no `end`.
+//! All of these run on a worker and may block, except `refuse` with [`Refusal::Overloaded`], which must not: it runs
+//! when no worker is free, for a request that `start` has not seen. The `end` after it runs on a thread for such ends,
+//! and is left out when too many of them wait. A request whose client is gone before `start` has no `end`.
 
 use super::{Exchange, StatusSource};
 use crate::http::Refusal;
@@ -92,7 +92,7 @@ pub enum WhenBusy {
     Queue,
     /// A thread of its own runs it, one after another: it tells why the server is busy, and waits for nothing.
     Aside(Asker),
-    /// The response is in the exchange. `end` comes on the same thread, and must not block either.
+    /// The response is in the exchange. `end` comes on the thread for such ends.
     Answered,
 }
 

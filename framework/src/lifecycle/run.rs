@@ -11,7 +11,7 @@
 //! | `Finishing` | the response is made, or was replaced by that to a failure | `run` asks the hooks of `before_finalize`, which may wait, and finalizes |
 //! | `Final` | the response is final | `end` |
 //! | `Probed` | the request is a probe's question | `end`, without hooks and without a record in the access log |
-//! | `Refused` | the server refused the request before it had a plan, or is overloaded | `end`, without hooks |
+//! | `Refused` | the server refused the request before it had a plan, is overloaded, or only leads to `https` at this listener | `end`, without hooks |
 //!
 //! Which hook points run in which case; the tests below are this table:
 //!
@@ -236,6 +236,13 @@ impl Application {
         &self.trees[exchange.course.tree]
     }
 
+    /// Whether the response is there before anything of the application runs.
+    #[inline]
+    fn is_answered_before_all(&self, exchange: &mut Exchange, is_worker: bool) -> bool {
+        let answered = self.before_all.as_ref().and_then(|first| first.answer(exchange, &self.hosts, is_worker));
+        answered.map(|stage| exchange.course.stage = stage).is_some()
+    }
+
     fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
         Funnel { plan: self.plan(exchange), root: &self.tree(exchange).shape, tickets: self.tickets.as_ref() }
     }
@@ -244,8 +251,7 @@ impl Application {
     fn begin(&self, exchange: &mut Exchange) {
         exchange.course.stage = Stage::Decided;
         let is_first = exchange.course.redirects == 0;
-        if is_first && self.before_all.as_ref().is_some_and(|first| first.answer(exchange, &self.hosts, true)) {
-            exchange.course.stage = Stage::Probed;
+        if is_first && self.is_answered_before_all(exchange, true) {
             return;
         }
         if is_first && self.is_decided(HookPoint::BeforeRouting, exchange) {
@@ -742,8 +748,7 @@ impl Service for Application {
     }
 
     fn when_busy(&self, exchange: &mut Exchange) -> WhenBusy {
-        if self.before_all.as_ref().is_some_and(|first| first.answer(exchange, &self.hosts, false)) {
-            exchange.course.stage = Stage::Probed;
+        if self.is_answered_before_all(exchange, false) {
             return WhenBusy::Answered;
         }
         let tree = match self.hosts.is_empty() {
@@ -788,7 +793,6 @@ fn resolve_guarded(shape: &NodeRef, request: &crate::Request, trail: &mut Trail)
     guarded(|| Ok(resolve(shape, request, 0, trail)))
 }
 
-/// The response to a request for a host that this server does not serve (RFC 9110, section 15.5.20).
 /// What is answered before anything of the application runs.
 #[derive(Debug, Default)]
 struct BeforeAll {
@@ -797,13 +801,17 @@ struct BeforeAll {
 }
 
 impl BeforeAll {
+    /// The stage of a request that is answered so.
     #[inline]
-    fn answer(&self, exchange: &mut Exchange, hosts: &Hosts, is_worker: bool) -> bool {
-        self.redirects.as_ref().is_some_and(|redirects| redirects.answer(exchange, hosts, is_worker))
-            || self.health.as_ref().is_some_and(|health| health.answer(exchange))
+    fn answer(&self, exchange: &mut Exchange, hosts: &Hosts, is_worker: bool) -> Option<Stage> {
+        if self.redirects.as_ref().is_some_and(|redirects| redirects.answer(exchange, hosts, is_worker)) {
+            return Some(Stage::Refused);
+        }
+        self.health.as_ref().is_some_and(|health| health.answer(exchange)).then_some(Stage::Probed)
     }
 }
 
+/// The response to a request for a host that this server does not serve (RFC 9110, section 15.5.20).
 fn wrong_host(host: &str) -> Error {
     HttpError::new(StatusCode::MISDIRECTED_REQUEST, format!("This server does not answer for the host {host:?}."))
         .into()

@@ -1,8 +1,9 @@
-//! The ends of requests that the thread beside the workers has answered: hooks, counts, the access record.
+//! The ends of requests that were answered without a worker, by the ticker or by the thread beside the workers: hooks,
+//! counts, the access record.
 //!
 //! An end may wait for a log that hangs, which may be why all workers do. So a thread of its own makes these ends: they
-//! hold up neither the thread beside the workers nor a connection. A few may wait; of further ones the log tells the
-//! number, once the thread comes back.
+//! hold up neither those threads nor a connection. Some may wait; of further ones the log tells the number, once the
+//! thread comes back.
 
 use super::connection::end;
 use super::scheduler::Phase;
@@ -61,13 +62,17 @@ impl Ends {
 /// The life of the thread: until the server has ended, and all requests with it.
 pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
     let Ends { exit, lost, .. } = &shared.ends;
+    let mut workspace = None;
     loop {
-        let next = if shared.scheduler.phase() < Phase::Ended { exit.recv().ok() } else { exit.try_recv().ok() };
+        let next = exit.try_recv().ok().or_else(|| {
+            // Its buffers are large, and it is seldom needed.
+            workspace = None;
+            if shared.scheduler.phase() < Phase::Ended { exit.recv().ok() } else { exit.try_recv().ok() }
+        });
         match next {
             Some(Some(ended)) => {
-                // Its buffers are large, and it is seldom needed.
-                let mut workspace = Workspace::new(shared.clone(), Arc::clone(record));
-                end(&mut workspace, ended.exchange, ended.body_bytes, ended.is_complete);
+                let work = workspace.get_or_insert_with(|| Workspace::new(shared.clone(), Arc::clone(record)));
+                end(work, ended.exchange, ended.body_bytes, ended.is_complete);
             }
             Some(None) => {}
             None => return,

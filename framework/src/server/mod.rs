@@ -370,14 +370,14 @@ impl Running {
         self.threads.spawn("kirsch-ticker", move || {
             replaced(&shared, OtherThread::Ticker, "the ticker", ticker::run);
         })?;
+        let shared = self.shared.clone();
+        self.threads.spawn("kirsch-ends", move || {
+            replaced(&shared, OtherThread::Ends, "the thread that ends requests", ends::run);
+        })?;
         if self.shared.service.answers_when_busy() {
             let shared = self.shared.clone();
             self.threads.spawn("kirsch-aside", move || {
                 replaced(&shared, OtherThread::Aside, "the thread beside the workers", aside::run);
-            })?;
-            let shared = self.shared.clone();
-            self.threads.spawn("kirsch-ends", move || {
-                replaced(&shared, OtherThread::Ends, "the thread that ends requests", ends::run);
             })?;
         }
         let Some(listeners) = &self.listeners else { return Ok(()) };

@@ -121,7 +121,7 @@ pub(super) enum OtherThread {
     Stopper,
     /// The one beside the workers.
     Aside,
-    /// The one that ends the requests of that one.
+    /// The one that ends requests which were answered without a worker.
     Ends,
 }
 

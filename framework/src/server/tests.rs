@@ -163,6 +163,9 @@ impl Service for Puppet {
     fn end(&self, exchange: &mut Exchange, delivery: &Delivery) {
         let path = exchange.request.path().to_owned();
         let _ = self.ends.send((path.clone(), *delivery));
+        if path == "/end-hangs" {
+            let _ = self.release.recv();
+        }
         assert_ne!(path, "/end-panics", "end");
     }
 }

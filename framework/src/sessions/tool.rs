@@ -267,7 +267,7 @@ impl StatusSource for Sessions {
         rows.extend([
             StatusRow::new("locks held now", locks.len()),
             StatusRow::new("waits for a lock", counters.waits()),
-            StatusRow::new("longest wait", format!("{:.1?}", counters.longest_wait())),
+            StatusRow::new("longest wait", shown(counters.longest_wait())),
             StatusRow::new("waits given up", counters.lock_timeouts()).alarming(counters.lock_timeouts() > 0),
             StatusRow::new("conflicts", counters.conflicts()),
             StatusRow::new("failures of the store", failures).alarming(failures > 0),
@@ -278,6 +278,10 @@ impl StatusSource for Sessions {
         }));
         rows
     }
+}
+
+fn shown(wait: Duration) -> String {
+    if wait.is_zero() { "none yet".to_owned() } else { format!("{wait:.1?}") }
 }
 
 /// The status page shows as many locks.

@@ -3,7 +3,13 @@
 use super::PROGRAM;
 use integration_tests::{program::Program, wait_until};
 use rustix::process::Signal;
-use std::{fs, os::unix::net::UnixDatagram, process::Stdio, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// A manager that a program reports to.
 pub(crate) struct Manager {
@@ -71,4 +77,33 @@ fn the_pid_file_is_there_while_the_program_is_ready() {
     wait_until(|| number() == Some(program.id()));
     assert_eq!(program.terminate().code(), Some(0));
     assert_eq!(number(), None);
+}
+
+/// Answers one client, and waits for it in a call.
+const BLOCKING: &str = r#"
+import socket
+listener = socket.socket(fileno=0)
+listener.setblocking(True)
+client, _ = listener.accept()
+client.recv(1000)
+client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\npython")
+client.close()
+"#;
+
+// Whether calls block is a matter of the socket, which all have in common.
+#[test]
+fn a_socket_goes_to_a_server_that_blocks_and_comes_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let socket = || OwnedFd::from(listener.try_clone().expect("room"));
+    let serve = || {
+        let program = Program::start_at(socket(), PROGRAM, "[global]\nserver.listen = \"fd:http\"\n");
+        assert_eq!(program.client.address(), listener.local_addr().ok());
+        program.client.get("/").send().assert_text("here");
+        program
+    };
+    let client = serve().client.new_browser();
+    let mut other = Command::new("python3").args(["-c", BLOCKING]).stdin(socket()).spawn().expect("Python");
+    client.get("/").send().assert_text("python");
+    assert!(other.wait().expect("ours").success());
+    assert_eq!(serve().terminate().code(), Some(0));
 }

@@ -222,12 +222,15 @@ impl HttpConnection {
             work.output.advance(taken.length);
             self.took(&work.shared, taken);
         }
-        if turn.role != Role::Worker && work.output.answered.iter().any(|answered| answered.started) {
-            if turn.role == Role::Aside {
-                leave_ends(work, true);
-                return Then::Go;
+        match turn.role {
+            Role::Worker => {}
+            Role::Aside => leave_ends(work, true),
+            _ if work.output.answered.iter().any(|answered| answered.started) => {
+                return Then::Stop(Step::Lend { refusable: false });
             }
-            return Then::Stop(Step::Lend { refusable: false });
+            // A log that hangs must not hang the thread that looks after the server.
+            Role::Attendant | Role::Refuser => leave_ends(work, true),
+            Role::Undertaker => {}
         }
         while let Some(answered) = work.output.answered.pop_front() {
             end(work, answered.exchange, answered.body_bytes, true);

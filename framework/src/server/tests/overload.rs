@@ -63,6 +63,23 @@ fn clients_that_vanish_under_overload_harm_nothing() {
     assert_eq!(stage.connect().get("/free").text(), "/free");
 }
 
+// Such as a logger that hangs.
+#[test]
+fn an_end_that_hangs_holds_up_no_further_answer() {
+    let stage = Stage::new(|settings| {
+        settings.threads = 1;
+        settings.queue = 0;
+    });
+    let mut busy = stage.block();
+    for path in ["/end-hangs", "/next", "/end-hangs", "/last"] {
+        assert_eq!(stage.connect().get(path).status(), "503");
+    }
+    (0..3).for_each(|_| stage.release.send(()).expect("the puppet waits"));
+    assert_eq!(busy.answer().text(), "released");
+    let ends: Vec<_> = (0..5).map(|_| stage.next_end().0).filter(|path| path != "/block").collect();
+    assert_eq!(ends, ["/end-hangs", "/next", "/end-hangs", "/last"]);
+}
+
 #[test]
 fn a_busy_connection_does_not_starve_another() {
     let stage = Stage::new(|settings| settings.threads = 1);
