@@ -67,10 +67,37 @@ impl Program {
     #[must_use]
     pub fn end_with(mut self, signal: Signal) -> (Option<i32>, String) {
         self.signal(signal);
-        let status = self.child.wait().expect("the program is our child");
+        (self.wait(), self.rest())
+    }
+
+    /// Waits for its end, and returns the exit code. Another process may go on with its output.
+    ///
+    /// # Panics
+    /// If it is not ours.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("the program is our child").code()
+    }
+
+    /// The next line of the output.
+    ///
+    /// # Panics
+    /// If it is not text.
+    #[must_use]
+    pub fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("stdout is text");
+        line.trim_end().to_owned()
+    }
+
+    /// The output until all processes that write it have ended.
+    ///
+    /// # Panics
+    /// If it is not text.
+    #[must_use]
+    pub fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).expect("stdout is text");
-        (status.code(), rest)
+        rest
     }
 }
 

@@ -21,6 +21,12 @@ impl Pages {
         "here"
     }
 
+    /// Whether the connection goes on with an earlier session of TLS.
+    #[expose]
+    fn resumed(&self, request: &Request) -> String {
+        request.tls().is_some_and(|tls| tls.is_resumed).to_string()
+    }
+
     /// Waits at the gate.
     #[expose]
     fn hold(&self) -> &'static str {

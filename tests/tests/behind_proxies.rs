@@ -31,6 +31,17 @@ fn counted() -> Tree {
         .page("change", |_| "changed")
 }
 
+// The socket takes them for `::ffff:127.0.0.1`.
+#[test]
+fn a_list_of_ipv4_proxies_holds_for_those_that_come_by_an_ipv6_socket() {
+    for (trusted, client) in [("127.0.0.0/8", "192.0.2.7"), ("::1", "127.0.0.1")] {
+        let app = App::new(Tree::new().index(|call| call.request().remote().to_string()));
+        let running = app.tool("/", Proxy::trusting([trusted])).start("[::]:0").expect("a free port");
+        let proxy = Client::connect(([127, 0, 0, 1], running.address().port()).into());
+        proxy.get("/").header("x-forwarded-for", "192.0.2.7").send().assert_text(client);
+    }
+}
+
 #[test]
 fn the_cache_keeps_origins_and_prefixes_apart() {
     let client = behind(App::new(counted()).tool("/", Caching::new()));

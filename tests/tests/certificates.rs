@@ -1,14 +1,19 @@
 //! Certificates over real sockets: renewed while the server runs, told to operators, asked of clients.
 
+use integration_tests::program::Program;
 use kirsch::testing::Client;
 use kirsch::tls::ClientCertificates;
 use kirsch::tools::RequireCertificate;
 use kirsch::{engine::Running, prelude::*, status};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, SystemTime};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_attacked");
 
 struct Site;
 
@@ -73,6 +78,14 @@ impl Folder {
         self.write("site.key", &key);
     }
 
+    /// The certificate as a file of settings has it.
+    fn settings(&self, listen: &str) -> String {
+        let (file, key) = (self.path("site.pem"), self.path("site.key"));
+        format!(
+            "[global]\nserver.listen = \"{listen}\"\n[[global.server.certificate]]\nfile = {file:?}\nkey = {key:?}\n"
+        )
+    }
+
     fn tls(&self) -> Tls {
         Tls::new().certificate(self.path("site.pem"), self.path("site.key"))
     }
@@ -106,6 +119,23 @@ fn renewed_files_are_taken_at_once_when_the_operator_says_so() {
     files.write("site.key", "garbage");
     running.graceful();
     assert_eq!(year(&client.new_browser()), 3000);
+}
+
+// The files are read before the gate of `/hold` opens, so the answer shows that they were.
+#[test]
+fn sighup_renews_the_certificates_of_a_program() {
+    let files = Folder::new();
+    let settings = files.settings("127.0.0.1:0 tls");
+    let program = Program::start(PROGRAM, "STATUS=1; export STATUS; ", &settings, Stdio::null());
+    let client = Client::connect_tls(program.client.address().expect("it has a socket"));
+    let ends_in = |year: &str| client.get("/status/json").send().text().contains(&format!("until Sat, 01 Jan {year}"));
+    assert!(ends_in("4000"));
+    let mut held = client.raw();
+    held.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    files.renew(3100);
+    program.signal(Signal::HUP);
+    held.read_response().assert_text("held");
+    assert!(!ends_in("4000"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::{
     collections::VecDeque,
     fs,
+    net::TcpListener,
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -80,6 +81,13 @@ fn four_times_more_clients_than_connections_are_all_served() {
     server.assert_recovered();
 }
 
+/// Lowers the limit of a running process.
+fn limit_descriptors(program: &Program, most: u64) {
+    let limit = Rlimit { current: Some(most), maximum: Some(4096) };
+    let id = Pid::from_raw(program.id().try_into().expect("a process id")).expect("a process id");
+    prlimit(Some(id), Resource::Nofile, limit).expect("a lower limit is allowed");
+}
+
 // A limit of 64 descriptors, known at the start.
 #[test]
 fn a_limit_of_descriptors_bounds_the_connections() {
@@ -99,9 +107,7 @@ fn running_out_of_descriptors_costs_only_idle_connections() {
     let program = Program::start(PROGRAM, "", "", Stdio::null());
     program.client.get("/").send().assert_text("here");
     let before = program.resources();
-    let limit = Rlimit { current: Some(before.descriptors as u64 + 20), maximum: Some(4096) };
-    let id = Pid::from_raw(program.id().try_into().expect("a process id")).expect("a process id");
-    prlimit(Some(id), Resource::Nofile, limit).expect("a lower limit is allowed");
+    limit_descriptors(&program, before.descriptors as u64 + 20);
     let mut idle = Vec::new();
     for _ in 0..200 {
         let mut connection = program.client.raw();
@@ -116,13 +122,34 @@ fn running_out_of_descriptors_costs_only_idle_connections() {
 }
 
 #[test]
+fn all_listeners_share_the_reserve_of_descriptors() {
+    let free = |host| TcpListener::bind((host, 0)).and_then(|free| free.local_addr()).expect("a free port");
+    let [second, third] = ["127.0.0.2", "127.0.0.3"].map(free);
+    let settings = format!("[global]\nserver.listen = [\"127.0.0.1:0\", \"{second}\", \"{third}\"]\n");
+    let program = Program::start(PROGRAM, "", &settings, Stdio::null());
+    let clients = [program.client.new_browser(), Client::connect(second), Client::connect(third)];
+    let before = program.resources();
+    limit_descriptors(&program, before.descriptors as u64 + 20);
+    let asked = |client: &Client| {
+        let mut connection = client.raw();
+        let _ = connection.try_send(GET);
+        connection
+    };
+    let idle: Vec<_> = clients.iter().cycle().take(200).map(asked).collect();
+    for client in &clients {
+        client.new_browser().get("/").send().assert_text("here");
+    }
+    drop(idle);
+    program.wait_until_back_at(&before);
+    assert_eq!(program.terminate().code(), Some(0));
+}
+
+#[test]
 fn without_idle_connections_a_lack_of_descriptors_costs_only_new_ones() {
     let program = Program::start(PROGRAM, "", "", Stdio::null());
     program.client.get("/").send().assert_text("here");
     let before = program.resources();
-    let limit = Rlimit { current: Some(before.descriptors as u64 + 4), maximum: Some(4096) };
-    let id = Pid::from_raw(program.id().try_into().expect("a process id")).expect("a process id");
-    prlimit(Some(id), Resource::Nofile, limit).expect("a lower limit is allowed");
+    limit_descriptors(&program, before.descriptors as u64 + 4);
     let mut busy: Vec<_> =
         (0..4).map(|_| sent(&program.client, "GET /slow_stream?chunks=3&ms=100 HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
     let newcomers: Vec<_> = (0..50).map(|_| program.client.raw()).collect();

@@ -235,6 +235,26 @@ fn no_change_of_a_session_is_lost_through_upgrades() {
     client.get("/count").send().assert_text(&(answered + 2).to_string());
 }
 
+// The first process has the certificate, and the keys of the tickets go from one to the next.
+#[test]
+fn clients_resume_their_sessions_of_tls_through_an_upgrade() {
+    let files = tempfile::tempdir().expect("room");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (file, key) = (files.path().join("site.pem"), files.path().join("site.key"));
+    fs::write(&file, made.cert.pem()).expect("room");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("room");
+    let tls =
+        format!("server.listen = \"127.0.0.1:0 tls\"\n[[global.server.certificate]]\nfile = {file:?}\nkey = {key:?}");
+    let mut site = Site::start("", &tls);
+    let is_resumed = || Client::connect_tls(site.address).get("/resumed").send().text() == "true";
+    assert!(!is_resumed());
+    assert!((0..8).all(|_| is_resumed()));
+    site.upgrade_wholly();
+    let answers: Vec<_> =
+        (0..8).map(|_| Client::connect_tls(site.address).get("/resumed").send().text().to_owned()).collect();
+    assert_eq!(answers, ["true"; 8]);
+}
+
 #[test]
 fn a_program_that_does_not_start_changes_nothing() {
     let panics = format!("PANIC_AT_START=1 exec {PROGRAM} \"$@\"");

@@ -167,6 +167,9 @@ fn a_shared_socket_that_another_process_lets_block_is_served_and_can_be_stopped(
 
 const BY_PROXY: &str = "127.0.0.1:0 proxy_protocol";
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 443\r\n";
+/// The same in version 2, with an extension behind the addresses.
+const BINARY_HEADER: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xc0\0\x02\x01\xc0\0\x02\x02\xc3\x50\x01\xbb\x04\0\x01\0";
 
 fn behind_proxy(from: &str, head_timeout: Duration) -> Stage {
     Stage::new(|settings| {
@@ -179,13 +182,34 @@ fn behind_proxy(from: &str, head_timeout: Duration) -> Stage {
 #[test]
 fn a_trusted_proxy_names_its_client_wherever_its_header_is_cut() {
     let stage = behind_proxy("loopback", SOON);
-    for cut in 0..=HEADER.len() {
+    let cuts = |header: &'static [u8]| (0..=header.len()).map(move |cut| header.split_at(cut));
+    for (begin, rest) in cuts(HEADER).chain(cuts(BINARY_HEADER)) {
         let mut client = stage.connect();
         let own = client.socket.local_addr().expect("a socket");
-        client.send(&HEADER[..cut]);
-        client.send([&HEADER[cut..], b"GET /peer HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+        client.send(begin);
+        client.send([rest, b"GET /peer HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
         assert_eq!(client.answer().text(), format!("192.0.2.1:50000 192.0.2.1 by {own}"));
         assert_eq!(client.get("/again").text(), "/again");
+    }
+}
+
+// The handshake comes in the same packet as the header, or in the next one.
+#[cfg(feature = "tls")]
+#[test]
+fn a_proxy_names_its_client_before_the_handshake() {
+    let stage = Stage::with(None, Vec::new(), true, |settings| {
+        settings.listen = addresses(&["127.0.0.1:0 tls proxy_protocol"]);
+        settings.proxy_protocol_from = vec!["loopback".to_owned()];
+    });
+    for (header, is_apart) in [(HEADER, true), (HEADER, false), (BINARY_HEADER, true), (BINARY_HEADER, false)] {
+        let mut client = stage.connect_plainly();
+        let client = if is_apart {
+            client.send(header);
+            client.shake_hands()
+        } else {
+            client.shake_hands_behind(header)
+        };
+        assert!({ client }.get("/peer").text().starts_with("192.0.2.1:50000 192.0.2.1 by 127.0.0.1:"));
     }
 }
 

@@ -24,9 +24,17 @@ pub(in crate::server) fn server_config() -> Arc<ServerConfig> {
 }
 
 impl Client {
-    pub(super) fn shake_hands(mut self) -> Self {
+    pub(super) fn shake_hands(self) -> Self {
+        self.shake_hands_behind(b"")
+    }
+
+    /// The same behind other bytes, in one packet with the first of the handshake.
+    pub(super) fn shake_hands_behind(mut self, bytes: &[u8]) -> Self {
         let name = "localhost".try_into().expect("a name");
         let mut session = Box::new(ClientConnection::new(CLIENT_CONFIG.clone(), name).expect("a client"));
+        let mut first = bytes.to_vec();
+        session.write_tls(&mut first).expect("memory");
+        self.socket.write_all(&first).expect("the server reads");
         while session.is_handshaking() {
             session.complete_io(&mut self.socket).expect("a handshake");
         }
