@@ -60,7 +60,7 @@ pub enum ListenPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnixPlace {
-    /// The path.
+    /// The path, at most 106 bytes.
     pub path: PathBuf,
     /// The permissions of the file, which clients need for writing; without it 0660.
     pub mode: Option<u32>,

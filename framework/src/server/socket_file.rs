@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// The permissions of a socket without `mode=`: for its user and its group.
 const USUAL_MODE: u32 = 0o660;
 
+/// The longest path in bytes: the system takes 107, and one is for the name beside it.
+const MAX_PATH: usize = 106;
+
 /// How long another program may hold the lock of the folder. It needs microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
@@ -38,17 +41,27 @@ impl SocketFile {
     /// # Errors
     /// When a server answers at the path, when something else is there, or when a step fails; the message says which.
     pub(super) fn bind(place: &UnixPlace, backlog: i32) -> io::Result<(OwnedFd, Self)> {
+        // Other remedies belong to this kind where an address has a port.
+        Self::made(place, backlog).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                io::Error::other(format!("{error}; the user of the process must be able to write into its folder"))
+            }
+            _ => error,
+        })
+    }
+
+    fn made(place: &UnixPlace, backlog: i32) -> io::Result<(OwnedFd, Self)> {
         let owner = place.owner.as_deref().map(user).transpose()?;
         let group = place.group.as_deref().map(group).transpose()?;
         let path = &place.path;
+        if path.as_os_str().len() > MAX_PATH {
+            let problem = format!("its path is longer than {MAX_PATH} bytes: choose a shorter one");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
         let _lock = lock(path)?;
         check_vacancy(path)?;
         let beside = beside(path);
-        match std::fs::remove_file(&beside) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        clear_beside(&beside)?;
         let socket = stream_socket()?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(&*beside)?)?;
         let finish = || {
@@ -122,9 +135,29 @@ fn check_vacancy(path: &Path) -> io::Result<()> {
     match rustix::net::connect(&stream_socket()?, &SocketAddrUnix::new(path)?) {
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(()),
         // AGAIN: its queue is full.
-        Ok(()) | Err(Errno::AGAIN) => Err(Errno::ADDRINUSE.into()),
-        Err(error) => Err(error.into()),
+        Ok(()) | Err(Errno::AGAIN) => {
+            let problem = "another program listens there: stop it, or choose another path";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+        }
+        Err(error) => {
+            Err(io::Error::other(format!("a socket is there, and whether a program listens cannot be seen: {error}")))
+        }
     }
+}
+
+/// Removes what a server that has died left beside the path, and nothing else.
+fn clear_beside(beside: &Path) -> io::Result<()> {
+    let stat = match rustix::fs::statat(rustix::fs::CWD, beside, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Socket {
+        return std::fs::remove_file(beside);
+    }
+    let shown = beside.display();
+    let problem = format!("{shown} is in the way, the name that the socket has while it is made: move it away");
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
 }
 
 fn stream_socket() -> rustix::io::Result<OwnedFd> {
@@ -159,7 +192,7 @@ fn identity(path: &Path) -> rustix::io::Result<(u64, u64)> {
 }
 
 fn step(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("its {what} cannot be set: {error}"))
+    io::Error::other(format!("its {what} cannot be set: {error}"))
 }
 
 /// The number of a user, by name or number.
@@ -217,7 +250,7 @@ mod tests {
         drop(UnixListener::bind(&place.path).expect("a socket without a server"));
         let (_socket, _file) = SocketFile::bind(&place, 8).expect("it is stale");
         let refused = SocketFile::bind(&place, 8).expect_err("it is in use");
-        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        assert!(refused.to_string().contains("choose another path"), "{refused}");
         UnixStream::connect(&place.path).expect("the first still listens");
     }
 
@@ -245,6 +278,18 @@ mod tests {
         assert!(place.path.exists());
         let refused = SocketFile::bind(&place, 8).expect_err("it is no socket");
         assert!(refused.to_string().contains("no socket"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_with_the_name_beside_the_path_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = place(&folder, "");
+        std::fs::write(beside(&place.path), "precious").expect("room");
+        let refused = SocketFile::bind(&place, 8).expect_err("it is in the way");
+        assert!(refused.to_string().contains("app.sock~ is in the way"), "{refused}");
+        std::fs::remove_file(beside(&place.path)).expect("it is still there");
+        drop(UnixListener::bind(beside(&place.path)).expect("a socket without a server"));
+        SocketFile::bind(&place, 8).expect("a rest of a start that was killed is no obstacle");
     }
 
     #[test]

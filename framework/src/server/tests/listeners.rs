@@ -133,6 +133,21 @@ fn a_client_at_a_unix_socket_is_served_and_has_no_address() {
 }
 
 #[test]
+fn a_path_that_is_too_long_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bound = |length: usize| {
+        let name = "x".repeat(length - folder.path().as_os_str().len() - 1);
+        let listen = addresses(&[&format!("unix:{}", folder.path().join(name).display())]);
+        Server::bind(ServerSettings { listen, ..Default::default() }, Vec::new()).err()
+    };
+    assert!(bound(106).is_none());
+    for length in [107, 108, 200] {
+        let refused = bound(length).expect("it is too long").to_string();
+        assert!(refused.contains("longer than 106 bytes"), "{refused}");
+    }
+}
+
+#[test]
 fn a_unix_socket_that_was_passed_on_keeps_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut first, path) = unix_stage(&folder, "");
