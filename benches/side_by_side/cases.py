@@ -2,8 +2,8 @@
 import resource
 from dataclasses import dataclass
 
-from .loads import ab, asleep, idle, nothing, parked, sessions, wrk
-from .servers import NAMES, SESSIONS
+from .loads import ab, asleep, handshakes, idle, nothing, parked, sessions, wrk
+from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -11,7 +11,7 @@ IDLE = 10_000 if DESCRIPTORS == resource.RLIM_INFINITY else max(50, min(10_000, 
 PARKED = min(8_000, IDLE)
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
-ALL = tuple(name for name in NAMES if name not in ("nginx", *SESSIONS))
+ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS))
 FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
 # A thread for each connection is no way to 10,000.
 EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
@@ -100,6 +100,20 @@ CASES = [
          servers=tuple(SESSIONS), pinned=False),
     Case("cached", f"64 connections ask for hello world; then for a page that comes out of the cache. {PINNED}.",
          (Variant("hello world", wrk(64)), Variant("cached", wrk(64, "/cached"))), servers=("kirsch",), quick=("kirsch",)),
+    Case("access-log", f"Hello world, 64 connections; kirsch-logged writes a line of JSON for each through its queue into a file. {PINNED}, with the "
+         "thread that writes the log.", one(wrk(64)), servers=("kirsch-operated", "kirsch-logged"), base="kirsch-operated"),
+    Case("metrics", f"Hello world, /status and /metrics, one at a time. {PINNED}.",
+         (Variant("hello world", wrk(1)), Variant("/status", wrk(1, "/status")), Variant("/metrics", wrk(1, "/metrics"))), servers=("kirsch-operated",)),
+    Case("tls-keep-alive-64", f"Hello world by TLS 1.3 and without, 64 connections. {PINNED}.", one(wrk(64)),
+         servers=("kirsch-operated", "hyper", *ENCRYPTED), base="kirsch-operated"),
+    Case("tls-handshakes", "`openssl s_time`: one connection after another with a request each, by TLS 1.3 and a key on P-256; then the same with the ticket "
+         f"of the first. The client needs about as long as the server, so CPU decides. {PINNED}.",
+         (Variant("full", handshakes(resumed=False)), Variant("resumed", handshakes(resumed=True))), servers=tuple(ENCRYPTED)),
+    Case("tls-idle-1000", f"One connection asks as fast as it can; then the same beside 1,000 idle connections, which had one answer each. {PINNED}. "
+         "The memory of an idle connection is the difference of the resident memory.",
+         (Variant("none idle", wrk(1)), Variant("1,000 idle", wrk(1), idle(1000))), servers=("kirsch-operated", "hyper", *ENCRYPTED)),
+    Case("tls-static-10m", f"A file of 10 MiB by TLS, 16 connections. {PINNED}.", one(wrk(16, "/static/10m.bin")),
+         servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
     *(Case(f"static-{size}", f"A file of {words}, {connections} connections; requests per CPU second are a million by the CPU for each. {PINNED}.",
            one(wrk(connections, f"/static/{size}.bin")), servers=FILE_SERVERS, base="nginx", quick=quick)
       for size, words, connections, quick in (("1k", "1 KiB", 64, ("kirsch", "nginx")), ("100k", "100 KiB", 64, ()), ("10m", "10 MiB", 16, ()))),

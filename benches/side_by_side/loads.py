@@ -48,8 +48,7 @@ class Measured:
 def wrk(connections, path="/", script="report.lua"):
     def load(target, words=()):
         command = processes.on_core(target.load_core) + ["wrk", "-t1", f"-c{connections}", f"-d{target.seconds}s", "-s", SCRIPTS / script]
-        url = f"http://127.0.0.1:{target.port}{path}"
-        finished = processes.run(command + [url, "--", *words])
+        finished = processes.run(command + [target.url + path, "--", *words])
         return parse_wrk(finished.stdout, finished.stderr, latencies=script != "pipelined.lua")
     load.path = path
     return load
@@ -63,6 +62,25 @@ def ab(connections):
             return parse_ab(finished.stdout, finished.stderr, Path(percentages.name).read_text())
     load.path = "/"
     return load
+
+
+def handshakes(resumed):
+    """One connection after another, by TLS 1.3, with one request each; `resumed`: all but the first by the ticket of the first."""
+    def load(target, words=()):
+        command = processes.on_core(target.load_core) + ["openssl", "s_time", "-connect", f"127.0.0.1:{target.port}", "-www", "/"]
+        begin = time.monotonic()
+        finished = processes.run(command + ["-tls1_3", "-time", target.seconds, "-reuse" if resumed else "-new"])
+        return parse_s_time(finished.stdout, finished.stderr, "r" if resumed else "*", time.monotonic() - begin)
+    load.path = "/"
+    return load
+
+
+def parse_s_time(text, complaint, kind, seconds):
+    """`kind`: the letter of the handshakes that were asked for; one of another kind is an error. It counts in whole seconds itself."""
+    made = "".join(re.findall(r"(?m)^[r*]+$", text))
+    if not made:
+        raise Problem(f"has no handshakes: openssl says {processes.last_line(complaint)!r}")
+    return Measured(len(made), len(made) / seconds, None, None, None, len(made) - made.count(kind))
 
 
 def parse_wrk(text, complaint="", latencies=True):

@@ -52,7 +52,8 @@ def figure(value):
 
 def goals(results, system_calls=None, allocations=None, cold=None):
     """The last three are what `once` found; None where it did not look, a text where it could not."""
-    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_once(system_calls, allocations, cold), *_files(results)]
+    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results),
+            *_once(system_calls, allocations, cold), *_files(results)]
 
 
 def _ratio(results, what, side, bound, key, above, below):
@@ -123,6 +124,32 @@ def _pages(results):
             yield Goal(f"one session, 64 clients, {name}: lost updates", "at most", 0, lost)
     cached, hello = (("cached", "kirsch", label) for label in ("cached", "hello world"))
     yield _ratio(results, "page from the cache: CPU per request against hello world", "at most", 1.3, "cpu", cached, hello)
+
+
+def _operated(results):
+    yield _ratio(results, "a line of JSON for each request: req/s against none", "at least", 0.85, "rate",
+                 ("access-log", "kirsch-logged"), ("access-log", "kirsch-operated"))
+    pages = results.rounds("metrics", "kirsch-operated", "/metrics").values()
+    yield Goal("page of metrics", "at most", 1, [page.p50 for page in pages], " ms")
+
+
+def _encrypted(results):
+    case = "tls-keep-alive-64"
+    plain, encrypted = (results.rounds(case, name) for name in ("kirsch-operated", "kirsch-tls"))
+    beyond = [encrypted[number].cpu - plain[number].cpu for number in encrypted if number in plain]
+    yield Goal("hello world by TLS, keep-alive x64: CPU beyond that of a plain request", "at most", 4, beyond, " us")
+    case = "tls-handshakes"
+    yield _ratio(results, "full handshakes for each CPU second against hyper with rustls", "at least", 0.95, "cpu",
+                 (case, "hyper-tls", "full"), (case, "kirsch-tls", "full"))
+    yield _ratio(results, "resumed handshakes for each CPU second against full ones", "at least", 2, "cpu",
+                 (case, "kirsch-tls", "full"), (case, "kirsch-tls", "resumed"))
+    plain, encrypted = ({number: (one.memory - before[number].memory) / 1000 for number, one in after.items() if number in before}
+                        for before, after in ([results.rounds("tls-idle-1000", name, label) for label in ("none idle", "1,000 idle")]
+                                              for name in ("kirsch-operated", "kirsch-tls")))
+    beyond = [encrypted[number] - plain[number] for number in encrypted if number in plain]
+    yield Goal("memory of an idle connection by TLS beyond that of a plain one", "at most", 4.5, beyond, " KiB")
+    yield _ratio(results, "file of 10 MiB by TLS: requests per CPU second against nginx", "at least", 0.9, "cpu",
+                 ("tls-static-10m", "nginx-tls"), ("tls-static-10m", "kirsch-tls"))
 
 
 def _once(system_calls, allocations, cold):

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -24,12 +25,20 @@ SESSIONS = [
     "kirsch-memory", "kirsch-file", "kirsch-sqlite", "kirsch-postgres", "kirsch-redis", "kirsch-alone-redis", "kirsch-memcached",
     "actix-session-redis", "cherrypy-ram", "cherrypy-file",
 ]
-# In the order of the tables. nginx serves files only.
+# Kirsch as it runs in earnest (benches/micro/src/bin/operated.rs): with status and metrics; also with a log; also by TLS.
+OPERATED = ["kirsch-operated", "kirsch-logged", "kirsch-tls"]
+ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls"]
+# In the order of the tables. nginx without TLS serves files only.
 NAMES = [
-    "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx", *SESSIONS,
+    "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
+    *OPERATED, "hyper-tls", "nginx-tls", *SESSIONS,
 ]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
+
+
+# Certificates are made for each run and sign themselves.
+ANYBODY = ssl._create_unverified_context()
 
 
 class Problem(Exception):
@@ -44,13 +53,19 @@ class Target:
     port: int
     load_core: int | None
     seconds: int
+    is_encrypted: bool = False
 
     @property
     def address(self):
         return "127.0.0.1", self.port
 
+    @property
+    def url(self):
+        return f"http{'s' if self.is_encrypted else ''}://127.0.0.1:{self.port}"
+
     def connect(self):
-        return socket.create_connection(self.address, timeout=5)
+        connection = socket.create_connection(self.address, timeout=5)
+        return ANYBODY.wrap_socket(connection) if self.is_encrypted else connection
 
 
 class Servers:
@@ -67,6 +82,7 @@ class Servers:
         self.files.mkdir()
         for name, size in FILES.items():
             (self.files / name).write_bytes(b"0123456789abcdef" * (size // 16))
+        self.certificate, self.key = self.folder / "cert.pem", self.folder / "key.pem"
         return self
 
     def __exit__(self, *_):
@@ -77,15 +93,21 @@ class Servers:
         ours = [name for name in self.names if family(name) == "kirsch"]
         if ours:
             self._cargo(ours, ["--profile", "fast", "-p", "testbed"], ROOT)
+        operated = [name for name in self.names if name in OPERATED]
+        if operated:
+            self._cargo(operated, ["--profile", "fast", "-p", "micro-benches", "--features", "tls", "--bin", "operated"], ROOT)
+        if any(name in ENCRYPTED for name in self.names):
+            self._certify([name for name in self.names if name in ENCRYPTED])
         # One by one, so that each has the features that it asks for, not also those of the others.
         for name in self.names:
-            if family(name) not in ("kirsch", "cherrypy", "nginx"):
+            if name not in OPERATED and family(name) not in ("kirsch", "cherrypy", "nginx", "nginx-tls"):
                 self._cargo([name], ["--release", "-p", package(name)], PEERS)
         snakes = [name for name in self.names if family(name) == "cherrypy"]
         if snakes:
             self._cherrypy(snakes)
-        if "nginx" in self.names and not shutil.which("nginx"):
-            self.problems["nginx"] = "is missing; on Debian: apt-get install nginx-light"
+        for name in ("nginx", "nginx-tls"):
+            if name in self.names and not shutil.which("nginx"):
+                self.problems[name] = "is missing; on Debian: apt-get install nginx-light"
 
     def _cargo(self, names, arguments, folder):
         command = ["cargo", "build", *arguments]
@@ -94,6 +116,16 @@ class Servers:
         if finished.returncode:
             print(finished.stderr, file=sys.stderr)
             self._complain(names, f"was not built: {processes.last_line(finished.stderr)}")
+
+    def _certify(self, names):
+        """A certificate with a key on P-256, as most sites have."""
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key, "-out", self.certificate]
+        finished = processes.run(command)
+        if finished.returncode:
+            self._complain(names, f"has no certificate: {processes.last_line(finished.stderr)}")
+        else:
+            self.key.chmod(0o600)
 
     def _complain(self, names, problem):
         self.problems.update(dict.fromkeys(names, problem))
@@ -115,9 +147,16 @@ class Servers:
             return [target_folder(ROOT) / "fast/testbed", "--listen", f"127.0.0.1:{port}"] + (["--static", self.files] if files else [])
         if name == "cherrypy":
             return [target_folder(PEERS) / "cherrypy/bin/python", PEERS / "cherrypy/hello.py", port]
-        if name == "nginx":
+        if name in OPERATED:
+            fresh = Path(tempfile.mkdtemp(prefix="log-", dir=self.folder))
+            more = {"kirsch-logged": ["--log", fresh / "access.jsonl"], "kirsch-tls": ["--tls", self.certificate, self.key]}.get(name, [])
+            return [target_folder(ROOT) / "fast/operated", port, *more] + (["--static", self.files] if files else [])
+        if name == "hyper-tls":
+            return [target_folder(PEERS) / "release" / package(name), port, self.certificate, self.key]
+        if name in ("nginx", "nginx-tls"):
             config = self.folder / f"nginx-{port}.conf"
-            config.write_text(nginx_config(self.folder, self.files, port))
+            certified = (self.certificate, self.key) if name in ENCRYPTED else None
+            config.write_text(nginx_config(self.folder, self.files, port, certified))
             return ["nginx", "-p", self.folder, "-c", config, "-e", self.folder / "nginx.log"]
         if name in SESSIONS:
             return self._with_sessions(*name.rsplit("-", 1), port)
@@ -150,8 +189,8 @@ class Servers:
             server = processes.start(command, stdout=said, stderr=said)
             try:
                 wait_for(server, port, said)
-                look_at(port, path)
-                yield Target(server.pid, port, load_core, seconds)
+                look_at(port, path, name in ENCRYPTED)
+                yield Target(server.pid, port, load_core, seconds, name in ENCRYPTED)
                 if server.poll() is not None:
                     raise Problem(f"ended under load with status {server.returncode}: {last_words(said)}")
             finally:
@@ -179,8 +218,13 @@ def target_folder(workspace):
     return _target_folders[workspace]
 
 
-def nginx_config(folder, files, port):
+def nginx_config(folder, files, port, certified):
     """nginx at its best for files: sendfile, open files kept, no access log. One process, as one worker on one core would be."""
+    encryption = ""
+    if certified:
+        encryption = f"""ssl_certificate {certified[0]};
+    ssl_certificate_key {certified[1]};
+    ssl_protocols TLSv1.2 TLSv1.3;"""
     temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     return f"""daemon off;
 master_process off;
@@ -196,16 +240,19 @@ http {{
   keepalive_requests 1000000000;
   default_type application/octet-stream;
   server {{
-    listen 127.0.0.1:{port} backlog=1024;
+    listen 127.0.0.1:{port} {"ssl " if certified else ""}backlog=1024;
+    {encryption}
+    location = / {{ default_type "text/plain; charset=utf-8"; return 200 "{HELLO.decode()}"; }}
     location /static/ {{ alias {files}/; }}
   }}
 }}
 """
 
 
-def look_at(port, path):
+def look_at(port, path, is_encrypted):
     """One honest answer before the measurement, and a third of a second to get warm. By one connection: astra stalls with two silent ones."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    encrypted = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=ANYBODY)
+    connection = encrypted if is_encrypted else http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     end = time.monotonic() + 0.3
     try:
         while time.monotonic() < end:

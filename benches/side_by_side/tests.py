@@ -27,6 +27,12 @@ Non-2xx responses:      2
 Requests per second:    15781.02 [#/sec] (mean)
   50%      4
 """
+S_TIME = """Collecting connection statistics for 1 seconds
+rr*r
+
+4 connections in 0.37s; 10.8 connections/user sec, bytes read 624
+4 connections in 2 real seconds, 156 bytes read per connection
+"""
 STRACE = """% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
  52.10    1.200000          12     10000           sendto
@@ -66,6 +72,10 @@ class Loads(unittest.TestCase):
         found = loads.parse_ab(AB, "", "Percentage served,Time in ms\n0,0.310\n5,1.1\n50,4.012\n99,6.250\n")
         self.assertEqual((found.requests, found.rate, found.errors), (31562, 15781.02, 7))
         self.assertEqual((found.p50, found.p99, found.p999), (4.012, 6.25, None))
+
+    def test_the_report_of_s_time(self):
+        found = loads.parse_s_time(S_TIME, "", "r", 2)
+        self.assertEqual((found.requests, found.rate, found.errors), (4, 2.0, 1))
 
 
 class Kernel(unittest.TestCase):

@@ -1,4 +1,5 @@
-//! Jobs: what leaving one costs, how many come through, how soon one begins, and what pages feel of busy ones.
+//! Jobs: what leaving one costs, how many come through, how soon one begins, how often idle ones wake, and what pages feel
+//! of busy ones.
 //! `cargo bench -p micro-benches --bench jobs` prints a line for each.
 //!
 //! Each figure is the median of some rounds. Loads and threads share the machine.
@@ -24,6 +25,7 @@ fn main() {
     println!("empty jobs in memory through two threads: {rate:.0} a second");
     let (half, most) = to_begin_in_sqlite();
     println!("from enqueue to begin in SQLite: p50 {:.2} ms, p99 {:.2} ms", half * 1e3, most * 1e3);
+    println!("idle jobs in SQLite wake {:.2} times a second", wakes_of_idle_jobs());
     let (alone, share) = pages_beside_busy_jobs();
     println!("pages beside two busy threads: {share:.2} x alone ({alone:.0} a second)");
 }
@@ -108,6 +110,32 @@ fn to_begin_in_sqlite() -> (f64, f64) {
     assert!(jobs.stop(Deadline::within(LONG)).is_empty(), "they end");
     waits.sort_by(f64::total_cmp);
     (waits[JOBS / 2], waits[JOBS * 99 / 100])
+}
+
+/// How often their threads fell asleep in a second, all together: once for each time that they had woken.
+fn wakes_of_idle_jobs() -> f64 {
+    const TIME: Duration = Duration::from_secs(10);
+    let folder = tempfile::tempdir().expect("a folder");
+    let jobs = Jobs::sqlite(folder.path().join("jobs.sqlite")).register::<Empty>(AtomicUsize::new(0));
+    jobs.start().expect("they start");
+    thread::sleep(Duration::from_secs(2));
+    let before = sleeps_of_other_threads();
+    thread::sleep(TIME);
+    let sleeps = sleeps_of_other_threads() - before;
+    assert!(jobs.stop(Deadline::within(LONG)).is_empty(), "they end");
+    f64::from(sleeps) / TIME.as_secs_f64()
+}
+
+/// By the kernel's account.
+fn sleeps_of_other_threads() -> u32 {
+    let own = std::process::id().to_string();
+    let tasks = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+    let others = tasks.filter(|task| *task.file_name() != *own).map(|task| task.path().join("status"));
+    let counts = others.filter_map(|status| {
+        let status = std::fs::read_to_string(status).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u32>().ok())
+    });
+    counts.sum()
 }
 
 /// Uses a processor for as long as it may.

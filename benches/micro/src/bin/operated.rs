@@ -1,0 +1,40 @@
+//! Hello world as it runs in earnest, for `benches/compare`: with status and metrics, and as its arguments say with a log
+//! of each request, by TLS, with files.
+
+use kirsch::prelude::*;
+use kirsch::{logs::Logs, status};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut words = arguments.iter();
+    let Some(port) = words.next() else { return usage() };
+    let mut address = format!("127.0.0.1:{port}");
+    let mut app = App::new(Tree::new().index(|_| Text("Hello, World!")))
+        .mount("/status", status::app().open())
+        .mount("/metrics", status::metrics().open());
+    while let Some(option) = words.next() {
+        app = match (option.as_str(), words.next()) {
+            ("--log", Some(file)) => app.logs(Logs::json(file)),
+            ("--static", Some(folder)) => app.tool("/static", StaticDir::new(folder)),
+            ("--tls", Some(certificate)) => {
+                let Some(key) = words.next() else { return usage() };
+                address += " tls";
+                app.tls(Tls::new().certificate(certificate, key))
+            }
+            _ => return usage(),
+        };
+    }
+    match app.serve(&*address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("operated: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: operated PORT [--log FILE] [--tls CERTIFICATE KEY] [--static FOLDER]");
+    ExitCode::from(2)
+}
