@@ -1,6 +1,5 @@
-//! Jobs: what leaving one costs, how many come through, how soon one begins, how often idle ones wake, and what pages feel
-//! of busy ones.
-//! `cargo bench -p micro-benches --bench jobs` prints a line for each.
+//! Jobs: what leaving one costs, how many come through, how soon one begins, how often idle ones wake, and what pages
+//! feel of busy ones. `cargo bench -p micro-benches --bench jobs` prints a line for each.
 //!
 //! Each figure is the median of some rounds. Loads and threads share the machine.
 

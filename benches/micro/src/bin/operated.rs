@@ -1,5 +1,5 @@
-//! Hello world as it runs in earnest, for `benches/compare`: with status and metrics, and as its arguments say with a log
-//! of each request, by TLS, with files.
+//! Hello world as it runs in earnest, for `benches/compare`: with status and metrics, and as its arguments say with a
+//! log of each request, by TLS, with files.
 
 use kirsch::prelude::*;
 use kirsch::{logs::Logs, status};
