@@ -97,7 +97,9 @@ fn line(input: &[u8]) -> Result<Option<(ProxyHeader, usize)>, NoProxyHeader> {
         let may_go_on = input.len() < MAX_LINE && memchr::memchr(b'\r', shown).is_none_or(|at| at + 1 == shown.len());
         return if may_go_on { Ok(None) } else { Err(NoProxyHeader) };
     };
-    let text = shown[..end].strip_suffix(b"\r").and_then(|text| std::str::from_utf8(text).ok()).ok_or(NoProxyHeader)?;
+    let text = shown[..end].strip_suffix(b"\r").and_then(|text| std::str::from_utf8(text).ok());
+    // However the line comes in pieces, it ends at the first CR.
+    let text = text.filter(|text| !text.contains('\r')).ok_or(NoProxyHeader)?;
     let words: Vec<&str> = text.split(' ').collect();
     let header = match words[..] {
         ["PROXY", "UNKNOWN", ..] => ProxyHeader::Unknown,
@@ -127,6 +129,13 @@ fn client(client: (IpAddr, u16), server: (IpAddr, u16)) -> ProxyHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_return_within_the_line_is_refused_however_it_arrives() {
+        let line = b"PROXY UNKNOWN a\rb\r\n";
+        assert_eq!(ProxyHeader::read(line), Err(NoProxyHeader));
+        assert_eq!(ProxyHeader::read(&line[..17]), Err(NoProxyHeader));
+    }
 
     fn proxied(client: &str, server: &str) -> ProxyHeader {
         let address = |text: &str| text.parse().expect("an address");
