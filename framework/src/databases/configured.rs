@@ -115,6 +115,37 @@ impl Connections {
     }
 }
 
+/// The builders of [`Connections`] for a type that has them among its settings, and a method `with` that changes those.
+/// The comment is that of `pool`.
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
+macro_rules! connection_builders {
+    ($(#[$of_pool:meta])+ $owner:ident) => {
+        impl $owner {
+            $(#[$of_pool])+
+            #[must_use]
+            pub fn pool(self, connections: usize) -> Self {
+                self.with(|settings| settings.connections.pool = connections)
+            }
+
+            /// How long connecting may take, and how long an operation waits for a connection of the pool
+            /// (`connect_timeout`, default 2 s).
+            #[must_use]
+            pub fn connect_timeout(self, timeout: std::time::Duration) -> Self {
+                self.with(|settings| settings.connections.connect_timeout = timeout)
+            }
+
+            /// How long the server may take to answer (`operation_timeout`, default 2 s).
+            #[must_use]
+            pub fn operation_timeout(self, timeout: std::time::Duration) -> Self {
+                self.with(|settings| settings.connections.operation_timeout = timeout)
+            }
+        }
+    };
+}
+
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
+pub(crate) use connection_builders;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@
 //! | `postgres` | connections to PostgreSQL, on a thread of tokio |
 //! | `redis` | addresses of Redis, and connections |
 
-#[cfg(feature = "stores")]
+#[cfg(any(feature = "file", feature = "memcached", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod configured;
 #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
 pub(crate) mod doubt;
@@ -24,10 +24,10 @@ pub(crate) mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 
-#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
-pub(crate) use configured::Connections;
-#[cfg(feature = "stores")]
+#[cfg(any(feature = "file", feature = "memcached", feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) use configured::{Configured, StoreSettings};
+#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
+pub(crate) use configured::{Connections, connection_builders};
 pub use error::StoreError;
 
 /// Whose database it is, for messages.

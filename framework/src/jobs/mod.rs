@@ -11,6 +11,7 @@
 //! | `queue.rs` | [`Queue`], what a queue must do |
 //! | `memory.rs`, `sqlite/`, `postgres/`, `redis/` | queues |
 //! | `ear.rs` | hearing of jobs of other processes |
+//! | `lost_claims.rs` | claims of an engine whose answers were lost |
 //! | `room.rs` | whether a queue in an engine has room |
 //! | `cron.rs` | [`Cron`], times that come again and again |
 //! | `watch.rs`, `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
@@ -21,6 +22,8 @@ mod cron;
 mod ear;
 mod handle;
 mod job;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod lost_claims;
 mod memory;
 mod pages;
 #[cfg(feature = "postgres")]
@@ -28,7 +31,7 @@ mod postgres;
 mod queue;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod room;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -52,7 +52,7 @@ mod settings;
 mod shared;
 mod shared_lock;
 mod store;
-#[cfg(feature = "stores")]
+#[cfg(any(feature = "file", feature = "memcached", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;
 mod tool;
 mod view;

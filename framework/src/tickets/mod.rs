@@ -154,11 +154,10 @@ impl Tickets {
         if !self.known.index.lock().has(number) {
             return Ok(None);
         }
-        let deadline = Instant::now() + READING;
-        let (answer, answered) = bounded(1);
-        let is_asked = self.asked.send_deadline(Ask::Read(number, answer), deadline).is_ok();
-        let read = if is_asked { answered.recv_deadline(deadline).ok() } else { None };
-        read.ok_or(SILENT_DISK)?.map(Some).map_err(|error| error.to_string())
+        self.ask(|answer| Ask::Read(number, answer), READING)
+            .ok_or(SILENT_DISK)?
+            .map(Some)
+            .map_err(|error| error.to_string())
     }
 
     /// Forgets a ticket, and its kind with the count if it is the last of that. Whether there was one of this number.
@@ -169,11 +168,8 @@ impl Tickets {
         if !self.known.index.lock().forget(number) {
             return Ok(false);
         }
-        let deadline = Instant::now() + READING;
-        let (answer, answered) = bounded(1);
-        let is_asked = self.asked.send_deadline(Ask::Forget(number, answer), deadline).is_ok();
-        let removed = if is_asked { answered.recv_deadline(deadline).ok() } else { None };
-        removed.ok_or(SILENT_DISK)?.map(|()| true).map_err(|error| error.to_string())
+        let removed = self.ask(|answer| Ask::Forget(number, answer), READING).ok_or(SILENT_DISK)?;
+        removed.map(|()| true).map_err(|error| error.to_string())
     }
 
     /// Waits for the last tickets when the application stops, but not for ever.
@@ -185,9 +181,15 @@ impl Tickets {
 
     /// Waits until all that was left here is written. Whether it is.
     fn flush_within(&self, within: Duration) -> bool {
+        self.ask(Ask::Flush, within).is_some()
+    }
+
+    /// The answer of the thread that writes; `None` where there is none in time.
+    fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Ask, within: Duration) -> Option<T> {
         let deadline = Instant::now() + within;
-        let (done, written) = bounded(1);
-        self.asked.send_deadline(Ask::Flush(done), deadline).is_ok() && written.recv_deadline(deadline).is_ok()
+        let (answer, answered) = bounded(1);
+        self.asked.send_deadline(question(answer), deadline).ok()?;
+        answered.recv_deadline(deadline).ok()
     }
 }
 

@@ -15,6 +15,7 @@
 mod statements;
 
 use super::handle::{Jobs, Prepared};
+use super::lost_claims::LostClaims;
 use super::queue::{
     Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage, millis, signed,
 };
@@ -22,10 +23,9 @@ use super::room::Room;
 use crate::Result;
 use crate::databases::listening::listen;
 use crate::databases::postgres::{self, Links, Value};
-use crate::databases::{Configured, Connections, Owner, StoreSettings};
+use crate::databases::{Configured, Connections, Owner, StoreSettings, connection_builders};
 use crate::exchange::Error;
 use crate::settings::{Secret, SettingError, SettingRow};
-use parking_lot::Mutex;
 use statements::Statements;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,29 +157,16 @@ struct Settings {
     create_table: bool,
 }
 
+connection_builders! {
+    /// Connections of this process (`pool`, default 4); one more listens.
+    PostgresQueue
+}
+
 impl PostgresQueue {
     /// A queue at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { configured: Configured::new(Settings::defaults(Secret::text(url))) }
-    }
-
-    /// Connections of this process (`pool`, default 4); one more listens.
-    #[must_use]
-    pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.connections.pool = connections)
-    }
-
-    /// How long connecting may take (`connect_timeout`, default 2 s).
-    #[must_use]
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.connect_timeout = timeout)
-    }
-
-    /// How long the server may take to answer (`operation_timeout`, default 2 s).
-    #[must_use]
-    pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     /// The statements that make the tables and functions, for operators who make them by hand.
@@ -225,7 +212,7 @@ impl StoreSettings for Settings {
             statements: Statements::of(&self.table),
             table: self.table,
             has_tables: AtomicBool::new(!self.create_table),
-            lost_claims: Mutex::default(),
+            lost_claims: LostClaims::default(),
             room: Room::default(),
             links: Arc::new(links),
             _runtime: runtime,
@@ -238,15 +225,11 @@ struct Engine {
     table: String,
     statements: Statements,
     has_tables: AtomicBool,
-    /// The numbers of claims without an answer.
-    lost_claims: Mutex<Vec<i64>>,
+    lost_claims: LostClaims,
     room: Room,
     links: Arc<Links>,
     _runtime: Runtime,
 }
-
-/// Maximum of claims whose numbers are kept; the jobs of others are done again after their leases.
-const MAX_LOST: usize = 64;
 
 impl Engine {
     /// The first call makes them, and each later one if it has failed.
@@ -290,16 +273,13 @@ impl Engine {
 
     /// Gives back what claims without an answer have taken.
     fn give_back(&self) -> Result<(), QueueError> {
-        let lost = std::mem::take(&mut *self.lost_claims.lock());
+        let lost = self.lost_claims.take();
         if lost.is_empty() {
             return Ok(());
         }
-        let what = "cannot give back a job";
-        let given_back = self.execute(what, &self.statements.give_back, vec![Box::new(lost.clone())]);
-        if given_back.is_err() {
-            self.lost_claims.lock().extend(lost);
-        }
-        given_back.map(drop)
+        let numbers: Vec<i64> = lost.iter().copied().map(signed).collect();
+        let given_back = self.execute("cannot give back a job", &self.statements.give_back, vec![Box::new(numbers)]);
+        given_back.map(drop).inspect_err(|_| self.lost_claims.keep(lost))
     }
 }
 
@@ -336,15 +316,12 @@ impl Queue for PostgresQueue {
     fn claim(&self, kinds: &[&str], lease: Duration) -> Result<Option<Claimed>, QueueError> {
         let engine = self.engine()?;
         engine.give_back()?;
-        let claim = signed(u64::from_ne_bytes(crate::random::bytes()) >> 1);
+        let claim = LostClaims::new_number();
         let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
-        let values: Vec<Box<Owned>> = vec![Box::new(kinds), Box::new(millis(lease)), Box::new(claim)];
-        let rows = engine.rows("cannot claim a job", &engine.statements.claim, values).inspect_err(|_| {
-            let mut lost = engine.lost_claims.lock();
-            if lost.len() < MAX_LOST {
-                lost.push(claim);
-            }
-        })?;
+        let values: Vec<Box<Owned>> = vec![Box::new(kinds), Box::new(millis(lease)), Box::new(signed(claim))];
+        let rows = engine
+            .rows("cannot claim a job", &engine.statements.claim, values)
+            .inspect_err(|_| engine.lost_claims.keep([claim]))?;
         Ok(rows.first().map(|row| Claimed {
             id: id_of(row.get(0)),
             kind: row.get(1),

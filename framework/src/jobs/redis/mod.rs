@@ -14,16 +14,16 @@
 mod scripts;
 
 use super::handle::Jobs;
+use super::lost_claims::LostClaims;
 use super::queue::{
     CLOCK_SET_BACK, Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage,
     millis,
 };
 use crate::databases::listening::listen;
 use crate::databases::redis::{Address, Links, check_prefix};
-use crate::databases::{Configured, Connections, Owner, StoreSettings};
+use crate::databases::{Configured, Connections, Owner, StoreSettings, connection_builders};
 use crate::settings::{Secret, SettingError, SettingRow};
 use ::redis::{FromRedisValue, Script, ScriptInvocation, Value};
-use parking_lot::Mutex;
 use std::time::Duration;
 
 const JOBS: Owner = Owner { settings: "jobs", log: "kirsch::jobs", page: "docs/guide/jobs.md" };
@@ -61,8 +61,7 @@ impl Jobs {
 /// in the address appear in no log and no error.
 pub struct RedisQueue {
     configured: Configured<Settings>,
-    /// The numbers of claims without an answer.
-    lost_claims: Mutex<Vec<u64>>,
+    lost_claims: LostClaims,
 }
 
 #[derive(Clone, PartialEq, Eq, crate::settings::Settings)]
@@ -79,33 +78,16 @@ struct Settings {
     prefix: String,
 }
 
-/// Maximum of claims whose numbers are kept; the jobs of others are done again after their leases.
-const MAX_LOST: usize = 64;
+connection_builders! {
+    /// Maximum of connections of this process (`pool`, default 16); one more listens.
+    RedisQueue
+}
 
 impl RedisQueue {
     /// A queue at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { configured: Configured::new(Settings::defaults(Secret::text(url))), lost_claims: Mutex::default() }
-    }
-
-    /// Maximum of connections of this process (`pool`, default 16); one more listens.
-    #[must_use]
-    pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.connections.pool = connections)
-    }
-
-    /// How long connecting may take, and how long a call waits for a connection of the pool (`connect_timeout`, default
-    /// 2 s).
-    #[must_use]
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.connect_timeout = timeout)
-    }
-
-    /// How long the server may take to answer (`operation_timeout`, default 2 s).
-    #[must_use]
-    pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.operation_timeout = timeout)
+        Self { configured: Configured::new(Settings::defaults(Secret::text(url))), lost_claims: LostClaims::default() }
     }
 
     /// The settings as they are now, for tables.
@@ -205,8 +187,8 @@ impl Queue for RedisQueue {
     }
 
     fn claim(&self, kinds: &[&str], lease: Duration) -> Result<Option<Claimed>, QueueError> {
-        let claim = u64::from_ne_bytes(crate::random::bytes());
-        let lost = std::mem::take(&mut *self.lost_claims.lock());
+        let claim = LostClaims::new_number();
+        let lost = self.lost_claims.take();
         let mut unheard = lost.clone();
         let claimed: Result<Option<ClaimedJob>, _> = self.run(&scripts::CLAIM, |call| {
             call.arg(millis(lease)).arg(claim).arg(unheard.len());
@@ -219,11 +201,7 @@ impl Queue for RedisQueue {
             // A second call gives back what the first has taken.
             unheard.push(claim);
         });
-        let claimed = claimed.inspect_err(|_| {
-            let mut kept = self.lost_claims.lock();
-            kept.extend(lost.into_iter().chain([claim]));
-            kept.truncate(MAX_LOST);
-        })?;
+        let claimed = claimed.inspect_err(|_| self.lost_claims.keep(lost.into_iter().chain([claim])))?;
         Ok(claimed.map(|(id, kind, payload, attempt, attempts)| Claimed {
             id: id_of(&id),
             kind,

@@ -96,6 +96,7 @@ impl Wakeups {
     }
 
     /// Wakes all waiters for `id`: they find the problem when they ask.
+    #[cfg(feature = "postgres")]
     pub(super) fn wake(&self, id: &SessionId) {
         self.watchers.wake(id);
     }

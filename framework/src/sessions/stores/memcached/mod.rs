@@ -22,7 +22,7 @@ mod locks;
 use super::company::How;
 use super::kept::{Head, probe_by_writing};
 use super::polling::PolledLocks;
-use crate::databases::{Configured, Connections, StoreSettings};
+use crate::databases::{Configured, Connections, StoreSettings, connection_builders};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
     Terms, Version, Watch, detached, wire,
@@ -105,30 +105,16 @@ struct Engine {
     quarantined: AtomicU64,
 }
 
+connection_builders! {
+    /// Maximum of connections of this process to each server (`pool`, default 16).
+    MemcachedStore
+}
+
 impl MemcachedStore {
     /// A store on these servers. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { configured: Configured::new(Settings::defaults(servers.into_iter().map(Into::into).collect())) }
-    }
-
-    /// Maximum of connections of this process to each server (`pool`, default 16).
-    #[must_use]
-    pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.connections.pool = connections)
-    }
-
-    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`,
-    /// default 2 s).
-    #[must_use]
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.connect_timeout = timeout)
-    }
-
-    /// How long a server may take to answer (`operation_timeout`, default 2 s).
-    #[must_use]
-    pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -20,7 +20,7 @@ use super::SESSIONS;
 use super::kept::{Head, millis, probe_by_writing, signed, unsigned};
 use crate::databases::listening::Listening;
 use crate::databases::postgres::{self, Links, Value};
-use crate::databases::{Configured, Connections, StoreSettings};
+use crate::databases::{Configured, Connections, StoreSettings, connection_builders};
 use crate::sessions::stores::wakeups::{Announcing, Wakeups};
 use crate::sessions::{
     Answer, Answers, Commit, Data, Fence, Grant, Moment, Record, SessionId, Sessions, SharedLock, Store, StoreError,
@@ -92,29 +92,16 @@ struct Settings {
     create_table: bool,
 }
 
+connection_builders! {
+    /// Connections of this process (`pool`).
+    PostgresStore
+}
+
 impl PostgresStore {
     /// A store at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { configured: Configured::new(Settings::defaults(Secret::text(url))) }
-    }
-
-    /// Connections of this process (`pool`).
-    #[must_use]
-    pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.connections.pool = connections)
-    }
-
-    /// How long connecting may take (`connect_timeout`).
-    #[must_use]
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.connect_timeout = timeout)
-    }
-
-    /// How long the server may take to answer (`operation_timeout`).
-    #[must_use]
-    pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     /// The statements that make the tables, for operators who make them by hand.

@@ -26,7 +26,7 @@ mod trips;
 use super::kept::{Head, millis, probe_by_writing};
 use crate::databases::listening::Listening;
 use crate::databases::redis::{Address, check_prefix};
-use crate::databases::{Configured, Connections, StoreSettings};
+use crate::databases::{Configured, Connections, StoreSettings, connection_builders};
 use crate::sessions::answer::wait_for;
 use crate::sessions::stores::wakeups::{Announcing, Wakeups};
 use crate::sessions::{
@@ -101,31 +101,17 @@ struct Settings {
     prefix: String,
 }
 
+connection_builders! {
+    /// Maximum of connections of this process (`pool`, default 16). More workers than that wait for one another, each
+    /// for a round trip.
+    RedisStore
+}
+
 impl RedisStore {
     /// A store at this address. Nothing is connected before the start; a malformed address stops it.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { configured: Configured::new(Settings::defaults(Secret::text(url))) }
-    }
-
-    /// Maximum of connections of this process (`pool`, default 16). More workers than that wait for one another, each
-    /// for a round trip.
-    #[must_use]
-    pub fn pool(self, connections: usize) -> Self {
-        self.with(|settings| settings.connections.pool = connections)
-    }
-
-    /// How long connecting may take, and how long an operation waits for a connection of the pool (`connect_timeout`,
-    /// default 2 s).
-    #[must_use]
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.connect_timeout = timeout)
-    }
-
-    /// How long the server may take to answer (`operation_timeout`, default 2 s).
-    #[must_use]
-    pub fn operation_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.connections.operation_timeout = timeout)
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
