@@ -23,9 +23,7 @@ use crate::exchange::{Error, ListenerRole, ServerPhase, StatusRow, StatusSource}
 use crate::lifecycle::{Application, BackgroundJob};
 use crate::logs;
 use crate::panics::guarded;
-use crate::server::{
-    self, AroundWorkers, Bound, ListenAddress, ListenPlace, NamedSocket, Server, ServerSettings, StopReport,
-};
+use crate::server::{self, AroundWorkers, Bound, ListenAddress, NamedSocket, Server, ServerSettings, StopReport};
 use crate::threads::Threads;
 use crossbeam_channel::{Sender, bounded};
 use std::convert::Infallible;
@@ -266,7 +264,7 @@ impl Course {
         }
         let addresses = bound.addresses().to_vec();
         let encrypted = addresses.iter().find(|address| address.role() == Some(ListenerRole::Tls));
-        if let Some(ListenPlace::Tcp(address)) = encrypted.map(ListenAddress::place) {
+        if let Some(address) = encrypted.and_then(ListenAddress::ip_address) {
             application.lead_redirects_to(address.port());
         }
         let engine = self.engine.handle().clone();
@@ -430,7 +428,6 @@ impl AroundWorkers for Around {
     }
 }
 
-/// Listens at all places.
 /// Listens at all places. Listeners of an older process are taken over where they fit; it closes the others itself.
 /// Without an older process, those of systemd are taken, and all of them must fit.
 pub(super) fn bind(

@@ -14,7 +14,7 @@ use crate::Result;
 use crate::bus::{Deadline, Engine, State};
 use crate::exchange::{Error, ListenerRole};
 use crate::logs::{self, InstalledLogs};
-use crate::server::{ListenAddress, ListenPlace, Server, Statistics, StopReport, WorkerState};
+use crate::server::{ListenAddress, Server, Statistics, StopReport, WorkerState};
 use crate::status::write_to_log;
 use std::net::SocketAddr;
 use std::sync::Weak;
@@ -73,10 +73,8 @@ impl Running {
     /// Whether [`address`](Self::address) speaks TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
-        let mut addresses = self.addresses().iter();
-        addresses.any(|address| {
-            *address.place() == ListenPlace::Tcp(self.address()) && address.role() == Some(ListenerRole::Tls)
-        })
+        let is_first = |address: &&ListenAddress| address.ip_address() == Some(self.address());
+        self.addresses().iter().filter(is_first).any(|address| address.role() == Some(ListenerRole::Tls))
     }
 
     /// A handle to the application, as steps and plugins get it.
@@ -149,9 +147,9 @@ impl Running {
     ///
     /// It blocks for `server.upgrade_timeout` at most.
     ///
-    /// # Errors When the new process cannot start, ends, or is not ready in time; it is ended then, and this one serves
-    /// on. When two older processes have not ended yet. When `server.upgrade_loses_memory` is off and tools would lose
-    /// something.
+    /// # Errors
+    /// When the new process cannot start, ends, or is not ready in time; it is ended then, and this one serves on. When
+    /// two older processes have not ended yet. When `server.upgrade_loses_memory` is off and tools would lose something.
     pub fn upgrade(&mut self) -> Result<u32> {
         let upgraded = self.begin_upgrade(|| ()).and_then(Attempt::wait);
         self.take_successor(upgraded)

@@ -83,6 +83,14 @@ impl ListenAddress {
         &self.place
     }
 
+    /// Its IP address and port, if it is one.
+    pub(crate) fn ip_address(&self) -> Option<SocketAddr> {
+        match self.place {
+            ListenPlace::Tcp(address) => Some(address),
+            _ => None,
+        }
+    }
+
     /// What its connections are for; `None` if no word says it.
     #[must_use]
     pub fn role(&self) -> Option<ListenerRole> {

@@ -151,10 +151,7 @@ impl Listener {
     /// The IP address, if it has one.
     #[cfg(test)]
     pub(super) fn ip_address(&self) -> Option<SocketAddr> {
-        match self.address.place() {
-            ListenPlace::Tcp(address) => Some(*address),
-            _ => None,
-        }
+        self.address.ip_address()
     }
 
     /// A second descriptor of the same socket, with its name.

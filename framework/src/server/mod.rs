@@ -155,29 +155,11 @@ impl Server {
         };
         let mut listeners: Vec<Listener> = Vec::new();
         for alternatives in places {
-            let mut refused = None;
-            for address in alternatives {
-                let name = address.name();
-                let given = inherited.iter().position(|socket| socket.name == name);
-                let given = given.or_else(|| inherited.iter().position(|socket| socket.is_at(address)));
-                let given = given.map(|index| inherited.remove(index));
-                let how =
-                    Binding { backlog: settings.backlog, v6_only: has_twin(address, places), proxies: proxies.clone() };
-                match Listener::bind(address, given, &how) {
-                    Ok(listener) => {
-                        listeners.push(listener);
-                        refused = None;
-                        break;
-                    }
-                    Err(error) => {
-                        let error = io::Error::new(error.kind(), format!("cannot listen on {name}: {error}"));
-                        refused = refused.or(Some(error));
-                    }
-                }
-            }
-            if let Some(error) = refused {
-                return Err(error);
-            }
+            listeners.push(bind_first(alternatives, inherited, |address| Binding {
+                backlog: settings.backlog,
+                v6_only: has_twin(address, places),
+                proxies: proxies.clone(),
+            })?);
         }
         settings.listen = listeners.iter().map(|listener| listener.address().clone()).collect();
         Ok(Bound {
@@ -265,19 +247,41 @@ impl Server {
     }
 }
 
+/// Listens at the first of these addresses that can be had.
+///
+/// # Errors
+/// Why the first cannot be had.
+fn bind_first(
+    alternatives: &[ListenAddress],
+    inherited: &mut Vec<NamedSocket>,
+    how: impl Fn(&ListenAddress) -> Binding,
+) -> io::Result<Listener> {
+    let mut refused = None;
+    for address in alternatives {
+        let name = address.name();
+        let given = inherited.iter().position(|socket| socket.name == name);
+        let given = given.or_else(|| inherited.iter().position(|socket| socket.is_at(address)));
+        let given = given.map(|index| inherited.remove(index));
+        match Listener::bind(address, given, &how(address)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                let error = io::Error::new(error.kind(), format!("cannot listen on {name}: {error}"));
+                refused.get_or_insert(error);
+            }
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::other("there is no address to listen on")))
+}
+
 /// Whether an IPv6 address has the port of an IPv4 address in the list: then each has a socket of its own.
 fn has_twin(address: &ListenAddress, places: &[Vec<ListenAddress>]) -> bool {
-    let ListenPlace::Tcp(address) = address.place() else { return false };
-    let all = places.iter().flatten();
-    all.filter_map(|other| if let ListenPlace::Tcp(other) = other.place() { Some(other) } else { None })
-        .any(|other| other.is_ipv4() && address.is_ipv6() && other.port() == address.port())
+    let Some(address) = address.ip_address() else { return false };
+    let mut all = places.iter().flatten().filter_map(ListenAddress::ip_address);
+    all.any(|other| other.is_ipv4() && address.is_ipv6() && other.port() == address.port())
 }
 
 fn first_ip_address(addresses: &[ListenAddress]) -> SocketAddr {
-    let first = addresses.iter().find_map(|address| match address.place() {
-        ListenPlace::Tcp(address) => Some(*address),
-        _ => None,
-    });
+    let first = addresses.iter().find_map(ListenAddress::ip_address);
     first.unwrap_or_else(|| SocketAddr::from(([0; 4], 0)))
 }
 

@@ -1,12 +1,11 @@
 //! Encrypted conversations with the mirror, byte by byte: for tests, and for the fuzzer.
 
-use super::mirror::mirror;
-use super::{Came, Hand};
+use super::Hand;
+use super::mirror::{answers, mirror};
 use crate::exchange::Connection;
 use crate::server::connection::HttpConnection;
 use rustls::ServerConfig;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Sends these pieces to a server in the place of a handshake, and then ends the client's side.
 ///
@@ -14,14 +13,7 @@ use std::time::Instant;
 /// If the answer is neither whole records of TLS nor a response that refuses a plain request.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "public for the fuzzer"))]
 pub fn converse_encrypted<'a>(config: &Arc<ServerConfig>, pieces: impl IntoIterator<Item = &'a [u8]>) {
-    let mut hand = connect(config);
-    let mut received = Vec::new();
-    for piece in pieces {
-        hand.send(piece);
-        while let Came::Bytes(_) = hand.receive(&mut received, Instant::now()) {}
-    }
-    hand.end_input();
-    while let Came::Bytes(_) = hand.receive(&mut received, Instant::now()) {}
+    let received = answers(connect(config), pieces);
     if received.starts_with(b"HTTP/1.1 4") || received.starts_with(b"HTTP/1.1 5") {
         return;
     }
@@ -42,6 +34,7 @@ fn connect(config: &Arc<ServerConfig>) -> Hand {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Came;
     use super::super::mirror::{converse, timeless};
     use super::*;
     use crate::server::tests::tls::server_config;
@@ -51,6 +44,7 @@ mod tests {
     use proptest::sample::Index;
     use rustls::ClientConnection;
     use std::io::{Read, Write};
+    use std::time::Instant;
 
     /// A client of rustls, and the server in its hand.
     struct Visitor {

@@ -1,6 +1,6 @@
 //! Whole conversations with a service that echoes its request: for properties, and for the fuzzer.
 
-use super::{ByHand, Came};
+use super::{ByHand, Came, Hand};
 use crate::exchange::{BodyPlan, Connection, Delivery, Exchange, Progress, RequestBody, Service, Stream, Wakers};
 use crate::http::{CONTINUE, Refusal, best_media_type};
 use std::fmt::Write as _;
@@ -15,7 +15,11 @@ use std::time::Instant;
 /// its body has not begun.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "public for the fuzzer"))]
 pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut hand = mirror().connect(Connection::default());
+    timeless(&answers(mirror().connect(Connection::default()), pieces))
+}
+
+/// All that comes back to these pieces and the end behind them.
+pub(super) fn answers<'a>(mut hand: Hand, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut received = Vec::new();
     for piece in pieces {
         hand.send(piece);
@@ -23,7 +27,7 @@ pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     }
     hand.end_input();
     while let Came::Bytes(_) = hand.receive(&mut received, Instant::now()) {}
-    timeless(&received)
+    received
 }
 
 /// A server that echoes its requests.

@@ -1,16 +1,14 @@
 //! Several listeners, and listeners that live on in another server.
 
 use super::*;
-use crate::server::{ListenAddress, ListenPlace};
+use crate::server::ListenAddress;
 
 fn addresses(texts: &[&str]) -> Vec<ListenAddress> {
     texts.iter().map(|text| text.parse().expect("an address")).collect()
 }
 
 fn listening(stage: &Stage) -> Vec<SocketAddr> {
-    let all = stage.server().addresses().iter();
-    all.filter_map(|address| if let ListenPlace::Tcp(address) = address.place() { Some(*address) } else { None })
-        .collect()
+    stage.server().addresses().iter().filter_map(ListenAddress::ip_address).collect()
 }
 
 #[test]
