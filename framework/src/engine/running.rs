@@ -149,7 +149,8 @@ impl Running {
     ///
     /// # Errors
     /// When the new process cannot start, ends, or is not ready in time; it is ended then, and this one serves on. When
-    /// two older processes have not ended yet. When `server.upgrade_loses_memory` is off and tools would lose something.
+    /// two older processes have not ended yet. When `server.upgrade_loses_memory` is off and tools would lose
+    /// something.
     pub fn upgrade(&mut self) -> Result<u32> {
         let upgraded = self.begin_upgrade(|| ()).and_then(Attempt::wait);
         self.take_successor(upgraded)

@@ -1,5 +1,5 @@
-//! The numbers of claims whose answers were lost: each may have taken a job that nobody is at. The next claim gives such
-//! jobs back.
+//! The numbers of claims whose answers were lost: each may have taken a job that nobody is at. The next claim gives
+//! such jobs back.
 
 use parking_lot::Mutex;
 
