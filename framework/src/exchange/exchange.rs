@@ -197,6 +197,15 @@ impl Exchange {
         Ok(())
     }
 
+    /// Gives the room of its buffers back, for a response that will take long. What the hooks at the end of the request
+    /// may ask for stays.
+    pub(crate) fn shrink(&mut self) {
+        self.request.shrink();
+        self.response.shrink();
+        self.trail.shrink();
+        self.values.shrink();
+    }
+
     /// Makes the exchange ready for the next request and keeps its buffers. Values are dropped, so any guard that a
     /// tool left in them is released here at the latest.
     pub fn clear(&mut self) {

@@ -504,6 +504,15 @@ impl Request {
         self.reading = None;
     }
 
+    /// Gives the room of the buffers back that the request does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.head.shrink();
+        self.path_text.shrink_to_fit();
+        self.segments.shrink_to_fit();
+        self.parameters.text.shrink_to_fit();
+        self.parameters.entries.shrink_to_fit();
+    }
+
     /// Decodes the path into segments.
     pub(crate) fn decode_path(&mut self) -> Result<(), Refusal> {
         self.path_text.clear();

@@ -363,6 +363,12 @@ impl Response {
         self.recycle();
     }
 
+    /// Gives the room of the buffers back that the response does not need.
+    pub(super) fn shrink(&mut self) {
+        self.headers.shrink_to_fit();
+        self.spare = Vec::new();
+    }
+
     /// Drops the body and keeps its buffer for the next response.
     fn recycle(&mut self) {
         const KEPT: usize = 16 * 1024;

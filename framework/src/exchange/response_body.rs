@@ -3,7 +3,7 @@
 //! How content is sent depends on where it is: small bytes behind the head, large ones from where they are, a part of a
 //! file by the kernel, a stream chunk by chunk. Its length, if known, is known before the head is written.
 
-use super::{Error, Stream};
+use super::{Error, Push, Stream};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -26,10 +26,12 @@ pub enum ResponseBody {
     File(FileBody),
     /// Chunks made one by one while they are sent.
     Stream(Stream),
+    /// Chunks that come when there is news; nothing is held while there is none.
+    Push(Box<dyn Push>),
 }
 
 impl ResponseBody {
-    /// The bytes, unless the body is a file or a stream.
+    /// The bytes, unless the body is a file, a stream or a push.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
@@ -37,11 +39,17 @@ impl ResponseBody {
             Self::Static(content) => Some(content),
             Self::Bytes(content) => Some(content),
             Self::Shared(content) => Some(content),
-            Self::File(_) | Self::Stream(_) => None,
+            Self::File(_) | Self::Stream(_) | Self::Push(_) => None,
         }
     }
 
-    /// The length in bytes, unless the body is a stream that has not promised one.
+    /// Whether the content is made while it is sent, after the handler and its hooks have ended.
+    #[must_use]
+    pub fn is_made_later(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Push(_))
+    }
+
+    /// The length in bytes, unless the body is a push, or a stream that has not promised one.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self {
@@ -85,6 +93,12 @@ impl From<FileBody> for ResponseBody {
 impl From<Stream> for ResponseBody {
     fn from(stream: Stream) -> Self {
         Self::Stream(stream)
+    }
+}
+
+impl From<Box<dyn Push>> for ResponseBody {
+    fn from(push: Box<dyn Push>) -> Self {
+        Self::Push(push)
     }
 }
 

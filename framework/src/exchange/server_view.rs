@@ -198,6 +198,8 @@ pub struct ConnectionCounts {
     pub parked: usize,
     /// The client takes its time with the response.
     pub sending: usize,
+    /// The response waits for news to tell: an event stream.
+    pub pushing: usize,
     /// The response is out; the connection is about to end.
     pub closing: usize,
     /// In line for a worker: new requests, and connections whose turn it is.
@@ -209,7 +211,7 @@ pub struct ConnectionCounts {
 impl ConnectionCounts {
     /// All states with their names.
     #[must_use]
-    pub fn by_name(&self) -> [(&'static str, usize); 9] {
+    pub fn by_name(&self) -> [(&'static str, usize); 10] {
         [
             ("idle", self.idle),
             ("handshaking", self.handshaking),
@@ -217,6 +219,7 @@ impl ConnectionCounts {
             ("reading_body", self.reading_body),
             ("parked", self.parked),
             ("sending", self.sending),
+            ("pushing", self.pushing),
             ("closing", self.closing),
             ("queued", self.queued),
             ("at_work", self.at_work),

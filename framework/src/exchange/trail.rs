@@ -95,6 +95,10 @@ impl Trail {
         &self.steps
     }
 
+    pub(crate) fn shrink(&mut self) {
+        self.steps.shrink_to_fit();
+    }
+
     pub(crate) fn clear(&mut self) {
         self.steps.clear();
         self.handler = None;

@@ -36,6 +36,10 @@ impl Values {
         self.entries.remove(index).downcast().ok().map(|value| *value)
     }
 
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Drops all values, the youngest first.
     pub fn clear(&mut self) {
         while self.entries.pop().is_some() {}

@@ -94,6 +94,10 @@ impl FieldTable {
         self.repeated = 0;
     }
 
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Fills the table with the fields that the parser has found in `head`. Returns where the request line ends, `None`
     /// when a line ends in LF alone, which the parser lets pass.
     pub(super) fn fill(&mut self, head: &[u8], fields: &[httparse::Header<'_>]) -> Option<usize> {

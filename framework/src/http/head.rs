@@ -123,6 +123,13 @@ impl RequestHead {
         *self = Self { bytes, target, fields, ..Self::new() };
     }
 
+    /// Gives the room of the buffers back that the head does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.target.shrink_to_fit();
+        self.fields.shrink();
+    }
+
     /// Reads the request line of an incomplete or broken head as far as possible, for the log and the error page.
     ///
     /// [`read`](RequestHead::read) does this by itself when it refuses; call it when the head was given up for

@@ -112,7 +112,7 @@ fn shared(whole: ResponseBody) -> impl Fn() -> ResponseBody {
         ResponseBody::Static(content) => (bytes::Bytes::from_static(content), None),
         ResponseBody::Bytes(content) => (content.into(), None),
         ResponseBody::Shared(content) => (content, None),
-        ResponseBody::Empty | ResponseBody::Stream(_) => (bytes::Bytes::new(), None),
+        ResponseBody::Empty | ResponseBody::Stream(_) | ResponseBody::Push(_) => (bytes::Bytes::new(), None),
     };
     move || file.clone().map_or_else(|| ResponseBody::Shared(bytes.clone()), ResponseBody::File)
 }
@@ -128,7 +128,7 @@ fn part_of(whole: ResponseBody, part: &Range<u64>) -> ResponseBody {
             let range = file.offset() + part.start..file.offset() + part.end;
             ResponseBody::File(FileBody::range(file.file().clone(), range))
         }
-        other @ (ResponseBody::Empty | ResponseBody::Stream(_)) => other,
+        other @ (ResponseBody::Empty | ResponseBody::Stream(_) | ResponseBody::Push(_)) => other,
     }
 }
 

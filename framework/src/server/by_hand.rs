@@ -167,7 +167,7 @@ impl Hand {
                     self.deadline = deadline;
                     return;
                 }
-                Some(Step::Again | Step::Lend { .. } | Step::Aside(_)) => news.edges = Edges::NONE,
+                Some(Step::Again | Step::Later | Step::Lend { .. } | Step::Aside(_)) => news.edges = Edges::NONE,
                 Some(Step::Close) | None => {
                     self.connection = None;
                     return;

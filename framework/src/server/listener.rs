@@ -21,6 +21,8 @@ use std::time::Duration;
 /// How long a connection is silent before the system asks whether the client is still there.
 const SILENCE: Duration = Duration::from_secs(60);
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long bytes may be under way without an answer, at least.
+const UNANSWERED: Duration = Duration::from_secs(30);
 /// Probes without an answer that end the connection.
 const PROBES: u32 = 3;
 
@@ -71,6 +73,8 @@ pub(super) struct Binding {
     pub(super) v6_only: bool,
     /// The peers that may name a client by the PROXY protocol.
     pub(super) proxies: Networks,
+    /// How long a client may take nothing of what it was sent.
+    pub(super) write_timeout: Duration,
 }
 
 impl Binding {
@@ -91,7 +95,7 @@ impl Listener {
                     ListenPlace::Unix(place) if is_ours => SocketFile::adopt(&place.path),
                     _ => None,
                 };
-                (prepared(given.socket)?, file)
+                (prepared(given.socket, how)?, file)
             }
             (None, ListenPlace::Tcp(place)) => (tcp(*place, how)?, None),
             (None, ListenPlace::Unix(place)) => {
@@ -214,23 +218,28 @@ fn place_of(socket: &OwnedFd) -> Option<ListenPlace> {
 }
 
 /// A socket that another process has bound, with our options. For those of TCP it does not matter who has set them.
-fn prepared(socket: OwnedFd) -> io::Result<OwnedFd> {
+fn prepared(socket: OwnedFd, how: &Binding) -> io::Result<OwnedFd> {
     rustix::io::ioctl_fionbio(&socket, true)?;
     if matches!(place_of(&socket), Some(ListenPlace::Tcp(_))) {
-        for_connections(&socket)?;
+        for_connections(&socket, how)?;
     }
     Ok(socket)
 }
 
 /// Options that accepted sockets inherit.
-fn for_connections(socket: &OwnedFd) -> rustix::io::Result<()> {
+fn for_connections(socket: &OwnedFd, how: &Binding) -> rustix::io::Result<()> {
     // One response leaves in one write: nothing is gained by waiting for more.
     sockopt::set_tcp_nodelay(socket, true)?;
     // A client that vanished without a word is noticed also while nothing is sent: a handler may be asking for it.
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, SILENCE)?;
     sockopt::set_tcp_keepintvl(socket, PROBE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(socket, PROBES)
+    sockopt::set_tcp_keepcnt(socket, PROBES)?;
+    // While something is under way the system does not ask, and sends it again for a quarter of an hour. A client that
+    // is there and does not read is given up just as soon, so it gets the patience that is set.
+    let patience = how.write_timeout.max(UNANSWERED);
+    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    sockopt::set_tcp_user_timeout(socket, patience.unsigned_abs())
 }
 
 /// Binds and listens.
@@ -243,7 +252,7 @@ fn tcp(address: SocketAddr, how: &Binding) -> rustix::io::Result<OwnedFd> {
         // The usual value depends on the machine.
         sockopt::set_ipv6_v6only(&socket, how.v6_only)?;
     }
-    for_connections(&socket)?;
+    for_connections(&socket, how)?;
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, how.backlog())?;
     Ok(socket)
@@ -256,8 +265,17 @@ mod tests {
 
     fn bound(address: &str) -> Listener {
         let address = address.parse().expect("an address");
-        Listener::bind(&address, None, &Binding { backlog: 8, v6_only: false, proxies: Networks::default() })
-            .expect("a free port")
+        Listener::bind(
+            &address,
+            None,
+            &Binding {
+                backlog: 8,
+                v6_only: false,
+                proxies: Networks::default(),
+                write_timeout: Duration::from_secs(60),
+            },
+        )
+        .expect("a free port")
     }
 
     fn accepted(listener: &Listener) -> (OwnedFd, Connection) {

@@ -159,6 +159,7 @@ impl Server {
                 backlog: settings.backlog,
                 v6_only: has_twin(address, places),
                 proxies: proxies.clone(),
+                write_timeout: settings.write_timeout,
             })?);
         }
         settings.listen = listeners.iter().map(|listener| listener.address().clone()).collect();

@@ -87,6 +87,8 @@ pub(super) enum Step {
     },
     /// It could go on, but others must have their turn.
     Again,
+    /// The same, and it is in no hurry: there is news to tell.
+    Later,
     /// Only a worker can go on.
     Lend {
         /// Whether a new request waits, which may be refused.
@@ -131,6 +133,8 @@ impl OtherThread {
 
 /// Connections that a worker takes from the queue before it looks at the poller.
 const MAX_UNPOLLED: u32 = 64;
+/// A connection with news counts as so many of them: telling it costs a system call, and a request may be waiting.
+const NEWS_WEIGHS: u32 = 8;
 
 #[derive(Debug)]
 pub(super) struct Scheduler<C> {
@@ -198,9 +202,9 @@ impl<C: Connection> Scheduler<C> {
         let mut turns = Vec::with_capacity(BATCH);
         loop {
             record.count_turn();
-            if let Some(owned) = self.pop() {
+            if let Some((owned, waiting)) = self.pop_entry() {
                 self.drive(owned, Edges::NONE, self.worker_role(), workspace);
-                in_a_row += 1;
+                in_a_row += if waiting == Waiting::News { NEWS_WEIGHS } else { 1 };
                 // Connections that can always go on keep the queue from ever being empty; the others must still be
                 // heard.
                 if in_a_row >= MAX_UNPOLLED && self.phase() < Phase::Stopped {
@@ -295,12 +299,13 @@ impl<C: Connection> Scheduler<C> {
                     }
                 }
                 // Its turn is now: no other waits for it, and an event at the poller wakes another worker there.
-                Step::Again
+                Step::Again | Step::Later
                     if role == Role::Worker
                         && self.queue.is_empty()
                         && self.reserve.sleepers() > 0
                         && self.phase() < Phase::Stopped => {}
                 Step::Again => return self.push(owned, Waiting::Turn),
+                Step::Later => return self.push(owned, Waiting::News),
                 Step::Lend { refusable: true } if self.queue.requests() >= self.queue_limit => role = Role::Refuser,
                 Step::Lend { refusable: true } => return self.push(owned, Waiting::Request),
                 Step::Lend { refusable: false } => return self.push(owned, Waiting::Worker),
@@ -334,10 +339,10 @@ impl<C: Connection> Scheduler<C> {
         }
     }
 
-    /// Leaves news for a connection from outside of the poller.
-    pub(super) fn wake(&self, token: Token, edges: Edges) {
+    /// Leaves news for a connection from outside of the poller; it waits in this lane for a thread.
+    pub(super) fn wake(&self, token: Token, edges: Edges, waiting: Waiting) {
         if let Some(owned) = self.claim(token, edges) {
-            self.push(owned, Waiting::Turn);
+            self.push(owned, waiting);
         }
     }
 
@@ -346,9 +351,13 @@ impl<C: Connection> Scheduler<C> {
     }
 
     fn pop(&self) -> Option<Owned<'_, C>> {
+        Some(self.pop_entry()?.0)
+    }
+
+    fn pop_entry(&self) -> Option<(Owned<'_, C>, Waiting)> {
         let entry = self.queue.pop()?;
         self.pass_kick_on();
-        self.slab.dequeue(&entry.connection)
+        Some((self.slab.dequeue(&entry.connection)?, entry.waiting))
     }
 
     /// Records news for a connection, and owns it if it has no owner. Too many events in one ownership end in silence;

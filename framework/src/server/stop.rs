@@ -1,7 +1,7 @@
 //! The end of a server, in order, under one absolute deadline.
 //!
 //! ```text
-//! Running ─► Draining: no new connections, idle ones may send one more request, every response closes
+//! Running ─► Draining: no new connections, idle ones may send one more request, every response closes, pushes end
 //!         ─► Closing:  idle connections are closed; what is in flight goes on
 //!         ─► Stopped:  what is left is cut off, and the service is told
 //!         ─► Ended:    threads end as they come back
@@ -11,12 +11,12 @@
 //! deadline.
 
 use super::Running;
-use super::connection::HttpConnection;
+use super::connection::{HttpConnection, Rests};
 use super::run_queue::Waiting;
 use super::scheduler::{OtherThread, Phase, Role};
 use super::slab::Owned;
 use super::transport::cut_off;
-use super::word::Edges;
+use super::word::{Edges, Holder};
 use super::workspace::{Shared, Workspace};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +53,8 @@ impl Running {
         let left = |limit: Duration| limit.saturating_sub(began.elapsed());
         let drain_idle = shared.settings.drain_idle.min(deadline);
         while scheduler.slab.open() > 0 && !left(drain_idle).is_zero() {
-            scheduler.slab.wait_for_change(left(drain_idle), || scheduler.slab.open() == 0);
+            shared.wake_pushes();
+            scheduler.slab.wait_for_change(left(drain_idle).min(LOOK), || scheduler.slab.open() == 0);
         }
         scheduler.enter(Phase::Closing);
         let mut workspace = None;
@@ -62,6 +63,7 @@ impl Running {
                 let record = shared.record_of(OtherThread::Stopper);
                 Workspace::new(shared.clone(), Arc::clone(record))
             });
+            shared.wake_pushes();
             close_idle(&shared, work);
             scheduler.slab.wait_for_change(left(deadline).min(LOOK), || scheduler.slab.open() == 0);
         }
@@ -110,6 +112,18 @@ fn close_idle(shared: &Shared, work: &mut Workspace) {
 }
 
 impl Shared {
+    /// Lets connections that wait for news see that there will be none. One that a thread is just busy with may rest
+    /// after this look, and is found by the next.
+    fn wake_pushes(&self) {
+        let Self { scheduler, .. } = self;
+        let rests = |index: &u32| scheduler.slab.rest(*index) == Some((Holder::Nobody, Rests::Pushing as u8));
+        for index in scheduler.slab.indexes().filter(rests) {
+            if let Some(owned) = scheduler.slab.claim_if_free(index) {
+                scheduler.push(owned, Waiting::News);
+            }
+        }
+    }
+
     /// The requests that are being answered: by workers, in the queue, parked, or on their way out.
     fn unfinished(&self) -> StopReport {
         let scheduler = &self.scheduler;

@@ -7,6 +7,7 @@ mod floods;
 mod listeners;
 mod overload;
 mod parking;
+mod pushes;
 mod responses;
 #[cfg(feature = "tls")]
 pub(super) mod tls;
@@ -92,6 +93,10 @@ impl Service for Puppet {
             "/large-stream" => {
                 let pieces = std::iter::repeat_n(vec![b'x'; 1 << 16], LARGE >> 16);
                 exchange.response.set_body(Stream::new(pieces).with_length(LARGE as u64));
+            }
+            "/push" => {
+                let news = self.chunks.lock().clone().expect("nothing took it");
+                exchange.response.set_body(pushes::told(news, self.wakers.clone()));
             }
             "/stream" => {
                 let chunks = self.chunks.lock().take().expect("one stream a test");

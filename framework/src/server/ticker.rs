@@ -38,6 +38,8 @@ const SLOW: Duration = Duration::from_millis(5);
 const CALM_AFTER: Duration = Duration::from_secs(1);
 /// Events that are taken in one look.
 const MAX_EVENTS: usize = 8 * BATCH;
+/// Connections with news that are told in one look: some 10 ms.
+const MAX_NEWS: usize = 2048;
 
 /// The life of the ticker.
 pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
@@ -173,6 +175,12 @@ fn relieve(shared: &Shared, events: &mut Events, work: &mut Workspace) {
     }
     for _ in 0..scheduler.queue.len() {
         let Some(entry) = scheduler.queue.take_first(|entry| entry.waiting == Waiting::Turn) else { break };
+        if let Some(owned) = scheduler.slab.dequeue(&entry.connection) {
+            scheduler.drive(owned, Edges::NONE, Role::Attendant, work);
+        }
+    }
+    for _ in 0..MAX_NEWS {
+        let Some(entry) = scheduler.queue.take_news() else { break };
         if let Some(owned) = scheduler.slab.dequeue(&entry.connection) {
             scheduler.drive(owned, Edges::NONE, Role::Attendant, work);
         }

@@ -5,6 +5,7 @@
 //! lets go. So a wake-up cannot be lost, also when it comes while the request is still on its way into parking. A waker
 //! that outlives its request, connection or server does nothing, or wakes for nothing.
 
+use super::run_queue::Waiting;
 use super::slab::Token;
 use super::word::Edges;
 use super::workspace::Shared;
@@ -14,11 +15,17 @@ use std::task::{Wake, Waker};
 pub(super) struct ParkWaker {
     shared: Weak<Shared>,
     token: Token,
+    lane: Waiting,
 }
 
 impl ParkWaker {
     pub(super) fn waker(shared: &Arc<Shared>, token: Token) -> Waker {
-        Waker::from(Arc::new(Self { shared: Arc::downgrade(shared), token }))
+        Waker::from(Arc::new(Self { shared: Arc::downgrade(shared), token, lane: Waiting::Turn }))
+    }
+
+    /// A waker for news: its connection waits behind those with requests.
+    pub(super) fn of_news(shared: &Arc<Shared>, token: Token) -> Waker {
+        Waker::from(Arc::new(Self { shared: Arc::downgrade(shared), token, lane: Waiting::News }))
     }
 }
 
@@ -29,7 +36,7 @@ impl Wake for ParkWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.scheduler.wake(self.token, Edges::WOKEN);
+            shared.scheduler.wake(self.token, Edges::WOKEN, self.lane);
         }
     }
 }

@@ -92,6 +92,8 @@ pub(super) struct Workspace {
     pub(super) output: Output,
     /// Lent to encryption, which alone makes it grow.
     pub(super) scratch: Vec<u8>,
+    /// Lent to pushes, one pull long.
+    pub(super) news: Vec<u8>,
     /// Handshakes that this thread may still answer.
     #[cfg(feature = "tls")]
     pub(super) handshakes: u32,
@@ -118,6 +120,7 @@ impl Workspace {
             input,
             output: Output::default(),
             scratch: Vec::new(),
+            news: Vec::new(),
             #[cfg(feature = "tls")]
             handshakes: u32::MAX,
             spare: Vec::new(),

@@ -128,7 +128,9 @@ impl Gzip {
 
     fn compress(&self, exchange: &mut Exchange) -> Result<(), Error> {
         let Exchange { request, response, .. } = exchange;
-        if !self.can_be_compressed(response) {
+        // News that comes once an hour would need a compressor all that time.
+        let is_push = matches!(response.body(), ResponseBody::Push(_));
+        if is_push || !self.can_be_compressed(response) {
             return Ok(());
         }
         response.add_vary(&header::ACCEPT_ENCODING);

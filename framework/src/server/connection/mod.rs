@@ -24,7 +24,7 @@
 //! | `head.rs` | waits for a request and reads its head |
 //! | `request.rs` | asks the service, parks, refuses |
 //! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
-//! | `respond.rs`, `send_file.rs`, `send_stream.rs` | the response, up to its last byte |
+//! | `respond.rs`, `send_file.rs`, `send_stream.rs`, `send_push.rs` | the response, up to its last byte |
 //! | `unread.rs` | responses that their clients do not take |
 //! | `farewell.rs` | the time after the response, and the ways to part from a client |
 
@@ -38,6 +38,7 @@ mod introduction;
 mod request;
 mod respond;
 mod send_file;
+mod send_push;
 mod send_stream;
 mod unread;
 
@@ -193,6 +194,8 @@ pub(super) enum Rests {
     Parked,
     /// Its client, which takes its time with a response.
     Sending,
+    /// News for its client.
+    Pushing,
     /// Its end.
     Closing,
     /// The end of a handshake.
@@ -248,6 +251,7 @@ impl scheduler::Connection for HttpConnection {
             State::Head { .. } | State::Introduction(_) => Rests::Head,
             State::Body(_) => Rests::Body,
             State::Parked(..) => Rests::Parked,
+            State::Sending(sending) if sending.is_push() => Rests::Pushing,
             State::Received(_) | State::Ready(_) | State::Sending(_) => Rests::Sending,
             State::Finishing(_) | State::Discarding { .. } | State::Lingering { .. } | State::Lost(_) => Rests::Closing,
             #[cfg(feature = "tls")]

@@ -1,9 +1,9 @@
 //! From the finished response to its last byte.
 //!
 //! Small responses are collected in the thread's output buffer and leave in one write. Large bodies are sent from where
-//! they are, behind the head, without a copy; `send_file.rs` and `send_stream.rs` have the two kinds that are not in
-//! memory. A slow client holds the body, not a worker. The framing and the fate of the connection are decided once,
-//! before the head is written.
+//! they are, behind the head, without a copy; `send_file.rs`, `send_stream.rs` and `send_push.rs` have the kinds that
+//! are not in memory. A slow client holds the body, not a worker. The framing and the fate of the connection are
+//! decided once, before the head is written.
 
 use super::farewell::MAX_DISCARDED;
 use super::request::{began, guarded};
@@ -50,9 +50,16 @@ pub(super) struct Sending {
     /// How much of the content is sent, or made.
     pub(super) body_bytes: u64,
     pub(super) framing: ResponseFraming,
-    after: After,
+    pub(super) after: After,
     /// The stream has made its last chunk.
     pub(super) ended: bool,
+}
+
+impl Sending {
+    /// Whether its content comes when there is news.
+    pub(super) fn is_push(&self) -> bool {
+        matches!(self.request.exchange.response.body, ResponseBody::Push(_))
+    }
 }
 
 /// A body up to this size is copied behind its head; beyond, two parts in one call cost less than the copy.
@@ -110,6 +117,11 @@ impl HttpConnection {
             }
             None => {
                 exchange.request.received.get_or_insert_with(Instant::now);
+                if matches!(exchange.response.body, ResponseBody::Push(_)) {
+                    // It goes on for long, and that is not slow.
+                    exchange.shrink();
+                    exchange.spent = None;
+                }
                 self.send(turn, work, Box::new(Sending { request, body_bytes: 0, framing, after, ended: false }))
             }
         }
@@ -158,6 +170,7 @@ impl HttpConnection {
     pub(super) fn send(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Box<Sending>) -> Next {
         match sending.request.exchange.response.body {
             ResponseBody::Stream(_) => self.send_stream(turn, work, sending),
+            ResponseBody::Push(_) => self.send_push(turn, work, sending),
             ResponseBody::File(_) => self.send_file(turn, work, sending),
             _ => self.send_content(turn, work, sending),
         }

@@ -196,9 +196,14 @@ impl Play {
 
     /// Wakes the first connections from outside: one short job for each.
     fn wake_all(&self, connections: u64) -> thread::JoinHandle<()> {
+        self.wake_in(connections, Waiting::Turn)
+    }
+
+    /// The same, in this lane.
+    fn wake_in(&self, connections: u64, waiting: Waiting) -> thread::JoinHandle<()> {
         self.spawn(move |scheduler| {
             for index in 0..connections {
-                scheduler.wake(Token::from_bits(index), Edges::WOKEN);
+                scheduler.wake(Token::from_bits(index), Edges::WOKEN, waiting);
             }
         })
     }
@@ -332,6 +337,28 @@ fn a_kick_meets_an_event(fault: Option<Fault>) {
         waker.join().expect("no panic in the model");
         play.end();
     });
+}
+
+/// News in the lower lane is not left beside a sleeping worker, whatever comes in the upper one.
+fn news_beside_a_long_job(fault: Option<Fault>) {
+    check(SCHEDULES, move || {
+        let mut play = Play::new(3, 2, "lss", fault);
+        let waker = play.wake_in(2, Waiting::News);
+        play.peers[2].write_all(b"l").expect("room for a byte");
+        waker.join().expect("no panic in the model");
+        play.end();
+    });
+}
+
+#[test]
+fn news_reaches_a_worker() {
+    news_beside_a_long_job(None);
+}
+
+#[test]
+#[should_panic(expected = "exceeded max_steps")]
+fn found_news_whose_kick_is_kept() {
+    news_beside_a_long_job(Some(Fault::KickKept));
 }
 
 /// The attendant harvests too, and must not keep a kick for itself.

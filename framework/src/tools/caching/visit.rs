@@ -221,7 +221,7 @@ pub(super) fn keep(exchange: &mut Exchange, settings: &Caching, tree: u64) {
     let body = exchange.response.take_body();
     let length = body.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     let draft = draft.filter(|_| length <= settings.max_object_size);
-    let (Some(draft), false) = (draft, matches!(body, ResponseBody::File(_))) else {
+    let (Some(draft), false) = (draft, matches!(body, ResponseBody::File(_) | ResponseBody::Push(_))) else {
         exchange.response.set_body(body);
         if let Part::Lead(lead) = part {
             lead.share_nothing();
@@ -239,7 +239,7 @@ pub(super) fn keep(exchange: &mut Exchange, settings: &Caching, tree: u64) {
         ResponseBody::Static(content) => Bytes::from_static(content),
         // Not more than the content is kept, however much room there was while it was made.
         ResponseBody::Bytes(content) => Bytes::from(content.into_boxed_slice()),
-        ResponseBody::Empty | ResponseBody::File(_) => Bytes::new(),
+        ResponseBody::Empty | ResponseBody::File(_) | ResponseBody::Push(_) => Bytes::new(),
     };
     exchange.response.set_body(content.clone());
     if let Some(etag) = keeping.finish(content) {

@@ -17,6 +17,7 @@ pub(super) fn in_pieces(body: ResponseBody) -> Stream {
         ResponseBody::Shared(content) => pieces_of(content),
         ResponseBody::File(file) => file.into_stream(),
         ResponseBody::Stream(stream) => stream,
+        ResponseBody::Push(_) => unreachable!("a push is not compressed"),
     }
 }
 

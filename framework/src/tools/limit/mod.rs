@@ -8,7 +8,7 @@
 //! The place is a value in the exchange: it is given back with the exchange at the latest, however the request ends.
 
 use super::neighbourhood::neighbourhood;
-use crate::exchange::{ResponseBody, Wakers};
+use crate::exchange::Wakers;
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, StatusRow, StatusSource, Tool, WaitList, WaitStatistics};
 use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange};
@@ -138,7 +138,7 @@ impl Tool for Limit {
         hooks.status(self.clone());
         let list = self.list().clone();
         let give_back = move |exchange: &mut Exchange| {
-            if !matches!(exchange.response.body(), ResponseBody::Stream(_)) {
+            if !exchange.response.body().is_made_later() {
                 list.leave(exchange);
             }
         };

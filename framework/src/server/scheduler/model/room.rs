@@ -49,7 +49,7 @@ fn a_newcomer_at_a_full_slab(mistake: Mistake) {
         play.scheduler.insert(visitor, play.scheduler.clock.now()).expect("room was made");
         play.peers.push(far);
         // News for the earlier tenant of the slot.
-        play.scheduler.wake(Token::from_bits(1), Edges::READABLE);
+        play.scheduler.wake(Token::from_bits(1), Edges::READABLE, Waiting::Turn);
         play.end();
     });
 }
