@@ -37,6 +37,7 @@ documents! {
     upgrades: "docs/guide/upgrades.md";
     logs: "docs/guide/logs.md";
     metrics: "docs/guide/metrics.md";
+    embedding: "docs/guide/embedding.md";
     tools: "docs/reference/tools.md";
     header_tools: "docs/reference/header-tools.md";
     security: "docs/reference/security.md";

@@ -5,7 +5,8 @@
 
 use super::Running;
 use super::checks;
-use super::course::{AT_START, AT_STOP, Piece, Start, bind};
+use super::course::{AT_START, AT_STOP, Course, Piece, Start, bind};
+use super::embedded::Embedded;
 use super::notify::Notifier;
 use super::places::ListenPlaces;
 use super::privileges::Privileges;
@@ -529,6 +530,37 @@ impl App {
         self
     }
 
+    /// Starts the application without a server of ours: it answers `http::Request`s inside axum or hyper, behind CGI, or
+    /// in a function service. See [`Embedded`].
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), but for the address.
+    pub fn embed(mut self) -> Result<Embedded> {
+        let logs = self.logs.take().map(Logs::install).transpose()?;
+        let layers = self.read_configuration()?;
+        for layer in layers.iter().filter(|layer| layer.place.depth == 0) {
+            layer.apply_global(&mut self.server)?;
+        }
+        let application = self.assemble(&layers)?;
+        let start = Start {
+            application,
+            settings: &self.server,
+            serves: false,
+            places: &[],
+            bound: None,
+            inherited: None,
+            waits: false,
+            ticket_keys: None,
+            status: Vec::new(),
+            pieces: self.pieces,
+            observers: self.observers,
+            events: self.events,
+            background: self.background,
+        };
+        let (course, application) = Course::start(start)?;
+        Embedded::new(course, application, self.server, logs)
+    }
+
     /// Starts the application on an address, or on several (see [`ListenPlaces`]), and returns; port 0 picks a free
     /// one. `server.listen` in a configuration file wins, and the variable `KIRSCH_SERVER__LISTEN` over both.
     ///
@@ -631,6 +663,7 @@ impl App {
         let start = Start {
             application,
             settings: &self.server,
+            serves: true,
             places: &places,
             bound,
             inherited,

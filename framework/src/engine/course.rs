@@ -116,6 +116,8 @@ impl Piece {
 pub(super) struct Start<'s> {
     pub(super) application: Application,
     pub(super) settings: &'s ServerSettings,
+    /// Whether there is a server of ours. Without one, no address is bound and there are no workers.
+    pub(super) serves: bool,
     /// For each listener the addresses of which the first that can be had is taken.
     pub(super) places: &'s [Vec<ListenAddress>],
     /// What is bound already, by a process that has given up the rights for it since.
@@ -157,7 +159,7 @@ pub(super) struct Course {
 
 impl Course {
     /// Runs the start, and stops what had started if a step fails.
-    pub(super) fn start(start: Start<'_>) -> Result<Self, Error> {
+    pub(super) fn start(start: Start<'_>) -> Result<(Self, Arc<Application>), Error> {
         let builtin = |priority, does| Piece { priority, does };
         let mut pieces = vec![
             builtin(0, Does::Events),
@@ -204,6 +206,7 @@ impl Course {
                     });
                     started.map_err(Error::from)
                 }
+                Does::Bind if !start.serves => Ok(()),
                 Does::Bind => course.bind(start.settings, start.places, inherited.take()),
                 Does::Accept => course.accept(&application, &around, ticket_keys.take()),
                 Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
@@ -216,7 +219,7 @@ impl Course {
         }
         course.engine.enter(State::Running);
         course.announce(ServerPhase::Running);
-        Ok(course)
+        Ok((course, application))
     }
 
     fn announce(&self, phase: ServerPhase) {

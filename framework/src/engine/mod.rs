@@ -5,6 +5,7 @@
 //! | `app.rs` | the calls that describe the application, and how it is built |
 //! | `checks.rs` | the checks of the tree at start |
 //! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
+//! | `embedded/` | an application that answers requests without our server |
 //! | `places.rs` | what code can name to listen on |
 //! | `running.rs` | a started application: what can be asked of it, and its stop |
 //! | `privileges.rs` | giving up the rights of root between the two |
@@ -18,6 +19,7 @@ mod app;
 mod background;
 mod checks;
 mod course;
+mod embedded;
 mod errand;
 mod notify;
 mod pid_file;
@@ -32,6 +34,7 @@ pub use crate::bus::{Deadline, Engine, Events, ListeningAt, Plugin, State, Step}
 pub use app::App;
 pub use background::JobStatistics;
 pub use course::PluginStatus;
+pub use embedded::{Embedded, Incoming, Outgoing, Visitor};
 pub use places::ListenPlaces;
 pub use running::Running;
 

@@ -37,7 +37,7 @@ pub struct Running {
 impl Running {
     pub(super) fn start(start: Start<'_>, upgrades: Upgrades, inheritance: Option<Inheritance>) -> Result<Self> {
         let settings = start.settings;
-        let course = Course::start(start)?;
+        let (course, _) = Course::start(start)?;
         let address = course.engine.handle().address().ok_or_else(|| Error::unexpected("no address was bound"))?;
         let mut running = Self {
             course,

@@ -62,6 +62,11 @@ impl ClientWatch {
         connections.upgrade().is_none_or(|connections| connections.is_abandoned(self.connection))
     }
 
+    /// About the one client that these know.
+    pub(crate) fn of(connections: Weak<dyn Connections>) -> Self {
+        Self { connections: Some(connections), connection: 0 }
+    }
+
     /// The server, while it runs.
     pub(super) fn server(&self) -> Option<Arc<dyn ServerView>> {
         self.connections.as_ref()?.upgrade()?.view()

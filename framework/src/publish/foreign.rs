@@ -10,7 +10,7 @@ use crate::exchange::{
     Argument, ArgumentInfo, BodyUse, Bytes, Error, Handler, HandlerRef, HttpError, MethodSet, PathLinks, Request,
     ResponseBody, Source, Step,
 };
-use crate::http::{encode_segment, list_has};
+use crate::http::{encode_segment, is_of_the_connection};
 use ::http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -172,25 +172,6 @@ fn translated(request: &Request, above: usize, body: Vec<u8>) -> Result<::http::
 fn address(text: String) -> Result<Uri, HttpError> {
     let refused = |_| HttpError::new(StatusCode::BAD_REQUEST, "The address has signs that must be percent-encoded.");
     Uri::try_from(text).map_err(refused)
-}
-
-/// Whether a field is about framing or one connection (RFC 9110, section 7.6.1), by its name or because `Connection`
-/// lists it.
-fn is_of_the_connection(name: &str, options: &[&[u8]]) -> bool {
-    const NAMES: [&str; 11] = [
-        "connection",
-        "content-length",
-        "date",
-        "expect",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) || list_has(options.iter().copied(), name)
 }
 
 impl std::fmt::Debug for Foreign {

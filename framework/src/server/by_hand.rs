@@ -1,6 +1,6 @@
 //! A server without threads: the thread of the client steps the connection, whose other end is a pipe in memory.
 //!
-//! For the test client in process, for properties of whole conversations, and for the fuzzer. Everything from the seam
+//! For applications without our server, for the test client in process, for properties of whole conversations, and for the fuzzer. Everything from the seam
 //! to the service is the code of the server, in its order. There are no workers, no ticker, no acceptor and no slots:
 //! the thread sleeps at the pipe until there is news for the connection, or until its deadline.
 
@@ -28,7 +28,7 @@ use super::workspace::{Shared, Workspace};
 use super::{ServerSettings, Service};
 use crate::exchange::{BlockingPlaces, Connection, ServerPhase};
 use parking_lot::Mutex;
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,20 +69,27 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const MAX_SPARE: usize = 16;
 
 impl ByHand {
-    /// The settings are the defaults, without bounds for all clients together, and with patience for a client that does
-    /// not read: it may be a person at a debugger.
+    /// The settings are the defaults, without bounds for all clients together.
     ///
     /// # Errors
     /// When the process has no descriptors left.
     pub(crate) fn new(service: Arc<dyn Service>) -> io::Result<Self> {
+        let unbounded = ServerSettings { memory_for_bodies: u64::MAX, disk_for_bodies: u64::MAX, ..Default::default() };
+        Self::with_settings(service, unbounded)
+    }
+
+    /// Limits of requests count. There is patience for a client that does not read: it may be a person at a debugger, or
+    /// a server with a patience of its own.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub(crate) fn with_settings(service: Arc<dyn Service>, settings: ServerSettings) -> io::Result<Self> {
         let settings = ServerSettings {
             threads: 1,
-            memory_for_bodies: u64::MAX,
-            disk_for_bodies: u64::MAX,
             memory_for_responses: u64::MAX,
             write_timeout: DAY,
             write_rate: 0,
-            ..ServerSettings::default()
+            ..settings
         };
         let places = BlockingPlaces::new(1, Duration::ZERO);
         let shared = Shared::new(Scheduler::new(1, 1, 1)?, service, settings, places, ServerPhase::Running);
@@ -107,6 +114,11 @@ impl Hand {
     /// The client sends.
     pub(crate) fn send(&self, bytes: &[u8]) {
         self.pipe.write(bytes);
+    }
+
+    /// The client sends what this reader has, and nothing behind it. The connection reads it on the thread that steps.
+    pub(crate) fn read_from(&self, source: impl Read + Send + 'static) {
+        self.pipe.read_from(Box::new(source));
     }
 
     /// The client will send no more.

@@ -2,13 +2,15 @@
 //!
 //! One side is the connection's, behind the seam, and never waits; the other side is the client's. A pipe has room for
 //! one write: it takes all of it, and the next one when the client has taken it. So a response is made only as far as
-//! its client reads. A pipe also carries the news that the poller and wakers bring to a connection on a socket: the
+//! its client reads. Input may come from a reader of the client's, which is asked when the connection wants more; what
+//! the connection has written goes out first. A pipe also carries the news that the poller and wakers bring to a connection on a socket: the
 //! thread that steps the connection sleeps here.
 
 use super::{FileFailure, Received, Taken};
 use crate::exchange::FileBody;
 use crate::server::word::Edges;
 use parking_lot::{Condvar, Mutex};
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::task::Wake;
 use std::time::Instant;
@@ -25,6 +27,8 @@ struct Ends {
     input: Vec<u8>,
     /// How much of it has been read.
     read: usize,
+    /// More of it.
+    source: Option<Box<dyn Read + Send>>,
     /// The client will send no more.
     input_has_ended: bool,
     /// To the client: one write that it has not taken.
@@ -49,12 +53,33 @@ impl Pipe {
         let mut ends = self.ends.lock();
         let unread = &ends.input[ends.read..];
         if unread.is_empty() {
+            if ends.source.is_some() && !ends.output.is_empty() {
+                return Received::Nothing;
+            }
+            if let Some(source) = ends.source.take() {
+                drop(ends);
+                return self.receive_from(source, room);
+            }
             return if ends.input_has_ended { Received::End } else { Received::Nothing };
         }
         let length = unread.len().min(room.len());
         room[..length].copy_from_slice(&unread[..length]);
         ends.read += length;
-        Received::Bytes { length, is_drained: ends.read == ends.input.len() }
+        Received::Bytes { length, is_drained: ends.read == ends.input.len() && ends.source.is_none() }
+    }
+
+    /// A source that fails has ended too early, which is seen by the framing.
+    fn receive_from(&self, mut source: Box<dyn Read + Send>, room: &mut [u8]) -> Received {
+        loop {
+            match source.read(room) {
+                Ok(length @ 1..) => {
+                    self.ends.lock().source = Some(source);
+                    return Received::Bytes { length, is_drained: false };
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return Received::End,
+            }
+        }
     }
 
     pub(super) fn send(&self, parts: [&[u8]; 2]) -> Taken {
@@ -104,6 +129,14 @@ impl Pipe {
         ends.news |= Edges::READABLE;
     }
 
+    /// The client sends what this reader has, and nothing behind it.
+    pub(in crate::server) fn read_from(&self, source: Box<dyn Read + Send>) {
+        let mut ends = self.ends.lock();
+        ends.source = Some(source);
+        ends.input_has_ended = true;
+        ends.news |= Edges::READABLE;
+    }
+
     /// The client will send no more.
     pub(in crate::server) fn end_input(&self) {
         let mut ends = self.ends.lock();
@@ -118,6 +151,9 @@ impl Pipe {
         if length > 0 {
             into.append(&mut ends.output);
             ends.news |= Edges::WRITABLE;
+            if ends.source.is_some() {
+                ends.news |= Edges::READABLE;
+            }
         }
         length
     }
@@ -171,6 +207,21 @@ mod tests {
         assert!(matches!(pipe.receive(&mut [0; 1]), Received::Bytes { length: 1, is_drained: false }));
         assert!(matches!(pipe.receive(&mut [0; 4]), Received::Bytes { length: 1, is_drained: true }));
         assert!(matches!(pipe.receive(&mut [0; 4]), Received::End));
+    }
+
+    #[test]
+    fn a_source_is_asked_when_the_input_is_used_up_and_nothing_waits_to_be_taken() {
+        let pipe = Pipe::default();
+        pipe.write(b"ab");
+        pipe.read_from(Box::new(&b"cd"[..]));
+        let mut room = [0; 4];
+        assert!(matches!(pipe.receive(&mut room), Received::Bytes { length: 2, .. }));
+        pipe.send([b"out", b""]);
+        assert!(matches!(pipe.receive(&mut room), Received::Nothing));
+        pipe.take(&mut Vec::new());
+        assert_eq!(pipe.wait_for_news(Instant::now()), Edges::READABLE | Edges::WRITABLE);
+        assert!(matches!(pipe.receive(&mut room), Received::Bytes { length: 2, .. }));
+        assert!(matches!(pipe.receive(&mut room), Received::End));
     }
 
     #[test]
