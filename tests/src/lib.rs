@@ -18,11 +18,12 @@ use kirsch::{App, testing::Client};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Runs a test in process, then over a socket, with a fresh application each.
+/// Runs a test in process, then over a socket, then over HTTP/2, with a fresh application each.
 #[track_caller]
 pub fn both(app: impl Fn() -> App, test: impl Fn(&Client)) {
     test(&Client::in_process(app()));
     test(&Client::over_socket(app()));
+    test(&Client::over_http2(app()));
 }
 
 /// A gate in a handler: requests wait there until the test opens it, and the test can wait until they are there.

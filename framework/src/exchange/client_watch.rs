@@ -72,6 +72,12 @@ impl ClientWatch {
         self.connections.as_ref()?.upgrade()?.view()
     }
 
+    /// A watch that asks these connections about this one.
+    #[cfg(feature = "http2")]
+    pub(crate) fn over(connections: Weak<dyn Connections>, connection: u64) -> Self {
+        Self { connections: Some(connections), connection }
+    }
+
     /// From now on it is about this connection.
     pub(crate) fn turn_to(&mut self, connection: u64, of: impl FnOnce() -> Weak<dyn Connections>) {
         self.connection = connection;

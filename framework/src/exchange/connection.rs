@@ -94,20 +94,22 @@ pub struct ListenerFacts {
     pub name: String,
     /// What its connections are for.
     pub role: ListenerRole,
+    /// Whether a client may speak HTTP/2 without TLS, if it knows beforehand (`h2c`).
+    pub h2c: bool,
 }
 
 /// The listener of connections that came by none, as in tests.
-static NOWHERE: ListenerFacts = ListenerFacts { name: String::new(), role: ListenerRole::Plain };
+static NOWHERE: ListenerFacts = ListenerFacts { name: String::new(), role: ListenerRole::Plain, h2c: false };
 
 impl ListenerFacts {
     /// Facts that live as long as the process, so that each request can point to them for nothing. Equal ones are kept
     /// once: what is kept grows with different listeners, not with servers.
-    pub(crate) fn kept(name: &str, role: ListenerRole) -> &'static Self {
+    pub(crate) fn kept(name: &str, role: ListenerRole, h2c: bool) -> &'static Self {
         static KEPT: parking_lot::Mutex<Vec<&'static ListenerFacts>> = parking_lot::Mutex::new(Vec::new());
         let mut kept = KEPT.lock();
-        let known = kept.iter().find(|facts| facts.name == name && facts.role == role);
+        let known = kept.iter().find(|facts| facts.name == name && facts.role == role && facts.h2c == h2c);
         known.copied().unwrap_or_else(|| {
-            let facts: &'static Self = Box::leak(Box::new(Self { name: name.to_owned(), role }));
+            let facts: &'static Self = Box::leak(Box::new(Self { name: name.to_owned(), role, h2c }));
             kept.push(facts);
             facts
         })
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_facts_of_equal_listeners_are_kept_once() {
-        let facts = |role| ListenerFacts::kept("127.0.0.1:1", role);
+        let facts = |role| ListenerFacts::kept("127.0.0.1:1", role, false);
         assert!(std::ptr::eq(facts(ListenerRole::Tls), facts(ListenerRole::Tls)));
         assert_eq!(facts(ListenerRole::Redirect).role, ListenerRole::Redirect);
     }

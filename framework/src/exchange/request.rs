@@ -96,7 +96,7 @@ impl Request {
         self.head.method()
     }
 
-    /// `HTTP/1.0` or `HTTP/1.1`.
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version()
@@ -502,6 +502,11 @@ impl Request {
         self.authority = OnceLock::new();
         self.mount = None;
         self.reading = None;
+        // It watches a stream, which has no second request.
+        #[cfg(feature = "http2")]
+        if self.head.version() == Version::HTTP_2 {
+            self.client = ClientWatch::default();
+        }
     }
 
     /// Gives the room of the buffers back that the request does not need.

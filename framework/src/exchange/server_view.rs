@@ -200,6 +200,8 @@ pub struct ConnectionCounts {
     pub sending: usize,
     /// The response waits for news to tell: an event stream.
     pub pushing: usize,
+    /// It carries the requests of HTTP/2, which are counted like connections of their own.
+    pub with_streams: usize,
     /// The response is out; the connection is about to end.
     pub closing: usize,
     /// In line for a worker: new requests, and connections whose turn it is.
@@ -220,6 +222,7 @@ impl ConnectionCounts {
             ("parked", self.parked),
             ("sending", self.sending),
             ("pushing", self.pushing),
+            ("with_streams", self.with_streams),
             ("closing", self.closing),
             ("queued", self.queued),
             ("at_work", self.at_work),

@@ -53,8 +53,15 @@ pub struct BodyDecoder {
 
 #[derive(Debug)]
 enum State {
-    Length { left: u64 },
+    Length {
+        left: u64,
+    },
     Chunked(ChunkedDecoder),
+    /// Up to the end of its stream, at most so many bytes.
+    UntilEnd {
+        left: u64,
+        limit: u64,
+    },
     Refused(Refusal),
 }
 
@@ -71,6 +78,7 @@ impl BodyDecoder {
             }
             Framing::Length(length) => State::Length { left: length },
             Framing::Chunked => State::Chunked(ChunkedDecoder::new(limits)),
+            Framing::UntilEnd => State::UntilEnd { left: limits.content, limit: limits.content },
         };
         Ok(Self { state })
     }
@@ -91,8 +99,28 @@ impl BodyDecoder {
             State::Chunked(decoder) => {
                 decoder.decode(input, content).inspect_err(|&refusal| self.state = State::Refused(refusal))
             }
+            State::UntilEnd { left, limit } => match left.checked_sub(input.len() as u64) {
+                Some(rest) => {
+                    content.extend_from_slice(input);
+                    *left = rest;
+                    Ok(input.len())
+                }
+                None => {
+                    let refusal = Refusal::BodyTooLarge { limit: *limit };
+                    self.state = State::Refused(refusal);
+                    Err(refusal)
+                }
+            },
             State::Refused(refusal) => Err(*refusal),
         }
+    }
+
+    /// The stream of the body has ended regularly. False when the body had announced more.
+    pub(crate) fn end(&mut self) -> bool {
+        if let State::UntilEnd { .. } = self.state {
+            self.state = State::Length { left: 0 };
+        }
+        self.is_complete()
     }
 
     /// Whether the body has ended: the next byte belongs to the next request.
@@ -101,7 +129,7 @@ impl BodyDecoder {
         match &self.state {
             State::Length { left } => *left == 0,
             State::Chunked(decoder) => decoder.is_complete(),
-            State::Refused(_) => false,
+            State::UntilEnd { .. } | State::Refused(_) => false,
         }
     }
 
@@ -111,7 +139,7 @@ impl BodyDecoder {
         match &self.state {
             State::Length { left } => Some(*left),
             State::Chunked(decoder) => decoder.is_complete().then_some(0),
-            State::Refused(_) => None,
+            State::UntilEnd { .. } | State::Refused(_) => None,
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum Framing {
     Length(u64),
     /// Transfer-Encoding: chunked.
     Chunked,
+    /// A stream of HTTP/2 without Content-Length: the body ends with the stream (RFC 9113, section 8.1).
+    UntilEnd,
 }
 
 impl Framing {

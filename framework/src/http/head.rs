@@ -181,7 +181,7 @@ impl RequestHead {
         &self.target
     }
 
-    /// `HTTP/1.0` or `HTTP/1.1`.
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
@@ -254,7 +254,7 @@ impl RequestHead {
     pub fn content_length(&self) -> Option<u64> {
         match self.framing {
             Framing::Length(length) => Some(length),
-            Framing::None | Framing::Chunked => None,
+            Framing::None | Framing::Chunked | Framing::UntilEnd => None,
         }
     }
 
@@ -268,6 +268,23 @@ impl RequestHead {
     #[must_use]
     pub fn expects_continue(&self) -> bool {
         self.expects_continue
+    }
+
+    /// Makes a head that was read from the text of a request of HTTP/2 ([`write_http2_head`](super::write_http2_head))
+    /// what it is. A text of HTTP/1.1 has no sign for content without a length, so whether there is content is told
+    /// here.
+    #[cfg(feature = "http2")]
+    pub(crate) fn become_http2(&mut self, has_content: bool) {
+        self.version = Version::HTTP_2;
+        let line = self.line.end();
+        if let Some(version) = self.bytes[..line].last_chunk_mut().filter(|version| *version == b"HTTP/1.1") {
+            *version = *b"HTTP/2.0";
+        }
+        if has_content && self.framing == Framing::None {
+            self.framing = Framing::UntilEnd;
+        }
+        self.expects_continue = self.fields.known(&self.bytes, KnownName::Expect).is_some()
+            && !matches!(self.framing, Framing::None | Framing::Length(0));
     }
 
     fn look(&mut self, input: &[u8], searched: &mut usize, limits: &HeadLimits) -> Result<Option<usize>, Refusal> {

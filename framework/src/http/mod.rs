@@ -1,4 +1,4 @@
-//! The HTTP/1.1 protocol, sans-IO: request heads, body framing, response heads, dates, cookies, conditions.
+//! The HTTP protocol, sans-IO: request heads, body framing, response heads, dates, cookies, conditions.
 //!
 //! Rules of this room:
 //! * No socket, no clock, no thread. Bytes and the time of day come in as arguments; bytes go out.
@@ -19,6 +19,8 @@ mod fields;
 mod framing;
 mod grammar;
 mod head;
+#[cfg(feature = "http2")]
+mod http2_head;
 mod list;
 mod multipart;
 #[cfg(test)]
@@ -52,6 +54,8 @@ pub use date::{DateCache, FixedDate, parse_date};
 pub use framing::Framing;
 pub use grammar::is_token;
 pub use head::{HeadLimits, RequestHead};
+#[cfg(feature = "http2")]
+pub(crate) use http2_head::write_http2_head;
 pub use list::{list_has, list_members};
 pub use multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, PartLimits, is_multipart};
 pub(crate) use parameters::Parameters;

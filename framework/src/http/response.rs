@@ -18,7 +18,7 @@ pub enum ResponseFraming {
     Length(u64),
     /// `Transfer-Encoding: chunked`, with or without a body behind it (HEAD).
     Chunked,
-    /// The body ends with the connection (HTTP/1.0 without a length).
+    /// The body ends with the connection (HTTP/1.0 without a length), or with its stream (HTTP/2).
     Close,
 }
 

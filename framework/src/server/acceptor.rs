@@ -147,7 +147,7 @@ fn take_the_rest(shared: &Shared, listener: &Listener) {
 }
 
 fn is_full(shared: &Shared) -> bool {
-    shared.scheduler.slab.open() >= shared.scheduler.slab.capacity()
+    shared.scheduler.slab.sockets() >= shared.scheduler.slab.capacity()
 }
 
 /// Waits until there is a slot, and closes idle connections to that end; false when the server stops.

@@ -92,7 +92,7 @@ impl ByHand {
             ..settings
         };
         let places = BlockingPlaces::new(1, Duration::ZERO);
-        let shared = Shared::new(Scheduler::new(1, 1, 1)?, service, settings, places, ServerPhase::Running);
+        let shared = Shared::new(Scheduler::new(1, 0, 1, 1)?, service, settings, places, ServerPhase::Running);
         Ok(Self { shared: Arc::new(shared), spare: Mutex::default() })
     }
 

@@ -86,7 +86,7 @@ impl Binding {
 impl Listener {
     /// Binds and listens; or takes the socket of this name over that another process has bound.
     pub(super) fn bind(address: &ListenAddress, inherited: Option<NamedSocket>, how: &Binding) -> io::Result<Self> {
-        let facts = ListenerFacts::kept(&address.name(), address.role().unwrap_or_default());
+        let facts = ListenerFacts::kept(&address.name(), address.role().unwrap_or_default(), address.h2c());
         let is_shared = inherited.is_some();
         let (socket, file) = match (inherited, address.place()) {
             (Some(given), place) => {

@@ -22,6 +22,7 @@
 //! | `connection/` | one HTTP connection: its states, from the first byte to the last |
 //! | `handshakes.rs` | how many handshakes of TLS are computed at a time, and how they ended |
 //! | `transport.rs` | all that is read, written and asked of a socket |
+//! | `http2/` | HTTP/2: the engine, and the streams of a connection |
 //! | `client_gone.rs` | whether a client is still there, for a handler that asks |
 //! | `view.rs` | what the server tells about itself |
 //! | `slow.rs` | the last slow requests, and where their time went |
@@ -42,6 +43,8 @@ mod connection;
 mod ends;
 #[cfg(feature = "tls")]
 mod handshakes;
+#[cfg(feature = "http2")]
+mod http2;
 mod listen_address;
 mod listener;
 mod panics;
@@ -55,6 +58,8 @@ mod slab;
 mod slow;
 mod socket_file;
 mod stop;
+#[cfg(any(feature = "http2", all(test, shuttle)))]
+mod stream_counts;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod ticker;
@@ -329,7 +334,8 @@ impl Bound {
     /// Starts the threads.
     pub(crate) fn serve(self, service: Arc<dyn Service>, around: impl AroundWorkers + 'static) -> io::Result<Server> {
         let Self { listeners, settings, .. } = self;
-        let scheduler = Scheduler::new(settings.most_connections(), settings.threads, settings.queue)?;
+        let (connections, streams) = (settings.most_connections(), settings.most_streams());
+        let scheduler = Scheduler::new(connections, streams, settings.threads, settings.queue)?;
         let places = BlockingPlaces::new(settings.most_waiting(), settings.queue_timeout);
         let addresses = settings.listen.clone();
         let shared = Shared::new(scheduler, service, settings, places, ServerPhase::Starting);

@@ -28,6 +28,8 @@ use super::reserve::Reserve;
 use super::run_queue::{Entry, RunQueue, Waiting};
 use super::slab::{Owned, Slab, Token};
 use super::word::Edges;
+#[cfg(any(feature = "http2", all(test, shuttle)))]
+use super::word::Holder;
 use super::workers::WorkerRecord;
 use crate::exchange::Asker;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
@@ -153,9 +155,15 @@ pub(super) struct Scheduler<C> {
 }
 
 impl<C: Connection> Scheduler<C> {
-    pub(super) fn new(connections: usize, threads: usize, queue_limit: usize) -> std::io::Result<Self> {
+    /// For so many connections with sockets and `detached` ones without.
+    pub(super) fn new(
+        connections: usize,
+        detached: usize,
+        threads: usize,
+        queue_limit: usize,
+    ) -> std::io::Result<Self> {
         Ok(Self {
-            slab: Slab::new(connections),
+            slab: Slab::new(connections, detached),
             poller: Poller::new()?,
             queue: RunQueue::default(),
             records: (0..threads + OtherThread::COUNT).map(|_| Arc::default()).collect(),
@@ -322,6 +330,44 @@ impl<C: Connection> Scheduler<C> {
                 Step::Close => return,
             }
         }
+    }
+
+    /// Takes in a connection without a socket, on which a new request waits: for a worker, or, where too many wait, for
+    /// a refusal. False when there is no slot any more.
+    #[cfg(any(feature = "http2", all(test, shuttle)))]
+    pub(super) fn start_detached(
+        &self,
+        make: impl FnOnce(Token) -> C,
+        role: Role,
+        workspace: &mut C::Workspace,
+    ) -> bool {
+        let Some(owned) = self.slab.insert_detached(make) else { return false };
+        match role {
+            Role::Worker if self.queue.requests() < self.queue_limit => self.push(owned, Waiting::Request),
+            Role::Worker => self.drive(owned, Edges::NONE, Role::Refuser, workspace),
+            _ => self.drive(owned, Edges::NONE, role, workspace),
+        }
+        true
+    }
+
+    /// Takes a connection that waits for news, or in the run queue for its turn; `None` when a thread has it.
+    #[cfg(any(feature = "http2", all(test, shuttle)))]
+    pub(super) fn take(&self, token: Token) -> Option<Owned<'_, C>> {
+        if let Some(owned) = self.claim(token, Edges::NONE) {
+            return Some(owned);
+        }
+        if !self.slab.is_current(token) || self.slab.rest(token.index())?.0 != Holder::Queue {
+            return None;
+        }
+        let is_it = |entry: &Entry| entry.connection.index() == token.index() && entry.waiting == Waiting::Turn;
+        let entry = self.queue.take_first(is_it)?;
+        let owned = self.slab.dequeue(&entry.connection)?;
+        if owned.token() != token {
+            // Another connection has the slot now.
+            self.push(owned, Waiting::Turn);
+            return None;
+        }
+        Some(owned)
     }
 
     /// Hands a connection to the workers.

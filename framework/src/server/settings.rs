@@ -124,6 +124,9 @@ pub struct ServerSettings {
     /// After so many requests the connection is closed.
     #[setting(none = "unlimited", min = 1)]
     pub requests_per_connection: Option<u64>,
+    /// The limits of HTTP/2.
+    #[setting(flatten, default = Http2Settings::default())]
+    pub http2: Http2Settings,
     /// The user that the process becomes, by name or number, once its addresses are bound and its certificates are
     /// read: for programs that root starts (CherryPy's `DropPrivileges`).
     #[setting(none = "unchanged")]
@@ -151,6 +154,30 @@ pub struct ServerSettings {
     #[cfg(feature = "tls")]
     #[setting(flatten)]
     pub tls: Tls,
+}
+
+/// Limits of HTTP/2, which is there with the feature `http2`.
+#[derive(Clone, Debug, Settings)]
+#[settings(no_builders)]
+pub struct Http2Settings {
+    /// Requests that one connection may have at a time (HTTP/2); further ones wait at the client.
+    #[setting(key = "http2.streams", default = 100, min = 1)]
+    pub streams: u32,
+    /// How many of them may wait for a worker or run at a time; `"auto"` is as many as there are workers.
+    ///
+    /// The others wait their turn, so that one client with a hundred requests does not keep others out.
+    #[setting(key = "http2.running", none = "auto", min = 1)]
+    pub running: Option<usize>,
+    /// Requests that all connections of HTTP/2 together may have at a time, parked ones among them; more are 503.
+    /// `"auto"` is 1,000, and 16 for each worker.
+    #[setting(key = "http2.requests", none = "auto", min = 1)]
+    pub requests: Option<usize>,
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self::defaults()
+    }
 }
 
 /// An absolute path, in a file.
@@ -258,8 +285,8 @@ impl ServerSettings {
 
     /// Refuses an address that cannot work.
     fn check_address(&self, address: &ListenAddress) -> Result<(), &'static str> {
-        if address.h2c() {
-            return Err("HTTP/2 is not there yet: leave `h2c` out");
+        if address.h2c() && !cfg!(feature = "http2") {
+            return Err("`h2c` is HTTP/2, which needs the cargo feature `http2` of kirsch");
         }
         if address.proxy_protocol() && self.proxy_protocol_from.is_empty() {
             return Err("`proxy_protocol` needs the networks of the proxies in server.proxy_protocol_from");
@@ -317,6 +344,20 @@ impl ServerSettings {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         // A multipart form reads its file by a second descriptor.
         (descriptors.saturating_sub(self.most_connections() as u64) / 4).max(MIN_SPOOLED)
+    }
+
+    /// How many streams of one connection may run at a time.
+    #[cfg(feature = "http2")]
+    pub(super) fn most_running(&self) -> usize {
+        self.http2.running.unwrap_or(self.threads)
+    }
+
+    /// How many streams there may be.
+    pub(super) fn most_streams(&self) -> usize {
+        match cfg!(feature = "http2") {
+            true => self.http2.requests.unwrap_or(1000 + 16 * self.threads),
+            false => 0,
+        }
     }
 
     /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for

@@ -7,28 +7,38 @@
 //!
 //! Slots come in pages that are made when first needed and live as long as the slab: an address stays valid, and a
 //! small server stays small.
+//!
+//! A slot may also hold a value without a socket, such as a stream of HTTP/2. Only wakers and deadlines bring it news.
+//! Such values have a number of their own, so that they never take the place of a connection.
 
 use super::clock::{Deadline, Tick};
 use super::word::{Claim, Edges, Holder, Word};
 use parking_lot::{Condvar, Mutex};
 use std::cell::UnsafeCell;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PAGE: usize = 64;
+/// In place of the descriptor of a socket.
+const NO_SOCKET: RawFd = -1;
 type Page<C> = Box<[Slot<C>]>;
 
 /// All connections of one server, up to a fixed number.
 pub(super) struct Slab<C> {
     pages: Box<[OnceLock<Page<C>>]>,
+    /// Maximum of connections with sockets.
     capacity: usize,
+    /// Maximum of those without.
+    most_detached: usize,
     vacancies: Mutex<Vacancies>,
     /// Slots with an index below this have been used.
     used: AtomicU32,
     open: AtomicUsize,
+    /// How many of them have no socket.
+    detached: AtomicUsize,
     accepted: AtomicU64,
     /// How many threads wait for a connection to end; see [`wait_for_change`](Self::wait_for_change).
     watchers: AtomicUsize,
@@ -87,14 +97,25 @@ pub(super) struct Queued {
     index: u32,
 }
 
+impl Queued {
+    /// The number of its slot.
+    #[cfg(any(feature = "http2", all(test, shuttle)))]
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+}
+
 impl<C: AsFd> Slab<C> {
-    pub(super) fn new(capacity: usize) -> Self {
+    /// For so many connections with sockets, and so many without.
+    pub(super) fn new(capacity: usize, most_detached: usize) -> Self {
         Self {
-            pages: (0..capacity.div_ceil(PAGE)).map(|_| OnceLock::new()).collect(),
+            pages: (0..(capacity + most_detached).div_ceil(PAGE)).map(|_| OnceLock::new()).collect(),
             capacity,
+            most_detached,
             vacancies: Mutex::new(Vacancies { free: Vec::new(), next: 0 }),
             used: AtomicU32::new(0),
             open: AtomicUsize::new(0),
+            detached: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             watchers: AtomicUsize::new(0),
             change: Condvar::new(),
@@ -105,9 +126,19 @@ impl<C: AsFd> Slab<C> {
         self.capacity
     }
 
-    /// How many connections there are.
+    /// How many connections there are, with sockets and without.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    /// How many connections with sockets there are.
+    pub(super) fn sockets(&self) -> usize {
+        self.open().saturating_sub(self.detached())
+    }
+
+    /// How many connections without sockets there are.
+    pub(super) fn detached(&self) -> usize {
+        self.detached.load(Ordering::SeqCst)
     }
 
     /// How many connections there have been.
@@ -125,31 +156,11 @@ impl<C: AsFd> Slab<C> {
         deadline: Tick,
         register: impl FnOnce(BorrowedFd<'_>, Token) -> io::Result<()>,
     ) -> io::Result<Token> {
-        let index = {
-            let mut vacancies = self.vacancies.lock();
-            match vacancies.free.pop() {
-                Some(index) => index,
-                None if (vacancies.next as usize) < self.capacity => {
-                    vacancies.next += 1;
-                    vacancies.next - 1
-                }
-                None => return Err(io::Error::other("all slots are taken")),
-            }
-        };
-        let page = self.pages[index as usize / PAGE].get_or_init(|| (0..PAGE).map(|_| Slot::new()).collect());
-        let slot = &page[index as usize % PAGE];
-        let token = Token { generation: slot.word.generation(), index };
+        let full = || io::Error::other("all slots are taken");
+        let (slot, token) = self.take_vacancy(false).ok_or_else(full)?;
         let descriptor = connection.as_fd().as_raw_fd();
         slot.deadline.set(Some(deadline));
-        slot.rest.store(0, Ordering::Relaxed);
-        slot.socket.store(descriptor, Ordering::Relaxed);
-        // SAFETY: the index came from the free list, so the slot is vacant and this thread alone has it.
-        #[expect(unsafe_code)]
-        unsafe {
-            *slot.connection.get() = Some(connection);
-        }
-        self.used.fetch_max(index + 1, Ordering::Release);
-        self.open.fetch_add(1, Ordering::SeqCst);
+        self.fill(slot, token, descriptor, connection);
         self.accepted.fetch_add(1, Ordering::Relaxed);
         slot.word.publish();
         // SAFETY: a fresh connection cannot be claimed until it is registered, so its socket is open until then.
@@ -163,6 +174,56 @@ impl<C: AsFd> Slab<C> {
         Ok(token)
     }
 
+    /// Gives a connection without a socket a slot, and the caller its ownership; `None` when there are too many.
+    #[cfg(any(feature = "http2", test))]
+    pub(super) fn insert_detached(&self, make: impl FnOnce(Token) -> C) -> Option<Owned<'_, C>> {
+        let (slot, token) = self.take_vacancy(true)?;
+        self.fill(slot, token, NO_SOCKET, make(token));
+        slot.word.occupy();
+        Some(Owned { slab: self, slot, index: token.index })
+    }
+
+    /// Whether there is room for one more connection without a socket. A hint.
+    #[cfg(feature = "http2")]
+    pub(super) fn has_room_for_detached(&self) -> bool {
+        self.detached() < self.most_detached
+    }
+
+    /// Takes a vacant slot, if there is room for one more.
+    fn take_vacancy(&self, is_detached: bool) -> Option<(&Slot<C>, Token)> {
+        let index = {
+            let mut vacancies = self.vacancies.lock();
+            let has_room = match is_detached {
+                true => self.detached() < self.most_detached,
+                false => self.sockets() < self.capacity,
+            };
+            if !has_room {
+                return None;
+            }
+            self.open.fetch_add(1, Ordering::SeqCst);
+            self.detached.fetch_add(usize::from(is_detached), Ordering::SeqCst);
+            vacancies.free.pop().unwrap_or_else(|| {
+                vacancies.next += 1;
+                vacancies.next - 1
+            })
+        };
+        let page = self.pages[index as usize / PAGE].get_or_init(|| (0..PAGE).map(|_| Slot::new()).collect());
+        let slot = &page[index as usize % PAGE];
+        Some((slot, Token { generation: slot.word.generation(), index }))
+    }
+
+    /// Puts a connection into a slot that was just taken from the free list.
+    fn fill(&self, slot: &Slot<C>, token: Token, descriptor: RawFd, connection: C) {
+        slot.rest.store(0, Ordering::Relaxed);
+        slot.socket.store(descriptor, Ordering::Relaxed);
+        // SAFETY: the index came from the free list, so the slot is vacant and this thread alone has it.
+        #[expect(unsafe_code)]
+        unsafe {
+            *slot.connection.get() = Some(connection);
+        }
+        self.used.fetch_max(token.index + 1, Ordering::Release);
+    }
+
     /// Records news for a connection. `Some` makes the caller its owner; `None` means that the owner will see the news,
     /// or that the connection has ended. When there are too many events for its owner, `mute` asks the poller for
     /// silence.
@@ -171,7 +232,7 @@ impl<C: AsFd> Slab<C> {
         match slot.word.claim(token.generation, edges) {
             Claim::Owner => return Some(Owned { slab: self, slot, index: token.index }),
             Claim::Left => {}
-            Claim::Flood => slot.with_pinned_socket(mute),
+            Claim::Flood => drop(slot.with_pinned_socket(mute)),
         }
         None
     }
@@ -217,10 +278,10 @@ impl<C: AsFd> Slab<C> {
     }
 
     /// Makes one system call on the socket of an owned connection; `None` if it has no owner. It waits for no more than
-    /// another such call; the owner waits for it before it closes the socket.
+    /// another such call; the owner waits for it before it closes the socket. `None` also where there is no socket.
     pub(super) fn with_socket<T>(&self, index: u32, call: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         let slot = self.slot(index)?;
-        slot.word.pin().then(|| slot.with_pinned_socket(call))
+        slot.word.pin().then(|| slot.with_pinned_socket(call)).flatten()
     }
 
     /// Whether the connection has not ended.
@@ -255,9 +316,10 @@ impl<C: AsFd> Slab<C> {
         #[expect(unsafe_code)]
         let connection = unsafe { (*slot.connection.get()).take() };
         slot.word.retire();
+        let is_detached = slot.socket.load(Ordering::Relaxed) == NO_SOCKET;
         // Closes the socket, before the slot can have a new tenant. The guard also runs when a value of the
         // application that the connection holds panics in its own drop.
-        let _vacate = Vacate { slab: self, index };
+        let _vacate = Vacate { slab: self, index, is_detached };
         drop(connection);
     }
 }
@@ -265,13 +327,16 @@ impl<C: AsFd> Slab<C> {
 struct Vacate<'s, C: AsFd> {
     slab: &'s Slab<C>,
     index: u32,
+    is_detached: bool,
 }
 
 impl<C: AsFd> Drop for Vacate<'_, C> {
     fn drop(&mut self) {
         let mut vacancies = self.slab.vacancies.lock();
         vacancies.free.push(self.index);
+        // In this order: `sockets` must not be too high.
         self.slab.open.fetch_sub(1, Ordering::SeqCst);
+        self.slab.detached.fetch_sub(usize::from(self.is_detached), Ordering::SeqCst);
         if self.slab.watchers.load(Ordering::SeqCst) > 0 {
             self.slab.change.notify_all();
         }
@@ -284,17 +349,19 @@ impl<C> Slot<C> {
             word: Word::vacant(),
             deadline: Deadline::default(),
             rest: AtomicU8::new(0),
-            socket: AtomicI32::new(-1),
+            socket: AtomicI32::new(NO_SOCKET),
             connection: UnsafeCell::new(None),
         }
     }
 
-    /// Makes the one system call that the caller has pinned the socket for.
-    fn with_pinned_socket<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    /// Makes the one system call that the caller has pinned the socket for; `None` if there is no socket.
+    fn with_pinned_socket<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         let descriptor = self.socket.load(Ordering::Relaxed);
-        // SAFETY: the slot is not vacant, and `retire` closes the socket only after it saw the pin gone.
-        #[expect(unsafe_code)]
-        let result = call(unsafe { BorrowedFd::borrow_raw(descriptor) });
+        let result = (descriptor != NO_SOCKET).then(|| {
+            // SAFETY: the slot is not vacant, and `retire` closes the socket only after it saw the pin gone.
+            #[expect(unsafe_code)]
+            call(unsafe { BorrowedFd::borrow_raw(descriptor) })
+        });
         self.word.unpin();
         result
     }
@@ -380,7 +447,7 @@ mod tests {
 
     fn slab() -> (Slab<UnixStream>, UnixStream) {
         let (near, far) = UnixStream::pair().expect("a socket pair");
-        let slab = Slab::new(1);
+        let slab = Slab::new(1, 1);
         slab.insert(near, Tick::default(), |_, _| Ok(())).expect("room for one");
         (slab, far)
     }
@@ -394,7 +461,7 @@ mod tests {
     #[test]
     fn a_connection_that_cannot_be_registered_leaves_its_slot() {
         let (near, _far) = UnixStream::pair().expect("a socket pair");
-        let slab = Slab::new(1);
+        let slab = Slab::new(1, 1);
         assert!(slab.insert(near, Tick::default(), |_, _| Err(io::ErrorKind::OutOfMemory.into())).is_err());
         assert_eq!(slab.open(), 0);
     }
@@ -430,6 +497,29 @@ mod tests {
         assert_eq!(calls, 1);
     }
 
+    #[test]
+    fn connections_without_sockets_have_room_of_their_own() {
+        let (slab, far) = slab();
+        let (near, _far) = UnixStream::pair().expect("a socket pair");
+        let owned = slab.insert_detached(|_| near).expect("room for one");
+        assert_eq!((slab.open(), slab.sockets(), slab.detached()), (2, 1, 1));
+        assert!(slab.insert_detached(|_| far).is_none());
+        drop(owned);
+        assert_eq!((slab.sockets(), slab.detached()), (1, 0));
+    }
+
+    #[test]
+    fn nobody_makes_a_call_on_a_socket_that_is_not_there() {
+        let slab = Slab::new(1, 1);
+        let (near, _far) = UnixStream::pair().expect("a socket pair");
+        let owned = slab.insert_detached(|_| near).expect("room for one");
+        let token = owned.token();
+        assert_eq!(slab.with_socket(token.index(), |_| ()), None);
+        for _ in 0..20 {
+            assert!(slab.claim(token, Edges::READABLE, |_| panic!("there is no socket to mute")).is_none());
+        }
+    }
+
     struct Counted(UnixStream, u64);
 
     impl AsFd for Counted {
@@ -456,7 +546,7 @@ mod tests {
     #[test]
     fn threads_with_events_and_threads_that_look_take_turns_in_a_connection() {
         let (near, _far) = UnixStream::pair().expect("a socket pair");
-        let slab = Slab::new(1);
+        let slab = Slab::new(1, 1);
         slab.insert(Counted(near, 0), Tick::default(), |_, _| Ok(())).expect("room for one");
         let token = slab.claim_if_free(0).expect("free").token();
         slab.insert(Counted(UnixStream::pair().expect("a pair").0, 0), Tick::default(), |_, _| Ok(()))

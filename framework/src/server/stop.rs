@@ -50,6 +50,7 @@ impl Running {
             accepting.stop(GRACE);
         }
         scheduler.alarm.ring_loudly();
+        announce_end(&shared);
         let left = |limit: Duration| limit.saturating_sub(began.elapsed());
         let drain_idle = shared.settings.drain_idle.min(deadline);
         while scheduler.slab.open() > 0 && !left(drain_idle).is_zero() {
@@ -95,6 +96,17 @@ impl Running {
             drop(scheduler.slab.dequeue(&queued));
         }
         report
+    }
+}
+
+/// Lets connections that carry streams tell their clients that the server stops.
+fn announce_end(shared: &Shared) {
+    for index in shared.scheduler.slab.indexes() {
+        let Some(mut owned) = shared.scheduler.slab.claim_if_free(index) else { continue };
+        match owned.connection().is_mux() {
+            true => shared.scheduler.push(owned, Waiting::Turn),
+            false => shared.scheduler.put_down(owned),
+        }
     }
 }
 
@@ -159,7 +171,7 @@ impl Shared {
     fn cut_off(&self) {
         for index in self.scheduler.slab.indexes() {
             if let Some(mut owned) = self.scheduler.slab.claim_if_free(index) {
-                if owned.connection().in_flight().is_some() {
+                if owned.connection().in_flight().is_some() || owned.connection().is_mux() {
                     self.scheduler.push(owned, Waiting::Worker);
                 }
             } else {

@@ -4,6 +4,8 @@ mod bodies;
 mod connections;
 mod ending;
 mod floods;
+#[cfg(feature = "http2")]
+mod http2;
 mod listeners;
 mod overload;
 mod parking;
@@ -268,12 +270,7 @@ impl Stage {
     fn connect_to(address: SocketAddr) -> Client {
         let socket = TcpStream::connect(address).expect("the server listens");
         socket.set_read_timeout(Some(SOON)).expect("a valid timeout");
-        Client {
-            socket,
-            #[cfg(feature = "tls")]
-            session: None,
-            received: Vec::new(),
-        }
+        Client::over(socket)
     }
 
     /// A connection that is in `/block` when this returns.
@@ -308,6 +305,15 @@ struct Answer {
 }
 
 impl Client {
+    fn over(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            #[cfg(feature = "tls")]
+            session: None,
+            received: Vec::new(),
+        }
+    }
+
     fn send(&mut self, bytes: impl AsRef<[u8]>) {
         #[cfg(feature = "tls")]
         if let Some(session) = &mut self.session {

@@ -19,6 +19,8 @@ pub(super) use pipe::{End, Pipe};
 #[cfg(feature = "tls")]
 pub(super) use tls::Tls;
 
+#[cfg(feature = "http2")]
+use super::http2::StreamSide;
 use crate::exchange::FileBody;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,6 +36,9 @@ use std::time::Duration;
 pub(super) enum Transport {
     Socket(OwnedFd),
     Pipe(Arc<Pipe>),
+    /// A part of a connection of HTTP/2.
+    #[cfg(feature = "http2")]
+    Stream(StreamSide),
     #[cfg(feature = "tls")]
     Tls(Box<Tls>),
 }
@@ -53,6 +58,9 @@ pub(super) enum Received {
     Part,
     /// Nothing any more.
     End,
+    /// Nothing any more, and what came is whole: said by a protocol that knows it.
+    #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "bytes of HTTP/1.1 tell by themselves"))]
+    Whole,
 }
 
 /// The result of a write.
@@ -103,6 +111,8 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return pipe.receive(room),
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => return stream.receive(room),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return tls.receive(room, scratch),
         };
@@ -133,6 +143,8 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(pipe.send([bytes, &[]])),
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => return stream.send([bytes, &[]]),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return tls.send([bytes, &[]], is_part, scratch),
         };
@@ -146,6 +158,8 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(pipe.send([head, content])),
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => return stream.send([head, content]),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return tls.send([head, content], false, scratch),
         };
@@ -168,6 +182,8 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return pipe.send_file(file, position, most),
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => return stream.send_file(file, position, most),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return tls.send_file(file, position, most, scratch),
         };
@@ -194,6 +210,11 @@ impl Transport {
                 pipe.end(End::Regular);
                 Ok(true)
             }
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => {
+                stream.ends().finish();
+                Ok(true)
+            }
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.end(),
         }
@@ -209,7 +230,10 @@ impl Transport {
 
     /// Whether there is a session of TLS.
     pub(super) fn is_encrypted(&self) -> bool {
-        !matches!(self, Self::Socket(_) | Self::Pipe(_))
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Whether the beginning of something has come that cannot be read yet.
@@ -237,6 +261,8 @@ impl Transport {
                 let _ = sockopt::set_socket_linger(&*socket, Some(Duration::ZERO));
             }
             Self::Pipe(pipe) => pipe.end(End::Failure),
+            #[cfg(feature = "http2")]
+            Self::Stream(_) => {}
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.fail_at_close(),
         }
@@ -247,10 +273,32 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return pipe.has_input(),
+            #[cfg(feature = "http2")]
+            Self::Stream(_) => return false,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return tls.has_input(),
         };
         matches!(recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
+    }
+
+    /// The content is complete, said where the bytes do not say it.
+    pub(super) fn finish(&mut self) {
+        #[cfg(feature = "http2")]
+        if let Self::Stream(stream) = self {
+            stream.ends().finish();
+        }
+    }
+
+    /// Asks the client for the body that it has announced, where that needs no bytes of ours; false if it does.
+    pub(super) fn asks_for_body(&mut self) -> bool {
+        match self {
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => {
+                stream.ends().ask_for_body();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// A second way to the same client, for a reader of its own. It must be gone before the connection closes the
@@ -259,27 +307,33 @@ impl Transport {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(Self::Pipe(Arc::clone(pipe))),
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => return Ok(Self::Stream(stream.second())),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return Ok(Self::Tls(Box::new(tls.second()?))),
         };
         Ok(Self::Socket(rustix::io::fcntl_dupfd_cloexec(socket, 0)?))
     }
 
-    /// The socket, for the poller. A pipe brings its news itself.
+    /// The socket, for the poller. Others bring their news themselves.
     pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Socket(socket) => Some(socket.as_fd()),
             Self::Pipe(_) => None,
+            #[cfg(feature = "http2")]
+            Self::Stream(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.link().socket(),
         }
     }
 
-    /// The waker of a pipe. Connections on sockets are woken through their slots.
+    /// The waker of what brings its news itself. Connections on sockets are woken through their slots.
     pub(super) fn waker(&self) -> Option<Waker> {
         match self {
             Self::Socket(_) => None,
             Self::Pipe(pipe) => Some(Waker::from(Arc::clone(pipe))),
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => Some(stream.waker()),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.link().waker(),
         }
@@ -292,6 +346,8 @@ impl Transport {
             Self::Pipe(pipe) if matches!(awaiting, Awaiting::Room) && pipe.has_room() => return Waited::Ready,
             // Its client is this very thread.
             Self::Pipe(_) => return Waited::Gone,
+            #[cfg(feature = "http2")]
+            Self::Stream(stream) => return stream.wait(stop, timeout),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => return tls.link().wait(awaiting, stop, timeout),
         };

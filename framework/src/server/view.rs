@@ -97,6 +97,8 @@ impl ServerView for Shared {
                 Holder::Nobody if rest == Rests::Closing as u8 => &mut counts.closing,
                 #[cfg(feature = "tls")]
                 Holder::Nobody if rest == Rests::Handshake as u8 => &mut counts.handshaking,
+                #[cfg(feature = "http2")]
+                Holder::Nobody if rest == Rests::Streams as u8 => &mut counts.with_streams,
                 Holder::Nobody => &mut counts.idle,
             };
             *count += 1;
@@ -132,7 +134,7 @@ impl ServerView for Shared {
         Statistics {
             connections_accepted: scheduler.slab.accepted(),
             proxy_headers_refused: self.strangers.counted(),
-            connections_open: scheduler.slab.open() as u64,
+            connections_open: scheduler.slab.sockets() as u64,
             requests: scheduler.records.iter().map(|record| record.requests()).sum(),
             overload_rejections: scheduler.rejections.load(Ordering::Relaxed),
             queued: scheduler.queue.requests() as u64,

@@ -71,7 +71,8 @@ impl std::ops::BitOrAssign for Edges {
 /// See the module's documentation.
 ///
 /// ```text
-/// { generation: 32 | unused: 16 | MUTED | events: 3 | VACANT PINNED IDLE FRESH QUEUED | WOKEN GONE HALF_CLOSED WRITABLE READABLE | RUN }
+/// { generation: 32 | unused: 16 | MUTED | events: 3 | VACANT PINNED IDLE FRESH QUEUED | WOKEN GONE HALF_CLOSED
+/// WRITABLE READABLE | RUN }
 /// ```
 #[derive(Debug)]
 pub(super) struct Word(AtomicU64);
@@ -231,6 +232,14 @@ impl Word {
         self.0.store(generation << 32 | FRESH | IDLE, Ordering::Release);
     }
 
+    /// Puts a connection without a socket in, with the caller as its owner. Called by the thread that took the slot
+    /// from the free list.
+    #[cfg(any(feature = "http2", test))]
+    pub(super) fn occupy(&self) {
+        let generation = self.0.load(Ordering::Relaxed) >> 32;
+        self.0.store(generation << 32 | RUN, Ordering::Release);
+    }
+
     /// The socket is registered: from now on the ticker may claim the connection too.
     pub(super) fn settle(&self, for_generation: u32) {
         let mut seen = self.0.load(Ordering::Relaxed);
@@ -349,6 +358,16 @@ mod tests {
         let word = Word::vacant();
         assert!(!word.claim_if_free());
         assert!(!word.pin());
+    }
+
+    #[test]
+    fn an_occupied_slot_has_an_owner_from_the_start() {
+        let word = Word::vacant();
+        word.occupy();
+        assert_eq!(word.claim(0, Edges::WOKEN), Claim::Left);
+        assert!(!word.claim_if_free() && !word.release(false));
+        assert_eq!(word.take_edges(), Edges::WOKEN);
+        assert!(word.release(false));
     }
 
     #[test]

@@ -168,7 +168,8 @@ impl Workspace {
     }
 }
 
-/// Received bytes that are not used yet: a window of a buffer.
+/// Received bytes that are not used yet: a window of a buffer. The default is one without room.
+#[derive(Default)]
 pub(super) struct Input {
     buffer: Box<[u8]>,
     start: usize,
@@ -255,6 +256,15 @@ impl Output {
 
     pub(super) fn is_empty(&self) -> bool {
         self.unsent().is_empty() && self.answered.is_empty()
+    }
+
+    /// Gives up the place of bytes that are sent, where more are appended before all are.
+    #[cfg(feature = "http2")]
+    pub(super) fn compact(&mut self) {
+        if self.sent > 0 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
     }
 
     pub(super) fn advance(&mut self, length: usize) {

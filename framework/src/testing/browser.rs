@@ -3,6 +3,8 @@
 //! [`Target`] is the application and the way to it; all browsers of a test share it. [`Browser`] is the state of one of
 //! them: cookies and idle connections. Neither knows how requests are composed or responses judged.
 
+#[cfg(feature = "http2")]
+use super::http2::Http2;
 use super::{
     ClientError,
     cookies::CookieJar,
@@ -27,6 +29,9 @@ pub(super) enum Target {
     InProcess { server: Arc<ByHand> },
     /// To a server; dropping `_running` stops it when it is ours. The mutex is there for `Sync` only.
     Socket { address: SocketAddr, is_encrypted: bool, _running: Option<Box<Mutex<Running>>> },
+    /// To a server of HTTP/2 without TLS.
+    #[cfg(feature = "http2")]
+    Http2 { address: SocketAddr, _running: Box<Mutex<Running>> },
 }
 
 /// The state of one browser.
@@ -35,6 +40,8 @@ pub(super) struct Browser {
     pub(super) cookies: Mutex<CookieJar>,
     pub(super) identity: Identity,
     idle: Mutex<Vec<Wire<Socket>>>,
+    #[cfg(feature = "http2")]
+    idle_http2: Mutex<Vec<Http2>>,
 }
 
 /// What it shows of itself in handshakes, if anything.
@@ -60,6 +67,8 @@ pub(super) struct Arriving {
 enum AnyWire {
     InProcess(Box<Wire<InProcess>>),
     Socket(Wire<Socket>),
+    #[cfg(feature = "http2")]
+    Http2(Box<Wire<Http2>>),
     /// Given back to its browser.
     Returned,
 }
@@ -79,11 +88,19 @@ impl Target {
         Ok(Self::Socket { address, is_encrypted, _running: Some(Box::new(Mutex::new(running))) })
     }
 
+    #[cfg(feature = "http2")]
+    pub(super) fn over_http2(app: App) -> crate::Result<Self> {
+        let running = app.without_environment().start("127.0.0.1:0 h2c")?;
+        Ok(Self::Http2 { address: running.address(), _running: Box::new(Mutex::new(running)) })
+    }
+
     /// The value of the Host field.
     pub(super) fn host(&self) -> String {
         match self {
             Self::InProcess { .. } => "localhost".to_owned(),
             Self::Socket { address, .. } => address.to_string(),
+            #[cfg(feature = "http2")]
+            Self::Http2 { address, .. } => address.to_string(),
         }
     }
 
@@ -92,6 +109,8 @@ impl Target {
         match self {
             Self::InProcess { .. } => None,
             Self::Socket { address, .. } => Some(*address),
+            #[cfg(feature = "http2")]
+            Self::Http2 { address, .. } => Some(*address),
         }
     }
 
@@ -137,6 +156,18 @@ impl Browser {
                 let mut wire = Wire::new(InProcess::send(server, &request.bytes));
                 let head = final_head(&mut wire, deadline)?;
                 (AnyWire::InProcess(Box::new(wire)), head)
+            }
+            #[cfg(feature = "http2")]
+            Target::Http2 { address, .. } => {
+                let mut idle = std::iter::from_fn(|| self.idle_http2.lock().pop());
+                let mut connection = match idle.find_map(|mut idle| idle.is_free().then_some(idle)) {
+                    Some(connection) => connection,
+                    None => Http2::over(*address, deadline)?,
+                };
+                connection.send(&request.bytes)?;
+                let mut wire = Wire::new(connection);
+                let head = final_head(&mut wire, deadline)?;
+                (AnyWire::Http2(Box::new(wire)), head)
             }
             Target::Socket { address, is_encrypted, .. } => {
                 let mut wire = match self.idle_connection()? {
@@ -190,6 +221,8 @@ impl Arriving {
         let piece = match &mut self.wire {
             AnyWire::InProcess(wire) => wire.next_piece(&mut self.body, deadline)?,
             AnyWire::Socket(wire) => wire.next_piece(&mut self.body, deadline)?,
+            #[cfg(feature = "http2")]
+            AnyWire::Http2(wire) => wire.next_piece(&mut self.body, deadline)?,
             AnyWire::Returned => None,
         };
         self.give_back();
@@ -198,11 +231,14 @@ impl Arriving {
 
     /// Once the body is complete, the connection is free for the next request.
     fn give_back(&mut self) {
-        if self.body == BodyState::Complete
-            && let AnyWire::Socket(wire) = std::mem::replace(&mut self.wire, AnyWire::Returned)
-            && !self.head.closes()
-        {
-            self.browser.idle.lock().push(wire);
+        if self.body != BodyState::Complete {
+            return;
+        }
+        match std::mem::replace(&mut self.wire, AnyWire::Returned) {
+            AnyWire::Socket(wire) if !self.head.closes() => self.browser.idle.lock().push(wire),
+            #[cfg(feature = "http2")]
+            AnyWire::Http2(wire) => self.browser.idle_http2.lock().push(wire.transport),
+            _ => {}
         }
     }
 }

@@ -72,6 +72,18 @@ impl Client {
         Self::of(Target::over_socket(app).unwrap_or_else(|error| panic!("{error}")))
     }
 
+    /// Like [`over_socket`](Client::over_socket), and both speak HTTP/2. Responses look as over HTTP/1.1; a body
+    /// without a length comes in chunks.
+    ///
+    /// # Panics
+    /// If the application or the server cannot start; the message is theirs.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    #[track_caller]
+    pub fn over_http2(app: App) -> Self {
+        Self::of(Target::over_http2(app).unwrap_or_else(|error| panic!("{error}")))
+    }
+
     /// A client of a server that already runs.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {

@@ -6,6 +6,7 @@
 //!   through real request and response bytes. No socket, no port, no waiting.
 //! * [`Client::over_socket`] starts a server of its own on a free port and stops it when the last clone is dropped. It
 //!   speaks TLS if the application does.
+//! * `Client::over_http2` does the same, and speaks HTTP/2 (feature `http2`).
 //! * [`Client::connect`] talks to a server that already runs.
 //! * [`Client::raw`] gives a bare connection, for requests that no honest client would send.
 //!
@@ -44,6 +45,8 @@ mod cookies;
 pub(crate) mod encrypted;
 mod form_data;
 mod html;
+#[cfg(feature = "http2")]
+mod http2;
 mod in_process;
 pub mod job_queue;
 mod page_form;

@@ -35,7 +35,10 @@ use rustls::crypto::CryptoProvider;
 use std::sync::Arc;
 
 /// The protocols above TLS that the server offers, the best first.
+#[cfg(not(feature = "http2"))]
 const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+#[cfg(feature = "http2")]
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The cryptography of this build.
 pub(crate) fn provider() -> Arc<CryptoProvider> {

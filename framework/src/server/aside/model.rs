@@ -62,7 +62,7 @@ fn sleep_first(queue: &AsideQueue) -> Option<Queued> {
 
 fn hand_over(fault: Fault, stops_meanwhile: bool) {
     check(SCHEDULES, move || {
-        let scheduler: Arc<Scheduler<Caller>> = Arc::new(Scheduler::new(CALLERS, 0, 100).expect("a poller"));
+        let scheduler: Arc<Scheduler<Caller>> = Arc::new(Scheduler::new(CALLERS, 0, 0, 100).expect("a poller"));
         let answered = Arc::new(AtomicUsize::new(0));
         let _peers: Vec<_> = (0..CALLERS)
             .map(|_| {

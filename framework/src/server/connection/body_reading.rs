@@ -119,6 +119,14 @@ impl BodyReading {
         })
     }
 
+    /// The client has ended the body by other means than its bytes; false if more was announced.
+    fn end(&mut self) -> bool {
+        match &mut self.request.rest {
+            Rest::Unread { decoder, .. } => decoder.end(),
+            Rest::Nothing | Rest::Stream(_) => true,
+        }
+    }
+
     /// The body is there: moves it into the request.
     pub(super) fn complete(self) -> InFlight {
         let Self { mut request, content, charge, file, .. } = self;
@@ -174,7 +182,8 @@ impl HttpConnection {
                 Then::Go if reading.received >= pause => Then::Stop(Step::Again),
                 Then::Go => match self.fill(work) {
                     Fill::Some => continue,
-                    Fill::End => Then::Lost,
+                    Fill::Whole if reading.end() => return self.run(turn, work, reading.complete()),
+                    Fill::End | Fill::Whole => Then::Lost,
                     Fill::Nothing | Fill::Part => {
                         let now = work.shared.scheduler.clock.now();
                         let deadline = reading.client.wait(now);

@@ -155,7 +155,7 @@ impl Source {
     /// Waits for the client and receives a piece. A connection that fails is the client's end of it, as an early end
     /// is.
     fn receive(&mut self) -> Result<(), Refusal> {
-        if std::mem::take(&mut self.expected) {
+        if std::mem::take(&mut self.expected) && !self.transport.asks_for_body() {
             let mut rest = CONTINUE;
             while !rest.is_empty() {
                 self.wait(Awaiting::Room)?;
@@ -176,7 +176,8 @@ impl Source {
             match self.transport.receive(&mut self.input, &mut self.scratch) {
                 Received::Bytes { length, .. } => return Ok(length),
                 Received::Nothing | Received::Part => self.wait(Awaiting::Input)?,
-                Received::End => return Err(Refusal::IncompleteBody),
+                Received::Whole if self.decoder.end() => return Ok(0),
+                Received::End | Received::Whole => return Err(Refusal::IncompleteBody),
             }
         }
     }

@@ -90,7 +90,7 @@ impl HttpConnection {
             let then = match self.flush(turn, work, None) {
                 Then::Go => match self.fill(work) {
                     Fill::Some => continue,
-                    Fill::End => Then::Stop(Step::Close),
+                    Fill::End | Fill::Whole => Then::Stop(Step::Close),
                     Fill::Nothing | Fill::Part if self.heard.contains(Edges::EXPIRED) => Then::Stop(Step::Close),
                     Fill::Nothing | Fill::Part => Then::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
                 },
@@ -112,7 +112,7 @@ impl HttpConnection {
                 break Step::Close;
             }
             match self.fill_to_forget(work) {
-                Fill::End => break Step::Close,
+                Fill::End | Fill::Whole => break Step::Close,
                 Fill::Some => {
                     left = left.saturating_sub(work.input.bytes().len());
                     work.input.clear();

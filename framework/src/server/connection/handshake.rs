@@ -76,7 +76,9 @@ impl HttpConnection {
                     greeting.hello.extend_from_slice(work.input.bytes());
                     work.input.clear();
                 }
-                Fill::End => return self.give_up(work, HandshakeFailure::CutOff, "it left before its ClientHello"),
+                Fill::End | Fill::Whole => {
+                    return self.give_up(work, HandshakeFailure::CutOff, "it left before its ClientHello");
+                }
                 Fill::Nothing | Fill::Part => {
                     let deadline = greeting.deadline;
                     return self.wait_in_handshake(work, State::Greeting(greeting), deadline);
@@ -150,7 +152,7 @@ impl HttpConnection {
     }
 
     /// Goes on until the client has finished, and all of our part has left.
-    pub(super) fn shake_hands(&mut self, turn: &Turn, work: &mut Workspace, deadline: Tick) -> Next {
+    pub(super) fn shake_hands(&mut self, turn: &mut Turn, work: &mut Workspace, deadline: Tick) -> Next {
         work.input.load(&mut self.input);
         let state = State::Handshaking { deadline };
         if turn.role == Role::Attendant && self.heard.contains(Edges::READABLE) && !work.may_answer_hello() {
@@ -188,7 +190,13 @@ impl HttpConnection {
         let mut facts = tls.facts();
         facts.client_certificate = tls.with_chain(client_certificate).flatten();
         work.shared.handshakes.count(facts.is_resumed);
+        #[cfg(feature = "http2")]
+        let speaks_http2 = facts.protocol.as_deref() == Some("h2");
         self.ends.tls = Some(Arc::new(facts));
+        #[cfg(feature = "http2")]
+        if speaks_http2 {
+            return self.become_mux(turn, work);
+        }
         (State::Idle, Then::Go)
     }
 
@@ -221,7 +229,7 @@ impl HttpConnection {
             }
             match self.fill(work) {
                 Fill::Some => {}
-                Fill::End => return (State::Idle, Then::Stop(Step::Close)),
+                Fill::End | Fill::Whole => return (State::Idle, Then::Stop(Step::Close)),
                 Fill::Nothing | Fill::Part => {
                     let state = State::Misdirected { searched, deadline };
                     return self.wait_in_handshake(work, state, deadline);

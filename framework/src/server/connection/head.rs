@@ -25,6 +25,8 @@ pub(super) enum Fill {
     Part,
     /// Nothing any more.
     End,
+    /// Nothing any more, and what came is whole.
+    Whole,
 }
 
 impl HttpConnection {
@@ -60,6 +62,11 @@ impl HttpConnection {
                         return self.refuse_head(turn, work, exchange, &Refusal::MalformedRequestLine);
                     }
                     Ok(None) => work.put_back(exchange),
+                    #[cfg(feature = "http2")]
+                    Err(_) if self.speaks_http2(work) => {
+                        work.put_back(exchange);
+                        return self.become_mux(turn, work);
+                    }
                     Err(refusal) => return self.refuse_head(turn, work, exchange, &refusal),
                 }
             }
@@ -77,7 +84,7 @@ impl HttpConnection {
             }
             match self.fill(work) {
                 Fill::Some => {}
-                Fill::End => return (state, Then::Stop(Step::Close)),
+                Fill::End | Fill::Whole => return (state, Then::Stop(Step::Close)),
                 Fill::Nothing if since.is_none() || !self.transport.has_part() => {
                     return self.wait_for_head(turn, work, state, phase);
                 }
@@ -157,6 +164,7 @@ impl HttpConnection {
     /// A head is complete.
     fn accept(&mut self, turn: &mut Turn, work: &mut Workspace, mut exchange: Box<Exchange>) -> Next {
         self.identify(&mut exchange);
+        self.note_protocol(&mut exchange);
         // A client at a pipe never goes while its request runs: it is the same thread.
         if self.transport.socket().is_some() {
             exchange.request.client.turn_to(turn.token.bits(), || work.shared.watched());
@@ -210,6 +218,7 @@ impl HttpConnection {
                 Fill::Part
             }
             Received::End => Fill::End,
+            Received::Whole => Fill::Whole,
         }
     }
 

@@ -26,15 +26,19 @@
 //! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
 //! | `respond.rs`, `send_file.rs`, `send_stream.rs`, `send_push.rs` | the response, up to its last byte |
 //! | `unread.rs` | responses that their clients do not take |
+//! | `multiplex.rs`, `carried.rs` | HTTP/2: a connection that carries streams, and what streams do beside other connections |
 //! | `farewell.rs` | the time after the response, and the ways to part from a client |
 
 mod body_reading;
 mod body_stream;
+mod carried;
 mod farewell;
 #[cfg(feature = "tls")]
 mod handshake;
 mod head;
 mod introduction;
+#[cfg(feature = "http2")]
+mod multiplex;
 mod request;
 mod respond;
 mod send_file;
@@ -46,6 +50,8 @@ pub(super) use respond::end;
 pub(super) use unread::{SharedContents, keep_within_budget};
 
 use super::clock::Tick;
+#[cfg(feature = "http2")]
+use super::http2::{Held, Mux};
 use super::poll::Interest;
 use super::scheduler::{self, News, Role, Step};
 use super::slab::Token;
@@ -125,6 +131,9 @@ enum State {
     /// A part of a head is there, and a handshake should be.
     #[cfg(feature = "tls")]
     Misdirected { searched: usize, deadline: Tick },
+    /// It carries streams of HTTP/2.
+    #[cfg(feature = "http2")]
+    Mux(Box<Mux>),
 }
 
 /// The state that follows, and how the step goes on with it.
@@ -201,6 +210,9 @@ pub(super) enum Rests {
     /// The end of a handshake.
     #[cfg(feature = "tls")]
     Handshake,
+    /// The streams that it carries.
+    #[cfg(feature = "http2")]
+    Streams,
 }
 
 /// The work of one step so far.
@@ -208,6 +220,12 @@ struct Turn {
     token: Token,
     role: Role,
     requests: u32,
+    /// The connection that carries the stream, held while it is given bytes; see [`hold`](HttpConnection::hold).
+    #[cfg(feature = "http2")]
+    carrier: Option<Held>,
+    /// The stream has given it bytes since its last step here.
+    #[cfg(feature = "http2")]
+    gave: bool,
     /// The last request of this step took so little time that its response may wait for the next one.
     is_quick: bool,
 }
@@ -225,10 +243,20 @@ impl scheduler::Connection for HttpConnection {
             self.heard |= Edges::WRITABLE;
         }
         work.reset();
+        self.begin_carried_turn(news.edges);
         if let Some(unsent) = self.unsent.take() {
             work.output = *unsent;
         }
-        let mut turn = Turn { token: news.token, role: news.role, requests: 0, is_quick: false };
+        let mut turn = Turn {
+            token: news.token,
+            role: news.role,
+            requests: 0,
+            #[cfg(feature = "http2")]
+            carrier: None,
+            #[cfg(feature = "http2")]
+            gave: false,
+            is_quick: false,
+        };
         let step = self.go(&mut turn, work, news.edges);
         if !matches!(step, Step::Lend { .. }) {
             self.heard.remove(Edges::EXPIRED);
@@ -237,6 +265,7 @@ impl scheduler::Connection for HttpConnection {
         if !work.output.is_empty() {
             self.unsent = Some(Box::new(std::mem::take(&mut work.output)));
         }
+        self.end_carried_turn(&mut turn, work, step);
         step
     }
 
@@ -256,6 +285,10 @@ impl scheduler::Connection for HttpConnection {
             State::Finishing(_) | State::Discarding { .. } | State::Lingering { .. } | State::Lost(_) => Rests::Closing,
             #[cfg(feature = "tls")]
             State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => Rests::Handshake,
+            #[cfg(feature = "http2")]
+            State::Mux(mux) if mux.is_idle() => Rests::Idle,
+            #[cfg(feature = "http2")]
+            State::Mux(_) => Rests::Streams,
         };
         rest as u8
     }
@@ -263,7 +296,7 @@ impl scheduler::Connection for HttpConnection {
 
 impl AsFd for HttpConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.transport.socket().expect("only connections on sockets have slots")
+        self.transport.socket().expect("only connections on sockets are watched")
     }
 }
 
@@ -283,14 +316,23 @@ impl HttpConnection {
         }
     }
 
-    /// Whether it waits for a request, of which a part may be there, or for the end of a handshake.
+    /// Whether it waits for a request, of which a part may be there, for the end of a handshake, or for several
+    /// requests.
     pub(super) fn waits_for_request(&self) -> bool {
         match self.state {
             State::Idle | State::Head { .. } | State::Introduction(_) => true,
             #[cfg(feature = "tls")]
             State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => true,
-            _ => false,
+            _ => self.is_mux(),
         }
+    }
+
+    /// Whether it carries streams.
+    pub(super) fn is_mux(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return matches!(self.state, State::Mux(_));
+        #[cfg(not(feature = "http2"))]
+        false
     }
 
     /// Says before a close without a request that it is a regular one.
@@ -300,7 +342,13 @@ impl HttpConnection {
 
     /// Whether it is between two requests, and nothing of either is left here.
     pub(super) fn is_silent(&self) -> bool {
-        matches!(self.state, State::Idle) && self.input.is_empty() && self.unsent.is_none()
+        let is_idle = match &self.state {
+            State::Idle => true,
+            #[cfg(feature = "http2")]
+            State::Mux(mux) => mux.is_idle(),
+            _ => false,
+        };
+        is_idle && self.input.is_empty() && self.unsent.is_none()
     }
 
     /// Whether it holds a request that waits for something else than its client.
@@ -338,6 +386,9 @@ impl HttpConnection {
             _ if turn.role == Role::Undertaker => Then::Lost,
             State::Lost(_) => Then::Lost,
             State::Sending(sending) => self.flush(turn, work, Some(sending)),
+            // It reads on while output waits.
+            #[cfg(feature = "http2")]
+            State::Mux(_) => Then::Go,
             _ => self.flush(turn, work, None),
         };
         let step = loop {
@@ -375,6 +426,8 @@ impl HttpConnection {
             State::Handshaking { deadline } => self.shake_hands(turn, work, deadline),
             #[cfg(feature = "tls")]
             State::Misdirected { searched, deadline } => self.misdirected(turn, work, searched, deadline),
+            #[cfg(feature = "http2")]
+            State::Mux(mux) => self.multiplex(turn, work, mux),
         }
     }
 

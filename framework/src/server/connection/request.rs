@@ -117,7 +117,7 @@ impl HttpConnection {
             let refusal = budget.refuse_body();
             return self.refuse(turn, work, request, &refusal);
         }
-        if std::mem::take(expected) {
+        if std::mem::take(expected) && !self.transport.asks_for_body() {
             work.output.bytes.extend_from_slice(CONTINUE);
         }
         let (pace, charge) = (work.shared.settings.body_pace(), budgets.memory.charge());
@@ -193,6 +193,7 @@ impl HttpConnection {
         let deadline = deadline.map(|moment| clock.deadline(moment));
         self.heard.remove(Edges::WOKEN);
         let then = match self.flush(turn, work, None) {
+            Then::Go if self.is_lost_stream() => Then::Lost,
             Then::Go => Then::Stop(Step::Wait { deadline, idle: false }),
             then => then,
         };

@@ -15,6 +15,8 @@ use crate::server::ends::Ended;
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
 use crate::server::transport::Taken;
+#[cfg(feature = "http2")]
+use crate::server::transport::Transport;
 use crate::server::word::Edges;
 use crate::server::workspace::{Answered, Shared, Workspace};
 use ::http::{Method, Version};
@@ -91,15 +93,21 @@ impl HttpConnection {
         let has_body = has_body(exchange, framing);
         let date = exchange.response.date().map_or_else(|| *work.date(), |date| *date.as_bytes());
         let (headers, ready) = exchange.response.fields_to_send();
-        write_response_head(
-            &mut work.output.bytes,
-            exchange.response.status,
-            &date,
-            headers,
-            ready,
-            framing,
-            persistence,
-        );
+        let status = exchange.response.status;
+        self.hold(turn, work);
+        match &self.transport {
+            #[cfg(feature = "http2")]
+            Transport::Stream(stream) => {
+                let sent = stream.ends().send_head(status, &date, headers, ready, framing, !has_body);
+                if sent.is_err() {
+                    return (State::Ready(Box::new(request)), Then::Lost);
+                }
+            }
+            _ => {
+                let out = &mut work.output.bytes;
+                write_response_head(out, status, &date, headers, ready, framing, persistence);
+            }
+        }
         work.record().count_request();
         if exchange.spent.is_some() || work.record().is_slow(exchange.request.id) {
             Spent::turn(exchange, Doing::Sending);
@@ -129,6 +137,15 @@ impl HttpConnection {
 
     /// Decides the fate of the connection, and of the rest of the request's body.
     fn after(&mut self, work: &Workspace, request: &mut InFlight, verdict: Verdict, framing: ResponseFraming) -> After {
+        #[cfg(feature = "http2")]
+        if let Transport::Stream(_) = &self.transport {
+            // It ends with its response, and the engine tells the client what becomes of the rest.
+            let is_streamed = matches!(request.exchange.response.body, ResponseBody::Stream(_));
+            if !is_streamed || !matches!(&request.rest, Rest::Stream(handle) if !handle.is_read()) {
+                request.rest = Rest::Nothing;
+            }
+            return After::Close;
+        }
         let shared = &work.shared;
         let client_keeps = request.exchange.request.head.keep_alive();
         let keep = client_keeps
@@ -178,6 +195,7 @@ impl HttpConnection {
 
     fn send_content(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Next {
         let mut moved = 0;
+        self.hold(turn, work);
         loop {
             let content = sending.request.exchange.response.body.as_bytes().unwrap_or_default();
             let rest = &content[usize::try_from(sending.body_bytes).unwrap_or(usize::MAX).min(content.len())..];
@@ -224,6 +242,7 @@ impl HttpConnection {
     }
 
     fn flush_output(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Option<&Sending>) -> Then {
+        self.hold(turn, work);
         while !work.output.unsent().is_empty() {
             if !self.heard.contains(Edges::WRITABLE) {
                 return self.wait_for_room(turn, work, sending);
@@ -235,6 +254,7 @@ impl HttpConnection {
             work.output.advance(taken.length);
             self.took(&work.shared, taken);
         }
+        self.carry(turn, work);
         match turn.role {
             Role::Worker => {}
             Role::Aside => leave_ends(work, true),

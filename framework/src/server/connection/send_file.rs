@@ -34,6 +34,7 @@ pub(super) fn append_if_small(file: &FileBody, out: &mut Vec<u8>) -> bool {
 impl HttpConnection {
     pub(super) fn send_file(&mut self, turn: &mut Turn, work: &mut Workspace, mut sending: Box<Sending>) -> Next {
         let mut moved = 0;
+        self.hold(turn, work);
         loop {
             let ResponseBody::File(file) = &sending.request.exchange.response.body else {
                 unreachable!("only files are sent as files");

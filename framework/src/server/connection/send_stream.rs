@@ -22,7 +22,10 @@ impl HttpConnection {
         loop {
             // Earlier chunks go out before the next one, which may take long.
             let then = match self.flush(turn, work, Some(&sending)) {
-                Then::Go if sending.ended => return sent(turn, work, *sending),
+                Then::Go if sending.ended => {
+                    self.transport.finish();
+                    return sent(turn, work, *sending);
+                }
                 Then::Go if turn.role != Role::Worker => Then::Stop(Step::Lend { refusable: false }),
                 Then::Go if self.heard.contains(Edges::GONE) => Then::Lost,
                 // A server that has stopped needs no more chunks.
@@ -30,19 +33,18 @@ impl HttpConnection {
                 // A chunk is made when it can be sent.
                 Then::Go if !self.heard.contains(Edges::WRITABLE) => self.wait_for_room(turn, work, Some(&sending)),
                 Then::Go if chunks == CHUNKS_IN_A_ROW => Then::Stop(Step::Again),
-                Then::Go => match sending.make_chunk(work) {
-                    true => {
+                Then::Go => {
+                    self.carry(turn, work);
+                    if sending.make_chunk(work) {
                         chunks += 1;
                         continue;
                     }
-                    false => {
-                        if sending.framing == ResponseFraming::Close {
-                            // Here a close would look like the regular end; a reset does not.
-                            self.transport.fail_at_close();
-                        }
-                        Then::Lost
+                    if sending.framing == ResponseFraming::Close {
+                        // Here a close would look like the regular end; a reset does not.
+                        self.transport.fail_at_close();
                     }
-                },
+                    Then::Lost
+                }
                 then => then,
             };
             return (State::Sending(sending), then);

@@ -11,6 +11,7 @@
 
 mod room;
 mod stopping;
+mod streams;
 
 use super::*;
 use crate::primitive::AtomicUsize;
@@ -167,7 +168,7 @@ impl Play {
         let stage = Arc::new(Stage::default());
         stage.left.store(jobs.len(), Ordering::SeqCst);
         stage.short.store(jobs.matches('s').count(), Ordering::SeqCst);
-        let mut scheduler = Scheduler::new(connections, workers, 100).expect("a poller");
+        let mut scheduler = Scheduler::new(connections, 0, workers, 100).expect("a poller");
         scheduler.reserve = Reserve::new(quota);
         let scheduler = Arc::new(scheduler);
         let peers = (0..connections).map(|_| {

@@ -4,7 +4,7 @@ use super::*;
 use crate::exchange::HandshakeCounts;
 use crate::testing::encrypted::CLIENT_CONFIG;
 use crate::tls::{Tls, TlsInService};
-use rustls::{ClientConnection, ServerConfig};
+use rustls::{ClientConfig, ClientConnection, ServerConfig};
 use std::io::ErrorKind;
 use std::sync::LazyLock;
 
@@ -25,14 +25,18 @@ pub(in crate::server) fn server_config() -> Arc<ServerConfig> {
 
 impl Client {
     pub(super) fn shake_hands(self) -> Self {
-        self.shake_hands_behind(b"")
+        self.shake_hands_as(CLIENT_CONFIG.clone(), b"")
     }
 
     /// The same behind other bytes, in one packet with the first of the handshake.
-    pub(super) fn shake_hands_behind(mut self, bytes: &[u8]) -> Self {
+    pub(super) fn shake_hands_behind(self, bytes: &[u8]) -> Self {
+        self.shake_hands_as(CLIENT_CONFIG.clone(), bytes)
+    }
+
+    pub(super) fn shake_hands_as(mut self, config: Arc<ClientConfig>, behind: &[u8]) -> Self {
         let name = "localhost".try_into().expect("a name");
-        let mut session = Box::new(ClientConnection::new(CLIENT_CONFIG.clone(), name).expect("a client"));
-        let mut first = bytes.to_vec();
+        let mut session = Box::new(ClientConnection::new(config, name).expect("a client"));
+        let mut first = behind.to_vec();
         session.write_tls(&mut first).expect("memory");
         self.socket.write_all(&first).expect("the server reads");
         while session.is_handshaking() {
@@ -81,7 +85,7 @@ pub(super) fn more(session: &mut ClientConnection, socket: &mut TcpStream, recei
     }
 }
 
-fn encrypted(change: impl FnOnce(&mut ServerSettings)) -> Stage {
+pub(super) fn encrypted(change: impl FnOnce(&mut ServerSettings)) -> Stage {
     Stage::with(None, Vec::new(), true, change)
 }
 

@@ -215,7 +215,7 @@ impl Session {
                 Received::Bytes { length, is_drained } => (length, is_drained),
                 Received::Nothing | Received::Part if held == 0 => return Received::Nothing,
                 Received::Nothing | Received::Part => return Received::Part,
-                Received::End => return Received::End,
+                Received::End | Received::Whole => return Received::End,
             };
             let plain = self.digest(&mut buffer[..held + length], room);
             if self.flush(link).is_err() {

@@ -135,7 +135,7 @@ impl Play {
     fn new(workers: usize, jobs: &[&str], mistake: Mistake) -> Self {
         let [open, begun, ended] = [(); 3].map(|()| AtomicUsize::new(0));
         let world = Arc::new(World { mistake, open, begun, ended });
-        let server: Server = Arc::new(Scheduler::new(jobs.len(), workers, 100).expect("a poller"));
+        let server: Server = Arc::new(Scheduler::new(jobs.len(), 0, workers, 100).expect("a poller"));
         let peers = jobs.iter().map(|job| {
             let (socket, mut far) = UnixStream::pair().expect("a socket pair");
             socket.set_nonblocking(true).expect("a valid option");

@@ -1,0 +1,252 @@
+//! Frames as no honest client sends them.
+
+use super::*;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GO_AWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PROTOCOL_ERROR: u32 = 1;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(content.len()).expect("a length").to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(content);
+    frame
+}
+
+/// `GET path` without Huffman codes, from the static table.
+fn request(stream: u32, path: &str, flags: u8) -> Vec<u8> {
+    let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).expect("short")];
+    block.extend(path.as_bytes());
+    block.extend([0x01, 1, b'a']);
+    frame(HEADERS, END_HEADERS | flags, stream, &block)
+}
+
+/// A connection that has sent the preface and its settings.
+fn greet(stage: &Stage) -> Client {
+    let mut client = stage.connect();
+    client.socket.set_nodelay(true).expect("a socket");
+    client.send(PREFACE);
+    client.send(frame(SETTINGS, 0, 0, &[]));
+    client
+}
+
+impl Client {
+    /// Type, flags, stream and content of the next frame; `None` at the end.
+    fn frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        while self.received.len() < 9 {
+            if !self.still_more() {
+                return None;
+            }
+        }
+        let length = u32::from_be_bytes([0, self.received[0], self.received[1], self.received[2]]) as usize;
+        while self.received.len() < 9 + length {
+            if !self.still_more() {
+                return None;
+            }
+        }
+        let frame: Vec<u8> = self.received.drain(..9 + length).collect();
+        let stream = u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]]);
+        Some((frame[3], frame[4], stream, frame[9..].to_vec()))
+    }
+
+    /// As `more`, but a reset is an end as well.
+    fn still_more(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.session.is_some() {
+            return self.more();
+        }
+        let mut buffer = [0; 4096];
+        match self.socket.read(&mut buffer) {
+            Ok(length) => {
+                self.received.extend_from_slice(&buffer[..length]);
+                length > 0
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("the server neither answered nor closed: {error}"),
+        }
+    }
+
+    /// The error that the server ends the connection for, if it says so.
+    fn end(&mut self) -> Option<u32> {
+        let mut why = None;
+        while let Some((kind, _, _, content)) = self.frame() {
+            if kind == GO_AWAY {
+                why = Some(u32::from_be_bytes([content[4], content[5], content[6], content[7]]));
+            }
+        }
+        why
+    }
+
+    /// Sends as long as the server reads.
+    fn flood(&mut self, bytes: &[u8]) -> bool {
+        self.socket.write_all(bytes).is_ok()
+    }
+}
+
+/// Sends what `next` makes until the server ends the connection, for this reason.
+#[track_caller]
+fn ends_a_flood(stage: &Stage, reason: u32, mut next: impl FnMut(u32) -> Vec<u8>) {
+    let mut client = greet(stage);
+    let mut reader = Client::over(client.socket.try_clone().expect("a descriptor"));
+    let end = std::thread::spawn(move || reader.end());
+    let went_on = (0..2_000_000).all(|number| client.flood(&next(number)));
+    assert!(!went_on, "the server takes it all");
+    // The socket may be reset before the word is read.
+    assert!(matches!(end.join().expect("no panic"), Some(why) if why == reason) || reason == 0, "another reason");
+    assert_eq!(stage.connect().get("/others").text(), "/others");
+}
+
+#[test]
+fn the_answer_does_not_depend_on_how_frames_are_split() {
+    let stage = stage(|_| {});
+    let mut client = stage.connect();
+    client.socket.set_nodelay(true).expect("a socket");
+    let post = frame(HEADERS, END_HEADERS, 3, &[&[0x83, 0x86, 0x04, 5][..], b"/echo", &[0x01, 1, b'a']].concat());
+    let bytes = [
+        PREFACE.to_vec(),
+        frame(SETTINGS, 0, 0, &[]),
+        request(1, "/one", END_STREAM),
+        post,
+        frame(DATA, END_STREAM, 3, b"content"),
+    ];
+    for byte in bytes.concat() {
+        client.send([byte]);
+    }
+    let mut answers = std::collections::BTreeMap::<u32, Vec<u8>>::new();
+    while answers.values().map(Vec::len).sum::<usize>() < 11 {
+        let (kind, _, stream, content) = client.frame().expect("two answers");
+        if kind == DATA {
+            answers.entry(stream).or_default().extend(content);
+        }
+    }
+    assert_eq!(answers.into_values().collect::<Vec<_>>(), [b"/one".to_vec(), b"content".to_vec()]);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn it_is_agreed_on_over_tls_where_the_client_can() {
+    let stage = tls::encrypted(|_| {});
+    let config = |protocol: &[u8]| {
+        let mut config = rustls::ClientConfig::clone(&crate::testing::encrypted::CLIENT_CONFIG);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Arc::new(config)
+    };
+    let mut client = stage.connect_plainly().shake_hands_as(config(b"h2"));
+    client.send([PREFACE, &frame(SETTINGS, 0, 0, &[]), &request(1, "/one", END_STREAM)].concat());
+    let content = loop {
+        let (kind, _, _, content) = client.frame().expect("an answer");
+        if kind == DATA {
+            break content;
+        }
+    };
+    assert_eq!(content, b"/one");
+    let mut client = stage.connect_plainly().shake_hands_as(config(b"http/1.1"));
+    assert_eq!(client.get("/two").text(), "/two");
+}
+
+#[test]
+fn requests_that_are_reset_at_once_end_the_connection() {
+    let stage = stage(|_| {});
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| {
+        let stream = 2 * number + 1;
+        [request(stream, "/park", END_STREAM), frame(RESET, 0, stream, &8_u32.to_be_bytes())].concat()
+    });
+}
+
+#[test]
+fn requests_that_make_the_server_reset_them_end_the_connection() {
+    let stage = stage(|_| {});
+    // A window update of nothing is an error of its stream.
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| {
+        let stream = 2 * number + 1;
+        [request(stream, "/park", 0), frame(WINDOW_UPDATE, 0, stream, &(1_u32 << 31 | 0x7fff_ffff).to_be_bytes())]
+            .concat()
+    });
+}
+
+#[test]
+fn a_head_without_end_ends_the_connection() {
+    let stage = stage(|_| {});
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| match number {
+        0 => frame(HEADERS, END_STREAM, 1, &[0x82, 0x86, 0x84]),
+        _ => frame(CONTINUATION, 0, 1, &[]),
+    });
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| match number {
+        0 => frame(HEADERS, END_STREAM, 1, &[0x82, 0x86, 0x84]),
+        _ => frame(CONTINUATION, 0, 1, &[&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat().repeat(100)),
+    });
+}
+
+#[test]
+fn frames_that_ask_for_nothing_end_the_connection() {
+    let stage = stage(|_| {});
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(100);
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |_| pings.clone());
+    let settings = frame(SETTINGS, 0, 0, &[]).repeat(100);
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |_| settings.clone());
+}
+
+#[test]
+fn empty_content_without_end_ends_the_connection() {
+    let stage = stage(|_| {});
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| match number {
+        0 => request(1, "/echo", 0),
+        _ => frame(DATA, 0, 1, &[]).repeat(100),
+    });
+}
+
+#[test]
+fn control_frames_do_not_keep_an_idle_connection() {
+    let stage = stage(|settings| settings.idle_timeout = Duration::from_millis(300));
+    let mut client = greet(&stage);
+    let began = Instant::now();
+    while client.flood(&frame(PING, 0, 0, &[0; 8])) {
+        assert!(began.elapsed() < SOON, "it is kept");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn half_a_preface_has_the_time_of_a_head() {
+    let stage = stage(|settings| settings.head_timeout = Duration::from_millis(100));
+    let mut client = stage.connect();
+    client.send(&PREFACE[..20]);
+    while client.frame().is_some() {}
+}
+
+#[test]
+fn a_first_frame_that_is_none_ends_the_connection() {
+    let stage = stage(|_| {});
+    for bytes in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], &frame(DATA, 0, 1, b"x"), &[0xff; 100]] {
+        let mut client = stage.connect();
+        client.send([PREFACE, bytes].concat());
+        assert!(matches!(client.end(), Some(PROTOCOL_ERROR | 6)), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn a_ping_has_its_answer() {
+    let stage = stage(|_| {});
+    let mut client = greet(&stage);
+    client.send(frame(PING, 0, 0, b"12345678"));
+    loop {
+        let (kind, flags, _, content) = client.frame().expect("an answer");
+        if kind == PING {
+            return assert_eq!((flags, &content[..]), (ACK, &b"12345678"[..]));
+        }
+    }
+}
