@@ -67,6 +67,11 @@ impl HttpConnection {
                         work.put_back(exchange);
                         return self.become_mux(turn, work);
                     }
+                    #[cfg(feature = "http2")]
+                    Err(_) if self.speaks_neither(work) => {
+                        work.put_back(exchange);
+                        return self.part_from_stranger(turn, work);
+                    }
                     Err(refusal) => return self.refuse_head(turn, work, exchange, &refusal),
                 }
             }

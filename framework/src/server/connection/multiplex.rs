@@ -20,6 +20,18 @@ impl HttpConnection {
         self.ends.listener.h2c && self.requests == 0 && work.input.bytes().starts_with(PREFACE)
     }
 
+    /// Whether the client begins with what belongs to neither protocol, where it may choose. It can read no answer.
+    pub(super) fn speaks_neither(&self, work: &Workspace) -> bool {
+        let input = work.input.bytes();
+        let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return false };
+        let version = input[..end].rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+        self.ends.listener.h2c && self.requests == 0 && !version.starts_with(b"HTTP/")
+    }
+
+    pub(super) fn part_from_stranger(&mut self, turn: &Turn, work: &Workspace) -> Next {
+        self.proceed(turn, work, After::Linger)
+    }
+
     /// The client speaks HTTP/2: the input begins with its preface, or that is still to come.
     pub(super) fn become_mux(&mut self, turn: &mut Turn, work: &mut Workspace) -> Next {
         let mut mux = Mux::new(&work.shared, turn.token);

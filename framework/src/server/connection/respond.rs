@@ -138,13 +138,17 @@ impl HttpConnection {
     /// Decides the fate of the connection, and of the rest of the request's body.
     fn after(&mut self, work: &Workspace, request: &mut InFlight, verdict: Verdict, framing: ResponseFraming) -> After {
         #[cfg(feature = "http2")]
-        if let Transport::Stream(_) = &self.transport {
-            // It ends with its response, and the engine tells the client what becomes of the rest.
+        if let Transport::Stream(stream) = &self.transport {
+            // It ends with its response. Some clients forget a response when a reset comes together with it, so the
+            // rest of the body is read and forgotten first.
             let is_streamed = matches!(request.exchange.response.body, ResponseBody::Stream(_));
-            if !is_streamed || !matches!(&request.rest, Rest::Stream(handle) if !handle.is_read()) {
-                request.rest = Rest::Nothing;
+            if is_streamed && matches!(&request.rest, Rest::Stream(handle) if !handle.is_read()) {
+                return After::Linger;
             }
-            return After::Close;
+            request.rest = Rest::Nothing;
+            // The service read past the readiness that is noted here.
+            self.heard |= Edges::READABLE;
+            return if stream.ends().has_unread() { After::Linger } else { After::Close };
         }
         let shared = &work.shared;
         let client_keeps = request.exchange.request.head.keep_alive();

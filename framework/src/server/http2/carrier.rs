@@ -1,11 +1,13 @@
 //! The connection as its streams know it: how to wake it, how to take it, and what they tell it.
 
+use super::engine::Unfinished;
 use crate::server::run_queue::Waiting;
 use crate::server::scheduler::Role;
 use crate::server::slab::{Queued, Token};
 use crate::server::stream_counts::StreamCounts;
 use crate::server::word::Edges;
 use crate::server::workspace::{Shared, Workspace};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Wake;
@@ -18,6 +20,8 @@ pub(super) struct Carrier {
     fruitless: AtomicUsize,
     /// Bytes of content that clients were sent.
     content: AtomicU64,
+    /// Responses that have failed; `None` once the connection has ended. They hold the engine, and the engine holds this.
+    unfinished: Mutex<Option<Vec<Unfinished>>>,
 }
 
 impl Carrier {
@@ -29,6 +33,7 @@ impl Carrier {
             counts: StreamCounts::new(settings.http2.streams as usize, settings.most_running()),
             fruitless: AtomicUsize::new(0),
             content: AtomicU64::new(0),
+            unfinished: Mutex::new(Some(Vec::new())),
         }
     }
 
@@ -73,6 +78,33 @@ impl Carrier {
 
     pub(super) fn fruitless(&self) -> usize {
         self.fruitless.load(Ordering::Relaxed)
+    }
+
+    /// A response has failed. The connection resets it in its next step, behind what it has been given.
+    pub(super) fn fails(&self, response: Unfinished) {
+        match &mut *self.unfinished.lock() {
+            Some(unfinished) => unfinished.push(response),
+            None => return,
+        }
+        self.ring();
+    }
+
+    /// The responses that have failed.
+    pub(super) fn unfinished(&self) -> Vec<Unfinished> {
+        self.unfinished.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// They cannot be reset yet.
+    pub(super) fn put_back(&self, responses: Vec<Unfinished>) {
+        if let Some(unfinished) = &mut *self.unfinished.lock() {
+            unfinished.extend(responses);
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn ends(&self) {
+        let unfinished = self.unfinished.lock().take();
+        drop(unfinished);
     }
 
     /// Lets the connection look again.

@@ -271,13 +271,23 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Both directions of one stream. Dropping it ends the stream: what was sent leaves, and a reset follows if the
-/// response is not complete, or if the client has more to send.
+/// Both directions of one stream. Dropping it ends the stream, with a reset if the response is not complete, or if the
+/// client has more to send.
 pub(in crate::server) struct StreamEnds {
     sink: Sink,
     source: RecvStream,
     /// Received, and not taken by the reader.
     rest: Bytes,
+}
+
+/// The way to the client for a response that will not be complete. The engine forgets what it holds for a stream that
+/// is reset, so this happens only when that has had its chance to leave.
+pub(super) struct Unfinished(SendStream<Bytes>);
+
+impl Unfinished {
+    pub(super) fn reset(mut self) {
+        self.0.send_reset(Reason::CANCEL);
+    }
 }
 
 /// The way to the client.
@@ -325,6 +335,11 @@ impl StreamEnds {
             Received::End | Received::Whole if length > 0 => Received::Bytes { length, is_drained: false },
             last => last,
         }
+    }
+
+    /// Whether the client has more content to send, or some that nobody has taken.
+    pub(in crate::server) fn has_unread(&self) -> bool {
+        !self.rest.is_empty() || !self.source.is_end_stream()
     }
 
     /// Sends the head; `is_whole` if nothing follows it. `ready` are lines of fields.
@@ -445,6 +460,17 @@ impl StreamEnds {
             // A stream that has ended needs no second end.
             let _ = stream.send_data(Bytes::new(), true);
             self.sink = Sink::Ended;
+        }
+    }
+
+    /// What must be reset if the response has begun and is not complete.
+    pub(super) fn take_unfinished(&mut self) -> Option<Unfinished> {
+        match std::mem::replace(&mut self.sink, Sink::Ended) {
+            Sink::Content { stream, .. } => Some(Unfinished(stream)),
+            sink => {
+                self.sink = sink;
+                None
+            }
         }
     }
 

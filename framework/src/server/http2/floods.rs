@@ -25,6 +25,8 @@ pub(super) struct Meter {
     useful: u64,
     /// Streams that were opened.
     streams: u64,
+    /// The client has acknowledged our settings.
+    has_acknowledged: bool,
     /// The beginning of a frame's head.
     head: [u8; 9],
     in_head: usize,
@@ -36,7 +38,9 @@ pub(super) struct Meter {
 /// Types of frames (RFC 9113, section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
 const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
 
 impl Meter {
     /// A meter for what comes behind the preface, of which `before` bytes are still to come.
@@ -59,13 +63,19 @@ impl Meter {
             self.in_head += taken;
             bytes = &bytes[taken..];
             if self.in_head == self.head.len() {
-                let [high, middle, low, kind, ..] = self.head;
+                let [high, middle, low, kind, flags, ..] = self.head;
                 self.in_head = 0;
                 self.left = u64::from(u32::from_be_bytes([0, high, middle, low]));
                 self.is_useful = matches!(kind, DATA | HEADERS | CONTINUATION);
                 self.streams += u64::from(kind == HEADERS);
+                self.has_acknowledged |= kind == SETTINGS && flags & ACK != 0;
             }
         }
+    }
+
+    /// Whether the client has acknowledged our settings.
+    pub(super) fn has_acknowledged(&self) -> bool {
+        self.has_acknowledged
     }
 
     /// Whether it is a flood, if the client was sent so much content, and has given up so many streams for nothing.

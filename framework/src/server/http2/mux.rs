@@ -5,7 +5,7 @@
 //! the connection is rung when a stream makes room.
 
 use super::carrier::Carrier;
-use super::engine::{Engine, EngineLimits, Opened, Parting, Turn};
+use super::engine::{Engine, EngineLimits, MAX_OUTPUT, Opened, Parting, Turn, Unfinished};
 use super::floods::Meter;
 use super::stream::StreamSide;
 use crate::exchange::Connection;
@@ -93,6 +93,7 @@ impl Mux {
         if self.meter.is_flood(self.carrier.content(), self.carrier.fruitless()) {
             self.end(Parting::Flood);
         }
+        let mut unfinished = self.carrier.unfinished();
         loop {
             let accepts = welcomes && !self.has_had_its_turn() && self.carrier.counts().has_room();
             match self.engine.go_on(input, output, &mut Context::from_waker(&self.waker), accepts) {
@@ -100,20 +101,31 @@ impl Mux {
                     self.carrier.counts().opens();
                     self.opened.push(opened);
                 }
-                Turn::Waits => return false,
+                // There is room, so all that could leave has left.
+                Turn::Waits if !unfinished.is_empty() && output.unsent().len() < MAX_OUTPUT => {
+                    unfinished.drain(..).for_each(Unfinished::reset);
+                }
+                Turn::Waits => {
+                    self.carrier.put_back(unfinished);
+                    return false;
+                }
                 Turn::Over => return true,
             }
         }
     }
 
     /// Until when the connection may stay without a stream; `None` while there is one. The preface has the time of a
-    /// head.
+    /// head, and so has the answer to our settings.
     pub(in crate::server) fn idle_until(&mut self, settings: &ServerSettings, now: Tick) -> Option<Tick> {
         if !self.is_idle() {
             self.idle_since = None;
             return None;
         }
-        let timeout = if self.engine.is_greeting() { settings.head_timeout } else { settings.idle_timeout };
+        let timeout = match () {
+            () if self.engine.is_greeting() => settings.head_timeout,
+            () if !self.meter.has_acknowledged() => settings.head_timeout.min(settings.idle_timeout),
+            () => settings.idle_timeout,
+        };
         Some(self.idle_since.get_or_insert(now).after(timeout))
     }
 
@@ -151,5 +163,11 @@ impl Mux {
                 self.carrier.closes();
             }
         }
+    }
+}
+
+impl Drop for Mux {
+    fn drop(&mut self) {
+        self.carrier.ends();
     }
 }

@@ -234,7 +234,10 @@ impl Connections for Stream {
 /// The exchange has ended. The rest of the stream is the engine's.
 impl Drop for Stream {
     fn drop(&mut self) {
-        if !*self.bears_fruit.get_mut() && self.is_lost() {
+        if !self.is_lost() {
+            let unfinished = self.ends.get_mut().take_unfinished();
+            unfinished.into_iter().for_each(|response| self.carrier.fails(response));
+        } else if !*self.bears_fruit.get_mut() {
             self.carrier.was_fruitless();
         }
         if !*self.runs.get_mut() {

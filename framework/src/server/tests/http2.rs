@@ -262,18 +262,19 @@ fn a_connection_that_breaks_ends_its_parked_requests() {
 
 #[test]
 fn a_stream_that_fails_is_reset() {
-    let stage = stage(|_| {});
+    let stage = stage(|settings| settings.threads = 4);
     let mut client = Visitor::new(&stage);
-    let response = client.get("/broken-stream");
-    let mut content = client.head(response).into_body();
-    // The first chunk may be overtaken by the reset, if another thread has the connection just then.
-    let end = loop {
-        if let Err(error) = client.wait(|cx| content.poll_data(cx)).expect("not the regular end") {
-            break error;
+    // Several at a time, so that other threads have the connection.
+    for _ in 0..50 {
+        let responses: Vec<_> = (0..4).map(|_| client.get("/broken-stream")).collect();
+        for response in responses {
+            let mut content = client.head(response).into_body();
+            assert_eq!(client.wait(|cx| content.poll_data(cx)).expect("a chunk").expect("content"), "first");
+            let end = client.wait(|cx| content.poll_data(cx)).expect("not the regular end");
+            assert_eq!(end.expect_err("a reset").reason(), Some(Reason::CANCEL));
+            assert!(!stage.next_end().1.complete);
         }
-    };
-    assert_eq!(end.reason(), Some(Reason::CANCEL));
-    assert!(!stage.next_end().1.complete);
+    }
 }
 
 #[test]

@@ -220,6 +220,82 @@ fn control_frames_do_not_keep_an_idle_connection() {
     }
 }
 
+/// `POST path` with content to come.
+fn upload(stream: u32, path: &str) -> Vec<u8> {
+    let mut bytes = request(stream, path, 0);
+    bytes[9] = 0x83;
+    bytes
+}
+
+/// Reads frames until the answer to a PING, or a reset of the stream; true if that comes.
+fn is_reset_before_the_ping(client: &mut Client) -> bool {
+    client.send(frame(PING, 0, 0, &[0; 8]));
+    loop {
+        match client.frame().expect("the connection stays") {
+            (PING, ACK, ..) => return false,
+            (RESET, ..) => return true,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_body_lets_the_client_send_the_rest() {
+    let stage = stage(|_| {});
+    let mut client = greet(&stage);
+    client.send(upload(1, "/early"));
+    while !matches!(client.frame().expect("an answer"), (DATA, END_STREAM, ..)) {}
+    // More than both windows, so that they must be opened again.
+    let mut window = 65_535;
+    for _ in 0..100 {
+        while window < 16_384 {
+            match client.frame().expect("the connection stays") {
+                (WINDOW_UPDATE, _, 1, by) => window += u32::from_be_bytes([by[0], by[1], by[2], by[3]]),
+                (RESET, ..) => panic!("it was reset"),
+                _ => {}
+            }
+        }
+        client.send(frame(DATA, 0, 1, &[b'x'; 16_384]));
+        window -= 16_384;
+    }
+    client.send(frame(DATA, END_STREAM, 1, b"end"));
+    assert!(!is_reset_before_the_ping(&mut client));
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_reset_after_a_while() {
+    let stage = stage(|settings| settings.linger_timeout = Duration::from_millis(50));
+    let mut client = greet(&stage);
+    client.send(upload(1, "/early"));
+    loop {
+        let (kind, _, _, content) = client.frame().expect("the connection stays");
+        if kind == RESET {
+            return assert_eq!(content, [0; 4]);
+        }
+    }
+}
+
+#[test]
+fn settings_without_an_answer_end_an_idle_connection() {
+    let stage = stage(|settings| settings.head_timeout = Duration::from_millis(100));
+    let mut silent = greet(&stage);
+    let mut polite = greet(&stage);
+    polite.send(frame(SETTINGS, ACK, 0, &[]));
+    assert_eq!(silent.end(), Some(0));
+    assert!(!is_reset_before_the_ping(&mut polite));
+}
+
+#[test]
+fn a_client_of_neither_protocol_is_left() {
+    let stage = stage(|_| {});
+    let mut client = stage.connect();
+    client.send("INVALID CONNECTION PREFACE\r\n\r\n");
+    assert!(client.frame().is_none() && client.received.is_empty());
+    let mut client = stage.connect();
+    client.send("GET / / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.answer().status(), "400");
+}
+
 #[test]
 fn half_a_preface_has_the_time_of_a_head() {
     let stage = stage(|settings| settings.head_timeout = Duration::from_millis(100));
