@@ -20,7 +20,8 @@ pub(super) struct Carrier {
     fruitless: AtomicUsize,
     /// Bytes of content that clients were sent.
     content: AtomicU64,
-    /// Responses that have failed; `None` once the connection has ended. They hold the engine, and the engine holds this.
+    /// Responses that have failed; `None` once the connection has ended. They hold the engine, and the engine holds
+    /// this.
     unfinished: Mutex<Option<Vec<Unfinished>>>,
 }
 

@@ -1,5 +1,7 @@
 //! Frames as no honest client sends them.
 
+mod sections;
+
 use super::*;
 
 const DATA: u8 = 0;
@@ -325,4 +327,50 @@ fn a_ping_has_its_answer() {
             return assert_eq!((flags, &content[..]), (ACK, &b"12345678"[..]));
         }
     }
+}
+
+#[test]
+fn a_hundred_downloads_that_nobody_reads_hold_little_and_end() {
+    let stage = stage(|settings| settings.write_timeout = Duration::from_millis(500));
+    let mut client = greet(&stage);
+    // Windows as wide as they can be: only the server's own bounds hold.
+    client.send(frame(SETTINGS, 0, 0, &[&[0, 4][..], &0x7fff_ffff_u32.to_be_bytes()].concat()));
+    client.send(frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes()));
+    for number in 0..100 {
+        client.send(request(2 * number + 1, "/large-file", END_STREAM));
+    }
+    let taken: u64 =
+        (0..100).map(|_| stage.next_end().1).inspect(|end| assert!(!end.complete)).map(|end| end.body_bytes).sum();
+    // What the system holds for the socket is beside it.
+    assert!(taken < 20 << 20, "{taken}");
+    eventually("the end of the connection", || stage.server().statistics().connections_open == 0);
+}
+
+#[test]
+fn clients_with_many_requests_wait_in_line_like_a_few() {
+    let stage = stage(|settings| settings.threads = 2);
+    let mut clients: Vec<_> = (0..10).map(|_| greet(&stage)).collect();
+    for client in &mut clients {
+        (0..20).for_each(|number| client.send(request(2 * number + 1, "/block", END_STREAM)));
+        assert!(!is_reset_before_the_ping(client));
+    }
+    (0..2).for_each(|_| stage.entered.recv_timeout(SOON).expect("two run"));
+    let mut other = stage.connect();
+    other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (answered, is_answered) = unbounded();
+    let reader = std::thread::spawn(move || {
+        let text = other.answer().text().to_owned();
+        answered.send(()).expect("the test listens");
+        text
+    });
+    let mut before = 0;
+    while is_answered.try_recv().is_err() {
+        stage.release.send(()).expect("they wait");
+        stage.entered.recv_timeout(SOON).expect("the next one");
+        before += 1;
+        assert!(before < 60, "it waits behind all of them");
+    }
+    assert_eq!(reader.join().expect("no panic"), "/other");
+    drop(clients);
+    (0..200).for_each(|_| drop(stage.release.send(())));
 }
