@@ -35,7 +35,7 @@ pub(in crate::server) struct Mux {
     waker: Waker,
     meter: Meter,
     /// Streams that have no slot yet.
-    opened: Vec<Box<Opened>>,
+    opened: Vec<Opened>,
     /// Since when no stream is open. Nothing but a stream extends the time of an idle connection.
     idle_since: Option<Tick>,
     is_draining: bool,
@@ -99,7 +99,7 @@ impl Mux {
             match self.engine.go_on(input, output, &mut Context::from_waker(&self.waker), accepts) {
                 Turn::Opened(opened) => {
                     self.carrier.counts().opens();
-                    self.opened.push(opened);
+                    self.opened.push(*opened);
                 }
                 // There is room, so all that could leave has left.
                 Turn::Waits if !unfinished.is_empty() && output.unsent().len() < MAX_OUTPUT => {
@@ -154,7 +154,7 @@ impl Mux {
             }
             let mut text = Vec::with_capacity(512);
             write_http2_head(&mut text, &opened.head);
-            let Opened { ends: stream, has_content, .. } = *opened;
+            let Opened { ends: stream, has_content, .. } = opened;
             let make = |token| {
                 let side = StreamSide::new(&self.carrier, &shared, token, stream, has_content);
                 HttpConnection::of_stream(side, ends.clone(), text)
