@@ -21,6 +21,8 @@ pub enum Listens {
     /// `--port`, on 127.0.0.1.
     #[default]
     Port,
+    /// `--port`, on 127.0.0.1, and `--https`, with which it is encrypted.
+    EitherPort,
     /// `--listen`, any number of times, each with an address as in `server.listen`.
     Addresses,
     /// `--port`, encrypted, and `--redirect-port`, from which plain requests are led there; on 127.0.0.1.
@@ -64,6 +66,8 @@ pub struct TextOption {
 pub struct Options {
     /// `--port` or `--listen`: where to listen; port 0 lets the system choose.
     pub listen: Vec<String>,
+    /// `--https`: whether to listen by TLS.
+    pub https: bool,
     /// `--threads`: how many workers run handlers.
     pub threads: usize,
     /// The values of [`CommandLine::numbers`], in their order.
@@ -74,7 +78,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: vec![on_port(8080)], threads: 10, numbers: Vec::new(), texts: Vec::new() }
+        Self { listen: vec![on_port(8080)], https: false, threads: 10, numbers: Vec::new(), texts: Vec::new() }
     }
 }
 
@@ -107,7 +111,9 @@ impl CommandLine<'_> {
                 || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
             if name == "--help" || name == "-h" {
                 return Ok(Parsed::Help);
-            } else if name == "--port" && self.listens == Listens::Port {
+            } else if argument == "--https" && self.listens == Listens::EitherPort {
+                options.https = true;
+            } else if name == "--port" && matches!(self.listens, Listens::Port | Listens::EitherPort) {
                 listen = vec![on_port(number(name, &value()?, 0, u16::MAX)?)];
             } else if name == "--port" && self.listens == Listens::EncryptedPort {
                 encrypted[0] = number(name, &value()?, 0, u16::MAX)?;
@@ -132,6 +138,9 @@ impl CommandLine<'_> {
         if !listen.is_empty() {
             options.listen = listen;
         }
+        if options.https {
+            options.listen.iter_mut().for_each(|address| address.push_str(" tls"));
+        }
         Ok(Parsed::Run(options))
     }
 
@@ -143,7 +152,9 @@ impl CommandLine<'_> {
             Listens::EncryptedPort => {
                 ("--port N", "listen on this port of 127.0.0.1, by TLS; 0 picks a free one (default 8443)")
             }
-            Listens::Port => ("--port N", "listen on this port of 127.0.0.1; 0 picks a free one (default 8080)"),
+            Listens::Port | Listens::EitherPort => {
+                ("--port N", "listen on this port of 127.0.0.1; 0 picks a free one (default 8080)")
+            }
             Listens::Addresses => (
                 "--listen ADDRESS",
                 "listen there, as 127.0.0.1:8080 or unix:/run/app.sock; may be given several times \
@@ -157,6 +168,10 @@ impl CommandLine<'_> {
         if self.listens == Listens::EncryptedPort {
             let meaning = "lead plain requests on this port there; 0 picks a free one (default 8080)";
             lines.insert(1, ("--redirect-port N".to_owned(), meaning.to_owned()));
+        }
+        if self.listens == Listens::EitherPort {
+            let meaning = "speak TLS there, and HTTP/2, with a certificate that signs itself";
+            lines.insert(1, ("--https".to_owned(), meaning.to_owned()));
         }
         let numbers = self.numbers.iter();
         lines.extend(numbers.map(|NumberOption { name, meaning, default, .. }| {
@@ -229,6 +244,16 @@ mod tests {
         let encrypted = CommandLine { listens: Listens::EncryptedPort, ..PLAIN };
         let listen = vec!["127.0.0.1:0 tls".to_owned(), "127.0.0.1:8080 redirect".to_owned()];
         assert_eq!(parse(encrypted, "--port 0"), Ok(Parsed::Run(Options { listen, ..Options::default() })));
+    }
+
+    #[test]
+    fn a_program_with_both_speaks_tls_when_it_is_told() {
+        let either = CommandLine { listens: Listens::EitherPort, ..PLAIN };
+        let listen = vec!["127.0.0.1:0 tls".to_owned()];
+        let expected = Options { listen, https: true, ..Options::default() };
+        assert_eq!(parse(either, "--https --port 0"), Ok(Parsed::Run(expected)));
+        assert_eq!(parse(either, ""), Ok(Parsed::Run(Options::default())));
+        assert!(parse(PLAIN, "--https").is_err() && parse(either, "--https=yes").is_err());
     }
 
     #[test]

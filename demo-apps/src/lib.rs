@@ -5,6 +5,8 @@
 //! programs share their command line, how they serve, and how their pages look: that is here too. The applications are
 //! in libraries so that tests can run them without a process.
 
+#[cfg(feature = "tls")]
+pub mod certificate;
 pub mod chunks;
 pub mod command_line;
 mod lesson;

@@ -1,7 +1,7 @@
 //! The pages of the demos in a real browser: their scripts run, and the console stays empty. Skipped where Chromium is
 //! not installed.
 
-use demo_apps::{chunks, page1_page2, quadruple, static_site, thumbnails, upload};
+use demo_apps::{certificate, chunks, page1_page2, quadruple, static_site, thumbnails, upload};
 use kirsch::{App, sessions::SqliteStore, testing::Client};
 use std::{process::Command, time::Duration};
 
@@ -12,6 +12,8 @@ fn after_its_script(address: &str) -> Option<String> {
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
     command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
     // Timers run as fast as the network lets them.
+    // Certificates of tests sign themselves.
+    command.arg("--ignore-certificate-errors");
     command.args(["--dump-dom", "--virtual-time-budget=20000", "--enable-logging=stderr"]);
     command.arg(format!("--user-data-dir={}", profile.path().display())).arg(address);
     let Ok(output) = command.output() else {
@@ -52,4 +54,15 @@ fn the_pages_of_the_demos_work_in_a_browser() {
             assert!(page.contains(text), "{place} has no {text:?}: {page}");
         }
     }
+}
+
+#[test]
+fn eight_parts_come_at_the_same_time_over_http2() {
+    let room = tempfile::tempdir().expect("room");
+    let database = SqliteStore::new(room.path().join("sessions.sqlite"));
+    let app = components::app(Duration::from_millis(500), database);
+    let client = Client::over_socket(app.tls(certificate::of_this_machine().expect("a key")));
+    let address = client.address().expect("it listens");
+    let Some(page) = after_its_script(&format!("https://{address}/#view")) else { return };
+    assert!(page.contains("at most 8 at the same time, over h2"), "{page}");
 }

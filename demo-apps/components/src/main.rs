@@ -1,6 +1,10 @@
-//! Run with `cargo run --release -p components`, then open <http://127.0.0.1:8080/> in a browser.
+//! Run with `cargo run --release -p components`, then open <http://127.0.0.1:8080/> in a browser. With `--https` behind
+//! `--` it is <https://127.0.0.1:8080/>, and HTTP/2: compare the two.
 
-use demo_apps::command_line::{CommandLine, NumberOption};
+use demo_apps::{
+    certificate,
+    command_line::{CommandLine, Listens, NumberOption},
+};
 use kirsch::sessions::SqliteStore;
 use std::{process::ExitCode, time::Duration};
 
@@ -13,7 +17,7 @@ fn main() -> ExitCode {
         about: "A page of eight parts that a browser loads at once, in five variants of using the session.",
         numbers: &[MILLISECONDS],
         texts: &[],
-        listens: demo_apps::command_line::Listens::Port,
+        listens: Listens::EitherPort,
     };
     // The database goes with the program.
     let room = match tempfile::tempdir() {
@@ -23,8 +27,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    demo_apps::run(&command_line, |options| {
+    demo_apps::try_run(&command_line, |options| {
         let database = SqliteStore::new(room.path().join("sessions.sqlite"));
-        components::app(Duration::from_millis(options.numbers[0]), database)
+        let app = components::app(Duration::from_millis(options.numbers[0]), database);
+        Ok(if options.https { app.tls(certificate::of_this_machine()?) } else { app })
     })
 }

@@ -4,8 +4,10 @@
 //! The certificate is made at the start and signs itself, so browsers warn and `curl` wants `--insecure`. A site has
 //! one of an authority, in files: see the page about TLS in the guide.
 
-use demo_apps::command_line::{CommandLine, Listens};
-use kirsch::Tls;
+use demo_apps::{
+    certificate,
+    command_line::{CommandLine, Listens},
+};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,9 +18,5 @@ fn main() -> ExitCode {
         texts: &[],
         listens: Listens::EncryptedPort,
     };
-    demo_apps::try_run(&command_line, |_| {
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let made = rcgen::generate_simple_self_signed(names).map_err(|error| format!("no certificate: {error}"))?;
-        Ok(testbed::app().tls(Tls::new().certificate_pem(made.cert.pem(), made.signing_key.serialize_pem())))
-    })
+    demo_apps::try_run(&command_line, |_| Ok(testbed::app().tls(certificate::of_this_machine()?)))
 }

@@ -57,6 +57,12 @@ impl Testbed {
         body.0
     }
 
+    /// `Hello, World!` once the whole body has come.
+    #[expose]
+    fn heard(&self, _body: Bytes) -> Text<&'static str> {
+        Text("Hello, World!")
+    }
+
     /// The received fields, in their order.
     #[expose]
     fn headers(&self, request: &Request) -> Text<String> {
