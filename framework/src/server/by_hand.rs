@@ -6,12 +6,18 @@
 
 #[cfg(all(feature = "tls", any(test, fuzzing)))]
 mod encrypted;
+#[cfg(all(feature = "http2", any(test, fuzzing)))]
+mod frames;
 #[cfg(any(test, fuzzing))]
 mod mirror;
 
 #[cfg(all(feature = "tls", fuzzing))]
 #[doc(hidden)]
 pub use encrypted::converse_encrypted;
+
+#[cfg(all(feature = "http2", fuzzing))]
+#[doc(hidden)]
+pub use frames::converse_in_frames;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -63,6 +69,8 @@ pub(crate) enum Came {
     Nothing,
 }
 
+/// The name of a connection without a slot.
+const NOBODY: u64 = 0xffff_ffff;
 /// Longer than any test.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// More are not kept.
@@ -74,8 +82,7 @@ impl ByHand {
     /// # Errors
     /// When the process has no descriptors left.
     pub(crate) fn new(service: Arc<dyn Service>) -> io::Result<Self> {
-        let unbounded = ServerSettings { memory_for_bodies: u64::MAX, disk_for_bodies: u64::MAX, ..Default::default() };
-        Self::with_settings(service, unbounded)
+        Self::with_settings(service, unbounded())
     }
 
     /// Limits of requests count. There is patience for a client that does not read: it may be a person at a debugger, or
@@ -84,6 +91,11 @@ impl ByHand {
     /// # Errors
     /// When the process has no descriptors left.
     pub(crate) fn with_settings(service: Arc<dyn Service>, settings: ServerSettings) -> io::Result<Self> {
+        Self::with_streams(service, settings, 0)
+    }
+
+    /// With slots for so many streams of HTTP/2. They stand in the run queue until somebody takes them from there.
+    fn with_streams(service: Arc<dyn Service>, settings: ServerSettings, streams: usize) -> io::Result<Self> {
         let settings = ServerSettings {
             threads: 1,
             memory_for_responses: u64::MAX,
@@ -92,7 +104,8 @@ impl ByHand {
             ..settings
         };
         let places = BlockingPlaces::new(1, Duration::ZERO);
-        let shared = Shared::new(Scheduler::new(1, 0, 1, 1)?, service, settings, places, ServerPhase::Running);
+        let scheduler = Scheduler::new(1, streams, 1, 1 + streams)?;
+        let shared = Shared::new(scheduler, service, settings, places, ServerPhase::Running);
         Ok(Self { shared: Arc::new(shared), spare: Mutex::default() })
     }
 
@@ -108,6 +121,11 @@ impl ByHand {
         let work = work.unwrap_or_else(|| Workspace::new(Arc::clone(&self.shared), Arc::default()));
         Hand { server: Arc::clone(self), connection: Some(connection), work: Some(work), pipe, deadline: None }
     }
+}
+
+/// The defaults, without bounds for all clients together.
+fn unbounded() -> ServerSettings {
+    ServerSettings { memory_for_bodies: u64::MAX, disk_for_bodies: u64::MAX, ..ServerSettings::default() }
 }
 
 impl Hand {
@@ -170,7 +188,7 @@ impl Hand {
     /// Makes steps until the connection waits for news, or has ended.
     fn step(&mut self, edges: Edges, role: Role) {
         let (Some(connection), Some(work)) = (&mut self.connection, &mut self.work) else { return };
-        let mut news = News { token: Token::from_bits(0), edges, role };
+        let mut news = News { token: Token::from_bits(NOBODY), edges, role };
         let tell =
             |text: &str| crate::line::record!(Error, "a connection was closed because the server panicked: {text}");
         loop {

@@ -82,6 +82,9 @@ pub use by_hand::converse;
 #[cfg(all(feature = "tls", fuzzing))]
 #[doc(hidden)]
 pub use by_hand::converse_encrypted;
+#[cfg(all(feature = "http2", fuzzing))]
+#[doc(hidden)]
+pub use by_hand::converse_in_frames;
 pub use listen_address::{ListenAddress, ListenPlace, UnixPlace};
 pub(crate) use listener::NamedSocket;
 pub use settings::ServerSettings;

@@ -396,7 +396,7 @@ impl<C: Connection> Scheduler<C> {
         if self.phase() >= Phase::Stopped { Role::Undertaker } else { Role::Worker }
     }
 
-    fn pop(&self) -> Option<Owned<'_, C>> {
+    pub(super) fn pop(&self) -> Option<Owned<'_, C>> {
         Some(self.pop_entry()?.0)
     }
 

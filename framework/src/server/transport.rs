@@ -327,13 +327,13 @@ impl Transport {
         }
     }
 
-    /// The waker of what brings its news itself. Connections on sockets are woken through their slots.
+    /// The waker of what brings its news itself. What has a slot is woken through that.
     pub(super) fn waker(&self) -> Option<Waker> {
         match self {
             Self::Socket(_) => None,
             Self::Pipe(pipe) => Some(Waker::from(Arc::clone(pipe))),
             #[cfg(feature = "http2")]
-            Self::Stream(stream) => Some(stream.waker()),
+            Self::Stream(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.link().waker(),
         }

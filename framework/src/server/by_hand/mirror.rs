@@ -36,7 +36,7 @@ pub(super) fn mirror() -> Arc<ByHand> {
 }
 
 /// Echoes the request.
-struct Mirror;
+pub(super) struct Mirror;
 
 impl Service for Mirror {
     fn start(&self, exchange: &mut Exchange, _wakers: &dyn Wakers) -> BodyPlan {

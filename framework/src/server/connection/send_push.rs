@@ -32,7 +32,10 @@ impl HttpConnection {
         self.heard.remove(Edges::WOKEN | Edges::EXPIRED);
         loop {
             let then = match (self.flush(turn, work, Some(&sending)), rest) {
-                (Then::Go, _) if sending.ended => return sent(turn, work, *sending),
+                (Then::Go, _) if sending.ended => {
+                    self.transport.finish();
+                    return sent(turn, work, *sending);
+                }
                 (Then::Go, Some(step)) => {
                     // It has taken everything: what comes next begins with the whole patience.
                     self.reader = None;

@@ -111,7 +111,7 @@ impl Carrier {
     /// Lets the connection look again.
     fn ring(&self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.scheduler.wake(self.token, Edges::WOKEN);
+            shared.scheduler.wake(self.token, Edges::WOKEN, Waiting::Turn);
         }
     }
 }

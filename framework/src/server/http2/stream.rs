@@ -11,6 +11,7 @@
 use super::carrier::Carrier;
 use super::engine::StreamEnds;
 use crate::exchange::{ClientWatch, Connections, FileBody, ServerView};
+use crate::server::run_queue::Waiting;
 use crate::server::scheduler::Role;
 use crate::server::slab::Token;
 use crate::server::transport::{FileFailure, Gone, Received, Taken, Waited};
@@ -110,10 +111,6 @@ impl StreamSide {
     /// The connection that carries the stream.
     pub(in crate::server) fn carrier(&self) -> Token {
         self.0.carrier.token()
-    }
-
-    pub(in crate::server) fn waker(&self) -> Waker {
-        self.0.waker.clone()
     }
 
     /// Whether the stream is lost: reset by its client, or with its connection. If not, it is woken when it is.
@@ -259,7 +256,7 @@ impl Wake for Bell {
             let _ = rustix::io::write(&**sleeper, &1_u64.to_ne_bytes());
         }
         if let Some(shared) = self.shared.upgrade() {
-            shared.scheduler.wake(self.token, Edges::WOKEN);
+            shared.scheduler.wake(self.token, Edges::WOKEN, Waiting::Turn);
         }
     }
 }

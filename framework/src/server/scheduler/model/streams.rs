@@ -47,7 +47,7 @@ struct Engine {
 impl Carriage {
     fn ring(&self) {
         if let (Some(scheduler), Some(&token)) = (self.scheduler.upgrade(), self.token.get()) {
-            scheduler.wake(token, Edges::WOKEN);
+            scheduler.wake(token, Edges::WOKEN, Waiting::Turn);
         }
     }
 
@@ -201,7 +201,7 @@ fn requests(count: usize, mistake: Mistake) {
             thread::yield_now();
         }
         let parked = std::mem::take(&mut *carriage.parked.lock());
-        parked.into_iter().for_each(|token| scheduler.wake(token, Edges::WOKEN));
+        parked.into_iter().for_each(|token| scheduler.wake(token, Edges::WOKEN, Waiting::Turn));
         while carriage.sent.load(Ordering::SeqCst) < 2 * count {
             thread::yield_now();
         }

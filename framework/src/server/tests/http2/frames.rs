@@ -374,3 +374,22 @@ fn clients_with_many_requests_wait_in_line_like_a_few() {
     drop(clients);
     (0..200).for_each(|_| stage.release.send(()).expect("they wait"));
 }
+
+#[test]
+fn a_reset_ends_a_request_in_every_state() {
+    let stage = stage(|_| {});
+    for frames in [
+        request(1, "/park", END_STREAM),
+        request(1, "/large-file", END_STREAM),
+        upload(1, "/echo"),
+        upload(1, "/read"),
+        [upload(1, "/read"), frame(DATA, 0, 1, &[b'x'; 16_384])].concat(),
+    ] {
+        let mut client = greet(&stage);
+        client.send(&frames);
+        assert!(!is_reset_before_the_ping(&mut client));
+        client.send(frame(RESET, 0, 1, &8_u32.to_be_bytes()));
+        assert!(!stage.next_end().1.complete, "{}", frames.escape_ascii());
+        assert!(!is_reset_before_the_ping(&mut client), "the connection goes on");
+    }
+}
