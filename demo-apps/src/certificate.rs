@@ -1,4 +1,5 @@
-//! A certificate that a program makes at its start, and that signs itself: browsers warn, and `curl` wants `--insecure`.
+//! A certificate that a program makes at its start, and that signs itself: browsers warn, and `curl` wants
+//! `--insecure`.
 
 use kirsch::Tls;
 
