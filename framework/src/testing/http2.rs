@@ -166,7 +166,8 @@ impl Current {
                 let data = data.map_err(failed)?;
                 content.flow_control().release_capacity(data.len()).map_err(failed)?;
                 match self.is_chunked {
-                    true if data.is_empty() => return Ok(None),
+                    // What follows may have come already.
+                    true if data.is_empty() => return self.receive(received, cx),
                     true => received.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes()),
                     false => {}
                 }

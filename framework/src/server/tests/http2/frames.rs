@@ -147,7 +147,7 @@ fn it_is_agreed_on_over_tls_where_the_client_can() {
         config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)
     };
-    let mut client = stage.connect_plainly().shake_hands_as(config(b"h2"));
+    let mut client = stage.connect_plainly().shake_hands_as(config(b"h2"), b"");
     client.send([PREFACE, &frame(SETTINGS, 0, 0, &[]), &request(1, "/one", END_STREAM)].concat());
     let content = loop {
         let (kind, _, _, content) = client.frame().expect("an answer");
@@ -156,7 +156,7 @@ fn it_is_agreed_on_over_tls_where_the_client_can() {
         }
     };
     assert_eq!(content, b"/one");
-    let mut client = stage.connect_plainly().shake_hands_as(config(b"http/1.1"));
+    let mut client = stage.connect_plainly().shake_hands_as(config(b"http/1.1"), b"");
     assert_eq!(client.get("/two").text(), "/two");
 }
 
