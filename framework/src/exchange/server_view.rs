@@ -213,7 +213,7 @@ pub struct ConnectionCounts {
 impl ConnectionCounts {
     /// All states with their names.
     #[must_use]
-    pub fn by_name(&self) -> [(&'static str, usize); 10] {
+    pub fn by_name(&self) -> [(&'static str, usize); 11] {
         [
             ("idle", self.idle),
             ("handshaking", self.handshaking),

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn news_waits_behind_requests_and_still_gets_a_share() {
-        let slab = Slab::new(64);
+        let slab = Slab::new(64, 0);
         let queue = RunQueue::default();
         let push = |waiting| {
             let (near, _far) = UnixStream::pair().expect("a socket pair");
