@@ -530,8 +530,8 @@ impl App {
         self
     }
 
-    /// Starts the application without a server of ours: it answers `http::Request`s inside axum or hyper, behind CGI, or
-    /// in a function service. See [`Embedded`].
+    /// Starts the application without a server of ours: it answers `http::Request`s inside axum or hyper, behind CGI,
+    /// or in a function service. See [`Embedded`].
     ///
     /// # Errors
     /// As [`start`](Self::start), but for the address.

@@ -1,8 +1,9 @@
 //! A server without threads: the thread of the client steps the connection, whose other end is a pipe in memory.
 //!
-//! For applications without our server, for the test client in process, for properties of whole conversations, and for the fuzzer. Everything from the seam
-//! to the service is the code of the server, in its order. There are no workers, no ticker, no acceptor and no slots:
-//! the thread sleeps at the pipe until there is news for the connection, or until its deadline.
+//! For applications without our server, for the test client in process, for properties of whole conversations, and for
+//! the fuzzer. Everything from the seam to the service is the code of the server, in its order. There are no workers,
+//! no ticker, no acceptor and no slots: the thread sleeps at the pipe until there is news for the connection, or until
+//! its deadline.
 
 #[cfg(all(feature = "tls", any(test, fuzzing)))]
 mod encrypted;
@@ -85,8 +86,8 @@ impl ByHand {
         Self::with_settings(service, unbounded())
     }
 
-    /// Limits of requests count. There is patience for a client that does not read: it may be a person at a debugger, or
-    /// a server with a patience of its own.
+    /// Limits of requests count. There is patience for a client that does not read: it may be a person at a debugger,
+    /// or a server with a patience of its own.
     ///
     /// # Errors
     /// When the process has no descriptors left.

@@ -46,8 +46,8 @@ use std::time::Duration;
 ///
 /// [`answer`](Self::answer) may be called from any number of threads at the same time. It **blocks its thread** while
 /// the handler runs, while the body of the request comes, and while the request is parked (for the lock of its session,
-/// a place of [`Limit`](crate::tools::Limit)); each of these waits has the deadline that it has on our server. Inside an
-/// async server call it on a thread for blocking code.
+/// a place of [`Limit`](crate::tools::Limit)); each of these waits has the deadline that it has on our server. Inside
+/// an async server call it on a thread for blocking code.
 ///
 /// Plugins, background jobs and steps of the start and the stop run as usual, those of workers and
 /// [`on_start`](crate::App::on_start) do not: there are no workers and no address. Dropping it stops the application.

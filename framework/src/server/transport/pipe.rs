@@ -3,8 +3,8 @@
 //! One side is the connection's, behind the seam, and never waits; the other side is the client's. A pipe has room for
 //! one write: it takes all of it, and the next one when the client has taken it. So a response is made only as far as
 //! its client reads. Input may come from a reader of the client's, which is asked when the connection wants more; what
-//! the connection has written goes out first. A pipe also carries the news that the poller and wakers bring to a connection on a socket: the
-//! thread that steps the connection sleeps here.
+//! the connection has written goes out first. A pipe also carries the news that the poller and wakers bring to a
+//! connection on a socket: the thread that steps the connection sleeps here.
 
 use super::{FileFailure, Received, Taken};
 use crate::exchange::FileBody;
