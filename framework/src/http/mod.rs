@@ -39,6 +39,8 @@ mod scan;
 mod span;
 mod target;
 mod urlencoded;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 mod weight;
 
 pub use accept::best_media_type;

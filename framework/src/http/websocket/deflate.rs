@@ -1,0 +1,93 @@
+//! Compressed messages (RFC 7692), each by itself: no side remembers the messages before.
+//!
+//! So a client that is silent holds no compressor. Compressor and decompressor belong to the thread that uses them.
+
+use super::Violation;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use std::cell::RefCell;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compress>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompress>> = const { RefCell::new(None) };
+}
+
+/// Shorter messages gain nothing.
+const MIN: usize = 128;
+/// How compressed data ends; left out on the wire.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+/// How much room is made at a time.
+const PIECE: usize = 16 * 1024;
+
+/// The message compressed, if it gains by that.
+pub(super) fn compressed(message: &[u8]) -> Option<Vec<u8>> {
+    if message.len() < MIN {
+        return None;
+    }
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = compressor.get_or_insert_with(|| Compress::new(Compression::fast(), false));
+        compressor.reset();
+        let mut out = Vec::with_capacity(message.len());
+        compressor.compress_vec(message, &mut out, FlushCompress::Sync).ok()?;
+        // What did not fit is not smaller.
+        let is_whole = compressor.total_in() == message.len() as u64 && out.ends_with(&TAIL);
+        out.truncate(out.len().saturating_sub(TAIL.len()));
+        (is_whole && out.len() < message.len()).then_some(out)
+    })
+}
+
+/// The message of compressed `data`, of at most `most` bytes.
+pub(super) fn inflated(data: &[u8], most: usize) -> Result<Vec<u8>, Violation> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = decompressor.get_or_insert_with(|| Decompress::new(false));
+        decompressor.reset(false);
+        let mut out = Vec::new();
+        for mut input in [data, &TAIL] {
+            loop {
+                let room = PIECE.min(most + 1 - out.len());
+                out.reserve(room);
+                let (before_in, before_out) = (decompressor.total_in(), out.len());
+                let status = decompressor
+                    .decompress_vec(input, &mut out, FlushDecompress::Sync)
+                    .map_err(|_| Violation::NotDeflated)?;
+                let used = usize::try_from(decompressor.total_in() - before_in).unwrap_or(usize::MAX);
+                input = input.get(used..).unwrap_or_default();
+                if out.len() > most {
+                    return Err(Violation::TooLarge);
+                }
+                if status == Status::StreamEnd {
+                    decompressor.reset(false);
+                }
+                let has_moved = used > 0 || out.len() > before_out;
+                if !has_moved || (input.is_empty() && out.len() < out.capacity()) {
+                    break;
+                }
+            }
+            if !input.is_empty() {
+                return Err(Violation::NotDeflated);
+            }
+        }
+        Ok(out)
+    })
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_is_read_again() {
+        for length in [128, 1000, 16_384, 16_385, 1_000_000] {
+            let message = b"guest 7: good morning, room; ".iter().copied().cycle().take(length).collect::<Vec<_>>();
+            let small = compressed(&message).expect("it gains");
+            assert!(small.len() < message.len() / 2);
+            assert_eq!(inflated(&small, message.len()), Ok(message.clone()));
+            assert_eq!(inflated(&small, message.len() - 1), Err(Violation::TooLarge));
+        }
+    }
+
+    #[test]
+    fn what_gains_nothing_stays_as_it_is() {
+        assert_eq!(compressed(b"short"), None);
+        assert_eq!(compressed(&crate::random::bytes::<1000>()), None);
+    }
+}
