@@ -249,6 +249,8 @@ pub use ::bytes;
 pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use config::Configuration;
 pub use engine::App;
+#[cfg(feature = "websocket")]
+pub use exchange::websocket;
 pub use exchange::{
     Argument, Body, Bytes, ClientWatch, Conn, Cookies, Error, Exchange, Fault, FieldError, Fields, FileBody, Form,
     FormErrors, Html, IntoResponse, Json, Login, Multipart, Omit, Parameter, Params, Problem, Query, Redirect, Request,

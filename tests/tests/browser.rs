@@ -2,7 +2,7 @@
 //! not installed.
 
 use demo_apps::{certificate, chunks, page1_page2, quadruple, static_site, thumbnails, upload};
-use kirsch::{App, sessions::SqliteStore, testing::Client};
+use kirsch::{App, Html, Tree, sessions::SqliteStore, testing::Client};
 use std::{process::Command, time::Duration};
 
 /// The page as it is after its script has run, or `None` without a browser.
@@ -65,4 +65,39 @@ fn eight_parts_come_at_the_same_time_over_http2() {
     let address = client.address().expect("it listens");
     let Some(page) = after_its_script(&format!("https://{address}/#view")) else { return };
     assert!(page.contains("at most 8 at the same time, over h2"), "{page}");
+}
+
+/// Logs in, opens the chat twice, speaks in one, and shows what the other has heard. Time stands still in the browser
+/// while it waits for a page, so that the news comes in time.
+const TWO_TABS: &str = r#"<!DOCTYPE html><title>Two</title><link rel="icon" href="data:,"><pre id="heard"></pre><script>
+const pause = () => fetch("/two/pause", { cache: "no-store" });
+const until = async found => { for (let n = 0; n < 50 && !found(); n++) await pause(); return found(); };
+(async () => {
+  const page = new DOMParser().parseFromString(await (await fetch("/login")).text(), "text/html");
+  const form = page.querySelector("form"), fields = new URLSearchParams(new FormData(form));
+  form.querySelectorAll("input").forEach(field => {
+    fields.set(field.name, { password: "kirsch", hidden: field.value }[field.type] ?? "anna");
+  });
+  await fetch("/login", { method: "POST", body: fields });
+  const tabs = ["hall", "hall"].map(room => document.body.appendChild(document.createElement("iframe")));
+  tabs.forEach(tab => tab.src = "/#hall");
+  const text = (tab, id) => tab.contentDocument?.getElementById(id)?.textContent ?? "";
+  await until(() => tabs.every(tab => text(tab, "state") === "connected"));
+  const [one, other] = tabs, say = one.contentDocument.getElementById("say");
+  say.text.value = "Good <b>morning</b>";
+  say.requestSubmit();
+  await until(() => text(other, "said").includes("morning"));
+  document.getElementById("heard").textContent = `${text(other, "here")} | ${text(other, "said")}`;
+})();
+</script>"#;
+
+#[test]
+fn two_tabs_of_the_chat_hear_each_other() {
+    let pause = || std::thread::sleep(Duration::from_millis(50));
+    let two = App::new(Tree::new().index(|_| Html(TWO_TABS)).page("pause", move |_| pause()));
+    let app = chat::app().mount("/two", two).config_str("[\"/two\"]\nsession_auth.required = false");
+    let client = Client::over_socket(app);
+    let address = client.address().expect("it listens");
+    let Some(page) = after_its_script(&format!("http://{address}/two/")) else { return };
+    assert!(page.contains("anna | anna: Good &lt;b&gt;morning&lt;/b&gt;"), "{page}");
 }

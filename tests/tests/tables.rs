@@ -102,6 +102,7 @@ fn tools() -> Vec<Described> {
         Templates::embedded([("page.html", "")]);
         Timeout::new(Duration::from_secs(1));
         TrailingSlash::default();
+        WebSockets::of_this_site();
     };
     all.push(described(LogHooks, Vec::new()));
     all.push(described(LogTracebacks, Vec::new()));

@@ -6,11 +6,14 @@ use kirsch::{
     prelude::*,
     status,
     tools::{Templates, View},
+    websocket::{Conversation, Message, Peer, Upgrade, Upgraded},
 };
 use std::{fmt::Write, path::Path, thread, time::Duration};
 
 /// Largest answer of `/large`, in bytes: enough for any test, too little to end the process.
 const LARGEST: usize = 1 << 30;
+/// Largest message of `/echo_socket`, in bytes.
+const LARGEST_MESSAGE: usize = 16 << 20;
 
 /// The application, with its sessions in memory.
 pub fn app() -> App {
@@ -158,6 +161,12 @@ impl Testbed {
         Ok(Redirect::to("/form"))
     }
 
+    /// Sends each message back, by WebSocket.
+    #[expose]
+    fn echo_socket(&self, upgrade: Upgrade) -> Upgraded {
+        upgrade.max_message(LARGEST_MESSAGE).compress().speak(Echo)
+    }
+
     #[expose]
     fn panic(&self) -> &'static str {
         panic!("asked for at /panic")
@@ -171,6 +180,14 @@ impl Testbed {
             Some(status) => Err(Error::new(status, "asked for at /fail")),
             None => Err(Error::new(StatusCode::BAD_REQUEST, "the status must be from 400 to 599")),
         }
+    }
+}
+
+struct Echo;
+
+impl Conversation for Echo {
+    fn message(&mut self, message: Message<'_>, peer: &Peer) -> kirsch::Result<()> {
+        Ok(peer.send(message)?)
     }
 }
 

@@ -37,7 +37,7 @@ use std::ops::Range;
     note = "all of a form: `Form<T>`, or `Result<Form<T>, FormErrors>` where `T` has `#[derive(Fields)]`; `Query<T>` and `Json<T>` alike",
     note = "by type: `&Session`, `SessionView`, `&Login`, `&Accepted`, `&CspNonce`, `&CsrfToken`, `&Request`, `&mut Response`, `Json<T>`, \
             `Form<T>`, `Query<T>`, `Params`, `Segments`, `Bytes`, `Body`, `Multipart`, `Cookies`, `Conn`, \
-            `TraceParent`"
+            `TraceParent`, `Upgrade`"
 )]
 pub trait Argument<'a>: Sized {
     /// The facts about the argument before a request comes; the macro fills in `name`.

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 /// | `(StatusCode, T)`, `([(HeaderName, text); N], T)`, `(StatusCode, [(HeaderName, text); N], T)` | `T` with this status, these fields; a text is `&str` or `String` |
 /// | `Redirect` | a redirect to another address |
 /// | `Problem` | an error as problem details |
+/// | `Upgraded` | a conversation by WebSocket begins |
 /// | `Option<T>` | `T`, or 404 |
 /// | `Result<T, E>` | `T`, or the error for the error funnel |
 /// | `Response` | itself, laid over the response so far |

@@ -61,6 +61,8 @@ mod upload;
 mod values;
 mod vary;
 mod wait_list;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 mod worker_stage;
 
 pub use admission::{Admission, Admit, Wait};
@@ -97,8 +99,8 @@ pub use link::Link;
 pub use link_value::{LinkText, LinkValue, Omit};
 pub use login::{Login, LoginChallenge};
 pub use multipart_reader::{Multipart, Part};
-pub(crate) use origin::RemoteText;
 pub use origin::{Forwarded, Origin, origin_of};
+pub(crate) use origin::{RemoteText, is_own_origin};
 pub(crate) use page_link::{Address, NamedValues, PageAddresses};
 pub use page_link::{LinkError, LinkWay, PageLink, PathLinks};
 pub use page_type::{Escaping, PageType};

@@ -167,6 +167,14 @@ pub fn origin_of(url: &str) -> Option<(String, &str)> {
     Some((Origin::new(is_secure, &canonical(authority)).to_string(), behind))
 }
 
+/// Whether a URL is of the request's own origin. An https URL also counts if the server knows only http: then a proxy
+/// in front has not told it, and only the site itself has pages at that host.
+pub(crate) fn is_own_origin(request: &Request, url: &str) -> bool {
+    let Some((origin, _)) = origin_of(url) else { return false };
+    let own = request.origin();
+    origin == own.to_string() || origin == Origin::new(true, own.authority()).to_string()
+}
+
 /// Whether an authority is in its one spelling already, as nearly all are. An address in brackets may be, too.
 fn is_plain(authority: &str) -> bool {
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "1"));

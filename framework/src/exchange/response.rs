@@ -1,6 +1,8 @@
 //! The response: a status, fields and a body that knows how it will be sent.
 
 use super::set_cookie::problem_with_field;
+#[cfg(feature = "websocket")]
+use super::websocket::{Agreed, Bond};
 use super::{Error, Exchange, IntoResponse, ReadyFields, ResponseBody};
 use crate::http::{FixedDate, encode_field, is_reference, parse_date};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -22,6 +24,9 @@ pub struct Response {
     date: Option<FixedDate>,
     /// A field that was set and cannot be sent.
     unsendable: Option<Box<Error>>,
+    /// The conversation that begins behind it.
+    #[cfg(feature = "websocket")]
+    agreed: Option<Box<Agreed>>,
 }
 
 impl Response {
@@ -129,6 +134,38 @@ impl Response {
     pub(super) fn take_over(&mut self, other: &mut Self) {
         self.date = other.date.or(self.date);
         self.unsendable = other.unsendable.take().or_else(|| self.unsendable.take());
+        #[cfg(feature = "websocket")]
+        if let Some(agreed) = other.agreed.take() {
+            self.agreed = Some(agreed);
+        }
+    }
+
+    /// Whether a conversation begins behind it.
+    pub(crate) fn begins_conversation(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        return self.agreed.is_some() && self.status == StatusCode::SWITCHING_PROTOCOLS;
+        #[cfg(not(feature = "websocket"))]
+        false
+    }
+
+    /// Lets this conversation begin behind the response, if that is still a 101 when it goes out.
+    #[cfg(feature = "websocket")]
+    pub(super) fn set_agreed(&mut self, agreed: Box<Agreed>) {
+        self.agreed = Some(agreed);
+    }
+
+    /// Ties the conversation that begins behind it to something else, if one does.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn bind(&mut self, bond: impl Bond) {
+        if let Some(agreed) = &mut self.agreed {
+            agreed.bond = Some(Box::new(bond));
+        }
+    }
+
+    /// Takes the conversation that was agreed on.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn take_agreed(&mut self) -> Option<Box<Agreed>> {
+        self.agreed.take().filter(|_| self.status == StatusCode::SWITCHING_PROTOCOLS)
     }
 
     /// The error in place of a field that was set and cannot be sent.
@@ -350,6 +387,7 @@ impl Response {
         self.forget_date();
         drop(self.take_body());
         drop(self.take_deferred());
+        self.forget_agreed();
     }
 
     /// Forgets status, fields and body, as before an error page is written. Keeps the buffers.
@@ -360,6 +398,7 @@ impl Response {
         self.deferred = None;
         self.unsendable = None;
         self.date = None;
+        self.forget_agreed();
         self.recycle();
     }
 
@@ -367,6 +406,12 @@ impl Response {
     pub(super) fn shrink(&mut self) {
         self.headers.shrink_to_fit();
         self.spare = Vec::new();
+    }
+
+    #[inline]
+    fn forget_agreed(&mut self) {
+        #[cfg(feature = "websocket")]
+        drop(self.agreed.take());
     }
 
     /// Drops the body and keeps its buffer for the next response.

@@ -202,6 +202,8 @@ pub struct ConnectionCounts {
     pub pushing: usize,
     /// It carries the requests of HTTP/2, which are counted like connections of their own.
     pub with_streams: usize,
+    /// A conversation by WebSocket.
+    pub speaking: usize,
     /// The response is out; the connection is about to end.
     pub closing: usize,
     /// In line for a worker: new requests, and connections whose turn it is.
@@ -213,7 +215,7 @@ pub struct ConnectionCounts {
 impl ConnectionCounts {
     /// All states with their names.
     #[must_use]
-    pub fn by_name(&self) -> [(&'static str, usize); 11] {
+    pub fn by_name(&self) -> [(&'static str, usize); 12] {
         [
             ("idle", self.idle),
             ("handshaking", self.handshaking),
@@ -223,6 +225,7 @@ impl ConnectionCounts {
             ("sending", self.sending),
             ("pushing", self.pushing),
             ("with_streams", self.with_streams),
+            ("speaking", self.speaking),
             ("closing", self.closing),
             ("queued", self.queued),
             ("at_work", self.at_work),

@@ -26,11 +26,21 @@ pub enum WorkerStage {
     Waiting,
     /// The worker waits for a store.
     Store,
+    /// A message of a conversation.
+    Message,
 }
 
 impl WorkerStage {
-    const ALL: [Self; 7] =
-        [Self::Hooks, Self::Handler, Self::Finalize, Self::Stream, Self::End, Self::Waiting, Self::Store];
+    const ALL: [Self; 8] = [
+        Self::Hooks,
+        Self::Handler,
+        Self::Finalize,
+        Self::Stream,
+        Self::End,
+        Self::Waiting,
+        Self::Store,
+        Self::Message,
+    ];
 
     /// One word, in lower case.
     #[must_use]
@@ -43,6 +53,7 @@ impl WorkerStage {
             Self::End => "end",
             Self::Waiting => "waiting",
             Self::Store => "store",
+            Self::Message => "message",
         }
     }
 
@@ -57,6 +68,7 @@ impl WorkerStage {
             Self::End => "after the response: the last hooks, the access log",
             Self::Waiting => "waiting in the handler, for a lock or for its client",
             Self::Store => "waiting for a store",
+            Self::Message => "with a message of a conversation",
         }
     }
 

@@ -54,6 +54,8 @@ pub enum Persistence {
     KeepAlive,
     /// `Connection: close`.
     Close,
+    /// Another protocol follows: `Connection: upgrade`.
+    Upgrade,
 }
 
 /// The interim response that asks for the body (RFC 9110, section 15.2.1).
@@ -93,6 +95,7 @@ pub fn write_response_head<'a>(
     out.extend_from_slice(match (framing, persistence) {
         (ResponseFraming::Close, _) | (_, Persistence::Close) => b"connection: close\r\n\r\n",
         (_, Persistence::KeepAlive) => b"connection: keep-alive\r\n\r\n",
+        (_, Persistence::Upgrade) => b"connection: upgrade\r\n\r\n",
         (_, Persistence::Implied) => b"\r\n",
     });
 }

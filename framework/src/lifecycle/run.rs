@@ -613,7 +613,7 @@ impl Application {
             self.funnel(exchange).settle(exchange, *error);
         }
         let status = exchange.response.status();
-        if !(200..600).contains(&status.as_u16()) {
+        if !(200..600).contains(&status.as_u16()) && !exchange.response.begins_conversation() {
             let problem = format!("{status} cannot be the status of a response: it must be 200 to 599");
             self.funnel(exchange).settle(exchange, Error::unexpected(problem));
         }

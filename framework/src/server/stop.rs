@@ -128,7 +128,8 @@ impl Shared {
     /// after this look, and is found by the next.
     fn wake_pushes(&self) {
         let Self { scheduler, .. } = self;
-        let rests = |index: &u32| scheduler.slab.rest(*index) == Some((Holder::Nobody, Rests::Pushing as u8));
+        let waits = [Rests::Pushing, Rests::Speaking].map(|rests| Some((Holder::Nobody, rests as u8)));
+        let rests = |index: &u32| waits.contains(&scheduler.slab.rest(*index));
         for index in scheduler.slab.indexes().filter(rests) {
             if let Some(owned) = scheduler.slab.claim_if_free(index) {
                 scheduler.push(owned, Waiting::News);
@@ -171,7 +172,7 @@ impl Shared {
     fn cut_off(&self) {
         for index in self.scheduler.slab.indexes() {
             if let Some(mut owned) = self.scheduler.slab.claim_if_free(index) {
-                if owned.connection().in_flight().is_some() || owned.connection().is_mux() {
+                if owned.connection().owes_an_end() || owned.connection().is_mux() {
                     self.scheduler.push(owned, Waiting::Worker);
                 }
             } else {

@@ -2,6 +2,8 @@
 
 mod bodies;
 mod connections;
+#[cfg(feature = "websocket")]
+mod conversations;
 mod ending;
 mod floods;
 #[cfg(feature = "http2")]

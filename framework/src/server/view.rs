@@ -94,6 +94,7 @@ impl ServerView for Shared {
                 Holder::Nobody if rest == Rests::Parked as u8 => &mut counts.parked,
                 Holder::Nobody if rest == Rests::Sending as u8 => &mut counts.sending,
                 Holder::Nobody if rest == Rests::Pushing as u8 => &mut counts.pushing,
+                Holder::Nobody if rest == Rests::Speaking as u8 => &mut counts.speaking,
                 Holder::Nobody if rest == Rests::Closing as u8 => &mut counts.closing,
                 #[cfg(feature = "tls")]
                 Holder::Nobody if rest == Rests::Handshake as u8 => &mut counts.handshaking,

@@ -98,13 +98,20 @@ impl WorkerRecord {
 
     /// The worker enters application code for this request, which has been on its way since then.
     pub(super) fn begin(&self, exchange: &Exchange, since: u64, stage: WorkerStage) {
+        let line = exchange.request.head.method_and_path();
+        self.begin_line(line, exchange.request.id, handler_of(exchange), since, stage);
+    }
+
+    /// As [`begin`](Self::begin), for work that is no request.
+    #[inline]
+    pub(super) fn begin_line(&self, line: &[u8], id: RequestId, handler: usize, since: u64, stage: WorkerStage) {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
-        self.write_line(exchange.request.head.method_and_path());
+        self.write_line(line);
         self.since.store(since, Ordering::Relaxed);
-        self.id.store(exchange.request.id.bits(), Ordering::Relaxed);
-        self.note_handler(exchange);
+        self.id.store(id.bits(), Ordering::Relaxed);
+        self.handler.store(handler, Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
         self.stage.note(stage);
         self.busy.store(true, Ordering::Release);
@@ -116,14 +123,9 @@ impl WorkerRecord {
         if self.id.load(Ordering::Relaxed) != exchange.request.id.bits() {
             return self.begin(exchange, since(), stage);
         }
-        self.note_handler(exchange);
+        self.handler.store(handler_of(exchange), Ordering::Relaxed);
         self.stage.note(stage);
         self.busy.store(true, Ordering::Release);
-    }
-
-    fn note_handler(&self, exchange: &Exchange) {
-        let address = exchange.trail.handler.as_ref().map_or(0, HandlerRef::address);
-        self.handler.store(address, Ordering::Relaxed);
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most LENGTH")]
@@ -186,6 +188,12 @@ impl WorkerRecord {
             std::hint::spin_loop();
         }
     }
+}
+
+/// A number for the handler's description; 0 before it is known.
+#[inline]
+pub(super) fn handler_of(exchange: &Exchange) -> usize {
+    exchange.trail.handler.as_ref().map_or(0, HandlerRef::address)
 }
 
 /// Adds one to a number that only this thread writes.

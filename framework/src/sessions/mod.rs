@@ -51,6 +51,8 @@ mod session;
 mod settings;
 mod shared;
 mod shared_lock;
+#[cfg(feature = "websocket")]
+mod sockets;
 mod store;
 #[cfg(any(feature = "file", feature = "memcached", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;

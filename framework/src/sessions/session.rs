@@ -23,6 +23,8 @@ mod state;
 
 use super::settings::Settings;
 use super::shared::Shared;
+#[cfg(feature = "websocket")]
+use super::sockets::SessionBond;
 use super::{Data, LockMode, SessionId, SessionView};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
@@ -72,6 +74,16 @@ pub struct Session {
     /// Whether a tool expects the lock, if one has said so.
     expects_lock: Cell<Option<bool>>,
     state: RefCell<State>,
+}
+
+#[cfg(feature = "websocket")]
+impl Session {
+    /// What ties a conversation to this session; `None` if it is not stored.
+    pub(super) fn bond(&self) -> Option<SessionBond> {
+        let state = self.state.borrow();
+        let stored = state.known.stored()?;
+        Some(SessionBond::new(self.shared.clone(), stored.id, self.received))
+    }
 }
 
 /// Reading.

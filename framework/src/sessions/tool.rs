@@ -228,7 +228,7 @@ impl Tool for Sessions {
         hooks.admission(LockAdmission { is_early: false });
         hooks.before_finalize(Finish).priority(60).always();
         hooks.at(HookPoint::BeforeErrorResponse, |exchange| end(exchange, false)).priority(0).always();
-        hooks.at(HookPoint::OnEndResource, |exchange| end(exchange, is_success(exchange))).always();
+        hooks.at(HookPoint::OnEndResource, end_resource).always();
         hooks.status(self.clone());
         if let Some(interval) = self.settings.sweep_interval
             && !self.shared.store.expires_by_itself()
@@ -404,6 +404,15 @@ fn set_cookie(exchange: &mut Exchange, cookie: Option<HeaderValue>) {
 fn end(exchange: &mut Exchange, is_success: bool) {
     if let Some(session) = Session::of(exchange) {
         session.end(is_success);
+    }
+}
+
+fn end_resource(exchange: &mut Exchange) {
+    end(exchange, is_success(exchange));
+    // A conversation that begins ends with the session.
+    #[cfg(feature = "websocket")]
+    if let Some(bond) = Session::of(exchange).and_then(Session::bond) {
+        exchange.response.bind(bond);
     }
 }
 

@@ -43,6 +43,8 @@ struct Current {
     response: Option<ResponseFuture>,
     content: Option<RecvStream>,
     is_chunked: bool,
+    /// The answer to the key of a handshake of HTTP/1.1, if the stream is for a WebSocket.
+    handshake: Option<&'static str>,
 }
 
 /// A socket that never waits.
@@ -73,8 +75,50 @@ impl Http2 {
         self.move_on(cx).is_ok() && matches!(self.requests.poll_ready(cx), Poll::Ready(Ok(())))
     }
 
+    /// Opens a stream for a WebSocket (RFC 8441) with the handshake of HTTP/1.1 in `bytes`, once the server has said
+    /// that it takes some. The answer has the clothes of HTTP/1.1, and this answer to the key.
+    #[cfg(feature = "websocket")]
+    pub(super) fn open_tunnel(
+        address: SocketAddr,
+        bytes: &[u8],
+        answer: &'static str,
+        deadline: Instant,
+    ) -> Result<Self, ClientError> {
+        let mut opened = Self::over(address, deadline)?;
+        while !opened.requests.is_extended_connect_protocol_enabled() {
+            opened.move_on(&mut Context::from_waker(Waker::noop()))?;
+            if !opened.requests.is_extended_connect_protocol_enabled() {
+                wait_for_news(&opened.socket, false, deadline)?;
+            }
+        }
+        opened.send_as(bytes, Some(answer))?;
+        Ok(opened)
+    }
+
+    /// Sends more on a stream that stays open.
+    #[cfg(feature = "websocket")]
+    pub(super) fn send_more(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        if let Some(current) = &mut self.current {
+            let unsent = current.unsent.take().unwrap_or_default();
+            current.unsent = Some([&unsent[..], bytes].concat().into());
+        }
+        self.move_on(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Nothing more is sent.
+    #[cfg(feature = "websocket")]
+    pub(super) fn end(&mut self) {
+        if let Some(current) = &mut self.current {
+            let _ = current.upload.send_data(Bytes::new(), true);
+        }
+    }
+
     /// Sends the request in `bytes`, as far as it goes without waiting.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.send_as(bytes, None)
+    }
+
+    fn send_as(&mut self, bytes: &[u8], handshake: Option<&'static str>) -> Result<(), ClientError> {
         let malformed = || ClientError::new("HTTP/2 cannot carry this request");
         let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").ok_or_else(malformed)?;
         let (head, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 4..]);
@@ -82,12 +126,16 @@ impl Http2 {
         let mut line = lines.next().unwrap_or_default().split(' ');
         let (method, path) = (line.next().unwrap_or_default(), line.next().unwrap_or_default());
         let mut request = Request::builder().version(Version::HTTP_2).method(method);
+        if handshake.is_some() {
+            request = request.method(Method::CONNECT).extension(h2::ext::Protocol::from_static("websocket"));
+        }
         let fields: Option<Vec<_>> = lines.map(|line| line.split_once(':')).collect();
         let fields = fields.ok_or_else(malformed)?;
         let of_connection = |name: &str| {
             let named = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
             let mut named = named.flat_map(|(_, names)| names.split(','));
             ["connection", "keep-alive", "upgrade", "transfer-encoding"].contains(&name)
+                || (handshake.is_some() && name == "sec-websocket-key")
                 || named.any(|other| other.trim().eq_ignore_ascii_case(name))
         };
         let mut authority = "localhost";
@@ -101,10 +149,18 @@ impl Http2 {
         let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build();
         let request = request.uri(uri.map_err(|_| malformed())?).body(()).map_err(|_| malformed())?;
         let is_head = *request.method() == Method::HEAD;
-        let (response, upload) = self.requests.send_request(request, body.is_empty()).map_err(failed)?;
+        let (response, upload) =
+            self.requests.send_request(request, body.is_empty() && handshake.is_none()).map_err(failed)?;
         let unsent = (!body.is_empty()).then(|| Bytes::copy_from_slice(body));
-        self.current =
-            Some(Current { is_head, upload, unsent, response: Some(response), content: None, is_chunked: false });
+        self.current = Some(Current {
+            is_head,
+            upload,
+            unsent,
+            response: Some(response),
+            content: None,
+            is_chunked: false,
+            handshake,
+        });
         self.move_on(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -133,8 +189,8 @@ impl Current {
                 room => room,
             };
             let piece = unsent.split_to(room.min(unsent.len()));
-            let is_last = unsent.is_empty();
-            if self.upload.send_data(piece, is_last).is_err() || is_last {
+            let is_all = unsent.is_empty();
+            if self.upload.send_data(piece, is_all && self.handshake.is_none()).is_err() || is_all {
                 self.unsent = None;
             }
         }
@@ -151,8 +207,12 @@ impl Current {
                     let head = Response::from_parts(head, ());
                     let has_length = head.headers().contains_key("content-length");
                     let has_no_content = self.is_head || matches!(head.status().as_u16(), 204 | 304);
-                    self.is_chunked = !has_length && !has_no_content;
+                    let agreed = self.handshake.filter(|_| head.status() == 200);
+                    self.is_chunked = !has_length && !has_no_content && agreed.is_none();
                     write_head(received, &head, self.is_chunked);
+                    if let Some(answer) = agreed {
+                        become_answer(received, before, answer);
+                    }
                     self.response = None;
                     self.content = Some(content);
                     return Ok(Some(received.len() - before));
@@ -214,6 +274,15 @@ fn write_head(out: &mut Vec<u8>, head: &Response<()>, is_chunked: bool) {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(if is_chunked { b"transfer-encoding: chunked\r\n\r\n" } else { b"\r\n" });
+}
+
+/// Makes the answer to a handshake of HTTP/1.1 of the head that begins at `start`.
+fn become_answer(out: &mut Vec<u8>, start: usize, answer: &str) {
+    let fields = out[start..].iter().position(|&byte| byte == b'\n').map_or(out.len(), |end| start + end + 1);
+    let line = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {answer}\r\n"
+    );
+    out.splice(start..fields, line.into_bytes());
 }
 
 /// Waits until there may be something to read, or, where the client `sends`, a moment for room.

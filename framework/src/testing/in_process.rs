@@ -32,14 +32,31 @@ impl InProcess {
 
     /// Sends the request in `bytes`. It runs when its response is read.
     pub(super) fn send(server: &Arc<ByHand>, bytes: &[u8]) -> Self {
+        let open = Self::open(server, bytes);
+        open.end();
+        open
+    }
+
+    /// Sends the beginning of something.
+    pub(super) fn open(server: &Arc<ByHand>, bytes: &[u8]) -> Self {
         let hand = server.connect(Connection {
             peer: Peer::Ip(SocketAddr::from(([127, 0, 0, 1], 50_000))),
             local: Some(SocketAddr::from(([127, 0, 0, 1], 80))),
             ..Connection::default()
         });
         hand.send(bytes);
-        hand.end_input();
         Self(hand)
+    }
+
+    /// Sends more of it. The server sees it when its answer is read.
+    #[cfg(feature = "websocket")]
+    pub(super) fn send_more(&self, bytes: &[u8]) {
+        self.0.send(bytes);
+    }
+
+    /// Nothing more is sent.
+    pub(super) fn end(&self) {
+        self.0.end_input();
     }
 }
 

@@ -54,6 +54,8 @@ mod raw;
 mod request;
 mod response;
 pub mod session_store;
+#[cfg(feature = "websocket")]
+mod websocket;
 mod wire;
 
 pub use client::Client;
@@ -62,6 +64,8 @@ pub use page_form::PageForm;
 pub use raw::RawConnection;
 pub use request::RequestBuilder;
 pub use response::{StreamingResponse, TestResponse};
+#[cfg(feature = "websocket")]
+pub use websocket::{Said, WebSocket};
 
 /// Why a test client got no response, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -146,6 +146,15 @@ impl<T: Transport> Wire<T> {
         }
     }
 
+    /// So many bytes.
+    #[cfg(feature = "websocket")]
+    pub(super) fn read_exactly(&mut self, count: usize, what: &str, deadline: Instant) -> Result<Vec<u8>> {
+        while self.received.len() < count {
+            self.more(what, deadline)?;
+        }
+        Ok(self.received.drain(..count).collect())
+    }
+
     /// One line without its CRLF.
     fn line(&mut self, what: &str, deadline: Instant) -> Result<String> {
         let mut searched = 0;

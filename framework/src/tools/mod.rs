@@ -44,6 +44,8 @@ mod static_files;
 mod templates;
 mod timeout;
 mod trailing_slash;
+#[cfg(feature = "websocket")]
+mod websockets;
 
 pub use accept::{Accept, Accepted};
 pub use allow::Allow;
@@ -84,6 +86,8 @@ pub use static_files::{File, StaticDir, StaticFile, Symlinks, serve_download, se
 pub use templates::{Templates, View};
 pub use timeout::{Deadline, Timeout};
 pub use trailing_slash::TrailingSlash;
+#[cfg(feature = "websocket")]
+pub use websockets::WebSockets;
 
 #[cfg(test)]
 mod watching_tests;

@@ -155,3 +155,13 @@ pub fn write_close(out: &mut Vec<u8>, code: Option<CloseCode>, reason: &str) {
     payload.extend_from_slice(&reason.as_bytes()[..end]);
     write_frame(out, Opcode::Close, &payload);
 }
+
+/// The length of the whole frame of a server at the beginning of `frames`.
+pub(crate) fn frame_length(frames: &[u8]) -> Option<usize> {
+    let length = match *frames.get(1)? {
+        126 => usize::from(u16::from_be_bytes(frames.get(2..4)?.try_into().ok()?)) + 4,
+        127 => usize::try_from(u64::from_be_bytes(frames.get(2..10)?.try_into().ok()?)).ok()? + 10,
+        short => usize::from(short) + 2,
+    };
+    Some(length)
+}

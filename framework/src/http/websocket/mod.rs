@@ -22,6 +22,7 @@ mod handshake;
 
 pub use close::{CloseCode, Violation};
 pub use decoder::{Decoder, Event};
+pub(crate) use frame::frame_length;
 pub use frame::{Opcode, write_close, write_frame};
 pub use handshake::{accept_key, is_key, offers_deflate};
 

@@ -90,6 +90,18 @@ impl HttpConnection {
         }
     }
 
+    /// Whether it is a stream, and not a connection of its own.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.transport, Transport::Stream(_))
+    }
+
+    /// Whether it is a stream for another protocol.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(&self.transport, Transport::Stream(stream) if stream.ends().is_tunnel())
+    }
+
     /// Whether the client of a stream has gone. If not, the stream is woken when it does.
     pub(super) fn is_lost_stream(&self) -> bool {
         matches!(&self.transport, Transport::Stream(stream) if stream.is_lost())
@@ -109,6 +121,16 @@ impl HttpConnection {
     pub(super) fn note_protocol(&self, _: &mut crate::exchange::Exchange) {}
 
     pub(super) fn is_lost_stream(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_stream(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_tunnel(&self) -> bool {
         false
     }
 }

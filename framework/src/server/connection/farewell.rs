@@ -128,6 +128,10 @@ impl HttpConnection {
 
     /// The client will not hear the answer: a worker tells the service, and the connection ends.
     pub(super) fn lose(&mut self, turn: &Turn, work: &mut Workspace, state: State) -> (State, Step) {
+        #[cfg(feature = "websocket")]
+        if let State::Speaking(speaking) = state {
+            return self.lose_conversation(turn, work, speaking);
+        }
         let undelivered = state.into_undelivered();
         if turn.role == Role::Aside {
             leave_ends(work, false);
@@ -140,15 +144,20 @@ impl HttpConnection {
         if matches!(turn.role, Role::Attendant | Role::Refuser) {
             return (State::Lost(undelivered), Step::Lend { refusable: false });
         }
+        self.forget_output(work);
+        if let Some(Undelivered { exchange, body_bytes }) = undelivered {
+            end(work, exchange, body_bytes, false);
+        }
+        (State::Idle, Step::Close)
+    }
+
+    /// Nothing more is sent; the service hears of responses that were not out.
+    pub(super) fn forget_output(&mut self, work: &mut Workspace) {
         for answered in std::mem::take(&mut work.output.answered) {
             end(work, answered.exchange, answered.body_bytes, false);
         }
         work.output = Output::default();
         self.reader = None;
-        if let Some(Undelivered { exchange, body_bytes }) = undelivered {
-            end(work, exchange, body_bytes, false);
-        }
-        (State::Idle, Step::Close)
     }
 }
 

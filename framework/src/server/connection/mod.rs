@@ -25,6 +25,7 @@
 //! | `request.rs` | asks the service, parks, refuses |
 //! | `body_reading.rs`, `body_stream.rs` | the body of a request, before the handler and during it |
 //! | `respond.rs`, `send_file.rs`, `send_stream.rs`, `send_push.rs` | the response, up to its last byte |
+//! | `speak.rs` | a conversation by WebSocket, behind its handshake |
 //! | `unread.rs` | responses that their clients do not take |
 //! | `multiplex.rs`, `carried.rs` | HTTP/2: a connection that carries streams, and what streams do beside other connections |
 //! | `farewell.rs` | the time after the response, and the ways to part from a client |
@@ -44,6 +45,8 @@ mod respond;
 mod send_file;
 mod send_push;
 mod send_stream;
+#[cfg(feature = "websocket")]
+mod speak;
 mod unread;
 
 pub(super) use respond::end;
@@ -68,6 +71,8 @@ use handshake::Greeting;
 use introduction::Introduction;
 pub(super) use introduction::Strangers;
 use respond::{After, Sending};
+#[cfg(feature = "websocket")]
+use speak::Speaking;
 use std::os::fd::{AsFd, BorrowedFd};
 use unread::Unread;
 
@@ -122,6 +127,9 @@ enum State {
     Lingering { deadline: Tick },
     /// The client is lost. A worker must tell the service.
     Lost(Option<Undelivered>),
+    /// A conversation.
+    #[cfg(feature = "websocket")]
+    Speaking(Box<Speaking>),
     /// The beginning of a handshake is awaited.
     #[cfg(feature = "tls")]
     Greeting(Box<Greeting>),
@@ -205,6 +213,8 @@ pub(super) enum Rests {
     Sending,
     /// News for its client.
     Pushing,
+    /// What one of the two has to say, in a conversation.
+    Speaking,
     /// Its end.
     Closing,
     /// The end of a handshake.
@@ -275,6 +285,10 @@ impl scheduler::Connection for HttpConnection {
 
     fn rest(&self) -> u8 {
         let rest = match &self.state {
+            #[cfg(feature = "websocket")]
+            State::Speaking(speaking) if speaking.is_closing() => Rests::Closing,
+            #[cfg(feature = "websocket")]
+            State::Speaking(_) => Rests::Speaking,
             _ if self.unsent.is_some() => Rests::Sending,
             State::Idle => Rests::Idle,
             State::Head { .. } | State::Introduction(_) => Rests::Head,
@@ -356,6 +370,15 @@ impl HttpConnection {
         matches!(self.state, State::Parked(..))
     }
 
+    /// Whether code of the application must still be told of its end.
+    pub(super) fn owes_an_end(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        if matches!(self.state, State::Speaking(_)) {
+            return true;
+        }
+        self.in_flight().is_some()
+    }
+
     /// The memory that its transport holds.
     #[cfg(all(test, feature = "tls"))]
     pub(super) fn held(&self) -> usize {
@@ -385,6 +408,8 @@ impl HttpConnection {
         let mut then = match &state {
             _ if turn.role == Role::Undertaker => Then::Lost,
             State::Lost(_) => Then::Lost,
+            #[cfg(feature = "websocket")]
+            State::Speaking(speaking) => speaking.outset(),
             State::Sending(sending) => self.flush(turn, work, Some(sending)),
             // It reads on while output waits.
             #[cfg(feature = "http2")]
@@ -420,6 +445,8 @@ impl HttpConnection {
             State::Discarding { decoder, left, deadline } => self.discard(turn, work, decoder, left, deadline),
             State::Lingering { deadline } => self.linger(work, deadline),
             State::Lost(undelivered) => (State::Lost(undelivered), Then::Lost),
+            #[cfg(feature = "websocket")]
+            State::Speaking(speaking) => self.speak(turn, work, speaking),
             #[cfg(feature = "tls")]
             State::Greeting(greeting) => self.await_hello(turn, work, greeting),
             #[cfg(feature = "tls")]

@@ -78,6 +78,19 @@ impl HttpConnection {
         mut request: InFlight,
         verdict: Verdict,
     ) -> Next {
+        #[cfg(feature = "websocket")]
+        if request.exchange.response.status == ::http::StatusCode::SWITCHING_PROTOCOLS
+            && let Some(agreed) = request.exchange.response.take_agreed()
+        {
+            return self.switch(turn, work, request, *agreed);
+        }
+        // A success would say that the other protocol begins.
+        #[cfg(feature = "websocket")]
+        if self.is_tunnel() && request.exchange.response.status.is_success() {
+            let response = &mut request.exchange.response;
+            response.clear();
+            response.set_status(::http::StatusCode::NOT_IMPLEMENTED);
+        }
         let head = &request.exchange.request.head;
         let response = &request.exchange.response;
         let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());

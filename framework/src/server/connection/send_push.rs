@@ -134,10 +134,10 @@ enum Went {
 }
 
 /// Makes wakers whose connection waits behind requests and turns.
-struct NewsWakers<'a> {
-    transport: &'a Transport,
-    shared: &'a Arc<Shared>,
-    token: Token,
+pub(super) struct NewsWakers<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) token: Token,
 }
 
 impl Wakers for NewsWakers<'_> {

@@ -102,6 +102,14 @@ impl HttpConnection {
     /// Ends a response that its client does not take. A worker tells the service; the memory is free at once.
     fn evict(&mut self) {
         self.reader = None;
+        #[cfg(feature = "websocket")]
+        if let State::Speaking(speaking) = &mut self.state {
+            speaking.cut_off();
+            if let Some(unsent) = &mut self.unsent {
+                unsent.bytes = Vec::new();
+            }
+            return;
+        }
         let mut undelivered = std::mem::take(&mut self.state).into_undelivered();
         let exchange = undelivered.as_mut().map(|undelivered| &mut undelivered.exchange);
         if let Some(body) = exchange.map(|exchange| &mut exchange.response.body)

@@ -95,6 +95,8 @@ impl Engine {
             .max_local_error_reset_streams(Some(MAX_RESET_FOR_ERRORS))
             .max_concurrent_reset_streams(MAX_REMEMBERED)
             .reset_stream_duration(Duration::from_secs(1));
+        #[cfg(feature = "websocket")]
+        builder.enable_connect_protocol();
         Self { state: Protocol::Greeting(Box::new(builder.handshake(wire.clone()))), wire }
     }
 
@@ -117,9 +119,11 @@ impl Engine {
                 },
                 Protocol::Open(connection) if accepts => match connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => {
-                        let (head, body) = request.into_parts();
-                        let has_content = !body.is_end_stream();
-                        let ends = StreamEnds { sink: Sink::Head(respond), source: body, rest: Bytes::new() };
+                        let (mut head, body) = request.into_parts();
+                        let is_tunnel = become_handshake(&mut head);
+                        let has_content = !is_tunnel && !body.is_end_stream();
+                        let sink = Sink::Head(respond);
+                        let ends = StreamEnds { sink, source: body, rest: Bytes::new(), is_tunnel };
                         return Turn::Opened(Box::new(Opened { head, has_content, ends }));
                     }
                     Poll::Ready(_) => self.state = Protocol::Over,
@@ -278,6 +282,9 @@ pub(in crate::server) struct StreamEnds {
     source: RecvStream,
     /// Received, and not taken by the reader.
     rest: Bytes,
+    /// It was opened for another protocol.
+    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "there is no other protocol"))]
+    is_tunnel: bool,
 }
 
 /// The way to the client for a response that will not be complete. The engine forgets what it holds for a stream that
@@ -335,6 +342,12 @@ impl StreamEnds {
             Received::End | Received::Whole if length > 0 => Received::Bytes { length, is_drained: false },
             last => last,
         }
+    }
+
+    /// Whether the client has asked for another protocol on the stream. Only an answer that agrees may be a success.
+    #[cfg(feature = "websocket")]
+    pub(in crate::server) fn is_tunnel(&self) -> bool {
+        self.is_tunnel
     }
 
     /// Whether the client has more content to send, or some that nobody has taken.
@@ -482,6 +495,24 @@ impl StreamEnds {
             Sink::Ended => false,
         }
     }
+}
+
+/// Makes a handshake of HTTP/1.1 of a request for a WebSocket (RFC 8441, section 5), if it is one. No request of HTTP/2
+/// has these fields by itself. The key has no meaning here, and its answer is left out.
+fn become_handshake(head: &mut Parts) -> bool {
+    let protocol = head.extensions.get::<h2::ext::Protocol>();
+    let is_one = cfg!(feature = "websocket")
+        && head.method == ::http::Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+    if is_one {
+        head.method = ::http::Method::GET;
+        let fields =
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")];
+        for (name, value) in fields {
+            head.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
+    is_one
 }
 
 /// Whether a field has a meaning beyond the connection: those that have not are malformed in HTTP/2 (RFC 9113, section

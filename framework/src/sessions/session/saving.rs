@@ -312,6 +312,11 @@ impl Session {
             return self.deleted(state, fate, Ok(()));
         };
         self.shared.ended.note(old.id);
+        #[cfg(feature = "websocket")]
+        match state.known.stored().filter(|_| fate == Fate::Renew) {
+            Some(renewed) => self.shared.sockets.rename(&old.id, renewed.id),
+            None => self.shared.sockets.close(&old.id),
+        }
         match self.shared.store.delete(&old.id) {
             Answer::Now(deleted) => self.deleted(state, fate, deleted),
             later => Ok(Some(Step::Deleting(fate, later))),
