@@ -77,9 +77,9 @@ impl RunQueue {
             self.requests.fetch_add(1, Ordering::Relaxed);
         }
         if entry.waiting == Waiting::News {
-            lanes.news.push_back(entry)
+            lanes.news.push_back(entry);
         } else {
-            lanes.upper.push_back(entry)
+            lanes.upper.push_back(entry);
         }
         self.note_length(&lanes);
     }

@@ -177,7 +177,7 @@ fn news_that_the_client_does_not_take_is_not_made() {
     }
     let chunks = stage.chunks.as_ref().expect("not ended");
     eventually("a full socket", || stage.server().view().upgrade().is_some_and(|view| view.connections().sending == 1));
-    assert!(chunks.len() > 0, "all of it was made");
+    assert!(!chunks.is_empty(), "all of it was made");
     for _ in 0..PIECES {
         client.exactly((1 << 16) + 9);
     }
