@@ -1,7 +1,7 @@
 //! The visitor who is logged in: what authentication tools tell handlers and the access log.
 
 use super::{Argument, ArgumentInfo, Arguments, Error, Exchange, HttpError};
-use ::http::{StatusCode, header};
+use ::http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
 
 /// The name of the visitor, as an authentication tool has found out (CherryPy's `request.login`).
@@ -121,15 +121,37 @@ impl std::fmt::Display for Login {
 /// let client = Client::in_process(App::new(tree).tool("/", Doorman));
 /// client.get("/club").send().assert_status(303).assert_header("location", "/door");
 /// ```
-#[derive(Clone)]
-pub struct LoginChallenge(Arc<AnswerToStranger>);
+///
+/// Several tools may each [`offer`](Self::offer) a scheme for the same page, as `AuthBasic` and `AuthDigest` do.
+#[derive(Clone, Default)]
+pub struct LoginChallenge {
+    answer: Option<Arc<AnswerToStranger>>,
+    offers: Vec<Offer>,
+}
 
 type AnswerToStranger = dyn Fn(&mut Exchange, HttpError) -> Error + Send + Sync;
+
+/// A scheme of `Authorization`, and what `WWW-Authenticate` says of it.
+type Offer = (&'static str, Arc<dyn Fn() -> Vec<HeaderValue> + Send + Sync>);
 
 impl LoginChallenge {
     /// The error that this function makes of the request and of the 401.
     pub fn new(answer: impl Fn(&mut Exchange, HttpError) -> Error + Send + Sync + 'static) -> Self {
-        Self(Arc::new(answer))
+        Self { answer: Some(Arc::new(answer)), offers: Vec::new() }
+    }
+
+    /// Adds a scheme to those that a 401 of this request offers. `challenges` makes the values of `WWW-Authenticate`,
+    /// when there is a 401.
+    pub fn offer(
+        exchange: &mut Exchange,
+        scheme: &'static str,
+        challenges: Arc<dyn Fn() -> Vec<HeaderValue> + Send + Sync>,
+    ) {
+        let mut all = exchange.values.remove::<Self>().unwrap_or_default();
+        // A tool that looks again after a wait offers the same.
+        all.offers.retain(|(known, _)| *known != scheme);
+        all.offers.push((scheme, challenges));
+        exchange.values.insert(all);
     }
 
     /// The answer in place of `error`, if that is a 401 that does not say how to log in, and a tool knows it.
@@ -137,7 +159,14 @@ impl LoginChallenge {
         let is_mute = error.status == StatusCode::UNAUTHORIZED
             && !error.headers.iter().any(|(name, _)| *name == header::WWW_AUTHENTICATE);
         match is_mute.then(|| exchange.values.remove::<Self>()).flatten() {
-            Some(challenge) => Ok((challenge.0)(exchange, error)),
+            Some(Self { answer, offers }) => {
+                let values = offers.iter().flat_map(|(_, challenges)| challenges());
+                let error = values.fold(error, |error, value| error.with_header(header::WWW_AUTHENTICATE, value));
+                Ok(match answer {
+                    Some(answer) => answer(exchange, error),
+                    None => error.into(),
+                })
+            }
             None => Err(error),
         }
     }

@@ -12,8 +12,8 @@ use super::{
     ServerView, TlsFacts, Upload,
 };
 use crate::http::{
-    Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_media_type,
-    decode_segments, is_multipart, list_members, urlencoded,
+    Charset, Coding, Framing, HeadLimits, Precondition, Refusal, RequestHead, Validators, best_coding, best_language,
+    best_media_type, decode_segments, is_multipart, list_members, urlencoded,
 };
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::borrow::Cow;
@@ -185,6 +185,33 @@ impl Request {
         let accept = self.list("accept").unwrap_or_default().to_ascii_lowercase();
         let offered = ["text/plain", "text/html", "application/json"];
         accept.contains("text/html") && best_media_type(&accept, &offered) == Some("text/html")
+    }
+
+    /// The client's preferred language among the `offered` ones, the first one unless it names another:
+    /// [`best_language`] of the Accept-Language fields. If the answer differs by it, say so with
+    /// [`Response::add_vary`](super::Response::add_vary).
+    ///
+    /// ```
+    /// use kirsch::{header, prelude::*, testing::Client};
+    ///
+    /// struct Greeting;
+    ///
+    /// #[handlers]
+    /// impl Greeting {
+    ///     #[expose]
+    ///     fn index(&self, request: &Request, response: &mut Response) -> &'static str {
+    ///         response.add_vary(&header::ACCEPT_LANGUAGE);
+    ///         if request.best_language(&["en", "de"]) == "de" { "Hallo" } else { "Hello" }
+    ///     }
+    /// }
+    ///
+    /// let client = Client::in_process(App::new(Greeting));
+    /// client.get("/").header("Accept-Language", "de-AT,en;q=0.5").send().assert_text("Hallo");
+    /// client.get("/").header("Accept-Language", "fr").send().assert_text("Hello");
+    /// ```
+    #[must_use]
+    pub fn best_language<'o>(&self, offered: &[&'o str]) -> &'o str {
+        best_language(&self.list("accept-language").unwrap_or_default(), offered)
     }
 
     /// The client's preferred coding among the `offered` ones, `None` for the content as it is: [`best_coding`] of the

@@ -1,4 +1,5 @@
-//! Choosing a media type by the Accept field (RFC 9110, section 12.5.1). Never fails: malformed parts are ignored.
+//! Choosing a media type by the Accept field, and a language by Accept-Language (RFC 9110, section 12.5). Never fails:
+//! malformed parts are ignored.
 
 use super::weight::parse_weight;
 
@@ -34,6 +35,46 @@ pub fn best_media_type<'o>(accept: &str, offered: &[&'o str]) -> Option<&'o str>
         }
     }
     best.map(|(media_type, _)| media_type)
+}
+
+/// Which of the `offered` languages the client likes best (`Accept-Language`, RFC 9110, section 12.5.4), by the lookup of
+/// RFC 4647: `de-AT` is content with `de`. The first one offered is the answer if the client names no other that is
+/// there, and if nothing is offered, the answer is the empty text.
+///
+/// ```
+/// use kirsch::http::best_language;
+///
+/// let offered = ["en", "de"];
+/// assert_eq!(best_language("de-AT,de;q=0.9,en;q=0.8", &offered), "de");
+/// assert_eq!(best_language("fr", &offered), "en");
+/// assert_eq!(best_language("", &offered), "en");
+/// ```
+#[must_use]
+pub fn best_language<'o>(accept: &str, offered: &[&'o str]) -> &'o str {
+    let mut best: (u16, &str) = (0, offered.first().copied().unwrap_or_default());
+    for range in accept.split(',') {
+        let (range, rest) = range.split_once(';').unwrap_or((range, ""));
+        let weight = match rest.trim().split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("q") => parse_weight(value.trim()),
+            _ => Some(1000),
+        };
+        let Some(weight) = weight.filter(|weight| *weight > best.0) else { continue };
+        let mut range = range.trim();
+        // From the longest to the shortest: de-Latn-AT, de-Latn, de.
+        let found = loop {
+            if let Some(language) = offered.iter().find(|language| language.eq_ignore_ascii_case(range)) {
+                break Some(*language);
+            }
+            match range.rsplit_once('-') {
+                Some((shorter, _)) => range = shorter,
+                None => break None,
+            }
+        };
+        if let Some(language) = found {
+            best = (weight, language);
+        }
+    }
+    best.1
 }
 
 /// One range of an Accept field, such as `text/*;q=0.5`. A `*` alone, as Java sends it, is `*/*`.
@@ -187,6 +228,25 @@ mod tests {
         assert_eq!(best("text/html;level=1, text/html;q=0.1, text/plain;q=0.5"), Some("text/plain"));
         assert_eq!(best("text/html;level=1;q=0, */*"), Some("text/html"));
         assert_eq!(best("text/html;charset=utf-8;q=0, */*"), Some("application/json"));
+    }
+
+    #[test]
+    fn the_language_of_the_highest_weight_wins() {
+        for (accept, language) in [
+            ("de", "de"),
+            ("DE-at", "de"),
+            ("en-GB, de;q=0.9", "en"),
+            ("en;q=0.8, de;q=0.9", "de"),
+            ("fr, de;q=0.1", "de"),
+            ("de;q=0", "en"),
+            ("de;q=x, *", "en"),
+            ("*", "en"),
+            ("deutsch", "en"),
+            (",;-", "en"),
+        ] {
+            assert_eq!(best_language(accept, &["en", "de"]), language, "{accept}");
+        }
+        assert_eq!(best_language("de", &[]), "");
     }
 
     #[test]

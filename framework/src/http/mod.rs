@@ -43,7 +43,7 @@ mod urlencoded;
 pub mod websocket;
 mod weight;
 
-pub use accept::best_media_type;
+pub use accept::{best_language, best_media_type};
 pub use body::{BodyDecoder, BodyLimits};
 pub use cache_control::{RequestDirectives, ResponseDirectives, delta_seconds};
 pub(crate) use charset::{Charset, UnknownCharset};

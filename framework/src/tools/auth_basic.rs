@@ -6,7 +6,7 @@
 //!
 //! Missing credentials are 401, with the realm; so is another scheme. Malformed ones are 400.
 
-use super::authorization::{Authorization, Checker, ClearTextWarning, Passwords, Verdict, quoted};
+use super::authorization::{Authorization, Checker, ClearTextWarning, Passwords, Verdict, let_in, quoted};
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{SettingError, SettingTable, Settings};
 use crate::{Error, Exchange, HeaderValue, Login, StatusCode, exchange::HttpError, header};
@@ -37,7 +37,25 @@ use std::sync::Arc;
 /// by plain http from another machine is a warning in the log. There is no way to log out; for people, there is
 /// `SessionAuth`.
 ///
-/// In a file: `auth_basic.realm`, `auth_basic.file`. CherryPy's `auth_basic`.
+/// With [`AuthDigest`](super::AuthDigest) for the same section, and `required(false)` for both, clients choose:
+///
+/// ```
+/// use kirsch::{prelude::*, testing::Client, tools::{AuthBasic, AuthDigest}};
+///
+/// let people = [("anna", "correct horse")];
+/// let tree = Tree::new().index(|_| "open to all").page("staff", |call| call.argument::<&Login>().map(Login::to_string));
+/// let app = App::new(tree)
+///     .tool("/", AuthBasic::users("Staff", people).required(false))
+///     .tool("/", AuthDigest::users("Staff", people).required(false));
+/// let client = Client::in_process(app);
+/// client.get("/").send().assert_text("open to all");
+/// let refused = client.get("/staff").send();
+/// let offers: Vec<_> = refused.headers().filter(|(name, _)| *name == "www-authenticate").map(|(_, value)| value).collect();
+/// assert!(offers[0].starts_with("Basic ") && offers[1].starts_with("Digest "));
+/// client.get("/staff").header("Authorization", "Basic YW5uYTpjb3JyZWN0IGhvcnNl").send().assert_text("anna");
+/// ```
+///
+/// In a file: `auth_basic.realm`, `auth_basic.file`, `auth_basic.required`. CherryPy's `auth_basic`.
 #[derive(Clone, Settings)]
 #[settings(check = Self::challenge)]
 pub struct AuthBasic {
@@ -47,6 +65,10 @@ pub struct AuthBasic {
     /// An htpasswd file with the users (feature `passwords`).
     #[setting(key = "file", given, no_builder)]
     passwords: Passwords,
+    /// Whether only visitors with a password may enter. Otherwise `Option<&Login>` tells who the visitor is, and a page
+    /// that takes `&Login` asks for the password.
+    #[setting(default = true)]
+    required: bool,
     /// Of all sections.
     #[setting(skip)]
     warning: ClearTextWarning,
@@ -129,25 +151,36 @@ fn name_and_password(token: &str) -> Result<Option<(String, String)>, Error> {
     Ok(text.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned())))
 }
 
-fn authenticate(
-    exchange: &mut Exchange,
-    section: &Arc<str>,
-    challenge: &HeaderValue,
-    check: &Checker,
-) -> Result<(), Error> {
-    let token = match Authorization::of(&exchange.request)? {
-        Some(Authorization { scheme, rest }) if scheme.eq_ignore_ascii_case("basic") => Some(rest),
-        _ => None,
-    };
-    if let Some((name, password)) = token.map(name_and_password).transpose()?.flatten()
-        && check(&name, &password)?
-    {
-        exchange.values.insert(Login::new(name).at(section.clone()));
-        return Ok(());
+/// The tool in its section.
+struct Door {
+    section: Arc<str>,
+    challenge: HeaderValue,
+    check: Arc<Checker>,
+    required: bool,
+}
+
+impl Door {
+    fn authenticate(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        let token = match Authorization::of(&exchange.request)? {
+            Some(Authorization { scheme, rest }) if scheme.eq_ignore_ascii_case("basic") => Some(rest),
+            _ => None,
+        };
+        if token.is_none() && !self.required {
+            let challenge = self.challenge.clone();
+            let_in(exchange, &self.section, "Basic", Arc::new(move || vec![challenge.clone()]));
+            return Ok(());
+        }
+        if let Some((name, password)) = token.map(name_and_password).transpose()?.flatten()
+            && (self.check)(&name, &password)?
+        {
+            exchange.values.insert(Login::new(name).at(self.section.clone()));
+            return Ok(());
+        }
+        // Without a login, even if an earlier resource of this request let somebody in.
+        exchange.values.remove::<Login>();
+        let challenge = self.challenge.clone();
+        Err(HttpError::new(StatusCode::UNAUTHORIZED, "").with_header(header::WWW_AUTHENTICATE, challenge).into())
     }
-    // Without a login, even if an earlier resource of this request let somebody in.
-    exchange.values.remove::<Login>();
-    Err(HttpError::new(StatusCode::UNAUTHORIZED, "").with_header(header::WWW_AUTHENTICATE, challenge.clone()).into())
 }
 
 impl Tool for AuthBasic {
@@ -161,10 +194,11 @@ impl Tool for AuthBasic {
             Ok(prepared) => prepared,
             Err(error) => return hooks.refuse(error),
         };
-        let (warning, section) = (self.warning.clone(), hooks.section().into());
+        let door = Door { section: hooks.section().into(), challenge, check, required: self.required };
+        let warning = self.warning.clone();
         let authenticate = move |exchange: &mut Exchange| {
             warning.consider(&exchange.request, "auth_basic");
-            authenticate(exchange, &section, &challenge, &*check)
+            door.authenticate(exchange)
         };
         hooks.check(HookPoint::OnStartResource, authenticate).priority(55);
     }

@@ -1,9 +1,10 @@
 //! What the authentication tools share: the field `Authorization`, quoted texts, what functions say about passwords,
 //! and a warning when those can be read.
 
+use crate::exchange::LoginChallenge;
 use crate::random::CodeKey;
 use crate::settings::{Setting, SettingError, SettingValue};
-use crate::{Error, Request, StatusCode};
+use crate::{Error, Exchange, HeaderValue, Login, Request, StatusCode};
 use std::collections::BTreeMap;
 #[cfg(feature = "passwords")]
 use std::path::PathBuf;
@@ -30,6 +31,21 @@ impl<T, E: Into<Error>> Verdict<T> for Result<T, E> {
     fn into_verdict(self) -> Result<T, Error> {
         self.map_err(Into::into)
     }
+}
+
+/// Lets in a visitor who shows no credentials of `scheme`, where the tool does not require them: a stranger, or a
+/// visitor whom another tool of the section knows. A 401 will offer the scheme.
+pub(super) fn let_in(
+    exchange: &mut Exchange,
+    section: &str,
+    scheme: &'static str,
+    challenges: Arc<dyn Fn() -> Vec<HeaderValue> + Send + Sync>,
+) {
+    // Of an earlier resource of this request.
+    if Login::of(exchange).is_some_and(|login| login.section() != Some(section)) {
+        exchange.values.remove::<Login>();
+    }
+    LoginChallenge::offer(exchange, scheme, challenges);
 }
 
 pub(super) type Checker = dyn Fn(&str, &str) -> Result<bool, Error> + Send + Sync;

@@ -19,7 +19,7 @@ mod target;
 
 pub use ha1::{DigestAlgorithm, Ha1};
 
-use super::authorization::{Authorization, Verdict, quoted};
+use super::authorization::{Authorization, Verdict, let_in, quoted};
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
 use crate::watched_file::WatchedFile;
@@ -56,7 +56,7 @@ use target::is_target;
 /// Credentials are checked by a function, a list of [`users`](Self::users) in the program, or an htdigest
 /// [`file`](Self::file).
 ///
-/// In a file: `auth_digest.realm`, `file`, `algorithms`, `nonce_lifetime`. CherryPy's `auth_digest`.
+/// In a file: `auth_digest.realm`, `file`, `algorithms`, `nonce_lifetime`, `required`. CherryPy's `auth_digest`.
 #[derive(Clone, Settings)]
 #[settings(check = Self::prepare)]
 pub struct AuthDigest {
@@ -72,6 +72,10 @@ pub struct AuthDigest {
     /// For how long a nonce is good. Then the client gets another one, and its user notices nothing.
     #[setting(default = "5m")]
     nonce_lifetime: Duration,
+    /// Whether only visitors with a proof may enter. Otherwise `Option<&Login>` tells who the visitor is, and a page that
+    /// takes `&Login` asks for the proof.
+    #[setting(default = true)]
+    required: bool,
     /// Of all sections.
     #[setting(skip, default = Arc::new(Nonces::new()))]
     nonces: Arc<Nonces>,
@@ -155,7 +159,8 @@ impl AuthDigest {
         let (realm, lifetime, nonces) = (self.realm.clone(), self.nonce_lifetime, self.nonces.clone());
         let algorithms = self.algorithms.clone();
         let section = Arc::default();
-        Ok(Prepared { section, realm, quoted_realm, algorithms, lifetime, nonces, known: Known::Nobody })
+        let required = self.required;
+        Ok(Prepared { section, realm, quoted_realm, algorithms, lifetime, required, nonces, known: Known::Nobody })
     }
 
     fn open(&self, prepared: Prepared) -> Result<Prepared, SettingError> {
@@ -188,6 +193,7 @@ struct Prepared {
     quoted_realm: String,
     algorithms: Vec<DigestAlgorithm>,
     lifetime: Duration,
+    required: bool,
     nonces: Arc<Nonces>,
     known: Known,
 }
@@ -236,7 +242,13 @@ impl Prepared {
         }
     }
 
-    fn authenticate(&self, exchange: &mut Exchange) -> Result<(), Error> {
+    fn authenticate(self: &Arc<Self>, exchange: &mut Exchange) -> Result<(), Error> {
+        let says_proof = |said: &Authorization<'_>| said.scheme.eq_ignore_ascii_case("digest");
+        if !self.required && !Authorization::of(&exchange.request)?.as_ref().is_some_and(says_proof) {
+            let prepared = Arc::clone(self);
+            let_in(exchange, &self.section, "Digest", Arc::new(move || prepared.challenges(&Asked::Again)));
+            return Ok(());
+        }
         if let Some(proven) = exchange.values.get::<Proven>()
             && Arc::ptr_eq(&proven.nonces, &self.nonces)
             && proven.realm == self.realm
@@ -298,17 +310,22 @@ impl Prepared {
     }
 
     fn challenge(&self, asked: &Asked) -> Error {
-        let mut error = HttpError::new(StatusCode::UNAUTHORIZED, "");
+        let refused = HttpError::new(StatusCode::UNAUTHORIZED, "");
+        let values = self.challenges(asked).into_iter();
+        values.fold(refused, |error, value| error.with_header(header::WWW_AUTHENTICATE, value)).into()
+    }
+
+    /// One for each algorithm.
+    fn challenges(&self, asked: &Asked) -> Vec<HeaderValue> {
         let stale = if matches!(asked, Asked::Stale) { ", stale=true" } else { "" };
-        for algorithm in self.offered() {
+        let challenge = |algorithm: DigestAlgorithm| {
             let (realm, algorithm, nonce) = (&self.quoted_realm, algorithm.name(), self.nonces.issue(&self.realm));
             let value = format!(
                 "Digest realm={realm}, qop=\"auth\", algorithm={algorithm}, nonce=\"{nonce}\", charset=\"UTF-8\"{stale}"
             );
-            let value = HeaderValue::try_from(value).expect("visible characters are a field value");
-            error = error.with_header(header::WWW_AUTHENTICATE, value);
-        }
-        error.into()
+            HeaderValue::try_from(value).expect("visible characters are a field value")
+        };
+        self.offered().into_iter().map(challenge).collect()
     }
 }
 
@@ -322,6 +339,7 @@ impl Tool for AuthDigest {
         match self.prepare().and_then(|prepared| self.open(prepared)) {
             Ok(mut prepared) => {
                 prepared.section = hooks.section().into();
+                let prepared = Arc::new(prepared);
                 let authenticate = move |exchange: &mut Exchange| prepared.authenticate(exchange);
                 hooks.check(HookPoint::OnStartResource, authenticate).priority(55);
             }

@@ -6,6 +6,7 @@
 
 use super::escaping::{PAGE, name_of};
 use super::links::is_name;
+use super::tool::OwnValue;
 use crate::exchange::{Escaping, Exchange, LinkText, Login, NamedValues, PageAddresses, Request};
 use crate::sessions::Session;
 use crate::tools::{CspNonce, CsrfToken};
@@ -17,11 +18,14 @@ use std::sync::Arc;
 /// Renders with the whole context and gives the session back to the exchange, even after a failure.
 pub(super) fn with_context<R>(
     data: Value,
+    own: &[OwnValue],
     page: Escaping,
     exchange: &mut Exchange,
     render: impl FnOnce(Value) -> R,
 ) -> R {
     let session = exchange.values.remove::<Session>().map(|session| Arc::new(LentSession(Mutex::new(Some(session)))));
+    // The session is out: a value that looks for it finds none, and a template finds it by itself.
+    let own = own.iter().map(|(name, value)| (Arc::clone(name), value(exchange))).collect();
     let request = &exchange.request;
     let seen_request = Value::from_pairs([
         ("path", Value::from(request.path())),
@@ -32,6 +36,7 @@ pub(super) fn with_context<R>(
     ]);
     let context = Context {
         data,
+        own,
         page,
         session: session.clone().map_or(Value::UNDEFINED, Value::from_dyn_object),
         request: seen_request,
@@ -55,6 +60,8 @@ pub(super) fn with_context<R>(
 #[derive(Debug)]
 struct Context {
     data: Value,
+    /// The values of the application, see [`Templates::value`](super::Templates::value).
+    own: Vec<(Arc<str>, Value)>,
     /// How the page as a whole is escaped, for fragments that it includes.
     page: Escaping,
     session: Value,
@@ -86,8 +93,10 @@ impl Object for Context {
         if key.as_str() == Some(PAGE) {
             return Some(Value::from(name_of(self.page)));
         }
-        let own = self.data.get_item(key).ok().filter(|value| !value.is_undefined());
-        own.or_else(|| match key.as_str()? {
+        let of_data = self.data.get_item(key).ok().filter(|value| !value.is_undefined());
+        let of_application =
+            || self.own.iter().find(|(name, _)| key.as_str() == Some(name)).map(|(_, value)| value.clone());
+        of_data.or_else(of_application).or_else(|| match key.as_str()? {
             "session" => Some(self.session.clone()),
             "request" => Some(self.request.clone()),
             "login" => Some(self.login.clone()),
@@ -104,9 +113,11 @@ impl Object for Context {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let own = self.data.try_iter().map(Vec::from_iter).unwrap_or_default();
+        let of_data = self.data.try_iter().map(Vec::from_iter).unwrap_or_default();
         Enumerator::Values(
-            own.into_iter()
+            of_data
+                .into_iter()
+                .chain(self.own.iter().map(|(name, _)| Value::from(&**name)))
                 .chain(["session", "request", "login", "csp_nonce", "csrf_token", "url"].map(Value::from))
                 .collect(),
         )

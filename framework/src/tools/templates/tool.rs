@@ -11,7 +11,9 @@ use crate::file_stamp::FileStamp;
 use crate::lifecycle::{HookPoint, Hooks, Tool};
 use crate::private_file;
 use crate::settings::{Setting, SettingError, SettingTable, SettingValue, Settings};
+use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, TemplateSource, UndefinedBehavior, Value, path_loader};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,7 +48,12 @@ pub struct Templates {
     reload: bool,
     #[setting(skip)]
     customise: Vec<Arc<Customise>>,
+    #[setting(skip)]
+    values: Vec<OwnValue>,
 }
+
+/// A value of the application: its name, and what the request makes of it.
+pub(super) type OwnValue = (Arc<str>, Arc<dyn Fn(&Exchange) -> Value + Send + Sync>);
 
 #[derive(Clone, Debug)]
 enum Place {
@@ -96,6 +103,29 @@ impl Templates {
         self
     }
 
+    /// Gives every template the value `name`, made of its request: the visitor's language, or a cart. It is made once for
+    /// each page, before the template is rendered, for error pages and the login page too. A name of the view's data
+    /// wins over it.
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client, tools::{Templates, View}};
+    ///
+    /// let templates = Templates::embedded([("hello.html", "{{ 'Hallo' if language == 'de' else 'Hello' }}")])
+    ///     .value("language", |exchange| exchange.request.best_language(&["en", "de"]).to_owned());
+    /// let app = App::new(Tree::new().index(|_| View::new("hello.html", ()))).tool("/", templates);
+    /// Client::in_process(app).get("/").header("Accept-Language", "de-AT, en;q=0.5").send().assert_text("Hallo");
+    /// ```
+    #[must_use]
+    pub fn value<V: Serialize>(
+        mut self,
+        name: impl Into<Arc<str>>,
+        value: impl Fn(&Exchange) -> V + Send + Sync + 'static,
+    ) -> Self {
+        let value = move |exchange: &Exchange| Value::from(Serde(value(exchange)));
+        self.values.push((name.into(), Arc::new(value)));
+        self
+    }
+
     /// An engine that has read every template, and shown it to `look` by name and text.
     fn engine(&self, mut look: impl FnMut(&str, &str)) -> Result<Engine, SettingError> {
         let mut environment = Environment::new();
@@ -129,7 +159,7 @@ impl Templates {
                 }
             }
         }
-        Ok(Engine { environment })
+        Ok(Engine { environment, values: self.values.clone() })
     }
 }
 
@@ -169,6 +199,7 @@ impl std::fmt::Debug for Templates {
 /// The engine of one section.
 pub(super) struct Engine {
     environment: Environment<'static>,
+    values: Vec<OwnValue>,
 }
 
 /// A template: one that the engine has read, or a text under a name.
@@ -191,7 +222,7 @@ impl Engine {
             None => self.environment.get_template(name),
         };
         let template = template.map_err(|cause| self.failed(name, text, &cause))?;
-        let rendered = with_context(data, page, exchange, |context| template.render(context));
+        let rendered = with_context(data, &self.values, page, exchange, |context| template.render(context));
         rendered.map_err(|cause| self.failed(name, text, &cause).into())
     }
 
