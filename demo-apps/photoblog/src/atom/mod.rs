@@ -162,6 +162,7 @@ fn slug(request: &Request) -> Option<String> {
             }
         }
     }
-    let slug: String = String::from_utf8_lossy(&bytes).chars().filter(|letter| !letter.is_control()).take(120).collect();
+    let slug: String =
+        String::from_utf8_lossy(&bytes).chars().filter(|letter| !letter.is_control()).take(120).collect();
     Some(slug.trim().to_owned()).filter(|slug| !slug.is_empty())
 }

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again_as_the_same() {
-        let document = "<x:a xmlns:x='urn:x' xmlns:y='urn:y' y:b='&lt;1&gt;' xml:lang='de'>t&amp;<c/>&#228;<![CDATA[<]]></x:a>";
+        let document =
+            "<x:a xmlns:x='urn:x' xmlns:y='urn:y' y:b='&lt;1&gt;' xml:lang='de'>t&amp;<c/>&#228;<![CDATA[<]]></x:a>";
         let element = Element::read(document.as_bytes()).expect("it is well-formed");
         let mut written = String::new();
         element.write(&mut written);

@@ -107,8 +107,8 @@ impl Album {
         length: u32,
     ) -> kirsch::Result<(Vec<Self>, bool)> {
         let table = if with_drafts { "album" } else { "visible_album" };
-        let mut query =
-            database.prepare_cached(&format!("SELECT * FROM {table} ORDER BY edited DESC, id DESC LIMIT ? OFFSET ?"))?;
+        let mut query = database
+            .prepare_cached(&format!("SELECT * FROM {table} ORDER BY edited DESC, id DESC LIMIT ? OFFSET ?"))?;
         let albums = query.query_map([length + 1, page.saturating_sub(1).saturating_mul(length)], Self::of_row)?;
         let mut albums: Vec<_> = albums.collect::<Result<_, _>>()?;
         let has_more = albums.len() > length as usize;

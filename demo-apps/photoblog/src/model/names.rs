@@ -21,7 +21,8 @@ pub(crate) fn slug(text: &str) -> String {
 pub(crate) fn tags(text: &str) -> Vec<String> {
     let mut tags = Vec::new();
     for word in text.split([',', ' ', '\t', '\n']).filter(|word| word.chars().any(char::is_alphanumeric)) {
-        let tag: String = word.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric() || *c == '-').collect();
+        let tag: String =
+            word.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric() || *c == '-').collect();
         let tag: String = tag.trim_matches('-').chars().take(MAX).collect();
         if !tag.is_empty() && !tags.contains(&tag) && tags.len() < 20 {
             tags.push(tag);

@@ -159,16 +159,15 @@ impl Photo {
         )?;
         let mut order: Vec<i64> = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let Some(place) = order.iter().position(|photo| *photo == id) else { return Ok(()) };
-        let other = if is_earlier { place.checked_sub(1) } else { Some(place + 1).filter(|other| *other < order.len()) };
+        let other =
+            if is_earlier { place.checked_sub(1) } else { Some(place + 1).filter(|other| *other < order.len()) };
         if let Some(other) = other {
             order.swap(place, other);
         }
         for (position, photo) in order.iter().enumerate() {
             let position = i64::try_from(position)? + 1;
-            database.execute(
-                "UPDATE photo SET position = ?2 WHERE id = ?1 AND position <> ?2",
-                params![photo, position],
-            )?;
+            database
+                .execute("UPDATE photo SET position = ?2 WHERE id = ?1 AND position <> ?2", params![photo, position])?;
         }
         Ok(())
     }
@@ -196,9 +195,8 @@ impl Photo {
 
     /// All photos of an album in their order, drafts too.
     pub(crate) fn all_of(database: &Connection, album: i64) -> kirsch::Result<Vec<Self>> {
-        let mut query = database.prepare_cached(
-            "SELECT * FROM every_photo WHERE album = ? AND deleted IS NULL ORDER BY position, id",
-        )?;
+        let mut query = database
+            .prepare_cached("SELECT * FROM every_photo WHERE album = ? AND deleted IS NULL ORDER BY position, id")?;
         let photos = query.query_map([album], Self::of_row)?;
         Ok(photos.collect::<Result<_, _>>()?)
     }

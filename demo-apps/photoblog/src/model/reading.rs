@@ -34,7 +34,9 @@ pub(crate) struct Counted {
 
 /// The version of the blog and its own name, for tags and identifiers.
 pub(crate) fn blog(database: &Connection) -> kirsch::Result<(i64, String)> {
-    Ok(database.prepare_cached("SELECT version, name FROM blog")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    Ok(database
+        .prepare_cached("SELECT version, name FROM blog")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// The latest photos.
@@ -105,7 +107,8 @@ pub(crate) fn album(database: &Connection, slug: &str) -> kirsch::Result<Option<
 
 /// The photos of an album in their order.
 pub(crate) fn photos_of(database: &Connection, album: i64) -> kirsch::Result<Vec<Photo>> {
-    let mut query = database.prepare_cached("SELECT * FROM visible WHERE album = ? ORDER BY position, id LIMIT 1000")?;
+    let mut query =
+        database.prepare_cached("SELECT * FROM visible WHERE album = ? ORDER BY position, id LIMIT 1000")?;
     let photos = query.query_map([album], Photo::of_row)?;
     Ok(photos.collect::<Result<_, _>>()?)
 }

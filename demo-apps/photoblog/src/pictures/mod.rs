@@ -139,7 +139,8 @@ fn inspect(path: &Path) -> kirsch::Result<&'static str> {
         }
     };
     let refused = |message: String| Error::new(StatusCode::UNPROCESSABLE_ENTITY, message);
-    let (width, height) = reader.into_dimensions().map_err(|error| refused(format!("The photo is broken: {error}.")))?;
+    let (width, height) =
+        reader.into_dimensions().map_err(|error| refused(format!("The photo is broken: {error}.")))?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(refused(format!("The photo has {width} x {height} pixels. At most 60 megapixels are taken.")));
     }

@@ -158,7 +158,8 @@ fn a_picture_makes_a_photo_and_its_entry() {
     blog.work();
     blog.client.get("/photo/1/").send().assert_contains("Küste");
     let path = path_of(&made);
-    let body = made.text().replace("<summary type=\"text\">", "<category term=\"Coast\"/><summary type=\"text\">Low tide");
+    let body =
+        made.text().replace("<summary type=\"text\">", "<category term=\"Coast\"/><summary type=\"text\">Low tide");
     let request = blog.as_anna("PUT", &path).header("Content-Type", ENTRY);
     let tag = made.header("etag").expect("a tag");
     let saved = request.header("If-Match", tag).body(body).send();
@@ -190,7 +191,11 @@ fn what_is_no_picture_is_refused() {
     let post = |content_type: &str| blog.as_anna("POST", "/atom/albums/1").header("Content-Type", content_type);
     post("text/html").body(jpeg(9, 9)).send().assert_status(415);
     post("application/atom+xml").body(entry("t", "")).send().assert_status(415);
-    blog.as_anna("POST", "/atom/albums/7").header("Content-Type", "image/jpeg").body(jpeg(9, 9)).send().assert_status(404);
+    blog.as_anna("POST", "/atom/albums/7")
+        .header("Content-Type", "image/jpeg")
+        .body(jpeg(9, 9))
+        .send()
+        .assert_status(404);
 }
 
 #[test]
@@ -201,7 +206,9 @@ fn a_collection_has_pages_and_a_tag() {
     }
     let first = blog.client.get("/atom/stories").send();
     assert_eq!(first.text().matches("<entry>").count(), 20);
-    first.assert_contains("rel=\"next\" href=\"http://localhost/atom/stories?page=2\"").assert_lacks("rel=\"previous\"");
+    first
+        .assert_contains("rel=\"next\" href=\"http://localhost/atom/stories?page=2\"")
+        .assert_lacks("rel=\"previous\"");
     let last = blog.client.get("/atom/stories?page=3").send();
     assert_eq!(last.text().matches("<entry>").count(), 5);
     last.assert_contains("rel=\"previous\"").assert_lacks("rel=\"next\"");

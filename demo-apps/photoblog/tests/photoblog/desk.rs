@@ -23,7 +23,9 @@ fn an_upload_of_many_photos_waits_for_no_picture() {
     let anna = blog.author("anna");
     let form = album(&anna, "Spring", true).form("#upload");
     let page = form.file("photos", "first_light.jpg", "image/jpeg", jpeg(40, 30)).submit();
-    page.assert_contains("1 photos came.").assert_contains("value=\"first light\"").assert_contains("data-job=\"/jobs/");
+    page.assert_contains("1 photos came.")
+        .assert_contains("value=\"first light\"")
+        .assert_contains("data-job=\"/jobs/");
     let photos = ["noon.png", "night.jpg"].map(|name| (name.to_owned(), jpeg(50, 30)));
     upload_all(&anna, "/desk/album/1/", photos).assert_status(202);
     blog.client.get("/photo/1/").send().assert_status(404);
@@ -41,7 +43,8 @@ fn the_job_of_a_tile_leads_to_its_picture() {
     answer.assert_status(202);
     assert_eq!(answer.json::<Value>(), json!({ "photos": [1] }));
     let page = anna.get("/desk/album/1/").send();
-    let job = page.text().split("data-job=\"").nth(1).and_then(|part| part.split('"').next()).expect("a job").to_owned();
+    let job =
+        page.text().split("data-job=\"").nth(1).and_then(|part| part.split('"').next()).expect("a job").to_owned();
     assert_eq!(anna.get(&job).send().json::<Value>()["state"], "queued");
     blog.work();
     let picture = anna.get(&job).header("Prefer", "wait=20").follow_redirects().send();
@@ -113,7 +116,9 @@ fn a_photo_comes_back_from_the_basket() {
     let anna = blog.author("anna");
     blog.with_photos(&anna, &["one"]);
     let token = anna.get("/desk/").send().form("#new-album").value("csrf_token").to_owned();
-    let press = |way: &str| anna.post(&format!("/desk/photo/1/{way}")).form(&[("csrf_token", &token)]).follow_redirects().send();
+    let press = |way: &str| {
+        anna.post(&format!("/desk/photo/1/{way}")).form(&[("csrf_token", &token)]).follow_redirects().send()
+    };
     press("delete").assert_contains("You can take it back for ten minutes.").assert_contains("Take back");
     blog.client.get("/photo/1/").send().assert_status(404);
     press("restore").assert_contains("The photo is back.");

@@ -48,7 +48,8 @@ fn search_tags_and_archive_find_a_photo() {
     let blog = blog();
     let anna = blog.author("anna");
     blog.with_photos(&anna, &["Kirschblüte", "Harbour"]);
-    let form = anna.get("/desk/photo/1/").send().form("#photo").set("tags", "Spring, cherry").set("caption", "In Kyōto");
+    let form =
+        anna.get("/desk/photo/1/").send().form("#photo").set("tags", "Spring, cherry").set("caption", "In Kyōto");
     form.submit().assert_contains("Saved.");
     for text in ["kirschblute", "KYOTO", "cher", "spring kirsch"] {
         let found = blog.json(&format!("/search?text={}", text.replace(' ', "+")));
@@ -101,7 +102,8 @@ fn a_page_that_has_not_changed_is_304() {
 #[test]
 fn germans_read_german_on_error_pages_and_at_the_login_too() {
     let blog = blog();
-    let ask = |path: &str| blog.client.get(path).header("Accept", HTML).header("Accept-Language", "de-AT, en;q=0.5").send();
+    let ask =
+        |path: &str| blog.client.get(path).header("Accept", HTML).header("Accept-Language", "de-AT, en;q=0.5").send();
     let front = ask("/");
     front.assert_contains("<html lang=\"de\">").assert_contains("Neueste Fotos");
     assert!(front.header("vary").is_some_and(|vary| vary.to_lowercase().contains("accept-language")));
