@@ -26,7 +26,9 @@ use kirsch::{
     jobs::Jobs,
     prelude::*,
     status,
-    tools::{AuthBasic, AuthDigest, Autovary, Csrf, Etags, LoginForm, SecureHeaders, SessionAuth, Templates, View},
+    tools::{
+        AuthBasic, AuthDigest, Autovary, Csrf, Etags, LoginForm, Proxy, SecureHeaders, SessionAuth, Templates, View,
+    },
 };
 use pictures::{job, samples};
 use serde_json::json;
@@ -103,6 +105,7 @@ pub fn app_and_jobs(data: &Path, samples: Samples) -> kirsch::Result<(App, Jobs)
     let basic = AuthBasic::users(&settings.title, people()).required(false);
     let digest = AuthDigest::users(&settings.title, people()).required(false);
     let app = App::new(Site { blog, settings, jobs: jobs.clone() })
+        .tool("/", Proxy::trusting(["loopback"]))
         .tool("/", templates)
         .tool("/", Autovary::new())
         .tool("/", Etags::new())

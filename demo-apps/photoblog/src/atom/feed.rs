@@ -56,9 +56,11 @@ impl Feed<'_> {
     }
 }
 
-/// The tag of a feed at this version of the blog; `None` if the client has it, so that no feed is made. Where it differs
-/// for authors, so does its tag.
-pub(crate) fn tag(request: &Request, version: i64, login: Option<&Login>) -> Result<String, Response> {
+/// The tag of a feed at this version of the blog. Where the feed differs for authors, so does its tag.
+///
+/// # Errors
+/// The answer itself, 304, if the client has the feed already: then none is made.
+pub(crate) fn tag(request: &Request, version: i64, login: Option<&Login>) -> kirsch::Result<String> {
     let tag = format!("\"{version}{}\"", if login.is_some() { "-author" } else { "" });
     let present = Validators { etag: EntityTag::parse(tag.as_bytes()), last_modified: None };
     match request.precondition(Some(&present)) {
@@ -68,7 +70,7 @@ pub(crate) fn tag(request: &Request, version: i64, login: Option<&Login>) -> Res
                 response.set_header(header::ETAG, tag);
             }
             response.set_not_modified();
-            Err(response)
+            Err(response.into())
         }
         _ => Ok(tag),
     }

@@ -50,10 +50,7 @@ impl MediaCollection<'_> {
         let ((version, _), (photos, has_more)) = self.site.blog.database.read(|database| {
             Ok((reading::blog(database)?, Photo::edited(database, album, login.is_some(), page, PAGE)?))
         })?;
-        let tag = match feed::tag(request, version, login) {
-            Ok(tag) => tag,
-            Err(unchanged) => return Ok(unchanged),
-        };
+        let tag = feed::tag(request, version, login)?;
         let names = self.site.names(request)?;
         let feed = Feed {
             names: &names,

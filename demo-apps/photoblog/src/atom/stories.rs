@@ -30,10 +30,7 @@ impl<'s> Stories<'s> {
             self.0.blog.database.read(|database| {
                 Ok((reading::blog(database)?, Album::edited(database, login.is_some(), page, PAGE)?))
             })?;
-        let tag = match feed::tag(request, version, login) {
-            Ok(tag) => tag,
-            Err(unchanged) => return Ok(unchanged),
-        };
+        let tag = feed::tag(request, version, login)?;
         let names = self.0.names(request)?;
         let feed = Feed {
             names: &names,

@@ -20,10 +20,7 @@ pub(super) fn answer(
 ) -> kirsch::Result<Response> {
     let page = page.max(1);
     let (version, _) = site.blog.database.read(reading::blog)?;
-    let etag = match feed::tag(request, version, None) {
-        Ok(etag) => etag,
-        Err(unchanged) => return Ok(unchanged),
-    };
+    let etag = feed::tag(request, version, None)?;
     let title = &site.settings.title;
     let (photos, title, id, path, only) = site.blog.database.read(|database| match (tag, album) {
         (Some(tag), _) => {
