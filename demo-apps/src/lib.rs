@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod chunks;
 pub mod command_line;
 mod lesson;
+pub mod news;
 pub mod page1_page2;
 pub mod process;
 pub mod quadruple;

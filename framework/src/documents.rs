@@ -19,6 +19,7 @@ documents! {
     publishing: "docs/guide/publishing.md";
     sessions: "docs/guide/sessions.md";
     streaming: "docs/guide/streaming.md";
+    push: "docs/guide/push.md";
     websockets: "docs/guide/websockets.md";
     tools_and_hooks: "docs/guide/tools-and-hooks.md";
     write_a_tool: "docs/guide/write-a-tool.md";

@@ -195,6 +195,30 @@
 //! [`StaticDir`] serves a folder, [`StaticFile`] one file, and handlers return a [`File`]. All of them answer
 //! conditions and ranges.
 //!
+//! # News
+//!
+//! [`push::Topic`] tells clients what happens when it happens, by event streams or long polls. Nobody waits on a
+//! worker:
+//!
+//! ```
+//! use kirsch::push::{Events, LastEventId, Topic};
+//! use kirsch::{prelude::*, testing::Client};
+//!
+//! struct News { headlines: Topic<String> }
+//!
+//! #[handlers]
+//! impl News {
+//!     #[expose]
+//!     fn events(&self, last: LastEventId) -> Events { self.headlines.events(last) }
+//! }
+//!
+//! let headlines = Topic::new("headlines");
+//! let client = Client::in_process(App::new(News { headlines: headlines.clone() }));
+//! let mut stream = client.get("/events").send_streaming();
+//! headlines.publish("Cherries are ripe".to_owned());
+//! assert!(stream.next_event().unwrap().starts_with("data: Cherries are ripe\n"));
+//! ```
+//!
 //! # Further
 //!
 //! Settings from a file: [`config`]. The server by itself: [`server`]. Tests without a socket and over one:
@@ -229,6 +253,7 @@ pub mod passwords;
 mod primitive;
 mod private_file;
 pub mod publish;
+pub mod push;
 mod random;
 mod seldom;
 pub mod server;

@@ -5,6 +5,7 @@
 
 use kirsch::jobs::{PostgresQueue, RedisQueue};
 use kirsch::lifecycle::Plan;
+use kirsch::push::{Await, Topic};
 use kirsch::server::ServerSettings;
 use kirsch::sessions::{FileStore, MemcachedStore, PostgresStore, RedisStore, SqliteStore, Store};
 use kirsch::settings::{SettingRow, Settings};
@@ -100,6 +101,7 @@ fn tools() -> Vec<Described> {
         StaticDir::new(".");
         StaticFile::new("page.html");
         Templates::embedded([("page.html", "")]);
+        Await::on(&Topic::<String>::new("news"));
         Timeout::new(Duration::from_secs(1));
         TrailingSlash::default();
         WebSockets::of_this_site();

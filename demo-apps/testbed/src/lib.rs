@@ -4,6 +4,7 @@
 
 use kirsch::{
     prelude::*,
+    push::{Events, LastEventId, Topic},
     status,
     tools::{Templates, View},
     websocket::{Conversation, Message, Peer, Upgrade, Upgraded},
@@ -23,18 +24,22 @@ pub fn app() -> App {
 /// The application with the files of a folder at `/static`. The sessions are on for the pages that count; the two paths
 /// share them. One page is cached.
 pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
-    let counting = App::new(Testbed).tool("/count", sessions.clone()).tool("/count_slow", sessions);
+    let topic = Topic::new("testbed");
+    let counting =
+        App::new(Testbed { topic: topic.clone() }).tool("/count", sessions.clone()).tool("/count_slow", sessions);
     let app = counting.tool("/cached", Caching::new()).mount("/metrics", status::metrics().open());
     let app = app.tool("/template", Templates::embedded::<&str, &str>([]));
     let app = app.tool("/form", Templates::embedded([("form.html", include_str!("form.html"))]));
-    let app = app.mount("/status", status::app().open()).health("/health");
+    let app = app.mount("/status", status::app().open().show(topic)).health("/health");
     match folder {
         Some(folder) => app.tool("/static", StaticDir::new(folder).listing(true)),
         None => app,
     }
 }
 
-struct Testbed;
+struct Testbed {
+    topic: Topic<String>,
+}
 
 #[handlers]
 impl Testbed {
@@ -102,6 +107,18 @@ impl Testbed {
             }
             format!("Chunk {number}\n")
         })))
+    }
+
+    /// An event stream: what `/publish` is sent.
+    #[expose]
+    fn events(&self, last: LastEventId) -> Events {
+        self.topic.events(last)
+    }
+
+    /// The body as the text of an event; answers its id.
+    #[expose(post)]
+    fn publish(&self, body: Bytes) -> Text<String> {
+        Text(self.topic.publish(String::from_utf8_lossy(&body.0).into_owned()).to_string())
     }
 
     /// Adds one to a number in the session.

@@ -20,7 +20,7 @@ use crate::config::{
     joined, merge,
 };
 use crate::exchange::{Error, IntoResponse, ListenerRole};
-use crate::jobs::{JobPages, JobWait, Jobs};
+use crate::jobs::{self, JobPages, Jobs};
 use crate::lifecycle::{
     Application, BackgroundJob, ErrorPage, ErrorPages, Health, Hosts, IntoFlow, PathSettings, Redirects, Tool,
     debug_link,
@@ -409,7 +409,7 @@ impl App {
         let at_stop = jobs.clone();
         self.plugin(jobs.clone())
             .on(Step::Stop, BEFORE_DRAINING, move |_| at_stop.let_waiters_go())
-            .mount(path, Self::new(JobPages::new(jobs).mounted_at(path)).tool("/", JobWait::new(jobs)))
+            .mount(path, Self::new(JobPages::new(jobs).mounted_at(path)).tool("/", jobs::wait(jobs)))
     }
 
     /// Does something again and again, on a thread of its own: CherryPy's `Monitor` and `BackgroundTask`. `every` is

@@ -353,7 +353,7 @@ impl Keeper {
     fn look_for_ends(&self, core: &Core) -> Result<()> {
         for id in core.watched.watched() {
             if core.queue.status(id)?.is_none_or(|status| status.stage.is_end()) {
-                core.watched.ended(id);
+                core.watched.happened(&id);
             }
         }
         Ok(())

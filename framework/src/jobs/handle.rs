@@ -5,10 +5,9 @@ use super::cron::Cron;
 use super::job::{Job, Retry, RunningJob, Work};
 use super::memory::MemoryQueue;
 use super::queue::{Enqueued, JobId, JobStatus, Keep, MAX_KEY, NewJob, Queue, QueueError, Stage};
-use super::watch::Watched;
 use crate::Result;
 use crate::bus::{Deadline, Engine, Events, Plugin};
-use crate::exchange::{Blocking, Error, HttpError, StatusRow, WaitsFor};
+use crate::exchange::{Blocking, Error, HttpError, StatusRow, WaitsFor, Watch};
 use crate::logs;
 use crate::random;
 use crate::seldom::Seldom;
@@ -19,6 +18,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// How many requests may wait for one job.
+const MAX_WAITING: usize = 1000;
 
 /// The longest name of an entry of the timetable, in bytes: its times, its kind and its content.
 const MAX_ENTRY: usize = 1000;
@@ -83,7 +85,7 @@ pub(super) struct Core {
     /// Rings for the keeper: there is a time that it does not know yet.
     pub(super) keeper_bell: (Sender<()>, Receiver<()>),
     pub(super) running: Mutex<HashMap<JobId, Arc<RunningJob>>>,
-    pub(super) watched: Watched,
+    pub(super) watched: Watch<JobId>,
     pub(super) crew: Mutex<Option<Crew>>,
     /// The jobs in each stage, as they were told last.
     pub(super) counts: Mutex<(Instant, [usize; 5])>,
@@ -309,7 +311,7 @@ impl Jobs {
             running.ask_to_end(super::job::EndEarly::Cancelled);
         }
         if cancelled && self.status(id)?.is_some_and(|status| status.stage.is_end()) {
-            self.core.watched.ended(id);
+            self.core.watched.happened(&id);
         }
         Ok(cancelled)
     }
@@ -483,7 +485,7 @@ impl Core {
             bell: bounded(64),
             keeper_bell: bounded(1),
             running: Mutex::default(),
-            watched: Watched::default(),
+            watched: Watch::new("the end of a job", MAX_WAITING),
             crew: Mutex::new(None),
             counts: Mutex::new((Instant::now(), [0; 5])),
             done: AtomicU64::new(0),
@@ -545,7 +547,7 @@ impl Core {
     /// Tells the observers and, at the end, the requests that wait.
     pub(super) fn changed(&self, id: JobId, kind: &str, stage: Stage) {
         if stage.is_end() {
-            self.watched.ended(id);
+            self.watched.happened(&id);
         }
         let events = self.events.lock().clone();
         if let Some(events) = events {

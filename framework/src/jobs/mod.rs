@@ -14,7 +14,7 @@
 //! | `lost_claims.rs` | claims of an engine whose answers were lost |
 //! | `room.rs` | whether a queue in an engine has room |
 //! | `cron.rs` | [`Cron`], times that come again and again |
-//! | `watch.rs`, `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
+//! | `pages.rs` | requests that wait for a job; [`Accepted`], and the pages that show states |
 
 mod crew;
 mod cron;
@@ -35,13 +35,13 @@ mod redis;
 mod room;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod watch;
 
 pub use cron::{Cron, CronError};
 pub use handle::{JobChanged, Jobs, Prepared};
 pub use job::{Job, Retry, Work};
 pub use memory::MemoryQueue;
-pub use pages::{Accepted, JobPages, JobWait};
+pub(crate) use pages::wait;
+pub use pages::{Accepted, JobPages};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresQueue;
 pub use queue::{Claimed, Enqueued, JobId, JobStatus, Keep, NewJob, Outcome, Queue, QueueError, Renewed, Stage};

@@ -3,12 +3,10 @@
 use super::handle::Jobs;
 use super::queue::{JobId, JobStatus, Stage};
 use crate::Result;
-use crate::exchange::{
-    Admission, Admit, Claim, Error, Exchange, IntoResponse, Json, Redirect, Request, Response, Turn, Wait, Wakers,
-};
+use crate::exchange::{Error, IntoResponse, Json, Redirect, Request, Response, Watch};
 use crate::http::encode_reference;
-use crate::lifecycle::{Hooks, Tool};
-use ::http::{HeaderValue, Method, StatusCode, header};
+use crate::push::{Await, Awaited};
+use ::http::{HeaderValue, StatusCode, header};
 use kirsch_macros::resource;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -133,90 +131,25 @@ impl<'j> ShownJob<'j> {
     }
 }
 
-/// Lets a request with `Prefer: wait=20` wait until the job has ended whose number is the last segment of its path:
-/// parked, without a worker. [`App::jobs`](crate::App::jobs) switches it on for its pages.
-#[derive(Clone, Debug)]
-pub struct JobWait {
-    jobs: Jobs,
-}
+/// A request waits for the end of the job whose number is the last segment of its path. [`App::jobs`](crate::App::jobs)
+/// lets those wait that say `Prefer: wait=20`.
+impl Awaited for Jobs {
+    type Key = JobId;
 
-/// How long a request may wait at most, whatever it prefers.
-const MAX_WAIT: Duration = Duration::from_secs(60);
-
-impl JobWait {
-    /// A tool for pages about these jobs.
-    #[must_use]
-    pub fn new(jobs: &Jobs) -> Self {
-        Self { jobs: jobs.clone() }
-    }
-}
-
-impl Tool for JobWait {
-    fn name(&self) -> &'static str {
-        "job_wait"
+    fn watch(&self) -> &Watch<JobId> {
+        &self.core.watched
     }
 
-    fn attach(&self, hooks: &mut Hooks) {
-        hooks.admission(self.clone());
-    }
-}
-
-impl Admit for JobWait {
-    fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
-        let request = &exchange.request;
-        let Some(wait) = preferred_wait(request).filter(|_| *request.method() == Method::GET) else {
-            return Ok(Admission::Go);
-        };
-        let id = request.path().rsplit('/').next().and_then(|segment| segment.parse::<JobId>().ok());
-        let Some(id) = id else { return Ok(Admission::Go) };
-        if self.jobs.status(id)?.is_none_or(|status| status.stage.is_end()) {
-            return Ok(Admission::Go);
-        }
-        let turn = self.jobs.core.watched.enter(id, &Claim::of(request), wakers.waker());
-        let Some(turn) = turn else { return Ok(Admission::Go) };
-        let wait_for_end = EndOfJob { jobs: self.jobs.clone(), id, turn, was_asked: false };
-        Ok(Admission::park(wait_for_end, wait.min(MAX_WAIT)))
+    fn key(&self, request: &Request) -> Option<JobId> {
+        request.path().rsplit('/').next()?.parse().ok()
     }
 
-    /// Early: it holds nothing while it waits.
-    fn priority(&self) -> u8 {
-        20
-    }
-}
-
-/// The wait that a client prefers; `None` without one (RFC 7240, 4.3).
-fn preferred_wait(request: &Request) -> Option<Duration> {
-    request.list("prefer")?.split(',').find_map(|preference| {
-        let (name, value) = preference.split(';').next()?.split_once('=')?;
-        let value = value.trim().trim_matches('"');
-        let seconds = name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u32>().ok())??;
-        Some(Duration::from_secs(seconds.into()))
-    })
-}
-
-struct EndOfJob {
-    jobs: Jobs,
-    id: JobId,
-    turn: Turn<JobId>,
-    /// The job was looked at since the request is in line.
-    was_asked: bool,
-}
-
-impl Wait for EndOfJob {
-    fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
-        if self.turn.poll().is_ready() {
-            return Ok(true);
-        }
-        if std::mem::replace(&mut self.was_asked, true) {
-            return Ok(false);
-        }
-        // It may have ended before the request was in line.
-        Ok(self.jobs.status(self.id)?.is_none_or(|status| status.stage.is_end()))
+    fn has_happened(&self, id: &JobId, _: Option<&str>) -> Result<bool> {
+        Ok(self.status(*id)?.is_none_or(|status| status.stage.is_end()))
     }
 
-    fn waits_for(&self) -> Cow<'static, str> {
-        let id = self.id;
-        let running = self.jobs.core.running.lock().get(&id).cloned();
+    fn waits_for(&self, id: &JobId, _: Option<&str>) -> Cow<'static, str> {
+        let running = self.core.running.lock().get(id).cloned();
         match running {
             Some(job) => {
                 let (kind, share, age) = (&job.kind, job.progress() * 100.0, job.since.elapsed());
@@ -225,13 +158,12 @@ impl Wait for EndOfJob {
             None => format!("the end of job {id}, which waits for a thread or runs elsewhere").into(),
         }
     }
+}
 
-    fn is_wanted(&self) -> bool {
-        true
-    }
+/// How long a request waits at most, whatever it prefers.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-    /// The client sees where the job is.
-    fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
-        Ok(())
-    }
+/// The tool that lets requests wait for the end of a job.
+pub(crate) fn wait(jobs: &Jobs) -> Await {
+    Await::on(jobs).if_preferred(true).up_to(MAX_WAIT)
 }

@@ -327,7 +327,7 @@ fn a_request_that_prefers_to_wait_is_answered_when_the_job_has_ended() {
     std::thread::scope(|scope| {
         let waiting = || client.new_browser().get(&format!("/jobs/{held}")).header("prefer", "wait=60").send();
         let waiters: Vec<_> = (0..3).map(|_| scope.spawn(waiting)).collect();
-        while jobs.core.watched.waiting(held) < 3 {
+        while jobs.core.watched.waiting(&held) < 3 {
             std::thread::yield_now();
         }
         client.get("/").send().assert_text("here");
@@ -347,7 +347,7 @@ fn a_stop_does_not_wait_for_requests_that_wait_for_jobs() {
     begins.recv().unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| client.get(&format!("/jobs/{held}")).header("prefer", "wait=60").send());
-        while jobs.core.watched.waiting(held) < 1 {
+        while jobs.core.watched.waiting(&held) < 1 {
             std::thread::yield_now();
         }
         let stopped = scope.spawn(|| running.stop(LONG));

@@ -99,6 +99,7 @@ impl ByHand {
     fn with_streams(service: Arc<dyn Service>, settings: ServerSettings, streams: usize) -> io::Result<Self> {
         let settings = ServerSettings {
             threads: 1,
+            pushes: Some(usize::MAX),
             memory_for_responses: u64::MAX,
             write_timeout: DAY,
             write_rate: 0,

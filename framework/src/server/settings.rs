@@ -51,6 +51,10 @@ pub struct ServerSettings {
     /// Maximum of open connections; `"auto"` is as many as the descriptor limit allows, at most 16,384.
     #[setting(none = "auto", min = 1)]
     pub connections: Option<usize>,
+    /// How many responses may wait for news at once, event streams and WebSockets; more are 503. `"auto"` is three
+    /// quarters of `connections`, so that a page still finds a place.
+    #[setting(none = "auto", min = 1)]
+    pub pushes: Option<usize>,
     /// Connections that the kernel keeps waiting.
     #[setting(default = 1024, min = 1)]
     pub backlog: u32,
@@ -169,7 +173,7 @@ pub struct Http2Settings {
     #[setting(key = "http2.running", none = "auto", min = 1)]
     pub running: Option<usize>,
     /// Requests that all connections of HTTP/2 together may have at a time, parked ones among them; more are 503.
-    /// `"auto"` is 1,000, and 16 for each worker.
+    /// `"auto"` is 1,000, 16 for each worker, and `pushes`.
     #[setting(key = "http2.requests", none = "auto", min = 1)]
     pub requests: Option<usize>,
 }
@@ -355,9 +359,17 @@ impl ServerSettings {
     /// How many streams there may be.
     pub(super) fn most_streams(&self) -> usize {
         match cfg!(feature = "http2") {
-            true => self.http2.requests.unwrap_or(1000 + 16 * self.threads),
+            true => self.http2.requests.unwrap_or_else(|| {
+                // Streams that wait for news leave these to pages.
+                1000 + 16 * self.threads + usize::try_from(self.most_pushes()).unwrap_or(usize::MAX / 2)
+            }),
             false => 0,
         }
+    }
+
+    /// How many pushes there may be: as set, or three quarters of the connections.
+    pub(crate) fn most_pushes(&self) -> u64 {
+        self.pushes.unwrap_or_else(|| (self.most_connections() / 4 * 3).max(1)) as u64
     }
 
     /// The limit of open connections: as set, or what the descriptor limit of the process leaves after a reserve for

@@ -124,15 +124,24 @@ fn close_idle(shared: &Shared, work: &mut Workspace) {
 }
 
 impl Shared {
-    /// Lets connections that wait for news see that there will be none. One that a thread is just busy with may rest
-    /// after this look, and is found by the next.
+    /// Lets connections that wait for news see that there will be none, and requests that asked to wait. One that a
+    /// thread is just busy with may rest after this look, and is found by the next.
     fn wake_pushes(&self) {
         let Self { scheduler, .. } = self;
-        let waits = [Rests::Pushing, Rests::Speaking].map(|rests| Some((Holder::Nobody, rests as u8)));
-        let rests = |index: &u32| waits.contains(&scheduler.slab.rest(*index));
-        for index in scheduler.slab.indexes().filter(rests) {
-            if let Some(owned) = scheduler.slab.claim_if_free(index) {
-                scheduler.push(owned, Waiting::News);
+        for index in scheduler.slab.indexes() {
+            let rest = match scheduler.slab.rest(index) {
+                Some((Holder::Nobody, rest)) => rest,
+                _ => continue,
+            };
+            let is_parked = rest == Rests::Parked as u8;
+            if !is_parked && rest != Rests::Pushing as u8 && rest != Rests::Speaking as u8 {
+                continue;
+            }
+            let Some(mut owned) = scheduler.slab.claim_if_free(index) else { continue };
+            if is_parked && !owned.connection().ends_wanted_wait() {
+                scheduler.put_down(owned);
+            } else {
+                scheduler.push(owned, if is_parked { Waiting::Worker } else { Waiting::News });
             }
         }
     }

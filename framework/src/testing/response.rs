@@ -261,11 +261,13 @@ pub struct StreamingResponse {
     asked: String,
     arriving: Arriving,
     chunks: Vec<Vec<u8>>,
+    /// Of an event stream, behind the last event.
+    rest: String,
 }
 
 impl StreamingResponse {
     pub(super) fn new(asked: String, arriving: Arriving) -> Self {
-        Self { asked, arriving, chunks: Vec::new() }
+        Self { asked, arriving, chunks: Vec::new(), rest: String::new() }
     }
 
     /// The status.
@@ -288,6 +290,26 @@ impl StreamingResponse {
         let piece = self.arriving.next_piece()?;
         self.chunks.extend(piece.clone());
         Ok(piece)
+    }
+
+    /// The next event of an event stream, as it came, up to its blank line; `None` at the end. What browsers pass over,
+    /// such as comments, is left out.
+    ///
+    /// # Panics
+    /// If the stream breaks off, or sends no event until the client's deadline.
+    #[track_caller]
+    pub fn next_event(&mut self) -> Option<String> {
+        loop {
+            while let Some(end) = self.rest.find("\n\n") {
+                let behind = self.rest.split_off(end + 2);
+                let event = std::mem::replace(&mut self.rest, behind);
+                if event.lines().any(|line| line.starts_with("data")) {
+                    return Some(event);
+                }
+            }
+            let piece = self.next()?;
+            self.rest.push_str(&String::from_utf8_lossy(&piece));
+        }
     }
 
     /// Reads the rest of the body: the whole response, chunks read before included.

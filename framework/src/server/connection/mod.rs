@@ -379,6 +379,19 @@ impl HttpConnection {
         self.in_flight().is_some()
     }
 
+    /// Lets a parked request look again that waits since its client asked for it; false if there is none.
+    pub(super) fn ends_wanted_wait(&mut self) -> bool {
+        let parked = match &self.state {
+            State::Parked(..) => self.in_flight().and_then(|exchange| exchange.course.parked.as_ref()),
+            _ => None,
+        };
+        let is_wanted = parked.is_some_and(|parked| parked.wait.is_wanted());
+        if is_wanted {
+            self.heard |= Edges::WOKEN;
+        }
+        is_wanted
+    }
+
     /// The memory that its transport holds.
     #[cfg(all(test, feature = "tls"))]
     pub(super) fn held(&self) -> usize {

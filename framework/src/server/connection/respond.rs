@@ -9,8 +9,8 @@ use super::farewell::MAX_DISCARDED;
 use super::request::{began, guarded};
 use super::unread::{keep_within_budget, tell_too_large};
 use super::{HttpConnection, InFlight, Next, Rest, State, Then, Turn, send_file};
-use crate::exchange::{Delivery, Doing, Exchange, ResponseBody, Spent, WorkerStage};
-use crate::http::{BodyDecoder, Persistence, ResponseFraming, write_response_head};
+use crate::exchange::{Budget, Charge, Delivery, Doing, Exchange, ResponseBody, Spent, WorkerStage};
+use crate::http::{BodyDecoder, Persistence, Refusal, ResponseFraming, write_response_head};
 use crate::server::ends::Ended;
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
@@ -55,6 +55,8 @@ pub(super) struct Sending {
     pub(super) after: After,
     /// The stream has made its last chunk.
     pub(super) ended: bool,
+    /// The place of a push.
+    _place: Option<Charge>,
 }
 
 impl Sending {
@@ -82,7 +84,10 @@ impl HttpConnection {
         if request.exchange.response.status == ::http::StatusCode::SWITCHING_PROTOCOLS
             && let Some(agreed) = request.exchange.response.take_agreed()
         {
-            return self.switch(turn, work, request, *agreed);
+            let Some(place) = place_of_push(work) else {
+                return self.refuse(turn, work, request, &Refusal::Overloaded);
+            };
+            return self.switch(turn, work, request, *agreed, place);
         }
         // A success would say that the other protocol begins.
         #[cfg(feature = "websocket")]
@@ -91,6 +96,13 @@ impl HttpConnection {
             response.clear();
             response.set_status(::http::StatusCode::NOT_IMPLEMENTED);
         }
+        let place = match &request.exchange.response.body {
+            ResponseBody::Push(_) => match place_of_push(work) {
+                None => return self.refuse(turn, work, request, &Refusal::Overloaded),
+                place => place,
+            },
+            _ => None,
+        };
         let head = &request.exchange.request.head;
         let response = &request.exchange.response;
         let framing = ResponseFraming::choose(head.method(), head.version(), response.status, response.body.length());
@@ -143,7 +155,8 @@ impl HttpConnection {
                     exchange.shrink();
                     exchange.spent = None;
                 }
-                self.send(turn, work, Box::new(Sending { request, body_bytes: 0, framing, after, ended: false }))
+                let sending = Sending { request, body_bytes: 0, framing, after, ended: false, _place: place };
+                self.send(turn, work, Box::new(sending))
             }
         }
     }
@@ -338,6 +351,30 @@ pub(super) fn sent(turn: &Turn, work: &mut Workspace, sending: Sending) -> Next 
     let Sending { request, body_bytes, after, .. } = sending;
     answered(turn, work, request.exchange, body_bytes);
     (State::Finishing(after), Then::Go)
+}
+
+/// A place for a response that will wait for news, if one is free.
+fn place_of_push(work: &Workspace) -> Option<Charge> {
+    let pushes = &work.shared.budgets.pushes;
+    let mut place = pushes.charge();
+    if place.resize(1) {
+        return Some(place);
+    }
+    tell_too_many(pushes);
+    None
+}
+
+/// Counts a push that found no place; the log hears of it now and then.
+#[cold]
+fn tell_too_many(pushes: &Budget) {
+    if let Some(unsaid) = pushes.refused() {
+        let limit = pushes.limit();
+        crate::line::record!(
+            Warn,
+            target: "kirsch::error",
+            "server.pushes: event streams and WebSockets are refused with 503, since {limit} are open; {unsaid} more were since the last such line"
+        );
+    }
 }
 
 /// Leaves the ends of all that is answered to the thread for them.

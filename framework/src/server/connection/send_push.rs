@@ -36,6 +36,7 @@ impl HttpConnection {
                     self.transport.finish();
                     return sent(turn, work, *sending);
                 }
+                (Then::Go, Some(_)) if self.is_lost_stream() => Then::Lost,
                 (Then::Go, Some(step)) => {
                     // It has taken everything: what comes next begins with the whole patience.
                     self.reader = None;

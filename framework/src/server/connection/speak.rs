@@ -19,7 +19,7 @@ use super::{HttpConnection, InFlight, Next, State, Then, Turn};
 use crate::exchange::websocket::{
     Agreed, Bond, Change, Channel, CloseCode, Closed, Conversation, Farewell, Heard, Message, Peer, Terms, verdict,
 };
-use crate::exchange::{Error, RequestId, Wakers, WorkerStage};
+use crate::exchange::{Charge, Error, RequestId, Wakers, WorkerStage};
 use crate::http::websocket::{Decoder, Event, Opcode, write_close, write_frame};
 use crate::http::{Persistence, ResponseFraming, write_response_head};
 use crate::server::clock::Tick;
@@ -37,6 +37,8 @@ use std::time::Instant;
 /// A conversation, and what it needs between two steps.
 pub(super) struct Speaking {
     conversation: Box<dyn Conversation>,
+    /// Among the pushes of the server.
+    _place: Charge,
     bond: Option<Box<dyn Bond>>,
     peer: Peer,
     decoder: Decoder,
@@ -100,6 +102,7 @@ impl HttpConnection {
         work: &mut Workspace,
         request: InFlight,
         mut agreed: Agreed,
+        place: Charge,
     ) -> Next {
         let mut exchange = request.exchange;
         let is_stream = self.is_stream();
@@ -137,6 +140,7 @@ impl HttpConnection {
             handler: handler_of(&exchange),
             terms: agreed.terms().clone(),
             conversation: agreed.conversation,
+            _place: place,
         });
         let (headers, ready) = exchange.response.fields_to_send();
         let (status, framing, fields) = (exchange.response.status, ResponseFraming::None, [ready, &fields].concat());

@@ -1,4 +1,5 @@
-//! A model of a request that waits for a job while the job ends: no schedule lets it sleep for ever.
+//! A model of a request that waits for something while it happens, such as the end of a job: no schedule lets it sleep
+//! for ever.
 
 use super::*;
 use crate::primitive::{AtomicBool, Ordering, Unpark, effort};
@@ -17,9 +18,9 @@ enum Order {
 }
 
 fn wait_while_it_ends(order: Order) {
-    let watched = Arc::new(Watched::default());
+    let watched = Watch::new("the end of a job", 10);
     let has_ended = Arc::new(AtomicBool::new(false));
-    let id = JobId::new(14);
+    let id = 14_u64;
     let waiters: Vec<_> = (0..2)
         .map(|_| {
             let (watched, has_ended) = (watched.clone(), has_ended.clone());
@@ -41,7 +42,7 @@ fn wait_while_it_ends(order: Order) {
         })
         .collect();
     has_ended.store(true, Ordering::SeqCst);
-    watched.ended(id);
+    watched.happened(&id);
     waiters.into_iter().for_each(|waiter| waiter.join().expect("it ends"));
 }
 
