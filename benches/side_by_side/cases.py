@@ -2,8 +2,8 @@
 import resource
 from dataclasses import dataclass
 
-from .loads import ab, asleep, handshakes, idle, nothing, parked, sessions, wrk
-from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS
+from .loads import ab, asleep, beside, handshakes, idle, nothing, parked, sessions, wrk
+from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS, WSGI
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -11,7 +11,7 @@ IDLE = 10_000 if DESCRIPTORS == resource.RLIM_INFINITY else max(50, min(10_000, 
 PARKED = min(8_000, IDLE)
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
-ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS))
+ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI))
 FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
 # A thread for each connection is no way to 10,000.
 EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
@@ -98,6 +98,12 @@ CASES = [
          (Variant("hello world", wrk(64)), Variant("10,000 sessions", wrk(64, "/count", "cookies.lua"), sessions(10_000, "/count")),
           Variant("one session", wrk(64, "/count", "cookies.lua"), sessions(1, "/count"))),
          servers=tuple(SESSIONS), pinned=False),
+    Case("wsgi", f"The song counter in raw WSGI, 64 connections; cherrypy-counter is the same as CherryPy writes it. One process and one Python for all. CPU "
+         f"and memory of granian and gunicorn are those of their parent, which does nothing. {PINNED}.", one(wrk(64, "/wsgi/song/42")),
+         servers=tuple(WSGI), base="kirsch-wsgi"),
+    Case("wsgi-beside", f"The native song counter alone; then beside 64 connections that ask for the one in Python, in the same process. {PINNED}.",
+         (Variant("alone", wrk(64, "/song/42")), Variant("beside Python", wrk(64, "/song/42"), beside("/wsgi/song/42"))), servers=("kirsch-wsgi",),
+         base="kirsch-wsgi"),
     Case("cached", f"64 connections ask for hello world; then for a page that comes out of the cache. {PINNED}.",
          (Variant("hello world", wrk(64)), Variant("cached", wrk(64, "/cached"))), servers=("kirsch",), quick=("kirsch",)),
     Case("access-log", f"Hello world, 64 connections; kirsch-logged writes a line of JSON for each through its queue into a file. {PINNED}, with the "

@@ -11,6 +11,7 @@ import http.client
 import json
 import re
 import select
+import subprocess
 import tempfile
 import threading
 import time
@@ -157,6 +158,21 @@ def idle(connections):
                 if not peer.recv(4096).startswith(b"HTTP/1.1 200"):
                     raise Problem(f"answers no more than {len(held) - 1} idle connections")
             yield Around(held=held)
+    return setting
+
+
+def beside(path):
+    """64 more connections ask for another page until the load has ended."""
+    @contextlib.contextmanager
+    def setting(target):
+        command = processes.on_core(target.load_core) + ["wrk", "-t1", "-c64", f"-d{target.seconds + 30}s", target.url + path]
+        others = processes.start(command, stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(0.2)
+            yield Around()
+        finally:
+            others.kill()
+            others.wait()
     return setting
 
 

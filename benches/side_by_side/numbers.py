@@ -3,7 +3,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from .cases import IDLE, PARKED
-from .servers import NAMES, SESSIONS
+from .servers import NAMES, SESSIONS, WSGI
 
 
 @dataclass
@@ -52,7 +52,7 @@ def figure(value):
 
 def goals(results, system_calls=None, allocations=None, cold=None):
     """The last three are what `once` found; None where it did not look, a text where it could not."""
-    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results),
+    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results), *_wsgi(results),
             *_once(system_calls, allocations, cold), *_files(results)]
 
 
@@ -82,7 +82,7 @@ def _hello(results):
 
 
 def _connections(results):
-    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS)]
+    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS, *WSGI)]
     for count in (1, 64):
         case = f"new-connection-{count}"
         best = _best(results, case, peers, "rate", max) or "the best peer"
@@ -150,6 +150,15 @@ def _encrypted(results):
     yield Goal("memory of an idle connection by TLS beyond that of a plain one", "at most", 4.5, beyond, " KiB")
     yield _ratio(results, "file of 10 MiB by TLS: requests per CPU second against nginx", "at least", 0.9, "cpu",
                  ("tls-static-10m", "nginx-tls"), ("tls-static-10m", "kirsch-tls"))
+
+
+def _wsgi(results):
+    counter, ours = "song counter in WSGI, keep-alive x64", ("wsgi", "kirsch-wsgi")
+    for peer, bound in (("granian", 1.0), ("gunicorn", 3), ("cherrypy-counter", 20)):
+        yield _ratio(results, f"{counter}: req/s against {peer}", "at least", bound, "rate", ours, ("wsgi", peer))
+    yield Goal(f"{counter}: p99", "at most", 5, [one.p99 for one in results.rounds(*ours).values()], " ms")
+    sides = [("wsgi-beside", "kirsch-wsgi", label) for label in ("beside Python", "alone")]
+    yield _ratio(results, "native song counter beside the one in Python, same process: req/s against alone", "at least", 0.45, "rate", *sides)
 
 
 def _once(system_calls, allocations, cold):

@@ -10,6 +10,7 @@ import shutil
 import socket
 import ssl
 import sys
+import sysconfig
 import tempfile
 import time
 from dataclasses import dataclass
@@ -28,10 +29,12 @@ SESSIONS = [
 # Kirsch as it runs in earnest (benches/micro/src/bin/operated.rs): with status and metrics; also with a log; also by TLS.
 OPERATED = ["kirsch-operated", "kirsch-logged", "kirsch-tls"]
 ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls"]
+# The song counter in WSGI: one program for all, the Python of this script.
+WSGI = ["kirsch-wsgi", "granian", "gunicorn", "cheroot", "cherrypy-counter"]
 # In the order of the tables. nginx without TLS serves files only.
 NAMES = [
     "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
-    *OPERATED, "hyper-tls", "nginx-tls", *SESSIONS,
+    *OPERATED, "hyper-tls", "nginx-tls", *SESSIONS, *WSGI,
 ]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
@@ -100,19 +103,21 @@ class Servers:
             self._certify([name for name in self.names if name in ENCRYPTED])
         # One by one, so that each has the features that it asks for, not also those of the others.
         for name in self.names:
-            if name not in OPERATED and family(name) not in ("kirsch", "cherrypy", "nginx", "nginx-tls"):
+            if name not in (*OPERATED, *WSGI) and family(name) not in ("kirsch", "cherrypy", "nginx", "nginx-tls"):
                 self._cargo([name], ["--release", "-p", package(name)], PEERS)
         snakes = [name for name in self.names if family(name) == "cherrypy"]
         if snakes:
             self._cherrypy(snakes)
+        if any(name in WSGI for name in self.names):
+            self._wsgi([name for name in self.names if name in WSGI])
         for name in ("nginx", "nginx-tls"):
             if name in self.names and not shutil.which("nginx"):
                 self.problems[name] = "is missing; on Debian: apt-get install nginx-light"
 
-    def _cargo(self, names, arguments, folder):
+    def _cargo(self, names, arguments, folder, **variables):
         command = ["cargo", "build", *arguments]
         say(f"building {names[0]}: {' '.join(command)}")
-        finished = processes.run(command, timeout=3600, cwd=folder)
+        finished = processes.run(command, timeout=3600, cwd=folder, env={**os.environ, **variables})
         if finished.returncode:
             print(finished.stderr, file=sys.stderr)
             self._complain(names, f"was not built: {processes.last_line(finished.stderr)}")
@@ -141,12 +146,30 @@ class Servers:
             if finished.returncode:
                 self._complain(names, f"was not installed ({processes.last_line(finished.stderr)}); with a network: {python} -m pip install cherrypy")
 
+    def _wsgi(self, names):
+        environment = target_folder(PEERS) / "wsgi"
+        python = environment / "bin" / "python"
+        if "kirsch-wsgi" in names:
+            self._cargo(["kirsch-wsgi"], ["--profile", "fast", "-p", "raw-wsgi"], ROOT / "wsgi", PYO3_PYTHON=sys.executable)
+        peers = [name for name in names if name != "kirsch-wsgi"]
+        if not peers:
+            return
+        if processes.run([sys.executable, "-m", "venv", environment]).returncode:
+            self._complain(peers, "has no virtual environment; on Debian: apt-get install python3-venv")
+        elif processes.run([python, "-c", "import cheroot, cherrypy, granian, gunicorn"]).returncode:
+            say("installing WSGI servers from PyPI")
+            finished = processes.run([python, "-m", "pip", "install", "--quiet", "cherrypy", "cheroot", "gunicorn", "granian"], timeout=600)
+            if finished.returncode:
+                self._complain(peers, f"was not installed ({processes.last_line(finished.stderr)})")
+
     def command(self, name, port, files):
         """`files`: whether the server has to serve them."""
         if name == "kirsch":
             return [target_folder(ROOT) / "fast/testbed", "--listen", f"127.0.0.1:{port}"] + (["--static", self.files] if files else [])
         if name == "cherrypy":
             return [target_folder(PEERS) / "cherrypy/bin/python", PEERS / "cherrypy/hello.py", port]
+        if name in WSGI:
+            return wsgi_command(name, port)
         if name in OPERATED:
             fresh = Path(tempfile.mkdtemp(prefix="log-", dir=self.folder))
             more = {"kirsch-logged": ["--log", fresh / "access.jsonl"], "kirsch-tls": ["--tls", self.certificate, self.key]}.get(name, [])
@@ -196,6 +219,22 @@ class Servers:
             finally:
                 server.kill()
                 server.wait()
+
+
+def wsgi_command(name, port):
+    """One process, and two threads where threads do the calls: more only wait for Python's lock. CherryPy has its usual ten."""
+    if name == "kirsch-wsgi":
+        library = f"LD_LIBRARY_PATH={sysconfig.get_config_var('LIBDIR')}"
+        return ["env", library, target_folder(ROOT / "wsgi") / "fast/raw-wsgi", "--port", port]
+    programs, here = target_folder(PEERS) / "wsgi/bin", PEERS / "wsgi"
+    words = ["env", "WITH_PARENT=1", f"PYTHONPATH={here}"]
+    if name == "granian":
+        words += [programs / "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
+        return [*words, "--blocking-threads", "2", "--no-access-log", "counter:application"]
+    if name == "gunicorn":
+        words += [programs / "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--worker-class", "gthread", "--threads", "2"]
+        return [*words, "--keep-alive", "60", "counter:application"]
+    return ["env", f"PYTHONPATH={here}", programs / "python", here / ("on_cheroot.py" if name == "cheroot" else "on_cherrypy.py"), port]
 
 
 def family(name):

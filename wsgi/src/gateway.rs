@@ -68,10 +68,12 @@ impl Publish for Gateway {
         call.enter(&self.node)?;
         let Step::Handler { first, .. } = call.step() else { return Err(call.misled()) };
         let (mut arguments, response) = call.handler_arguments(first);
-        let source = Source::new(Body::take("body", &mut arguments)?);
+        let body = Body::take("body", &mut arguments)?;
         let (request, values) = (arguments.request, arguments.values);
         let stay = values.get::<Stay>().cloned();
         let stay = stay.unwrap_or_else(|| Stay::new(&self.lane, Claim::of(request), None));
+        let has_body = request.header("transfer-encoding").is_some() || request.header("content-length").is_some();
+        let source = Source::new(has_body.then_some(body), stay.clone());
         let paths = Paths::of(request.prefix(), request.path(), usize::from(first));
         let of_request = OfRequest {
             gateway: self,
@@ -121,7 +123,7 @@ impl OfRequest<'_> {
         let Self { gateway, facts, source, stay } = self;
         let id = facts.request.id();
         let template = gateway.loaded.template.bind(py);
-        let input = Input::new(source.clone(), stay.clone());
+        let input = Input::new(source.clone());
         let environ = environ(py, template, facts, input, ErrorsLog::new(id))?;
         let start = Bound::new(py, StartResponse::default())?;
         let returned = gateway.loaded.application.bind(py).call1((environ, &start))?;
@@ -133,7 +135,7 @@ impl OfRequest<'_> {
                 content
             }
             None => match output.next(py)? {
-                first @ Some(_) => Content::Items(Box::new(Items { first, output, stay: stay.clone() })),
+                first @ Some(_) => Content::Items(Box::new(Items { first, output, stay: stay.clone(), since: None })),
                 None => {
                     output.close(py);
                     Content::Whole(Vec::new())

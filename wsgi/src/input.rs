@@ -1,7 +1,7 @@
 //! `wsgi.input`: the body of the request, read from the client while the application reads it.
 //!
-//! One reader in Rust knows what lines are; the Python object gives the lock and the place in the lane away around each
-//! look at the client.
+//! One reader in Rust knows what lines are. The lock is given away around each call, and the place in the lane around
+//! each look at the client.
 
 use crate::lane::Stay;
 use kirsch::Body;
@@ -72,9 +72,27 @@ impl<R: Read> Lines<R> {
     }
 }
 
+/// The client, whom a request waits for without a place in the lane.
+struct Client {
+    /// `None` where there is nothing to read any more.
+    body: Option<Body>,
+    stay: Stay,
+}
+
+impl Read for Client {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(body) = &mut self.body else { return Ok(0) };
+        let read = self.stay.outside(|| body.read(buffer));
+        if matches!(read, Ok(0)) {
+            self.body = None;
+        }
+        read
+    }
+}
+
 /// The body, and why it could not be read.
-pub(crate) struct OfBody {
-    lines: Lines<Body>,
+struct OfBody {
+    lines: Lines<Client>,
     failure: Option<io::Error>,
 }
 
@@ -83,8 +101,8 @@ pub(crate) struct OfBody {
 pub(crate) struct Source(Arc<Mutex<OfBody>>);
 
 impl Source {
-    pub(crate) fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(OfBody { lines: Lines::new(body), failure: None })))
+    pub(crate) fn new(body: Option<Body>, stay: Stay) -> Self {
+        Self(Arc::new(Mutex::new(OfBody { lines: Lines::new(Client { body, stay }), failure: None })))
     }
 
     /// Why the body could not be read, if it could not: the client has done something, and hears of it.
@@ -94,31 +112,27 @@ impl Source {
 }
 
 #[pyclass(frozen)]
-pub(crate) struct Input {
-    source: Source,
-    stay: Stay,
-}
+pub(crate) struct Input(Source);
 
 impl Input {
-    pub(crate) fn new(source: Source, stay: Stay) -> Self {
-        Self { source, stay }
+    pub(crate) fn new(source: Source) -> Self {
+        Self(source)
     }
 
     fn ask<'py>(
         &self,
         py: Python<'py>,
-        ask: impl FnOnce(&mut Lines<Body>) -> io::Result<Vec<u8>> + Send,
+        ask: impl FnOnce(&mut Lines<Client>) -> io::Result<Vec<u8>> + Send,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        // Locked without Python's lock: another thread of the application may be reading.
-        let read = || {
-            let body = &mut *self.source.0.lock();
+        let read = py.detach(|| {
+            // Locked without Python's lock: another thread of the application may be reading.
+            let body = &mut *self.0.0.lock();
             ask(&mut body.lines).map_err(|error| {
                 let text = error.to_string();
                 body.failure.get_or_insert(error);
                 text
             })
-        };
-        let read = py.detach(|| self.stay.outside(read));
+        });
         read.map(|content| PyBytes::new(py, &content)).map_err(PyOSError::new_err)
     }
 }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A request gives its place away while it waits for its client, and takes one again on its worker. That is bounded: no
-//! more requests than the lane and four are with Python at all.
+//! more requests than the lane and four are with Python at all. Those in the lane may wait for a lock of the application
+//! that such a request has, as of a session. So there is one spare place for a request that has waited for a second.
 
 use kirsch::exchange::RequestId;
 use kirsch::lifecycle::{
@@ -35,6 +36,8 @@ struct OfLane {
     inside: WaitList<()>,
     /// Those in Python.
     places: WaitList<()>,
+    /// One more place, for whom the others may be waiting.
+    spare: WaitList<()>,
     calls: Mutex<HashMap<RequestId, Call>>,
 }
 
@@ -46,8 +49,10 @@ struct Call {
     is_attached: bool,
 }
 
-/// Longer than any code should keep Python's lock.
+/// Longer than any code should keep Python's lock, or a place that others wait for.
 const LONG: Duration = Duration::from_secs(1);
+/// How often a request that waits on its worker looks for the spare place.
+const AGAIN: Duration = Duration::from_millis(200);
 
 impl Lane {
     pub(crate) fn new(name: String, size: usize, readers: usize, queue: usize, max_wait: Duration) -> Self {
@@ -59,6 +64,7 @@ impl Lane {
             max_wait,
             inside: list("a place with Python (`Wsgi::lane`)", size + readers),
             places: list("a place in Python (`Wsgi::lane`)", size).max_waiting(size + readers),
+            spare: list("the spare place in Python", 1),
             calls: Mutex::default(),
         }))
     }
@@ -166,9 +172,13 @@ impl Stay {
         self.0.lane.begin(&self.0.claim)
     }
 
-    /// Takes a place, if one comes free in time.
-    pub(crate) fn enter(&self, within: Duration) -> bool {
+    /// Takes a place, if one comes free in time; the spare one, if it has waited for long.
+    pub(crate) fn enter(&self, within: Duration, has_waited: Duration) -> bool {
         let place = self.0.lane.enter(&self.0.claim, within);
+        let place = place.or_else(|| {
+            let spare = &self.0.lane.0.spare;
+            if has_waited < LONG { None } else { spare.try_enter((), &self.0.claim) }
+        });
         let has_place = place.is_some();
         *self.0.place.lock() = place;
         has_place
@@ -179,8 +189,9 @@ impl Stay {
         let had_place = self.leave();
         let result = run();
         if had_place {
+            let since = Instant::now();
             // Nobody waits for ever: without a place it goes on at the deadline.
-            self.enter(self.0.lane.0.max_wait);
+            while !self.enter(AGAIN, since.elapsed()) && since.elapsed() < self.0.lane.0.max_wait {}
         }
         result
     }

@@ -6,6 +6,7 @@ use kirsch::exchange::Login;
 use kirsch::testing::{Client, FormData, RawConnection};
 use kirsch::{App, HookPoint, Hooks, Method, Sessions, Tool, Tree};
 use kirsch_wsgi::Wsgi;
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -371,6 +372,26 @@ fn a_full_line_is_503() {
         let statuses: Vec<_> = asked.into_iter().map(|asked| asked.join().expect("no panic")).collect();
         assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
     });
+}
+
+#[test]
+fn those_in_the_lane_may_wait_for_one_that_waits_for_its_client() {
+    let client = Client::over_socket(app(python("pages:application").lane(1)).threads(4));
+    let others_get_by = |go_on: &dyn Fn()| {
+        thread::scope(|scope| {
+            let ask = || client.new_browser().get("/p/reads_with_a_lock").send().text().to_owned();
+            let others: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+            go_on();
+            assert!(others.into_iter().all(|other| other.join().expect("no panic") == "0"));
+        });
+    };
+    // Each has the application's lock, and no place in the lane.
+    let raw = RefCell::new(chunked(&client, "/p/reads_with_a_lock", &[b"one"]));
+    others_get_by(&|| {
+        raw.borrow_mut().send("3\r\ntwo\r\n0\r\n\r\n").read_response().assert_text("6");
+    });
+    let stream = RefCell::new(client.new_browser().get("/p/yields_with_a_lock").send_streaming());
+    others_get_by(&|| assert!(stream.borrow_mut().by_ref().map(|piece| piece.len()).sum::<usize>() == 2_000_000));
 }
 
 #[test]

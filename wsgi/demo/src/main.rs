@@ -1,14 +1,14 @@
 //! The song counter twice in one program: in Rust at `/`, and the same in raw WSGI at `/wsgi`. Run with `cargo run
 //! --release -p raw-wsgi`, then `curl -X POST localhost:8080/song/42` and `curl -X POST localhost:8080/wsgi/song/42`.
 
-use demo_apps::command_line::{CommandLine, Listens};
+use demo_apps::command_line::{CommandLine, Listens, NumberOption};
 use demo_apps::song_counter;
 use kirsch::App;
 use kirsch_wsgi::Wsgi;
 use std::process::ExitCode;
 
-fn app() -> App {
-    let counter = Wsgi::load("song_counter:application").path(env!("CARGO_MANIFEST_DIR"));
+fn app(lane: usize) -> App {
+    let counter = Wsgi::load("song_counter:application").path(env!("CARGO_MANIFEST_DIR")).lane(lane);
     song_counter::app().mount("/wsgi", counter)
 }
 
@@ -16,11 +16,16 @@ fn main() -> ExitCode {
     let command_line = CommandLine {
         program: "raw-wsgi",
         about: "Counts how often each song was played: in Rust at /, and in Python at /wsgi.",
-        numbers: &[],
+        numbers: &[NumberOption {
+            name: "--lane",
+            meaning: "how many requests are in Python at the same time",
+            default: 2,
+            most: 100,
+        }],
         texts: &[],
         listens: Listens::Port,
     };
-    demo_apps::run(&command_line, |_| app())
+    demo_apps::run(&command_line, |options| app(usize::try_from(options.numbers[0]).unwrap_or(2)))
 }
 
 #[cfg(test)]
@@ -30,7 +35,7 @@ mod tests {
 
     #[test]
     fn both_counters_answer_alike() {
-        let client = Client::over_socket(super::app());
+        let client = Client::over_socket(super::app(2));
         for (method, path) in [
             (Method::GET, "/song/42"),
             (Method::POST, "/song/42"),

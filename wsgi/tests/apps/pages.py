@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from urllib.parse import parse_qs
 from wsgiref.validate import validator
@@ -266,6 +267,23 @@ def page_says(environ, start_response):
     print("said to the log:", parameter(environ, "text"), file=environ["wsgi.errors"])
     environ["wsgi.errors"].write("without an end")
     return answer(start_response, "said")
+
+
+# Locks of the application
+
+lock = threading.Lock()
+
+
+def page_reads_with_a_lock(environ, start_response):
+    with lock:
+        return page_read(environ, start_response)
+
+
+def page_yields_with_a_lock(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    with lock:
+        for _ in range(20):
+            yield b"x" * 100_000
 
 
 # Time
