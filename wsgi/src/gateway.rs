@@ -135,7 +135,7 @@ impl OfRequest<'_> {
                 content
             }
             None => match output.next(py)? {
-                first @ Some(_) => Content::Items(Box::new(Items { first, output, stay: stay.clone(), since: None })),
+                first @ Some(_) => Content::Items(Box::new(Items { first, output, stay: stay.clone() })),
                 None => {
                     output.close(py);
                     Content::Whole(Vec::new())

@@ -52,7 +52,7 @@ struct Call {
 /// Longer than any code should keep Python's lock, or a place that others wait for.
 const LONG: Duration = Duration::from_secs(1);
 /// How often a request that waits on its worker looks for the spare place.
-const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl Lane {
     pub(crate) fn new(name: String, size: usize, readers: usize, queue: usize, max_wait: Duration) -> Self {
@@ -155,11 +155,13 @@ struct OfStay {
     lane: Lane,
     claim: Claim,
     place: Mutex<Option<Place<()>>>,
+    /// Since when it has had no place of the lane's own, if it wanted one.
+    since: Mutex<Option<Instant>>,
 }
 
 impl Stay {
     pub(crate) fn new(lane: &Lane, claim: Claim, place: Option<Place<()>>) -> Self {
-        Self(Arc::new(OfStay { lane: lane.clone(), claim, place: Mutex::new(place) }))
+        Self(Arc::new(OfStay { lane: lane.clone(), claim, place: Mutex::new(place), since: Mutex::default() }))
     }
 
     /// The request.
@@ -173,14 +175,18 @@ impl Stay {
     }
 
     /// Takes a place, if one comes free in time; the spare one, if it has waited for long.
-    pub(crate) fn enter(&self, within: Duration, has_waited: Duration) -> bool {
-        let place = self.0.lane.enter(&self.0.claim, within);
-        let place = place.or_else(|| {
-            let spare = &self.0.lane.0.spare;
-            if has_waited < LONG { None } else { spare.try_enter((), &self.0.claim) }
-        });
-        let has_place = place.is_some();
-        *self.0.place.lock() = place;
+    pub(crate) fn enter(&self, within: Duration) -> bool {
+        let OfStay { lane, claim, place, since } = &*self.0;
+        let began = *since.lock().get_or_insert_with(Instant::now);
+        let mut found = lane.enter(claim, within);
+        if found.is_some() {
+            *since.lock() = None;
+        } else if began.elapsed() >= LONG {
+            // It stays impatient: those in the lane wait for all that it still has to do.
+            found = lane.0.spare.try_enter((), claim);
+        }
+        let has_place = found.is_some();
+        *place.lock() = found;
         has_place
     }
 
@@ -191,7 +197,7 @@ impl Stay {
         if had_place {
             let since = Instant::now();
             // Nobody waits for ever: without a place it goes on at the deadline.
-            while !self.enter(AGAIN, since.elapsed()) && since.elapsed() < self.0.lane.0.max_wait {}
+            while !self.enter(AGAIN) && since.elapsed() < self.0.lane.0.max_wait {}
         }
         result
     }

@@ -40,6 +40,7 @@ use gateway::Gateway;
 use kirsch::App;
 use kirsch::engine::Step;
 use lane::{InPython, Lane};
+use pyo3::Python;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -110,11 +111,12 @@ impl From<Wsgi> for App {
         let usual = loaded.as_ref().map_or(1, |loaded| if loaded.has_lock { 2 } else { 10 });
         let lane = Lane::new(wsgi.application, wsgi.lane.unwrap_or(usual), READERS, wsgi.queue, wsgi.wait);
         match loaded {
-            Ok(loaded) => Self::new(Gateway::new(loaded, lane.clone())).tool("/", InPython::new(lane)).on(
-                Step::Stop,
-                output::AFTER_THE_SERVER,
-                |_| output::finish_closing(),
-            ),
+            Ok(loaded) => Self::new(Gateway::new(loaded, lane.clone()))
+                .tool("/", InPython::new(lane))
+                // A thread that is attached for the first time makes a state, and mostly forgets it at the end. So each
+                // worker keeps its own, and with it the `threading.local` of the application.
+                .around_workers(|life| Python::attach(|py| py.detach(life)))
+                .on(Step::Stop, output::AFTER_THE_SERVER, |_| output::finish_closing()),
             Err(problem) => Self::new(kirsch::Tree::new()).tool("/", InPython::broken(lane, problem)),
         }
     }

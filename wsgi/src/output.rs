@@ -147,8 +147,6 @@ pub(crate) struct Items {
     pub(crate) first: Option<Vec<u8>>,
     pub(crate) output: Output,
     pub(crate) stay: Stay,
-    /// Since when it has waited for a place in the lane, if it does.
-    pub(crate) since: Option<Instant>,
 }
 
 /// How long an item waits for a place in the lane before other connections have their turn.
@@ -163,11 +161,9 @@ impl Iterator for Items {
         }
         self.output.iterable.as_ref()?;
         // Nothing is sent for an empty item, and the worker goes on to others after a few of them.
-        if !self.stay.enter(TURN, self.since.map(|since| since.elapsed()).unwrap_or_default()) {
-            self.since.get_or_insert_with(Instant::now);
+        if !self.stay.enter(TURN) {
             return Some(Ok(Vec::new()));
         }
-        self.since = None;
         let begun = self.stay.begin();
         let item = Python::attach(|py| {
             begun.attached();

@@ -540,6 +540,14 @@ fn a_program_that_a_page_has_started_does_not_keep_the_port() {
 }
 
 #[test]
+fn what_a_thread_keeps_is_there_for_its_next_call() {
+    let client = Client::over_socket(app(python("pages:application")).threads(1));
+    for calls in ["1", "2", "3"] {
+        client.get("/p/of_thread").send().assert_text(calls);
+    }
+}
+
+#[test]
 fn a_fork_is_warned_of() {
     client().get("/p/forks").send().assert_text("forked");
     assert_log(&["the application forks this process"]);

@@ -354,6 +354,26 @@ impl App {
         self.piece(Piece::function(step, priority, Box::new(function)))
     }
 
+    /// Puts a function around the life of each worker, on its thread: for libraries that keep something on the stack of
+    /// a thread, such as the state of an interpreter. The function must call what it is given, once, and must not
+    /// panic. For everything else there are [`Step::WorkerStart`] and [`Step::WorkerStop`].
+    ///
+    /// ```
+    /// use kirsch::{prelude::*, testing::Client};
+    /// use std::cell::Cell;
+    ///
+    /// thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
+    ///
+    /// let app = App::new(Tree::new().index(|_| INSIDE.get().to_string())).around_workers(|life| {
+    ///     INSIDE.set(true);
+    ///     life();
+    /// });
+    /// Client::over_socket(app).get("/").send().assert_text("true");
+    /// ```
+    pub fn around_workers(self, function: impl Fn(&mut (dyn FnMut() + Send)) + Send + Sync + 'static) -> Self {
+        self.piece(Piece::around(Arc::new(function)))
+    }
+
     /// Answers the questions of probes at `path` and below: `/health/live` and `/health/ready` for `"/health"`. No
     /// worker is needed for that, no hook runs, and the access log does not have them.
     ///

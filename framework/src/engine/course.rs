@@ -32,6 +32,7 @@ use std::sync::Arc;
 #[cfg(feature = "tls")]
 use std::time::Duration;
 
+pub(super) type AroundFunction = dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync;
 pub(super) type StepFunction = Box<dyn Fn(&Engine) -> Result<(), Error> + Send + Sync>;
 
 pub(super) const AT_START: u8 = 80;
@@ -51,6 +52,7 @@ pub(super) struct Piece {
 #[derive(Clone)]
 enum Does {
     Function(Step, Arc<StepFunction>),
+    Around(Arc<AroundFunction>),
     Plugin(Arc<dyn Plugin>),
     Events,
     Background,
@@ -73,6 +75,10 @@ impl Piece {
         Self { priority, does: Does::Function(step, Arc::new(function)) }
     }
 
+    pub(super) fn around(function: Arc<AroundFunction>) -> Self {
+        Self { priority: AT_STOP, does: Does::Around(function) }
+    }
+
     pub(super) fn plugin(plugin: impl Plugin) -> Self {
         Self { priority: plugin.priority(), does: Does::Plugin(Arc::new(plugin)) }
     }
@@ -81,6 +87,7 @@ impl Piece {
     fn name(&self) -> String {
         match &self.does {
             Does::Function(step, _) => format!("the step {step:?} of priority {}", self.priority),
+            Does::Around(_) => "a function around the workers".to_owned(),
             Does::Plugin(plugin) => format!("the plugin {:?}", plugin.name()),
             Does::Events => "the thread of the observers".to_owned(),
             Does::Background => "the background jobs".to_owned(),
@@ -209,7 +216,9 @@ impl Course {
                 Does::Bind if !start.serves => Ok(()),
                 Does::Bind => course.bind(start.settings, start.places, inherited.take()),
                 Does::Accept => course.accept(&application, &around, ticket_keys.take()),
-                Does::Function(..) | Does::Plugin(_) => piece.call(Step::Start, course.engine.handle()),
+                Does::Function(..) | Does::Around(_) | Does::Plugin(_) => {
+                    piece.call(Step::Start, course.engine.handle())
+                }
             };
             if let Err(error) = begun {
                 course.stop(Deadline::within(start.settings.drain_timeout));
@@ -299,7 +308,7 @@ impl Course {
             let mut late = Vec::new();
             match &piece.does {
                 Does::Function(Step::Stop, _) => piece.call_and_log(Step::Stop, &engine),
-                Does::Function(..) => {}
+                Does::Function(..) | Does::Around(_) => {}
                 Does::Plugin(plugin) => {
                     if let Err(error) = guarded(|| plugin.stop(deadline)) {
                         let name = piece.name();
@@ -420,6 +429,17 @@ struct Around {
 }
 
 impl AroundWorkers for Around {
+    fn around(&self, life: &mut (dyn FnMut() + Send)) {
+        fn within(pieces: &[Piece], life: &mut (dyn FnMut() + Send)) {
+            match pieces {
+                [] => life(),
+                [Piece { does: Does::Around(function), .. }, rest @ ..] => function(&mut || within(rest, life)),
+                [_, rest @ ..] => within(rest, life),
+            }
+        }
+        within(&self.pieces, life);
+    }
+
     fn begins(&self, worker: usize) {
         let engine = EngineOwner::of_worker(&self.engine, worker);
         self.pieces.iter().for_each(|piece| piece.call_and_log(Step::WorkerStart, &engine));

@@ -356,6 +356,11 @@ impl Bound {
 /// What is done on the thread of a worker before its first request and after its last one. A worker whose handler never
 /// returns has no end.
 pub(crate) trait AroundWorkers: Send + Sync {
+    /// Lives the life of a worker, perhaps with something of its own around it. It must not panic.
+    fn around(&self, life: &mut (dyn FnMut() + Send)) {
+        life();
+    }
+
     /// The worker of this number begins; the first is 1. It must not panic.
     fn begins(&self, worker: usize);
 
@@ -375,9 +380,11 @@ impl Running {
         for number in 1..=self.shared.settings.threads {
             let (shared, around) = (self.shared.clone(), around.clone());
             self.threads.spawn(&format!("kirsch-worker-{number}"), move || {
-                around.begins(number);
-                work(&shared, number - 1);
-                around.ends(number);
+                around.around(&mut || {
+                    around.begins(number);
+                    work(&shared, number - 1);
+                    around.ends(number);
+                });
             })?;
         }
         let shared = self.shared.clone();

@@ -326,6 +326,14 @@ def page_forks(environ, start_response):
     return answer(start_response, "forked")
 
 
+local = threading.local()
+
+
+def page_of_thread(environ, start_response):
+    local.calls = getattr(local, "calls", 0) + 1
+    return answer(start_response, str(local.calls))
+
+
 def page_objects(environ, start_response):
     gc.collect()
     return answer(start_response, str(len(gc.get_objects())))
