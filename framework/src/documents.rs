@@ -38,6 +38,7 @@ documents! {
     privileges: "docs/guide/privileges.md";
     upgrades: "docs/guide/upgrades.md";
     logs: "docs/guide/logs.md";
+    operating: "docs/guide/operating.md";
     metrics: "docs/guide/metrics.md";
     embedding: "docs/guide/embedding.md";
     tools: "docs/reference/tools.md";
@@ -46,6 +47,19 @@ documents! {
     dispatchers: "docs/reference/dispatchers.md";
     sessions_reference: "docs/reference/sessions.md";
     session_stores: "docs/reference/session-stores.md";
+    how_to_report: "docs/how-to/report.md";
+    how_to_lock: "docs/how-to/lock.md";
+    how_to_tool: "docs/how-to/tool.md";
+    how_to_test: "docs/how-to/test.md";
+    how_to_nginx: "docs/how-to/nginx.md";
+    how_to_small_server: "docs/how-to/small-server.md";
+    how_to_from_actix: "docs/how-to/from-actix.md";
+    how_to_from_axum: "docs/how-to/from-axum.md";
+}
+
+#[cfg(feature = "sqlite")]
+documents! {
+    how_to_database: "docs/how-to/database.md";
 }
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
@@ -62,11 +76,14 @@ documents! {
 documents! {
     forms: "docs/guide/forms.md";
     templates: "docs/guide/templates.md";
+    quick_start: "docs/quick-start.md";
+    how_to_from_flask: "docs/how-to/from-flask.md";
 }
 
 #[cfg(feature = "passwords")]
 documents! {
     authentication: "docs/reference/authentication.md";
+    how_to_log_in: "docs/how-to/log-in.md";
 }
 
 #[cfg(feature = "tls")]

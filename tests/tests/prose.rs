@@ -154,6 +154,56 @@ fn the_index_of_the_guide_lists_its_pages_in_their_order() {
 }
 
 #[test]
+fn the_table_of_contents_has_each_page_of_the_book_once() {
+    let summary = read("docs/SUMMARY.md");
+    let mut listed: Vec<_> = links(&summary).map(|link| format!("docs/{link}")).collect();
+    let mut pages: Vec<_> =
+        files(".md").into_iter().map(|(path, _)| path).filter(|path| path.starts_with("docs/")).collect();
+    pages.retain(|path| path != "docs/SUMMARY.md");
+    listed.sort();
+    pages.sort();
+    assert_eq!(listed, pages, "docs/SUMMARY.md lists the pages of docs");
+}
+
+#[test]
+fn the_table_of_contents_has_the_guide_in_its_order() {
+    let summary = read("docs/SUMMARY.md");
+    let guide = links(&summary).filter_map(|link| link.strip_prefix("guide/")).filter(|link| *link != "README.md");
+    assert_eq!(guide.collect::<Vec<_>>(), chain(), "docs/SUMMARY.md has the guide in the order of `Next:`");
+}
+
+#[test]
+fn every_page_with_code_is_compiled() {
+    let documents = read("framework/src/documents.rs");
+    let pages = files(".md").into_iter().filter(|(path, _)| path.starts_with("docs/"));
+    let is_code = |line: &str| line.trim_start().starts_with("```rust") && !line.contains("ignore");
+    let with_code = pages.filter(|(_, text)| text.lines().any(is_code));
+    let missing: Vec<_> = with_code.map(|(path, _)| path).filter(|path| !documents.contains(path.as_str())).collect();
+    assert!(missing.is_empty(), "framework/src/documents.rs lists pages with code; these are missing: {missing:#?}");
+}
+
+/// Files that a page shows, each behind a line with its name: "`src/main.rs`:".
+fn shown_files(page: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (index, block) in page.split("\n```").enumerate().filter(|(index, _)| index % 2 == 1) {
+        let before = page.split("\n```").nth(index - 1).unwrap_or_default();
+        let name = before.trim_end().lines().last().and_then(|line| line.strip_prefix('`')?.strip_suffix("`:"));
+        let content = block.split_once('\n').map_or("", |(_, content)| content);
+        found.extend(name.map(|name| (name.to_owned(), format!("{content}\n"))));
+    }
+    found
+}
+
+#[test]
+fn the_quick_start_shows_the_files_that_are_tested() {
+    let shown = shown_files(&read("docs/quick-start.md"));
+    assert_eq!(shown.len(), 3, "the program, its template and its style");
+    for (name, content) in shown {
+        assert_eq!(content, read(&format!("demo-apps/guest-book/{name}")), "{name}");
+    }
+}
+
+#[test]
 fn the_list_of_features_is_that_of_the_manifest() {
     let manifest = read("framework/Cargo.toml");
     let features = manifest.split_once("\n[features]\n").expect("features").1.split("\n\n").next().unwrap_or_default();
