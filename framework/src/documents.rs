@@ -86,6 +86,11 @@ documents! {
     how_to_log_in: "docs/how-to/log-in.md";
 }
 
+#[cfg(feature = "openapi")]
+documents! {
+    openapi: "docs/reference/openapi.md";
+}
+
 #[cfg(feature = "tls")]
 documents! {
     tls: "docs/guide/tls.md";

@@ -247,6 +247,8 @@ mod line;
 pub mod logs;
 mod neighbours;
 mod networks;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod panics;
 #[cfg(feature = "passwords")]
 pub mod passwords;

@@ -105,7 +105,9 @@ fn no_room_uses_another_that_the_table_does_not_grant() {
         let granted = granted.unwrap_or_else(|| panic!("the room `{room}` is not in the table"));
         for (line, name) in named(&code_of(path)) {
             let used = passed_on.get(name).map_or(name, String::as_str);
-            if used != room && used != "http" && !granted.iter().any(|granted| granted == used) {
+            // Macros for generated code stand at the root, wherever they are written.
+            let is_macro = name.starts_with("__");
+            if !is_macro && used != room && used != "http" && !granted.iter().any(|granted| granted == used) {
                 broken.push(format!("{}:{line}: `{room}` uses `{used}`", path.display()));
             }
         }

@@ -11,7 +11,8 @@ use crate::load::Loaded;
 use crate::output::{FileWrapper, Items, Output, bytes_of};
 use crate::start_response::{Head, StartResponse};
 use kirsch::exchange::{
-    Argument, ArgumentInfo, BodyUse, Handler, HandlerRef, MethodSet, PathLinks, Source as ArgumentSource, Step,
+    Answer, Argument, ArgumentInfo, BodyUse, Description, Handler, HandlerRef, MethodSet, PathLinks,
+    Source as ArgumentSource, Step,
 };
 use kirsch::lifecycle::Claim;
 use kirsch::publish::{Call, Node, NodeKind, NodeRef};
@@ -42,6 +43,7 @@ impl Gateway {
                 argument(ArgumentSource::Parameters, BodyUse::None),
             ]),
             return_requires: None,
+            description: Description::of(Answer::UNKNOWN),
         };
         let node = Node {
             type_name: Cow::Borrowed("Wsgi"),

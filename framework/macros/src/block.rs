@@ -8,7 +8,9 @@ use crate::method::Method;
 use proc_macro2::Span;
 use quote::ToTokens;
 use std::collections::HashSet;
-use syn::{Attribute, Error, ImplItem, ItemImpl, Type, ext::IdentExt, parse_quote};
+use syn::{
+    Attribute, Error, Expr, ExprLit, ImplItem, ItemImpl, Lit, Meta, MetaNameValue, Type, ext::IdentExt, parse_quote,
+};
 
 /// The form in which the block is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) struct Page {
     pub(crate) methods: Vec<&'static str>,
     pub(crate) method: Method,
     pub(crate) conditions: Vec<Attribute>,
+    /// The documentation of the method.
+    pub(crate) documentation: String,
     span: Span,
 }
 
@@ -70,6 +74,7 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
         let name = function.sig.ident.unraw().to_string();
         let method_name = http_method(&name).filter(|_| kind == Kind::Resource);
         let conditions = conditions(&function.attrs);
+        let documentation = documentation(&function.attrs);
         let span = function.sig.ident.span();
         if expose.is_some() || child.is_some() || method_name.is_some() {
             // The shape of a handler is the framework's: it takes `&self` and owned arguments whether it needs them or
@@ -114,7 +119,7 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
                 if let Some(method) = method {
                     let span = options.name.as_ref().map_or(span, syn::LitStr::span);
                     let aliases = options.aliases.iter().map(syn::LitStr::value).collect();
-                    published.pages.push(Page { name, aliases, methods: options.methods, method, conditions, span });
+                    published.pages.push(Page { name, aliases, methods: options.methods, method, conditions, documentation, span });
                 }
             }
             (None, Some(mark), None) => {
@@ -131,7 +136,7 @@ pub(crate) fn read(kind: Kind, block: &mut ItemImpl, errors: &mut Errors) -> Blo
             (None, None, Some(constant)) => {
                 if let Some(method) = Method::read(function, "a handler", errors) {
                     let methods = vec![constant];
-                    published.pages.push(Page { name, aliases: Vec::new(), methods, method, conditions, span });
+                    published.pages.push(Page { name, aliases: Vec::new(), methods, method, conditions, documentation, span });
                 }
             }
             (None, None, None) => {
@@ -205,6 +210,20 @@ fn answers(page: &Page) -> Vec<&'static str> {
 /// The `#[cfg(...)]` of a method: its published entry must vanish with it.
 fn conditions(attributes: &[Attribute]) -> Vec<Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
+}
+
+/// The lines of `///`, without the blank that they begin with.
+fn documentation(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(MetaNameValue { path, value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }), .. })
+            if path.is_ident("doc") =>
+        {
+            let text = text.value();
+            Some(text.strip_prefix(' ').unwrap_or(&text).to_owned())
+        }
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 fn type_name(self_type: &Type) -> String {

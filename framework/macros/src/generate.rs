@@ -96,6 +96,7 @@ fn handler(page: &Page) -> TokenStream {
         }
         _ => quote!(::core::option::Option::None),
     };
+    let description = description(&page.method, &page.documentation);
     entry(
         &page.conditions,
         &quote! {
@@ -105,6 +106,7 @@ fn handler(page: &Page) -> TokenStream {
                 methods: #methods,
                 arguments: ::std::borrow::Cow::Borrowed { 0: &[#(#arguments),*] },
                 return_requires: #return_requires,
+                description: #description,
             } }
         },
         &quote!(::kirsch::exchange::HandlerRef::Static(&::kirsch::exchange::Handler::ABSENT)),
@@ -115,6 +117,10 @@ fn child(child: &Child) -> TokenStream {
     let Child { name, method, .. } = child;
     let output = &method.output;
     let arguments = method.arguments.iter().map(information);
+    let types = method.arguments.iter().map(written);
+    let description = quote! {
+        ::kirsch::__describe!("", [#(#types),*], ::kirsch::exchange::Answer::UNKNOWN, [])
+    };
     let below = quote_spanned!(output_span(method)=> <#output as ::kirsch::publish::Child>::below);
     entry(
         &child.conditions,
@@ -123,6 +129,7 @@ fn child(child: &Child) -> TokenStream {
                 name: ::std::borrow::Cow::Borrowed(#name),
                 arguments: ::std::borrow::Cow::Borrowed { 0: &::kirsch::publish::child_arguments([#(#arguments),*]) },
                 node: ::kirsch::publish::ChildNode::ByType(|| #below()),
+                description: #description,
             }
         },
         &quote!(::kirsch::publish::ChildStep::ABSENT),
@@ -151,6 +158,24 @@ fn information(argument: &Taken) -> TokenStream {
         From::Type(written) => {
             quote_spanned!(written.span()=> <#written as ::kirsch::exchange::Argument<'_>>::INFO.named(#name))
         }
+    }
+}
+
+/// What the types of a handler tell about it.
+fn description(method: &Method, documentation: &str) -> TokenStream {
+    let types = method.arguments.iter().map(written);
+    let output = method.output.as_ref().filter(|output| !contains_impl_trait(output));
+    let answer = match (output, &method.output) {
+        (Some(output), _) => quote_spanned!(output.span()=> <#output as ::kirsch::exchange::IntoResponse>::ANSWER),
+        (None, None) => quote!(<() as ::kirsch::exchange::IntoResponse>::ANSWER),
+        (None, Some(_)) => quote!(::kirsch::exchange::Answer::UNKNOWN),
+    };
+    quote!(::kirsch::__describe!(#documentation, [#(#types),*], #answer, [#output]))
+}
+
+fn written(argument: &Taken) -> &syn::Type {
+    match &argument.from {
+        From::Response(written) | From::Type(written) => written,
     }
 }
 

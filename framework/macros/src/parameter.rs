@@ -30,6 +30,7 @@ struct Body {
     from_text: TokenStream,
     to_text: TokenStream,
     content: Option<Type>,
+    values: Vec<String>,
 }
 
 fn refuse(ident: &Ident, errors: &mut Errors) -> Option<Body> {
@@ -46,6 +47,7 @@ fn of_newtype(content: &Type) -> Body {
         from_text: quote!(<#content as ::kirsch::exchange::Parameter>::from_text(text).map(Self)),
         to_text: quote!(<#content as ::kirsch::exchange::Parameter>::to_text(&self.0)),
         content: Some(content.clone()),
+        values: Vec::new(),
     }
 }
 
@@ -85,6 +87,7 @@ fn of_enum(ident: &Ident, data: &DataEnum, errors: &mut Errors) -> Option<Body> 
         },
         to_text: quote!(match self { #back #others }),
         content: None,
+        values: names,
     })
 }
 
@@ -121,12 +124,14 @@ fn snake_case(name: &str) -> String {
 
 fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
     let DeriveInput { ident, generics, .. } = input;
-    let Body { expected, from_text, to_text, content } = body;
+    let Body { expected, from_text, to_text, content, values } = body;
     let kind = content.as_ref().map(|content| {
         quote! {
             const KIND: ::kirsch::exchange::FieldKind = <#content as ::kirsch::exchange::Parameter>::KIND;
+            const VALUES: &'static [&'static str] = <#content as ::kirsch::exchange::Parameter>::VALUES;
         }
     });
+    let kind = kind.unwrap_or_else(|| quote!(const VALUES: &'static [&'static str] = &[#(#values),*];));
     let mut generics = generics.clone();
     if let Some(content) = content
         && generics.type_params().next().is_some()
@@ -168,6 +173,7 @@ fn implement(input: &DeriveInput, body: &Body) -> TokenStream {
         impl #parameters ::kirsch::exchange::FieldValue for #ident #arguments #where_clause {
             type Leaf = Self;
             const KIND: ::kirsch::exchange::FieldKind = <Self as ::kirsch::exchange::Parameter>::KIND;
+            const VALUES: &'static [&'static str] = <Self as ::kirsch::exchange::Parameter>::VALUES;
 
             fn read(
                 place: &::kirsch::exchange::fields::FieldPlace<'_>,

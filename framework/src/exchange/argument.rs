@@ -88,6 +88,12 @@ impl ArgumentInfo {
     /// All values of a name.
     pub const REPEATED: Self = Self { source: Source::Repeated, body: BodyUse::Form, ..Self::TYPED };
 
+    /// Whether it is a value by name that must be there.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn is_required(&self) -> bool {
+        self.source == Source::Named { required: true }
+    }
+
     /// These facts with a name; the macros use it.
     #[must_use]
     pub const fn named(mut self, name: &'static str) -> Self {

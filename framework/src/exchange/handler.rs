@@ -1,6 +1,6 @@
 //! The facts about a handler without calling it.
 
-use super::{ArgumentInfo, BodyUse, Error, HttpError, Response, Source};
+use super::{Answer, ArgumentInfo, BodyUse, Description, Error, HttpError, Response, Source};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
@@ -17,6 +17,8 @@ pub struct Handler {
     pub arguments: Cow<'static, [ArgumentInfo]>,
     /// The tool that must be on for what it returns, as `templates` for a `View`.
     pub return_requires: Option<&'static str>,
+    /// What its types tell about it.
+    pub description: Description,
 }
 
 impl Handler {
@@ -28,6 +30,7 @@ impl Handler {
         methods: MethodSet::NONE,
         arguments: Cow::Borrowed(&[]),
         return_requires: None,
+        description: Description::of(Answer::UNKNOWN),
     };
 
     /// How many path segments it can take: `None` is any number.

@@ -1,6 +1,6 @@
 //! The types that handlers may return.
 
-use super::{Bytes, Error, FileBody, HttpError, Json, Redirect, Response, ResponseBody, Stream};
+use super::{Answer, Bytes, Error, FileBody, HttpError, Json, Redirect, Response, ResponseBody, Stream};
 use crate::http::encode_reference;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -40,6 +40,9 @@ pub trait IntoResponse {
     /// The tool that must be on where a handler returns it: the start refuses the handler otherwise.
     const REQUIRES: Option<&'static str> = None;
 
+    /// What is known of the answer before a request comes.
+    const ANSWER: Answer = Answer::UNKNOWN;
+
     /// Writes itself into `response`; fields that are already set stay.
     ///
     /// # Errors
@@ -61,6 +64,9 @@ const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8")
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+const TEXT_HTML: Answer = Answer::of("text/html; charset=utf-8");
+const OCTETS: Answer = Answer::of("application/octet-stream");
+
 impl IntoResponse for () {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         if !matches!(response.body(), ResponseBody::Empty) {
@@ -71,6 +77,8 @@ impl IntoResponse for () {
 }
 
 impl IntoResponse for &str {
+    const ANSWER: Answer = TEXT_HTML;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(HTML).copy_body(self.as_bytes());
         Ok(())
@@ -78,6 +86,8 @@ impl IntoResponse for &str {
 }
 
 impl IntoResponse for String {
+    const ANSWER: Answer = TEXT_HTML;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(HTML).set_body(self);
         Ok(())
@@ -85,6 +95,8 @@ impl IntoResponse for String {
 }
 
 impl IntoResponse for Cow<'_, str> {
+    const ANSWER: Answer = TEXT_HTML;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         match self {
             Cow::Borrowed(text) => text.into_response(response),
@@ -94,6 +106,8 @@ impl IntoResponse for Cow<'_, str> {
 }
 
 impl IntoResponse for &[u8] {
+    const ANSWER: Answer = OCTETS;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(BYTES).copy_body(self);
         Ok(())
@@ -101,12 +115,16 @@ impl IntoResponse for &[u8] {
 }
 
 impl<const N: usize> IntoResponse for &[u8; N] {
+    const ANSWER: Answer = OCTETS;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.as_slice().into_response(response)
     }
 }
 
 impl IntoResponse for Vec<u8> {
+    const ANSWER: Answer = OCTETS;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(BYTES).set_body(self);
         Ok(())
@@ -114,6 +132,8 @@ impl IntoResponse for Vec<u8> {
 }
 
 impl IntoResponse for Bytes {
+    const ANSWER: Answer = OCTETS;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.0.into_response(response)
     }
@@ -121,6 +141,8 @@ impl IntoResponse for Bytes {
 
 /// Shared with its other holders, not copied.
 impl IntoResponse for bytes::Bytes {
+    const ANSWER: Answer = OCTETS;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(BYTES).set_body(self);
         Ok(())
@@ -128,6 +150,8 @@ impl IntoResponse for bytes::Bytes {
 }
 
 impl IntoResponse for FileBody {
+    const ANSWER: Answer = OCTETS;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(BYTES).set_body(self);
         Ok(())
@@ -136,6 +160,7 @@ impl IntoResponse for FileBody {
 
 impl<T: IntoResponse> IntoResponse for Html<T> {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER.with_media_type("text/html; charset=utf-8");
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.0.into_response(response.content_type_unless_set(HTML))
@@ -144,6 +169,7 @@ impl<T: IntoResponse> IntoResponse for Html<T> {
 
 impl<T: IntoResponse> IntoResponse for Text<T> {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER.with_media_type("text/plain; charset=utf-8");
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.0.into_response(response.content_type_unless_set(PLAIN))
@@ -151,6 +177,8 @@ impl<T: IntoResponse> IntoResponse for Text<T> {
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
+    const ANSWER: Answer = Answer::of("application/json");
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let content = serde_json::to_vec(&self.0)?;
         response.content_type_unless_set(JSON).set_body(content);
@@ -159,6 +187,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 impl IntoResponse for Stream {
+    const ANSWER: Answer = TEXT_HTML;
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         response.content_type_unless_set(HTML).set_body(self);
         Ok(())
@@ -178,6 +208,7 @@ impl IntoResponse for StatusCode {
 
 impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER.with_status("2XX");
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (status, content) = self;
@@ -190,6 +221,7 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
 /// A text that cannot be a field value, such as one with a line break, is an error of the program: 500.
 impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for ([(HeaderName, V); N], T) {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER;
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (fields, content) = self;
@@ -205,6 +237,7 @@ impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for ([(HeaderN
 
 impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for (StatusCode, [(HeaderName, V); N], T) {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER.with_status("2XX");
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let (status, fields, content) = self;
@@ -214,6 +247,7 @@ impl<T: IntoResponse, V: AsRef<str>, const N: usize> IntoResponse for (StatusCod
 
 impl<T: IntoResponse> IntoResponse for Option<T> {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER.or_missing();
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.ok_or_else(Error::not_found)?.into_response(response)
@@ -222,6 +256,7 @@ impl<T: IntoResponse> IntoResponse for Option<T> {
 
 impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
     const REQUIRES: Option<&'static str> = T::REQUIRES;
+    const ANSWER: Answer = T::ANSWER;
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         self.map_err(Into::into)?.into_response(response)
@@ -232,6 +267,8 @@ impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
 /// 3986), letters outside of ASCII as UTF-8. A TAB, a line break or another control character is an error of the
 /// program (500).
 impl IntoResponse for Redirect {
+    const ANSWER: Answer = Answer::UNKNOWN.with_status("3XX");
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let location = encode_reference(&self.location).map_err(|problem| {
             Error::unexpected(format!("{:?} cannot be the target of a redirect: {problem}", self.location))

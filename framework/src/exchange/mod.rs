@@ -16,6 +16,7 @@ mod client_watch;
 mod connection;
 mod cookie_text;
 mod course;
+mod description;
 mod error;
 mod error_in_text;
 mod escape;
@@ -85,6 +86,14 @@ pub(crate) use client_watch::Connections;
 pub use connection::{Connection, ListenerFacts, ListenerRole, Peer, UnixPeer};
 pub(crate) use cookie_text::{CookiePart, CookieText};
 pub(crate) use course::{Pending, QueueNote, Rescue, Stage};
+pub use description::{Answer, Content, Description, Schemas};
+/// For the code of the macros.
+#[doc(hidden)]
+pub mod describing {
+    pub use super::description::{
+        Carries, Inside, NothingInside, OfFields, OfNothing, OfParameter, OfSchema, Probe, Unknown,
+    };
+}
 pub use error::{Error, ErrorKind, HttpError, Redirect};
 pub(crate) use error::{backtrace, capture_backtraces};
 pub(crate) use error_in_text::{ErrorInText, TextPlace};

@@ -45,6 +45,8 @@ pub trait Parameter: Sized {
     const EXPECTED: &'static str;
     /// What kind of value it is, for JSON and for descriptions of forms.
     const KIND: FieldKind = FieldKind::Text;
+    /// All texts that are a value of the type, where there are few: for descriptions.
+    const VALUES: &'static [&'static str] = &[];
 
     /// Makes the value.
     ///

@@ -3,7 +3,7 @@
 use super::handle::Jobs;
 use super::queue::{JobId, JobStatus, Stage};
 use crate::Result;
-use crate::exchange::{Error, IntoResponse, Json, Redirect, Request, Response, Watch};
+use crate::exchange::{Answer, Error, IntoResponse, Json, Redirect, Request, Response, Watch};
 use crate::http::encode_reference;
 use crate::push::{Await, Awaited};
 use ::http::{HeaderValue, StatusCode, header};
@@ -32,6 +32,8 @@ impl Accepted {
 }
 
 impl IntoResponse for Accepted {
+    const ANSWER: Answer = Answer::UNKNOWN.with_status("202");
+
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let location = encode_reference(&self.0)
             .map_err(|problem| Error::unexpected(format!("{:?} cannot be the place of a job: {problem}", self.0)))?;

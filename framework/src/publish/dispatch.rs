@@ -8,7 +8,8 @@
 use super::tree::{Closure, from_anywhere};
 use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, PageCall, Publish};
 use crate::exchange::{
-    ArgumentInfo, Captures, Error, Handler, HandlerRef, IntoResponse, MethodSet, PathLinks, Request, Source, Step,
+    ArgumentInfo, Captures, Description, Error, Handler, HandlerRef, IntoResponse, MethodSet, PathLinks, Request,
+    Source, Step,
 };
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -213,7 +214,7 @@ impl Dispatcher {
             NodeRef::Static(node) => Arc::new(node.clone()),
             NodeRef::Shared(node) => node,
         };
-        let step = ChildStep { name: pattern.into(), arguments: Cow::Borrowed(&[]), node: ChildNode::Shared(below) };
+        let step = ChildStep { name: pattern.into(), node: ChildNode::Shared(below), ..ChildStep::ABSENT };
         self.children.push((step, Box::new(node)));
         self.node = OnceLock::new();
         self
@@ -243,6 +244,7 @@ impl Dispatcher {
             methods,
             arguments: Cow::Owned(vec![from_anywhere(""), rest]),
             return_requires: R::REQUIRES,
+            description: Description::of(R::ANSWER),
         };
         let closure = move |call: &mut PageCall<'_>| {
             let value = page(call);

@@ -7,8 +7,8 @@
 
 use super::{Call, Node, NodeKind, NodeRef, Publish};
 use crate::exchange::{
-    Argument, ArgumentInfo, BodyUse, Bytes, Error, Handler, HandlerRef, HttpError, MethodSet, PathLinks, Request,
-    ResponseBody, Source, Step,
+    Answer, Argument, ArgumentInfo, BodyUse, Bytes, Description, Error, Handler, HandlerRef, HttpError, MethodSet,
+    PathLinks, Request, ResponseBody, Source, Step,
 };
 use crate::http::{encode_segment, is_of_the_connection};
 use ::http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header};
@@ -88,6 +88,7 @@ impl Foreign {
                 argument(Source::Parameters, BodyUse::None),
             ]),
             return_requires: None,
+            description: Description::of(Answer::UNKNOWN),
         };
         let node = Node {
             type_name: Cow::Borrowed("Foreign"),

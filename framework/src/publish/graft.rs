@@ -137,7 +137,7 @@ fn nothing() -> Node {
 }
 
 fn down(name: String, node: ChildNode) -> ChildStep {
-    ChildStep { name: Cow::Owned(name), arguments: Cow::Borrowed(&[]), node }
+    ChildStep { name: Cow::Owned(name), node, ..ChildStep::ABSENT }
 }
 
 /// To the child whose mounts contain the path, by their paths from here; else to the one behind them all.

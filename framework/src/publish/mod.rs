@@ -36,6 +36,8 @@ pub(crate) use resolve::methods;
 pub(crate) use resolve::same_segment;
 pub use resolve::{Resolution, resolve};
 pub use route_urls::RouteUrls;
+#[cfg(feature = "openapi")]
+pub(crate) use routes::each_route;
 pub use routes::{Route, routes};
 pub(crate) use routes::{has_dispatchers, keyed_routes, named_segments, route_at, route_key, route_of, unexposed};
 

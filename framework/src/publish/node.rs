@@ -2,7 +2,7 @@
 
 use super::dispatch::DispatchRef;
 use super::resolve::{matches_name, same_segment};
-use crate::exchange::{ArgumentInfo, HandlerRef};
+use crate::exchange::{Answer, ArgumentInfo, Description, HandlerRef};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 /// The published shape of one place of the tree.
@@ -48,6 +48,8 @@ pub struct ChildStep {
     pub arguments: Cow<'static, [ArgumentInfo]>,
     /// The node below.
     pub node: ChildNode,
+    /// What the types of the arguments tell.
+    pub description: Description,
 }
 
 /// How the node below is known.
@@ -73,6 +75,7 @@ impl ChildStep {
         name: Cow::Borrowed(""),
         arguments: Cow::Borrowed(&[]),
         node: ChildNode::ByType(|| NodeRef::Static(Node::LATE)),
+        description: Description::of(Answer::UNKNOWN),
     };
 
     /// The description of the node below.

@@ -9,7 +9,9 @@ use super::dispatch::{DispatchRef, PathRest, Way};
 use super::route_urls::{Pattern, RouteUrls};
 use super::tree::{Closure, from_anywhere};
 use super::{Call, Node, NodeKind, NodeRef, PageCall, Publish};
-use crate::exchange::{ArgumentInfo, Error, Handler, HandlerRef, IntoResponse, MethodSet, PathLinks, Source, Step};
+use crate::exchange::{
+    Answer, ArgumentInfo, Description, Error, Handler, HandlerRef, IntoResponse, MethodSet, PathLinks, Source, Step,
+};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -70,6 +72,7 @@ struct Page {
     entry: usize,
     methods: MethodSet,
     return_requires: Option<&'static str>,
+    answer: Answer,
     run: Box<Closure>,
 }
 
@@ -114,7 +117,7 @@ impl Routes {
             let value = page(call);
             value.into_response(call.response())
         };
-        self.pages.push(Page { entry, methods, return_requires: R::REQUIRES, run: Box::new(run) });
+        self.pages.push(Page { entry, methods, return_requires: R::REQUIRES, answer: R::ANSWER, run: Box::new(run) });
         self.node = OnceLock::new();
         self
     }
@@ -223,6 +226,7 @@ impl Publish for Routes {
                     methods: page.methods,
                     arguments: Cow::Owned(vec![from_anywhere(""), rest]),
                     return_requires: page.return_requires,
+                    description: Description::of(page.answer),
                 }))
             });
             Arc::new(Node {

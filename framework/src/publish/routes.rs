@@ -39,20 +39,34 @@ impl std::fmt::Display for Route {
 #[must_use]
 pub fn routes(root: &Node) -> Vec<Route> {
     let mut list = Vec::new();
-    collect(root, "", &mut Vec::new(), &mut list);
+    each_route(root, &mut |route, _, _| list.push(route));
     list
 }
 
-fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec<Route>) {
+/// Gets a route, its handler unless only a value knows it, and the children on the way to it.
+type VisitRoute<'v> = dyn FnMut(Route, Option<&Handler>, &[ChildStep]) + 'v;
+
+/// Calls `visit` for each route in the order of [`routes`].
+pub(crate) fn each_route(root: &Node, visit: &mut VisitRoute<'_>) {
+    collect(root, "", &mut Vec::new(), &mut Vec::new(), visit);
+}
+
+fn collect(
+    node: &Node,
+    path: &str,
+    above: &mut Vec<*const Node>,
+    way: &mut Vec<ChildStep>,
+    visit: &mut VisitRoute<'_>,
+) {
     if node.kind == NodeKind::Late {
-        list.push(Route {
+        let route = Route {
             host: None,
             path: format!("{path}/{{*}}"),
             methods: MethodSet::NONE,
             handler: String::new(),
             type_name: node.type_name.clone().into_owned(),
-        });
-        return;
+        };
+        return visit(route, None, way);
     }
     if above.len() >= MAX_DEPTH || above.contains(&std::ptr::from_ref(node)) {
         return;
@@ -61,18 +75,20 @@ fn collect(node: &Node, path: &str, above: &mut Vec<*const Node>, list: &mut Vec
     let is_dispatched = node.kind == NodeKind::Dispatched;
     for handler in node.handlers.iter().filter(|handler| !handler.name.is_empty()) {
         if is_dispatched {
-            list.push(route(dispatched_path(path, node, handler), node, handler));
+            visit(route(dispatched_path(path, node, handler), node, handler), Some(handler), way);
             continue;
         }
         let role = path_by_role(path, node, handler);
         let names = std::iter::once(&*handler.name).filter(|_| role.is_none()).chain(handler.aliases.iter().copied());
         let named = names.map(|name| with_arguments(&format!("{path}/{name}"), &handler.arguments)).collect::<Vec<_>>();
         for path in role.into_iter().chain(named) {
-            list.push(route(path, node, handler));
+            visit(route(path, node, handler), Some(handler), way);
         }
     }
     for child in node.children.iter().filter(|child| is_dispatched || !child.name.is_empty()) {
-        collect(&child.below(), &child_path(path, child), above, list);
+        way.push(child.clone());
+        collect(&child.below(), &child_path(path, child), above, way, visit);
+        way.pop();
     }
     above.pop();
 }

@@ -3,8 +3,8 @@
 
 use super::{Call, ChildNode, ChildStep, Node, NodeKind, NodeRef, Publish};
 use crate::exchange::{
-    Argument, ArgumentInfo, Arguments, BodyUse, Error, Handler, HandlerRef, HttpError, IntoResponse, MethodSet,
-    PathLinks, Request, Response, Source, Step,
+    Argument, ArgumentInfo, Arguments, BodyUse, Description, Error, Handler, HandlerRef, HttpError, IntoResponse,
+    MethodSet, PathLinks, Request, Response, Source, Step,
 };
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -121,7 +121,7 @@ impl Tree {
             NodeRef::Static(node) => Arc::new(node.clone()),
             NodeRef::Shared(node) => node,
         };
-        let step = ChildStep { name, arguments: Cow::Borrowed(&[]), node: ChildNode::Shared(below) };
+        let step = ChildStep { name, node: ChildNode::Shared(below), ..ChildStep::ABSENT };
         self.children.push((step, Box::new(node)));
         self.node = OnceLock::new();
         self
@@ -141,6 +141,7 @@ impl Tree {
             methods,
             arguments,
             return_requires: R::REQUIRES,
+            description: Description::of(R::ANSWER),
         };
         let closure = move |call: &mut PageCall<'_>| {
             let value = page(call);

@@ -122,13 +122,24 @@ pub struct FieldInfo {
     pub min: Option<&'static str>,
     /// The largest value, as it is written in the source.
     pub max: Option<&'static str>,
+    /// All texts that are a value of it, where there are few.
+    pub values: &'static [&'static str],
 }
 
 impl FieldInfo {
     /// A field of type `T`.
     #[must_use]
     pub const fn of<T: FieldValue>(name: &'static str) -> Self {
-        Self { name, kind: T::KIND, required: T::REQUIRED, repeated: T::REPEATED, length: None, min: None, max: None }
+        Self {
+            name,
+            kind: T::KIND,
+            required: T::REQUIRED,
+            repeated: T::REPEATED,
+            length: None,
+            min: None,
+            max: None,
+            values: T::VALUES,
+        }
     }
 
     /// With a least and a largest number of characters.

@@ -39,6 +39,8 @@ pub trait FieldValue: Sized {
     const REQUIRED: bool = true;
     /// Whether it may come several times.
     const REPEATED: bool = false;
+    /// All texts that are a value of it, where there are few.
+    const VALUES: &'static [&'static str] = &[];
 
     /// Reads the value at `place`; a fault goes to `errors`.
     fn read(place: &FieldPlace<'_>, rules: &FieldRules<'_, Self::Leaf>, errors: &mut Vec<FieldError>) -> Option<Self>;
@@ -140,6 +142,7 @@ impl<T: FieldValue> FieldValue for Option<T> {
     const KIND: FieldKind = T::KIND;
     const REQUIRED: bool = false;
     const REPEATED: bool = T::REPEATED;
+    const VALUES: &'static [&'static str] = T::VALUES;
 
     fn read(place: &FieldPlace<'_>, rules: &FieldRules<'_, T::Leaf>, errors: &mut Vec<FieldError>) -> Option<Self> {
         match place.is_blank(T::KIND) {
@@ -154,6 +157,7 @@ impl<T: FieldValue> FieldValue for Vec<T> {
     const KIND: FieldKind = T::KIND;
     const REQUIRED: bool = false;
     const REPEATED: bool = true;
+    const VALUES: &'static [&'static str] = T::VALUES;
 
     fn read(place: &FieldPlace<'_>, rules: &FieldRules<'_, T::Leaf>, errors: &mut Vec<FieldError>) -> Option<Self> {
         let Some(items) = place.items(T::KIND) else {

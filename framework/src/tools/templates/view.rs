@@ -1,7 +1,7 @@
 //! The return value of handlers: the name of a template and the data for it.
 
 use super::tool::{Engine, Source};
-use crate::exchange::{Error, Escaping, IntoResponse, PageType, Response};
+use crate::exchange::{Answer, Error, Escaping, IntoResponse, PageType, Response};
 use ::http::{HeaderValue, header};
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
@@ -78,6 +78,7 @@ impl View {
 
 impl IntoResponse for View {
     const REQUIRES: Option<&'static str> = Some("templates");
+    const ANSWER: Answer = Answer::of("text/html; charset=utf-8");
 
     fn into_response(self, response: &mut Response) -> Result<(), Error> {
         let Self { name, source, data } = self;
