@@ -1,4 +1,5 @@
-//! The same bookings for programs, as JSON: `curl -u anna http://127.0.0.1:8080/api/bookings`.
+//! The same bookings for programs, as JSON: `curl -u anna http://127.0.0.1:8080/api/bookings`. `/api/about` describes
+//! them.
 
 use crate::{
     booking::{Booking, NewBooking},
@@ -22,10 +23,12 @@ pub(crate) struct AllBookings<'s>(&'s Site);
 
 #[resource]
 impl<'s> AllBookings<'s> {
+    /// All bookings from today on.
     fn get(&self) -> kirsch::Result<Json<Vec<Booking>>> {
         Ok(Json(self.0.store().upcoming()?))
     }
 
+    /// Books a room.
     fn post(
         &self,
         booking: Result<Json<NewBooking>, FormErrors>,
@@ -53,10 +56,12 @@ pub(crate) struct OneBooking<'s> {
 
 #[resource]
 impl OneBooking<'_> {
+    /// One booking.
     fn get(&self) -> Json<&Booking> {
         Json(&self.booking)
     }
 
+    /// Takes a booking back. Only the person who has made it may do so.
     fn delete(&self, login: &Login) -> kirsch::Result<StatusCode> {
         self.booking.check_owner(login)?;
         self.site.store().remove(self.booking.id)?;

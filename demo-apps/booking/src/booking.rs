@@ -2,10 +2,11 @@
 
 use chrono::{Local, NaiveDate};
 use kirsch::Fields;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a form or a program has sent, and every rule for it that needs no database.
-#[derive(Debug, Fields, Serialize)]
+#[derive(Debug, Fields, JsonSchema, Serialize)]
 #[fields(check = Self::has_enough_seats)]
 pub(crate) struct NewBooking {
     #[field(length = 1..=80)]
@@ -22,7 +23,7 @@ pub(crate) struct NewBooking {
     pub(crate) catering: bool,
 }
 
-#[derive(Debug, Fields, Serialize)]
+#[derive(Debug, Fields, JsonSchema, Serialize)]
 pub(crate) struct Attendee {
     #[field(length = 1..=80)]
     pub(crate) name: String,
@@ -31,7 +32,7 @@ pub(crate) struct Attendee {
 }
 
 /// A booking that is made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct Booking {
     pub(crate) id: i64,
     #[serde(flatten)]

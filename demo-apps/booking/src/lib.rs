@@ -60,7 +60,7 @@ pub fn app(data: &Path) -> kirsch::Result<App> {
             Err(_) => date.to_owned(),
         });
     });
-    Ok(App::new(Site::new(Store::open(data)?, settings))
+    let app = App::new(Site::new(Store::open(data)?, settings))
         .tool("/", templates)
         .tool("/", Sessions::sqlite(data.join("sessions.sqlite")))
         .tool("/", SessionAuth::file(&people).page(|form: &LoginForm| View::new("login.html", form)))
@@ -71,7 +71,10 @@ pub fn app(data: &Path) -> kirsch::Result<App> {
         .tool("/api", AuthBasic::file("Bookings", &people))
         .tool_off("/api", "session_auth")
         .default_error_page(error_page)
-        .configuration(configuration))
+        .configuration(configuration);
+    // A page for those who write programs, from the signatures of all pages.
+    let api = app.openapi()?.title("Bookings").version("1.0");
+    Ok(app.mount("/api/about", api))
 }
 
 /// The file of people who may log in: at first those of the demo. `htpasswd -B people carla` adds one.

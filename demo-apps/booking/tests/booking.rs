@@ -53,6 +53,19 @@ fn booked(browser: &Client) -> TestResponse {
 }
 
 #[test]
+fn the_api_describes_itself_to_those_who_may_use_it() {
+    let site = site();
+    site.client.get("/api/about/openapi.json").send().assert_status(401);
+    let api: Value = site.client.get("/api/about/openapi.json").header("Authorization", ANNA).send().json();
+    let post = &api["paths"]["/api/bookings"]["post"];
+    assert_eq!((&post["summary"], &post["security"]), (&json!("Books a room."), &json!([{ "auth_basic": [] }])));
+    let title = &post["requestBody"]["content"]["application/json"]["schema"]["properties"]["title"];
+    assert_eq!(title["maxLength"], 80);
+    let answer = &api["paths"]["/api/bookings/{id}"]["get"]["responses"]["200"]["content"]["application/json"];
+    assert_eq!(answer["schema"]["$ref"], "#/components/schemas/Booking");
+}
+
+#[test]
 fn strangers_are_sent_to_the_login_and_back() {
     let site = site();
     let login = site.client.get("/book").header("Accept", HTML).follow_redirects().send();

@@ -240,10 +240,9 @@ impl<S, H, T: Carries> Carries for (S, H, T) {
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
-impl<T> Default for Probe<T> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
+impl<T> Probe<T> {
+    /// Asks `T`.
+    pub const OF: Self = Self(PhantomData);
 }
 
 /// Stands for a type that nothing is known of.
@@ -262,7 +261,7 @@ impl<T: Carries> Inside for &Probe<T> {
     type Inner = T::Inner;
 
     fn inside(&self) -> (Probe<T::Inner>, Content) {
-        (Probe::default(), Content { is_optional: T::IS_OPTIONAL, is_list: T::IS_LIST, ..Content::default() })
+        (Probe::OF, Content { is_optional: T::IS_OPTIONAL, is_list: T::IS_LIST, ..Content::default() })
     }
 }
 
@@ -270,7 +269,7 @@ impl<T: Carries> Inside for &Probe<T> {
 pub trait NothingInside {
     /// Nothing.
     fn inside(&self) -> (Probe<Unknown>, Content) {
-        (Probe::default(), Content::default())
+        (Probe::OF, Content::default())
     }
 }
 
@@ -364,7 +363,7 @@ macro_rules! __content {
         use $crate::exchange::describing::{
             Inside as _, NothingInside as _, OfFields as _, OfNothing as _, OfParameter as _, OfSchema as _,
         };
-        let whole = $crate::exchange::describing::Probe::<$type>::default();
+        let whole = $crate::exchange::describing::Probe::<$type>::OF;
         let (inner, content) = (&&whole).inside();
         (&&&&inner).schema($schemas, content)
     }};

@@ -1,4 +1,4 @@
-//! The page to read a description. It needs no script: each operation unfolds by itself.
+//! The page to read a description. It needs no script: each operation unfolds by itself, and by a link into it.
 
 use super::OpenApi;
 use crate::exchange::{Html, escape};
@@ -44,7 +44,7 @@ fn render(document: &Value) -> String {
     for (name, schema) in entries(&document["components"]["schemas"]) {
         let _ = write!(
             html,
-            "<details id=\"schema-{0}\"><summary><code>{0}</code></summary>\n<pre>{1}</pre></details>\n",
+            "<details><summary><code>{0}</code></summary>\n<pre id=\"schema-{0}\">{1}</pre></details>\n",
             escape(name),
             escape(&format!("{schema:#}"))
         );
@@ -67,7 +67,7 @@ fn write_operation(html: &mut String, path: &str, method: &str, operation: &Valu
     let (id, summary) = (escape(text(&operation["operationId"])), escape(text(&operation["summary"])));
     let _ = writeln!(
         html,
-        "<details id=\"{id}\"><summary><b class=\"{method}\">{}</b> <code>{}</code> <span>{summary}</span></summary>",
+        "<details><summary><b class=\"{method}\">{}</b> <code>{}</code> <span>{summary}</span></summary>\n<div id=\"{id}\">",
         method.to_uppercase(),
         escape(path)
     );
@@ -110,7 +110,7 @@ fn write_operation(html: &mut String, path: &str, method: &str, operation: &Valu
         };
         let _ = writeln!(html, "<tr><td><code>{}</code></td><td>{}{content}</td></tr>", escape(status), escape(what));
     }
-    html.push_str("</tbody></table>\n</details>\n");
+    html.push_str("</tbody></table>\n</div>\n</details>\n");
 }
 
 /// A schema on one line.
