@@ -51,6 +51,14 @@ impl Event {
         Self { kind, ..self }
     }
 
+    /// It as it is sent, without a number.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.kind.len() + self.data.len() + 16);
+        self.write_fields(&mut bytes);
+        bytes.push(b'\n');
+        bytes
+    }
+
     /// Writes it without its end, so that a number can follow.
     pub(super) fn write_fields(&self, out: &mut Vec<u8>) {
         if !self.kind.is_empty() {

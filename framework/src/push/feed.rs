@@ -80,8 +80,7 @@ impl Feed {
     /// # Errors
     /// When too many wait already, or the client has gone.
     pub fn send(&self, event: Event) -> Result<(), Undelivered> {
-        let mut bytes = event.to_string().into_bytes();
-        bytes.shrink_to_fit();
+        let bytes = event.into_bytes();
         let waker = {
             let mut fed = self.shared.lock();
             match () {

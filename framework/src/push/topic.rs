@@ -120,10 +120,13 @@ pub(super) struct Counts {
 struct Names<T> {
     by_name: HashMap<String, Named<T>>,
     /// Those that were asked for last: they keep their past while nobody has them.
-    lately: ByAge<(String, Arc<TopicCore<T>>)>,
+    lately: ByAge<Kept<T>>,
     /// When `by_name` is looked through for those that are gone.
     sweep_at: usize,
 }
+
+/// A topic with its name.
+type Kept<T> = (String, Arc<TopicCore<T>>);
 
 struct Named<T> {
     core: Weak<TopicCore<T>>,
@@ -363,7 +366,7 @@ impl<T> Names<T> {
         name: &str,
         most: usize,
         make: impl FnOnce() -> Arc<TopicCore<T>>,
-    ) -> (Arc<TopicCore<T>>, Option<(String, Arc<TopicCore<T>>)>) {
+    ) -> (Arc<TopicCore<T>>, Option<Kept<T>>) {
         let Self { by_name, lately, sweep_at } = self;
         let found = by_name.get(name).and_then(|named| Some((named.core.upgrade()?, named.place)));
         if let Some((core, Some(place))) = found {
