@@ -74,6 +74,7 @@ documents! {
 
 #[cfg(feature = "templates")]
 documents! {
+    photoblog: "docs/guide/photoblog.md";
     forms: "docs/guide/forms.md";
     templates: "docs/guide/templates.md";
     quick_start: "docs/quick-start.md";

@@ -85,3 +85,96 @@ pub(crate) fn sweep(blog: &Blog, undo: Duration, orphan: Duration) -> kirsch::Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        album::{Album, AlbumText},
+        photo::NewPhoto,
+    };
+    use image::{ImageFormat, RgbImage};
+    use std::io::Cursor;
+
+    struct Shop {
+        blog: Arc<Blog>,
+        jobs: Jobs,
+        folder: tempfile::TempDir,
+    }
+
+    fn open(folder: tempfile::TempDir) -> Shop {
+        let blog = Arc::new(Blog::open(folder.path()).expect("a blog"));
+        Shop { jobs: jobs(blog.database.path(), &blog), blog, folder }
+    }
+
+    fn png(width: u32) -> Vec<u8> {
+        let mut file = Cursor::new(Vec::new());
+        RgbImage::new(width, 10).write_to(&mut file, ImageFormat::Png).expect("memory takes it");
+        file.into_inner()
+    }
+
+    /// A file, with a row and a job if its upload came so far.
+    fn upload(shop: &Shop, width: u32, has_row: bool) -> String {
+        let original = shop.blog.pictures.keep(&mut &*png(width)).expect("it is kept");
+        let album = shop.blog.database.write(|database| Album::add(database, "a", &AlbumText::default(), "anna"));
+        let new = NewPhoto {
+            album: album.expect("an album"),
+            title: "t",
+            author: "anna",
+            file: &original.file,
+            media_type: original.media_type,
+            bytes: original.bytes,
+            published: None,
+        };
+        if has_row {
+            shop.blog.add_photo(&shop.jobs, &new, |_, _| Ok(())).expect("a row");
+        }
+        original.file
+    }
+
+    #[test]
+    fn a_file_that_lost_its_upload_is_swept_and_one_with_a_row_stays() {
+        let shop = open(tempfile::tempdir().expect("a folder"));
+        let (orphan, kept) = (upload(&shop, 11, false), upload(&shop, 12, true));
+        sweep(&shop.blog, UNDO, ORPHAN).expect("the sweep");
+        assert!(shop.blog.pictures.original(&orphan).exists(), "an upload may be under way");
+        sweep(&shop.blog, UNDO, Duration::ZERO).expect("the sweep");
+        assert!(!shop.blog.pictures.original(&orphan).exists());
+        assert!(shop.blog.pictures.original(&kept).exists());
+    }
+
+    #[test]
+    fn a_row_that_fails_leaves_neither_row_nor_job() {
+        let shop = open(tempfile::tempdir().expect("a folder"));
+        let file = upload(&shop, 11, false);
+        let (media_type, published) = ("image/png", None);
+        let new = NewPhoto { album: 1, title: "t", author: "anna", file: &file, media_type, bytes: 9, published };
+        shop.blog.add_photo(&shop.jobs, &new, |_, _| Err("the disk".into())).expect_err("it fails");
+        assert!(!shop.blog.database.read(|database| Photo::is_used(database, &file)).expect("an answer"));
+        assert_eq!(shop.jobs.run_due().expect("the jobs run"), 0);
+    }
+
+    #[test]
+    fn a_program_that_dies_after_the_upload_makes_the_pictures_at_its_next_start() {
+        let shop = open(tempfile::tempdir().expect("a folder"));
+        let file = upload(&shop, 11, true);
+        let Shop { blog, jobs, folder } = shop;
+        drop((blog, jobs));
+        let again = open(folder);
+        again.jobs.run_due().expect("the jobs run");
+        assert!(again.folder.path().join("pictures").join(format!("{file}-320.jpg")).exists());
+    }
+
+    #[test]
+    fn what_was_thrown_away_goes_after_its_time() {
+        let shop = open(tempfile::tempdir().expect("a folder"));
+        upload(&shop, 11, true);
+        shop.blog.database.write(|database| Photo::set_deleted(database, 1, true)).expect("it is thrown away");
+        let find = || shop.blog.database.read(|database| Photo::find(database, 1)).expect("an answer");
+        sweep(&shop.blog, UNDO, ORPHAN).expect("the sweep");
+        assert!(find().is_some());
+        // As if it were ten minutes later.
+        shop.blog.database.write(|database| Photo::sweep(database, "9999")).expect("the sweep");
+        assert!(find().is_none());
+    }
+}

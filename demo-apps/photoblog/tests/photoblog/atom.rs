@@ -251,3 +251,30 @@ fn identifiers_stay_when_the_site_moves() {
     drop((client, jobs));
     assert!(feed(&start(folder), "third.example").contains(&photo));
 }
+
+#[test]
+fn twenty_writers_and_a_backup_never_meet_a_locked_database() {
+    let blog = blog();
+    let copy = blog.folder.path().join("copy.sqlite");
+    std::thread::scope(|scope| {
+        let write = |number: usize| {
+            let browser = blog.client.new_browser();
+            move || {
+                let post = browser.post("/atom/stories").header("Authorization", ANNA).header("Content-Type", ENTRY);
+                post.body(entry(&format!("Story {number}"), "")).send().assert_status(201);
+            }
+        };
+        let writers: Vec<_> = (0..20).map(write).collect();
+        for writer in writers {
+            scope.spawn(writer);
+        }
+        let database = rusqlite::Connection::open(blog.folder.path().join("photoblog.sqlite")).expect("the database");
+        database.execute("VACUUM INTO ?", [copy.to_str().expect("a path")]).expect("a backup");
+    });
+    let stories = blog.client.get("/atom/stories?page=1").send();
+    assert_eq!(stories.text().matches("<entry>").count(), 20);
+    stories.assert_lacks("rel=\"next\"");
+    let database = rusqlite::Connection::open(copy).expect("the copy");
+    let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+    assert_eq!(verdict, "ok");
+}
