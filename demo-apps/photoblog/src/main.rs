@@ -1,5 +1,5 @@
-//! Run with `cargo run --release -p photoblog`, then open <http://127.0.0.1:8080/> in a browser. The desk is for `anna`,
-//! with the password `correct horse`.
+//! Run with `cargo run --release -p photoblog`, then open <http://127.0.0.1:8080/> in a browser. The desk is for
+//! `anna`, with the password `correct horse`.
 
 use demo_apps::command_line::{CommandLine, Listens, TextOption};
 use photoblog::Samples;

@@ -37,9 +37,9 @@ pub fn best_media_type<'o>(accept: &str, offered: &[&'o str]) -> Option<&'o str>
     best.map(|(media_type, _)| media_type)
 }
 
-/// Which of the `offered` languages the client likes best (`Accept-Language`, RFC 9110, section 12.5.4), by the lookup of
-/// RFC 4647: `de-AT` is content with `de`. The first one offered is the answer if the client names no other that is
-/// there, and if nothing is offered, the answer is the empty text.
+/// Which of the `offered` languages the client likes best (`Accept-Language`, RFC 9110, section 12.5.4), by the lookup
+/// of RFC 4647: `de-AT` is content with `de`. The first one offered is the answer if the client names no other that is
+/// there. If nothing is offered, the answer is the empty text.
 ///
 /// ```
 /// use kirsch::http::best_language;

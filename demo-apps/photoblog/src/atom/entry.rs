@@ -124,7 +124,7 @@ fn without_tags(html: &str) -> String {
 /// The addresses and names that entries need.
 pub(crate) struct Names<'n> {
     pub(crate) request: &'n Request,
-    /// `tag:photoblog.example,2026-11-30:3f9a1c` of this blog: it has no address in it, so it stays when the site moves.
+    /// `tag:photoblog.example,2026-11-30:3f9a1c` of this blog: without an address in it, it stays when the site moves.
     pub(crate) blog: String,
 }
 

@@ -1,7 +1,7 @@
 //! The connections to the SQLite database: one that writes, and as many that read as there are readers at a time.
 //!
-//! One writer at a time is SQLite's own rule. Here the writers wait for each other in the process, in line, so that none
-//! of them is told that the database is locked. Readers wait for nobody: the journal is a WAL.
+//! One writer at a time is SQLite's own rule. Here the writers wait for each other in the process, in line, so that
+//! none of them is told that the database is locked. Readers wait for nobody: the journal is a WAL.
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, TransactionBehavior};
@@ -32,8 +32,8 @@ impl Database {
         &self.path
     }
 
-    /// Lends a connection to `work`, which sees one state of the database, whatever is written meanwhile. One whose work
-    /// panics is not used again.
+    /// Lends a connection to `work`, which sees one state of the database, whatever is written meanwhile. One whose
+    /// work panics is not used again.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> kirsch::Result<T>) -> kirsch::Result<T> {
         let idle = self.idle.lock().pop();
         let mut connection = match idle {

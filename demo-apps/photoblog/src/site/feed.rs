@@ -1,5 +1,5 @@
-//! The Atom feed for readers. Its tag is the version of the blog: a reader that has the feed already costs one question to
-//! the database.
+//! The Atom feed for readers. Its tag is the version of the blog: a reader that has the feed already costs one question
+//! to the database.
 
 use super::Site;
 use crate::{

@@ -72,8 +72,8 @@ pub struct AuthDigest {
     /// For how long a nonce is good. Then the client gets another one, and its user notices nothing.
     #[setting(default = "5m")]
     nonce_lifetime: Duration,
-    /// Whether only visitors with a proof may enter. Otherwise `Option<&Login>` tells who the visitor is, and a page that
-    /// takes `&Login` asks for the proof.
+    /// Whether only visitors with a proof may enter. Otherwise `Option<&Login>` tells who the visitor is, and a page
+    /// that takes `&Login` asks for the proof.
     #[setting(default = true)]
     required: bool,
     /// Of all sections.

@@ -103,9 +103,9 @@ impl Templates {
         self
     }
 
-    /// Gives every template the value `name`, made of its request: the visitor's language, or a cart. It is made once for
-    /// each page, before the template is rendered, for error pages and the login page too. A name of the view's data
-    /// wins over it.
+    /// Gives every template the value `name`, made of its request: the visitor's language, or a cart. It is made once
+    /// for each page, before the template is rendered, for error pages and the login page too. A name of the view's
+    /// data wins over it.
     ///
     /// ```
     /// use kirsch::{prelude::*, testing::Client, tools::{Templates, View}};
