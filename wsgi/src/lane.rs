@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A request gives its place away while it waits for its client, and takes one again on its worker. That is bounded: no
-//! more requests than the lane and four are with Python at all. Those in the lane may wait for a lock of the application
-//! that such a request has, as of a session. So there is one spare place for a request that has waited for a second.
+//! more requests than the lane and four are with Python at all. Those in the lane may wait for a lock of the
+//! application that such a request has, as of a session. So there is one spare place for a request that has waited for
+//! a second.
 
 use kirsch::exchange::RequestId;
 use kirsch::lifecycle::{
