@@ -1,7 +1,7 @@
 //! WebSocket: conversations with pages and programs that stay open, each message on a worker, none while it is silent.
 //!
-//! A handler takes an [`Upgrade`] and returns an [`Upgraded`] with a [`Conversation`]. The request is answered and ends,
-//! like any other; what follows is the conversation's alone. It holds no lock of the session and no worker.
+//! A handler takes an [`Upgrade`] and returns an [`Upgraded`] with a [`Conversation`]. The request is answered and
+//! ends, like any other; what follows is the conversation's alone. It holds no lock of the session and no worker.
 //!
 //! ```
 //! use kirsch::websocket::{Conversation, Message, Peer, Upgrade, Upgraded};

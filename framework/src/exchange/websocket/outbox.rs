@@ -290,6 +290,9 @@ impl fmt::Debug for Peer {
     }
 }
 
+#[cfg(all(test, shuttle))]
+mod model;
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
