@@ -299,7 +299,7 @@ mod tests {
             ([frame(0x81, b"a"), frame(0x81, b"b")].concat(), "text a; text b"),
             ([frame(0x01, b"a"), frame(0x00, b"b"), frame(0x80, b"c")].concat(), "text abc"),
             ([frame(0x01, b""), frame(0x00, b""), frame(0x80, b"")].concat(), "text "),
-            ([frame(0x01, b"a"), ping.clone(), frame(0x80, b"b")].concat(), "ping 4; text ab"),
+            ([frame(0x01, b"a"), ping, frame(0x80, b"b")].concat(), "ping 4; text ab"),
             (frame(0x8a, &[1; 125]), "pong 125"),
             // A character in two parts.
             ([frame(0x01, b"k\xc3"), frame(0x80, b"\xb6")].concat(), "text k\u{f6}"),

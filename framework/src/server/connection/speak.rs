@@ -89,6 +89,8 @@ enum Stage {
 
 /// Messages that are handled for one client before others have their turn.
 const MAX_IN_A_ROW: u32 = 16;
+/// Whatever is done for one client before others have their turn: reads, control frames, parts of messages.
+const MAX_ROUNDS: u32 = 256;
 /// Control frames that wait for a client that does not read; beyond that it is not worth an answer.
 const MAX_CONTROL: usize = 4096;
 /// What is moved of a room at once.
@@ -175,9 +177,12 @@ impl HttpConnection {
                 work.shared.scheduler.clock.now(),
             );
         }
+        let mut rounds = 0;
         loop {
+            rounds += 1;
             let has_more = speaking.collect(&mut work.output.bytes);
             let then = match self.flush(turn, work, None) {
+                Then::Go if rounds > MAX_ROUNDS => Then::Stop(Step::Again),
                 Then::Go if has_more => continue,
                 Then::Go => self.turn_to(turn, work, &mut speaking),
                 Then::Stop(Step::Wait { deadline, idle }) => speaking.wait_for_reader(work, deadline, idle),
@@ -469,7 +474,7 @@ impl Speaking {
             self.is_doubted = self.bond.is_some();
             write_frame(&mut self.control, Opcode::Ping, &[]);
             self.ping = now.after(self.terms.ping);
-            self.pong.get_or_insert(now.after(self.terms.pong));
+            self.pong.get_or_insert_with(|| now.after(self.terms.pong));
         }
         is_due
     }

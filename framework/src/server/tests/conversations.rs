@@ -442,12 +442,19 @@ fn a_flood_of_messages_starves_no_page() {
     let (app, _heard) = app();
     let client = Client::over_socket(app.config_str("[global]\nserver.threads = 1"));
     let mut socket = client.websocket("/talk");
-    let frame = [&[0x82, 0x80 | 0, 0, 0, 0, 0][..]].concat().repeat(1000);
+    let frame = [0x82, 0x80, 0, 0, 0, 0].repeat(1000);
     socket.send_bytes(&frame);
     client.get("/page").send().assert_text("a page");
     for _ in 0..1000 {
         assert_eq!(socket.bytes(), b"");
     }
+    // Pings, and parts of a message that never ends.
+    socket.send_bytes(&[0x89, 0x80, 0, 0, 0, 0].repeat(1000)).send_frame(0x01, b"");
+    let part = [0x00, 0x80, 0, 0, 0, 0].repeat(100_000);
+    let mut flood = client.websocket("/talk");
+    flood.send_frame(0x01, b"").send_bytes(&part);
+    client.get("/page").send().assert_text("a page");
+    assert_eq!(flood.send_frame(0x80, b"end").text(), "end");
 }
 
 #[test]
