@@ -26,7 +26,7 @@ pub(crate) use frame::frame_length;
 pub use frame::{Opcode, write_close, write_frame};
 pub use handshake::{accept_key, is_key, offers_deflate};
 
-/// A message as it goes out; compressed if it gains by that.
+/// A message as it goes out, compressed.
 #[cfg(feature = "websocket-deflate")]
 pub fn write_compressed(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     match deflate::compressed(payload) {
