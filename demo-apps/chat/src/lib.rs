@@ -1,13 +1,14 @@
 //! Rooms to talk in, by WebSocket at `/talk/{room}`: who is here, what was said before, with a login.
 //!
 //! A guest is a conversation: the server calls it with one message at a time. A room knows its guests and the last
-//! things that were said. What one says goes to all; a guest whose outbox is full misses it, and is told so later by
-//! the protocol's own end (1013).
+//! things that were said. What one says goes to all by a `push::Room`, which makes it into bytes once.
 
 use demo_apps::page;
+use kirsch::exchange::RequestId;
 use kirsch::prelude::*;
+use kirsch::push;
 use kirsch::tools::SessionAuth;
-use kirsch::websocket::{CloseCode, Closed, Conversation, Message, Peer, SendError, Upgrade, Upgraded};
+use kirsch::websocket::{Closed, Conversation, Message, Peer, SendError, Upgrade, Upgraded};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +43,7 @@ impl Chat {
     /// A guest comes into a room.
     #[expose]
     fn talk(&self, room: String, login: &Login, upgrade: Upgrade) -> kirsch::Result<Upgraded> {
-        let guest = Guest { name: login.name().to_owned(), room: self.room(&room)?, peer: None };
+        let guest = Guest { name: login.name().to_owned(), room: self.room(&room)?, id: None };
         Ok(upgrade.max_message(4 * MAX_TEXT).speak(guest))
     }
 }
@@ -66,11 +67,12 @@ impl Chat {
 #[derive(Default)]
 struct Room {
     inside: Mutex<Inside>,
+    air: push::Room,
 }
 
 #[derive(Default)]
 struct Inside {
-    guests: Vec<(String, Peer)>,
+    guests: Vec<(String, RequestId)>,
     history: VecDeque<String>,
 }
 
@@ -94,43 +96,35 @@ impl Room {
     fn enter(&self, name: &str, peer: &Peer) -> Result<(), SendError> {
         let mut inside = locked(&self.inside);
         inside.history.iter().try_for_each(|earlier| peer.send(earlier))?;
-        inside.guests.push((name.to_owned(), peer.clone()));
-        inside.tell_who_is_here();
-        Ok(())
+        self.air.join(peer);
+        inside.guests.push((name.to_owned(), peer.id()));
+        self.tell_who_is_here(&inside)
     }
 
-    fn say(&self, who: &str, text: &str) {
+    fn say(&self, who: &str, text: &str) -> Result<(), SendError> {
         let said = News::Said { who, text }.json();
         let mut inside = locked(&self.inside);
-        inside.tell(&said);
+        // Under the lock, so that a newcomer hears it once: it waits for nobody.
+        self.air.say(&said)?;
         inside.history.push_back(said);
         if inside.history.len() > MAX_HISTORY {
             inside.history.pop_front();
         }
+        Ok(())
     }
 
-    fn leave(&self, peer: &Peer) {
+    fn leave(&self, guest: RequestId) {
         let mut inside = locked(&self.inside);
-        inside.guests.retain(|(_, guest)| guest.id() != peer.id());
-        inside.tell_who_is_here();
-    }
-}
-
-impl Inside {
-    /// Sending waits for nobody, so it is done under the lock, which keeps the order.
-    fn tell(&self, news: &str) {
-        for (_, guest) in &self.guests {
-            if guest.send(news) == Err(SendError::Full) {
-                guest.close(CloseCode::TRY_LATER, "you are too slow");
-            }
-        }
+        inside.guests.retain(|(_, id)| *id != guest);
+        // The list fits, however many guests there are, or nobody is told.
+        let _ = self.tell_who_is_here(&inside);
     }
 
-    fn tell_who_is_here(&self) {
-        let mut names: Vec<_> = self.guests.iter().map(|(name, _)| &**name).collect();
+    fn tell_who_is_here(&self, inside: &Inside) -> Result<(), SendError> {
+        let mut names: Vec<_> = inside.guests.iter().map(|(name, _)| &**name).collect();
         names.sort_unstable();
         names.dedup();
-        self.tell(&News::Here { names }.json());
+        self.air.say(&News::Here { names }.json())
     }
 }
 
@@ -138,12 +132,12 @@ impl Inside {
 struct Guest {
     name: String,
     room: Arc<Room>,
-    peer: Option<Peer>,
+    id: Option<RequestId>,
 }
 
 impl Conversation for Guest {
     fn opened(&mut self, peer: &Peer) -> kirsch::Result<()> {
-        self.peer = Some(peer.clone());
+        self.id = Some(peer.id());
         Ok(self.room.enter(&self.name, peer)?)
     }
 
@@ -153,14 +147,14 @@ impl Conversation for Guest {
             return Err(Error::new(StatusCode::BAD_REQUEST, "that is too long"));
         }
         if !text.is_empty() {
-            self.room.say(&self.name, text);
+            self.room.say(&self.name, text)?;
         }
         Ok(())
     }
 
     fn closed(&mut self, _: &Closed) {
-        if let Some(peer) = &self.peer {
-            self.room.leave(peer);
+        if let Some(id) = self.id {
+            self.room.leave(id);
         }
     }
 }

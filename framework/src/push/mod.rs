@@ -15,6 +15,7 @@
 //! | `topic.rs` | [`Topic`]: publishing, and the past of a topic |
 //! | `events.rs` | [`Events`]: the event stream that a handler returns |
 //! | `feed.rs` | [`Feed`]: the other end of a stream of one's own |
+//! | `room.rs` | `Room`: what many conversations hear alike |
 //! | `await_news.rs` | [`Await`]: long polling |
 
 mod await_news;
@@ -22,6 +23,8 @@ mod event;
 mod events;
 mod feed;
 mod ring;
+#[cfg(feature = "websocket")]
+mod room;
 mod topic;
 
 pub use crate::exchange::{Pulled, Push, PushTurn, Watch};
@@ -29,4 +32,6 @@ pub use await_news::{Await, Awaited};
 pub use event::{Event, EventId, LastEventId};
 pub use events::{Events, Lag};
 pub use feed::{Feed, Undelivered};
+#[cfg(feature = "websocket")]
+pub use room::Room;
 pub use topic::{Changes, Tell, Topic, TopicStatistics};

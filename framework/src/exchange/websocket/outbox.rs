@@ -52,7 +52,6 @@ pub(crate) trait Channel: Send + 'static {
 }
 
 /// What a client has got of a channel.
-#[expect(dead_code, reason = "what rooms answer")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// There is more.
@@ -64,7 +63,6 @@ pub(crate) enum Heard {
 }
 
 /// A change of a client's channels.
-#[expect(dead_code, reason = "what rooms ask for")]
 pub(crate) enum Change {
     Join(Box<dyn Channel>),
     Leave(usize),
@@ -147,7 +145,6 @@ impl Peer {
     }
 
     /// Lets the client hear a channel from now on, or no more.
-    #[expect(dead_code, reason = "what rooms call")]
     pub(crate) fn change(&self, change: Change) {
         let waker = {
             let mut kept = self.0.kept.lock();

@@ -516,3 +516,29 @@ fn over_http2_a_page_that_takes_no_upgrade_is_no_success() {
         assert_eq!(socket.send("hello").text(), "hello");
     }
 }
+
+#[test]
+fn a_room_is_heard_by_all_who_have_joined_and_by_no_others() {
+    let room = crate::push::Room::new();
+    for (client, heard) in clients(app) {
+        let mut sockets: Vec<_> = (0..3).map(|_| client.websocket("/talk")).collect();
+        let join = |socket: &mut crate::testing::WebSocket| {
+            assert_eq!(socket.send("here").text(), "here");
+            let peer = heard.peer();
+            room.join(&peer);
+            peer
+        };
+        let peers: Vec<_> = sockets.iter_mut().map(join).collect();
+        room.leave(&peers[2]);
+        for number in 0..500 {
+            room.say(&format!("said {number}")).expect("it is small");
+        }
+        peers[2].send("to you alone").expect("room");
+        for socket in &mut sockets[..2] {
+            for number in 0..500 {
+                assert_eq!(socket.text(), format!("said {number}"));
+            }
+        }
+        assert_eq!(sockets[2].text(), "to you alone");
+    }
+}
