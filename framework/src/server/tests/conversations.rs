@@ -521,15 +521,16 @@ fn over_http2_a_page_that_takes_no_upgrade_is_no_success() {
 fn a_room_is_heard_by_all_who_have_joined_and_by_no_others() {
     let room = crate::push::Room::new();
     for (client, heard) in clients(app) {
-        let mut sockets: Vec<_> = (0..3).map(|_| client.websocket("/talk")).collect();
-        let join = |socket: &mut crate::testing::WebSocket| {
+        let join = |_| {
+            let mut socket = client.websocket("/talk");
             assert_eq!(socket.send("here").text(), "here");
             let peer = heard.peer();
             room.join(&peer);
-            peer
+            (socket, peer)
         };
-        let peers: Vec<_> = sockets.iter_mut().map(join).collect();
+        let (mut sockets, peers): (Vec<_>, Vec<_>) = (0..3).map(join).unzip();
         room.leave(&peers[2]);
+        assert_eq!(sockets[2].send("left").text(), "left");
         for number in 0..500 {
             room.say(&format!("said {number}")).expect("it is small");
         }
