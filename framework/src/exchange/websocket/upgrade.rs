@@ -26,6 +26,7 @@ pub struct Upgrade {
     /// The protocols that the client offers, in its order.
     offered: Vec<String>,
     protocol: Option<String>,
+    #[cfg_attr(not(feature = "websocket-deflate"), expect(dead_code, reason = "nothing is compressed"))]
     offers_deflate: bool,
     deflates: bool,
     terms: Arc<Terms>,
