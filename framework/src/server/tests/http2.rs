@@ -100,14 +100,18 @@ impl Visitor {
 
     fn answer(&mut self, response: client::ResponseFuture) -> (StatusCode, Vec<u8>) {
         let response = self.head(response);
-        let (status, mut content) = (response.status(), response.into_body());
+        (response.status(), self.rest(response.into_body()))
+    }
+
+    /// The content up to its regular end.
+    fn rest(&mut self, mut content: RecvStream) -> Vec<u8> {
         let mut body = Vec::new();
         while let Some(data) = self.wait(|cx| content.poll_data(cx)) {
             let data = data.expect("content");
             body.extend_from_slice(&data);
             content.flow_control().release_capacity(data.len()).expect("it has come");
         }
-        (status, body)
+        body
     }
 
     fn text(&mut self, response: client::ResponseFuture) -> String {
@@ -383,4 +387,52 @@ fn a_stop_at_its_deadline_cuts_streams_off_and_names_them() {
     let report = stage.stop(Duration::from_millis(50));
     assert_eq!(report.unfinished.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["GET /park"]);
     assert!(!stage.next_end().1.complete);
+}
+
+#[test]
+fn pushes_of_one_connection_hold_no_worker_and_end_with_the_stream() {
+    let mut stage = stage(|settings| settings.threads = 1);
+    let mut visitor = Visitor::new(&stage);
+    let responses: Vec<_> = (0..20).map(|_| visitor.get("/push")).collect();
+    let pushes: Vec<_> = responses.into_iter().map(|response| visitor.head(response).into_body()).collect();
+    let wakers: Vec<_> = pushes.iter().map(|_| stage.wakers.recv_timeout(SOON).expect("a push")).collect();
+    let free = visitor.get("/free");
+    assert_eq!(visitor.text(free), "/free");
+    for _ in &pushes {
+        stage.chunks.as_ref().expect("not ended").send(b"news".to_vec()).expect("a push listens");
+    }
+    wakers.iter().for_each(Waker::wake_by_ref);
+    (stage.chunks, *stage.puppet.chunks.lock()) = (None, None);
+    wakers.iter().for_each(Waker::wake_by_ref);
+    let told: usize = pushes.into_iter().map(|push| visitor.rest(push).len()).sum();
+    assert_eq!(told, 80);
+    let ends: Vec<_> = (0..21).map(|_| stage.next_end().1).collect();
+    assert!(ends.iter().all(|delivery| delivery.complete));
+}
+
+#[test]
+fn a_push_that_breaks_off_is_reset() {
+    let stage = stage(|_| {});
+    let mut visitor = Visitor::new(&stage);
+    let response = visitor.get("/push");
+    let mut push = visitor.head(response).into_body();
+    let waker = stage.wakers.recv_timeout(SOON).expect("a push");
+    stage.chunks.as_ref().expect("not ended").send(b"break".to_vec()).expect("a push listens");
+    waker.wake();
+    let end = visitor.wait(|cx| push.poll_data(cx)).expect("no regular end");
+    assert!(end.is_err());
+}
+
+#[test]
+fn a_server_that_stops_ends_every_push_of_a_connection() {
+    let mut stage = stage(|settings| settings.drain_idle = SOON);
+    let mut visitor = Visitor::new(&stage);
+    let responses: Vec<_> = (0..20).map(|_| visitor.get("/push")).collect();
+    let pushes: Vec<_> = responses.into_iter().map(|response| visitor.head(response).into_body()).collect();
+    pushes.iter().for_each(|_| drop(stage.wakers.recv_timeout(SOON).expect("a push")));
+    let client = std::thread::spawn(move || {
+        pushes.into_iter().for_each(|push| assert_eq!(visitor.rest(push), b"bye"));
+    });
+    assert!(stage.stop(SOON).unfinished.is_empty());
+    client.join().expect("every push ends");
 }
