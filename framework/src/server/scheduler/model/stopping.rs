@@ -163,7 +163,7 @@ impl Play {
     fn waker(&self) -> thread::JoinHandle<()> {
         self.spawn(|server, world| {
             world.open.store(1, Ordering::SeqCst);
-            server.wake(Token::from_bits(0), Edges::WOKEN);
+            server.wake(Token::from_bits(0), Edges::WOKEN, Waiting::Turn);
         })
     }
 
