@@ -26,6 +26,7 @@ use crate::panics::guarded;
 use crate::server::{self, AroundWorkers, Bound, ListenAddress, NamedSocket, Server, ServerSettings, StopReport};
 use crate::threads::Threads;
 use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -162,6 +163,7 @@ pub(super) struct Course {
     pub(super) waiting: Option<Sender<Infallible>>,
     /// The process that takes over.
     pub(super) successor: Option<Successor>,
+    pub(super) haste: Haste,
 }
 
 impl Course {
@@ -189,6 +191,7 @@ impl Course {
             renewing: None,
             waiting: start.waits.then_some(waiting),
             successor: None,
+            haste: Haste::default(),
         };
         let (mut inherited, mut ticket_keys) = (start.inherited, start.ticket_keys);
         let mut application = start.application;
@@ -303,7 +306,9 @@ impl Course {
         self.engine.enter(State::Draining);
         self.announce(ServerPhase::Draining);
         let handing_over = self.hand_over(deadline);
+        let haste = self.haste.clone();
         while let Some(piece) = self.started.pop() {
+            let deadline = haste.sooner(deadline);
             let engine = self.engine.handle().clone();
             let mut late = Vec::new();
             match &piece.does {
@@ -316,7 +321,8 @@ impl Course {
                     }
                 }
                 Does::Accept => {
-                    report = self.server.take().map(|server| server.stop(deadline.remaining())).unwrap_or_default();
+                    let left = || haste.sooner(deadline).remaining();
+                    report = self.server.take().map(|server| server.stop_within(&left)).unwrap_or_default();
                     self.engine.enter(State::Stopping);
                     late = end(&mut self.watching, deadline);
                     late.extend(end(&mut self.renewing, deadline));
@@ -331,7 +337,7 @@ impl Course {
             tell_late(&late);
         }
         if let Some(mut thread) = handing_over {
-            tell_late(&thread.end_by(deadline.at()));
+            tell_late(&thread.end_by(haste.sooner(deadline).at()));
         }
         // That is the end of this process for the new one.
         self.successor = None;
@@ -347,7 +353,7 @@ impl Course {
         }
         let successor = self.successor.as_ref()?;
         if let Some(server) = &self.server {
-            server.leave_files();
+            server.leave_to_successor();
         }
         let (told, mut background) = (successor.try_clone().ok()?, self.background.take());
         let mut thread = Threads::new();
@@ -382,6 +388,22 @@ impl Course {
             PluginStatus { name: shown.name(), rows: shown.rows() }
         });
         told.collect()
+    }
+}
+
+/// A deadline that may come nearer while the application stops.
+#[derive(Clone, Default)]
+pub(super) struct Haste(Arc<Mutex<Option<Deadline>>>);
+
+impl Haste {
+    /// From now on everything is to be over by then.
+    pub(super) fn end_by(&self, deadline: Deadline) {
+        *self.0.lock() = Some(deadline);
+    }
+
+    /// The earlier one.
+    fn sooner(&self, deadline: Deadline) -> Deadline {
+        self.0.lock().map_or(deadline, |sooner| sooner.min(deadline))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `privileges.rs` | giving up the rights of root between the two |
 //! | `pid_file.rs`, `notify.rs` | what supervisors are told: the number of the process, and its state for systemd |
 //! | `signals.rs` | SIGINT, SIGTERM, SIGHUP and SIGQUIT, for programs only |
+//! | `late_signals.rs` | the same while the program stops |
 //! | `upgrade/` | a new process of the program takes over |
 //! | `stuck.rs` | names requests in the log that run for very long |
 //! | `background.rs` | the supervised threads of background jobs |
@@ -21,6 +22,7 @@ mod checks;
 mod course;
 mod embedded;
 mod errand;
+mod late_signals;
 mod notify;
 mod pid_file;
 mod places;

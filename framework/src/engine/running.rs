@@ -6,6 +6,7 @@
 use super::background::{Background, JobStatistics};
 use super::course::{Course, PluginStatus, Start};
 use super::errand::Errand;
+use super::late_signals::LateSignals;
 use super::notify::Notifier;
 use super::pid_file::PidFile;
 use super::signals::{Signal, Signals};
@@ -208,7 +209,7 @@ impl Running {
     /// Waits for SIGINT or SIGTERM, then stops; a second signal ends the process at once. SIGHUP runs the steps
     /// [`Graceful`](super::Step::Graceful), SIGQUIT writes the [status](Self::write_status_to_log) to the log. SIGUSR2
     /// lets a new process of the program take over, as [`upgrade`](Self::upgrade) does, and stops within
-    /// `server.upgrade_drain`. For programs: it installs signal handlers.
+    /// `server.upgrade_drain`, or `server.drain_timeout` after a SIGTERM. For programs: it installs signal handlers.
     ///
     /// # Errors
     /// Names the requests that had not ended within `server.drain_timeout`.
@@ -274,10 +275,18 @@ impl Running {
                 manager.tell("READY=1");
             }
         };
-        drop(signals);
         graceful.end();
-        status.end();
+        let (haste, soon) = (self.course.haste.clone(), self.drain_timeout);
+        let hurry = move |name| {
+            crate::line::record!(Info, target: "kirsch::engine", "{name}: stopping within {soon:?}; the next signal ends the process at once");
+            haste.end_by(Deadline::within(soon));
+        };
+        let hearing = LateSignals::hear(signals, status, hurry);
+        if let Err(error) = &hearing {
+            crate::line::record!(Warn, target: "kirsch::engine", "no signals are heard during the stop: {error}");
+        }
         let report = self.stop(timeout);
+        drop(hearing);
         if report.unfinished.is_empty() {
             return Ok(());
         }

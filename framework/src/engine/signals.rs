@@ -78,12 +78,12 @@ impl Signals {
         Ok(Waker(self.waker.try_clone()?))
     }
 
-    /// Blocks until a signal has come. A stop comes before everything else.
+    /// Blocks until a signal has come, and tells of each once. A stop comes before everything else.
     pub(super) fn wait(&mut self) -> Result<Signal> {
         let mut is_woken = false;
         // Looked at when the pipe is in place: a signal is in one of the two.
         loop {
-            let last = self.handlers.last.load(Ordering::SeqCst);
+            let last = self.handlers.last.swap(0, Ordering::SeqCst);
             if last != 0 {
                 let interrupted = i32::try_from(last) == Ok(SIGINT);
                 return Ok(Signal::Stop(if interrupted { "SIGINT" } else { "SIGTERM" }));

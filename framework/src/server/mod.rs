@@ -101,7 +101,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use workers::WorkerRecord;
 use workspace::{Shared, Workspace};
 
@@ -196,8 +196,10 @@ impl Server {
         self.running.listeners.iter().flat_map(|listeners| &**listeners).for_each(Listener::keep_file);
     }
 
-    /// Leaves the files of Unix sockets to the process that has taken the sockets over.
-    pub(crate) fn leave_files(&self) {
+    /// Leaves clients that come from now on, and the files of Unix sockets, to the process that has taken the sockets
+    /// over. At the stop those that have come, and are slow to begin, have all the time that they would have had.
+    pub(crate) fn leave_to_successor(&self) {
+        self.running.shared.has_successor.store(true, Ordering::Relaxed);
         self.running.listeners.iter().flat_map(|listeners| &**listeners).for_each(Listener::leave_file);
     }
 
@@ -251,8 +253,14 @@ impl Server {
     /// Idle connections may still send one request for the setting `drain_idle`. Requests that have not ended by the
     /// deadline are cut off and reported; a handler that never ends keeps its thread, but not the caller.
     #[must_use]
-    pub fn stop(mut self, deadline: Duration) -> StopReport {
-        self.running.stop(deadline)
+    pub fn stop(self, deadline: Duration) -> StopReport {
+        let began = Instant::now();
+        self.stop_within(&|| deadline.saturating_sub(began.elapsed()))
+    }
+
+    /// The same, with a deadline that may come nearer meanwhile: the time that is `left` is asked for again and again.
+    pub(crate) fn stop_within(mut self, left: &dyn Fn() -> Duration) -> StopReport {
+        self.running.stop(left)
     }
 }
 
@@ -441,7 +449,7 @@ fn work(shared: &Arc<Shared>, index: usize) {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.stop(Duration::ZERO);
+        let _ = self.stop(&|| Duration::ZERO);
     }
 }
 

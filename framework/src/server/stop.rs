@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Running ─► Draining: no new connections, idle ones may send one more request, every response closes, pushes end
-//!         ─► Closing:  idle connections are closed; what is in flight goes on
+//!         ─► Closing:  idle connections are closed; what is in flight goes on, and with a successor what has begun
 //!         ─► Stopped:  what is left is cut off, and the service is told
 //!         ─► Ended:    threads end as they come back
 //! ```
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 impl Running {
     /// Runs through all phases; a second call does nothing.
-    pub(super) fn stop(&mut self, deadline: Duration) -> StopReport {
+    pub(super) fn stop(&mut self, left: &dyn Fn() -> Duration) -> StopReport {
         let began = Instant::now();
         let shared = self.shared.clone();
         let scheduler = &shared.scheduler;
@@ -51,22 +51,21 @@ impl Running {
         }
         scheduler.alarm.ring_loudly();
         announce_end(&shared);
-        let left = |limit: Duration| limit.saturating_sub(began.elapsed());
-        let drain_idle = shared.settings.drain_idle.min(deadline);
-        while scheduler.slab.open() > 0 && !left(drain_idle).is_zero() {
+        let for_idle = || shared.settings.drain_idle.saturating_sub(began.elapsed()).min(left());
+        while scheduler.slab.open() > 0 && !for_idle().is_zero() {
             shared.wake_pushes();
-            scheduler.slab.wait_for_change(left(drain_idle).min(LOOK), || scheduler.slab.open() == 0);
+            scheduler.slab.wait_for_change(for_idle().min(LOOK), || scheduler.slab.open() == 0);
         }
         scheduler.enter(Phase::Closing);
         let mut workspace = None;
-        while scheduler.slab.open() > 0 && !left(deadline).is_zero() {
+        while scheduler.slab.open() > 0 && !left().is_zero() {
             let work = workspace.get_or_insert_with(|| {
                 let record = shared.record_of(OtherThread::Stopper);
                 Workspace::new(shared.clone(), Arc::clone(record))
             });
             shared.wake_pushes();
             close_idle(&shared, work);
-            scheduler.slab.wait_for_change(left(deadline).min(LOOK), || scheduler.slab.open() == 0);
+            scheduler.slab.wait_for_change(left().min(LOOK), || scheduler.slab.open() == 0);
         }
         let report = shared.unfinished();
         scheduler.enter(Phase::Stopped);
@@ -110,11 +109,11 @@ fn announce_end(shared: &Shared) {
     }
 }
 
-/// Lets every connection without an owner see that idle ones must close.
+/// Lets every connection without an owner, and without a deadline that is its own, see that idle ones must close.
 fn close_idle(shared: &Shared, work: &mut Workspace) {
     for index in shared.scheduler.slab.indexes() {
         if let Some(mut owned) = shared.scheduler.slab.claim_if_free(index) {
-            if owned.connection().waits_for_request() {
+            if owned.connection().waits_for_request(shared.has_successor()) {
                 shared.scheduler.drive(owned, Edges::NONE, Role::Attendant, work);
             } else {
                 shared.scheduler.put_down(owned);

@@ -18,7 +18,7 @@ use crate::seldom::Seldom;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The values that all threads of a server share.
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) budgets: Budgets,
     /// How far the application has come: a [`ServerPhase`] as a number.
     pub(super) announced: AtomicU8,
+    /// Another process has taken the listeners over: nobody waits for the end of this one.
+    pub(super) has_successor: AtomicBool,
     pub(super) slow: SlowRequests,
     pub(super) ends: Ends,
     /// That clients speak TLS where they should not.
@@ -61,6 +63,7 @@ impl Shared {
             places,
             budgets,
             announced,
+            has_successor: AtomicBool::new(false),
             slow,
             ends,
             said_tls: Seldom::default(),
@@ -70,6 +73,11 @@ impl Shared {
             #[cfg(feature = "tls")]
             tls: None,
         }
+    }
+
+    /// Whether connections that have begun, and not come to a request yet, may go on at a stop until their own deadline.
+    pub(super) fn has_successor(&self) -> bool {
+        self.has_successor.load(Ordering::Relaxed)
     }
 
     pub(super) fn worker_records(&self) -> &[Arc<WorkerRecord>] {

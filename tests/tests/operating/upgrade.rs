@@ -431,6 +431,41 @@ fn a_stop_during_an_upgrade_ends_both() {
 }
 
 #[test]
+fn clients_that_are_slow_to_begin_are_served_through_an_upgrade() {
+    let mut site = Site::start("", "server.drain_idle = \"10ms\"\n");
+    let [mut silent, mut half, mut kept] = [(); 3].map(|()| site.client().raw());
+    half.send("GET / HT");
+    // Accepted after the others.
+    kept.send(PLAIN).read_response();
+    let old = site.upgrade();
+    kept.assert_closed();
+    half.send("TP/1.1\r\nHost: a\r\n\r\n").read_response().assert_text("here");
+    silent.send(PLAIN).read_response().assert_text("here");
+    site.wait_for_the_end_of(old);
+}
+
+// It has minutes for what it has begun, unless somebody says that it has not.
+#[test]
+fn an_old_process_hears_signals_until_it_has_ended() {
+    let mut site = Site::start("KIRSCH_SERVER__DRAIN_TIMEOUT=100ms; export KIRSCH_SERVER__DRAIN_TIMEOUT; ", "");
+    let mut held = site.hold();
+    let old = site.upgrade();
+    wait_until(|| site.log().contains("takes over"));
+    signal_to(old, Signal::QUIT);
+    wait_until(|| site.log().contains("POST /echo"));
+    signal_to(old, Signal::HUP);
+    signal_to(old, Signal::USR2);
+    wait_until(|| site.log().contains("this process stops already"));
+    assert!(!has_ended(old));
+    signal_to(old, Signal::TERM);
+    held.assert_closed();
+    // In order, with an error that names the request.
+    assert_eq!(site.first.take_if(|first| first.id() == old).expect("the first").wait().code(), Some(1));
+    assert!(site.log().contains("SIGTERM: stopping within 100ms"));
+    site.client().get("/").send().assert_text("here");
+}
+
+#[test]
 fn what_visitors_would_lose_is_told_and_can_forbid_an_upgrade() {
     let mut site = Site::start("", "");
     site.upgrade_wholly();

@@ -244,7 +244,7 @@ impl HttpConnection {
 
     /// Waits for news, and looks again at the moment `next` without.
     fn wait_in_handshake_until(&mut self, work: &Workspace, state: State, deadline: Tick, next: Tick) -> Next {
-        if work.shared.scheduler.phase() >= Phase::Closing {
+        if work.shared.scheduler.phase() >= Phase::Closing && !work.shared.has_successor() {
             return (State::Idle, Then::Stop(Step::Close));
         }
         if deadline.has_passed(work.shared.scheduler.clock.now()) {

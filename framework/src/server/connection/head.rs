@@ -75,7 +75,9 @@ impl HttpConnection {
                     Err(refusal) => return self.refuse_head(turn, work, exchange, &refusal),
                 }
             }
-            let state = if work.input.is_empty() {
+            // After a hand-over a client that has just connected is no idle one: it may be far away.
+            let is_new = phase >= Phase::Closing && self.requests == 0 && work.shared.has_successor();
+            let state = if work.input.is_empty() && !is_new {
                 State::Idle
             } else {
                 let scheduler = &work.shared.scheduler;
@@ -106,7 +108,15 @@ impl HttpConnection {
     fn wait_for_head(&mut self, turn: &mut Turn, work: &mut Workspace, state: State, phase: Phase) -> Next {
         let has_expired = self.heard.contains(Edges::EXPIRED);
         let step = match state {
-            _ if phase >= Phase::Closing => self.close_politely(),
+            State::Head { .. } if phase >= Phase::Closing && !work.shared.has_successor() => self.close_politely(),
+            State::Head { deadline, .. }
+                if has_expired
+                    && work.input.is_empty()
+                    && !self.transport.has_part()
+                    && deadline.has_passed(work.shared.scheduler.clock.now()) =>
+            {
+                self.close_politely()
+            }
             // The first bytes may have come together with the expiry of the idle connection.
             State::Head { deadline, .. } if has_expired && deadline.has_passed(work.shared.scheduler.clock.now()) => {
                 if turn.role == Role::Worker {
@@ -118,7 +128,7 @@ impl HttpConnection {
                 Step::Lend { refusable: false }
             }
             State::Head { deadline, .. } => Step::Wait { deadline: Some(deadline), idle: false },
-            _ if has_expired => self.close_politely(),
+            _ if has_expired || phase >= Phase::Closing => self.close_politely(),
             _ => {
                 let deadline = work.shared.scheduler.clock.coarse().after(work.shared.settings.idle_timeout);
                 Step::Wait { deadline: Some(deadline), idle: true }

@@ -60,7 +60,7 @@ impl HttpConnection {
         let close = |state: Box<Introduction>| (State::Introduction(state), Then::Stop(Step::Close));
         let peer = self.ends.peer;
         let refused = |reason: &str| shared.strangers.count(&peer, reason);
-        if shared.scheduler.phase() >= Phase::Closing {
+        if shared.scheduler.phase() >= Phase::Closing && !shared.has_successor() {
             return close(introduction);
         }
         let Some(socket) = self.transport.socket() else { return (introduction.next, Then::Go) };

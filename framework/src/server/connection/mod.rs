@@ -331,12 +331,13 @@ impl HttpConnection {
     }
 
     /// Whether it waits for a request, of which a part may be there, for the end of a handshake, or for several
-    /// requests.
-    pub(super) fn waits_for_request(&self) -> bool {
+    /// requests; `idle_only`: whether it waits without a deadline for the part that is missing.
+    pub(super) fn waits_for_request(&self, idle_only: bool) -> bool {
         match self.state {
-            State::Idle | State::Head { .. } | State::Introduction(_) => true,
+            State::Idle => true,
+            State::Head { .. } | State::Introduction(_) => !idle_only,
             #[cfg(feature = "tls")]
-            State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => true,
+            State::Greeting(_) | State::Handshaking { .. } | State::Misdirected { .. } => !idle_only,
             _ => self.is_mux(),
         }
     }

@@ -73,6 +73,45 @@ fn a_queued_request_is_answered() {
     assert!(stopping.join().expect("no panic").unfinished.is_empty());
 }
 
+#[test]
+fn clients_that_are_slow_to_begin_are_answered_after_a_hand_over() {
+    let mut stage = Stage::new(|_| {});
+    let [mut silent, mut half, mut kept, mut half_again] = std::array::from_fn(|_| stage.connect());
+    half.send("GET /half HT");
+    for client in [&mut kept, &mut half_again] {
+        client.get("/");
+    }
+    half_again.send("GET /half-again HT");
+    let server = stage.server.take().expect("running");
+    server.leave_to_successor();
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    assert!(kept.is_closed(), "it is idle");
+    half.send("TP/1.1\r\nHost: a\r\n\r\n");
+    half_again.send("TP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((half.answer().text(), half_again.answer().text()), ("/half", "/half-again"));
+    let answer = silent.get("/silent");
+    assert_eq!((answer.text(), answer.closes()), ("/silent", true));
+    drop((silent, half, half_again));
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+#[test]
+fn clients_that_never_begin_hold_up_no_stop_and_after_a_hand_over_have_the_time_of_a_head() {
+    for has_successor in [false, true] {
+        let patience = if has_successor { Duration::from_millis(100) } else { SOON };
+        let mut stage = Stage::new(|settings| settings.head_timeout = patience);
+        let [mut silent, mut half] = std::array::from_fn(|_| stage.connect());
+        half.send("GET /half HT");
+        if has_successor {
+            stage.server().leave_to_successor();
+        }
+        assert!(stage.stop(2 * SOON).unfinished.is_empty());
+        assert!(silent.is_closed());
+        // The one is told why, the other is not spoken to.
+        assert_eq!(has_successor, half.socket.read(&mut [0; 1]).is_ok_and(|length| length == 1));
+    }
+}
+
 /// Threads that belong to a server have its workers' names; other tests run beside this one.
 #[test]
 fn starting_and_stopping_leaves_no_thread_and_no_descriptor() {

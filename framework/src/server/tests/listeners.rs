@@ -152,7 +152,7 @@ fn a_unix_socket_that_was_passed_on_keeps_its_file() {
     let passed_on = first.server().named_sockets().expect("descriptors");
     let listen = vec![format!("unix:{}", path.display()).parse().expect("an address")];
     let second = Stage::inheriting(passed_on, |settings| settings.listen = listen);
-    first.server().leave_files();
+    first.server().leave_to_successor();
     second.server().keep_files();
     let _ = first.stop(SOON);
     let request = "GET /heir HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

@@ -211,6 +211,23 @@ fn a_body_until_the_end_ends_with_a_word_and_a_broken_one_without() {
 }
 
 #[test]
+fn a_slow_handshake_goes_on_after_a_hand_over() {
+    let mut stage = encrypted(|_| {});
+    let mut kept = stage.connect();
+    kept.get("/");
+    let slow = stage.connect_plainly();
+    let server = stage.server.take().expect("running");
+    server.leave_to_successor();
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    assert!(kept.is_closed(), "it is idle");
+    let mut slow = slow.shake_hands();
+    let answer = slow.get("/slow");
+    assert_eq!((answer.text(), answer.closes()), ("/slow", true));
+    drop(slow);
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+#[test]
 fn an_idle_connection_is_closed_with_a_word() {
     let stage = encrypted(|settings| settings.idle_timeout = Duration::from_millis(100));
     let mut client = stage.connect();
