@@ -254,6 +254,22 @@ fn a_redirect_listener_leads_to_no_foreign_host() {
     client.get("/").header("host", "evil.example").send().assert_status(421);
 }
 
+// As health checks and old scripts do.
+#[test]
+fn a_client_that_names_no_host_is_led_to_the_only_one_or_told_what_is_missing() {
+    let table = [(vec!["shop.example"], 308), (vec!["shop.example", "www.shop.example"], 400), (vec![], 400)];
+    for (hosts, status) in table {
+        let (_running, client) = redirecting(|app| if hosts.is_empty() { app } else { app.hosts(hosts) });
+        let answer = client.raw().send("GET /a?b=1 HTTP/1.0\r\n\r\n").read_response();
+        answer.assert_status(status);
+        if status == 308 {
+            answer.assert_header("location", "https://shop.example:8443/a?b=1");
+        } else {
+            assert!(answer.text().contains("https://"), "{}", answer.text());
+        }
+    }
+}
+
 #[test]
 fn a_redirect_listener_answers_the_challenges_of_an_authority() {
     let folder = tempfile::tempdir().unwrap();

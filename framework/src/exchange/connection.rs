@@ -90,7 +90,8 @@ pub struct UnixPeer {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerFacts {
-    /// The address as it was given, without the words behind it: `0.0.0.0:443`, `unix:/run/app.sock`, `fd:http`.
+    /// The address with the port that was picked, or the name in the unit: `0.0.0.0:443`, `unix:/run/app.sock`,
+    /// `fd:http`.
     pub name: String,
     /// What its connections are for.
     pub role: ListenerRole,

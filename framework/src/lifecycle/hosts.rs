@@ -75,6 +75,14 @@ impl Hosts {
         self.exact.is_empty() && self.below.is_empty() && !self.strict
     }
 
+    /// The name, if the application answers for one alone.
+    pub(crate) fn only(&self) -> Option<&str> {
+        match (&*self.exact, &*self.below, self.strict) {
+            ([only], [], true) => Some(&only.name),
+            _ => None,
+        }
+    }
+
     /// The number of the tree that answers for a host. The whole name comes before `*`, a longer name behind the `*`
     /// before a shorter one, and a name with the port before the same without.
     pub(crate) fn find(&self, origin: &Origin<'_>) -> Option<usize> {

@@ -62,6 +62,10 @@ impl Redirects {
                 exchange.response.set_header(header::LOCATION, location);
             }
             Some(Err(_)) => say(exchange, StatusCode::BAD_REQUEST, b"This address cannot be read.\n".to_vec()),
+            None if exchange.request.raw_host().is_empty() => {
+                let text = b"This page is at an https:// address, and the request does not name its host: ask there.\n";
+                say(exchange, StatusCode::BAD_REQUEST, text.to_vec());
+            }
             None => {
                 let text = b"This server does not answer for this host.\n";
                 say(exchange, StatusCode::MISDIRECTED_REQUEST, text.to_vec());
@@ -74,11 +78,12 @@ impl Redirects {
     fn target(&self, exchange: &Exchange, hosts: &Hosts) -> Option<String> {
         let request = &exchange.request;
         let port = self.port.get().copied().unwrap_or(443);
-        let host = Origin::new(false, request.host()).host().to_owned();
+        // A client of HTTP/1.0 need not name the host; where there is one, it is meant.
+        let named = Some(request.host()).filter(|_| !request.raw_host().is_empty()).or_else(|| hosts.only())?;
+        let host = Origin::new(false, named).host().to_owned();
         let authority = if port == 443 { host } else { format!("{host}:{port}") };
-        let is_ours = !request.raw_host().is_empty()
-            && (hosts.is_empty()
-                || [&*authority, request.host()].iter().any(|name| hosts.find(&Origin::new(true, name)).is_some()));
+        let is_ours =
+            hosts.is_empty() || [&*authority, named].iter().any(|name| hosts.find(&Origin::new(true, name)).is_some());
         let path = if request.head.path().starts_with('/') { request.head.path() } else { "/" };
         let query = request.head.target().split_once('?').map(|(_, query)| query);
         let query = query.map_or_else(String::new, |query| format!("?{query}"));

@@ -214,6 +214,12 @@ impl FromStr for ListenAddress {
             if path.is_empty() {
                 return Err("`unix:` needs a path behind it, as unix:/run/app.sock".to_owned());
             }
+            if path.starts_with('@') {
+                return Err(format!(
+                    "`unix:{path}` would be an abstract socket, which has no permissions: every user of the machine could \
+                     connect. Choose a path, as unix:/run/app.sock"
+                ));
+            }
             ListenPlace::Unix(UnixPlace::at(Path::new(path)))
         } else if let Some(name) = place.strip_prefix("fd:") {
             if name.is_empty() {
@@ -304,6 +310,7 @@ mod tests {
             ("unix:/a mode", "`mode` is no word"),
             ("unix:/a owner=", "`owner=` needs a name"),
             ("unix:", "needs a path"),
+            ("unix:@app", "every user of the machine could connect"),
             ("fd:", "needs the name of a socket"),
         ];
         for (text, problem) in table {

@@ -32,6 +32,8 @@ pub(super) struct Listener {
     socket: OwnedFd,
     /// As it was given, with the place where it really is.
     address: ListenAddress,
+    /// Its name for a process that takes it over: as it was given.
+    given: String,
     facts: &'static ListenerFacts,
     /// The file of a Unix socket, if it goes with this listener.
     file: Option<SocketFile>,
@@ -86,7 +88,6 @@ impl Binding {
 impl Listener {
     /// Binds and listens; or takes the socket of this name over that another process has bound.
     pub(super) fn bind(address: &ListenAddress, inherited: Option<NamedSocket>, how: &Binding) -> io::Result<Self> {
-        let facts = ListenerFacts::kept(&address.name(), address.role().unwrap_or_default(), address.h2c());
         let is_shared = inherited.is_some();
         let (socket, file) = match (inherited, address.place()) {
             (Some(given), place) => {
@@ -117,7 +118,13 @@ impl Listener {
             }
         };
         let proxies = address.proxy_protocol().then(|| how.proxies.clone());
-        Ok(Self { socket, address: address.at(place), facts, file, proxies, is_shared })
+        let (given, role) = (address.name(), address.role().unwrap_or_default());
+        // With the port that was picked; but by the name under which systemd knows it.
+        let facts = match address.place() {
+            ListenPlace::Inherited(_) => ListenerFacts::kept(&given, role, address.h2c()),
+            _ => ListenerFacts::kept(&address.at(place.clone()).name(), role, address.h2c()),
+        };
+        Ok(Self { socket, address: address.at(place), given, facts, file, proxies, is_shared })
     }
 
     /// The peers that may name a client, where a header of the PROXY protocol is expected.
@@ -160,7 +167,7 @@ impl Listener {
 
     /// A second descriptor of the same socket, with its name.
     pub(super) fn named_socket(&self) -> io::Result<NamedSocket> {
-        Ok(NamedSocket { name: self.facts.name.clone(), socket: rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)? })
+        Ok(NamedSocket { name: self.given.clone(), socket: rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)? })
     }
 
     /// A connection that has come, and what is known of it. It does not wait for one.

@@ -43,6 +43,16 @@ pub(super) enum Transport {
     Tls(Box<Tls>),
 }
 
+/// What comes behind bytes that are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// More of the same thing, with the next call.
+    AtOnce,
+    Perhaps,
+    /// The [end](Transport::end). With encryption the word for it leaves together with the bytes.
+    Nothing,
+}
+
 /// The result of a read.
 #[derive(Clone, Copy)]
 pub(super) enum Received {
@@ -137,19 +147,22 @@ impl Transport {
         }
     }
 
-    /// Writes `bytes`; with `is_part` they are the beginning of something that follows at once.
+    /// Writes `bytes`.
     #[inline]
-    pub(super) fn send(&mut self, bytes: &[u8], is_part: bool, scratch: &mut Vec<u8>) -> Result<Taken, Gone> {
+    pub(super) fn send(&mut self, bytes: &[u8], follows: Follows, scratch: &mut Vec<u8>) -> Result<Taken, Gone> {
         let socket = match self {
             Self::Socket(socket) => socket,
             Self::Pipe(pipe) => return Ok(pipe.send([bytes, &[]])),
             #[cfg(feature = "http2")]
             Self::Stream(stream) => return stream.send([bytes, &[]]),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => return tls.send([bytes, &[]], is_part, scratch),
+            Self::Tls(tls) => return tls.send([bytes, &[]], follows, scratch),
         };
         let _ = scratch;
-        let flags = if is_part { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+        let flags = match follows {
+            Follows::AtOnce => SendFlags::NOSIGNAL | SendFlags::MORE,
+            Follows::Perhaps | Follows::Nothing => SendFlags::NOSIGNAL,
+        };
         taken(bytes.len(), || send(&*socket, bytes, flags))
     }
 
@@ -161,7 +174,7 @@ impl Transport {
             #[cfg(feature = "http2")]
             Self::Stream(stream) => return stream.send([head, content]),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => return tls.send([head, content], false, scratch),
+            Self::Tls(tls) => return tls.send([head, content], Follows::Perhaps, scratch),
         };
         let _ = scratch;
         let parts = [IoSlice::new(head), IoSlice::new(content)];
@@ -225,6 +238,15 @@ impl Transport {
         if self.is_encrypted() {
             // The client may be away.
             let _ = self.end();
+        }
+    }
+
+    /// Whether the session of TLS has failed. What there was to say about it waits for the [end](Self::end).
+    pub(super) fn has_failed(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.failure().is_some(),
+            _ => false,
         }
     }
 

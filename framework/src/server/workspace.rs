@@ -75,7 +75,8 @@ impl Shared {
         }
     }
 
-    /// Whether connections that have begun, and not come to a request yet, may go on at a stop until their own deadline.
+    /// Whether connections that have begun, and not come to a request yet, may go on at a stop until their own
+    /// deadline.
     pub(super) fn has_successor(&self) -> bool {
         self.has_successor.load(Ordering::Relaxed)
     }

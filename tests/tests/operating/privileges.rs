@@ -154,3 +154,27 @@ fn only_root_can_become_another_user() {
     let program = Program::start(PROGRAM, &as_user("65534"), AS_NOBODY, Stdio::null());
     program.client.get("/").send().assert_text("here");
 }
+
+// It would be noticed when the certificate has ended.
+#[test]
+fn files_that_cannot_be_read_again_are_told_once_at_the_start() {
+    if !is_root("reading keys as another user") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("room");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (file, key) = (folder.path().join("site.pem"), folder.path().join("site.key"));
+    fs::write(&file, made.cert.pem()).expect("room");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("room");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("ours");
+    let listen = "server.listen = [\"127.0.0.1:0\", \"127.0.0.1:0 tls\"]\n";
+    let pair = format!("[[global.server.certificate]]\nfile = {file:?}\nkey = {key:?}\n");
+    let log = fs::File::create(folder.path().join("log")).expect("room");
+    let program = Program::start(PROGRAM, "", &format!("{AS_NOBODY}{listen}{pair}"), log.into());
+    program.client.get("/").send().assert_text("here");
+    let log = fs::read_to_string(folder.path().join("log")).expect("it is there");
+    let told = format!("{} cannot be read again by the user that the program runs as", key.display());
+    assert_eq!(log.matches(&told).count(), 1, "{log}");
+    assert_eq!(log.matches("cannot be read again").count(), 1, "{log}");
+}

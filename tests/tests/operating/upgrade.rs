@@ -452,7 +452,7 @@ fn an_old_process_hears_signals_until_it_has_ended() {
     let old = site.upgrade();
     wait_until(|| site.log().contains("takes over"));
     signal_to(old, Signal::QUIT);
-    wait_until(|| site.log().contains("POST /echo"));
+    wait_until(|| site.log().contains("status: draining"));
     signal_to(old, Signal::HUP);
     signal_to(old, Signal::USR2);
     wait_until(|| site.log().contains("this process stops already"));

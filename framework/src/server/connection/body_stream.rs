@@ -9,7 +9,7 @@ use super::HttpConnection;
 use crate::exchange::{Blocking, BodyError, Charge, WaitsFor};
 use crate::http::{BodyDecoder, CONTINUE, Refusal};
 use crate::server::patience::Patience;
-use crate::server::transport::{Awaiting, Received, Transport, Waited};
+use crate::server::transport::{Awaiting, Follows, Received, Transport, Waited};
 use crate::server::workspace::{Shared, Workspace};
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind, Read};
@@ -159,7 +159,10 @@ impl Source {
             let mut rest = CONTINUE;
             while !rest.is_empty() {
                 self.wait(Awaiting::Room)?;
-                let taken = self.transport.send(rest, false, &mut self.scratch).map_err(|_| Refusal::IncompleteBody)?;
+                let taken = self
+                    .transport
+                    .send(rest, Follows::Perhaps, &mut self.scratch)
+                    .map_err(|_| Refusal::IncompleteBody)?;
                 rest = &rest[taken.length..];
             }
         }

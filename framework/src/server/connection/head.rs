@@ -1,5 +1,6 @@
 //! Before a request: waits for the bytes of a head, and reads it. The way of the request is in `request.rs`.
 
+use super::respond::After;
 use super::{HttpConnection, InFlight, Next, State, Then, Turn};
 use crate::exchange::{Exchange, RequestId};
 use crate::http::Refusal;
@@ -91,6 +92,8 @@ impl HttpConnection {
             }
             match self.fill(work) {
                 Fill::Some => {}
+                // The client is to hear why.
+                Fill::End if self.transport.has_failed() => return self.proceed(turn, work, After::Linger),
                 Fill::End | Fill::Whole => return (state, Then::Stop(Step::Close)),
                 Fill::Nothing if since.is_none() || !self.transport.has_part() => {
                     return self.wait_for_head(turn, work, state, phase);

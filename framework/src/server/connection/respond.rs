@@ -14,9 +14,9 @@ use crate::http::{BodyDecoder, Persistence, Refusal, ResponseFraming, write_resp
 use crate::server::ends::Ended;
 use crate::server::poll::Interest;
 use crate::server::scheduler::{Phase, Role, Step};
-use crate::server::transport::Taken;
 #[cfg(feature = "http2")]
 use crate::server::transport::Transport;
+use crate::server::transport::{Follows, Taken};
 use crate::server::word::Edges;
 use crate::server::workspace::{Answered, Shared, Workspace};
 use ::http::{Method, Version};
@@ -260,7 +260,11 @@ impl HttpConnection {
 
     /// The response goes out; then follows the fate of the connection.
     pub(super) fn finish(&mut self, turn: &mut Turn, work: &mut Workspace, after: After) -> Next {
-        let then = self.flush(turn, work, None);
+        let follows = match after {
+            After::Close | After::Linger => Follows::Nothing,
+            After::Keep | After::Discard(_) => Follows::Perhaps,
+        };
+        let then = if work.output.is_empty() { Then::Go } else { self.flush_output(turn, work, None, follows) };
         if then.is_go() { self.proceed(turn, work, after) } else { (State::Finishing(after), then) }
     }
 
@@ -268,17 +272,23 @@ impl HttpConnection {
     /// it.
     #[inline]
     pub(super) fn flush(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Option<&Sending>) -> Then {
-        if work.output.is_empty() { Then::Go } else { self.flush_output(turn, work, sending) }
+        if work.output.is_empty() { Then::Go } else { self.flush_output(turn, work, sending, Follows::Perhaps) }
     }
 
-    fn flush_output(&mut self, turn: &mut Turn, work: &mut Workspace, sending: Option<&Sending>) -> Then {
+    fn flush_output(
+        &mut self,
+        turn: &mut Turn,
+        work: &mut Workspace,
+        sending: Option<&Sending>,
+        follows: Follows,
+    ) -> Then {
         self.hold(turn, work);
         while !work.output.unsent().is_empty() {
             if !self.heard.contains(Edges::WRITABLE) {
                 return self.wait_for_room(turn, work, sending);
             }
             // A client that has gone is an everyday end.
-            let Ok(taken) = self.transport.send(work.output.unsent(), false, &mut work.scratch) else {
+            let Ok(taken) = self.transport.send(work.output.unsent(), follows, &mut work.scratch) else {
                 return Then::Lost;
             };
             work.output.advance(taken.length);

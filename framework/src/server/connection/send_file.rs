@@ -10,7 +10,7 @@ use super::respond::{MAX_MOVED_IN_A_ROW, Sending, sent};
 use super::{HttpConnection, Next, State, Then, Turn};
 use crate::exchange::{FileBody, ResponseBody, Stream};
 use crate::server::scheduler::Step;
-use crate::server::transport::FileFailure;
+use crate::server::transport::{FileFailure, Follows};
 use crate::server::word::Edges;
 use crate::server::workspace::Workspace;
 
@@ -52,7 +52,7 @@ impl HttpConnection {
                 return (State::Sending(sending), Then::Stop(Step::Again));
             }
             if !head.is_empty() {
-                let Ok(taken) = self.transport.send(head, true, &mut work.scratch) else {
+                let Ok(taken) = self.transport.send(head, Follows::AtOnce, &mut work.scratch) else {
                     return (State::Sending(sending), Then::Lost);
                 };
                 work.output.advance(taken.length);

@@ -144,6 +144,40 @@ fn failed_handshakes_are_counted_by_kind_and_kill_no_worker() {
 }
 
 #[test]
+fn a_hello_that_is_too_long_is_answered_with_an_alert() {
+    let stage = encrypted(|_| {});
+    // By its own word, and by the records that it comes in.
+    for (length, record) in [(0x11170_u32, 16 * 1024), (0xffff, 8)] {
+        let message = [&[1][..], &length.to_be_bytes()[1..], &[7; 0xffff]].concat();
+        let head = |part: &[u8]| [&[22, 3, 1][..], &u16::try_from(part.len()).expect("short").to_be_bytes()].concat();
+        let records: Vec<_> = message.chunks(record).flat_map(|part| [&*head(part), part].concat()).collect();
+        let mut client = stage.connect_plainly();
+        client.send(records);
+        let mut answer = [0; 7];
+        client.socket.read_exact(&mut answer).expect("an alert");
+        assert_eq!(answer[..6], [21, 3, 3, 0, 2, 2]);
+    }
+}
+
+#[test]
+fn a_client_that_breaks_the_rules_hears_of_it_though_it_goes_on() {
+    let stage = encrypted(|_| {});
+    let mut client = stage.connect();
+    client.get("/");
+    let junk = [&[23, 3, 3, 0, 32][..], &[7; 32]].concat().repeat(2000);
+    client.socket.write_all(&junk).expect("the server reads");
+    let Client { socket, session, .. } = &mut client;
+    let session = session.as_mut().expect("TLS");
+    let told = loop {
+        assert_ne!(session.read_tls(socket).expect("no reset"), 0, "it was told nothing");
+        if let Err(error) = session.process_new_packets() {
+            break error;
+        }
+    };
+    assert_eq!(told, rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac));
+}
+
+#[test]
 fn half_handshakes_leave_others_served() {
     let stage = encrypted(|settings| settings.tls = self::settings().handshake_timeout(Duration::from_secs(2)));
     let half: Vec<_> = (0..1000)

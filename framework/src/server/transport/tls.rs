@@ -8,8 +8,12 @@
 //! **Invariant: nothing is encrypted while `cipher` is not empty.** A record cannot be taken back. So the last byte of
 //! its plaintext is not reported as taken before the link has all of it: the connection keeps that byte, waits for room
 //! as ever, and calls again. A response is complete when its last byte is taken, and never before.
+//!
+//! Where a request comes with the last word of a handshake, tickets are in `cipher` that the link was not offered yet:
+//! they leave with the response, and so does the word that nothing follows it. Each send of its own would wake the
+//! client.
 
-use super::{FileFailure, Gone, Received, Taken, Transport};
+use super::{FileFailure, Follows, Gone, Received, Taken, Transport};
 use crate::exchange::{FileBody, TlsFacts, TlsVersion};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
@@ -26,6 +30,9 @@ const MAX_SEALED: usize = PIECE + 1024;
 /// The longest record: five bytes of header, 16 KiB, and what encryption may add.
 const MAX_RECORD: usize = 5 + 16 * 1024 + 2048;
 
+/// The fatal alert `decode_error`, before there are keys.
+const UNREADABLE: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
+
 /// A link with a session on it.
 pub(in crate::server) struct Tls {
     /// A socket, or a pipe.
@@ -41,6 +48,8 @@ struct Session {
     raw: Vec<u8>,
     /// Records that the link did not take.
     cipher: Vec<u8>,
+    /// Whether the link was not offered what is in `cipher`: then it holds words of the engine alone.
+    is_untried: bool,
     /// Plaintext in `cipher` that is not reported as taken.
     owed: usize,
     /// The client has said that it sends no more, or the session has failed.
@@ -69,6 +78,7 @@ impl Tls {
             server_name,
             raw: Vec::new(),
             cipher: Vec::new(),
+            is_untried: false,
             owed: 0,
             is_over: false,
             has_taken_leave: false,
@@ -94,7 +104,8 @@ impl Tls {
 
     /// Whether there are records that the link has not taken.
     pub(in crate::server) fn has_unsent(&self) -> bool {
-        !self.session.lock().cipher.is_empty()
+        let session = self.session.lock();
+        !session.cipher.is_empty() && !session.is_untried
     }
 
     /// The bytes of such records, and of received ones that are not complete.
@@ -139,11 +150,11 @@ impl Tls {
         self.link.receive(room, scratch)
     }
 
-    pub(super) fn send(&mut self, parts: [&[u8]; 2], is_part: bool, scratch: &mut Vec<u8>) -> Result<Taken, Gone> {
+    pub(super) fn send(&mut self, parts: [&[u8]; 2], follows: Follows, scratch: &mut Vec<u8>) -> Result<Taken, Gone> {
         let mut session = self.session.lock();
         match session.catch_up(&mut self.link)? {
             Some(taken) => Ok(taken),
-            None => session.send(&mut self.link, parts, is_part, sized(scratch, MAX_SEALED)),
+            None => session.send(&mut self.link, parts, follows, sized(scratch, MAX_SEALED)),
         }
     }
 
@@ -165,7 +176,7 @@ impl Tls {
         let piece = &mut piece[..most.min(PIECE)];
         // Reading it in another way finds the error.
         file.read_exact_at(piece, position).map_err(|_| FileFailure::Unsendable)?;
-        session.send(&mut self.link, [piece, &[]], false, sealed).map_err(|Gone| FileFailure::Gone)
+        session.send(&mut self.link, [piece, &[]], Follows::Perhaps, sealed).map_err(|Gone| FileFailure::Gone)
     }
 
     /// Says that nothing more follows, and ends our side of the link; false while the link has no room for the word.
@@ -217,8 +228,13 @@ impl Session {
                 Received::Nothing | Received::Part => return Received::Part,
                 Received::End | Received::Whole => return Received::End,
             };
+            let was_empty = self.cipher.is_empty();
             let plain = self.digest(&mut buffer[..held + length], room);
-            if self.flush(link).is_err() {
+            // With older versions the client needs our word before it believes an answer.
+            let is_new = self.engine.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+            if was_empty && plain > 0 && is_new && !self.is_over {
+                self.is_untried = !self.cipher.is_empty();
+            } else if self.flush(link).is_err() {
                 self.is_over = true;
             }
             if plain > 0 {
@@ -277,6 +293,7 @@ impl Session {
 
     /// The session cannot go on. What the engine has to say about it is put into `cipher`.
     fn fail(&mut self, error: Error) {
+        let is_told = matches!(error, Error::AlertReceived(_));
         self.failure.get_or_insert(error);
         self.is_over = true;
         self.has_taken_leave = true;
@@ -289,6 +306,10 @@ impl Session {
                 _ => break,
             }
         }
+        if self.cipher.is_empty() && !is_told && self.engine.protocol_version().is_none() {
+            // A ClientHello that is too long: the engine has no word for it.
+            self.cipher.extend_from_slice(&UNREADABLE);
+        }
     }
 
     /// Sends records that the link did not take before. `None` when all is sent: more may be encrypted.
@@ -296,7 +317,7 @@ impl Session {
         if self.failure.is_some() {
             return Err(Gone);
         }
-        if self.cipher.is_empty() && self.owed == 0 {
+        if self.is_untried || self.cipher.is_empty() && self.owed == 0 {
             return Ok(None);
         }
         let flushed = self.flush(link)?;
@@ -315,10 +336,11 @@ impl Session {
         &mut self,
         link: &mut Transport,
         parts: [&[u8]; 2],
-        is_part: bool,
+        follows: Follows,
         sealed: &mut [u8],
     ) -> Result<Taken, Gone> {
-        debug_assert!(self.cipher.is_empty() && self.owed == 0, "nothing is encrypted before the rest is sent");
+        debug_assert!(self.cipher.is_empty() || self.is_untried, "nothing is encrypted before the rest is sent");
+        debug_assert_eq!(self.owed, 0, "what is owed was not sent");
         let (mut length, mut end) = (0, 0);
         for part in parts {
             let part = &part[..part.len().min(PIECE - length)];
@@ -327,13 +349,17 @@ impl Session {
                 length += part.len();
             }
         }
+        if follows == Follows::Nothing && length == parts[0].len() + parts[1].len() {
+            end += self.seal_leave(&mut sealed[end..]);
+        }
         if !self.cipher.is_empty() {
             // What the engine had to say before goes first.
             self.cipher.extend_from_slice(&sealed[..end]);
             self.owed = length;
+            self.is_untried = false;
             return Ok(self.catch_up(link)?.unwrap_or(Taken { length: 0, is_full: false }));
         }
-        let taken = link.send(&sealed[..end], is_part, &mut Vec::new())?;
+        let taken = link.send(&sealed[..end], follows, &mut Vec::new())?;
         if taken.length == end {
             return Ok(Taken { length, is_full: taken.is_full });
         }
@@ -376,20 +402,25 @@ impl Session {
 
     /// Puts the word that nothing more follows into `cipher`, once.
     fn take_leave(&mut self) {
-        if std::mem::replace(&mut self.has_taken_leave, true) || self.engine.is_handshaking() {
-            return;
-        }
         let mut sealed = [0; 256];
-        if let Ok(length) = self.seal(None, &mut sealed) {
-            self.cipher.extend_from_slice(&sealed[..length]);
+        let length = self.seal_leave(&mut sealed);
+        self.cipher.extend_from_slice(&sealed[..length]);
+    }
+
+    /// Makes a record of it, once. Returns its length.
+    fn seal_leave(&mut self, sealed: &mut [u8]) -> usize {
+        if std::mem::replace(&mut self.has_taken_leave, true) || self.engine.is_handshaking() {
+            return 0;
         }
+        self.seal(None, sealed).unwrap_or(0)
     }
 
     fn flush(&mut self, link: &mut Transport) -> Result<Taken, Gone> {
+        self.is_untried = false;
         let mut sent = 0;
         let mut is_full = false;
         while sent < self.cipher.len() && !is_full {
-            let taken = link.send(&self.cipher[sent..], false, &mut Vec::new())?;
+            let taken = link.send(&self.cipher[sent..], Follows::Perhaps, &mut Vec::new())?;
             sent += taken.length;
             is_full = taken.is_full;
         }
