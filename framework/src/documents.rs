@@ -15,6 +15,7 @@ documents! {
     security_tools: "docs/reference/security-tools.md";
     readme: "README.md";
     getting_started: "docs/guide/getting-started.md";
+    development: "docs/guide/development.md";
     tutorial: "docs/guide/tutorial.md";
     publishing: "docs/guide/publishing.md";
     sessions: "docs/guide/sessions.md";

@@ -235,6 +235,8 @@ mod bus;
 mod by_age;
 pub mod config;
 mod databases;
+#[cfg(any(debug_assertions, feature = "dev"))]
+pub mod dev;
 #[cfg(doctest)]
 mod documents;
 pub mod engine;

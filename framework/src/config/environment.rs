@@ -22,7 +22,7 @@ const PREFIX: &str = "KIRSCH_";
 pub(super) const PROFILE: &str = "KIRSCH_PROFILE";
 
 /// Variables that are no settings.
-const OTHERS: [&str; 2] = [PROFILE, "KIRSCH_DEBUG_KEY"];
+const OTHERS: [&str; 4] = [PROFILE, "KIRSCH_COMMAND", "KIRSCH_DEBUG_KEY", "KIRSCH_DEV"];
 
 /// The first part of a name that stands for the section `["/"]`.
 pub(super) const ROOT: &str = "root";

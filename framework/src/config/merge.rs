@@ -114,6 +114,7 @@ pub(crate) fn merge(
     layers: &[Layer],
     mounts: &[String],
     host: Option<&str>,
+    is_rehearsal: bool,
 ) -> Result<Merged, ConfigError> {
     let mut code: Vec<&Statement> = code.iter().collect();
     let mut layers: Vec<&Layer> = layers.iter().collect();
@@ -168,7 +169,7 @@ pub(crate) fn merge(
         draft.inherit_error_pages(inherited);
         drafts.push((path, draft));
     }
-    Merged::new(drafts, host)
+    Merged::new(drafts, host, is_rehearsal)
 }
 
 #[derive(Default)]
@@ -370,7 +371,7 @@ pub(crate) fn how_to_add(tool: &str) -> String {
 }
 
 impl Merged {
-    fn new(drafts: Vec<(SectionPath, Draft)>, host: Option<&str>) -> Result<Self, ConfigError> {
+    fn new(drafts: Vec<(SectionPath, Draft)>, host: Option<&str>, is_rehearsal: bool) -> Result<Self, ConfigError> {
         let mut merged = Self {
             sections: Sections::default(),
             plans: Vec::new(),
@@ -403,7 +404,9 @@ impl Merged {
                     None => {
                         let (section, app) = set_by.unwrap_or_else(|| ("/".to_owned(), AppPlace::default()));
                         let mount = encoded(&app.mount).into();
-                        let mut hooks = Hooks { tool: tool.name(), section, mount, tree, ..Hooks::default() };
+                        let tool_name = tool.name();
+                        let mut hooks =
+                            Hooks { tool: tool_name, section, mount, tree, is_rehearsal, ..Hooks::default() };
                         tool.attach(&mut hooks);
                         if let Some(error) = hooks.refusal {
                             let place = format!("the tool `{}` at `{}`", tool.name(), plan.section);

@@ -5,6 +5,7 @@
 
 use super::Running;
 use super::checks;
+use super::command::Command;
 use super::course::{AT_START, AT_STOP, Course, Piece, Start, bind};
 use super::embedded::Embedded;
 use super::notify::Notifier;
@@ -83,6 +84,10 @@ pub struct App {
     health: Option<String>,
     /// The folder of tickets.
     tickets: Option<PathBuf>,
+    /// Whether it is only looked at: nothing is opened for writing.
+    is_rehearsal: bool,
+    /// What the start has warned of.
+    findings: Vec<String>,
 }
 
 /// The last tickets are written after all that could fail.
@@ -94,6 +99,16 @@ struct Prepared {
     places: Vec<Vec<ListenAddress>>,
     /// What is to be given up.
     privileges: Option<Privileges>,
+}
+
+/// An application that was put together to be looked at.
+pub(super) struct Rehearsed {
+    pub(super) application: Application,
+    /// Those of the server.
+    pub(super) settings: ServerSettings,
+    pub(super) places: Vec<Vec<ListenAddress>>,
+    /// What a start would warn of.
+    pub(super) findings: Vec<String>,
 }
 
 /// Where a configuration comes from.
@@ -125,6 +140,8 @@ impl App {
             logs: None,
             health: None,
             tickets: None,
+            is_rehearsal: false,
+            findings: Vec::new(),
         };
         app.change("/", Change::Default(Arc::new(TrailingSlash::default())))
             .change("/", Change::Default(Arc::new(SecureHeaders::default())))
@@ -665,6 +682,7 @@ impl App {
     /// As [`build`](Self::build); when the address cannot be had; when an [`on_start`](Self::on_start) fails; when the
     /// [`logs`](Self::logs) cannot be installed.
     pub fn start(self, address: impl ListenPlaces) -> Result<Running> {
+        Command::refuse()?;
         // Before anything else, so that nothing that this process starts inherits it.
         let program = Program::of_process().map_err(|error| error.to_string());
         let inheritance = Inheritance::take()?;
@@ -710,6 +728,14 @@ impl App {
         let mut running = self.started(prepared, bound, upgrades, inheritance)?;
         running.logs = logs;
         Ok(running)
+    }
+
+    /// Puts all together as [`start`](Self::start) does, and neither binds an address nor writes anything.
+    pub(super) fn rehearse(mut self, address: impl ListenPlaces) -> Result<Rehearsed> {
+        self.is_rehearsal = true;
+        let Prepared { layers, places, .. } = self.prepare(address, false)?;
+        let application = self.assemble(&layers)?;
+        Ok(Rehearsed { application, settings: self.server, places, findings: self.findings })
     }
 
     /// Reads the configuration: all that must be known before the first address is bound.
@@ -778,11 +804,34 @@ impl App {
     /// effect when it has. SIGUSR2 lets a new process of the program take over without a gap
     /// ([`Running::upgrade`]).
     ///
+    /// With the variable `KIRSCH_COMMAND=routes` it prints the [routes](Self::routes) and returns, with
+    /// `KIRSCH_COMMAND=check` the tools and settings of all paths: `kirsch routes` and `kirsch check` set it. Nothing is
+    /// bound then, and nothing is written.
+    ///
     /// # Errors
-    /// As [`start`](Self::start); names the requests that had not ended in time.
+    /// As [`start`](Self::start); names the requests that had not ended in time; counts what `check` has found.
     pub fn serve(self, address: impl ListenPlaces) -> Result {
+        if let Some(command) = Command::of_environment()? {
+            return command.obey(self, address);
+        }
         let (signals, manager) = (Signals::install()?, Notifier::of_environment());
-        self.start(address)?.wait_for(signals, &manager)
+        #[cfg(any(debug_assertions, feature = "dev"))]
+        let app = self.developed()?;
+        #[cfg(not(any(debug_assertions, feature = "dev")))]
+        let app = self;
+        app.start(address)?.wait_for(signals, &manager)
+    }
+
+    /// The application as `kirsch dev` serves it, if that has started this program.
+    #[cfg(any(debug_assertions, feature = "dev"))]
+    fn developed(mut self) -> Result<Self> {
+        let Some(link) = crate::dev::Link::of_environment()? else { return Ok(self) };
+        let tool = crate::dev::Dev::new(&link);
+        for (_, app) in &mut self.virtual_hosts {
+            let (place, path) = (AppPlace::default(), "/".to_owned());
+            app.code.push(Statement { place, path, change: Change::On(Arc::new(tool.of_host())) });
+        }
+        Ok(self.tool("/", tool).plugin(link))
     }
 
     fn piece(mut self, piece: Piece) -> Self {
@@ -884,7 +933,8 @@ impl App {
         for layer in layers {
             layer.apply_global(&mut server)?;
         }
-        let (root, merged) = self.merged(layers, None)?;
+        let (root, merged, findings) = self.merged(layers, None)?;
+        self.warn_of(findings);
         let Merged { sections, plans, background, status, lost, mut links, .. } = merged;
         self.lost = lost;
         let mut trees = vec![root.describe()];
@@ -892,6 +942,7 @@ impl App {
         application.show_status(status);
         let refused = |problem| ConfigError::new("the application", problem);
         let mut table = Hosts::default();
+        let mut findings = Vec::new();
         if let Some(hosts) = &self.hosts {
             table.be_strict();
             hosts.iter().try_for_each(|host| table.add(host, 0)).map_err(refused)?;
@@ -913,14 +964,17 @@ impl App {
             for layer in &layers {
                 layer.apply_global(&mut server.clone())?;
             }
-            let merged = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
-            let (root, Merged { sections, plans, background, status, lost, links: further, .. }) = merged;
+            app.is_rehearsal = self.is_rehearsal;
+            let (root, merged, found) = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
+            findings.extend(found);
+            let Merged { sections, plans, background, status, lost, links: further, .. } = merged;
             self.lost.extend(lost);
             trees.push(root.describe());
             links.extend(further);
             application.add_tree(root, sections, plans, background);
             application.show_status(status);
         }
+        self.warn_of(findings);
         checks::linked_pages(&trees, &links)?;
         #[cfg(feature = "tls")]
         checks::asked_for_certificates(application.plans(), &server.tls)?;
@@ -929,7 +983,7 @@ impl App {
             application.set_health(Health::at(path).map_err(refused)?);
         }
         application.count_requests();
-        if let Some(folder) = &self.tickets {
+        if let Some(folder) = self.tickets.as_ref().filter(|_| !self.is_rehearsal) {
             let tickets = Tickets::open(folder)?;
             application.set_tickets(tickets.clone());
             let last = move |_: &Engine| {
@@ -941,37 +995,48 @@ impl App {
         Ok(application)
     }
 
-    /// The tree of this app with its plans, checked; `host` is where another app is the outermost.
+    fn warn_of(&mut self, findings: Vec<String>) {
+        for finding in &findings {
+            crate::line::record!(Warn, target: "kirsch::config", "{finding}");
+        }
+        self.findings.extend(findings);
+    }
+
+    /// The tree of this app with its plans, checked, and what looks like a mistake in it; `host` is where another app
+    /// is the outermost.
     fn merged(
         &self,
         layers: &[Layer],
         host: Option<&str>,
-    ) -> std::result::Result<(Arc<dyn Publish>, Merged), ConfigError> {
+    ) -> std::result::Result<(Arc<dyn Publish>, Merged, Vec<String>), ConfigError> {
         if let Some(problem) = self.refusals.first() {
             return Err(ConfigError::new("the application", problem));
         }
+        let mut findings = Vec::new();
         let unheard = layers.iter().filter(|layer| layer.place.depth > 0 || host.is_some());
         for heading in unheard.filter_map(Layer::says_global) {
-            crate::line::record!(Warn, target: "kirsch::config", "{heading} does not count: its app is not the outermost, which says it");
+            findings.push(format!("{heading} does not count: its app is not the outermost, which says it"));
         }
         let at_host = host.unwrap_or_default();
         let own = host.map(|_| (String::new(), changed(&self.server)));
         for (path, keys) in own.iter().chain(&self.unheard).filter(|(_, keys)| !keys.is_empty()) {
             let place = format!("{at_host}{path}");
             let keys = keys.join(", ");
-            crate::line::record!(Warn, target: "kirsch::config", "the app at {place:?} sets {keys}: it does not count there, set it on the outermost app");
+            findings.push(format!(
+                "the app at {place:?} sets {keys}: it does not count there, set it on the outermost app"
+            ));
         }
         let root = self.tree()?;
         let mounts: Vec<_> = self.mounts.iter().map(|(path, _)| path.clone()).collect();
-        let merged = merge(&self.code, layers, &mounts, host)?;
+        let merged = merge(&self.code, layers, &mounts, host, self.is_rehearsal)?;
         let tree = root.describe();
         checks::required_tools(&tree, &merged)?;
         checks::one_reader_of_the_body(&tree)?;
         for section in checks::sections_without_answer(&tree, &merged) {
-            crate::line::record!(Warn, target: "kirsch::config", "nothing answers at or below {at_host}{section:?}: is the path right?");
+            findings.push(format!("nothing answers at or below {at_host}{section:?}: is the path right?"));
         }
         log_effective(&merged, at_host);
-        Ok((root, merged))
+        Ok((root, merged, findings))
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `app.rs` | the calls that describe the application, and how it is built |
 //! | `checks.rs` | the checks of the tree at start |
+//! | `command.rs` | what a program is asked to print in place of serving |
 //! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
 //! | `embedded/` | an application that answers requests without our server |
 //! | `places.rs` | what code can name to listen on |
@@ -19,6 +20,7 @@
 mod app;
 mod background;
 mod checks;
+mod command;
 mod course;
 mod embedded;
 mod errand;

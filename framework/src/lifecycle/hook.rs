@@ -219,6 +219,7 @@ pub struct Hooks {
     pub(crate) section: String,
     pub(crate) mount: Arc<str>,
     pub(crate) tree: u64,
+    pub(crate) is_rehearsal: bool,
     /// Why the tool cannot be used as it was set up.
     pub(crate) refusal: Option<SettingError>,
     pub(crate) hooks: Vec<Hook>,
@@ -253,6 +254,13 @@ pub(crate) type ParkedFunction = dyn Fn(&mut Exchange) + Send + Sync;
 pub(crate) type PlanFunction = Box<dyn Fn(&Plan) + Send + Sync>;
 
 impl Hooks {
+    /// Whether the application is only looked at, as by `kirsch check`, and will not be served. A tool that writes
+    /// something at the start, as a test of its store, leaves that out then.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.is_rehearsal
+    }
+
     /// Adds a hook.
     pub fn at<F, R>(&mut self, point: HookPoint, run: F) -> &mut Hook
     where

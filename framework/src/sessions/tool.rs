@@ -209,6 +209,7 @@ impl Tool for Sessions {
             return hooks.refuse(problem);
         }
         if self.settings.probe
+            && !hooks.is_rehearsal()
             && !self.shared.is_probed.swap(true, Ordering::Relaxed)
             && let Err(error) = self.shared.store.probe()
         {
