@@ -1,0 +1,8 @@
+//! Run it with `kirsch dev`, or with `cargo run` in its folder.
+
+use std::path::Path;
+
+fn main() -> kirsch::Result {
+    env_logger::init_from_env(env_logger::Env::default().default_filter_or("info"));
+    skeleton_name::app(Path::new("data"))?.serve("127.0.0.1:8080")
+}

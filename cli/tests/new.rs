@@ -1,0 +1,54 @@
+//! What `kirsch new` makes is built, and passes its own checks: minutes, so `bash check cli` runs it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const KIRSCH: &str = env!("CARGO_BIN_EXE_kirsch");
+
+/// Runs a command in a folder; all of them share the folder of what is built.
+fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).env("CARGO_TARGET_DIR", target);
+    let output = command.stdin(Stdio::null()).output().expect("it can be started");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?} in {}:\n{said}\n{errors}", folder.display());
+    said.into_owned()
+}
+
+fn check(kind: &str, route: &str) {
+    let place = tempfile::tempdir().expect("a folder");
+    let name = format!("new{kind}");
+    run(place.path(), KIRSCH, &["new", &name, kind]);
+    let folder = place.path().join(name);
+    run(&folder, "cargo", &["fmt", "--check"]);
+    run(&folder, "cargo", &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]);
+    run(&folder, "cargo", &["test", "--quiet"]);
+    assert!(run(&folder, KIRSCH, &["check"]).contains(", 0 findings"), "{kind}");
+    assert!(run(&folder, KIRSCH, &["routes"]).contains(route), "{kind}");
+    if kind == "--minimal" {
+        run(&folder, "cargo", &["build", "--release", "--quiet"]);
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new/release/new--minimal");
+        let program = std::fs::read(program).expect("it was built");
+        let is_there = |text: &[u8]| program.windows(text.len()).any(|bytes| bytes == text);
+        assert!(is_there(b"KIRSCH_COMMAND") && !is_there(b"/__kirsch/live"), "development is for debug builds");
+    }
+}
+
+#[test]
+#[ignore = "minutes: `bash check cli`"]
+fn a_program_of_two_pages_passes_its_checks() {
+    check("--minimal", "Site::greet");
+}
+
+#[test]
+#[ignore = "minutes: `bash check cli`"]
+fn an_api_passes_its_checks() {
+    check("--api", "/notes");
+}
+
+#[test]
+#[ignore = "minutes: `bash check cli`"]
+fn a_site_passes_its_checks() {
+    check("--site", "NotePages::remove");
+}
