@@ -105,6 +105,8 @@ pub(crate) struct Merged {
     pub(crate) lost: Vec<&'static str>,
     /// The pages that tools link to by name: the place in words, and the name.
     pub(crate) links: Vec<(String, String)>,
+    /// What looks like a mistake, and stops nothing.
+    pub(crate) findings: Vec<String>,
 }
 
 /// Merges the settings of one tree in code, in their order, and those of the files, in theirs. A mounted app comes
@@ -380,6 +382,7 @@ impl Merged {
             lost: Vec::new(),
             status: Vec::new(),
             links: Vec::new(),
+            findings: Vec::new(),
         };
         static TREES: AtomicU64 = AtomicU64::new(1);
         let tree = TREES.fetch_add(1, Ordering::Relaxed);

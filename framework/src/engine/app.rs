@@ -933,16 +933,14 @@ impl App {
         for layer in layers {
             layer.apply_global(&mut server)?;
         }
-        let (root, merged, findings) = self.merged(layers, None)?;
-        self.warn_of(findings);
-        let Merged { sections, plans, background, status, lost, mut links, .. } = merged;
+        let (root, merged) = self.merged(layers, None)?;
+        let Merged { sections, plans, background, status, lost, mut links, mut findings, .. } = merged;
         self.lost = lost;
         let mut trees = vec![root.describe()];
         let mut application = Application::new(root, sections, plans, background);
         application.show_status(status);
         let refused = |problem| ConfigError::new("the application", problem);
         let mut table = Hosts::default();
-        let mut findings = Vec::new();
         if let Some(hosts) = &self.hosts {
             table.be_strict();
             hosts.iter().try_for_each(|host| table.add(host, 0)).map_err(refused)?;
@@ -965,9 +963,9 @@ impl App {
                 layer.apply_global(&mut server.clone())?;
             }
             app.is_rehearsal = self.is_rehearsal;
-            let (root, merged, found) = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
+            let (root, merged) = app.merged(&layers, Some(&name)).map_err(|error| error.of_host(&name))?;
+            let Merged { sections, plans, background, status, lost, links: further, findings: found, .. } = merged;
             findings.extend(found);
-            let Merged { sections, plans, background, status, lost, links: further, .. } = merged;
             self.lost.extend(lost);
             trees.push(root.describe());
             links.extend(further);
@@ -1008,7 +1006,7 @@ impl App {
         &self,
         layers: &[Layer],
         host: Option<&str>,
-    ) -> std::result::Result<(Arc<dyn Publish>, Merged, Vec<String>), ConfigError> {
+    ) -> std::result::Result<(Arc<dyn Publish>, Merged), ConfigError> {
         if let Some(problem) = self.refusals.first() {
             return Err(ConfigError::new("the application", problem));
         }
@@ -1036,7 +1034,7 @@ impl App {
             findings.push(format!("nothing answers at or below {at_host}{section:?}: is the path right?"));
         }
         log_effective(&merged, at_host);
-        Ok((root, merged, findings))
+        Ok((root, Merged { findings, ..merged }))
     }
 }
 

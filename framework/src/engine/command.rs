@@ -86,7 +86,7 @@ fn columns(route: &Route) -> [String; 3] {
     let path = format!("{}{path}", host.as_deref().unwrap_or_default());
     match handler.is_empty() {
         true => ["...".to_owned(), path, type_name.clone()],
-        false => [methods.allow().to_string(), path, format!("{type_name}::{handler}")],
+        false => [methods.allow(), path, format!("{type_name}::{handler}")],
     }
 }
 
