@@ -169,15 +169,12 @@ struct Said {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerMessage {
-        message: Words,
-    },
-    CompilerArtifact {
-        executable: Option<PathBuf>,
-        target: Target,
-    },
+    #[serde(rename = "compiler-message")]
+    Compiler { message: Words },
+    #[serde(rename = "compiler-artifact")]
+    Artifact { executable: Option<PathBuf>, target: Target },
     #[serde(other)]
     Other,
 }
@@ -207,7 +204,7 @@ impl Said {
     /// Takes one line; returns what is to be shown. Other programs may print what is no message.
     fn hear(&mut self, line: &[u8]) -> Option<String> {
         match serde_json::from_slice(line).ok()? {
-            Message::CompilerMessage { message } => {
+            Message::Compiler { message } => {
                 let rendered = message.rendered?;
                 // "aborting due to 2 previous errors" has no place, and says nothing new.
                 if message.level == "error"
@@ -222,13 +219,13 @@ impl Said {
                 }
                 Some(rendered)
             }
-            Message::CompilerArtifact { executable: Some(program), target } => {
+            Message::Artifact { executable: Some(program), target } => {
                 if target.kind.iter().any(|kind| kind == "bin") {
                     self.programs.push(program);
                 }
                 None
             }
-            Message::CompilerArtifact { .. } | Message::Other => None,
+            Message::Artifact { .. } | Message::Other => None,
         }
     }
 }
