@@ -805,8 +805,8 @@ impl App {
     /// ([`Running::upgrade`]).
     ///
     /// With the variable `KIRSCH_COMMAND=routes` it prints the [routes](Self::routes) and returns, with
-    /// `KIRSCH_COMMAND=check` the tools and settings of all paths: `kirsch routes` and `kirsch check` set it. Nothing is
-    /// bound then, and nothing is written.
+    /// `KIRSCH_COMMAND=check` the tools and settings of all paths: `kirsch routes` and `kirsch check` set it. Then
+    /// nothing is bound, and nothing is written.
     ///
     /// # Errors
     /// As [`start`](Self::start); names the requests that had not ended in time; counts what `check` has found.
