@@ -536,8 +536,9 @@ fn nothing_is_lost_between_replay_and_what_comes() {
             let from = topic.last_id();
             let request = client.new_browser().get("/events").header("last-event-id", from.to_string());
             let mut stream = request.send_streaming();
-            let count = 100.min(2_000 - usize::try_from(from.number).expect("a few"));
-            let expected: Vec<_> = (0..count).map(|index| (from.number as usize + index).to_string()).collect();
+            let begin = usize::try_from(from.number).expect("a few");
+            let count = 100.min(2_000 - begin);
+            let expected: Vec<_> = (begin..begin + count).map(|number| number.to_string()).collect();
             assert_eq!(texts(&mut stream, count), expected);
         }
         publisher.join().expect("no panic");

@@ -616,7 +616,7 @@ impl App {
                     if ["auth_basic", "auth_digest", "session_auth"].contains(&tool.name())
                         && !on.contains(&tool.name()) =>
                 {
-                    on.push(tool.name())
+                    on.push(tool.name());
                 }
                 Change::Off(name) => on.retain(|known| known != name),
                 _ => {}
