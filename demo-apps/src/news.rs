@@ -157,11 +157,13 @@ fn read(mut file: impl BufRead) -> std::io::Result<Topic<String>> {
     file.read_line(&mut epoch)?;
     let epoch = u64::from_str_radix(epoch.trim(), 16).map_err(|_| wrong("it is no file of this program"))?;
     let mut events = Vec::new();
-    for line in file.split(b'\n') {
-        let line = String::from_utf8(line?).map_err(|_| wrong("it is not UTF-8"))?;
-        let event = line.split_once(' ').and_then(|(number, text)| Some((number.parse().ok()?, unescape(text)?)));
+    let mut line = String::new();
+    while file.read_line(&mut line)? > 0 {
         // The last line may be torn, since the program was killed.
-        events.extend(event);
+        let Some(whole) = line.strip_suffix('\n') else { break };
+        let event = whole.split_once(' ').and_then(|(number, text)| Some((number.parse().ok()?, unescape(text)?)));
+        events.push(event.ok_or_else(|| wrong("it has a line that is no event"))?);
+        line.clear();
     }
     events.drain(..events.len().saturating_sub(KEPT));
     Ok(Topic::restored("news", epoch, events))

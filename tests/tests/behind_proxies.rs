@@ -232,13 +232,14 @@ fn a_sealed_session_is_worth_nothing_at_another_host() {
 }
 
 /// Where the connection or the raw host may be read, and why.
-const RAW_READS: [(&str, &str); 8] = [
+const RAW_READS: [(&str, &str); 9] = [
     ("exchange/origin.rs", "makes the client's origin and address of them, where no proxy has said other ones"),
     ("exchange/request.rs", "has the raw values, under names that say so"),
     ("exchange/argument_types.rs", "`Conn` is the connection, for who asks for it by name"),
     ("tools/proxy/mod.rs", "decides by the peer whom to believe"),
     ("http/head.rs", "reads them"),
     ("logs/access.rs", "writes down what came, beside the client that the proxy names"),
+    ("dev/tool.rs", "answers this machine alone, whatever a proxy says"),
     ("lifecycle/redirects.rs", "answers on a listener of its own, before any tool"),
     ("server/", "has the socket"),
 ];

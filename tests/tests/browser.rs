@@ -1,7 +1,7 @@
 //! The pages of the demos in a real browser: their scripts run, and the console stays empty. Skipped where Chromium is
 //! not installed.
 
-use demo_apps::{certificate, chunks, news, page1_page2, quadruple, static_site, thumbnails, upload};
+use demo_apps::{certificate, chunks, page1_page2, quadruple, static_site, thumbnails, upload};
 use kirsch::{App, Html, Tree, sessions::SqliteStore, testing::Client};
 use std::{process::Command, time::Duration};
 
@@ -31,13 +31,12 @@ fn the_pages_of_the_demos_work_in_a_browser() {
     let components = |milliseconds| {
         components::app(Duration::from_millis(milliseconds), SqliteStore::new(room.path().join("sessions.sqlite")))
     };
-    let cases: [(App, &str, [&str; 2]); 13] = [
+    let cases: [(App, &str, [&str; 2]); 12] = [
         (page1_page2::app(Duration::ZERO), "/#/page1", ["/page1: \"*Yawn*\" after", "/page2: \"Hello World!\" after"]),
         (chunks::app(10, Duration::ZERO), "/#/chunks", ["s: Chunk 0", "Chunk 9"]),
         (quadruple::app(Duration::ZERO), "/#5", ["4 × 5 = 20 after", "asked         1\n"]),
         (upload::app(None).threads(2), "/", ["nothing yet", "<progress"]),
         (thumbnails::app(Duration::ZERO), "/#job", ["the pictures are there after", "/40\" width=\"40\""]),
-        (news::app(None).expect("no file"), "/#publish", ["followed by this tab", "two\nlines\nmore &lt;b&gt;</li>"]),
         (components(50), "/#implicit", ["at most 1 at the same time", "<rect class=\"waiting\""]),
         // Six connections to a host: the other two parts are queued in the browser.
         (components(500), "/#view", ["at most 6 at the same time", "<rect class=\"queued\""]),

@@ -357,6 +357,8 @@ fn clients_with_many_requests_wait_in_line_like_a_few() {
     (0..2).for_each(|_| stage.entered.recv_timeout(SOON).expect("two run"));
     let mut other = stage.connect();
     other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+    // Two requests of each client are in line or run, and this one is behind them.
+    eventually("all in line", || stage.server().statistics().queued == 19);
     let (answered, is_answered) = unbounded();
     let reader = std::thread::spawn(move || {
         let text = other.answer().text().to_owned();
