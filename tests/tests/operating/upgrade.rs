@@ -64,11 +64,12 @@ impl Site {
         signal_to(self.process().expect("it serves"), signal);
     }
 
-    /// Sends the signal, and waits for the new process. Returns the old one.
+    /// Sends the signal, and waits until the new process alone accepts. Returns the old one.
     fn upgrade(&self) -> u32 {
         let old = self.process().expect("it serves");
         signal_to(old, Signal::USR2);
         wait_until(|| self.process().is_some_and(|process| process != old));
+        wait_until(|| !listens(old, self.address.port()));
         old
     }
 
@@ -123,6 +124,16 @@ fn configuration(folder: &Path, settings: &str) -> String {
 
 fn signal_to(process: u32, signal: Signal) {
     kill_process(Pid::from_raw(process.cast_signed()).expect("a number"), signal).expect("it runs");
+}
+
+/// Whether a process has the listening socket of this port.
+fn listens(process: u32, port: u16) -> bool {
+    let sockets = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let listening = format!(":{port:04X} 00000000:0000 0A");
+    let number = |line: &str| Some(PathBuf::from(format!("socket:[{}]", line.split_whitespace().nth(9)?)));
+    let listening: Vec<_> = sockets.lines().filter(|line| line.contains(&listening)).filter_map(number).collect();
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok()).any(|place| listening.contains(&place))
 }
 
 /// Also of a process that nobody has waited for.
