@@ -93,7 +93,7 @@ impl Error {
     /// [`kirsch::Result`](crate::Result), or of [`unexpected`](Self::unexpected). Only for unexpected errors, and not
     /// when the framework has converted it, as for a handler that returns `Result<_, std::io::Error>`.
     ///
-    /// ```
+    /// ```no_run
     /// fn read() -> kirsch::Result<String> {
     ///     Ok(std::fs::read_to_string("/no/such/file")?)
     /// }

@@ -55,10 +55,11 @@ impl Events {
     /// wait for the client at most.
     ///
     /// ```
+    /// use kirsch::publish::PageCall;
     /// use kirsch::push::{Event, Events};
     /// use kirsch::{prelude::*, testing::Client};
     ///
-    /// let count = |_: &mut _| {
+    /// let count = |_: &mut PageCall<'_>| {
     ///     let (feed, events) = Events::channel(8);
     ///     std::thread::spawn(move || (1..=3).try_for_each(|number| feed.send(Event::text(number.to_string()))));
     ///     events
