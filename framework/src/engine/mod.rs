@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `app.rs` | the calls that describe the application, and how it is built |
+//! | `app/` | the calls that describe the application; how it is built and started |
 //! | `checks.rs` | the checks of the tree at start |
 //! | `command.rs` | what a program is asked to print in place of serving |
 //! | `course.rs` | the one course of all that starts and stops, in the order of priorities |
