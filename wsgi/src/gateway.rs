@@ -90,7 +90,7 @@ impl Publish for Gateway {
         });
         drop(begun);
         stay.leave();
-        let Answer { head, content } = match answered {
+        let Answered { head, content } = match answered {
             Ok(answer) => answer,
             // A client that has spoilt its body has its usual answer.
             Err(error) => return Err(source.take_failure().map_or(error, Error::from)),
@@ -109,7 +109,8 @@ struct OfRequest<'r> {
     stay: Stay,
 }
 
-struct Answer {
+/// What the application has said.
+struct Answered {
     head: Head,
     content: Content,
 }
@@ -121,7 +122,7 @@ enum Content {
 }
 
 impl OfRequest<'_> {
-    fn run(&self, py: Python<'_>) -> PyResult<Answer> {
+    fn run(&self, py: Python<'_>) -> PyResult<Answered> {
         let Self { gateway, facts, source, stay } = self;
         let id = facts.request.id();
         let template = gateway.loaded.template.bind(py);
@@ -145,7 +146,7 @@ impl OfRequest<'_> {
             },
         };
         let (head, written) = start.get().take().ok_or_else(not_started)?;
-        Ok(Answer { head, content: behind(written, content) })
+        Ok(Answered { head, content: behind(written, content) })
     }
 
     /// Content that is there as a whole.
