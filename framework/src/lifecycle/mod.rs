@@ -7,6 +7,7 @@
 //! ```
 
 mod admission;
+mod application;
 mod background;
 mod backtrace;
 mod conditions;
@@ -14,6 +15,7 @@ mod debug_page;
 mod error_page;
 mod error_pages;
 mod error_template;
+mod finish;
 mod funnel;
 mod health;
 mod hook;
@@ -29,6 +31,7 @@ mod tool;
 pub use crate::exchange::{Admission, Admit, Wait, Wakers};
 pub use crate::exchange::{Claim, Class, Entered, LineStatus, Place, Turn, WaitList, WaitStatistics};
 pub use crate::exchange::{StatusRow, StatusSource};
+pub use application::Application;
 pub use background::BackgroundJob;
 pub use backtrace::backtrace_of;
 pub(crate) use debug_page::VERSION;
@@ -42,7 +45,6 @@ pub(crate) use hosts::Hosts;
 pub use plan::{PathSettings, Plan};
 pub(crate) use redirects::Redirects;
 pub(crate) use request_counts::{BOUNDS, CLASSES, CountSums, METHODS, RequestCounts, TimeSums};
-pub use run::Application;
 pub(crate) use sections::Sections;
 pub use tool::Tool;
 

@@ -37,23 +37,21 @@
 //! redirect internally ends its resource in the same way.
 
 use super::admission::{Park, Passed, pass};
-use super::conditions;
+use super::application::{Application, wrong_host};
 use super::debug_page::key;
-use super::funnel::{Funnel, TicketDesk, make_deferred, write_overloaded};
+use super::funnel::write_overloaded;
 use super::hook::run_point;
-use super::request_counts::{RequestCounts, nanoseconds};
+use super::request_counts::nanoseconds;
 use super::stream_place::StreamPlace;
-use super::{Admit, BackgroundJob, Flow, Health, HookPoint, Hosts, Plan, Redirects, Sections};
-use crate::exchange::{Asker, BodyPlan, Delivery, Progress, QueueNote, Service, Wakers, WhenBusy, capture_backtraces};
+use super::{Admit, HookPoint};
 use crate::exchange::{
-    BodyUse, Error, Exchange, HttpError, Limit, Limits, Origin, PageAddresses, Pending, Redirect, Rescue, ResponseBody,
-    Stage, StatusSource, Stream, Trail, WorkerStage, check_parameters,
+    Asker, BodyPlan, BodyUse, Delivery, Error, Exchange, HttpError, Limit, Limits, Pending, Progress, QueueNote,
+    Service, Stage, StatusSource, Trail, Wakers, WhenBusy, WorkerStage, check_parameters,
 };
 use crate::http::{Framing, Refusal};
 use crate::logs;
-use crate::panics::{guarded, watch_panics};
-use crate::publish::{Addresses, Call, NodeRef, Publish, Resolution, has_dispatchers, keyed_routes, resolve, route_at};
-use crate::tickets::{OfTickets, Tickets};
+use crate::panics::guarded;
+use crate::publish::{Call, NodeRef, Resolution, resolve, route_at};
 use ::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,192 +59,7 @@ use std::time::Instant;
 /// Most internal redirects of one request; more are taken for a circle.
 const MAX_REDIRECTS: u8 = 10;
 
-/// A published tree with its plans: what the server calls. Made by [`App::build`](crate::App::build).
-#[derive(Debug)]
-pub struct Application {
-    /// The trees; the first is that of the outermost app.
-    trees: Vec<Root>,
-    /// Which of them answers for a host.
-    hosts: Hosts,
-    /// Those of all trees, one tree's after another's.
-    plans: Vec<Plan>,
-    background: Vec<BackgroundJob>,
-    /// Where a tool has asked for them.
-    counts: Option<Arc<RequestCounts>>,
-    /// What the tools show on the status page.
-    status: Vec<Arc<dyn StatusSource>>,
-    before_all: Option<Box<BeforeAll>>,
-    tickets: Option<TicketDesk>,
-}
-
-struct Root {
-    node: Arc<dyn Publish>,
-    shape: NodeRef,
-    /// Whether code of the application may run while a path is resolved.
-    has_dispatchers: bool,
-    /// Which plan a path gets, counted from the tree's first.
-    sections: Sections,
-    first_plan: usize,
-    pages: Arc<dyn PageAddresses>,
-}
-
 impl Application {
-    pub(crate) fn new(
-        root: Arc<dyn Publish>,
-        sections: Sections,
-        plans: Vec<Plan>,
-        background: Vec<BackgroundJob>,
-    ) -> Self {
-        let mut application = Self {
-            trees: Vec::new(),
-            hosts: Hosts::default(),
-            plans: Vec::new(),
-            background: Vec::new(),
-            counts: None,
-            status: Vec::new(),
-            before_all: None,
-            tickets: None,
-        };
-        application.add_tree(root, sections, plans, background);
-        application
-    }
-
-    /// Adds a tree with its plans. [`set_hosts`](Self::set_hosts) sets its hosts.
-    pub(crate) fn add_tree(
-        &mut self,
-        root: Arc<dyn Publish>,
-        sections: Sections,
-        plans: Vec<Plan>,
-        background: Vec<BackgroundJob>,
-    ) {
-        watch_panics();
-        if plans.iter().any(|plan| plan.settings.debug_page) {
-            capture_backtraces();
-        }
-        let shape = root.describe();
-        let has_dispatchers = has_dispatchers(&shape);
-        let pages = Arc::new(Addresses::of(&shape));
-        let first_plan = self.plans.len();
-        self.trees.push(Root { node: root, shape, has_dispatchers, sections, first_plan, pages });
-        self.plans.extend(plans);
-        self.background.extend(background);
-    }
-
-    /// Adds what tools show on the status page.
-    pub(crate) fn show_status(&mut self, sources: Vec<Arc<dyn StatusSource>>) {
-        self.status.extend(sources);
-    }
-
-    /// Answers probes.
-    pub(crate) fn set_health(&mut self, health: Health) {
-        self.before_all.get_or_insert_default().health = Some(health);
-    }
-
-    /// Lets the requests of listeners with that role be sent elsewhere.
-    pub(crate) fn set_redirects(&mut self, redirects: Redirects) {
-        self.before_all.get_or_insert_default().redirects = Some(redirects);
-    }
-
-    /// The port of the first encrypted listener.
-    pub(crate) fn lead_redirects_to(&self, port: u16) {
-        if let Some(redirects) = self.before_all.as_ref().and_then(|first| first.redirects.as_ref()) {
-            redirects.lead_to(port);
-        }
-    }
-
-    /// Writes a ticket for each failure, and lets tools show them. After the last tree.
-    pub(crate) fn set_tickets(&mut self, tickets: Arc<Tickets>) {
-        self.plans.iter().flat_map(|plan| &plan.tickets_readers).for_each(|reader| reader.connect(&tickets));
-        let first = self.plans.iter().position(|plan| !plan.tickets_readers.is_empty());
-        let page = first.map(|first| {
-            let tree = self.trees.iter().rposition(|tree| tree.first_plan <= first).unwrap_or_default();
-            (tree, self.plans[first].section.clone())
-        });
-        self.status.push(Arc::new(OfTickets(tickets.clone())));
-        self.tickets = Some(TicketDesk { tickets, page });
-    }
-
-    /// Counts requests from now on, if a tool wants to read the counts. The last step of building.
-    pub(crate) fn count_requests(&mut self) {
-        let readers: Vec<_> = self.plans.iter().flat_map(|plan| &plan.counts_readers).collect();
-        if readers.is_empty() {
-            return;
-        }
-        let routes = self.trees.iter().enumerate().flat_map(|(number, tree)| keyed_routes(number, &tree.shape));
-        let counts = Arc::new(RequestCounts::new(routes, self.plans.iter().map(|plan| plan.section.clone())));
-        readers.into_iter().for_each(|reader| reader.connect(&counts));
-        self.counts = Some(counts);
-    }
-
-    pub(crate) fn set_hosts(&mut self, hosts: Hosts) {
-        self.hosts = hosts;
-    }
-
-    /// The plans, one for each path section, the root's first; those of virtual hosts follow, in the same way.
-    #[must_use]
-    pub fn plans(&self) -> &[Plan] {
-        &self.plans
-    }
-
-    /// The first section of each tree where the debug page is on, and the first of each other page that the key of the
-    /// process opens: the tree's number, the section, the page.
-    pub(crate) fn keyed_sections(&self) -> Vec<(usize, String, &'static str)> {
-        let ends = self.trees.iter().skip(1).map(|tree| tree.first_plan).chain([self.plans.len()]);
-        let mut sections: Vec<(usize, String, &str)> = Vec::new();
-        for (number, (tree, end)) in self.trees.iter().zip(ends).enumerate() {
-            for plan in &self.plans[tree.first_plan..end] {
-                let debug_page = plan.settings.debug_page.then_some("debug_page");
-                for page in debug_page.into_iter().chain(plan.keyed) {
-                    let is_known = sections.iter().any(|(tree, _, known)| *tree == number && *known == page);
-                    sections.extend((!is_known).then(|| (number, plan.section.clone(), page)));
-                }
-            }
-        }
-        sections
-    }
-
-    /// The background jobs of the tools.
-    #[must_use]
-    pub fn background_jobs(&self) -> &[BackgroundJob] {
-        &self.background
-    }
-
-    /// The answer to a request that should have been encrypted: it names the address that is, or leads there. Only
-    /// hosts that this server answers for are named.
-    fn not_encrypted(&self, request: &crate::Request, redirects: bool) -> Error {
-        let origin = request.origin();
-        if !self.hosts.is_empty() && self.hosts.find(&origin).is_none() {
-            return wrong_host(origin.host());
-        }
-        let origin = Origin::new(true, origin.authority()).to_string();
-        let page = request.target().strip_prefix('/').unwrap_or_default();
-        let address = format!("{origin}/{page}");
-        if redirects {
-            return Redirect { status: StatusCode::PERMANENT_REDIRECT, location: address }.into();
-        }
-        let text = format!("This address speaks https only. The page is at {address}");
-        HttpError::new(StatusCode::BAD_REQUEST, text).into()
-    }
-
-    fn plan(&self, exchange: &Exchange) -> &Plan {
-        &self.plans[exchange.course.plan]
-    }
-
-    fn tree(&self, exchange: &Exchange) -> &Root {
-        &self.trees[exchange.course.tree]
-    }
-
-    /// Whether the response is there before anything of the application runs.
-    #[inline]
-    fn is_answered_before_all(&self, exchange: &mut Exchange, is_worker: bool) -> bool {
-        let answered = self.before_all.as_ref().and_then(|first| first.answer(exchange, &self.hosts, is_worker));
-        answered.map(|stage| exchange.course.stage = stage).is_some()
-    }
-
-    fn funnel(&self, exchange: &Exchange) -> Funnel<'_> {
-        Funnel { plan: self.plan(exchange), root: &self.tree(exchange).shape, tickets: self.tickets.as_ref() }
-    }
-
     /// Everything before the body: routing, the plan, the first three hook points.
     fn begin(&self, exchange: &mut Exchange) {
         exchange.course.stage = Stage::Decided;
@@ -475,7 +288,7 @@ impl Application {
     }
 
     /// Counts a wait that has ended, well or not.
-    fn count_wait(&self, since: Option<Instant>, passed: &Result<Passed, Error>) {
+    pub(super) fn count_wait(&self, since: Option<Instant>, passed: &Result<Passed, Error>) {
         if let (Some(since), Some(counts)) = (since, &self.counts)
             && !matches!(passed, Ok(Passed::Parked(_)))
         {
@@ -484,7 +297,7 @@ impl Application {
     }
 
     /// Tells the tools that have given the request something others wait for.
-    fn note_parked(&self, park: Park, exchange: &mut Exchange) {
+    pub(super) fn note_parked(&self, park: Park, exchange: &mut Exchange) {
         if park.is_own {
             for tell in &self.plan(exchange).when_parked {
                 let told = guarded(|| {
@@ -526,107 +339,8 @@ impl Application {
         Ok(())
     }
 
-    /// From the handler's result to the response as the hooks of `before_finalize` get it. `Some` is the path with
-    /// which a failed request goes on instead.
-    fn settle(&self, exchange: &mut Exchange, result: Result<(), Error>) -> Option<String> {
-        StreamPlace::give_back(exchange);
-        exchange.course.parked = None;
-        exchange.course.pending = Pending::Nothing;
-        if let Err(error) = result.and_then(|()| make_deferred(exchange)) {
-            if matches!(exchange.course.rescue, Rescue::Impossible) {
-                exchange.course.rescue = Rescue::Possible;
-            }
-            self.funnel(exchange).settle(exchange, error);
-            match std::mem::take(&mut exchange.course.rescue) {
-                Rescue::Wanted(target) => {
-                    exchange.course.rescue = Rescue::Done;
-                    return Some(target);
-                }
-                Rescue::Done => exchange.course.rescue = Rescue::Done,
-                Rescue::Impossible | Rescue::Possible => {}
-            }
-        }
-        let failed = exchange.course.failed;
-        exchange.course.stage = Stage::Finishing { next: 0, failed, only_always: failed };
-        None
-    }
-
-    /// From there to the final response. Without `wakers` nothing is parked.
-    fn finish(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Passed {
-        if let Passed::Parked(park) = self.before_finalize(exchange, wakers) {
-            return Passed::Parked(park);
-        }
-        self.finalize(exchange);
-        exchange.course.stage = Stage::Final;
-        self.end_resource(exchange);
-        Passed::Through
-    }
-
-    /// As [`run_point`], but an error becomes the response at once, so that the `always` hooks that follow see it.
-    fn before_finalize(&self, exchange: &mut Exchange, wakers: Option<&dyn Wakers>) -> Passed {
-        let Stage::Finishing { next: first, mut failed, mut only_always } = exchange.course.stage else {
-            return Passed::Through;
-        };
-        for (index, hook) in self.plan(exchange).hooks(HookPoint::BeforeFinalize).iter().enumerate().skip(first) {
-            if only_always && !hook.always {
-                continue;
-            }
-            let result = match (hook.admit(), wakers) {
-                (Some(admit), Some(wakers)) => {
-                    let since = exchange.course.parked.as_ref().map(|parked| parked.since);
-                    let passed = hook.call_or_park(admit, exchange, wakers);
-                    self.count_wait(since, &passed);
-                    match passed {
-                        Ok(Passed::Parked(park)) => {
-                            exchange.course.stage = Stage::Finishing { next: index, failed, only_always };
-                            self.note_parked(park, exchange);
-                            return Passed::Parked(park);
-                        }
-                        Ok(Passed::Through) => continue,
-                        Err(error) => Err(error),
-                    }
-                }
-                _ => hook.call(exchange),
-            };
-            match result {
-                Ok(Flow::Continue) => continue,
-                Ok(Flow::Answer(answer)) if !only_always => exchange.response.give_way_to(answer),
-                Ok(Flow::Answer(_)) => hook.log_late_answer(exchange),
-                Err(error) if failed => logs::error_in(exchange, hook.tool, &error),
-                Err(error) => {
-                    failed = true;
-                    self.funnel(exchange).settle(exchange, error);
-                }
-            }
-            only_always = true;
-        }
-        Passed::Through
-    }
-
-    /// Last checks of the response; from here on it is only sent.
-    fn finalize(&self, exchange: &mut Exchange) {
-        // An answer of a late hook may be deferred, too.
-        if let Err(error) = make_deferred(exchange) {
-            self.funnel(exchange).settle(exchange, error);
-        }
-        if let Some(error) = exchange.response.take_unsendable() {
-            self.funnel(exchange).settle(exchange, *error);
-        }
-        let status = exchange.response.status();
-        if !(200..600).contains(&status.as_u16()) && !exchange.response.begins_conversation() {
-            let problem = format!("{status} cannot be the status of a response: it must be 200 to 599");
-            self.funnel(exchange).settle(exchange, Error::unexpected(problem));
-        }
-        if let Err(error) = conditions::apply(exchange) {
-            self.funnel(exchange).settle(exchange, error);
-        }
-        if let ResponseBody::Stream(stream) = exchange.response.body_mut() {
-            watch(stream, &exchange.request);
-        }
-    }
-
     #[inline(always)] // As `run_point`.
-    fn end_resource(&self, exchange: &mut Exchange) {
+    pub(super) fn end_resource(&self, exchange: &mut Exchange) {
         if let Err(error) = run_point(self.plan(exchange).hooks(HookPoint::OnEndResource), exchange) {
             logs::error_in(exchange, "on_end_resource", &error);
         }
@@ -793,59 +507,6 @@ fn resolve_guarded(shape: &NodeRef, request: &crate::Request, trail: &mut Trail)
     guarded(|| Ok(resolve(shape, request, 0, trail)))
 }
 
-/// What is answered before anything of the application runs.
-#[derive(Debug, Default)]
-struct BeforeAll {
-    health: Option<Health>,
-    redirects: Option<Redirects>,
-}
-
-impl BeforeAll {
-    /// The stage of a request that is answered so.
-    #[inline]
-    fn answer(&self, exchange: &mut Exchange, hosts: &Hosts, is_worker: bool) -> Option<Stage> {
-        if self.redirects.as_ref().is_some_and(|redirects| redirects.answer(exchange, hosts, is_worker)) {
-            return Some(Stage::Refused);
-        }
-        self.health.as_ref().is_some_and(|health| health.answer(exchange)).then_some(Stage::Probed)
-    }
-}
-
-/// The response to a request for a host that this server does not serve (RFC 9110, section 15.5.20).
-fn wrong_host(host: &str) -> Error {
-    HttpError::new(StatusCode::MISDIRECTED_REQUEST, format!("This server does not answer for the host {host:?}."))
-        .into()
-}
-
 fn smaller<'l>(one: &'l Limit, other: &'l Limit) -> &'l Limit {
     if one.most < other.most { one } else { other }
-}
-
-/// Lets a failure in the middle of a stream be logged with the request it belongs to. The server cuts the connection
-/// then.
-fn watch(stream: &mut Stream, request: &crate::Request) {
-    let (id, path) = (request.id(), request.path().to_owned());
-    let mut chunks = std::mem::replace(stream, Stream::new(std::iter::empty::<Vec<u8>>()));
-    let length = chunks.length();
-    let watched = Stream::fallible(std::iter::from_fn(move || {
-        let chunk = guarded(|| chunks.next().transpose());
-        if let Err(error) = &chunk {
-            let causes = logs::causes(error);
-            // A client that breaks its body off while it is sent back is an everyday end.
-            let level = if error.is_clients_fault() { log::Level::Debug } else { log::Level::Error };
-            let text = format!("request {id}: {path:?} the stream broke off: {causes}");
-            log::log!(target: logs::ERROR, level, "{}", logs::Lines(&text, &[]));
-        }
-        chunk.transpose()
-    }));
-    *stream = match length {
-        Some(length) => watched.with_length(length),
-        None => watched,
-    };
-}
-
-impl std::fmt::Debug for Root {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shape.type_name)
-    }
 }
