@@ -10,26 +10,23 @@ use std::collections::BTreeMap;
 const OFFERED: [&str; 2] = ["en", "de"];
 
 const GERMAN: &[(&str, &str)] = &[
-    ("About this program", "Über dieses Programm"),
-    ("Add a photo", "Foto hinzufügen"),
     ("Add an album", "Neues Album"),
-    ("Add photos", "Fotos hinzufügen"),
-    ("Album", "Album"),
     ("Albums", "Alben"),
-    ("All photos", "Alle Fotos"),
-    ("An album", "Ein Album"),
+    ("Approve", "Freigeben"),
     ("Archive", "Archiv"),
     ("Back to the blog", "Zurück zum Blog"),
     ("Caption", "Bildtext"),
-    ("Changes", "Änderungen"),
     ("Choose photos", "Fotos auswählen"),
+    ("Comment", "Kommentar"),
+    ("Comments", "Kommentare"),
+    ("Comments that wait", "Wartende Kommentare"),
     ("Delete", "Löschen"),
+    ("Delete the album", "Album löschen"),
     ("Desk", "Schreibtisch"),
     ("Draft", "Entwurf"),
     ("Earlier in the album", "Weiter nach vorn"),
     ("Edit", "Bearbeiten"),
     ("Edit the photo", "Foto bearbeiten"),
-    ("Everything is here already.", "Es ist schon alles da."),
     ("Feed", "Feed"),
     (
         "If you write to us about this, please name the number",
@@ -39,9 +36,11 @@ const GERMAN: &[(&str, &str)] = &[
     ("JPEG, PNG, WebP or GIF, up to 60 megapixels each", "JPEG, PNG, WebP oder GIF, je bis 60 Megapixel"),
     ("Later in the album", "Weiter nach hinten"),
     ("Latest photos", "Neueste Fotos"),
+    ("Leave this field empty", "Dieses Feld leer lassen"),
     ("Log in", "Anmelden"),
     ("Log out", "Abmelden"),
     ("Login by script", "Anmeldung durch ein Skript"),
+    ("More photos", "Weitere Fotos"),
     ("Name", "Name"),
     ("Newer", "Neuere"),
     ("Next", "Nächstes"),
@@ -54,10 +53,8 @@ const GERMAN: &[(&str, &str)] = &[
     ("Older", "Ältere"),
     ("Pages", "Seiten"),
     ("Password", "Passwort"),
-    ("Photo", "Foto"),
-    ("Photos", "Fotos"),
+    ("Place", "Platz"),
     ("Previous", "Voriges"),
-    ("Publish", "Veröffentlichen"),
     ("Published", "Veröffentlicht"),
     ("Save", "Speichern"),
     ("Saved.", "Gespeichert."),
@@ -67,9 +64,15 @@ const GERMAN: &[(&str, &str)] = &[
         "Somebody else has changed this meanwhile. Your text is below, theirs beside it. Saving replaces theirs.",
         "Jemand anders hat dies inzwischen geändert. Unten steht Ihr Text, daneben der andere. Speichern ersetzt den anderen.",
     ),
+    ("Send", "Absenden"),
     ("Story", "Geschichte"),
     ("Tags", "Schlagwörter"),
     ("Take back", "Zurückholen"),
+    (
+        "Thank you. Others see your comment once an author has read it.",
+        "Danke. Andere sehen Ihren Kommentar, sobald ihn ein Autor gelesen hat.",
+    ),
+    ("The album is gone.", "Das Album ist weg."),
     ("The album is there.", "Das Album ist da."),
     (
         "The photo is away. You can take it back for ten minutes.",
@@ -85,12 +88,61 @@ const GERMAN: &[(&str, &str)] = &[
     ("Title", "Titel"),
     ("Upload", "Hochladen"),
     ("Words, separated by blanks", "Wörter, durch Leerzeichen getrennt"),
+    ("Your name", "Ihr Name"),
     ("Your text", "Ihr Text"),
     ("Their text", "Der andere Text"),
     ("What are you looking for?", "Wonach suchen Sie?"),
     ("photo", "Foto"),
     ("photos", "Fotos"),
+    ("1 photo came.", "1 Foto ist gekommen."),
     ("photos came.", "Fotos sind gekommen."),
+    // Refusals, and what the framework says to visitors.
+    ("Bad Request", "Ungültige Anfrage"),
+    ("Conflict", "Konflikt"),
+    ("Content Too Large", "Zu groß"),
+    ("Forbidden", "Nicht erlaubt"),
+    ("Internal Server Error", "Fehler auf dem Server"),
+    ("Method Not Allowed", "So nicht möglich"),
+    ("Not Found", "Nicht gefunden"),
+    ("Service Unavailable", "Gerade nicht möglich"),
+    ("Too Many Requests", "Zu viele Anfragen"),
+    ("Unprocessable Content", "Unbrauchbar"),
+    ("Unsupported Media Type", "Unbekanntes Format"),
+    (
+        "Something went wrong on the server. The cause has been written to its log.",
+        "Auf dem Server ist etwas schiefgegangen. Die Ursache steht in seinem Protokoll.",
+    ),
+    (
+        "The album still has photos. Please delete them first.",
+        "Das Album hat noch Fotos. Bitte löschen Sie zuerst diese.",
+    ),
+    (
+        "The form is too old, or your browser keeps no cookies. Please go back, load the page again and send it once more.",
+        "Das Formular ist zu alt, oder Ihr Browser nimmt keine Cookies an. Bitte gehen Sie zurück, laden Sie die Seite neu und senden Sie es noch einmal.",
+    ),
+    ("The name or the password is not right.", "Name oder Passwort stimmt nicht."),
+    (
+        "The photo has too many pixels. At most 60 megapixels are taken.",
+        "Das Foto hat zu viele Pixel. Höchstens 60 Megapixel werden angenommen.",
+    ),
+    ("The photo is broken.", "Das Foto ist beschädigt."),
+    ("The photo is broken: it ends in the middle.", "Das Foto ist beschädigt: Es hört mittendrin auf."),
+    ("The request is larger than is allowed here.", "Die Anfrage ist größer, als es hier erlaubt ist."),
+    ("The server is busy at the moment.", "Der Server ist gerade überlastet."),
+    ("There is no page at this address.", "Unter dieser Adresse gibt es keine Seite."),
+    ("There were too many requests.", "Das waren zu viele Anfragen."),
+    (
+        "This form was open for too long, or cookies are off. Please try again.",
+        "Das Formular war zu lange offen, oder Cookies sind abgeschaltet. Bitte versuchen Sie es noch einmal.",
+    ),
+    (
+        "This is no photo. JPEG, PNG, WebP and GIF are taken.",
+        "Das ist kein Foto. JPEG, PNG, WebP und GIF werden angenommen.",
+    ),
+    (
+        "Too many comments wait to be read. Please come again tomorrow.",
+        "Zu viele Kommentare warten darauf, gelesen zu werden. Bitte kommen Sie morgen wieder.",
+    ),
 ];
 
 const ENGLISH_MONTHS: &str = "January February March April May June July August September October November December";
@@ -105,6 +157,14 @@ pub(crate) fn of(request: &Request) -> &'static str {
 pub(crate) fn say<'s>(language: &str, english: &'s str) -> &'s str {
     let german = || GERMAN.iter().find(|(key, _)| *key == english).map(|(_, german)| *german);
     if language == "de" { german().unwrap_or(english) } else { english }
+}
+
+/// How many photos an upload has brought.
+pub(crate) fn photos_came(language: &str, count: usize) -> String {
+    match count {
+        1 => say(language, "1 photo came.").to_owned(),
+        _ => format!("{count} {}", say(language, "photos came.")),
+    }
 }
 
 /// The errors of a form in the visitor's language.

@@ -27,7 +27,8 @@ use kirsch::{
     prelude::*,
     status,
     tools::{
-        AuthBasic, AuthDigest, Autovary, Csrf, Etags, LoginForm, Proxy, SecureHeaders, SessionAuth, Templates, View,
+        AuthBasic, AuthDigest, Autovary, Csrf, Etags, LoginForm, Proxy, RateLimit, SecureHeaders, SessionAuth,
+        Templates, View,
     },
 };
 use pictures::{job, samples};
@@ -118,6 +119,7 @@ pub fn app_and_jobs(data: &Path, samples: Samples) -> kirsch::Result<(App, Jobs)
         .tool_off("/static", "session_auth")
         .tool_off("/picture", "session_auth")
         .tool_off("/atom", "session_auth")
+        .tool("/comment", RateLimit::per_minute(6))
         .tool("/atom", basic)
         .tool("/atom", digest)
         .jobs("/jobs", &jobs)

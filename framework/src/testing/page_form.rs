@@ -57,11 +57,18 @@ enum PageFieldKind {
     Box,
     Radio,
     Button,
+    /// With the files that are chosen. A field with `multiple` takes more than one.
     File {
-        file_name: String,
-        content_type: String,
-        content: Vec<u8>,
+        chosen: Vec<ChosenFile>,
+        multiple: bool,
     },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ChosenFile {
+    name: String,
+    content_type: String,
+    content: Vec<u8>,
 }
 
 impl PageForm {
@@ -135,16 +142,45 @@ impl PageForm {
         self
     }
 
-    /// Chooses a file.
+    /// Chooses a file. In a field with the attribute `multiple` it is one more file, in another field it takes the place
+    /// of the one before.
+    ///
+    /// ```
+    /// use kirsch::{Upload, prelude::*, testing::Client};
+    ///
+    /// struct Album;
+    ///
+    /// #[handlers]
+    /// impl Album {
+    ///     #[expose]
+    ///     fn index(&self) -> &'static str {
+    ///         "<form action=/add method=post enctype=multipart/form-data><input type=file name=photos multiple></form>"
+    ///     }
+    ///
+    ///     #[expose(post)]
+    ///     fn add(&self, photos: Vec<Upload>) -> String {
+    ///         format!("{} photos", photos.len())
+    ///     }
+    /// }
+    ///
+    /// let form = Client::in_process(App::new(Album)).get("/").send().form("/add");
+    /// let form = form.file("photos", "a.jpg", "image/jpeg", "...").file("photos", "b.jpg", "image/jpeg", "...");
+    /// form.submit().assert_text("2 photos");
+    /// ```
     ///
     /// # Panics
     /// If the form has no such field for files.
     #[track_caller]
     pub fn file(mut self, name: &str, file_name: &str, content_type: &str, content: impl Into<Vec<u8>>) -> Self {
         let field = self.field(name);
-        assert!(matches!(field.kind, PageFieldKind::File { .. }), "{name:?} is not a field for files");
+        let PageFieldKind::File { chosen, multiple } = &mut field.kind else {
+            panic!("{name:?} is not a field for files");
+        };
+        if !*multiple {
+            chosen.clear();
+        }
         let (file_name, content_type) = (file_name.to_owned(), content_type.to_owned());
-        field.kind = PageFieldKind::File { file_name, content_type, content: content.into() };
+        chosen.push(ChosenFile { name: file_name, content_type, content: content.into() });
         self
     }
 
@@ -197,9 +233,13 @@ impl PageForm {
             (true, false) => self.client.post(&self.action).form(&texts),
             (true, true) => {
                 let form = sent.fold(FormData::new(), |form, field| match &field.kind {
-                    PageFieldKind::File { file_name, content_type, content } => {
-                        form.file(&field.name, file_name, content_type, content)
+                    // So browsers send a field in which no file is chosen.
+                    PageFieldKind::File { chosen, .. } if chosen.is_empty() => {
+                        form.file(&field.name, "", "application/octet-stream", "")
                     }
+                    PageFieldKind::File { chosen, .. } => chosen
+                        .iter()
+                        .fold(form, |form, file| form.file(&field.name, &file.name, &file.content_type, &file.content)),
                     _ => form.field(&field.name, &field.value),
                 });
                 self.client.post(&self.action).form_data(form)
@@ -305,8 +345,8 @@ impl FormReader {
                 "submit" | "image" | "reset" | "button" => (PageFieldKind::Button, text("value"), false),
                 "password" => (PageFieldKind::Password, text("value"), true),
                 "file" => {
-                    let (file_name, content_type) = (String::new(), "application/octet-stream".to_owned());
-                    (PageFieldKind::File { file_name, content_type, content: Vec::new() }, String::new(), true)
+                    let multiple = attributes.has("multiple");
+                    (PageFieldKind::File { chosen: Vec::new(), multiple }, String::new(), true)
                 }
                 _ => (PageFieldKind::Text, text("value"), true),
             },
@@ -376,12 +416,14 @@ mod tests {
 
         #[expose]
         fn files(&self) -> &'static str {
-            "<form method=post action=/sent enctype=multipart/form-data><input type=file name=photo></form>"
+            "<form method=post action=/sent enctype=multipart/form-data><input type=file name=photo>\
+             <input type=file name=more multiple></form>"
         }
 
         #[expose]
-        fn sent(&self, photo: Upload, request: &Request) -> String {
-            format!("{:?} {} {}", photo.file_name(), photo.size(), request.is_multipart())
+        fn sent(&self, photo: Upload, more: Vec<Upload>, request: &Request) -> String {
+            let more: String = more.iter().filter_map(Upload::file_name).collect();
+            format!("{:?} {} {} {more}", photo.file_name(), photo.size(), request.is_multipart())
         }
 
         #[expose]
@@ -411,8 +453,16 @@ mod tests {
     #[test]
     fn files_and_queries_are_sent_as_browsers_do() {
         let sent = page("/files").form("form").file("photo", "a.jpg", "image/jpeg", "abc").submit();
-        sent.assert_text("Some(\"a.jpg\") 3 true");
+        sent.assert_text("Some(\"a.jpg\") 3 true ");
         page("/search").form("").set("text", "tea time").submit().assert_contains("tea time");
+    }
+
+    #[test]
+    fn a_field_for_many_files_takes_more_and_another_one_the_last() {
+        let file = |form: super::PageForm, field, name| form.file(field, name, "image/jpeg", name);
+        let choices = [("photo", "a"), ("photo", "bb"), ("more", "c"), ("more", "d")];
+        let form = choices.iter().fold(page("/files").form("form"), |form, (field, name)| file(form, field, *name));
+        form.submit().assert_text("Some(\"bb\") 2 true cd");
     }
 
     #[test]

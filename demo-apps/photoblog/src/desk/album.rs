@@ -28,7 +28,7 @@ impl AlbumDesk<'_> {
         let form = FormErrors::filled::<AlbumForm>(&json!({
             "title": self.album.title, "story": self.album.story, "published": self.album.published.is_some(),
         }))?;
-        self.page(request, &form)
+        self.page(request, &form, None)
     }
 
     #[expose(post)]
@@ -42,18 +42,30 @@ impl AlbumDesk<'_> {
         let Form(form) = match form {
             Ok(form) => form,
             Err(errors) => {
-                let page = self.page(request, &language::of_form(errors.clone(), request))?;
+                let page = self.page(request, &language::of_form(errors.clone(), request), Some(version))?;
                 return Err(errors.page(|_| page));
             }
         };
         let text = form.text(self.album.published.clone());
         let id = self.album.id;
         if self.site.blog.database.write(|database| Album::edit(database, id, version, &text))? == Changed::Stale {
-            let message = "Somebody else has changed this album meanwhile. Please load the page again.";
-            return Err(Error::new(StatusCode::PRECONDITION_FAILED, message));
+            let mut page = self.page(request, &FormErrors::of::<AlbumForm>(request), Some(version))?;
+            page.set_status(StatusCode::PRECONDITION_FAILED);
+            return Ok(page);
         }
         session.flash(language::say(language::of(request), "Saved."));
         self.back(request)
+    }
+
+    /// Forgets the album, once its photos are thrown away.
+    #[expose(post)]
+    fn delete(&self, session: &Session, request: &Request) -> kirsch::Result<Redirect> {
+        if self.site.blog.database.write(|database| Album::remove_empty(database, self.album.id))? == Changed::Stale {
+            let message = "The album still has photos. Please delete them first.";
+            return Err(Error::new(StatusCode::CONFLICT, message));
+        }
+        session.flash(language::say(language::of(request), "The album is gone."));
+        Ok(Redirect::to(request.link(link_to::<Site>().desk().index())?))
     }
 
     /// Takes any number of photos. The pictures are made later; each tile shows when its own is there.
@@ -65,6 +77,7 @@ impl AlbumDesk<'_> {
         session: &Session,
         request: &Request,
     ) -> kirsch::Result<Response> {
+        let language = language::of(request);
         let mut added = Vec::new();
         let mut refusals = Vec::new();
         for mut photo in photos {
@@ -74,7 +87,8 @@ impl AlbumDesk<'_> {
                 Err(error) => match error.kind() {
                     // One photo that cannot be taken does not keep the others out.
                     ErrorKind::Http(refusal) if refusal.status.is_client_error() => {
-                        refusals.push((name, refusal.status, refusal.message.clone()));
+                        let message = language::say(language, &refusal.message).to_owned();
+                        refusals.push((name, refusal.status, message));
                     }
                     _ => return Err(error),
                 },
@@ -92,16 +106,25 @@ impl AlbumDesk<'_> {
             session.flash(format!("{name}: {message}"));
         }
         if !added.is_empty() {
-            session.flash(format!("{} {}", added.len(), language::say(language::of(request), "photos came.")));
+            session.flash(language::photos_came(language, added.len()));
         }
         self.back(request)
     }
 }
 
 impl AlbumDesk<'_> {
-    fn page(&self, request: &Request, form: &FormErrors) -> kirsch::Result<Response> {
-        let photos = self.site.blog.database.read(|database| Photo::all_of(database, self.album.id))?;
-        Ok(show(request, "desk/album.html", json!({ "album": self.album, "photos": photos, "form": form })))
+    /// `seen` is the version that the author has changed. If it is not the present one, the page shows both texts, and
+    /// the form has the present version: sent again it replaces the other text.
+    fn page(&self, request: &Request, form: &FormErrors, seen: Option<i64>) -> kirsch::Result<Response> {
+        let (album, photos) = self.site.blog.database.read(|database| {
+            let album = Album::find(database, self.album.id)?.ok_or_else(Error::not_found)?;
+            Ok((album, Photo::all_of(database, self.album.id)?))
+        })?;
+        let is_conflict = seen.is_some_and(|seen| seen != album.version);
+        let data = json!({
+            "version": album.version, "album": album, "photos": photos, "form": form, "is_conflict": is_conflict,
+        });
+        Ok(show(request, "desk/album.html", data))
     }
 
     fn back(&self, request: &Request) -> kirsch::Result<Response> {

@@ -2,18 +2,21 @@
 //! sends the same forms and asks for JSON.
 
 mod album;
+mod comment;
 mod photo;
 
 use crate::{
     language,
     model::{
         album::{Album, AlbumText},
+        comment::Comment,
         moment,
         photo::Photo,
     },
     site::{Site, show},
 };
 use album::AlbumDesk;
+use comment::CommentDesk;
 use kirsch::{Fields, prelude::*, tools::View};
 use photo::PhotoDesk;
 use serde::Serialize;
@@ -42,7 +45,7 @@ impl AlbumForm {
 
 #[handlers]
 impl<'s> Desk<'s> {
-    /// The albums, a form for another one, and what was thrown away.
+    /// The albums, a form for another one, comments that wait, and what was thrown away.
     #[expose]
     fn index(&self, request: &Request) -> kirsch::Result<Response> {
         self.page(request, &FormErrors::blank::<AlbumForm>())
@@ -85,6 +88,12 @@ impl<'s> Desk<'s> {
         Ok(PhotoDesk { site: self.0, photo: photo.ok_or_else(Error::not_found)? })
     }
 
+    /// `/desk/comment/7/`
+    #[child]
+    fn comment(&self, id: i64) -> CommentDesk<'s> {
+        CommentDesk { site: self.0, id }
+    }
+
     /// A page that logs in to the Atom interface by script, with Basic or with Digest.
     #[expose]
     fn by_script(&self, login: &Login) -> View {
@@ -94,8 +103,12 @@ impl<'s> Desk<'s> {
 
 impl Desk<'_> {
     fn page(&self, request: &Request, form: &FormErrors) -> kirsch::Result<Response> {
-        let (albums, deleted) =
-            self.0.blog.database.read(|database| Ok((Album::all(database)?, Photo::deleted(database)?)))?;
-        Ok(show(request, "desk/index.html", json!({ "albums": albums, "deleted": deleted, "form": form })))
+        let (albums, deleted, comments) = self
+            .0
+            .blog
+            .database
+            .read(|database| Ok((Album::all(database)?, Photo::deleted(database)?, Comment::waiting(database)?)))?;
+        let data = json!({ "albums": albums, "deleted": deleted, "comments": comments, "form": form });
+        Ok(show(request, "desk/index.html", data))
     }
 }

@@ -6,7 +6,9 @@
 use crate::{
     language,
     model::{
-        Changed, moment, names,
+        Changed,
+        comment::Comment,
+        moment, names,
         photo::{Photo, PhotoText},
     },
     site::{Site, show, wants_json},
@@ -43,7 +45,7 @@ impl PhotoDesk<'_> {
             "title": title, "caption": caption, "tags": tags.join(" "), "published": published.is_some(),
             "version": version,
         }))?;
-        Ok(self.page(request, &form, false))
+        self.page(request, &form, false)
     }
 
     #[expose(post)]
@@ -53,10 +55,13 @@ impl PhotoDesk<'_> {
         session: &Session,
         request: &Request,
     ) -> kirsch::Result<Response> {
-        let Form(form) = form.map_err(|errors| {
-            let shown = language::of_form(errors.clone(), request);
-            errors.page(|_| self.page(request, &shown, false))
-        })?;
+        let Form(form) = match form {
+            Ok(form) => form,
+            Err(errors) => {
+                let page = self.page(request, &language::of_form(errors.clone(), request), false)?;
+                return Err(errors.page(|_| page));
+            }
+        };
         let published = form.published.then(|| self.photo.published.clone().unwrap_or_else(moment::now));
         let text = PhotoText {
             title: form.title,
@@ -71,7 +76,7 @@ impl PhotoDesk<'_> {
             Ok((changed, Photo::find(database, id)?.ok_or_else(Error::not_found)?))
         })?;
         match changed {
-            Changed::Stale => Ok(self.conflict(request)),
+            Changed::Stale => self.conflict(request),
             Changed::Done if wants_json(request) => Ok(Response::of(Json(photo))),
             Changed::Done => {
                 session.flash(language::say(language::of(request), "Saved."));
@@ -107,15 +112,18 @@ impl PhotoDesk<'_> {
 }
 
 impl PhotoDesk<'_> {
-    fn page(&self, request: &Request, form: &FormErrors, is_conflict: bool) -> Response {
-        show(request, "desk/photo.html", json!({ "photo": self.photo, "form": form, "is_conflict": is_conflict }))
+    fn page(&self, request: &Request, form: &FormErrors, is_conflict: bool) -> kirsch::Result<Response> {
+        let comments = self.site.blog.database.read(|database| Comment::of_photo(database, self.photo.id))?;
+        let photo = &self.photo;
+        let data = json!({ "photo": photo, "form": form, "comments": comments, "is_conflict": is_conflict });
+        Ok(show(request, "desk/photo.html", data))
     }
 
     /// The visitor's text and the other one. The form has the present version now: sent again it replaces the other.
-    fn conflict(&self, request: &Request) -> Response {
-        let mut page = self.page(request, &FormErrors::of::<PhotoForm>(request), true);
+    fn conflict(&self, request: &Request) -> kirsch::Result<Response> {
+        let mut page = self.page(request, &FormErrors::of::<PhotoForm>(request), true)?;
         page.set_status(StatusCode::PRECONDITION_FAILED);
-        page
+        Ok(page)
     }
 
     fn shift(&self, request: &Request, is_earlier: bool) -> kirsch::Result<Response> {

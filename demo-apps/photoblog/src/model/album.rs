@@ -86,6 +86,14 @@ impl Album {
         Ok(Changed::by(database.execute("DELETE FROM album WHERE id = ? AND version = ?", [id, version])?))
     }
 
+    /// Forgets an album that has no photos; those that were thrown away go with it.
+    pub(crate) fn remove_empty(database: &Connection, id: i64) -> kirsch::Result<Changed> {
+        Ok(Changed::by(database.execute(
+            "DELETE FROM album WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM photo WHERE album = ?1 AND deleted IS NULL)",
+            [id],
+        )?))
+    }
+
     /// The album of this number, a draft too.
     pub(crate) fn find(database: &Connection, id: i64) -> kirsch::Result<Option<Self>> {
         let mut query = database.prepare_cached("SELECT * FROM album WHERE id = ?")?;

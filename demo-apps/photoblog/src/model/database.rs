@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::{path::Path, path::PathBuf, time::Duration};
 
 /// The steps to the tables of today. A step that was released never changes again.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/1-blog.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/1-blog.sql"), include_str!("../../migrations/2-comments.sql")];
 
 /// How long a writer waits for one of another process, such as a backup.
 const PATIENCE: Duration = Duration::from_secs(5);

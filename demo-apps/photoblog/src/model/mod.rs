@@ -1,13 +1,14 @@
-//! The blog without the web: albums, photos and tags, in SQLite, and what may be done with them.
+//! The blog without the web: albums, photos, tags and comments, in SQLite, and what may be done with them.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `database` | the connections, and the steps to the tables of today |
-//! | `album`, `photo` | the rows, and how the author changes them |
+//! | `album`, `photo`, `comment` | the rows, and how they change |
 //! | `reading` | what readers see, and nothing of drafts |
 //! | `names` | slugs and tags out of what people type |
 
 pub(crate) mod album;
+pub(crate) mod comment;
 pub(crate) mod database;
 pub(crate) mod moment;
 pub(crate) mod names;

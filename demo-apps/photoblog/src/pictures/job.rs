@@ -74,6 +74,7 @@ impl Job for Sweep {
 pub(crate) fn sweep(blog: &Blog, undo: Duration, orphan: Duration) -> kirsch::Result {
     let before = moment::written(Utc::now() - undo);
     blog.database.write(|database| Photo::sweep(database, &before))?;
+    blog.pictures.forget_unfinished(orphan)?;
     for file in blog.pictures.older_than(orphan)? {
         // While this connection writes, no upload can give the file a row.
         blog.database.write(|database| {
@@ -141,6 +142,19 @@ mod tests {
         sweep(&shop.blog, UNDO, Duration::ZERO).expect("the sweep");
         assert!(!shop.blog.pictures.original(&orphan).exists());
         assert!(shop.blog.pictures.original(&kept).exists());
+    }
+
+    #[test]
+    fn what_a_killed_program_has_begun_to_write_is_swept() {
+        let shop = open(tempfile::tempdir().expect("a folder"));
+        let begun = [shop.folder.path().join("originals/.tmpx"), shop.folder.path().join("pictures/.makingx")];
+        for path in &begun {
+            std::fs::write(path, "half").expect("a file");
+        }
+        sweep(&shop.blog, UNDO, ORPHAN).expect("the sweep");
+        assert!(begun.iter().all(|path| path.exists()), "a program may be at work");
+        sweep(&shop.blog, UNDO, Duration::ZERO).expect("the sweep");
+        assert!(!begun.iter().any(|path| path.exists()));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! One original, turned upright, as JPEG files of several widths, without metadata.
 
-use super::{MAX_PIXELS, Pictures, WIDTHS};
+use super::{MAKING, MAX_PIXELS, Pictures, WIDTHS};
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, codecs::jpeg::JpegEncoder,
     imageops::FilterType,
 };
+use parking_lot::Mutex;
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Write},
@@ -14,6 +15,10 @@ use tempfile::NamedTempFile;
 /// Bytes of a decoded picture: four for each pixel.
 const MAX_BYTES: u64 = MAX_PIXELS * 4;
 const QUALITY: u8 = 82;
+
+/// A picture of more bytes is decoded alone: two of the largest together would need a gigabyte.
+const MAX_SHARED_BYTES: u64 = 100 << 20;
+static LARGE: Mutex<()> = Mutex::new(());
 
 /// Why there are no pictures.
 pub(super) enum Trouble {
@@ -52,7 +57,7 @@ impl Pictures {
                 picture = picture.resize(width, width.saturating_mul(3), filter);
             }
             // Under another name first: who looks for it finds all of it or nothing.
-            let mut small = NamedTempFile::with_prefix_in(".making", self.served())?;
+            let mut small = NamedTempFile::with_prefix_in(MAKING, self.served())?;
             let mut writer = BufWriter::new(small.as_file_mut());
             JpegEncoder::new_with_quality(&mut writer, QUALITY).encode_image(&picture)?;
             writer.flush()?;
@@ -74,6 +79,7 @@ fn read(file: File) -> Result<RgbImage, Trouble> {
     if decoder.total_bytes() > 2 * MAX_BYTES {
         return Err(Trouble::Broken("it is too large".to_owned()));
     }
+    let _alone = (decoder.total_bytes() > MAX_SHARED_BYTES).then(|| LARGE.lock());
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);

@@ -5,6 +5,7 @@
 //! without its file; a file that lost its row is swept away.
 
 pub(crate) mod job;
+mod jpeg;
 mod make;
 pub(crate) mod samples;
 
@@ -23,6 +24,9 @@ use tempfile::NamedTempFile;
 
 /// The pictures of each photo, by their widths.
 pub(crate) const WIDTHS: [u32; 3] = [1600, 800, 320];
+
+/// How the name of a picture begins while it is written. It is not served.
+const MAKING: &str = ".making";
 
 /// What a picture may have once it is decoded. A file of a hundred bytes can claim any size.
 const MAX_PIXELS: u64 = 60_000_000;
@@ -97,15 +101,15 @@ impl Pictures {
 
     /// The names of originals that are older than `age`, or all.
     pub(crate) fn older_than(&self, age: Duration) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.originals)? {
-            let entry = entry?;
-            let is_old = entry.metadata()?.modified()?.elapsed().unwrap_or_default() >= age;
-            if let (true, Ok(name)) = (is_old, entry.file_name().into_string()) {
-                names.push(name);
-            }
+        older_than(&self.originals, age)
+    }
+
+    /// Removes what programs that were killed have begun to write before `age`.
+    pub(crate) fn forget_unfinished(&self, age: Duration) -> io::Result<()> {
+        for name in older_than(&self.pictures, age)?.iter().filter(|name| name.starts_with(MAKING)) {
+            fs::remove_file(self.pictures.join(name))?;
         }
-        Ok(names)
+        Ok(())
     }
 
     /// Forgets an original and its pictures. Those that are gone already are no failure.
@@ -125,7 +129,20 @@ impl Pictures {
     }
 }
 
-/// The media type of a photo, by its content and not by its name. Only the head is read.
+/// The names of files in `folder` that are older than `age`.
+fn older_than(folder: &Path, age: Duration) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_old = entry.metadata()?.modified()?.elapsed().unwrap_or_default() >= age;
+        if let (true, Ok(name)) = (is_old, entry.file_name().into_string()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The media type of a photo, by its content and not by its name. Nothing is decoded.
 fn inspect(path: &Path) -> kirsch::Result<&'static str> {
     let reader = ImageReader::new(BufReader::new(fs::File::open(path)?)).with_guessed_format()?;
     let media_type = match reader.format() {
@@ -138,11 +155,16 @@ fn inspect(path: &Path) -> kirsch::Result<&'static str> {
             return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
     };
-    let refused = |message: String| Error::new(StatusCode::UNPROCESSABLE_ENTITY, message);
-    let (width, height) =
-        reader.into_dimensions().map_err(|error| refused(format!("The photo is broken: {error}.")))?;
+    let refused = |message: &'static str| Error::new(StatusCode::UNPROCESSABLE_ENTITY, message);
+    let (width, height) = reader.into_dimensions().map_err(|error| {
+        log::info!("a photo is refused: {error}");
+        refused("The photo is broken.")
+    })?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(refused(format!("The photo has {width} x {height} pixels. At most 60 megapixels are taken.")));
+        return Err(refused("The photo has too many pixels. At most 60 megapixels are taken."));
+    }
+    if media_type == "image/jpeg" && !jpeg::is_whole(BufReader::new(fs::File::open(path)?))? {
+        return Err(refused("The photo is broken: it ends in the middle."));
     }
     Ok(media_type)
 }

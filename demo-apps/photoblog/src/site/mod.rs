@@ -16,7 +16,7 @@ use crate::{
 use album::AlbumPages;
 use archive::Archive;
 use kirsch::{http::best_media_type, jobs::Jobs, prelude::*, tools::View};
-use photo::PhotoPages;
+use photo::{PhotoComments, PhotoPages};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -77,6 +77,12 @@ impl Site {
     #[child]
     fn photo(&self, id: i64) -> kirsch::Result<PhotoPages<'_>> {
         PhotoPages::open(&self.blog, id)
+    }
+
+    /// `/comment/7`
+    #[child]
+    fn comment(&self, id: i64) -> kirsch::Result<PhotoComments<'_>> {
+        Ok(PhotoComments(PhotoPages::open(&self.blog, id)?))
     }
 
     #[expose]

@@ -13,7 +13,7 @@ use kirsch::{
 };
 use photoblog::Samples;
 use serde_json::Value;
-use std::{io::Cursor, path::Path};
+use std::io::Cursor;
 use tempfile::TempDir;
 
 const HTML: &str = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
@@ -53,6 +53,12 @@ impl Blog {
         let photos = (60..).zip(titles).map(|(width, title)| (format!("{title}.jpg"), jpeg(width, 40)));
         upload_all(author, "/desk/album/1/", photos).assert_status(202);
         self.work();
+    }
+
+    /// The names in a folder of the blog.
+    fn files(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path().join(folder)).expect("the folder is there");
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     }
 
     fn json(&self, path: &str) -> Value {
@@ -96,9 +102,4 @@ fn upload_all(author: &Client, album: &str, photos: impl IntoIterator<Item = (St
     let add = |form: FormData, (name, content): (String, Vec<u8>)| form.file("photos", &name, "image/jpeg", content);
     let form = photos.into_iter().fold(form, add);
     author.post(&format!("{album}upload")).header("Accept", JSON).form_data(form).send()
-}
-
-fn names_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("the folder is there");
-    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! Files: what is taken, what is made of it, and what stays hidden.
 
-use super::{album, blog, jpeg, names_in, picture, upload, written};
-use image::ImageFormat;
+use super::{album, blog, jpeg, picture, upload, written};
+use image::{Frame, ImageFormat, Rgba, RgbaImage, codecs::gif::GifEncoder};
 
 /// `content` with the metadata of a camera: this orientation, and a place.
 fn with_exif(content: &[u8], orientation: u8) -> Vec<u8> {
@@ -37,7 +37,7 @@ fn a_small_file_that_claims_a_huge_picture_is_refused() {
     assert!(bomb.len() < 100);
     let answer = upload(&anna, "/desk/album/1/", "small.png", &bomb);
     answer.assert_status(422).assert_contains("At most 60 megapixels are taken.");
-    assert!(names_in(&blog.folder.path().join("originals")).is_empty());
+    assert!(blog.files("originals").is_empty());
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn what_is_no_photo_is_refused_whatever_its_name() {
     for content in [&b""[..], b"hello", svg, b"GIF", b"BM\x36\0\0\0"] {
         upload(&anna, "/desk/album/1/", "photo.jpg", content).assert_status(415);
     }
-    assert!(names_in(&blog.folder.path().join("originals")).is_empty());
+    assert!(blog.files("originals").is_empty());
 }
 
 #[test]
@@ -62,6 +62,38 @@ fn a_photo_that_breaks_off_fails_and_says_so() {
     blog.work();
     anna.get("/desk/album/1/").send().assert_contains("The pictures cannot be made: the file is broken.");
     blog.client.get("/photo/1/").send().assert_status(404);
+}
+
+#[test]
+fn a_jpeg_that_breaks_off_is_refused_at_once() {
+    let blog = blog();
+    let anna = blog.author("anna");
+    album(&anna, "Spring", true);
+    let whole = with_exif(&jpeg(80, 60), 1);
+    for length in [200, whole.len() / 2, whole.len() - 2] {
+        let answer = upload(&anna, "/desk/album/1/", "half.jpg", &whole[..length]);
+        answer.assert_status(422).assert_contains("The photo is broken");
+    }
+    assert!(blog.files("originals").is_empty());
+}
+
+#[test]
+fn of_an_animation_the_first_picture_is_shown() {
+    let blog = blog();
+    let anna = blog.author("anna");
+    album(&anna, "Spring", true);
+    let mut animation = Vec::new();
+    let mut encoder = GifEncoder::new(&mut animation);
+    for colour in [[220, 20, 20, 255], [20, 20, 220, 255]] {
+        encoder.encode_frame(Frame::new(RgbaImage::from_pixel(40, 30, Rgba(colour)))).expect("memory takes it");
+    }
+    drop(encoder);
+    upload(&anna, "/desk/album/1/", "moves.gif", &animation).assert_status(202);
+    blog.work();
+    let file = blog.json("/photo/1/")["photo"]["file"].as_str().expect("a file").to_owned();
+    let made = blog.client.get(&format!("/picture/{file}-320.jpg")).send();
+    let made = image::load_from_memory(made.bytes()).expect("a picture").into_rgb8();
+    assert!(made.dimensions() == (40, 30) && made.get_pixel(20, 15).0[0] > 150);
 }
 
 #[test]
