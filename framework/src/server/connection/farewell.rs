@@ -90,6 +90,7 @@ impl HttpConnection {
             let then = match self.flush(turn, work, None) {
                 Then::Go => match self.fill(work) {
                     Fill::Some => continue,
+                    Fill::End if self.transport.has_failed() => return self.proceed(turn, work, After::Linger),
                     Fill::End | Fill::Whole => Then::Stop(Step::Close),
                     Fill::Nothing | Fill::Part if self.heard.contains(Edges::EXPIRED) => Then::Stop(Step::Close),
                     Fill::Nothing | Fill::Part => Then::Stop(Step::Wait { deadline: Some(deadline), idle: false }),
@@ -139,7 +140,7 @@ impl HttpConnection {
             if let Some(Undelivered { exchange, body_bytes }) = undelivered {
                 leave_end(&work.shared, Ended { exchange, body_bytes, is_complete: false });
             }
-            return (State::Idle, Step::Close);
+            return self.part_from_lost(turn, work);
         }
         if matches!(turn.role, Role::Attendant | Role::Refuser) {
             return (State::Lost(undelivered), Step::Lend { refusable: false });
@@ -148,7 +149,20 @@ impl HttpConnection {
         if let Some(Undelivered { exchange, body_bytes }) = undelivered {
             end(work, exchange, body_bytes, false);
         }
-        (State::Idle, Step::Close)
+        self.part_from_lost(turn, work)
+    }
+
+    /// Ends the connection. A client that has broken the rules of TLS hears of it, though it may be in the middle of a
+    /// request.
+    pub(super) fn part_from_lost(&mut self, turn: &Turn, work: &Workspace) -> (State, Step) {
+        if turn.role == Role::Undertaker || !self.transport.has_failed() {
+            return (State::Idle, Step::Close);
+        }
+        match self.proceed(turn, work, After::Linger) {
+            (state, Then::Go) => (state, Step::Again),
+            (state, Then::Stop(step)) => (state, step),
+            (_, Then::Lost) => (State::Idle, Step::Close),
+        }
     }
 
     /// Nothing more is sent; the service hears of responses that were not out.

@@ -44,12 +44,15 @@ impl HttpConnection {
         work.input.load(&mut self.input);
         self.heard.remove(Edges::WOKEN);
         let phase = work.shared.scheduler.phase();
-        if phase >= Phase::Draining {
+        let is_draining = phase >= Phase::Draining;
+        // After a hand-over nobody waits for a client, and it may be far away.
+        let is_closing = phase >= Phase::Closing && !work.shared.has_successor();
+        if is_draining && mux.has_begun() {
             mux.drain();
         }
         let mut moved = 0;
         loop {
-            let is_over = mux.go_on(&mut work.input, &mut work.output, phase < Phase::Closing);
+            let is_over = mux.go_on(&mut work.input, &mut work.output, !is_closing);
             let was_full = work.output.unsent().len() >= MAX_OUTPUT;
             let flushed = self.flush(turn, work, None);
             match flushed {
@@ -76,12 +79,12 @@ impl HttpConnection {
                 _ => {}
             }
             let now = work.shared.scheduler.clock.coarse();
-            let idle_until = mux.idle_until(&work.shared.settings, now);
+            let idle_until = mux.idle_until(&work.shared.settings, now, is_draining);
             let step = match (flushed, idle_until) {
                 (Then::Stop(step), _) => step,
                 (_, None) => Step::Wait { deadline: None, idle: false },
                 (_, Some(deadline)) => {
-                    let is_due = phase >= Phase::Closing || deadline.has_passed(now);
+                    let is_due = is_closing || deadline.has_passed(now);
                     if is_due && mux.part() {
                         continue;
                     }

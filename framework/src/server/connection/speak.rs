@@ -313,7 +313,7 @@ impl HttpConnection {
         if matches!(speaking.stage, Stage::Closing { is_told: false, .. }) {
             speaking.tell(work);
         }
-        (State::Idle, Step::Close)
+        self.part_from_lost(turn, work)
     }
 }
 

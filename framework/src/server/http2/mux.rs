@@ -38,6 +38,7 @@ pub(in crate::server) struct Mux {
     opened: Vec<Opened>,
     /// Since when no stream is open. Nothing but a stream extends the time of an idle connection.
     idle_since: Option<Tick>,
+    has_begun: bool,
     is_draining: bool,
     is_ending: bool,
 }
@@ -54,6 +55,7 @@ impl Mux {
             meter: Meter::behind(WHOLE_PREFACE),
             opened: Vec::new(),
             idle_since: None,
+            has_begun: false,
             is_draining: false,
             is_ending: false,
         })
@@ -80,9 +82,16 @@ impl Mux {
         !std::mem::replace(&mut self.is_ending, true)
     }
 
-    /// Lets the client know that no more requests are welcome.
+    /// Whether it has carried a request. A client that has just connected does not expect that it ends at once, and may
+    /// have sent its first requests.
+    pub(in crate::server) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Lets the client know that no more requests are welcome. Those that it has sent before it knows are taken.
     pub(in crate::server) fn drain(&mut self) {
         if !std::mem::replace(&mut self.is_draining, true) {
+            self.idle_since = None;
             self.engine.drain();
         }
     }
@@ -98,6 +107,7 @@ impl Mux {
             let accepts = welcomes && !self.has_had_its_turn() && self.carrier.counts().has_room();
             match self.engine.go_on(input, output, &mut Context::from_waker(&self.waker), accepts) {
                 Turn::Opened(opened) => {
+                    self.has_begun = true;
                     self.carrier.counts().opens();
                     self.opened.push(*opened);
                 }
@@ -115,15 +125,20 @@ impl Mux {
     }
 
     /// Until when the connection may stay without a stream; `None` while there is one. The preface has the time of a
-    /// head, and so has the answer to our settings.
-    pub(in crate::server) fn idle_until(&mut self, settings: &ServerSettings, now: Tick) -> Option<Tick> {
+    /// head, so has the answer to our settings, and so has all that a client may do while the server `is_draining`.
+    pub(in crate::server) fn idle_until(
+        &mut self,
+        settings: &ServerSettings,
+        now: Tick,
+        is_draining: bool,
+    ) -> Option<Tick> {
         if !self.is_idle() {
             self.idle_since = None;
             return None;
         }
         let timeout = match () {
             () if self.engine.is_greeting() => settings.head_timeout,
-            () if !self.meter.has_acknowledged() => settings.head_timeout.min(settings.idle_timeout),
+            () if is_draining || !self.meter.has_acknowledged() => settings.head_timeout.min(settings.idle_timeout),
             () => settings.idle_timeout,
         };
         Some(self.idle_since.get_or_insert(now).after(timeout))

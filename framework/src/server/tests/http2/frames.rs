@@ -395,3 +395,48 @@ fn a_reset_ends_a_request_in_every_state() {
         assert!(!is_reset_before_the_ping(&mut client), "the connection goes on");
     }
 }
+
+/// What a client sends before the server hands over, by TLS: no byte, the handshake, a part of the preface, its settings.
+#[cfg(feature = "tls")]
+#[test]
+fn a_client_that_has_just_connected_is_answered_after_a_hand_over() {
+    let mut stage = tls::encrypted(|_| {});
+    let mut config = rustls::ClientConfig::clone(&crate::testing::encrypted::CLIENT_CONFIG);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = Arc::new(config);
+    let whole = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[]), request(1, "/first", END_STREAM)].concat();
+    let mut kept = stage.connect();
+    kept.get("/");
+    let silent = stage.connect_plainly();
+    let begun = [0, 18, PREFACE.len() + 9].map(|sent| {
+        let mut client = stage.connect_plainly().shake_hands_as(config.clone(), b"");
+        client.send(&whole[..sent]);
+        (client, sent)
+    });
+    let server = stage.server.take().expect("running");
+    server.leave_to_successor();
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    assert!(kept.is_closed(), "it is idle");
+    for (mut client, sent) in [(silent.shake_hands_as(config, b""), 0)].into_iter().chain(begun) {
+        client.send(&whole[sent..]);
+        let (mut content, mut reason) = (Vec::new(), None);
+        while let Some((kind, flags, _, bytes)) = client.frame() {
+            match kind {
+                DATA => content.extend(bytes),
+                GO_AWAY => reason = Some(bytes[4..8].to_vec()),
+                // What the client has sent before it heard of the end is answered.
+                PING if flags & ACK == 0 => {
+                    client.send(request(3, "/second", END_STREAM));
+                    client.send(frame(PING, ACK, 0, &bytes));
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(
+            (content.escape_ascii().to_string(), reason),
+            ("/first/second".to_owned(), Some(vec![0; 4])),
+            "{sent}"
+        );
+    }
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
