@@ -2,7 +2,7 @@
 import resource
 from dataclasses import dataclass
 
-from .loads import ab, asleep, beside, handshakes, idle, nothing, parked, sessions, wrk
+from .loads import ab, asleep, beside, downloads, handshakes, idle, nothing, parked, sessions, stuck, wrk
 from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS, WSGI
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
@@ -12,6 +12,8 @@ PARKED = min(8_000, IDLE)
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
 ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI))
+# limit-tls takes one connection after another.
+ENCRYPTED_SERVERS = tuple(name for name in ENCRYPTED if name != "limit-tls")
 FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
 # A thread for each connection is no way to 10,000.
 EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
@@ -111,13 +113,20 @@ CASES = [
     Case("metrics", f"Hello world, /status and /metrics, one at a time. {PINNED}.",
          (Variant("hello world", wrk(1)), Variant("/status", wrk(1, "/status")), Variant("/metrics", wrk(1, "/metrics"))), servers=("kirsch-operated",)),
     Case("tls-keep-alive-64", f"Hello world by TLS 1.3 and without, 64 connections. {PINNED}.", one(wrk(64)),
-         servers=("kirsch-operated", "hyper", *ENCRYPTED), base="kirsch-operated"),
+         servers=("kirsch-operated", "hyper", *ENCRYPTED_SERVERS), base="kirsch-operated"),
     Case("tls-handshakes", "`openssl s_time`: one connection after another with a request each, by TLS 1.3 and a key on P-256; then the same with the ticket "
-         f"of the first. The client needs about as long as the server, so CPU decides. {PINNED}.",
-         (Variant("full", handshakes(resumed=False)), Variant("resumed", handshakes(resumed=True))), servers=tuple(ENCRYPTED)),
+         f"of the first. The client needs about as long as the server, so CPU decides. limit-tls is rustls alone, on blocking sockets. {PINNED}.",
+         (Variant("full", handshakes(resumed=False)), Variant("resumed", handshakes(resumed=True))), servers=tuple(ENCRYPTED), base="limit-tls"),
     Case("tls-idle-1000", f"One connection asks as fast as it can; then the same beside 1,000 idle connections, which had one answer each. {PINNED}. "
          "The memory of an idle connection is the difference of the resident memory.",
-         (Variant("none idle", wrk(1)), Variant("1,000 idle", wrk(1), idle(1000))), servers=("kirsch-operated", "hyper", *ENCRYPTED)),
+         (Variant("none idle", wrk(1)), Variant("1,000 idle", wrk(1), idle(1000))), servers=("kirsch-operated", "hyper", *ENCRYPTED_SERVERS)),
+    Case("tls-idle-10000", f"The same with {IDLE:,} idle connections{LESS_IDLE}.",
+         (Variant("none idle", wrk(1)), Variant(f"{IDLE:,} idle", wrk(1), idle(IDLE))), servers=("kirsch-tls",)),
+    Case("beside-handshakes", "By TLS at the pace of asleep-9-of-10-paced; then beside 1,000 connections that have sent five bytes of a ClientHello. "
+         f"{PINNED}.", (Variant("alone", wrk(64, script="paced.lua")), Variant("beside 1,000", wrk(64, script="paced.lua"), stuck(1000))),
+         servers=("kirsch-tls",), base="kirsch-tls"),
+    Case("tls-static-1g", f"A file of 1 GiB by TLS, by one curl after another. {PINNED}.", one(downloads("/static/1g.bin")),
+         servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
     Case("tls-static-10m", f"A file of 10 MiB by TLS, 16 connections. {PINNED}.", one(wrk(16, "/static/10m.bin")),
          servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
     *(Case(f"static-{size}", f"A file of {words}, {connections} connections; requests per CPU second are a million by the CPU for each. {PINNED}.",

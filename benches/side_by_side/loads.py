@@ -11,6 +11,7 @@ import http.client
 import json
 import re
 import select
+import socket
 import subprocess
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import processes
-from .servers import ROOT, Problem
+from .servers import HOLES, ROOT, Problem
 
 SCRIPTS = ROOT / "benches" / "load"
 
@@ -73,6 +74,20 @@ def handshakes(resumed):
         finished = processes.run(command + ["-tls1_3", "-time", target.seconds, "-reuse" if resumed else "-new"])
         return parse_s_time(finished.stdout, finished.stderr, "r" if resumed else "*", time.monotonic() - begin)
     load.path = "/"
+    return load
+
+
+def downloads(path):
+    """One download after another, by a curl each, until the time is over."""
+    def load(target, words=()):
+        command = processes.on_core(target.load_core) + ["curl", "-ks", "-o", "/dev/null", "-w", "%{size_download}", target.url + path]
+        begin, sizes = time.monotonic(), []
+        while time.monotonic() < begin + target.seconds:
+            sizes.append(processes.run(command).stdout)
+        if set(sizes) != {str(HOLES[1])}:
+            raise Problem(f"has not sent the whole file, but {sizes} bytes of it")
+        return Measured(len(sizes), len(sizes) / (time.monotonic() - begin), None, None, None, 0)
+    load.path = path
     return load
 
 
@@ -157,6 +172,18 @@ def idle(connections):
                 held.append(peer)
                 if not peer.recv(4096).startswith(b"HTTP/1.1 200"):
                     raise Problem(f"answers no more than {len(held) - 1} idle connections")
+            yield Around(held=held)
+    return setting
+
+
+def stuck(connections):
+    """So many connections have sent the beginning of a ClientHello. They are held for less time than the server gives them."""
+    @contextlib.contextmanager
+    def setting(target):
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(socket.create_connection(target.address, timeout=5)) for _ in range(connections)]
+            for peer in held:
+                peer.sendall(b"\x16\x03\x01\x02\x00")
             yield Around(held=held)
     return setting
 

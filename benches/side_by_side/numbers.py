@@ -148,6 +148,10 @@ def _encrypted(results):
                                               for name in ("kirsch-operated", "kirsch-tls")))
     beyond = [encrypted[number] - plain[number] for number in encrypted if number in plain]
     yield Goal("memory of an idle connection by TLS beyond that of a plain one", "at most", 4.5, beyond, " KiB")
+    yield _ratio(results, "by TLS beside 1,000 stuck handshakes: p99 against alone", "at most", 1.1, "p99",
+                 ("beside-handshakes", "kirsch-tls", "beside 1,000"), ("beside-handshakes", "kirsch-tls", "alone"))
+    yield _ratio(results, "file of 1 GiB by TLS: downloads per CPU second against nginx", "at least", 0.9, "cpu",
+                 ("tls-static-1g", "nginx-tls"), ("tls-static-1g", "kirsch-tls"))
     yield _ratio(results, "file of 10 MiB by TLS: requests per CPU second against nginx", "at least", 0.9, "cpu",
                  ("tls-static-10m", "nginx-tls"), ("tls-static-10m", "kirsch-tls"))
 

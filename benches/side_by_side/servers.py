@@ -28,16 +28,18 @@ SESSIONS = [
 ]
 # Kirsch as it runs in earnest (benches/micro/src/bin/operated.rs): with status and metrics; also with a log; also by TLS.
 OPERATED = ["kirsch-operated", "kirsch-logged", "kirsch-tls"]
-ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls"]
+ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls", "limit-tls"]
 # The song counter in WSGI: one program for all, the Python of this script.
 WSGI = ["kirsch-wsgi", "granian", "gunicorn", "cheroot", "cherrypy-counter"]
 # In the order of the tables. nginx without TLS serves files only.
 NAMES = [
     "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
-    *OPERATED, "hyper-tls", "nginx-tls", *SESSIONS, *WSGI,
+    *OPERATED, *ENCRYPTED[1:], *SESSIONS, *WSGI,
 ]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
+# All holes: it takes no room on the disk.
+HOLES = "1g.bin", 1 << 30
 
 
 # Certificates are made for each run and sign themselves.
@@ -85,6 +87,8 @@ class Servers:
         self.files.mkdir()
         for name, size in FILES.items():
             (self.files / name).write_bytes(b"0123456789abcdef" * (size // 16))
+        (self.files / HOLES[0]).touch()
+        os.truncate(self.files / HOLES[0], HOLES[1])
         self.certificate, self.key = self.folder / "cert.pem", self.folder / "key.pem"
         return self
 
@@ -174,7 +178,7 @@ class Servers:
             fresh = Path(tempfile.mkdtemp(prefix="log-", dir=self.folder))
             more = {"kirsch-logged": ["--log", fresh / "access.jsonl"], "kirsch-tls": ["--tls", self.certificate, self.key]}.get(name, [])
             return [target_folder(ROOT) / "fast/operated", port, *more] + (["--static", self.files] if files else [])
-        if name == "hyper-tls":
+        if name in ("hyper-tls", "limit-tls"):
             return [target_folder(PEERS) / "release" / package(name), port, self.certificate, self.key]
         if name in ("nginx", "nginx-tls"):
             config = self.folder / f"nginx-{port}.conf"
@@ -212,7 +216,7 @@ class Servers:
             server = processes.start(command, stdout=said, stderr=said)
             try:
                 wait_for(server, port, said)
-                look_at(port, path, name in ENCRYPTED)
+                look_at(port, path.replace(HOLES[0], "1k.bin"), name in ENCRYPTED)
                 yield Target(server.pid, port, load_core, seconds, name in ENCRYPTED)
                 if server.poll() is not None:
                     raise Problem(f"ended under load with status {server.returncode}: {last_words(said)}")
