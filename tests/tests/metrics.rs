@@ -2,6 +2,7 @@
 //! exist.
 
 use integration_tests::wait_until;
+use kirsch::push::{LastEventId, Topic};
 use kirsch::testing::{Client, TestResponse};
 use kirsch::{prelude::*, status, tools::AuthBasic};
 use std::collections::BTreeSet;
@@ -190,6 +191,26 @@ fn metrics_of_the_application_are_appended() {
     let metrics = status::metrics().open().append(|_| panic!("broken")).append(own);
     let client = Client::over_socket(App::new(Shop).mount("/metrics", metrics));
     assert_eq!(value(&parsed(&client.get("/metrics").send()), "orders_open|"), Some(3.0));
+}
+
+#[test]
+fn topics_have_counts_under_their_names() {
+    let (topic, other): (Topic<String>, Topic<String>) = (Topic::new("news").most(1), Topic::new("prices"));
+    let page = {
+        let topic = topic.clone();
+        move |_: &mut kirsch::publish::PageCall<'_>| topic.events(LastEventId::None)
+    };
+    let metrics = status::metrics().topic(&topic).topic(&other).topic(&topic).open();
+    let client = Client::over_socket(App::new(Tree::new().page("events", page)).mount("/metrics", metrics));
+    let mut stream = client.new_browser().get("/events").send_streaming();
+    client.get("/events").send().assert_status(503);
+    topic.publish("one".to_owned());
+    stream.next_event().expect("an event");
+    let samples = parsed(&client.get("/metrics").send());
+    let counts = ["streams", "polls", "events_total", "told_total", "gaps_total", "streams_refused_total"];
+    let of = |topic| counts.map(|name| value(&samples, &format!("kirsch_topic_{name}|topic={topic}|")));
+    assert_eq!(of("news"), [1.0, 0.0, 1.0, 1.0, 0.0, 1.0].map(Some));
+    assert_eq!(of("prices"), [Some(0.0); 6]);
 }
 
 #[test]

@@ -1,5 +1,10 @@
 //! Event streams and long polls: what a client sees, whatever it missed, and what the server holds meanwhile.
 
+#[path = "push/attacks.rs"]
+mod attacks;
+#[path = "push/endings.rs"]
+mod endings;
+
 use integration_tests::{Gate, allow_descriptors, both, wait_until};
 use kirsch::{
     prelude::*,
@@ -187,6 +192,7 @@ fn an_id_that_the_topic_does_not_know_is_answered_with_a_gap() {
         ("rubbish", "../../etc/passwd".to_owned(), "null"),
         ("no text", "\u{e4}".to_owned(), "null"),
         ("overflow", format!("{epoch:x}-99999999999999999999999"), "null"),
+        ("huge", "9".repeat(4_000), "null"),
     ];
     both(
         || app(&topic),
@@ -395,53 +401,6 @@ fn raw_stream(client: &Client) -> TcpStream {
 }
 
 #[test]
-fn a_server_that_stops_ends_thousands_of_streams_at_once() {
-    const STREAMS: usize = 5_000;
-    allow_descriptors(2 * STREAMS as u64 + 200);
-    let topic = Topic::new("news");
-    let app = app(&topic).server(|server| {
-        server.connections = Some(STREAMS + 100);
-        server.pushes = Some(STREAMS);
-    });
-    let running = app.start("127.0.0.1:0").expect("it starts");
-    let client = Client::connect(running.address());
-    let mut streams: Vec<_> = (0..STREAMS).map(|_| raw_stream(&client)).collect();
-    wait_until(|| topic.statistics().open == STREAMS);
-    let began = Instant::now();
-    let report = running.stop(SOON);
-    assert!(report.unfinished.is_empty());
-    // Far below the deadline; how fast it is on an idle machine is measured elsewhere.
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    for stream in &mut streams {
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all).expect("a regular end");
-        assert!(all.ends_with(b"\r\n0\r\n\r\n"));
-    }
-}
-
-#[test]
-fn a_client_that_does_not_read_costs_no_memory() {
-    let topic = Topic::new("news").keep_bytes(1 << 16);
-    let app = app(&topic).server(|server| server.write_timeout = Duration::from_secs(1));
-    let running = app.start("127.0.0.1:0").expect("it starts");
-    let client = Client::connect(running.address());
-    let silent = raw_stream(&client);
-    wait_until(|| topic.statistics().open == 1);
-    let text = "x".repeat(1000);
-    let mut most = 0;
-    // 40 MB in all: more than two sockets hold.
-    for _ in 0..40_000 {
-        topic.publish(text.clone());
-        most = most.max(running.statistics().responses_in_memory);
-    }
-    assert!(most < 1 << 20, "{most} bytes are held for it");
-    assert!(topic.statistics().kept_bytes <= 1 << 16);
-    // It is given up, or was told of its gap if the system took everything for it.
-    wait_until(|| topic.statistics().open == 0 || topic.statistics().gaps > 0);
-    drop(silent);
-}
-
-#[test]
 fn a_poll_waits_until_there_is_something_and_holds_no_worker() {
     let topic = Topic::new("news");
     let await_news = Await::on(&topic).since("after");
@@ -507,6 +466,44 @@ fn a_named_topic_is_the_same_for_all_and_apart_from_others() {
     assert_eq!(rooms.named("a").last_id(), id, "it is held, so it is found");
     assert_ne!(rooms.named("b").last_id().epoch, 0, "this one began again");
     drop(held);
+}
+
+/// Whoever asks for the name later speaks to those who follow it already.
+#[test]
+fn a_topic_that_is_followed_is_not_begun_again() {
+    let rooms: Topic<String> = Topic::new("rooms").most_names(1);
+    let follow_room = {
+        let rooms = rooms.clone();
+        move |_: &mut kirsch::publish::PageCall<'_>| rooms.named("a").events(LastEventId::None)
+    };
+    let client = Client::in_process(App::new(Tree::new().page("a", follow_room)));
+    let mut stream = client.get("/a").send_streaming();
+    stream.next().expect("the greeting");
+    for other in ["b", "c"] {
+        drop(rooms.named(other));
+    }
+    rooms.named("a").publish("still here".to_owned());
+    assert_eq!(texts(&mut stream, 1), ["still here"]);
+}
+
+#[test]
+fn a_handler_may_publish_in_the_topic_that_it_follows() {
+    let topic: Topic<String> = Topic::new("news");
+    let announce = {
+        let topic = topic.clone();
+        move |_: &mut kirsch::publish::PageCall<'_>| {
+            let events = topic.events(LastEventId::None);
+            topic.publish("somebody has come".to_owned());
+            events
+        }
+    };
+    let client = Client::over_socket(App::new(Tree::new().page("hall", announce)));
+    let mut first = client.new_browser().get("/hall").send_streaming();
+    assert_eq!(texts(&mut first, 1), ["somebody has come"]);
+    let mut second = client.new_browser().get("/hall").send_streaming();
+    for stream in [&mut first, &mut second] {
+        assert_eq!(texts(stream, 1), ["somebody has come"]);
+    }
 }
 
 #[test]

@@ -2,13 +2,11 @@
 
 use super::event::EventId;
 use super::feed::FeedEnd;
-use super::ring::{Cursor, Read, Wanted};
-use super::topic::OpenStream;
+use super::ring::Wanted;
 use crate::exchange::{Error, HttpError, IntoResponse, Pulled, Push, PushTurn, Response, ResponseBody};
 use ::http::{HeaderName, HeaderValue, header};
 use std::borrow::Cow;
 use std::io::Write;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -19,7 +17,7 @@ use std::time::{Duration, Instant};
 /// `X-Accel-Buffering: no`. Until there is news, the connection holds no worker and hardly any memory. A heartbeat, a
 /// comment that browsers do not show, keeps it open and finds out that its client has gone. When the server stops, the
 /// stream ends as it should, and the browser comes back after a time of 1 to 10 seconds that was drawn for each
-/// stream.
+/// stream. It also ends with the session of its visitor, if its handler has used that: at a logout.
 #[must_use = "an event stream does nothing until a handler returns it"]
 pub struct Events {
     news: Result<Box<dyn News>, HttpError>,
@@ -117,7 +115,7 @@ struct EventStream {
 }
 
 /// How much is pulled at once, about.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 /// A comment: browsers pass over it.
 const BEAT: &[u8] = b":\n\n";
 
@@ -182,54 +180,6 @@ impl EventStream {
             Some(id) => id.write_last_field(out),
             None => out.push(b'\n'),
         }
-    }
-}
-
-/// The events of a topic, for one stream.
-pub(super) struct NewsOf<T> {
-    cursor: Cursor<T>,
-    epoch: u64,
-    is_gap: bool,
-    topic: Cow<'static, str>,
-    open: OpenStream,
-}
-
-impl<T> NewsOf<T> {
-    pub(super) fn new(cursor: Cursor<T>, epoch: u64, is_gap: bool, topic: Cow<'static, str>, open: OpenStream) -> Self {
-        Self { cursor, epoch, is_gap, topic, open }
-    }
-
-    fn count_gap(&self) {
-        self.open.0.gaps.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl<T: Send + Sync> News for NewsOf<T> {
-    fn position(&self) -> Option<EventId> {
-        Some(EventId { epoch: self.epoch, number: self.cursor.last() })
-    }
-
-    fn begins_with_gap(&mut self) -> bool {
-        let is_gap = std::mem::take(&mut self.is_gap);
-        if is_gap {
-            self.count_gap();
-        }
-        is_gap
-    }
-
-    fn read(&mut self, out: &mut Vec<u8>, wanted: Wanted, waker: &dyn Fn() -> Waker) -> Reading {
-        match self.cursor.read(out, PIECE, wanted, waker) {
-            Read::More => Reading::More,
-            Read::All => Reading::All,
-            Read::Missed(count) => {
-                self.count_gap();
-                Reading::Missed(count)
-            }
-        }
-    }
-
-    fn waits_for(&self) -> Cow<'static, str> {
-        format!("topic {} after {:x}-{}", self.topic, self.epoch, self.cursor.last()).into()
     }
 }
 

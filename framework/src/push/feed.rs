@@ -9,19 +9,16 @@ use std::task::Waker;
 
 /// The end of an event stream at which events are put in; see [`Events::channel`]. The stream ends when the last clone
 /// is dropped.
-#[derive(Debug)]
 pub struct Feed {
     shared: Arc<Mutex<Fed>>,
 }
 
 /// The end at which a stream takes them out.
-#[derive(Debug)]
 pub(super) struct FeedEnd {
     shared: Arc<Mutex<Fed>>,
     waker: Option<Waker>,
 }
 
-#[derive(Debug)]
 struct Fed {
     waiting: VecDeque<Vec<u8>>,
     most: usize,
@@ -101,6 +98,13 @@ impl Feed {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.shared.lock().is_followed
+    }
+}
+
+/// Without the events: they are no business of logs.
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("waiting", &self.shared.lock().waiting.len()).finish_non_exhaustive()
     }
 }
 

@@ -34,4 +34,5 @@ pub use events::{Events, Lag};
 pub use feed::{Feed, Undelivered};
 #[cfg(feature = "websocket")]
 pub use room::Room;
+pub(crate) use topic::CountedTopic;
 pub use topic::{Changes, Tell, Topic, TopicStatistics};

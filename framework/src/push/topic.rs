@@ -2,8 +2,8 @@
 
 use super::await_news::Awaited;
 use super::event::{Event, EventId, LastEventId};
-use super::events::{Events, NewsOf};
-use super::ring::{Bounds, Cursor, Ring};
+use super::events::{Events, News, PIECE, Reading};
+use super::ring::{Bounds, Cursor, Read, Ring, Wanted};
 use crate::by_age::ByAge;
 use crate::exchange::{Error, HttpError, Request, StatusRow, StatusSource, Watch};
 use crate::primitive::Mutex;
@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 /// A value that a topic can tell: it says what clients get.
 ///
@@ -85,7 +86,7 @@ struct TopicCore<T> {
     ring: Arc<Ring<T>>,
     /// Requests that wait for the next event.
     watch: Watch<()>,
-    counts: Arc<Counts>,
+    counts: Counts,
     names: Mutex<Names<T>>,
 }
 
@@ -108,12 +109,12 @@ impl Default for Rules {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+struct Counts {
     open: AtomicUsize,
     opened: AtomicU64,
     refused: AtomicU64,
-    /// Streams that were told of a gap.
-    pub(super) gaps: AtomicU64,
+    told: AtomicU64,
+    gaps: AtomicU64,
 }
 
 /// The topics below this one, by name.
@@ -158,7 +159,9 @@ pub struct TopicStatistics {
     pub opened: u64,
     /// Event streams that were answered 503.
     pub refused: u64,
-    /// Streams that were told of a gap.
+    /// Events that streams were given: one for each event and stream.
+    pub told: u64,
+    /// Gaps that streams were told of.
     pub gaps: u64,
     /// Events published since the topic began.
     pub published: u64,
@@ -229,9 +232,8 @@ impl<T: Tell> Topic<T> {
             return Events::refused(error.with_header(header::RETRY_AFTER, HeaderValue::from_static("10")));
         }
         counts.opened.fetch_add(1, Ordering::Relaxed);
-        let open = OpenStream(Arc::clone(counts));
         let (cursor, is_gap) = self.cursor(last.into());
-        Events::of_news(NewsOf::new(cursor, core.epoch, is_gap, core.name.clone(), open))
+        Events::of_news(NewsOf { cursor, is_gap, open: OpenStream(Arc::clone(core)) })
     }
 
     /// A cursor behind the client's last event, and whether there is a gap before it.
@@ -303,7 +305,7 @@ impl<T: Tell> Topic<T> {
             epoch,
             ring: Arc::new(Ring::new(rules.kept, last)),
             watch: Watch::new("the next event of a topic", rules.most_waiting),
-            counts: Arc::default(),
+            counts: Counts::default(),
             names: Mutex::new(names),
             name,
         };
@@ -351,6 +353,7 @@ impl<T: Tell> Topic<T> {
             waiting: core.watch.waiting(&()),
             opened: counts.opened.load(Ordering::Relaxed),
             refused: counts.refused.load(Ordering::Relaxed),
+            told: counts.told.load(Ordering::Relaxed),
             gaps: counts.gaps.load(Ordering::Relaxed),
             published: core.ring.last(),
             kept,
@@ -394,12 +397,69 @@ fn fresh_epoch() -> u64 {
     u64::from(u32::from_ne_bytes(crate::random::bytes()))
 }
 
-/// The place of one event stream, for as long as it lives.
-pub(super) struct OpenStream(pub(super) Arc<Counts>);
+/// The place of one event stream, for as long as it lives. While it does, the topic is the one of its name.
+struct OpenStream<T>(Arc<TopicCore<T>>);
 
-impl Drop for OpenStream {
+impl<T> Drop for OpenStream<T> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.counts.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The events of a topic, for one stream.
+struct NewsOf<T> {
+    cursor: Cursor<T>,
+    is_gap: bool,
+    open: OpenStream<T>,
+}
+
+impl<T> NewsOf<T> {
+    fn count_gap(&self) {
+        self.open.0.counts.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn id(&self) -> EventId {
+        EventId { epoch: self.open.0.epoch, number: self.cursor.last() }
+    }
+}
+
+impl<T: Send + Sync> News for NewsOf<T> {
+    fn position(&self) -> Option<EventId> {
+        Some(self.id())
+    }
+
+    fn begins_with_gap(&mut self) -> bool {
+        let is_gap = std::mem::take(&mut self.is_gap);
+        if is_gap {
+            self.count_gap();
+        }
+        is_gap
+    }
+
+    fn read(&mut self, out: &mut Vec<u8>, wanted: Wanted, waker: &dyn Fn() -> Waker) -> Reading {
+        let before = self.cursor.last();
+        let read = self.cursor.read(out, PIECE, wanted, waker);
+        match read {
+            Read::More | Read::All => {
+                let told = match wanted {
+                    Wanted::All => self.cursor.last() - before,
+                    Wanted::Latest => u64::from(self.cursor.last() > before),
+                };
+                if told > 0 {
+                    self.open.0.counts.told.fetch_add(told, Ordering::Relaxed);
+                }
+            }
+            Read::Missed(_) => self.count_gap(),
+        }
+        match read {
+            Read::More => Reading::More,
+            Read::All => Reading::All,
+            Read::Missed(count) => Reading::Missed(count),
+        }
+    }
+
+    fn waits_for(&self) -> Cow<'static, str> {
+        format!("topic {} after {}", self.open.0.name, self.id()).into()
     }
 }
 
@@ -437,17 +497,36 @@ impl<T: Tell> StatusSource for Topic<T> {
     }
 
     fn rows(&self) -> Vec<StatusRow> {
-        let TopicStatistics { open, waiting, opened, refused, gaps, published, kept, kept_bytes } = self.statistics();
+        let TopicStatistics { open, waiting, opened, refused, told, gaps, published, kept, kept_bytes } =
+            self.statistics();
         vec![
             StatusRow::new("streams open", open),
             StatusRow::new("polls waiting", waiting),
             StatusRow::new("streams since the start", opened),
             StatusRow::new("streams refused", refused).alarming(refused > 0),
+            StatusRow::new("events given to streams", told),
             StatusRow::new("gaps told", gaps),
             StatusRow::new("last event", published),
             StatusRow::new("events kept", kept),
             StatusRow::new("bytes kept", kept_bytes),
         ]
+    }
+}
+
+/// A topic of any type, for the metrics.
+pub(crate) trait CountedTopic: Send + Sync {
+    fn name(&self) -> &str;
+
+    fn statistics(&self) -> TopicStatistics;
+}
+
+impl<T: Tell> CountedTopic for Topic<T> {
+    fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    fn statistics(&self) -> TopicStatistics {
+        Self::statistics(self)
     }
 }
 

@@ -47,12 +47,11 @@ mod id;
 mod keeper;
 mod lock_table;
 mod memory;
+mod outliving;
 mod session;
 mod settings;
 mod shared;
 mod shared_lock;
-#[cfg(feature = "websocket")]
-mod sockets;
 mod store;
 #[cfg(any(feature = "file", feature = "memcached", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;

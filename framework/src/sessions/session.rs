@@ -21,10 +21,9 @@ mod saving;
 mod sealed;
 mod state;
 
+use super::outliving::SessionTie;
 use super::settings::Settings;
 use super::shared::Shared;
-#[cfg(feature = "websocket")]
-use super::sockets::SessionBond;
 use super::{Data, LockMode, SessionId, SessionView};
 use crate::exchange::{Argument, ArgumentInfo, Arguments, Claim, Error, Exchange, HttpError, Request};
 use ::http::StatusCode;
@@ -76,13 +75,12 @@ pub struct Session {
     state: RefCell<State>,
 }
 
-#[cfg(feature = "websocket")]
 impl Session {
-    /// What ties a conversation to this session; `None` if it is not stored.
-    pub(super) fn bond(&self) -> Option<SessionBond> {
+    /// What ties a conversation or a stream to this session; `None` if this request does not know one that is stored.
+    pub(super) fn tie(&self) -> Option<SessionTie> {
         let state = self.state.borrow();
         let stored = state.known.stored()?;
-        Some(SessionBond::new(self.shared.clone(), stored.id, self.received))
+        Some(SessionTie::new(self.shared.clone(), stored.id, self.received))
     }
 }
 

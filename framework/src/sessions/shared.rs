@@ -4,9 +4,8 @@ use super::ended::EndedSessions;
 use super::health::Health;
 use super::keeper::Keeper;
 use super::lock_table::LockTable;
+use super::outliving::Outliving;
 use super::session::Backings;
-#[cfg(feature = "websocket")]
-use super::sockets::Sockets;
 use super::{Answers, Store};
 use crate::exchange::{Blocking, HttpError, WaitsFor};
 use std::sync::Arc;
@@ -21,8 +20,7 @@ pub(super) struct Shared {
     pub(super) answers: Answers,
     /// Those of this process, a short while ago.
     pub(super) ended: EndedSessions,
-    #[cfg(feature = "websocket")]
-    pub(super) sockets: Sockets,
+    pub(super) outliving: Outliving,
     pub(super) locks: Arc<LockTable>,
     pub(super) keeper: Keeper,
     pub(super) health: Arc<Health>,
@@ -37,8 +35,7 @@ impl Shared {
         Self {
             answers: store.answers(),
             ended: EndedSessions::default(),
-            #[cfg(feature = "websocket")]
-            sockets: Sockets::default(),
+            outliving: Outliving::default(),
             backings: Backings::InStore,
             locks: LockTable::new(),
             keeper: Keeper::new(&store, &health, &counters),

@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::shared::Shared;
 use super::{Answers, LockMode, MemoryStore, Moment, Session, Store};
 use crate::exchange::Wakers;
-use crate::exchange::{Error, Exchange, InLine, StatusRow, StatusSource, WaitsFor};
+use crate::exchange::{Error, Exchange, InLine, ResponseBody, StatusRow, StatusSource, WaitsFor};
 use crate::lifecycle::{Admission, Admit, HookPoint, Hooks, Tool, Wait};
 use crate::settings::{SettingError, SettingRow, Settings as _};
 use ::http::{HeaderValue, header};
@@ -410,10 +410,14 @@ fn end(exchange: &mut Exchange, is_success: bool) {
 
 fn end_resource(exchange: &mut Exchange) {
     end(exchange, is_success(exchange));
-    // A conversation that begins ends with the session.
-    #[cfg(feature = "websocket")]
-    if let Some(bond) = Session::of(exchange).and_then(Session::bond) {
-        exchange.response.bind(bond);
+    // What begins now ends with the session. A stream that does not look at the visitor is for everybody.
+    let response = &exchange.response;
+    let Some(session) = Session::of(exchange) else { return };
+    let begins_stream = matches!(response.body(), ResponseBody::Push(_)) && session.is_used();
+    if (begins_stream || response.begins_conversation())
+        && let Some(tie) = session.tie()
+    {
+        tie.bind(&mut exchange.response);
     }
 }
 

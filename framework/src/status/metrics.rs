@@ -9,6 +9,7 @@ use crate::exchange::{Error, Exchange, HttpError, Late, Response, ServerView, St
 use crate::lifecycle::{BOUNDS, CLASSES, CountSums, Flow, HookPoint, Hooks, METHODS, RequestCounts, TimeSums, Tool};
 use crate::logs;
 use crate::panics::guarded;
+use crate::push::{CountedTopic, Tell, Topic, TopicStatistics};
 use ::http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,7 +28,7 @@ use std::time::SystemTime;
 /// # assert!(site.build().is_ok());
 /// ```
 pub fn metrics() -> Metrics {
-    Metrics { is_open: false, reader: Late::default(), appended: Vec::new() }
+    Metrics { is_open: false, reader: Late::default(), topics: Vec::new(), appended: Vec::new() }
 }
 
 /// Metrics for Prometheus; made by [`metrics`].
@@ -36,6 +37,7 @@ pub fn metrics() -> Metrics {
 pub struct Metrics {
     is_open: bool,
     reader: Late<RequestCounts>,
+    topics: Vec<Arc<dyn CountedTopic>>,
     appended: Vec<Arc<Appended>>,
 }
 
@@ -45,6 +47,15 @@ impl Metrics {
     /// Lets everybody see the metrics: for demos, and where something in front of the server keeps strangers away.
     pub fn open(self) -> Self {
         Self { is_open: true, ..self }
+    }
+
+    /// Adds the counts of a topic, labelled with its name: streams, polls, events, gaps. Of several with one name the
+    /// first counts.
+    pub fn topic<T: Tell>(mut self, topic: &Topic<T>) -> Self {
+        if self.topics.iter().all(|other| other.name() != CountedTopic::name(topic)) {
+            self.topics.push(Arc::new(topic.clone()));
+        }
+        self
     }
 
     /// Appends metrics of your own, in Prometheus' text format: whole lines, as the crates `prometheus` and
@@ -63,6 +74,7 @@ impl Metrics {
         if let Some(server) = server {
             write_server(&mut text, server);
         }
+        write_topics(&mut text, &self.topics);
         if let Some(log) = logs::statistics() {
             text.family("kirsch_log_lines_total", Kind::Counter, "Lines of the log, by what became of them.");
             let fates =
@@ -224,6 +236,23 @@ fn write_server(text: &mut MetricText, server: &dyn ServerView) {
     text.single("kirsch_responses_cut_off_total", Kind::Counter, help, statistics.responses_cut_off);
     let started = server.started().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     text.single("kirsch_start_time_seconds", Kind::Gauge, "When the server started, since 1970.", started);
+}
+
+fn write_topics(text: &mut MetricText, topics: &[Arc<dyn CountedTopic>]) {
+    type Count = fn(&TopicStatistics) -> u64;
+    let families: [(&str, Kind, &str, Count); 6] = [
+        ("kirsch_topic_streams", Kind::Gauge, "Event streams that follow a topic.", |topic| topic.open as u64),
+        ("kirsch_topic_polls", Kind::Gauge, "Long polls that wait for a topic.", |topic| topic.waiting as u64),
+        ("kirsch_topic_events_total", Kind::Counter, "Events published since a topic began.", |topic| topic.published),
+        ("kirsch_topic_told_total", Kind::Counter, "Events given to streams.", |topic| topic.told),
+        ("kirsch_topic_gaps_total", Kind::Counter, "Gaps that streams were told of.", |topic| topic.gaps),
+        ("kirsch_topic_streams_refused_total", Kind::Counter, "Event streams answered 503.", |topic| topic.refused),
+    ];
+    let topics: Vec<_> = topics.iter().map(|topic| (topic.name(), topic.statistics())).collect();
+    for (name, kind, help, count) in families.into_iter().filter(|_| !topics.is_empty()) {
+        text.family(name, kind, help);
+        topics.iter().for_each(|(topic, statistics)| text.sample("", &[("topic", topic)], count(statistics)));
+    }
 }
 
 fn write_process(text: &mut MetricText) {

@@ -9,6 +9,7 @@ use integration_tests::engines::{Engine, free_port};
 use integration_tests::{Gate, wait_until};
 use kirsch::engine::Running;
 use kirsch::prelude::*;
+use kirsch::push::{Events, LastEventId, Topic};
 use kirsch::testing::Client;
 use kirsch::tools::{Csrf, Proxy, SessionAuth};
 use std::collections::BTreeMap;
@@ -219,6 +220,7 @@ fn certificate(folder: &Path) {
 
 struct Shop {
     gate: Gate,
+    topic: Topic<String>,
 }
 
 #[handlers]
@@ -301,6 +303,16 @@ impl Shop {
     }
 
     #[expose]
+    fn events(&self, beat: u64) -> Events {
+        self.topic.events(LastEventId::None).heartbeat(Duration::from_secs(beat))
+    }
+
+    #[expose]
+    fn tell(&self) -> String {
+        self.topic.publish("ripe".to_owned()).to_string()
+    }
+
+    #[expose]
     fn fail(&self) -> kirsch::Result<()> {
         Err(Error::unexpected("a secret of the program"))
     }
@@ -313,7 +325,7 @@ impl Shop {
 
 /// The application behind the proxy.
 fn shop(gate: &Gate) -> App {
-    App::new(Shop { gate: gate.clone() })
+    App::new(Shop { gate: gate.clone(), topic: Topic::new("news") })
         .tool("/", Proxy::trusting(["127.0.0.1", "unix"]).prefix("X-Forwarded-Prefix"))
         .tool("/", Sessions::in_memory())
         .tool("/", SessionAuth::new(|_, _| false).required(false))
@@ -325,7 +337,7 @@ fn shop(gate: &Gate) -> App {
 type Rule = (&'static str, fn(&mut Site));
 
 /// What every proxy must do.
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     ("links are those of the client", links),
     ("redirects lead to the site", redirects),
     ("forms of the site itself come through, and no others", forms),
@@ -335,6 +347,7 @@ const RULES: [Rule; 16] = [
     ("large bodies arrive, with a length or in chunks", uploads),
     ("large responses arrive", downloads),
     ("chunks arrive as they are made", streams),
+    ("events and heartbeats arrive at once", events),
     ("bodies arrive as they are sent", first_bytes),
     ("slow requests delay no others", slow_requests),
     ("failures show their page, and no secret", failures),
@@ -414,6 +427,14 @@ fn streams(site: &mut Site) {
         gate.open();
         assert_eq!(stream.next().as_deref(), Some(&b"two"[..]));
     }
+}
+
+fn events(site: &mut Site) {
+    let mut stream = site.browser.new_browser().get("/events/1").send_streaming();
+    stream.next().expect("a greeting");
+    site.browser.get("/tell").send().assert_status(200);
+    assert!(stream.next_event().is_some_and(|event| event.starts_with("data: ripe\n")));
+    assert_eq!(stream.next().as_deref(), Some(&b":\n\n"[..]));
 }
 
 fn first_bytes(site: &mut Site) {
@@ -518,6 +539,27 @@ fn check(proxy: &'static Installed) {
 #[test]
 fn nginx_as_the_guide_has_it() {
     check(&NGINX);
+}
+
+/// It gives a silent server up after two seconds, as the others do after a minute.
+const IMPATIENT_NGINX: Installed = Installed {
+    adapt: |text| replaced(&(NGINX.adapt)(text), "proxy_read_timeout 1h", "proxy_read_timeout 2s"),
+    ..NGINX
+};
+
+#[test]
+fn heartbeats_keep_a_proxy_from_giving_a_stream_up() {
+    if !Path::new(NGINX.program).exists() {
+        return println!("{} is not installed; `bash check` installs it", NGINX.program);
+    }
+    let site = Site::start(&IMPATIENT_NGINX, Way::Tcp);
+    let mut silent = site.browser.new_browser().get("/events/60").send_streaming();
+    let mut beating = site.browser.new_browser().get("/events/1").send_streaming();
+    for stream in [&mut silent, &mut beating] {
+        stream.next().expect("a greeting");
+    }
+    assert!(!matches!(silent.try_next(), Ok(Some(_))), "it is given up");
+    (0..3).for_each(|_| assert_eq!(beating.next().as_deref(), Some(&b":\n\n"[..])));
 }
 
 #[test]

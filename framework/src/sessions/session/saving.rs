@@ -312,10 +312,9 @@ impl Session {
             return self.deleted(state, fate, Ok(()));
         };
         self.shared.ended.note(old.id);
-        #[cfg(feature = "websocket")]
         match state.known.stored().filter(|_| fate == Fate::Renew) {
-            Some(renewed) => self.shared.sockets.rename(&old.id, renewed.id),
-            None => self.shared.sockets.close(&old.id),
+            Some(renewed) => self.shared.outliving.rename(&old.id, renewed.id),
+            None => self.shared.outliving.end(&old.id),
         }
         match self.shared.store.delete(&old.id) {
             Answer::Now(deleted) => self.deleted(state, fate, deleted),
