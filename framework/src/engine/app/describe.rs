@@ -1,7 +1,9 @@
 //! The application described for people and programs: its routes, and OpenAPI. Nothing is built for that.
 
 use super::App;
+#[cfg(feature = "openapi")]
 use crate::Result;
+#[cfg(feature = "openapi")]
 use crate::config::{Change, SectionPath, joined};
 use crate::publish::{Route, routes};
 
