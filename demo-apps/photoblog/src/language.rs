@@ -120,6 +120,10 @@ const GERMAN: &[(&str, &str)] = &[
         "The form is too old, or your browser keeps no cookies. Please go back, load the page again and send it once more.",
         "Das Formular ist zu alt, oder Ihr Browser nimmt keine Cookies an. Bitte gehen Sie zurück, laden Sie die Seite neu und senden Sie es noch einmal.",
     ),
+    (
+        "The disk of the server is full. The photo is not kept.",
+        "Die Festplatte des Servers ist voll. Das Foto ist nicht gespeichert.",
+    ),
     ("The name or the password is not right.", "Name oder Passwort stimmt nicht."),
     (
         "The photo has too many pixels. At most 60 megapixels are taken.",

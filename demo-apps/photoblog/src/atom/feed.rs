@@ -56,12 +56,12 @@ impl Feed<'_> {
     }
 }
 
-/// The tag of a feed at this version of the blog. Where the feed differs for authors, so does its tag.
+/// The tag of a feed at this edition of the blog. Where the feed differs for authors, so does its tag.
 ///
 /// # Errors
 /// The answer itself, 304, if the client has the feed already: then none is made.
-pub(crate) fn tag(request: &Request, version: i64, login: Option<&Login>) -> kirsch::Result<String> {
-    let tag = format!("\"{version}{}\"", if login.is_some() { "-author" } else { "" });
+pub(crate) fn tag(request: &Request, edition: &str, login: Option<&Login>) -> kirsch::Result<String> {
+    let tag = format!("\"{edition}{}\"", if login.is_some() { "-author" } else { "" });
     let present = Validators { etag: EntityTag::parse(tag.as_bytes()), last_modified: None };
     match request.precondition(Some(&present)) {
         Precondition::NotModified => {

@@ -92,7 +92,7 @@ impl<'s> Atom<'s> {
 impl Site {
     /// What entries need to name themselves.
     pub(crate) fn names<'r>(&self, request: &'r Request) -> kirsch::Result<Names<'r>> {
-        let (_, name) = self.blog.database.read(reading::blog)?;
+        let name = self.blog.database.read(reading::name)?;
         Ok(Names { request, blog: format!("tag:{}:{name}", self.settings.tag_authority) })
     }
 }

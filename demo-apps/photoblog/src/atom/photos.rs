@@ -47,10 +47,10 @@ impl MediaCollection<'_> {
             return Err(Error::not_found());
         }
         let (page, album) = (page.unwrap_or(1).max(1), self.album.id);
-        let ((version, _), (photos, has_more)) = self.site.blog.database.read(|database| {
-            Ok((reading::blog(database)?, Photo::edited(database, album, login.is_some(), page, PAGE)?))
+        let (edition, (photos, has_more)) = self.site.blog.database.read(|database| {
+            Ok((reading::edition(database)?, Photo::edited(database, album, login.is_some(), page, PAGE)?))
         })?;
-        let tag = feed::tag(request, version, login)?;
+        let tag = feed::tag(request, &edition, login)?;
         let names = self.site.names(request)?;
         let feed = Feed {
             names: &names,
@@ -137,10 +137,12 @@ impl<'s> PhotoEntry<'s> {
 
     /// Throws the photo away. At the desk it can be taken back for ten minutes.
     fn delete(&self, _login: &Login, request: &Request) -> kirsch::Result<StatusCode> {
-        if request.header("if-match").is_some() {
+        let has_condition = request.header("if-match").is_some();
+        if has_condition {
             check(request, &self.tag())?;
         }
-        self.site.blog.database.write(|database| Photo::set_deleted(database, self.photo.id, true))?;
+        let (id, version) = (self.photo.id, has_condition.then_some(self.photo.version));
+        self.site.blog.database.write(|database| done(&Photo::throw_away(database, id, version)?))?;
         Ok(StatusCode::NO_CONTENT)
     }
 
@@ -175,19 +177,28 @@ pub(super) struct Media<'s>(PhotoEntry<'s>);
 
 #[resource]
 impl Media<'_> {
-    fn get(&self, _login: &Login, response: &mut Response) -> kirsch::Result<File> {
+    fn get(&self, _login: &Login) -> kirsch::Result<Response> {
         let Photo { file, media_type, .. } = &self.0.photo;
+        let mut response = Response::of(File::open(self.0.site.blog.pictures.original(file))?);
         response.set_header(header::CONTENT_TYPE, HeaderValue::from_str(media_type)?);
-        File::open(self.0.site.blog.pictures.original(file))
+        response.set_header(header::ETAG, HeaderValue::from_str(&self.0.tag())?);
+        Ok(response)
     }
 
     /// Another picture in its place. The tag is that of the entry.
-    fn put(&self, mut body: Body, _login: &Login, request: &Request) -> kirsch::Result<StatusCode> {
+    fn put(&self, mut body: Body, _login: &Login, request: &Request) -> kirsch::Result<Response> {
         let PhotoEntry { site, photo, .. } = &self.0;
         check(request, &self.0.tag())?;
         let original = keep(site, &mut body, request)?;
         done(&site.blog.replace_file(&site.jobs, photo.id, photo.version, &original)?)?;
-        Ok(StatusCode::NO_CONTENT)
+        let mut response = Response::of(StatusCode::NO_CONTENT);
+        response.set_header(header::ETAG, HeaderValue::from_str(&PhotoEntry::open(site, photo.id)?.tag())?);
+        Ok(response)
+    }
+
+    /// A photo and its entry go together (RFC 5023, section 9.4).
+    fn delete(&self, login: &Login, request: &Request) -> kirsch::Result<StatusCode> {
+        self.0.delete(login, request)
     }
 }
 

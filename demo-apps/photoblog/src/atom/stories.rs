@@ -26,11 +26,10 @@ pub(super) struct Stories<'s>(pub(super) &'s Site);
 impl<'s> Stories<'s> {
     fn get(&self, page: Option<u32>, login: Option<&Login>, request: &Request) -> kirsch::Result<Response> {
         let page = page.unwrap_or(1).max(1);
-        let ((version, _), (albums, has_more)) =
-            self.0.blog.database.read(|database| {
-                Ok((reading::blog(database)?, Album::edited(database, login.is_some(), page, PAGE)?))
-            })?;
-        let tag = feed::tag(request, version, login)?;
+        let (edition, (albums, has_more)) = self.0.blog.database.read(|database| {
+            Ok((reading::edition(database)?, Album::edited(database, login.is_some(), page, PAGE)?))
+        })?;
+        let tag = feed::tag(request, &edition, login)?;
         let names = self.0.names(request)?;
         let feed = Feed {
             names: &names,

@@ -97,7 +97,8 @@ impl PhotoDesk<'_> {
 
     #[expose(post)]
     fn delete(&self, session: &Session, request: &Request) -> kirsch::Result<Response> {
-        self.set_deleted(true)?;
+        let id = self.photo.id;
+        self.site.blog.database.write(|database| Photo::throw_away(database, id, None))?;
         let sentence = "The photo is away. You can take it back for ten minutes.";
         session.flash(language::say(language::of(request), sentence));
         Ok(Response::of(Redirect::to(request.link(link_to::<Site>().desk().index())?)))
@@ -105,7 +106,7 @@ impl PhotoDesk<'_> {
 
     #[expose(post)]
     fn restore(&self, session: &Session, request: &Request) -> kirsch::Result<Response> {
-        self.set_deleted(false)?;
+        self.site.blog.database.write(|database| Photo::take_back(database, self.photo.id))?;
         session.flash(language::say(language::of(request), "The photo is back."));
         self.back(request)
     }
@@ -129,12 +130,6 @@ impl PhotoDesk<'_> {
     fn shift(&self, request: &Request, is_earlier: bool) -> kirsch::Result<Response> {
         self.site.blog.database.write(|database| Photo::shift(database, self.photo.id, is_earlier))?;
         self.back(request)
-    }
-
-    /// Done twice it is done.
-    fn set_deleted(&self, is_deleted: bool) -> kirsch::Result {
-        self.site.blog.database.write(|database| Photo::set_deleted(database, self.photo.id, is_deleted))?;
-        Ok(())
     }
 
     /// To the photo on the page of its album.

@@ -64,7 +64,7 @@ impl Album {
                 text.story,
                 author,
                 text.published,
-                moment::now(),
+                moment::now_exactly(),
                 text.foreign_elements.as_deref().unwrap_or_default()
             ],
         )?;
@@ -76,7 +76,7 @@ impl Album {
         let rows = database.execute(
             "UPDATE album SET title = ?3, story = ?4, published = ?5, edited = ?6, version = version + 1, \
              foreign_elements = coalesce(?7, foreign_elements) WHERE id = ?1 AND version = ?2",
-            params![id, version, text.title, text.story, text.published, moment::now(), text.foreign_elements],
+            params![id, version, text.title, text.story, text.published, moment::now_exactly(), text.foreign_elements],
         )?;
         Ok(Changed::by(rows))
     }

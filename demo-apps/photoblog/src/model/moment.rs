@@ -7,6 +7,11 @@ pub(crate) fn now() -> String {
     written(Utc::now())
 }
 
+/// The present moment, finer: of two changes within a second, programs must see which was the later one.
+pub(crate) fn now_exactly() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
 pub(crate) fn written(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

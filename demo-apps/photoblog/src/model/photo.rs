@@ -96,7 +96,7 @@ impl Photo {
                 new.media_type,
                 i64::try_from(new.bytes)?,
                 new.published,
-                moment::now()
+                moment::now_exactly()
             ],
         )?;
         Ok(database.last_insert_rowid())
@@ -130,7 +130,7 @@ impl Photo {
         let rows = database.execute(
             "UPDATE photo SET file = ?3, media_type = ?4, bytes = ?5, state = 'waiting', edited = ?6, \
              version = version + 1 WHERE id = ?1 AND version = ?2 AND deleted IS NULL",
-            params![id, version, file, media_type, i64::try_from(bytes)?, moment::now()],
+            params![id, version, file, media_type, i64::try_from(bytes)?, moment::now_exactly()],
         )?;
         Ok(Changed::by(rows))
     }
@@ -140,7 +140,15 @@ impl Photo {
         let rows = database.execute(
             "UPDATE photo SET title = ?3, caption = ?4, published = ?5, edited = ?6, version = version + 1, \
              foreign_elements = coalesce(?7, foreign_elements) WHERE id = ?1 AND version = ?2 AND deleted IS NULL",
-            params![id, version, text.title, text.caption, text.published, moment::now(), text.foreign_elements],
+            params![
+                id,
+                version,
+                text.title,
+                text.caption,
+                text.published,
+                moment::now_exactly(),
+                text.foreign_elements
+            ],
         )?;
         if rows == 1 {
             database.execute("DELETE FROM tag WHERE photo = ?", [id])?;
@@ -172,14 +180,23 @@ impl Photo {
         Ok(())
     }
 
-    /// Throws the photo away, or takes it back.
-    pub(crate) fn set_deleted(database: &Connection, id: i64, is_deleted: bool) -> kirsch::Result<Changed> {
-        let moment = is_deleted.then(moment::now);
+    /// Throws the photo away, if it is still at `version`; `None` is any version. Done twice it is done.
+    pub(crate) fn throw_away(database: &Connection, id: i64, version: Option<i64>) -> kirsch::Result<Changed> {
         let rows = database.execute(
-            "UPDATE photo SET deleted = ?2, version = version + 1 WHERE id = ?1 AND (deleted IS NULL) = (?2 IS NOT NULL)",
-            params![id, moment],
+            "UPDATE photo SET deleted = coalesce(deleted, ?3), version = version + 1 \
+             WHERE id = ?1 AND (?2 IS NULL OR version = ?2)",
+            params![id, version, moment::now()],
         )?;
         Ok(Changed::by(rows))
+    }
+
+    /// Takes the photo back.
+    pub(crate) fn take_back(database: &Connection, id: i64) -> kirsch::Result {
+        database.execute(
+            "UPDATE photo SET deleted = NULL, version = version + 1 WHERE id = ? AND deleted IS NOT NULL",
+            [id],
+        )?;
+        Ok(())
     }
 
     /// Forgets the photos that were thrown away before `moment`.

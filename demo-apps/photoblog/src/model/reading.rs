@@ -32,11 +32,20 @@ pub(crate) struct Counted {
     pub(crate) photos: i64,
 }
 
-/// The version of the blog and its own name, for tags and identifiers.
-pub(crate) fn blog(database: &Connection) -> kirsch::Result<(i64, String)> {
-    Ok(database
-        .prepare_cached("SELECT version, name FROM blog")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+/// The blog's own name, for identifiers.
+pub(crate) fn name(database: &Connection) -> kirsch::Result<String> {
+    Ok(database.prepare_cached("SELECT name FROM blog")?.query_row([], |row| row.get(0))?)
+}
+
+/// What readers see has changed if this has: a change moves the version of the blog, and time brings what was to be
+/// published at a later moment.
+pub(crate) fn edition(database: &Connection) -> kirsch::Result<String> {
+    let mut query = database.prepare_cached(
+        "WITH now (moment) AS (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) \
+         SELECT version || '-' || coalesce((SELECT max(published) FROM photo WHERE published <= moment), '') \
+         || '-' || coalesce((SELECT max(published) FROM album WHERE published <= moment), '') FROM blog, now",
+    )?;
+    Ok(query.query_row([], |row| row.get(0))?)
 }
 
 /// The latest photos.

@@ -183,7 +183,7 @@ mod tests {
     fn what_was_thrown_away_goes_after_its_time() {
         let shop = open(tempfile::tempdir().expect("a folder"));
         upload(&shop, 11, true);
-        shop.blog.database.write(|database| Photo::set_deleted(database, 1, true)).expect("it is thrown away");
+        shop.blog.database.write(|database| Photo::throw_away(database, 1, None)).expect("it is thrown away");
         let find = || shop.blog.database.read(|database| Photo::find(database, 1)).expect("an answer");
         sweep(&shop.blog, UNDO, ORPHAN).expect("the sweep");
         assert!(find().is_some());

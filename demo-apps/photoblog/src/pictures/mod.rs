@@ -69,9 +69,9 @@ impl Pictures {
     /// Keeps a photo as it comes, and looks at its head.
     ///
     /// # Errors
-    /// 415 for what is no photo, 422 for one that is too large or broken.
+    /// 415 for what is no photo, 422 for one that is too large or broken, 507 when the disk is full.
     pub(crate) fn keep(&self, content: &mut dyn Read) -> kirsch::Result<Original> {
-        let mut file = NamedTempFile::new_in(&self.originals)?;
+        let mut file = NamedTempFile::new_in(&self.originals).map_err(of_disk)?;
         let (mut hash, mut bytes, mut part) = (Sha256::new(), 0, vec![0; 64 * 1024]);
         loop {
             let read = content.read(&mut part)?;
@@ -79,7 +79,7 @@ impl Pictures {
                 break;
             }
             hash.update(&part[..read]);
-            file.write_all(&part[..read])?;
+            file.write_all(&part[..read]).map_err(of_disk)?;
             bytes += read as u64;
         }
         let media_type = inspect(file.path())?;
@@ -88,7 +88,7 @@ impl Pictures {
             name
         });
         // The row that follows must not outlive the file.
-        file.as_file().sync_all()?;
+        file.as_file().sync_all().map_err(of_disk)?;
         match file.persist_noclobber(self.original(&name)) {
             Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
                 // Young again: the sweep leaves it for the row that follows.
@@ -126,6 +126,17 @@ impl Pictures {
 
     fn picture(&self, file: &str, width: u32) -> PathBuf {
         self.pictures.join(format!("{file}-{width}.jpg"))
+    }
+}
+
+/// A full disk is nothing that a visitor has done wrong, and has a sentence of its own.
+fn of_disk(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            log::error!("a photo cannot be kept: {error}");
+            Error::new(StatusCode::INSUFFICIENT_STORAGE, "The disk of the server is full. The photo is not kept.")
+        }
+        _ => error.into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Atom feed for readers. Its tag is the version of the blog: a reader that has the feed already costs one question
+//! The Atom feed for readers. Its tag is the edition of the blog: a reader that has the feed already costs one question
 //! to the database.
 
 use super::Site;
@@ -19,8 +19,8 @@ pub(super) fn answer(
     request: &Request,
 ) -> kirsch::Result<Response> {
     let page = page.max(1);
-    let (version, _) = site.blog.database.read(reading::blog)?;
-    let etag = feed::tag(request, version, None)?;
+    let edition = site.blog.database.read(reading::edition)?;
+    let etag = feed::tag(request, &edition, None)?;
     let title = &site.settings.title;
     let (photos, title, id, path, only) = site.blog.database.read(|database| match (tag, album) {
         (Some(tag), _) => {

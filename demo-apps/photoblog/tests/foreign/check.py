@@ -16,9 +16,15 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from deployed import Deployed  # noqa: E402, F401
+from program import end, start  # noqa: E402
+from troubles import Troubles  # noqa: E402, F401
 from webdriver import Browser, Driver  # noqa: E402
 
-PROGRAM = sys.argv.pop(1)
+AXE = os.environ.get("AXE")
+
+PAGES = ["/", "/albums", "/album/by-the-sea/", "/photo/1/", "/tags", "/tag/sea", "/archive/", "/search",
+         "/desk/", "/desk/album/1/", "/desk/photo/1/", "/desk/by_script"]
 
 
 def needs(program, package):
@@ -35,11 +41,7 @@ class Site(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        log = open(Path(cls.folder.name) / "log", "w")
-        command = [PROGRAM, "--port", "0", "--data", f"{cls.folder.name}/data"]
-        cls.program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        log.close()
-        cls.base = cls.program.stdout.readline().removeprefix("Serving on ").strip()
+        cls.program, cls.base = start(cls.folder.name)
         cls.picture = f"{cls.folder.name}/picture.jpg"
         cls.get("/")
         originals = Path(cls.folder.name) / "data" / "originals"
@@ -47,9 +49,7 @@ class Site(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.program.terminate()
-        cls.program.wait()
-        cls.program.stdout.close()
+        end(cls.program)
         cls.folder.cleanup()
 
     @classmethod
@@ -198,11 +198,57 @@ class People(Site):
             browser.open(f"{self.base}/")
             self.assertEqual(browser.text("h1"), "Neueste Fotos")
 
+    def test_everything_is_done_without_a_mouse(self):
+        with Browser(self.driver) as browser:
+            browser.open(f"{self.base}/desk/")
+            browser.press("\ue004")
+            browser.press("\ue007")
+            self.assertTrue(browser.url().endswith("#main"), "the first link skips to the content")
+            browser.tab_to("#name")
+            browser.keys("anna")
+            browser.tab_to("#password")
+            browser.keys("correct horse\ue007")
+            browser.find("#new-album")
+            browser.tab_to("main li a")
+            browser.press("\ue007")
+            browser.find("#upload")
+            browser.tab_to(".inline [name=tags]")
+            browser.keys(" keyboard\ue007")
+            browser.wait(lambda: "Saved." in browser.text("#said"), "the sentence")
+            browser.tab_to(".moves [formaction$=later]")
+            for place in ["2 /", "3 /"]:
+                browser.press("\ue007")
+                browser.wait(lambda: place in browser.text("#said"), f"place {place} and the focus still on the button")
+
+    def test_a_comment_waits_for_an_author(self):
+        with Browser(self.driver) as reader, self.author() as author:
+            reader.open(f"{self.base}/photo/3/")
+            reader.type("#comment [name=name]", "Rea")
+            reader.type("#comment [name=text]", "What a light!")
+            reader.click("#comment button")
+            reader.wait(lambda: "once an author has read it" in reader.text(), "the thanks")
+            self.assertNotIn("What a light!", reader.text())
+            author.open(f"{self.base}/desk/")
+            author.click(".comment button")
+            author.wait(lambda: not author.has(".comment"), "the approval")
+            reader.open(f"{self.base}/photo/3/")
+            self.assertIn("What a light!", reader.text())
+
+    @unittest.skipUnless(AXE, "needs axe.min.js of the npm package axe-core, named in the variable AXE")
+    def test_pages_are_accessible(self):
+        checker = Path(AXE).read_text()
+        with self.author() as browser:
+            for colours in ["light", "dark"]:
+                features = [{"name": "prefers-color-scheme", "value": colours}]
+                browser.devtools("Emulation.setEmulatedMedia", features=features)
+                for path in [*PAGES, "/login", "/nowhere", "/search?text=sea"]:
+                    browser.open(self.base + path)
+                    self.assertEqual(browser.violations(checker), [], f"{path}, {colours}")
+
     def test_pages_have_names_for_everything(self):
         """The accessibility tree: each picture, link, button and field has a name, and each page one heading."""
         with self.author() as browser:
-            for path in ["/", "/albums", "/photo/1/", "/tags", "/archive/", "/search", "/desk/", "/desk/album/1/",
-                         "/desk/photo/1/", "/desk/by_script"]:
+            for path in PAGES:
                 browser.open(self.base + path)
                 nameless = browser.run("""
                     const named = (node) => node.getAttribute("aria-label") || node.title || node.labels?.[0]?.textContent.trim()

@@ -81,6 +81,29 @@ class Browser:
         actions = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
         self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
+    def tab_to(self, css):
+        """Presses Tab until such an element has the focus, as somebody without a mouse does."""
+        for _ in range(200):
+            self.press("\ue004")
+            if self.run(f"return document.activeElement.matches({json.dumps(css)})"):
+                return
+        raise AssertionError(f"{css} cannot be reached by Tab")
+
+    def keys(self, text):
+        for letter in text:
+            self.press(letter)
+
+    def devtools(self, command, **parameters):
+        return self.ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def violations(self, checker):
+        """What axe-core, whose source is `checker`, finds on the page."""
+        self.devtools("Runtime.evaluate", expression=checker)
+        script = """const done = arguments[0];
+            axe.run(document).then((found) => done(found.violations.map((rule) =>
+                `${rule.id}: ${rule.help}: ${rule.nodes.map((node) => node.html).join(" ")}`)), (error) => done([String(error)]));"""
+        return self.ask("POST", "/execute/async", {"script": script, "args": []})
+
     def text(self, css="body"):
         return self.ask("GET", f"/element/{self.find(css)}/text")
 

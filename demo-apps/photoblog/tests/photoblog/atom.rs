@@ -2,6 +2,7 @@
 
 use super::{Blog, album, blog, jpeg, start};
 use kirsch::testing::{Client, RequestBuilder, TestResponse};
+use std::{cmp::Ordering, time::SystemTime};
 
 /// `anna` and her password, as `AuthBasic` wants them.
 const ANNA: &str = "Basic YW5uYTpjb3JyZWN0IGhvcnNl";
@@ -176,11 +177,118 @@ fn a_picture_makes_a_photo_and_its_entry() {
         request.header("If-Match", tag).body(jpeg(60, 90)).send()
     };
     put(tag).assert_status(412);
-    put(saved.header("etag").expect("a tag")).assert_status(204);
+    let tag = blog.as_anna("GET", &media).send().header("etag").expect("a tag").to_owned();
+    let replaced = put(&tag);
+    replaced.assert_status(204);
     blog.work();
     assert_eq!(blog.json("/photo/1/")["photo"]["height"], 90);
+    assert_eq!(blog.client.get(&path).send().header("etag"), replaced.header("etag"));
+    blog.as_anna("DELETE", &path).header("If-Match", &tag).send().assert_status(412);
     blog.as_anna("DELETE", &path).send().assert_status(204);
     blog.client.get("/photo/1/").send().assert_status(404);
+}
+
+#[test]
+fn a_photo_that_is_deleted_takes_its_entry_along() {
+    let blog = blog();
+    blog.add_story("Spring");
+    let path = path_of(&blog.add_media("one", jpeg(90, 60)));
+    let media = format!("{path}/media");
+    blog.client.delete(&media).send().assert_status(401);
+    blog.as_anna("DELETE", &media).send().assert_status(204);
+    for gone in [&path, &media] {
+        blog.as_anna("GET", gone).send().assert_status(404);
+        blog.as_anna("DELETE", gone).send().assert_status(404);
+    }
+    blog.as_anna("GET", "/atom/albums/1").send().assert_lacks("<entry>");
+}
+
+#[test]
+fn a_slug_is_a_wish_in_any_script() {
+    let blog = blog();
+    for (wish, expected) in [
+        ("Kirschbl%C3%BCte in K%C3%B6ln", "kirschblute-in-koln"),
+        ("Kirschbl%C3%BCte in K%C3%B6ln", "kirschblute-in-koln-2"),
+        ("%E6%97%A5%E6%9C%AC", "日本"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("%2e%2e%2f%00%0d%0aX", "x"),
+        ("100%", "100"),
+        ("%FF%zz", "zz"),
+    ] {
+        let post = blog.as_anna("POST", "/atom/stories").header("Content-Type", ENTRY).header("Slug", wish);
+        post.body(entry("t", "")).send().assert_status(201);
+        let newest = blog.json("/albums")["albums"][0]["slug"].as_str().expect("a slug").to_owned();
+        assert_eq!(newest, expected, "{wish}");
+    }
+}
+
+#[test]
+fn what_was_changed_last_is_first() {
+    let blog = blog();
+    let first = blog.add_story("First");
+    blog.add_story("Second");
+    let order = || {
+        let feed = blog.client.get("/atom/stories").send().text().to_owned();
+        let moments: Vec<_> = feed.split("<app:edited>").skip(1).filter_map(|part| part.split('<').next()).collect();
+        assert!(moments.is_sorted_by(|first, second| first >= second), "{moments:?}");
+        feed.find("First").cmp(&feed.find("Second"))
+    };
+    assert_eq!(order(), Ordering::Greater);
+    // The moments are milliseconds: until the next one.
+    let millisecond = || SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis();
+    let written = millisecond();
+    while millisecond() == written {}
+    let put = blog.as_anna("PUT", &path_of(&first)).header("Content-Type", ENTRY);
+    put.header("If-Match", first.header("etag").expect("a tag")).body(first.text()).send().assert_status(200);
+    assert_eq!(order(), Ordering::Less);
+}
+
+#[test]
+fn of_many_editors_at_once_one_wins() {
+    let blog = blog();
+    let story = blog.add_story("Mine");
+    let (path, tag) = (path_of(&story), story.header("etag").expect("a tag").to_owned());
+    let edit = |browser: Client| {
+        let put = browser.request("PUT".parse().expect("a method"), &path).header("Authorization", ANNA);
+        let put = put.header("Content-Type", ENTRY).header("If-Match", &tag).body(story.text());
+        put.send().status().as_u16()
+    };
+    let mut answers: Vec<u16> = std::thread::scope(|scope| {
+        let editors: Vec<_> = (0..8).map(|_| blog.client.new_browser()).collect();
+        let editors: Vec<_> = editors.into_iter().map(|browser| scope.spawn(|| edit(browser))).collect();
+        editors.into_iter().map(|editor| editor.join().expect("an answer")).collect()
+    });
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 412, 412, 412, 412, 412, 412, 412]);
+}
+
+#[test]
+fn a_feed_is_another_one_when_the_moment_of_a_photo_comes() {
+    let blog = blog();
+    blog.with_photos(&blog.author("anna"), &["one", "later"]);
+    let database = rusqlite::Connection::open(blog.folder.path().join("photoblog.sqlite")).expect("the database");
+    let publish = |moment: &str| {
+        database.execute("UPDATE photo SET published = ? WHERE id = 2", [moment]).expect("it is changed");
+    };
+    publish("2999-01-01T00:00:00Z");
+    let feed = blog.client.get("/feed").send();
+    feed.assert_lacks("later");
+    // Time passes, and nobody changes anything.
+    database.execute("DROP TRIGGER photo_changes", []).expect("it is dropped");
+    database.execute("UPDATE photo SET published = '2026-01-01T00:00:00Z' WHERE id = 1", []).expect("it is changed");
+    publish("2026-06-01T00:00:00Z");
+    let again = blog.client.get("/feed").header("If-None-Match", feed.header("etag").expect("a tag")).send();
+    again.assert_status(200).assert_contains("later");
+}
+
+#[test]
+fn a_picture_that_is_too_large_is_refused_and_nothing_of_it_stays() {
+    let blog = blog();
+    blog.add_story("Spring");
+    let mut large = jpeg(90, 60);
+    large.resize(51 << 20, 0);
+    blog.add_media("large", large).assert_status(413);
+    assert!(blog.files("originals").is_empty());
 }
 
 #[test]
