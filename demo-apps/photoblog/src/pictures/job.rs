@@ -12,6 +12,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long a photo that was thrown away can be taken back.
 const UNDO: Duration = Duration::from_secs(600);
+/// After a kill, the next program goes on with its pictures so much later. A job that is at work renews it.
+const LEASE: Duration = Duration::from_secs(15);
 /// So old is a file without a row that no upload is under way that will give it one.
 const ORPHAN: Duration = Duration::from_secs(3600);
 
@@ -20,6 +22,7 @@ const ORPHAN: Duration = Duration::from_secs(3600);
 pub(crate) fn jobs(database: &Path, blog: &Arc<Blog>) -> Jobs {
     Jobs::sqlite(database)
         .threads(2)
+        .lease(LEASE)
         .register::<MakePictures>(blog.clone())
         .register::<Sweep>(blog.clone())
         .cron("*/5 * * * *", Sweep)

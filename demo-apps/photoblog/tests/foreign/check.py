@@ -209,7 +209,7 @@ class People(Site):
             browser.tab_to("#password")
             browser.keys("correct horse\ue007")
             browser.find("#new-album")
-            browser.tab_to("main li a")
+            browser.tab_to("main a[href$='/album/1/']")
             browser.press("\ue007")
             browser.find("#upload")
             browser.tab_to(".inline [name=tags]")
