@@ -3,6 +3,7 @@
     processes   children that die with the script, and what the kernel knows of them: CPU, memory
     servers     what is measured: how each server is built and started
     loads       what is asked of a server: wrk, ab, and what goes on around them (sleepers, idle connections)
+    conversations   the same by WebSocket
     cases       the table of cases: which load on which servers
     measuring   one measurement, and the rounds of them
     once        what is looked at once: system calls, allocations, cold builds

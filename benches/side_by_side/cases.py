@@ -2,18 +2,21 @@
 import resource
 from dataclasses import dataclass
 
+from .conversations import echo, flood, speak, talking
 from .loads import ab, asleep, beside, downloads, handshakes, idle, nothing, parked, sessions, stuck, wrk
-from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS, WSGI
+from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS, TUNGSTENITE, WSGI
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 IDLE = 10_000 if DESCRIPTORS == resource.RLIM_INFINITY else max(50, min(10_000, DESCRIPTORS - 700))
 PARKED = min(8_000, IDLE)
+TALKING = PARKED
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
-ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI))
+ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI, TUNGSTENITE))
 # limit-tls takes one connection after another.
 ENCRYPTED_SERVERS = tuple(name for name in ENCRYPTED if name != "limit-tls")
+TALKERS = ("kirsch", "axum", TUNGSTENITE)
 FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
 # A thread for each connection is no way to 10,000.
 EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
@@ -129,6 +132,18 @@ CASES = [
          servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
     Case("tls-static-10m", f"A file of 10 MiB by TLS, 16 connections. {PINNED}.", one(wrk(16, "/static/10m.bin")),
          servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
+    Case("websocket-echo", f"Messages of 100 bytes by WebSocket, 64 connections, one at a time on each; a request is a message that came back. {PINNED}.",
+         one(echo(64)), servers=TALKERS, base=TUNGSTENITE),
+    Case("websocket-deflate", "The same as it is; then compressed both ways (permessage-deflate), which the others cannot do. "
+         f"{PINNED}.", (Variant("plain", echo(64)), Variant("compressed", echo(64, deflates=True))), servers=("kirsch",)),
+    Case("websocket-idle", f"One connection sends messages of 100 bytes; then the same beside {TALKING:,} that are silent in a room, where each has heard "
+         f"something. {PINNED}. The memory of a silent connection is the difference of the resident memory.",
+         (Variant("none silent", echo(1)), Variant(f"{TALKING:,} silent", echo(1), talking(TALKING))), servers=TALKERS),
+    Case("websocket-room", f"{TALKING:,} conversations in a room; one says 100 bytes, and when all have heard it, it speaks again. A request is a delivery; "
+         f"the latencies are those of the last who hears a message. {PINNED}.", (Variant("", speak(), talking(TALKING)),), servers=TALKERS, base=TUNGSTENITE),
+    Case("websocket-beside", "Hello world at the pace of asleep-9-of-10-paced; then beside 8 connections that always have 64 messages of 100 bytes under way. "
+         f"{PINNED}.",
+         (Variant("alone", wrk(64, script="paced.lua")), Variant("beside messages", wrk(64, script="paced.lua"), flood(8, 64))), servers=("kirsch", "axum")),
     *(Case(f"static-{size}", f"A file of {words}, {connections} connections; requests per CPU second are a million by the CPU for each. {PINNED}.",
            one(wrk(connections, f"/static/{size}.bin")), servers=FILE_SERVERS, base="nginx", quick=quick)
       for size, words, connections, quick in (("1k", "1 KiB", 64, ("kirsch", "nginx")), ("100k", "100 KiB", 64, ()), ("10m", "10 MiB", 16, ()))),

@@ -2,8 +2,8 @@
 import statistics
 from dataclasses import dataclass, field
 
-from .cases import IDLE, PARKED
-from .servers import NAMES, SESSIONS, WSGI
+from .cases import IDLE, PARKED, TALKING
+from .servers import NAMES, SESSIONS, TUNGSTENITE, WSGI
 
 
 @dataclass
@@ -52,7 +52,7 @@ def figure(value):
 
 def goals(results, system_calls=None, allocations=None, cold=None):
     """The last three are what `once` found; None where it did not look, a text where it could not."""
-    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results), *_wsgi(results),
+    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results), *_wsgi(results), *_conversations(results),
             *_once(system_calls, allocations, cold), *_files(results)]
 
 
@@ -82,7 +82,7 @@ def _hello(results):
 
 
 def _connections(results):
-    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS, *WSGI)]
+    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS, *WSGI, TUNGSTENITE)]
     for count in (1, 64):
         case = f"new-connection-{count}"
         best = _best(results, case, peers, "rate", max) or "the best peer"
@@ -163,6 +163,19 @@ def _wsgi(results):
     yield Goal(f"{counter}: p99", "at most", 5, [one.p99 for one in results.rounds(*ours).values()], " ms")
     sides = [("wsgi-beside", "kirsch-wsgi", label) for label in ("beside Python", "alone")]
     yield _ratio(results, "native song counter beside the one in Python, same process: req/s against alone", "at least", 0.45, "rate", *sides)
+
+
+def _conversations(results):
+    for peer in (TUNGSTENITE, "axum"):
+        yield _ratio(results, f"echo by WebSocket, 64 connections: messages per second against {peer}", "at least", 1.0, "rate",
+                     ("websocket-echo", "kirsch"), ("websocket-echo", peer))
+    before, after = (results.rounds("websocket-idle", "kirsch", label) for label in ("none silent", f"{TALKING:,} silent"))
+    memory = [(after[number].memory - before[number].memory) / TALKING for number in after if number in before]
+    yield Goal("memory of a silent WebSocket", "at most", 3.5, memory, " KiB")
+    rounds = results.rounds("websocket-room", "kirsch").values()
+    yield Goal(f"a room of {TALKING:,}: CPU for each delivery", "at most", 6, [one.cpu for one in rounds], " us")
+    yield _ratio(results, "hello world at a pace beside messages by WebSocket: p99 against alone", "at most", 3, "p99",
+                 ("websocket-beside", "kirsch", "beside messages"), ("websocket-beside", "kirsch", "alone"))
 
 
 def _once(system_calls, allocations, cold):

@@ -31,10 +31,13 @@ OPERATED = ["kirsch-operated", "kirsch-logged", "kirsch-tls"]
 ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls", "limit-tls"]
 # The song counter in WSGI: one program for all, the Python of this script.
 WSGI = ["kirsch-wsgi", "granian", "gunicorn", "cheroot", "cherrypy-counter"]
+# Speaks WebSocket only.
+TUNGSTENITE = "tungstenite"
+LOAD_BY_WEBSOCKET = "peer-websocket-load"
 # In the order of the tables. nginx without TLS serves files only.
 NAMES = [
     "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
-    *OPERATED, *ENCRYPTED[1:], *SESSIONS, *WSGI,
+    *OPERATED, *ENCRYPTED[1:], *SESSIONS, *WSGI, TUNGSTENITE,
 ]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
@@ -76,8 +79,9 @@ class Target:
 class Servers:
     """The built servers; a context, for the folder that holds the files to serve and what nginx writes, and for the engines behind them."""
 
-    def __init__(self, names):
-        self.names, self.problems = names, {}
+    def __init__(self, names, talk=False):
+        """`talk`: whether the load by WebSocket is needed."""
+        self.names, self.talk, self.problems = names, talk, {}
 
     def __enter__(self):
         self.engines = Engines()
@@ -109,6 +113,8 @@ class Servers:
         for name in self.names:
             if name not in (*OPERATED, *WSGI) and family(name) not in ("kirsch", "cherrypy", "nginx", "nginx-tls"):
                 self._cargo([name], ["--release", "-p", package(name)], PEERS)
+        if self.talk:
+            self._cargo(self.names, ["--release", "-p", LOAD_BY_WEBSOCKET], PEERS)
         snakes = [name for name in self.names if family(name) == "cherrypy"]
         if snakes:
             self._cherrypy(snakes)
@@ -205,18 +211,19 @@ class Servers:
 
     @contextlib.contextmanager
     def running(self, name, *, pinned, seconds, path):
-        """A fresh server that answers `path`, on the first core if `pinned`; the load belongs on the second."""
+        """A fresh server that answers `path`, if there is one, on the first core if `pinned`; the load belongs on the second."""
         if name in self.problems:
             raise Problem(self.problems[name])
         cores = processes.cores()
         server_core, load_core = (cores[0], cores[1]) if pinned and len(cores) > 1 else (None, None)
         port = free_port()
         with tempfile.TemporaryFile() as said:
-            command = processes.on_core(server_core) + self.command(name, port, path.startswith("/static/"))
+            command = processes.on_core(server_core) + self.command(name, port, bool(path) and path.startswith("/static/"))
             server = processes.start(command, stdout=said, stderr=said)
             try:
                 wait_for(server, port, said)
-                look_at(port, path.replace(HOLES[0], "1k.bin"), name in ENCRYPTED)
+                if path:
+                    look_at(port, path.replace(HOLES[0], "1k.bin"), name in ENCRYPTED)
                 yield Target(server.pid, port, load_core, seconds, name in ENCRYPTED)
                 if server.poll() is not None:
                     raise Problem(f"ended under load with status {server.returncode}: {last_words(said)}")

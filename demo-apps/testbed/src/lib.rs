@@ -4,7 +4,7 @@
 
 use kirsch::{
     prelude::*,
-    push::{Events, LastEventId, Topic},
+    push::{Events, LastEventId, Room, Topic},
     status,
     tools::{Templates, View},
     websocket::{Conversation, Message, Peer, Upgrade, Upgraded},
@@ -25,8 +25,9 @@ pub fn app() -> App {
 /// share them. One page is cached.
 pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
     let topic = Topic::new("testbed");
-    let counting =
-        App::new(Testbed { topic: topic.clone() }).tool("/count", sessions.clone()).tool("/count_slow", sessions);
+    let counting = App::new(Testbed { topic: topic.clone(), room: Room::new() })
+        .tool("/count", sessions.clone())
+        .tool("/count_slow", sessions);
     let app = counting.tool("/cached", Caching::new()).mount("/metrics", status::metrics().open());
     let app = app.tool("/template", Templates::embedded::<&str, &str>([]));
     let app = app.tool("/form", Templates::embedded([("form.html", include_str!("form.html"))]));
@@ -39,6 +40,7 @@ pub fn app_with(folder: Option<&Path>, sessions: Sessions) -> App {
 
 struct Testbed {
     topic: Topic<String>,
+    room: Room,
 }
 
 #[handlers]
@@ -184,6 +186,12 @@ impl Testbed {
         upgrade.max_message(LARGEST_MESSAGE).compress().speak(Echo)
     }
 
+    /// Says each message to everybody who is here, by WebSocket.
+    #[expose]
+    fn room_socket(&self, upgrade: Upgrade) -> Upgraded {
+        upgrade.speak(Guest(self.room.clone()))
+    }
+
     #[expose]
     fn panic(&self) -> &'static str {
         panic!("asked for at /panic")
@@ -205,6 +213,19 @@ struct Echo;
 impl Conversation for Echo {
     fn message(&mut self, message: Message<'_>, peer: &Peer) -> kirsch::Result<()> {
         Ok(peer.send(message)?)
+    }
+}
+
+struct Guest(Room);
+
+impl Conversation for Guest {
+    fn opened(&mut self, peer: &Peer) -> kirsch::Result<()> {
+        self.0.join(peer);
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message<'_>, _: &Peer) -> kirsch::Result<()> {
+        Ok(self.0.say(message)?)
     }
 }
 

@@ -124,8 +124,8 @@ pub use request::{Request, RequestId};
 pub use response::Response;
 pub use response_body::{FileBody, ResponseBody};
 pub use server_view::{
-    ConnectionCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase, ServerView, SlowRequest,
-    Statistics, WorkerState,
+    ConnectionCounts, ConversationCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, ServerPhase,
+    ServerView, SlowRequest, Statistics, WorkerState,
 };
 pub use service::{Asker, BodyPlan, Delivery, Progress, Service, Wakers, WhenBusy};
 pub use set_cookie::{SameSite, SetCookie};

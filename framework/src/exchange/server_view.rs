@@ -272,6 +272,47 @@ pub struct Statistics {
     pub workers_replaced: u64,
     /// The handshakes of TLS, by their ends.
     pub handshakes: HandshakeCounts,
+    /// The conversations by WebSocket.
+    pub conversations: ConversationCounts,
+}
+
+/// How many conversations by WebSocket there are, what they say, and how those before have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConversationCounts {
+    /// Open now. One that ends is not, even while the client has not agreed yet.
+    pub open: u64,
+    /// Opened since the start.
+    pub opened: u64,
+    /// Messages received since the start.
+    pub messages_in: u64,
+    /// Messages sent since the start; one that is said in a room counts for each client.
+    pub messages_out: u64,
+    /// Ended since the start, in the order of [`ENDS`](Self::ENDS).
+    pub ended: [u64; Self::ENDS.len()],
+}
+
+impl ConversationCounts {
+    /// Close codes with their names. The last one is for all other codes.
+    pub const ENDS: [(u16, &'static str); 12] = [
+        (1000, "normal"),
+        (1001, "going_away"),
+        (1002, "protocol"),
+        (1003, "unsupported"),
+        (1005, "no_code"),
+        (1006, "lost"),
+        (1007, "invalid"),
+        (1008, "policy"),
+        (1009, "too_large"),
+        (1011, "failed"),
+        (1013, "try_later"),
+        (0, "other"),
+    ];
+
+    /// The ends with their names.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::ENDS.map(|(_, name)| name).into_iter().zip(self.ended)
+    }
 }
 
 /// How the handshakes of TLS have ended since the start. Failures are everyday ends: scanners, browsers that

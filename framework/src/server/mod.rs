@@ -40,6 +40,8 @@ pub(crate) mod by_hand;
 mod client_gone;
 mod clock;
 mod connection;
+#[cfg(feature = "websocket")]
+mod conversation_counts;
 mod ends;
 #[cfg(feature = "tls")]
 mod handshakes;
@@ -72,8 +74,8 @@ mod workspace;
 
 pub use crate::exchange::{BodyPlan, Delivery, Progress, ServerPhase, ServerView, Service, Wakers};
 pub use crate::exchange::{
-    ConnectionCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, SlowRequest, Statistics, WorkerStage,
-    WorkerState,
+    ConnectionCounts, ConversationCounts, HandshakeCounts, ParkedRequest, QueueState, RunningRequest, SlowRequest,
+    Statistics, WorkerStage, WorkerState,
 };
 pub(crate) use activation::passed_on;
 #[cfg(fuzzing)]

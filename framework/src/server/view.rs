@@ -156,6 +156,10 @@ impl ServerView for Shared {
             handshakes: self.handshakes.counts(),
             #[cfg(not(feature = "tls"))]
             handshakes: crate::exchange::HandshakeCounts::default(),
+            #[cfg(feature = "websocket")]
+            conversations: self.conversations(),
+            #[cfg(not(feature = "websocket"))]
+            conversations: crate::exchange::ConversationCounts::default(),
         }
     }
 
@@ -179,6 +183,17 @@ impl ServerView for Shared {
 }
 
 impl Shared {
+    #[cfg(feature = "websocket")]
+    fn conversations(&self) -> crate::exchange::ConversationCounts {
+        let mut counts = self.conversations.counts();
+        for record in &self.scheduler.records {
+            let (received, sent) = record.messages();
+            counts.messages_in += received;
+            counts.messages_out += sent;
+        }
+        counts
+    }
+
     /// The details of a request that is parked, by the thread that has claimed it.
     fn parked_request(&self, exchange: &Exchange) -> Option<ParkedRequest> {
         let parked = exchange.course.parked.as_ref()?;

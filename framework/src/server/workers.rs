@@ -20,6 +20,10 @@ const LENGTH: usize = WORDS * 8;
 pub(super) struct WorkerRecord {
     turns: AtomicU64,
     requests: AtomicU64,
+    #[cfg(feature = "websocket")]
+    messages_in: AtomicU64,
+    #[cfg(feature = "websocket")]
+    messages_out: AtomicU64,
     replaced: AtomicU64,
     alive: AtomicBool,
     busy: AtomicBool,
@@ -56,6 +60,25 @@ impl WorkerRecord {
 
     pub(super) fn count_request(&self) {
         bump(&self.requests);
+    }
+
+    /// A message of a conversation has come in.
+    #[cfg(feature = "websocket")]
+    pub(super) fn count_message_in(&self) {
+        bump(&self.messages_in);
+    }
+
+    /// So many messages of conversations go out.
+    #[cfg(feature = "websocket")]
+    pub(super) fn count_messages_out(&self, count: u64) {
+        let before = self.messages_out.load(Ordering::Relaxed);
+        self.messages_out.store(before + count, Ordering::Relaxed);
+    }
+
+    /// Messages of conversations, in and out.
+    #[cfg(feature = "websocket")]
+    pub(super) fn messages(&self) -> (u64, u64) {
+        (self.messages_in.load(Ordering::Relaxed), self.messages_out.load(Ordering::Relaxed))
     }
 
     pub(super) fn count_replaced(&self) {

@@ -5,6 +5,8 @@
 
 use super::budgets::Budgets;
 use super::connection::{HttpConnection, Strangers};
+#[cfg(feature = "websocket")]
+use super::conversation_counts::ConversationTally;
 use super::ends::Ends;
 #[cfg(feature = "tls")]
 use super::handshakes::Handshakes;
@@ -38,6 +40,8 @@ pub(super) struct Shared {
     /// That clients speak TLS where they should not.
     pub(super) said_tls: Seldom,
     pub(super) strangers: Strangers,
+    #[cfg(feature = "websocket")]
+    pub(super) conversations: Arc<ConversationTally>,
     #[cfg(feature = "tls")]
     pub(super) handshakes: Handshakes,
     #[cfg(feature = "tls")]
@@ -68,6 +72,8 @@ impl Shared {
             ends,
             said_tls: Seldom::default(),
             strangers: Strangers::default(),
+            #[cfg(feature = "websocket")]
+            conversations: Arc::default(),
             #[cfg(feature = "tls")]
             handshakes: Handshakes::default(),
             #[cfg(feature = "tls")]

@@ -3,7 +3,7 @@
 
 use super::report::{MAX_PARKED, Report, VERSION};
 use super::threads::{Thread, stacks_command};
-use crate::exchange::{Escaped, HandshakeCounts, ServerPhase, StatusRow};
+use crate::exchange::{ConversationCounts, Escaped, HandshakeCounts, ServerPhase, StatusRow};
 use serde_json::Value;
 use std::fmt::{Display, Formatter, Result, Write};
 use std::time::Duration;
@@ -276,7 +276,24 @@ fn write_counts(report: &Report, html: &mut String) -> Result {
     }
     write_row(&StatusRow::new("accepted since the start", report.statistics.connections_accepted), html)?;
     html.push_str("</table>\n</section>\n");
-    write_handshakes(&report.statistics.handshakes, html)
+    write_handshakes(&report.statistics.handshakes, html)?;
+    write_conversations(&report.statistics.conversations, html)
+}
+
+/// Of a server that has had one.
+fn write_conversations(counts: &ConversationCounts, html: &mut String) -> Result {
+    if counts.opened == 0 {
+        return Ok(());
+    }
+    html.push_str("<section>\n<h2>Conversations by WebSocket</h2>\n<table>\n");
+    write_row(&StatusRow::new("open", counts.open), html)?;
+    write_row(&StatusRow::new("messages received since the start", counts.messages_in), html)?;
+    write_row(&StatusRow::new("messages sent since the start", counts.messages_out), html)?;
+    for (name, count) in counts.ends().filter(|(_, count)| *count > 0) {
+        write_row(&StatusRow::new(format!("ended: {}", name.replace('_', " ")), count), html)?;
+    }
+    html.push_str("</table>\n</section>\n");
+    Ok(())
 }
 
 /// Of a server that has seen one.

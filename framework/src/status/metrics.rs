@@ -214,6 +214,17 @@ fn write_server(text: &mut MetricText, server: &dyn ServerView) {
     for (end, count) in complete.into_iter().chain(handshakes.failures()) {
         text.sample("", &[("end", end)], count);
     }
+    let conversations = statistics.conversations;
+    text.single("kirsch_conversations", Kind::Gauge, "Conversations by WebSocket that are open.", conversations.open);
+    text.family(
+        "kirsch_conversations_ended_total",
+        Kind::Counter,
+        "Conversations that have ended, by their close code.",
+    );
+    conversations.ends().for_each(|(code, count)| text.sample("", &[("code", code)], count));
+    text.family("kirsch_messages_total", Kind::Counter, "Messages of conversations, by direction.");
+    let messages = [("in", conversations.messages_in), ("out", conversations.messages_out)];
+    messages.into_iter().for_each(|(direction, count)| text.sample("", &[("direction", direction)], count));
     let certificates = server.certificates();
     if !certificates.is_empty() {
         text.family("kirsch_certificate_expires_seconds", Kind::Gauge, "When a certificate ends, since 1970.");

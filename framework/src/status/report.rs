@@ -63,8 +63,8 @@ impl Report {
 
     /// For programs.
     pub(super) fn json(&self) -> Value {
-        let Statistics { requests, connections_accepted, connections_open, overload_rejections, handshakes, .. } =
-            self.statistics;
+        let Statistics { requests, connections_accepted, connections_open, overload_rejections, .. } = self.statistics;
+        let Statistics { handshakes, conversations, .. } = self.statistics;
         let workers = self.workers.iter().map(|worker| {
             let request = worker.request.as_ref();
             json!({
@@ -133,6 +133,15 @@ impl Report {
                 "resumed": handshakes.resumed,
                 "failed": serde_json::Map::from_iter(
                     handshakes.failures().into_iter().map(|(name, count)| (name.to_owned(), count.into())),
+                ),
+            },
+            "conversations": {
+                "open": conversations.open,
+                "opened": conversations.opened,
+                "messages_in": conversations.messages_in,
+                "messages_out": conversations.messages_out,
+                "ended": serde_json::Map::from_iter(
+                    conversations.ends().map(|(name, count)| (name.to_owned(), count.into())),
                 ),
             },
             "slow": slow.collect::<Vec<_>>(),

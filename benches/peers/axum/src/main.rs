@@ -1,16 +1,51 @@
-//! Hello world, and the files of a folder at `/static`. Run with a port and, if it should serve files, a folder.
+//! Hello world, WebSocket as an echo at `/echo_socket` and as a room at `/room_socket`, and the files of a folder at
+//! `/static`. Run with a port and, if it should serve files, a folder.
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::ws::{Message, WebSocket, WebSocketUpgrade},
+    response::Response,
+    routing::get,
+};
+use tokio::sync::broadcast;
 use tower_http::services::ServeDir;
 
 async fn hello() -> &'static str {
     "Hello, World!"
 }
 
+async fn echo(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(async |mut socket: WebSocket| {
+        while let Some(Ok(message)) = socket.recv().await {
+            if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+async fn talk(mut socket: WebSocket, room: broadcast::Sender<Message>) {
+    let mut said = room.subscribe();
+    loop {
+        tokio::select! {
+            message = socket.recv() => match message {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => drop(room.send(message)),
+                Some(Ok(_)) => {}
+                _ => return,
+            },
+            Ok(message) = said.recv() => if socket.send(message).await.is_err() {
+                return;
+            },
+        }
+    }
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let port: u16 = std::env::args().nth(1).expect("usage: peer PORT [FOLDER]").parse().expect("a port");
-    let mut app = Router::new().route("/", get(hello));
+    let room = broadcast::Sender::new(256);
+    let join = async move |upgrade: WebSocketUpgrade| upgrade.on_upgrade(|socket| talk(socket, room));
+    let mut app = Router::new().route("/", get(hello)).route("/echo_socket", get(echo)).route("/room_socket", get(join));
     if let Some(folder) = std::env::args().nth(2) {
         app = app.nest_service("/static", ServeDir::new(folder));
     }

@@ -11,18 +11,21 @@
 //! message is handled, nor while the client does not take what is there for it. The deadlines are the slot's: a ping
 //! that is due, a pong, a begun message, the client's close frame, the client as a reader.
 
+mod calls;
+mod due;
+
 use super::head::Fill;
-use super::request::guarded;
 use super::respond::After;
 use super::send_push::NewsWakers;
 use super::{HttpConnection, InFlight, Next, State, Then, Turn};
 use crate::exchange::websocket::{
-    Agreed, Bond, Change, Channel, CloseCode, Closed, Conversation, Farewell, Heard, Message, Peer, Terms, verdict,
+    Agreed, Bond, Change, Channel, CloseCode, Closed, Conversation, Farewell, Heard, Peer, Terms,
 };
-use crate::exchange::{Charge, Error, RequestId, Wakers, WorkerStage};
-use crate::http::websocket::{Decoder, Event, Opcode, write_close, write_frame};
+use crate::exchange::{Charge, Wakers};
+use crate::http::websocket::{Decoder, Event, Opcode, frame_length, write_close, write_frame};
 use crate::http::{Persistence, ResponseFraming, write_response_head};
 use crate::server::clock::Tick;
+use crate::server::conversation_counts::Counted;
 use crate::server::patience::{Awaited, Pace};
 use crate::server::scheduler::{Phase, Role, Step};
 #[cfg(feature = "http2")]
@@ -39,6 +42,7 @@ pub(super) struct Speaking {
     conversation: Box<dyn Conversation>,
     /// Among the pushes of the server.
     _place: Charge,
+    counted: Counted,
     bond: Option<Box<dyn Bond>>,
     peer: Peer,
     decoder: Decoder,
@@ -51,6 +55,8 @@ pub(super) struct Speaking {
     waker: Waker,
     /// Bytes of rooms that it got.
     heard: u64,
+    /// Bytes for the client that went out since nothing was left.
+    backlog: usize,
     /// Control frames for the client.
     control: Vec<u8>,
     /// A ping is due, and a worker must first ask whether the conversation may go on.
@@ -93,6 +99,8 @@ const MAX_IN_A_ROW: u32 = 16;
 const MAX_ROUNDS: u32 = 256;
 /// Control frames that wait for a client that does not read; beyond that it is not worth an answer.
 const MAX_CONTROL: usize = 4096;
+/// Why a client is given up that does not take what is there for it.
+const TOO_SLOW: &str = "this client is too slow";
 /// What is moved of a room at once.
 const MAX_OF_ROOM: usize = 64 * 1024;
 
@@ -131,6 +139,7 @@ impl HttpConnection {
             channels: Vec::new(),
             waker,
             heard: 0,
+            backlog: 0,
             control: Vec::new(),
             ping: now.after(agreed.terms().ping),
             pong: None,
@@ -143,6 +152,7 @@ impl HttpConnection {
             terms: agreed.terms().clone(),
             conversation: agreed.conversation,
             _place: place,
+            counted: work.shared.conversations.opens(),
         });
         let (headers, ready) = exchange.response.fields_to_send();
         let (status, framing, fields) = (exchange.response.status, ResponseFraming::None, [ready, &fields].concat());
@@ -180,11 +190,18 @@ impl HttpConnection {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            let has_more = speaking.collect(&mut work.output.bytes);
+            let has_more = speaking.collect(work);
+            // More than its own outbox went out: others go on filling it, and the client has its turn meanwhile.
+            let is_due = speaking.backlog > speaking.terms.outbox;
             let then = match self.flush(turn, work, None) {
                 Then::Go if rounds > MAX_ROUNDS => Then::Stop(Step::Again),
-                Then::Go if has_more => continue,
-                Then::Go => self.turn_to(turn, work, &mut speaking),
+                Then::Go if has_more && !is_due => self.listen(work, &mut speaking).unwrap_or(Then::Go),
+                Then::Go => self.turn_to(turn, work, &mut speaking, has_more),
+                Then::Lost if !self.heard.contains(Edges::WRITABLE) && !self.heard.contains(Edges::GONE) => {
+                    let now = work.shared.scheduler.clock.now();
+                    speaking.close(CloseCode::TRY_LATER, TOO_SLOW.to_owned(), false, now);
+                    Then::Lost
+                }
                 Then::Stop(Step::Wait { deadline, idle }) => speaking.wait_for_reader(work, deadline, idle),
                 then => then,
             };
@@ -196,8 +213,9 @@ impl HttpConnection {
         }
     }
 
-    /// All is out: looks what is next. [`Step::Close`] is the end.
-    fn turn_to(&mut self, turn: &mut Turn, work: &mut Workspace, speaking: &mut Speaking) -> Then {
+    /// All is out, or the client has its turn before there is more: looks what is next. [`Step::Close`] is the end.
+    fn turn_to(&mut self, turn: &mut Turn, work: &mut Workspace, speaking: &mut Speaking, has_more: bool) -> Then {
+        speaking.backlog = 0;
         let is_worker = turn.role == Role::Worker;
         let lend = Then::Stop(Step::Lend { refusable: false });
         let clock = work.shared.scheduler.clock;
@@ -246,19 +264,39 @@ impl HttpConnection {
             speaking.close(code, reason, false, now());
             return Then::Go;
         }
+        match self.listen(work, speaking) {
+            Some(then) => then,
+            None if has_more => Then::Go,
+            None => {
+                let has_part = !work.input.is_empty();
+                self.rest_from(speaking, now(), has_part, work.shared.settings.body_pace())
+            }
+        }
+    }
+
+    /// Takes in what the client has sent, up to the next event: a ping is answered also while there is more for the
+    /// client than it takes at once. `None` when nothing has come, or a message waits already.
+    fn listen(&mut self, work: &mut Workspace, speaking: &mut Speaking) -> Option<Then> {
+        if speaking.message.is_some() || matches!(speaking.stage, Stage::New) {
+            return None;
+        }
+        let clock = work.shared.scheduler.clock;
         if !work.input.is_empty() {
             match speaking.decoder.decode(work.input.bytes()) {
                 Ok((used, event)) => {
                     work.input.consume(used);
                     if let Some(event) = event {
-                        speaking.note(event, now());
-                        return Then::Go;
+                        if matches!(event, Event::Text | Event::Binary) {
+                            work.record().count_message_in();
+                        }
+                        speaking.note(event, clock.now());
+                        return Some(Then::Go);
                     }
                 }
                 Err(violation) => {
                     work.input.clear();
-                    speaking.broken(violation.code(), &violation.to_string(), now());
-                    return Then::Go;
+                    speaking.broken(violation.code(), &violation.to_string(), clock.now());
+                    return Some(Then::Go);
                 }
             }
         }
@@ -266,17 +304,14 @@ impl HttpConnection {
         match self.fill(work) {
             Fill::Some => {
                 speaking.heard(work.input.bytes().len() - before, work);
-                Then::Go
+                Some(Then::Go)
             }
             // Without a word.
-            Fill::End | Fill::Whole => match speaking.stage {
+            Fill::End | Fill::Whole => Some(match speaking.stage {
                 Stage::Closing { .. } => Then::Stop(Step::Close),
                 Stage::New | Stage::Open => Then::Lost,
-            },
-            Fill::Nothing | Fill::Part => {
-                let has_part = !work.input.is_empty();
-                self.rest_from(speaking, now(), has_part, work.shared.settings.body_pace())
-            }
+            }),
+            Fill::Nothing | Fill::Part => None,
         }
     }
 
@@ -334,13 +369,28 @@ impl Speaking {
     }
 
     /// Puts what there is for the client into the output, control frames first. Whether there is more.
-    fn collect(&mut self, out: &mut Vec<u8>) -> bool {
+    fn collect(&mut self, work: &mut Workspace) -> bool {
+        let out = &mut work.output.bytes;
         out.append(&mut self.control);
         if self.control.capacity() > 0 {
             self.control = Vec::new();
         }
         // Behind a close frame there is nothing.
-        !self.is_closing() && self.take(out)
+        if self.is_closing() {
+            return false;
+        }
+        let before = out.len();
+        let has_more = self.take(out);
+        let mut frames = &out[before..];
+        self.backlog += frames.len();
+        let mut count = 0;
+        while let Some(rest) = frame_length(frames).and_then(|length| frames.get(length..)) {
+            (frames, count) = (rest, count + 1);
+        }
+        if count > 0 {
+            work.record().count_messages_out(count);
+        }
+        has_more
     }
 
     /// What was sent to it, and what is said in its rooms.
@@ -358,21 +408,11 @@ impl Speaking {
             match channel.read(out, MAX_OF_ROOM, &self.waker) {
                 Heard::All => {}
                 Heard::More => has_more = true,
-                Heard::Missed => self.peer.close(CloseCode::TRY_LATER, "this client is too slow"),
+                Heard::Missed => self.peer.close(CloseCode::TRY_LATER, TOO_SLOW),
             }
         }
         self.heard += (out.len() - before) as u64;
         has_more
-    }
-
-    /// The client does not take what there is for it. A close does not wait for that longer than for its answer.
-    fn wait_for_reader(&self, work: &Workspace, deadline: Option<Tick>, idle: bool) -> Then {
-        let Stage::Closing { until, .. } = self.stage else { return Then::Stop(Step::Wait { deadline, idle }) };
-        if until.has_passed(work.shared.scheduler.clock.now()) {
-            return Then::Lost;
-        }
-        let deadline = deadline.map_or(until, |deadline| deadline.earlier(until));
-        Then::Stop(Step::Wait { deadline: Some(deadline), idle })
     }
 
     /// The client is there: bytes have come.
@@ -437,129 +477,7 @@ impl Speaking {
     }
 
     fn ended(&self, code: CloseCode, reason: String, by_client: bool) -> Closed {
+        self.counted.ends(code);
         Closed { code, reason, by_client, after: self.since.elapsed() }
     }
-
-    /// Until when the connection may rest; `None` when something was due and is done.
-    fn next_deadline(&mut self, now: Tick, has_part: bool, pace: Pace) -> Option<Tick> {
-        if let Stage::Closing { until, .. } = self.stage {
-            return Some(until);
-        }
-        if self.pong.is_some_and(|pong| pong.has_passed(now)) {
-            self.close(CloseCode::POLICY, "no answer to a ping".to_owned(), false, now);
-            return None;
-        }
-        if self.ask_if_due(now) {
-            return None;
-        }
-        let mut deadline = self.pong.map_or(self.ping, |pong| pong.earlier(self.ping));
-        if has_part || self.decoder.is_within() {
-            let begun = self.begun.get_or_insert_with(|| Box::new(Awaited::new(pace))).wait(now);
-            if begun.has_passed(now) {
-                self.close(CloseCode::POLICY, "a message takes too long".to_owned(), false, now);
-                return None;
-            }
-            deadline = deadline.earlier(begun);
-        } else {
-            self.begun = None;
-        }
-        Some(deadline)
-    }
-
-    /// Asks the client whether it is there, if it is time; also a client that talks, since a proxy on the way may close
-    /// what is silent in one direction.
-    fn ask_if_due(&mut self, now: Tick) -> bool {
-        let is_due = self.ping.has_passed(now) && matches!(self.stage, Stage::Open);
-        if is_due {
-            self.is_doubted = self.bond.is_some();
-            write_frame(&mut self.control, Opcode::Ping, &[]);
-            self.ping = now.after(self.terms.ping);
-            self.pong.get_or_insert_with(|| now.after(self.terms.pong));
-        }
-        is_due
-    }
-
-    /// Asks whether the conversation may go on.
-    fn look_again(&mut self, work: &mut Workspace) {
-        self.is_doubted = false;
-        let Self { bond, peer, line, .. } = self;
-        let Some(bond) = bond else { return };
-        if on_worker(work, line, peer.id(), self.handler, || bond.holds()) == Some(false) {
-            peer.close(CloseCode::POLICY, "the session has ended");
-        }
-    }
-
-    /// Hands the message of the decoder to the application.
-    fn hand_over(&mut self, work: &mut Workspace, is_text: bool) {
-        let Self { decoder, conversation, peer, .. } = self;
-        let content = decoder.message();
-        let message = match is_text.then(|| std::str::from_utf8(content)) {
-            Some(Ok(text)) => Message::Text(text),
-            _ => Message::Bytes(content),
-        };
-        let (line, id, handler) = (&self.line, peer.id(), self.handler);
-        let outcome = on_worker(work, line, id, handler, || conversation.message(message, peer));
-        self.judge(outcome);
-    }
-
-    /// Calls the application.
-    fn call(&mut self, work: &mut Workspace, call: impl FnOnce(&mut dyn Conversation, &Peer) -> Result<(), Error>) {
-        let Self { conversation, peer, .. } = self;
-        let (line, id, handler) = (&self.line, peer.id(), self.handler);
-        let outcome = on_worker(work, line, id, handler, || call(&mut **conversation, peer));
-        self.judge(outcome);
-    }
-
-    /// An error of the application ends the conversation, behind all that was sent.
-    fn judge(&self, outcome: Option<Result<(), Error>>) {
-        let (code, reason) = match outcome {
-            Some(Ok(())) => return,
-            None => (CloseCode::FAILED, String::new()),
-            Some(Err(error)) => {
-                let (code, reason, is_fault) = verdict(&error);
-                if is_fault {
-                    let id = self.peer.id();
-                    crate::line::record!(Error, target: "kirsch::error", "request {id}: a conversation failed: {error}");
-                }
-                (code, reason)
-            }
-        };
-        self.peer.close(code, reason);
-    }
-
-    /// Tells the application of the end, and the log.
-    fn tell(&mut self, work: &mut Workspace) {
-        let sent = self.peer.end();
-        self.channels.clear();
-        let Stage::Closing { why, is_told, .. } = &mut self.stage else { return };
-        *is_told = true;
-        let (line, id) = (&self.line, self.peer.id());
-        let conversation = &mut self.conversation;
-        let _ = on_worker(work, line, id, self.handler, || conversation.closed(why));
-        let (page, seconds) = (String::from_utf8_lossy(line), why.after.as_secs_f64());
-        let ((received, bytes_in), (sent, bytes_out)) = (self.received, sent);
-        crate::line::record!(
-            Info,
-            target: "kirsch::websocket",
-            "request {id}: {page} from {}: {why} after {seconds:.1} s, {received} messages in ({bytes_in} bytes), {sent} out \
-             ({bytes_out} bytes), {} bytes of rooms",
-            self.peer.remote(),
-            self.heard
-        );
-    }
-}
-
-/// Runs code of the application for a conversation; `None` when it panicked, which is logged.
-fn on_worker<T>(
-    work: &mut Workspace,
-    line: &[u8],
-    id: RequestId,
-    handler: usize,
-    call: impl FnOnce() -> T,
-) -> Option<T> {
-    let now = work.shared.scheduler.clock.millis(Instant::now());
-    work.record().begin_line(line, id, handler, now, WorkerStage::Message);
-    let outcome = guarded(id, call);
-    work.record().finish();
-    outcome
 }
