@@ -141,7 +141,15 @@ impl Peer {
             Message::Text(text) => (Opcode::Text, text.as_bytes()),
             Message::Bytes(bytes) => (Opcode::Binary, bytes),
         };
-        self.put(content.len(), |frames| self.write(frames, opcode, content))
+        #[cfg(feature = "websocket-deflate")]
+        if self.0.deflates {
+            // Compressed outside of the lock, and not in vain for a client that does not read.
+            self.0.kept.lock().admit(content.len(), self.0.most)?;
+            let mut frame = Vec::new();
+            write_compressed(&mut frame, opcode, content);
+            return self.put(content.len(), |frames| frames.extend_from_slice(&frame));
+        }
+        self.put(content.len(), |frames| write_frame(frames, opcode, content))
     }
 
     /// Lets the client hear a channel from now on, or no more.
@@ -188,24 +196,10 @@ impl Peer {
         self.0.kept.lock().is_over
     }
 
-    fn write(&self, frames: &mut Vec<u8>, opcode: Opcode, content: &[u8]) {
-        #[cfg(feature = "websocket-deflate")]
-        if self.0.deflates {
-            return write_compressed(frames, opcode, content);
-        }
-        write_frame(frames, opcode, content);
-    }
-
     fn put(&self, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
         let waker = {
             let mut kept = self.0.kept.lock();
-            if kept.is_over || kept.farewell.is_some() {
-                return Err(SendError::Over);
-            }
-            let waiting = kept.frames.len() - kept.taken;
-            if waiting > 0 && waiting + length > self.0.most {
-                return Err(SendError::Full);
-            }
+            kept.admit(length, self.0.most)?;
             write(&mut kept.frames);
             kept.sent = (kept.sent.0 + 1, kept.sent.1 + length as u64);
             kept.waker_of_rest()
@@ -269,6 +263,15 @@ impl Peer {
 }
 
 impl Kept {
+    /// Whether a message of this length may still come in.
+    fn admit(&self, length: usize, most: usize) -> Result<(), SendError> {
+        if self.is_over || self.farewell.is_some() {
+            return Err(SendError::Over);
+        }
+        let waiting = self.frames.len() - self.taken;
+        if waiting > 0 && waiting.saturating_add(length) > most { Err(SendError::Full) } else { Ok(()) }
+    }
+
     /// The waker, if the connection is at rest; it is woken once.
     fn waker_of_rest(&mut self) -> Option<Waker> {
         if std::mem::take(&mut self.rests) { self.waker.clone() } else { None }

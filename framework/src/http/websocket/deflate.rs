@@ -45,7 +45,7 @@ pub(super) fn inflated(data: &[u8], most: usize) -> Result<Vec<u8>, Violation> {
         let mut out = Vec::new();
         for mut input in [data, &TAIL] {
             loop {
-                let room = PIECE.min(most + 1 - out.len());
+                let room = PIECE.min(most.saturating_add(1) - out.len());
                 out.reserve(room);
                 let (before_in, before_out) = (decompressor.total_in(), out.len());
                 let status = decompressor

@@ -146,9 +146,11 @@ pub(super) fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], is_compre
     out.extend_from_slice(payload);
 }
 
-/// Appends a close frame. The reason is cut to what fits into it.
+/// Appends a close frame. The reason is cut to what fits into it; a code that nobody may send is left out with it.
 pub fn write_close(out: &mut Vec<u8>, code: Option<CloseCode>, reason: &str) {
-    let Some(code) = code else { return write_frame(out, Opcode::Close, &[]) };
+    let Some(code) = code.and_then(|code| CloseCode::new(code.number())) else {
+        return write_frame(out, Opcode::Close, &[]);
+    };
     let mut payload = code.number().to_be_bytes().to_vec();
     let most = reason.len().min(MAX_CONTROL - 2);
     let end = (0..=most).rev().find(|&end| reason.is_char_boundary(end)).unwrap_or(0);
@@ -164,4 +166,25 @@ pub(crate) fn frame_length(frames: &[u8]) -> Option<usize> {
         short => usize::from(short) + 2,
     };
     Some(length)
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_frame_has_what_fits_and_what_may_be_sent() {
+        let long = "\u{fc}".repeat(100);
+        for (code, reason, payload) in [
+            (Some(CloseCode::NORMAL), "bye", &b"\x03\xe8bye"[..]),
+            (Some(CloseCode::GOING_AWAY), &long, &[b"\x03\xe9", &long.as_bytes()[..122]].concat()),
+            (None, "lost", b""),
+            (Some(CloseCode::LOST), "lost", b""),
+            (Some(CloseCode::NO_CODE), "", b""),
+        ] {
+            let mut out = Vec::new();
+            write_close(&mut out, code, reason);
+            assert_eq!(out[1..], [&[u8::try_from(payload.len()).expect("short")], payload].concat(), "{code:?}");
+        }
+    }
 }

@@ -45,7 +45,7 @@ fn send(peer: &Peer, message: &[u8], fault: Fault) {
         let waker = peer.0.kept.lock().waker_of_rest();
         wake(waker);
         thread::yield_now();
-        return peer.write(&mut peer.0.kept.lock().frames, Opcode::Binary, message);
+        return write_frame(&mut peer.0.kept.lock().frames, Opcode::Binary, message);
     }
     assert_eq!(peer.send(message), Ok(()));
 }
