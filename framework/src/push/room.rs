@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_guest_that_comes_late_hears_what_was_said_last() {
         let room = Room::new();
-        let peer = Peer::new(RequestId::next(), Ipv4Addr::LOCALHOST.into(), 1000, false, Waker::noop().clone());
+        let peer = Peer::new(RequestId::next(), Ipv4Addr::LOCALHOST.into(), 1000, None, Waker::noop().clone());
         (0..5).for_each(|_| assert_eq!(room.say("abc"), Ok(())));
         room.join_late(&peer, 3);
         let Some(Change::Join(mut channel)) = peer.take(&mut Vec::new()).changes.pop() else { panic!("it has joined") };

@@ -12,7 +12,7 @@ use super::{CloseCode, Message};
 use crate::exchange::RequestId;
 #[cfg(feature = "websocket-deflate")]
 use crate::http::websocket::write_compressed;
-use crate::http::websocket::{Opcode, frame_length, write_frame};
+use crate::http::websocket::{Opcode, Window, frame_length, write_frame};
 use crate::primitive::Mutex;
 use std::fmt;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ struct Outbox {
     remote: IpAddr,
     most: usize,
     #[cfg_attr(not(feature = "websocket-deflate"), expect(dead_code, reason = "nothing is compressed"))]
-    deflates: bool,
+    deflates: Option<Window>,
     kept: Mutex<Kept>,
 }
 
@@ -124,7 +124,7 @@ const MAX_TAKEN: usize = 64 * 1024;
 const MAX_KEPT: usize = 512;
 
 impl Peer {
-    pub(crate) fn new(id: RequestId, remote: IpAddr, most: usize, deflates: bool, waker: Waker) -> Self {
+    pub(crate) fn new(id: RequestId, remote: IpAddr, most: usize, deflates: Option<Window>, waker: Waker) -> Self {
         let kept = Mutex::new(Kept { waker: Some(waker), ..Kept::default() });
         Self(Arc::new(Outbox { id, remote, most, deflates, kept }))
     }
@@ -142,11 +142,11 @@ impl Peer {
             Message::Bytes(bytes) => (Opcode::Binary, bytes),
         };
         #[cfg(feature = "websocket-deflate")]
-        if self.0.deflates {
+        if let Some(window) = self.0.deflates {
             // Compressed outside of the lock, and not in vain for a client that does not read.
             self.0.kept.lock().admit(content.len(), self.0.most)?;
             let mut frame = Vec::new();
-            write_compressed(&mut frame, opcode, content);
+            write_compressed(&mut frame, opcode, content, window);
             return self.put(content.len(), |frames| frames.extend_from_slice(&frame));
         }
         self.put(content.len(), |frames| write_frame(frames, opcode, content))
@@ -299,7 +299,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     fn peer(most: usize) -> Peer {
-        Peer::new(RequestId::next(), Ipv4Addr::LOCALHOST.into(), most, false, Waker::noop().clone())
+        Peer::new(RequestId::next(), Ipv4Addr::LOCALHOST.into(), most, None, Waker::noop().clone())
     }
 
     #[test]

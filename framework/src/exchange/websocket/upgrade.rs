@@ -4,7 +4,7 @@ use super::{Conversation, Peer};
 use crate::exchange::{
     Argument, ArgumentInfo, Arguments, Error, HttpError, IntoResponse, Request, Response, is_own_origin, origin_of,
 };
-use crate::http::websocket::{accept_key, is_key, offers_deflate};
+use crate::http::websocket::{Window, accept_key, is_key, offers_deflate};
 use crate::http::{Framing, list_has, list_members};
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use std::sync::Arc;
@@ -27,8 +27,8 @@ pub struct Upgrade {
     offered: Vec<String>,
     protocol: Option<String>,
     #[cfg_attr(not(feature = "websocket-deflate"), expect(dead_code, reason = "nothing is compressed"))]
-    offers_deflate: bool,
-    deflates: bool,
+    offers_deflate: Option<Window>,
+    deflates: Option<Window>,
     terms: Arc<Terms>,
     max_message: usize,
 }
@@ -136,7 +136,7 @@ impl Upgrade {
             offered,
             protocol: None,
             offers_deflate: offers_deflate(named("sec-websocket-extensions")),
-            deflates: false,
+            deflates: None,
             max_message: terms.max_message,
             terms,
         })
@@ -197,7 +197,7 @@ impl Agreed {
     }
 
     pub(crate) fn deflates(&self) -> bool {
-        self.upgrade.deflates
+        self.upgrade.deflates.is_some()
     }
 
     /// The fields of the answer, as lines. Over HTTP/2 there is no key to be answered (RFC 8441, section 5).
@@ -211,8 +211,8 @@ impl Agreed {
             // One that the client has sent, so it fits into a field.
             lines.push_str(&format!("sec-websocket-protocol: {protocol}\r\n"));
         }
-        if *deflates {
-            lines.push_str(DEFLATES);
+        if let Some(window) = deflates {
+            lines.push_str(&format!("sec-websocket-extensions: {}\r\n", window.agreed()));
         }
         lines.into_bytes()
     }
@@ -221,10 +221,6 @@ impl Agreed {
         Peer::new(request.id(), request.remote(), self.upgrade.terms.outbox, self.upgrade.deflates, waker)
     }
 }
-
-/// Each message by itself, in both directions.
-const DEFLATES: &str =
-    "sec-websocket-extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n";
 
 impl IntoResponse for Upgraded {
     fn into_response(self, response: &mut Response) -> Result<(), Error> {

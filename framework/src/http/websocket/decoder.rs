@@ -373,7 +373,8 @@ mod tests {
         let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
         assert_eq!(at_every_split(&frame(0xc1, &last), 1000, true), "text Hello");
         assert_eq!(at_every_split(&frame(0xc1, b"\xff\xff"), 1000, true), "1007 the compressed data cannot be read");
-        let bomb = super::super::deflate::compressed(&[0; 100_000]).expect("it gains");
+        let bomb =
+            super::super::deflate::compressed(&[0; 100_000], crate::http::websocket::Window::Any).expect("it gains");
         assert_eq!(at_every_split(&frame(0xc2, &bomb), 100_000, true), "bytes 100000");
         assert_eq!(at_every_split(&frame(0xc2, &bomb), 99_999, true), "1009 the message is too large");
         assert_eq!(at_every_split(&frame(0xc1, &[]), 1000, true), "text ");

@@ -24,12 +24,12 @@ pub use close::{CloseCode, Violation};
 pub use decoder::{Decoder, Event};
 pub(crate) use frame::frame_length;
 pub use frame::{Opcode, write_close, write_frame};
-pub use handshake::{accept_key, is_key, offers_deflate};
+pub use handshake::{Window, accept_key, is_key, offers_deflate};
 
 /// A message as it goes out, compressed.
 #[cfg(feature = "websocket-deflate")]
-pub fn write_compressed(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    match deflate::compressed(payload) {
+pub fn write_compressed(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], window: Window) {
+    match deflate::compressed(payload, window) {
         Some(small) => frame::write(out, opcode, &small, true),
         None => write_frame(out, opcode, payload),
     }

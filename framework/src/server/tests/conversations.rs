@@ -250,6 +250,11 @@ fn messages_are_compressed_where_both_agree() {
     assert_eq!((first, payload.len() < 1000), (0xc1, true));
     socket.send_frame(0xc1, &payload);
     assert_eq!(socket.frame().expect("a frame").1, payload);
+    // As programs ask that want to keep little.
+    let little =
+        [("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12")];
+    let mut little = client.try_websocket("/small", &little).expect("a conversation");
+    assert_eq!(little.send(&"x".repeat(10_000)).frame().expect("a frame").0, 0xc1);
     // Unless the handler asks for it, nothing is agreed on.
     let mut plain = client.try_websocket("/talk", &offer).expect("a conversation");
     assert_eq!(plain.send_frame(0xc1, &payload).close_code(), Some(1002));

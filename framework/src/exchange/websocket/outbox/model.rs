@@ -51,7 +51,7 @@ fn send(peer: &Peer, message: &[u8], fault: Fault) {
 }
 
 fn play(fault: Fault) {
-    let peer = Peer::new(RequestId::default(), Ipv4Addr::LOCALHOST.into(), 1000, false, Unpark::waker());
+    let peer = Peer::new(RequestId::default(), Ipv4Addr::LOCALHOST.into(), 1000, None, Unpark::waker());
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let peer = peer.clone();
