@@ -13,6 +13,7 @@
 
 mod calls;
 mod due;
+mod held;
 
 use super::head::Fill;
 use super::respond::After;
@@ -46,6 +47,8 @@ pub(super) struct Speaking {
     bond: Option<Box<dyn Bond>>,
     peer: Peer,
     decoder: Decoder,
+    /// What a message takes that is not small; among the bodies of requests.
+    held: Option<Charge>,
     terms: Arc<Terms>,
     stage: Stage,
     /// A complete message waits for a worker; whether it is text.
@@ -133,6 +136,7 @@ impl HttpConnection {
             bond,
             peer,
             decoder: Decoder::new(agreed.max_message(), agreed.deflates()),
+            held: None,
             stage: Stage::New,
             message: None,
             is_doubted: false,
@@ -285,6 +289,10 @@ impl HttpConnection {
             match speaking.decoder.decode(work.input.bytes()) {
                 Ok((used, event)) => {
                     work.input.consume(used);
+                    if !speaking.fits(&work.shared.budgets.memory) {
+                        speaking.broken(CloseCode::TRY_LATER, "there is no room for large messages", clock.now());
+                        return Some(Then::Go);
+                    }
                     if let Some(event) = event {
                         if matches!(event, Event::Text | Event::Binary) {
                             work.record().count_message_in();
@@ -321,7 +329,7 @@ impl HttpConnection {
             return Then::Lost;
         }
         let Some(deadline) = speaking.next_deadline(now, has_part, pace) else { return Then::Go };
-        speaking.decoder.forget();
+        speaking.forget();
         if !speaking.peer.rest() {
             return Then::Go;
         }

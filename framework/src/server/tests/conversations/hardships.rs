@@ -203,6 +203,26 @@ fn messages_and_ends_are_counted() {
     assert_eq!((counts.open, counts.opened, ended), (0, 1, vec![("other", 1)]));
 }
 
+#[test]
+fn messages_of_all_clients_together_have_a_bound() {
+    let (app, _heard) = app();
+    let app = app.config_str("[global]\nserver.memory_for_bodies = \"100 KiB\"");
+    let running = app.without_environment().start("127.0.0.1:0").expect("it starts");
+    let client = Client::connect(running.address());
+    let (mut one, mut other) = (client.websocket("/talk"), client.websocket("/talk"));
+    let part = "x".repeat(60_000);
+    one.send_frame(0x01, part.as_bytes());
+    while running.statistics().bodies_in_memory < 60_000 {
+        std::thread::yield_now();
+    }
+    assert_eq!(other.send_frame(0x01, part.as_bytes()).close_code(), Some(1013));
+    assert_eq!(one.send_frame(0x80, b"").text(), part);
+    assert_eq!(one.send("small").text(), "small");
+    while running.statistics().bodies_in_memory > 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// A proxy that closes what is silent in either direction for `patience`.
 fn impatient_proxy(server: SocketAddr, patience: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
