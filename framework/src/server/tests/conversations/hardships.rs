@@ -206,13 +206,13 @@ fn messages_and_ends_are_counted() {
 #[test]
 fn messages_of_all_clients_together_have_a_bound() {
     let (app, _heard) = app();
-    let app = app.config_str("[global]\nserver.memory_for_bodies = \"100 KiB\"");
+    let app = app.config_str("[global]\nserver.memory_for_bodies = \"1 MiB\"");
     let running = app.without_environment().start("127.0.0.1:0").expect("it starts");
     let client = Client::connect(running.address());
     let (mut one, mut other) = (client.websocket("/talk"), client.websocket("/talk"));
-    let part = "x".repeat(60_000);
+    let part = "x".repeat(600_000);
     one.send_frame(0x01, part.as_bytes());
-    while running.statistics().bodies_in_memory < 60_000 {
+    while running.statistics().bodies_in_memory < 600_000 {
         std::thread::yield_now();
     }
     assert_eq!(other.send_frame(0x01, part.as_bytes()).close_code(), Some(1013));
