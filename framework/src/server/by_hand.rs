@@ -70,8 +70,6 @@ pub(crate) enum Came {
     Nothing,
 }
 
-/// The name of a connection without a slot.
-const NOBODY: u64 = 0xffff_ffff;
 /// Longer than any test.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// More are not kept.
@@ -190,7 +188,7 @@ impl Hand {
     /// Makes steps until the connection waits for news, or has ended.
     fn step(&mut self, edges: Edges, role: Role) {
         let (Some(connection), Some(work)) = (&mut self.connection, &mut self.work) else { return };
-        let mut news = News { token: Token::from_bits(NOBODY), edges, role };
+        let mut news = News { token: Token::NOBODY, edges, role };
         let tell =
             |text: &str| crate::line::record!(Error, "a connection was closed because the server panicked: {text}");
         loop {

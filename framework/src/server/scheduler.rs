@@ -333,21 +333,21 @@ impl<C: Connection> Scheduler<C> {
     }
 
     /// Takes in a connection without a socket, on which a new request waits: for a worker, or, where too many wait, for
-    /// a refusal. False when there is no slot any more.
+    /// a refusal. When there is no slot any more, the caller gets back what makes it.
     #[cfg(any(feature = "http2", all(test, shuttle)))]
-    pub(super) fn start_detached(
+    pub(super) fn start_detached<M: FnOnce(Token) -> C>(
         &self,
-        make: impl FnOnce(Token) -> C,
+        make: M,
         role: Role,
         workspace: &mut C::Workspace,
-    ) -> bool {
-        let Some(owned) = self.slab.insert_detached(make) else { return false };
+    ) -> Result<(), M> {
+        let owned = self.slab.insert_detached(make)?;
         match role {
             Role::Worker if self.queue.requests() < self.queue_limit => self.push(owned, Waiting::Request),
             Role::Worker => self.drive(owned, Edges::NONE, Role::Refuser, workspace),
             _ => self.drive(owned, Edges::NONE, role, workspace),
         }
-        true
+        Ok(())
     }
 
     /// Takes a connection that waits for news, or in the run queue for its turn; `None` when a thread has it.

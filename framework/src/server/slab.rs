@@ -77,6 +77,9 @@ pub(super) struct Token {
 }
 
 impl Token {
+    /// The name of a connection without a slot.
+    pub(super) const NOBODY: Self = Self { generation: 0, index: u32::MAX };
+
     pub(super) fn index(self) -> u32 {
         self.index
     }
@@ -174,19 +177,14 @@ impl<C: AsFd> Slab<C> {
         Ok(token)
     }
 
-    /// Gives a connection without a socket a slot, and the caller its ownership; `None` when there are too many.
+    /// Gives a connection without a socket a slot, and the caller its ownership. When there are too many, the caller
+    /// gets back what makes it.
     #[cfg(any(feature = "http2", test))]
-    pub(super) fn insert_detached(&self, make: impl FnOnce(Token) -> C) -> Option<Owned<'_, C>> {
-        let (slot, token) = self.take_vacancy(true)?;
+    pub(super) fn insert_detached<M: FnOnce(Token) -> C>(&self, make: M) -> Result<Owned<'_, C>, M> {
+        let Some((slot, token)) = self.take_vacancy(true) else { return Err(make) };
         self.fill(slot, token, NO_SOCKET, make(token));
         slot.word.occupy();
-        Some(Owned { slab: self, slot, index: token.index })
-    }
-
-    /// Whether there is room for one more connection without a socket. A hint.
-    #[cfg(feature = "http2")]
-    pub(super) fn has_room_for_detached(&self) -> bool {
-        self.detached() < self.most_detached
+        Ok(Owned { slab: self, slot, index: token.index })
     }
 
     /// Takes a vacant slot, if there is room for one more.
@@ -501,9 +499,9 @@ mod tests {
     fn connections_without_sockets_have_room_of_their_own() {
         let (slab, far) = slab();
         let (near, _far) = UnixStream::pair().expect("a socket pair");
-        let owned = slab.insert_detached(|_| near).expect("room for one");
+        let Ok(owned) = slab.insert_detached(|_| near) else { panic!("room for one") };
         assert_eq!((slab.open(), slab.sockets(), slab.detached()), (2, 1, 1));
-        assert!(slab.insert_detached(|_| far).is_none());
+        assert!(slab.insert_detached(|_| far).is_err());
         drop(owned);
         assert_eq!((slab.sockets(), slab.detached()), (1, 0));
     }
@@ -512,7 +510,7 @@ mod tests {
     fn nobody_makes_a_call_on_a_socket_that_is_not_there() {
         let slab = Slab::new(1, 1);
         let (near, _far) = UnixStream::pair().expect("a socket pair");
-        let owned = slab.insert_detached(|_| near).expect("room for one");
+        let Ok(owned) = slab.insert_detached(|_| near) else { panic!("room for one") };
         let token = owned.token();
         assert_eq!(slab.with_socket(token.index(), |_| ()), None);
         for _ in 0..20 {

@@ -10,10 +10,13 @@ use crate::server::word::Edges;
 use crate::server::workspace::Workspace;
 #[cfg(feature = "http2")]
 use {
+    super::farewell::leave_undelivered,
     super::{Connection, State},
     crate::exchange::Exchange,
     crate::server::http2::{Held, StreamSide},
-    crate::server::scheduler::Role,
+    crate::server::panics::guarded,
+    crate::server::scheduler::{self, News, Role},
+    crate::server::slab::Token,
     crate::server::transport::Transport,
     rustix::fd::OwnedFd,
 };
@@ -23,6 +26,18 @@ impl HttpConnection {
     /// A stream, whose request's head is the input.
     pub(in crate::server) fn of_stream(stream: StreamSide, ends: Connection, input: Vec<u8>) -> Self {
         Self { input, ..Self::new(Transport::Stream(stream), ends) }
+    }
+
+    /// There is no slot for the stream: refuses its request. The part of the answer that has no room now will never
+    /// leave.
+    pub(in crate::server) fn refuse_at_once(mut self, work: &mut Workspace) {
+        let news = News { token: Token::NOBODY, edges: Edges::NONE, role: Role::Refuser };
+        let tell = |text: &str| crate::line::record!(Error, "a stream was reset because the server panicked: {text}");
+        if guarded(tell, || scheduler::Connection::step(&mut self, news, work)).is_some() {
+            work.reset();
+            work.output = self.unsent.take().map(|unsent| *unsent).unwrap_or_default();
+            leave_undelivered(work, std::mem::take(&mut self.state).into_undelivered());
+        }
     }
 
     /// A second descriptor of its socket, to wait for news of it.

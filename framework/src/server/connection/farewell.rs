@@ -135,11 +135,7 @@ impl HttpConnection {
         }
         let undelivered = state.into_undelivered();
         if turn.role == Role::Aside {
-            leave_ends(work, false);
-            work.output = Output::default();
-            if let Some(Undelivered { exchange, body_bytes }) = undelivered {
-                leave_end(&work.shared, Ended { exchange, body_bytes, is_complete: false });
-            }
+            leave_undelivered(work, undelivered);
             return self.part_from_lost(turn, work);
         }
         if matches!(turn.role, Role::Attendant | Role::Refuser) {
@@ -172,6 +168,15 @@ impl HttpConnection {
         }
         work.output = Output::default();
         self.reader = None;
+    }
+}
+
+/// Leaves it to the thread for the ends to tell the service of a request, and of responses that were not out.
+pub(super) fn leave_undelivered(work: &mut Workspace, undelivered: Option<Undelivered>) {
+    leave_ends(work, false);
+    work.output = Output::default();
+    if let Some(Undelivered { exchange, body_bytes }) = undelivered {
+        leave_end(&work.shared, Ended { exchange, body_bytes, is_complete: false });
     }
 }
 

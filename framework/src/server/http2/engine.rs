@@ -9,7 +9,7 @@ use crate::exchange::FileBody;
 use crate::http::ResponseFraming;
 use crate::server::transport::{FileFailure, Gone, Received, Taken};
 use crate::server::workspace::{Input, Output};
-use ::http::header::{CONTENT_LENGTH, DATE, RETRY_AFTER};
+use ::http::header::{CONTENT_LENGTH, DATE};
 use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::{Buf, Bytes};
@@ -172,13 +172,11 @@ impl Engine {
 }
 
 impl Opened {
-    /// Answers at once: there is no room for the request.
-    pub(super) fn refuse(mut self) {
+    /// Tells the client that nothing has been done for the request, so that it may repeat it elsewhere (RFC 9113,
+    /// section 8.7).
+    pub(super) fn turn_away(mut self) {
         if let Sink::Head(respond) = &mut self.ends.sink {
-            let mut response = Response::new(());
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            let _ = respond.send_response(response, true);
+            respond.send_reset(Reason::REFUSED_STREAM);
         }
     }
 }

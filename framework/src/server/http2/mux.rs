@@ -96,16 +96,17 @@ impl Mux {
         }
     }
 
-    /// Lets the engine go as far as it can; true when the connection is over. New requests are taken if it `welcomes`
-    /// them.
+    /// Lets the engine go as far as it can; true when the connection is over. New requests are answered if it
+    /// `welcomes` them. If not, their client is told to try elsewhere.
     pub(in crate::server) fn go_on(&mut self, input: &mut Input, output: &mut Output, welcomes: bool) -> bool {
         if self.meter.is_flood(self.carrier.content(), self.carrier.fruitless()) {
             self.end(Parting::Flood);
         }
         let mut unfinished = self.carrier.unfinished();
         loop {
-            let accepts = welcomes && !self.has_had_its_turn() && self.carrier.counts().has_room();
+            let accepts = !welcomes || (!self.has_had_its_turn() && self.carrier.counts().has_room());
             match self.engine.go_on(input, output, &mut Context::from_waker(&self.waker), accepts) {
+                Turn::Opened(opened) if !welcomes => opened.turn_away(),
                 Turn::Opened(opened) => {
                     self.has_begun = true;
                     self.carrier.counts().opens();
@@ -162,11 +163,6 @@ impl Mux {
     pub(in crate::server) fn launch(&mut self, ends: &Connection, role: Role, work: &mut Workspace) {
         for opened in self.opened.drain(..) {
             let shared = Arc::clone(&work.shared);
-            if !shared.scheduler.slab.has_room_for_detached() {
-                opened.refuse();
-                self.carrier.closes();
-                continue;
-            }
             let mut text = Vec::with_capacity(512);
             write_http2_head(&mut text, &opened.head);
             let Opened { ends: stream, has_content, .. } = opened;
@@ -174,8 +170,8 @@ impl Mux {
                 let side = StreamSide::new(&self.carrier, &shared, token, stream, has_content);
                 HttpConnection::of_stream(side, ends.clone(), text)
             };
-            if !shared.scheduler.start_detached(make, role, work) {
-                self.carrier.closes();
+            if let Err(make) = shared.scheduler.start_detached(make, role, work) {
+                make(Token::NOBODY).refuse_at_once(work);
             }
         }
     }

@@ -111,7 +111,8 @@ impl Connection for Party {
                     let carriage = carriage.clone();
                     let make = |token| Self::Carried { carriage, token, has_parked: false, runs: true };
                     let scheduler = scheduler.clone();
-                    assert!(scheduler.start_detached(make, news.role, &mut scheduler.clone()));
+                    let started = scheduler.start_detached(make, news.role, &mut scheduler.clone());
+                    assert!(started.is_ok(), "a slot for each");
                 }
                 Step::Wait { deadline: None, idle: false }
             }

@@ -138,6 +138,31 @@ fn the_answer_does_not_depend_on_how_frames_are_split() {
     assert_eq!(answers.into_values().collect::<Vec<_>>(), [b"/one".to_vec(), b"content".to_vec()]);
 }
 
+#[test]
+fn pieces_about_as_large_as_the_buffers_change_nothing() {
+    for length in [65_535, 65_536, 65_537] {
+        let stage = stage(|_| {});
+        let mut client = greet(&stage);
+        let content = frame(DATA, 0, 1, &[b'x'; 15_000]);
+        let bytes = |stream: u32| {
+            let mut pieces = content.repeat(4);
+            pieces.chunks_mut(content.len()).for_each(|frame| frame[5..9].copy_from_slice(&stream.to_be_bytes()));
+            [upload(stream, "/echo"), pieces, frame(DATA, END_STREAM, stream, b"")].concat()
+        };
+        let all = (0..10).map(|number| bytes(2 * number + 1)).collect::<Vec<_>>().concat();
+        client.send(frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes()));
+        all.chunks(length).for_each(|piece| client.send(piece));
+        let (mut length, mut ends) = (0, 0);
+        while ends < 10 {
+            if let (DATA, flags, _, content) = client.frame().expect("ten answers") {
+                length += content.len();
+                ends += u32::from(flags & END_STREAM);
+            }
+        }
+        assert_eq!(length, 600_000);
+    }
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn it_is_agreed_on_over_tls_where_the_client_can() {
@@ -172,12 +197,20 @@ fn requests_that_are_reset_at_once_end_the_connection() {
 #[test]
 fn requests_that_make_the_server_reset_them_end_the_connection() {
     let stage = stage(|_| {});
-    // A window update of nothing is an error of its stream.
-    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| {
-        let stream = 2 * number + 1;
-        [request(stream, "/park", 0), frame(WINDOW_UPDATE, 0, stream, &(1_u32 << 31 | 0x7fff_ffff).to_be_bytes())]
-            .concat()
-    });
+    type Fault = fn(u32) -> Vec<u8>;
+    let faults: [(u8, Fault); 4] = [
+        (0, |stream| frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes())),
+        (0, |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes())),
+        (END_STREAM, |stream| frame(DATA, END_STREAM, stream, b"x")),
+        (END_STREAM, |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &[0x82, 0x86, 0x84, 0x01, 1, b'a'])),
+    ];
+    for (flags, fault) in faults {
+        // Some of them are errors of the connection at once.
+        ends_a_flood(&stage, 0, |number| {
+            let stream = 2 * number + 1;
+            [request(stream, "/park", flags), fault(stream)].concat()
+        });
+    }
 }
 
 #[test]
@@ -209,6 +242,61 @@ fn empty_content_without_end_ends_the_connection() {
         0 => request(1, "/echo", 0),
         _ => frame(DATA, 0, 1, &[]).repeat(100),
     });
+}
+
+#[test]
+fn content_in_single_bytes_without_end_ends_the_connection() {
+    let stage = stage(|_| {});
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |number| match number {
+        0 => upload(1, "/echo"),
+        _ => frame(DATA, 0, 1, b"x").repeat(100),
+    });
+}
+
+#[test]
+fn content_in_single_bytes_is_content() {
+    let stage = stage(|_| {});
+    let mut client = greet(&stage);
+    client.send(upload(1, "/echo"));
+    for _ in 0..20 {
+        client.send(frame(DATA, 0, 1, b"x").repeat(100));
+        assert!(!is_reset_before_the_ping(&mut client));
+    }
+    client.send(frame(DATA, END_STREAM, 1, b""));
+    let mut length = 0;
+    while length < 2000 {
+        if let (DATA, _, 1, content) = client.frame().expect("an answer") {
+            length += content.len();
+        }
+    }
+    assert_eq!(length, 2000);
+}
+
+#[test]
+fn window_updates_and_priorities_without_end_end_the_connection() {
+    let stage = stage(|_| {});
+    let by_one = frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()).repeat(100);
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |_| by_one.clone());
+    let by_nothing = frame(WINDOW_UPDATE, 0, 0, &0_u32.to_be_bytes()).repeat(100);
+    ends_a_flood(&stage, PROTOCOL_ERROR, |_| by_nothing.clone());
+    let priorities = frame(2, 0, 1, &[0, 0, 0, 3, 15]).repeat(100);
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |_| priorities.clone());
+    let unknown = frame(0x16, 0, 0, &[0; 100]).repeat(100);
+    ends_a_flood(&stage, ENHANCE_YOUR_CALM, |_| unknown.clone());
+}
+
+#[test]
+fn a_head_that_comes_in_drops_has_the_time_of_an_idle_connection() {
+    let stage = stage(|settings| settings.idle_timeout = Duration::from_millis(300));
+    let mut client = greet(&stage);
+    let began = Instant::now();
+    for byte in frame(HEADERS, END_HEADERS, 1, &[0; 10_000]) {
+        if !client.flood(&[byte]) {
+            return;
+        }
+        assert!(began.elapsed() < SOON, "it is kept");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -438,5 +526,103 @@ fn a_client_that_has_just_connected_is_answered_after_a_hand_over() {
             "{sent}"
         );
     }
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+#[test]
+fn a_request_without_a_place_is_refused_and_reported() {
+    let stage = stage(|settings| settings.http2.requests = Some(1));
+    let mut client = greet(&stage);
+    client.send(request(1, "/park", END_STREAM));
+    let waker = stage.wakers.recv_timeout(SOON).expect("a parked request");
+    for stream in [3, 5] {
+        client.send(request(stream, "/more", END_STREAM));
+        while !matches!(client.frame().expect("an answer"), (DATA, END_STREAM, of, content) if of == stream && content == b"refused")
+        {
+        }
+        let (path, end) = stage.next_end();
+        assert_eq!((path.as_str(), end.complete), ("/more", true));
+    }
+    assert_eq!(*stage.puppet.refusals.lock(), [Refusal::Overloaded; 2]);
+    assert_eq!(stage.server().statistics().overload_rejections, 2);
+    *stage.puppet.open.lock() = true;
+    waker.wake();
+    assert_eq!(stage.next_end().0, "/park");
+}
+
+#[test]
+fn a_refusal_whose_client_takes_nothing_is_reported_as_lost() {
+    let stage = stage(|settings| settings.http2.requests = Some(1));
+    let mut client = greet(&stage);
+    client.send(frame(SETTINGS, 0, 0, &[&[0, 4][..], &0_u32.to_be_bytes()].concat()));
+    client.send(request(1, "/park", END_STREAM));
+    let _waker = stage.wakers.recv_timeout(SOON).expect("a parked request");
+    client.send(request(3, "/more", END_STREAM));
+    let (path, end) = stage.next_end();
+    assert_eq!((path.as_str(), end.complete), ("/more", false));
+    assert!(is_reset_before_the_ping(&mut client));
+}
+
+/// Reads up to the next GOAWAY, and answers no PING; the number of the last stream.
+fn last_stream(client: &mut Client) -> u32 {
+    loop {
+        if let (GO_AWAY, _, _, content) = client.frame().expect("the connection stays") {
+            return u32::from_be_bytes([content[0], content[1], content[2], content[3]]);
+        }
+    }
+}
+
+#[test]
+fn requests_that_cross_the_word_of_the_end_are_answered() {
+    let mut stage = stage(|settings| settings.drain_idle = SOON);
+    let mut client = greet(&stage);
+    client.send(request(1, "/park", END_STREAM));
+    let waker = stage.wakers.recv_timeout(SOON).expect("a parked request");
+    let server = stage.server.take().expect("not stopped");
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    assert_eq!(last_stream(&mut client), 0x7fff_ffff);
+    // The client had sent it before it could know.
+    client.send(request(3, "/crossed", END_STREAM));
+    let mut ping = Vec::new();
+    loop {
+        match client.frame().expect("the connection stays") {
+            (DATA, _, 3, content) => break assert_eq!(content, b"/crossed"),
+            (PING, 0, _, content) => ping = content,
+            _ => {}
+        }
+    }
+    client.send(frame(PING, ACK, 0, &ping));
+    assert_eq!(last_stream(&mut client), 3);
+    *stage.puppet.open.lock() = true;
+    waker.wake();
+    assert_eq!(client.end(), None);
+    assert!(stopping.join().expect("no panic").unfinished.is_empty());
+}
+
+#[test]
+fn requests_behind_the_time_for_the_last_ones_are_turned_away() {
+    let mut stage = stage(|_| {});
+    let mut client = greet(&stage);
+    client.send(request(1, "/park", END_STREAM));
+    let waker = stage.wakers.recv_timeout(SOON).expect("a parked request");
+    let server = stage.server.take().expect("not stopped");
+    let stopping = std::thread::spawn(move || server.stop(SOON));
+    assert_eq!(last_stream(&mut client), 0x7fff_ffff);
+    // It answers no PING, and goes on asking until it is late.
+    let refused = (1_u32..).find_map(|number| {
+        let stream = 2 * number + 1;
+        client.send(request(stream, "/late", END_STREAM));
+        loop {
+            match client.frame().expect("the connection stays") {
+                (RESET, _, of, content) if of == stream => break Some(content),
+                (DATA, END_STREAM, of, _) if of == stream => break None,
+                _ => {}
+            }
+        }
+    });
+    assert_eq!(refused.expect("it is late some time"), 7_u32.to_be_bytes());
+    *stage.puppet.open.lock() = true;
+    waker.wake();
+    assert_eq!(client.end(), Some(0));
     assert!(stopping.join().expect("no panic").unfinished.is_empty());
 }
