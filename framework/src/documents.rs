@@ -48,6 +48,13 @@ documents! {
     dispatchers: "docs/reference/dispatchers.md";
     sessions_reference: "docs/reference/sessions.md";
     session_stores: "docs/reference/session-stores.md";
+    how_to_session: "docs/how-to/session.md";
+    how_to_upload: "docs/how-to/upload.md";
+    how_to_live: "docs/how-to/live.md";
+    how_to_json_api: "docs/how-to/json-api.md";
+    how_to_job: "docs/how-to/job.md";
+    how_to_static: "docs/how-to/static.md";
+    how_to_lets_encrypt: "docs/how-to/lets-encrypt.md";
     how_to_report: "docs/how-to/report.md";
     how_to_lock: "docs/how-to/lock.md";
     how_to_tool: "docs/how-to/tool.md";
@@ -96,4 +103,9 @@ documents! {
 #[cfg(feature = "tls")]
 documents! {
     tls: "docs/guide/tls.md";
+}
+
+#[cfg(feature = "websocket")]
+documents! {
+    how_to_chat: "docs/how-to/chat.md";
 }
