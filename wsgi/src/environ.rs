@@ -5,6 +5,7 @@
 
 use crate::errors::ErrorsLog;
 use crate::input::Input;
+use http::Version;
 use kirsch::exchange::{Login, Values};
 use kirsch::{ClientWatch, Request, Session};
 use percent_encoding::percent_decode_str;
@@ -67,7 +68,7 @@ pub(crate) fn environ<'py>(
     environ.set_item(intern!(py, "REQUEST_URI"), request.target())?;
     environ.set_item(intern!(py, "SERVER_NAME"), origin.host())?;
     environ.set_item(intern!(py, "SERVER_PORT"), origin.port().to_string())?;
-    environ.set_item(intern!(py, "SERVER_PROTOCOL"), format!("{:?}", request.version()))?;
+    environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol(py, request.version()))?;
     environ.set_item(intern!(py, "REMOTE_ADDR"), request.remote().to_string())?;
     environ.set_item(intern!(py, "wsgi.url_scheme"), origin.scheme())?;
     environ.set_item(intern!(py, "wsgi.input"), input)?;
@@ -86,21 +87,27 @@ pub(crate) fn environ<'py>(
     Ok(environ)
 }
 
+fn protocol(py: Python<'_>, version: Version) -> &Bound<'_, PyString> {
+    match version {
+        Version::HTTP_10 => intern!(py, "HTTP/1.0"),
+        Version::HTTP_2 => intern!(py, "HTTP/2.0"),
+        _ => intern!(py, "HTTP/1.1"),
+    }
+}
+
 fn add_field(py: Python<'_>, environ: &Bound<'_, PyDict>, name: &str, value: &[u8]) -> PyResult<()> {
-    let name: String = name.chars().map(|sign| if sign == '-' { '_' } else { sign.to_ascii_uppercase() }).collect();
-    let key = match &*name {
-        "CONTENT_TYPE" | "CONTENT_LENGTH" => name,
+    let mut key = String::with_capacity("HTTP_".len() + name.len());
+    key.push_str("HTTP_");
+    key.extend(name.chars().map(|sign| if sign == '-' { '_' } else { sign.to_ascii_uppercase() }));
+    let (key, between) = match &*key {
         // httpoxy: programs take HTTP_PROXY for a setting. Of the framing nothing is left in the body.
-        "PROXY" | "TRANSFER_ENCODING" => return Ok(()),
-        _ => format!("HTTP_{name}"),
-    };
-    let between = match &*key {
+        "HTTP_PROXY" | "HTTP_TRANSFER_ENCODING" => return Ok(()),
         // These are single, and the server has seen to it where it matters.
-        "CONTENT_TYPE" | "CONTENT_LENGTH" => None,
-        "HTTP_COOKIE" => Some("; "),
-        _ => Some(", "),
+        "HTTP_CONTENT_TYPE" | "HTTP_CONTENT_LENGTH" => (&key["HTTP_".len()..], None),
+        "HTTP_COOKIE" => (&*key, Some("; ")),
+        _ => (&*key, Some(", ")),
     };
-    let (key, value) = (PyString::intern(py, &key), latin1(py, value));
+    let (key, value) = (PyString::intern(py, key), latin1(py, value));
     match (environ.get_item(&key)?, between) {
         (None, _) => environ.set_item(key, value),
         (Some(before), Some(between)) => environ.set_item(key, format!("{before}{between}{value}")),

@@ -6,7 +6,7 @@
 use crate::environ::{Facts, Paths, environ};
 use crate::errors::{ErrorsLog, failure};
 use crate::input::{Input, Source};
-use crate::lane::{Lane, Stay};
+use crate::lane::{Lane, Stay, has_body};
 use crate::load::Loaded;
 use crate::output::{FileWrapper, Items, Output, bytes_of};
 use crate::start_response::{Head, StartResponse};
@@ -74,8 +74,7 @@ impl Publish for Gateway {
         let (request, values) = (arguments.request, arguments.values);
         let stay = values.get::<Stay>().cloned();
         let stay = stay.unwrap_or_else(|| Stay::new(&self.lane, Claim::of(request), None));
-        let has_body = request.header("transfer-encoding").is_some() || request.header("content-length").is_some();
-        let source = Source::new(has_body.then_some(body), stay.clone());
+        let source = Source::new(has_body(request).then_some(body), stay.clone());
         let paths = Paths::of(request.prefix(), request.path(), usize::from(first));
         let of_request = OfRequest {
             gateway: self,

@@ -1,25 +1,24 @@
 //! The lane: how many requests are in Python at a time. The others are parked, and hold no worker.
 //!
 //! ```text
-//! admission ──► with Python (the lane and four more) ──► a place in the lane ──► call ──► response
-//!                                                          ▲   │ while the body is read from the client
-//!                                                          └───┘ and between two items of a stream
+//! admission ──► if it has a body: with Python (the lane and four more) ──► a place in the lane ──► call ──► response
+//!                                                                            ▲   │ while the body is read
+//!                                                                            └───┘ and between items of a stream
 //! ```
 //!
 //! A request gives its place away while it waits for its client, and takes one again on its worker. That is bounded: no
-//! more requests than the lane and four are with Python at all. Those in the lane may wait for a lock of the
-//! application that such a request has, as of a session. So there is one spare place for a request that has waited for
-//! a second.
+//! more requests with a body than the lane and four are with Python. One without a body keeps its place to the end of
+//! the call, so it waits in one line alone. Those in the lane may wait for a lock of the application that a request
+//! without a place has, as of a session. So there is one spare place for a request that has waited for a second.
 
 use kirsch::exchange::RequestId;
 use kirsch::lifecycle::{
     Admission, Admit, Claim, Class, Entered, LineStatus, Place, StatusRow, StatusSource, Turn, Wait, WaitList, Wakers,
 };
 use kirsch::settings::SettingError;
-use kirsch::{Error, Exchange, HookPoint, Hooks, StatusCode, Tool};
+use kirsch::{Error, Exchange, HookPoint, Hooks, Request, StatusCode, Tool};
 use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -32,14 +31,16 @@ pub(crate) struct Lane(Arc<OfLane>);
 struct OfLane {
     name: String,
     size: usize,
+    queue: usize,
     max_wait: Duration,
-    /// Those with Python.
+    /// Those with a body that are with Python.
     inside: WaitList<()>,
     /// Those in Python.
     places: WaitList<()>,
     /// One more place, for whom the others may be waiting.
     spare: WaitList<()>,
-    calls: Mutex<HashMap<RequestId, Call>>,
+    /// A few: no more than workers.
+    calls: Mutex<Vec<Call>>,
 }
 
 /// A call of the application.
@@ -57,17 +58,23 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 impl Lane {
     pub(crate) fn new(name: String, size: usize, readers: usize, queue: usize, max_wait: Duration) -> Self {
-        let list =
-            |what, places| WaitList::new(what, places).max_waiting(queue).max_wait(max_wait).one_line_for_all(true);
+        let list = |what, places| WaitList::new(what, places).max_wait(max_wait).one_line_for_all(true);
         Self(Arc::new(OfLane {
             name,
             size,
+            queue,
             max_wait,
-            inside: list("a place with Python (`Wsgi::lane`)", size + readers),
-            places: list("a place in Python (`Wsgi::lane`)", size).max_waiting(size + readers),
+            inside: list("a place with Python (`Wsgi::lane`)", size + readers).max_waiting(queue),
+            // Those that were let in by `inside` are never refused here, however many others wait.
+            places: list("a place in Python (`Wsgi::lane`)", size).max_waiting(queue + size + readers),
             spare: list("the spare place in Python", 1),
             calls: Mutex::default(),
         }))
+    }
+
+    /// Whether as many requests wait as may.
+    fn is_full(&self) -> bool {
+        self.0.inside.statistics().waiting + self.0.places.statistics().waiting >= self.0.queue
     }
 
     /// A place for this thread, if one comes free in time.
@@ -94,21 +101,20 @@ impl Lane {
     /// Notes that this request asks for Python's lock.
     fn begin(&self, claim: &Claim) -> Begun {
         let call = Call { claim: claim.clone(), since: Instant::now(), is_attached: false };
-        self.0.calls.lock().insert(claim.request(), call);
+        self.0.calls.lock().push(call);
         Begun { lane: self.clone(), request: claim.request() }
     }
 
     /// Tells the log of a call that does not get Python's lock. It never asks for the lock itself.
     fn look(&self) {
         let calls = self.0.calls.lock();
-        let Some(waiting) = calls.values().filter(|call| !call.is_attached).map(|call| call.since.elapsed()).max()
-        else {
+        let Some(waiting) = calls.iter().filter(|call| !call.is_attached).map(|call| call.since.elapsed()).max() else {
             return;
         };
         if waiting < LONG {
             return;
         }
-        let within = calls.values().filter(|call| call.is_attached);
+        let within = calls.iter().filter(|call| call.is_attached);
         let within: Vec<_> = within.map(|call| format!("{} since {:.1?}", call.claim, call.since.elapsed())).collect();
         drop(calls);
         log::warn!(
@@ -128,7 +134,8 @@ pub(crate) struct Begun {
 impl Begun {
     /// The thread has Python's lock.
     pub(crate) fn attached(&self) {
-        if let Some(call) = self.lane.0.calls.lock().get_mut(&self.request) {
+        let mut calls = self.lane.0.calls.lock();
+        if let Some(call) = calls.iter_mut().find(|call| call.claim.request() == self.request) {
             call.is_attached = true;
         }
     }
@@ -136,7 +143,10 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.lane.0.calls.lock().remove(&self.request);
+        let mut calls = self.lane.0.calls.lock();
+        if let Some(place) = calls.iter().position(|call| call.claim.request() == self.request) {
+            calls.swap_remove(place);
+        }
     }
 }
 
@@ -246,6 +256,12 @@ impl Tool for InPython {
     }
 }
 
+/// Whether the application may have to wait for its client.
+pub(crate) fn has_body(request: &Request) -> bool {
+    request.header("transfer-encoding").is_some()
+        || request.header("content-length").is_some_and(|length| length != "0")
+}
+
 /// Behind the session's lock: no request waits there while it holds a place that others need.
 const PRIORITY: u8 = 60;
 
@@ -254,7 +270,7 @@ struct Inside(Lane);
 impl Admit for Inside {
     fn admit(&self, exchange: &mut Exchange, wakers: &dyn Wakers) -> Result<Admission, Error> {
         // An error page needs no Python.
-        if exchange.route_error().is_some() {
+        if exchange.route_error().is_some() || !has_body(&exchange.request) {
             return Ok(Admission::Go);
         }
         self.0.0.inside.admit((), exchange, wakers)
@@ -273,6 +289,13 @@ impl Admit for Places {
             return Ok(Admission::Go);
         }
         let claim = Claim::of(&exchange.request);
+        if let Some(place) = self.0.0.places.try_enter((), &claim) {
+            exchange.values.insert(Stay::new(&self.0, claim, Some(place)));
+            return Ok(Admission::Go);
+        }
+        if !has_body(&exchange.request) && self.0.is_full() {
+            return Err(busy());
+        }
         match self.0.0.places.enter((), &claim, Class::Usual, || wakers.waker()) {
             Entered::Place(place) => {
                 exchange.values.insert(Stay::new(&self.0, claim, Some(place)));

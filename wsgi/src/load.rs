@@ -4,6 +4,7 @@
 
 use crate::errors::PythonError;
 use crate::output::FileWrapper;
+use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,11 @@ pub(crate) fn load(application: &str, paths: &[PathBuf], venv: Option<&Path>) ->
         }
         let told = |error: PyErr| format!("`{application}` cannot be loaded: {}", PythonError::of(py, &error).whole());
         prepare(py, paths).map_err(told)?;
-        let found = import(py, application).map_err(told)?;
+        let found = import(py, application).map_err(|error| {
+            let is_missing = error.is_instance_of::<PyModuleNotFoundError>(py);
+            let remedy = if is_missing { MISSING } else { "" };
+            format!("{}{remedy}", told(error))
+        })?;
         if !found.is_callable() {
             let kind = found.get_type().name().map_err(told)?;
             return Err(format!("`{application}` is no WSGI application: a {kind} cannot be called"));
@@ -40,6 +45,9 @@ pub(crate) fn load(application: &str, paths: &[PathBuf], venv: Option<&Path>) ->
     })
 }
 
+/// What to do about a module that is not there.
+const MISSING: &str = "\n  `Wsgi::path` names the folder of the application's modules, `Wsgi::venv` the virtual environment of its packages";
+
 /// The later paths come behind the earlier ones, and all before those of Python.
 fn prepare(py: Python<'_>, paths: &[PathBuf]) -> PyResult<()> {
     let path = py.import("sys")?.getattr("path")?;
@@ -47,6 +55,7 @@ fn prepare(py: Python<'_>, paths: &[PathBuf]) -> PyResult<()> {
         let folder = std::path::absolute(folder)?;
         path.call_method1("insert", (0, folder.into_os_string()))?;
     }
+    say_lines(py)?;
     warn_of_fork(py)
 }
 
@@ -92,7 +101,7 @@ fn enter_venv(py: Python<'_>, venv: &Path) -> Result<(), String> {
     let of_venv = of_venv.unwrap_or_default();
     if of_venv != own && !of_venv.starts_with(&format!("{own}.")) {
         return Err(format!(
-            "{shown} is of Python {of_venv}, and this program is built with {own}: make the environment anew, or build with \
+            "{shown} is of Python {of_venv}, and this program is built with {own}: make the environment again with that, or build with \
              PYO3_PYTHON set to that Python"
         ));
     }
@@ -111,6 +120,18 @@ fn enter_venv(py: Python<'_>, venv: &Path) -> Result<(), String> {
         Ok(())
     };
     enter().map_err(told)
+}
+
+/// What the application prints is written line by line: nobody flushes it at the end, since the interpreter has none.
+fn say_lines(py: Python<'_>) -> PyResult<()> {
+    let stdout = py.import("sys")?.getattr("stdout")?;
+    // A process without a standard output, and an object that the application has put there.
+    if stdout.is_none() || !stdout.hasattr("reconfigure")? {
+        return Ok(());
+    }
+    let arguments = PyDict::new(py);
+    arguments.set_item("line_buffering", true)?;
+    stdout.call_method("reconfigure", (), Some(&arguments)).map(|_| ())
 }
 
 /// A forked process has the locks of this one as they were, and none of its threads.

@@ -110,6 +110,28 @@ fn the_environment_is_that_of_pep_3333() {
     }
 }
 
+#[test]
+fn a_field_and_a_path_beyond_ascii_are_latin_1() {
+    let mut raw = client().raw();
+    raw.send(b"GET /p/environ/%C3%A4%20%25 HTTP/1.1\r\nHost: a\r\nX-Latin: caf\xe9\r\n\r\n");
+    let response = raw.read_response();
+    response.assert_contains("HTTP_X_LATIN='caf\u{e9}'").assert_contains("PATH_INFO='/environ/\u{c3}\u{a4} %'");
+}
+
+#[test]
+fn the_mount_is_the_application_with_and_without_a_slash() {
+    let client = Client::over_socket(App::new(Tree::new()).mount("/a b", python("pages:paths")));
+    for (path, said) in [
+        ("/a%20b", "'/a b' ''"),
+        ("/a%20b/", "'/a b' '/'"),
+        ("/a%20b//x", "'/a b' '/x'"),
+        ("/a%20b/x%2Fy%252F/", "'/a b' '/x/y%2F/'"),
+        ("/a%20b/x//y", "'/a b' '/x//y'"),
+    ] {
+        client.get(path).send().assert_status(200).assert_text(said);
+    }
+}
+
 /// Lets everybody in under one name.
 struct Doorman;
 
@@ -169,6 +191,24 @@ fn a_body_without_a_length_ends() {
     let client = client();
     let mut raw = chunked(&client, "/p/read", &[&piece[..]; 5]);
     raw.send("0\r\n\r\n").read_response().assert_text("5242880");
+}
+
+#[test]
+fn a_body_that_was_read_is_empty_from_then_on() {
+    let client = client();
+    let rest = "b'', b'', b'', [], []]";
+    let whole = client.post("/p/read_again").body("ab\nc").send();
+    whole.assert_text(&format!("[b'ab\\nc', {rest} 4 True"));
+    let mut raw = chunked(&client, "/p/read_again", &[b"ab", b"c"]);
+    raw.send("0\r\n\r\n").read_response().assert_text(&format!("[b'abc', {rest} None True"));
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_told_when_the_body_is_read() {
+    let mut raw = client().raw();
+    raw.send("POST /p/read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(raw.read_interim(), 100);
+    raw.send("abc").read_response().assert_text("3");
 }
 
 #[test]
@@ -236,13 +276,30 @@ fn the_head_is_said_once_and_replaced_only_for_an_error() {
     assert_log(&["the response breaks off", "behind the head"]);
     client.get("/p/not_started").send().assert_status(500);
     client.get("/p/late_start").send().assert_status(200).assert_text("late");
+    client.get("/p/raises_started").send().assert_status(500).assert_no_header("x-half");
     client.get("/p/text_items").send().assert_status(500);
     assert_log(&["TypeError", "bytes, and this one is str"]);
 }
 
 #[test]
 fn write_comes_before_the_items() {
-    client().get("/p/writes").send().assert_text("one two three");
+    let client = client();
+    client.get("/p/writes").send().assert_text("one two three");
+    client.get("/p/writes_late").send().assert_status(200);
+    client.get("/p/writes_late").send().assert_status(500);
+    assert_log(&["write() was called after the application had returned"]);
+}
+
+#[test]
+fn an_empty_item_is_no_end_and_each_other_one_is_sent_at_once() {
+    let client = client();
+    client.get("/p/empties").send().assert_text("onetwo");
+    let folder = tempfile::tempdir().expect("a folder");
+    let flag = folder.path().join("flag");
+    let mut stream = client.get(&format!("/p/naps?until={}", flag.display())).send_streaming();
+    assert_eq!(stream.next().as_deref(), Some(&b"before"[..]));
+    fs::write(&flag, "").expect("a file");
+    assert_eq!(stream.next().as_deref(), Some(&b"behind"[..]));
 }
 
 #[test]
@@ -269,6 +326,7 @@ fn several_cookies_stay_several() {
     let response = client().get("/p/cookies").send();
     let cookies: Vec<_> = response.headers().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).collect();
     assert_eq!(cookies.len(), 2, "{cookies:?}");
+    assert!(response.headers().any(|(name, value)| name.eq_ignore_ascii_case("x-latin") && value == b"\xe4"));
 }
 
 #[test]
@@ -329,7 +387,10 @@ fn what_cannot_be_loaded_stops_the_start() {
     for part in ["broken:application", "ZeroDivisionError", "Traceback", "prepare"] {
         assert!(broken.contains(part), "{part:?} is missing in {broken}");
     }
-    assert!(refusal(python("no_such_module:application")).contains("ModuleNotFoundError"));
+    let missing = refusal(python("no_such_module:application"));
+    for part in ["ModuleNotFoundError", "Traceback", "Wsgi::path", "Wsgi::venv"] {
+        assert!(missing.contains(part), "{part:?} is missing in {missing}");
+    }
     assert!(refusal(python("pages:no_such_name")).contains("AttributeError"));
     assert!(refusal(python("pages:not_callable")).contains("a str cannot be called"));
     let venv = tempfile::tempdir().expect("a folder");
@@ -432,19 +493,23 @@ fn a_request_leaves_no_object_behind() {
     assert!(grown < 250, "{grown} objects more");
 }
 
+/// With the packages of the virtual environment that the tests were given.
+fn with_packages(application: &str) -> Wsgi {
+    match std::env::var("KIRSCH_WSGI_VENV") {
+        Ok(venv) => python(application).venv(venv),
+        Err(_) => python(application),
+    }
+}
+
 #[test]
 fn flask_works() {
     listen_to_the_log();
-    let app = match std::env::var("KIRSCH_WSGI_VENV") {
-        Ok(venv) => app(python("with_flask:application").venv(venv)),
-        Err(_) => app(python("with_flask:application")),
-    };
-    if let Err(problem) = app.build() {
+    let flask = || with_packages("with_flask:application");
+    if let Err(problem) = app(flask()).build() {
         assert!(problem.to_string().contains("flask"), "{problem}");
         return eprintln!("skipped: there is no Flask (Debian: python3-flask, or KIRSCH_WSGI_VENV)");
     }
-    let wsgi = python("with_flask:application");
-    let client = Client::over_socket(self::app(wsgi));
+    let client = Client::over_socket(app(flask()));
     client.get("/p/hello/Anna").send().assert_text("Hello, Anna!");
     let form = FormData::new().field("text", "a file of").file("file", "a.txt", "text/plain", vec![b'x'; 5000]);
     client.post("/p/form").form_data(form).send().assert_text("a file of 5000");
@@ -456,10 +521,28 @@ fn flask_works() {
     assert_log(&["in Flask"]);
 }
 
+#[test]
+fn django_works() {
+    listen_to_the_log();
+    let django = || with_packages("with_django:application");
+    if let Err(problem) = app(django()).build() {
+        assert!(problem.to_string().contains("django"), "{problem}");
+        return eprintln!("skipped: there is no Django (Debian: python3-django, or KIRSCH_WSGI_VENV)");
+    }
+    let client = Client::over_socket(app(django()));
+    client.get("/p/hello/Anna?a=1").send().assert_text("Hello, Anna! /p/hello/Anna?a=1");
+    let form = FormData::new().field("text", "a file of").file("file", "a.txt", "text/plain", vec![b'x'; 5000]);
+    client.post("/p/form").form_data(form).send().assert_text("a file of 5000");
+    client.get("/p/stream").send().assert_text("0 1 2 ");
+    client.get("/p/nothing").send().assert_status(404);
+}
+
 /// A server in a process of its own, which can be stopped and does not take this one with it.
 struct Program {
     child: Child,
     address: SocketAddr,
+    /// The lines of its standard output.
+    said: Box<dyn Iterator<Item = String>>,
 }
 
 /// Not a test: the program of [`Program`].
@@ -468,7 +551,8 @@ fn a_server_for_other_tests() {
     if std::env::var_os("KIRSCH_WSGI_SERVES").is_none() {
         return;
     }
-    let app = app(python("pages:application")).server(|settings| settings.drain_timeout = Duration::from_secs(1));
+    let application = std::env::var("KIRSCH_WSGI_APPLICATION").expect("the name of the application");
+    let app = app(python(&application)).server(|settings| settings.drain_timeout = Duration::from_secs(1));
     let told = app.on_start(|address| {
         println!("\nSERVING {address}");
         Ok(())
@@ -480,13 +564,18 @@ fn a_server_for_other_tests() {
 
 impl Program {
     fn start() -> Self {
+        Self::of("pages:application")
+    }
+
+    fn of(application: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "a_server_for_other_tests", "--nocapture"]).env("KIRSCH_WSGI_SERVES", "1");
+        command.env("KIRSCH_WSGI_APPLICATION", application);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a process");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let address = lines.find_map(|line| line.strip_prefix("SERVING ")?.parse().ok()).expect("it serves");
-        Self { child, address }
+        let mut said = lines.map_while(Result::ok);
+        let address = said.find_map(|line| line.strip_prefix("SERVING ")?.parse().ok()).expect("it serves");
+        Self { child, address, said: Box::new(said) }
     }
 
     fn client(&self) -> Client {
@@ -525,6 +614,23 @@ fn a_stop_waits_for_nothing_in_python() {
             assert!(!hangs.join().expect("no panic"), "{path}: nobody answers any more");
         });
     }
+}
+
+#[test]
+fn neither_threads_nor_signals_of_python_keep_the_program_from_its_stop() {
+    let program = Program::of("ignores_signals:application");
+    program.client().get("/p/leaves_a_thread").send().assert_text("left");
+    // Python allows it in its main thread alone.
+    program.client().get("/p/sets_a_signal").send().assert_status(500);
+    assert_eq!(program.stop(), Some(7));
+}
+
+#[test]
+fn what_a_page_prints_is_written_at_once() {
+    let mut program = Program::start();
+    program.client().get("/p/prints").send().assert_text("printed");
+    assert!(program.said.any(|line| line == "printed by a page"));
+    assert_eq!(program.stop(), Some(7));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 import gc
 import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,10 @@ def page_environ(environ, start_response):
     return answer(start_response, "".join(f"{key}={environ[key]!r}\n" for key in sorted(wanted)))
 
 
+def paths(environ, start_response):
+    return answer(start_response, f"{environ['SCRIPT_NAME']!r} {environ['PATH_INFO']!r}")
+
+
 # Bodies
 
 def page_read(environ, start_response):
@@ -55,6 +60,12 @@ def page_read(environ, start_response):
 def page_read_some(environ, start_response):
     content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     return answer(start_response, content.decode())
+
+
+def page_read_again(environ, start_response):
+    body = environ["wsgi.input"]
+    again = [body.read(), body.read(), body.read(5), body.readline(), body.readlines(), list(body)]
+    return answer(start_response, f"{again!r} {environ.get('CONTENT_LENGTH')} {environ['wsgi.input_terminated']}")
 
 
 def page_lines(environ, start_response):
@@ -93,7 +104,7 @@ def items(kind):
 
 
 class Apart:
-    """Makes its iterator anew, so whoever closes the iterator has not closed this."""
+    """Makes an iterator of its own, so whoever closes the iterator has not closed this."""
 
     def __init__(self, name, kind):
         self.name, self.kind = name, kind
@@ -189,6 +200,30 @@ def page_writes(environ, start_response):
     return iter([b"three"])
 
 
+writers = []
+
+
+def page_writes_late(environ, start_response):
+    if writers:
+        writers.pop()(b"too late")
+    writers.append(start_response("200 OK", list(TEXT)))
+    return [b"whole"]
+
+
+def page_empties(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    for item in (b"", b"one", b"", b"", b"two", b""):
+        yield item
+
+
+def page_naps(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    yield b"before"
+    while not os.path.exists(parameter(environ, "until")):
+        time.sleep(0.005)
+    yield b"behind"
+
+
 def page_text_items(environ, start_response):
     start_response("200 OK", list(TEXT))
     return ["text"]
@@ -244,6 +279,11 @@ def page_no_file(environ, start_response):
 
 def page_raises(environ, start_response):
     raise ValueError("a bad value")
+
+
+def page_raises_started(environ, start_response):
+    start_response("200 OK", [("X-Half", "done")])
+    raise ValueError("behind start_response")
 
 
 def page_exits(environ, start_response):
@@ -310,6 +350,21 @@ def page_keeps_the_lock(environ, start_response):
     import ctypes
     ctypes.PyDLL(None).usleep(int(1_000_000 * float(parameter(environ, "seconds"))))
     return answer(start_response, "kept it")
+
+
+def page_prints(environ, start_response):
+    print("printed by a page")
+    return answer(start_response, "printed")
+
+
+def page_leaves_a_thread(environ, start_response):
+    threading.Thread(target=time.sleep, args=(600,), daemon=False).start()
+    return answer(start_response, "left")
+
+
+def page_sets_a_signal(environ, start_response):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return answer(start_response, "set")
 
 
 def page_runs(environ, start_response):
