@@ -42,7 +42,8 @@ fn the_environment_is_that_of_pep_3333() {
 
 #[test]
 fn a_field_and_a_path_beyond_ascii_are_latin_1() {
-    let mut raw = client().raw();
+    let client = client();
+    let mut raw = client.raw();
     raw.send(b"GET /p/environ/%C3%A4%20%25 HTTP/1.1\r\nHost: a\r\nX-Latin: caf\xe9\r\n\r\n");
     let response = raw.read_response();
     response.assert_contains("HTTP_X_LATIN='caf\u{e9}'").assert_contains("PATH_INFO='/environ/\u{c3}\u{a4} %'");
@@ -50,13 +51,13 @@ fn a_field_and_a_path_beyond_ascii_are_latin_1() {
 
 #[test]
 fn the_mount_is_the_application_with_and_without_a_slash() {
-    let client = Client::over_socket(App::new(Tree::new()).mount("/a b", python("pages:paths")));
+    let client = Client::over_socket(App::new(Tree::new()).mount("/old", python("pages:paths")));
     for (path, said) in [
-        ("/a%20b", "'/a b' ''"),
-        ("/a%20b/", "'/a b' '/'"),
-        ("/a%20b//x", "'/a b' '/x'"),
-        ("/a%20b/x%2Fy%252F/", "'/a b' '/x/y%2F/'"),
-        ("/a%20b/x//y", "'/a b' '/x//y'"),
+        ("/old", "'/old' ''"),
+        ("/old/", "'/old' '/'"),
+        ("/old//x", "'/old' '/x'"),
+        ("/old/x%2Fy%252F/", "'/old' '/x/y%2F/'"),
+        ("/old/x//y", "'/old' '/x//y'"),
     ] {
         client.get(path).send().assert_status(200).assert_text(said);
     }
@@ -125,7 +126,8 @@ fn a_body_that_was_read_is_empty_from_then_on() {
 
 #[test]
 fn a_client_that_waits_for_100_is_told_when_the_body_is_read() {
-    let mut raw = client().raw();
+    let client = client();
+    let mut raw = client.raw();
     raw.send("POST /p/read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(raw.read_interim(), 100);
     raw.send("abc").read_response().assert_text("3");
