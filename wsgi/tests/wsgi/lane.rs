@@ -82,24 +82,6 @@ fn an_extension_that_keeps_the_lock_is_named_and_native_pages_go_on() {
 }
 
 #[test]
-fn a_request_leaves_no_object_behind() {
-    let client = client();
-    let objects = || client.get("/p/objects").send().text().parse::<i64>().expect("a number");
-    for path in ["hello", "environ", "read", "writes", "no_file", "raises"] {
-        client.get(&format!("/p/{path}")).send();
-    }
-    let before = objects();
-    for _ in 0..50 {
-        for path in ["hello", "environ", "read", "writes", "no_file", "raises"] {
-            client.get(&format!("/p/{path}")).send();
-        }
-    }
-    let grown = objects() - before;
-    // The other tests run beside, so it is about 300 requests and not about three objects.
-    assert!(grown < 250, "{grown} objects more");
-}
-
-#[test]
 fn what_a_thread_keeps_is_there_for_its_next_call() {
     let client = Client::over_socket(app(python("pages:application")).threads(1));
     for calls in ["1", "2", "3"] {

@@ -121,3 +121,24 @@ fn a_fork_is_warned_of() {
     client().get("/p/forks").send().assert_text("forked");
     assert_log(&["the application forks this process"]);
 }
+
+#[test]
+fn a_request_leaves_no_object_behind() {
+    // A process of its own, so that no other test makes objects.
+    let program = Program::start();
+    let client = program.client();
+    let objects = || client.get("/p/objects").send().text().parse::<i64>().expect("a number");
+    for path in ["hello", "environ", "read", "writes", "no_file", "raises"] {
+        client.get(&format!("/p/{path}")).send();
+    }
+    let before = objects();
+    for _ in 0..50 {
+        for path in ["hello", "environ", "read", "writes", "no_file", "raises"] {
+            client.get(&format!("/p/{path}")).send();
+        }
+    }
+    let grown = objects() - before;
+    // It is about 300 requests and not about three objects.
+    assert!(grown < 50, "{grown} objects more");
+    assert_eq!(program.stop(), Some(7));
+}
