@@ -45,6 +45,8 @@ CREATE TABLE photo (
 ) STRICT;
 
 CREATE INDEX photo_of_album ON photo (album, position, id);
+-- Readers see how many photos an album has: they are counted in this index alone.
+CREATE INDEX photo_that_is_ready ON photo (album, position, id, published) WHERE deleted IS NULL AND state = 'ready';
 CREATE INDEX photo_by_time ON photo (published DESC, id DESC);
 CREATE INDEX photo_by_edit ON photo (album, edited DESC, id DESC);
 CREATE INDEX photo_by_file ON photo (file);

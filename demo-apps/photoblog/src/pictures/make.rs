@@ -52,9 +52,13 @@ impl Pictures {
                 return Ok(None);
             }
             if picture.width() > width {
-                // Each is made of the next larger one. The first step is the long one, and takes the quick filter.
-                let filter = if number == 0 { FilterType::Triangle } else { FilterType::CatmullRom };
-                picture = picture.resize(width, width.saturating_mul(3), filter);
+                // Each is made of the next larger one. The first step is the long one, and takes the quick way, which
+                // needs no copy of floating-point numbers.
+                let height = width.saturating_mul(3);
+                picture = match number {
+                    0 => picture.thumbnail(width, height),
+                    _ => picture.resize(width, height, FilterType::CatmullRom),
+                };
             }
             // Under another name first: who looks for it finds all of it or nothing.
             let mut small = NamedTempFile::with_prefix_in(MAKING, self.served())?;
