@@ -10,17 +10,13 @@ use crate::lane::{Lane, Stay, has_body};
 use crate::load::Loaded;
 use crate::output::{FileWrapper, Items, Output, bytes_of};
 use crate::start_response::{Head, StartResponse};
-use kirsch::exchange::{
-    Answer, Argument, ArgumentInfo, BodyUse, Description, Handler, HandlerRef, MethodSet, PathLinks,
-    Source as ArgumentSource, Step,
-};
+use kirsch::exchange::{Argument, BodyUse, PathLinks, Step};
 use kirsch::lifecycle::Claim;
-use kirsch::publish::{Call, Node, NodeKind, NodeRef};
+use kirsch::publish::{Call, Node, NodeRef};
 use kirsch::{Body, Error, FileBody, Method, Publish, Response, ResponseBody, Stream, header};
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The application as a node of the tree, for everything at its place and below.
@@ -32,25 +28,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(loaded: Loaded, lane: Lane) -> Self {
-        let argument = |source, body| ArgumentInfo { source, body, ..ArgumentInfo::TYPED.named("request") };
-        let handler = Handler {
-            name: Cow::Borrowed("default"),
-            aliases: Cow::Borrowed(&[]),
-            methods: MethodSet::ANY,
-            // It sees the query, too, with any text in it.
-            arguments: Cow::Owned(vec![
-                argument(ArgumentSource::Segments, BodyUse::Stream),
-                argument(ArgumentSource::Parameters, BodyUse::None),
-            ]),
-            return_requires: None,
-            description: Description::of(Answer::UNKNOWN),
-        };
-        let node = Node {
-            type_name: Cow::Borrowed("Wsgi"),
-            kind: NodeKind::Pages,
-            handlers: Cow::Owned(vec![HandlerRef::Shared(Arc::new(handler))]),
-            ..Node::LATE.clone()
-        };
+        let node = Node::for_everything_below("Wsgi", BodyUse::Stream);
         Self { loaded, lane, node: Arc::new(node) }
     }
 }

@@ -5,14 +5,10 @@
 //! place, with the path as if the place were the root. The server keeps its own tasks: framing, the life of the
 //! connection, the limit of the body, HEAD, panics.
 
-use super::{Call, Node, NodeKind, NodeRef, Publish};
-use crate::exchange::{
-    Answer, Argument, ArgumentInfo, BodyUse, Bytes, Description, Error, Handler, HandlerRef, HttpError, MethodSet,
-    PathLinks, Request, ResponseBody, Source, Step,
-};
+use super::{Call, Node, NodeRef, Publish};
+use crate::exchange::{Argument, BodyUse, Bytes, Error, HttpError, PathLinks, Request, ResponseBody, Step};
 use crate::http::{encode_segment, is_of_the_connection};
 use ::http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header};
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -77,25 +73,7 @@ impl Foreign {
         F: Fn(::http::Request<bytes::Bytes>) -> ::http::Response<B> + Send + Sync + 'static,
         B: Into<ResponseBody>,
     {
-        let argument = |source, body| ArgumentInfo { source, body, ..ArgumentInfo::TYPED.named("request") };
-        let handler = Handler {
-            name: Cow::Borrowed("default"),
-            aliases: Cow::Borrowed(&[]),
-            methods: MethodSet::ANY,
-            // It sees the query, too, with any text in it.
-            arguments: Cow::Owned(vec![
-                argument(Source::Segments, BodyUse::Whole),
-                argument(Source::Parameters, BodyUse::None),
-            ]),
-            return_requires: None,
-            description: Description::of(Answer::UNKNOWN),
-        };
-        let node = Node {
-            type_name: Cow::Borrowed("Foreign"),
-            kind: NodeKind::Pages,
-            handlers: Cow::Owned(vec![HandlerRef::Shared(Arc::new(handler))]),
-            ..Node::LATE.clone()
-        };
+        let node = Node::for_everything_below("Foreign", BodyUse::Whole);
         let function = Box::new(move |request| function(request).map(Into::into));
         Self { function, node: Arc::new(node) }
     }

@@ -2,7 +2,7 @@
 
 use super::dispatch::DispatchRef;
 use super::resolve::{matches_name, same_segment};
-use crate::exchange::{Answer, ArgumentInfo, Description, HandlerRef};
+use crate::exchange::{Answer, ArgumentInfo, BodyUse, Description, Handler, HandlerRef, MethodSet, Source};
 use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 /// The published shape of one place of the tree.
@@ -132,4 +132,25 @@ impl Node {
         unexposed: Cow::Borrowed(&[]),
         dispatch: None,
     };
+
+    /// A node whose one handler takes every path at its place and below, with any method and any query: for another
+    /// application that is published inside this one. `body` is how the handler takes the body.
+    #[must_use]
+    pub fn for_everything_below(type_name: &'static str, body: BodyUse) -> Self {
+        let argument = |source, body| ArgumentInfo { source, body, ..ArgumentInfo::TYPED.named("request") };
+        let handler = Handler {
+            name: Cow::Borrowed("default"),
+            aliases: Cow::Borrowed(&[]),
+            methods: MethodSet::ANY,
+            arguments: Cow::Owned(vec![argument(Source::Segments, body), argument(Source::Parameters, BodyUse::None)]),
+            return_requires: None,
+            description: Description::of(Answer::UNKNOWN),
+        };
+        Self {
+            type_name: Cow::Borrowed(type_name),
+            kind: NodeKind::Pages,
+            handlers: Cow::Owned(vec![HandlerRef::Shared(Arc::new(handler))]),
+            ..Self::LATE.clone()
+        }
+    }
 }
