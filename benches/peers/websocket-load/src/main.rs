@@ -1,10 +1,9 @@
 //! Loads by WebSocket, for `benches/compare`: one thread, one epoll. The answer is a line of JSON.
 //!
-//! ```text
-//! echo PORT CONNECTIONS SECONDS WINDOW [deflate]   so many messages of 100 bytes are always under way on each connection
-//! room PORT CONNECTIONS                            opens them, says `ready`; then each line of its input, a number of
-//!                                                  seconds, lets one speak, and all hear it, again and again
-//! ```
+//! * `echo PORT CONNECTIONS SECONDS WINDOW [deflate]`: on each connection a window of messages of 100 bytes is always
+//!   under way;
+//! * `room PORT CONNECTIONS`: opens them and says `ready`. Then each line of its input, a number of seconds, lets one
+//!   speak, and all hear it, again and again.
 
 use flate2::{Compress, Compression, FlushCompress};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};

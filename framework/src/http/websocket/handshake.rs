@@ -54,7 +54,8 @@ impl Window {
         }
     }
 
-    /// The extension as it is agreed on: each message by itself, in both directions, and the window if it was asked for.
+    /// The extension as it is agreed on: each message by itself, in both directions, and the window if the client has
+    /// asked for one.
     #[must_use]
     pub fn agreed(self) -> String {
         let each = "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
