@@ -1,5 +1,8 @@
 //! The demo programs as processes: their announcements, their answers and their exit codes.
 
+#[path = "programs/news.rs"]
+mod news;
+
 use demo_apps::process::Program;
 use rustix::process::Signal;
 use std::{
@@ -13,6 +16,7 @@ const QUADRUPLE: &str = env!("CARGO_BIN_EXE_quadruple");
 const SONG_COUNTER: &str = env!("CARGO_BIN_EXE_song-counter");
 const CHUNKS: &str = env!("CARGO_BIN_EXE_chunks");
 const IRESPONSE: &str = env!("CARGO_BIN_EXE_iresponse");
+const NEWS: &str = env!("CARGO_BIN_EXE_news");
 const UPLOAD: &str = env!("CARGO_BIN_EXE_upload");
 
 fn output(path: &str, arguments: &[&str]) -> Output {

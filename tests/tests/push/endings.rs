@@ -208,3 +208,63 @@ fn a_stream_goes_on_when_nobody_has_its_topic_any_more() {
     drop(topic);
     assert_eq!(stream.next().as_deref(), Some(&b":\n\n"[..]));
 }
+
+/// A network of two machines, of which this is one.
+struct Network {
+    name: String,
+}
+
+impl Network {
+    /// `None` if this user may not make one.
+    fn new() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can make a network");
+            return None;
+        }
+        let network = Self { name: format!("k{}", std::process::id()) };
+        let Self { name } = &network;
+        network.ip(&format!("netns add {name}"));
+        network.ip(&format!("link add {name} type veth peer name eth0 netns {name}"));
+        network.ip(&format!("addr add 10.213.77.1/30 dev {name}"));
+        network.ip(&format!("link set {name} up"));
+        network.ip(&format!("-n {name} addr add 10.213.77.2/30 dev eth0"));
+        network.ip(&format!("-n {name} link set eth0 up"));
+        Some(network)
+    }
+
+    #[track_caller]
+    fn ip(&self, words: &str) {
+        let done = std::process::Command::new("ip").args(words.split(' ')).status();
+        assert!(done.expect("ip; on Debian: apt-get install iproute2").success(), "ip {words}");
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // With it go both ends of its cable.
+        let _ = std::process::Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+/// Neither an end nor a reset comes from it. The heartbeats stay unanswered, and the system gives up.
+#[test]
+#[ignore = "`bash check network` runs it: it waits for 30 s, and needs root"]
+fn a_client_whose_network_disappears_is_given_up() {
+    let Some(network) = Network::new() else { return };
+    let topic = Topic::new("news");
+    let running = app(&topic).start("10.213.77.1:0").expect("it starts");
+    let url = format!("http://{}/quick_beat", running.address());
+    let mut curl = std::process::Command::new("ip");
+    curl.args(["netns", "exec", &network.name, "curl", "--silent", "--no-buffer", &url]);
+    let mut curl = curl.stdout(std::process::Stdio::null()).spawn().expect("ip");
+    wait_until(|| topic.statistics().open == 1);
+    network.ip(&format!("-n {} link set eth0 down", network.name));
+    let gone = Instant::now();
+    while topic.statistics().open > 0 {
+        assert!(gone.elapsed() < Duration::from_secs(45), "it is still there");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(curl.try_wait().is_ok_and(|ended| ended.is_none()), "the client knows nothing");
+    curl.kill().and_then(|()| curl.wait()).expect("our child");
+    wait_until(|| running.statistics().connections_open == 0);
+}
