@@ -156,9 +156,16 @@ fn curl(arguments: &[&str]) -> Output {
     run("curl", "curl", &[&common, arguments].concat(), "")
 }
 
+/// A server that speaks HTTP/2 as well, and its address.
+fn server_of_http2() -> (Client, String) {
+    let client = Client::over_http2(App::new(Pages));
+    let address = client.address().expect("it has a socket").to_string();
+    (client, address)
+}
+
 /// Asks for all cases by curl, with these arguments more.
 fn cases_by_curl(arguments: &[&str]) {
-    let (_client, address) = server();
+    let (_client, address) = server_of_http2();
     for case in CASES {
         let url = format!("http://{address}{}", case.path);
         let method: &[&str] = match case.method {
@@ -181,6 +188,13 @@ fn curl_understands_every_kind_of_response() {
 fn curl_understands_every_kind_of_response_in_http_1_0() {
     cases_by_curl(&["--http1.0"]);
     cases_by_curl(&["--http1.0", "--header", "Connection: keep-alive"]);
+}
+
+#[test]
+fn curl_understands_every_kind_of_response_in_http_2() {
+    cases_by_curl(&["--http2-prior-knowledge"]);
+    // What it offers by `Upgrade` is not taken.
+    cases_by_curl(&["--http2"]);
 }
 
 #[test]

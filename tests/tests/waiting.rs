@@ -15,6 +15,8 @@ use kirsch::sessions::{
 use kirsch::testing::{Client, RawConnection, TestResponse};
 use kirsch::tools::{AuthBasic, Limit, Proxy, SessionAuth, Templates, View};
 use kirsch::{passwords, prelude::*};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +102,7 @@ impl Stage {
             .tool("/early", sessions.clone().lock(LockMode::Early))
             .tool("/acquire", sessions.clone().lock(LockMode::Explicit))
             .server(|settings| settings.threads = 2);
-        let running = more(app).start("127.0.0.1:0").expect("a free port");
+        let running = more(app).start("127.0.0.1:0 h2c").expect("a free port");
         let anna = Client::connect(running.address());
         anna.get("/begin").send().assert_text("begun");
         Self { running, gate, sessions, anna }
@@ -172,6 +174,42 @@ fn an_error_page_shows_the_session_and_waits_for_no_lock() {
     }
     stage.others_are_served();
     upload.send("y").read_response().assert_text("2 bytes");
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).expect("a short frame").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), content].concat()
+}
+
+#[test]
+fn a_hundred_requests_of_one_session_on_one_connection_hold_no_worker() {
+    let stage = Stage::new(|app| app);
+    let mut upload = stage.lock();
+    let cookie = format!("session_id={}", stage.anna.cookie("session_id").expect("a session"));
+    let text = |bytes: &str| [&[u8::try_from(bytes.len()).expect("short")], bytes.as_bytes()].concat();
+    // GET, http, and by their places in the table of HPACK :path, :authority and cookie.
+    let head =
+        [vec![0x82, 0x86, 0x04], text("/count"), vec![0x01], text("a"), vec![0x0f, 0x11], text(&cookie)].concat();
+    let mut bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[])].concat();
+    bytes.extend((0..100).flat_map(|number| frame(1, 5, 2 * number + 1, &head)));
+    let mut connection = TcpStream::connect(stage.running.address()).expect("the server listens");
+    connection.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    connection.write_all(&bytes).expect("the server reads");
+    wait_until(|| stage.waiting() == 100);
+    stage.others_are_served();
+    upload.send("y").read_response().assert_text("2 bytes");
+    let (mut head, mut counts) = ([0; 9], Vec::new());
+    while counts.len() < 100 {
+        connection.read_exact(&mut head).expect("a hundred answers");
+        let mut content = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        connection.read_exact(&mut content).expect("whole frames");
+        if head[3] == 0 {
+            counts.push(String::from_utf8_lossy(&content).parse::<u32>().expect("a count"));
+        }
+    }
+    counts.sort_unstable();
+    assert!(counts.into_iter().eq(1..=100));
 }
 
 #[test]
