@@ -1,9 +1,10 @@
 //! The ticker: deadlines, and the attendant of a server whose workers are all busy.
 //!
-//! It looks at all slots ten times a second while there is a connection, and sleeps without end while there is none: an
-//! idle server burns nothing. It never runs application code. When no worker waits for work and few come back, it does
-//! their input and output. Blocked responses go on, heads are read, complete requests wait in the run queue with a
-//! bound and a deadline, and requests beyond it get 503.
+//! It looks at all slots ten times a second while there is a connection, and sleeps without end when there was none for
+//! that long: an idle server burns nothing, and clients that come one by one need not wake it each time. It never runs
+//! application code. When no worker waits for work and few come back, it does their input and output. Blocked responses
+//! go on, heads are read, complete requests wait in the run queue with a bound and a deadline, and requests beyond it
+//! get 503.
 //!
 //! While the reserve has it armed it also looks every millisecond whether the poller is attended; see `reserve.rs`.
 
@@ -50,16 +51,23 @@ pub(super) fn run(shared: &Arc<Shared>, record: &Arc<WorkerRecord>) {
     let mut turns = 0;
     let mut was_busy = false;
     let mut looked = Instant::now();
+    let mut is_deserted = false;
     while scheduler.phase() < Phase::Stopped {
         let interval = if was_busy || watch.called_until.is_some() { BUSY_INTERVAL } else { INTERVAL };
         let next = interval.saturating_sub(looked.elapsed());
         let wait = || if scheduler.reserve.is_armed() { next.min(watch.interval()) } else { next };
-        scheduler.alarm.wait(wait, || scheduler.slab.open() == 0 && scheduler.phase() == Phase::Running);
+        let sleeps = || is_deserted && scheduler.slab.open() == 0 && scheduler.phase() == Phase::Running;
+        scheduler.alarm.wait(wait, sleeps);
         if scheduler.slab.open() == 0 {
-            // Its buffers are large, and it may sleep for long.
-            workspace = None;
+            if looked.elapsed() >= interval {
+                looked = Instant::now();
+                is_deserted = true;
+                // Its buffers are large, and it may sleep for long.
+                workspace = None;
+            }
             continue;
         }
+        is_deserted = false;
         let turns_now = shared.worker_records().iter().map(|record| record.turns()).sum();
         watch.look(shared, turns_now);
         if looked.elapsed() < interval {

@@ -1,5 +1,5 @@
-//! The floor under every server with rustls: blocking sockets, one connection after another, one `read` for the request,
-//! one canned answer, no parsing. Run with a port, a certificate and its key.
+//! The floor under every server with rustls: blocking sockets, one connection after another, one `read` for the
+//! request, one canned answer, no parsing. Run with a port, a certificate and its key.
 
 use rustls::crypto::ring::Ticketer;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
