@@ -484,7 +484,7 @@ fn a_reset_ends_a_request_in_every_state() {
     }
 }
 
-/// What a client sends before the server hands over, by TLS: no byte, the handshake, a part of the preface, its settings.
+/// What a client has sent by TLS before the hand-over: nothing, the handshake, a part of the preface, its settings.
 #[cfg(feature = "tls")]
 #[test]
 fn a_client_that_has_just_connected_is_answered_after_a_hand_over() {
