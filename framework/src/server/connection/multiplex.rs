@@ -44,10 +44,16 @@ impl HttpConnection {
         work.input.load(&mut self.input);
         self.heard.remove(Edges::WOKEN);
         let phase = work.shared.scheduler.phase();
-        let is_draining = phase >= Phase::Draining;
         // After a hand-over nobody waits for a client, and it may be far away.
         let is_closing = phase >= Phase::Closing && !work.shared.has_successor();
-        if is_draining && mux.has_begun() {
+        let settings = &work.shared.settings;
+        let patience = match phase {
+            Phase::Running => settings.idle_timeout,
+            // The client has still to take what the engine holds of its last response.
+            _ if is_closing => settings.drain_idle,
+            _ => settings.head_timeout,
+        };
+        if phase >= Phase::Draining && mux.has_begun() {
             mux.drain();
         }
         let mut moved = 0;
@@ -79,17 +85,12 @@ impl HttpConnection {
                 _ => {}
             }
             let now = work.shared.scheduler.clock.coarse();
-            let idle_until = mux.idle_until(&work.shared.settings, now, is_draining);
+            let idle_until = mux.idle_until(&work.shared.settings, patience, now);
             let step = match (flushed, idle_until) {
                 (Then::Stop(step), _) => step,
                 (_, None) => Step::Wait { deadline: None, idle: false },
-                (_, Some(deadline)) => {
-                    let is_due = is_closing || deadline.has_passed(now);
-                    if is_due && mux.part() {
-                        continue;
-                    }
-                    Step::Wait { deadline: Some(deadline), idle: true }
-                }
+                (_, Some(deadline)) if deadline.has_passed(now) && mux.part() => continue,
+                (_, deadline) => Step::Wait { deadline, idle: true },
             };
             return (State::Mux(mux), Then::Stop(step));
         }

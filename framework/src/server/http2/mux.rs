@@ -18,6 +18,7 @@ use crate::server::slab::Token;
 use crate::server::workspace::{Input, Output, Shared, Workspace};
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 /// The preface of HTTP/2 as far as it looks like a request of HTTP/1.1 (RFC 9113, section 3.4). A parser of HTTP/1.1
 /// refuses it.
@@ -126,12 +127,12 @@ impl Mux {
     }
 
     /// Until when the connection may stay without a stream; `None` while there is one. The preface has the time of a
-    /// head, so has the answer to our settings, and so has all that a client may do while the server `is_draining`.
+    /// head, and so has the answer to our settings; `patience` bounds both.
     pub(in crate::server) fn idle_until(
         &mut self,
         settings: &ServerSettings,
+        patience: Duration,
         now: Tick,
-        is_draining: bool,
     ) -> Option<Tick> {
         if !self.is_idle() {
             self.idle_since = None;
@@ -139,10 +140,10 @@ impl Mux {
         }
         let timeout = match () {
             () if self.engine.is_greeting() => settings.head_timeout,
-            () if is_draining || !self.meter.has_acknowledged() => settings.head_timeout.min(settings.idle_timeout),
+            () if !self.meter.has_acknowledged() => settings.head_timeout.min(settings.idle_timeout),
             () => settings.idle_timeout,
         };
-        Some(self.idle_since.get_or_insert(now).after(timeout))
+        Some(self.idle_since.get_or_insert(now).after(timeout.min(patience)))
     }
 
     /// The connection ends, for no fault of the client. False if it is ending already.
