@@ -274,3 +274,12 @@ fn the_page_shows_every_operation_and_escapes_what_it_shows() {
         .sum::<usize>();
     assert_eq!(page.matches("<h3>Answers</h3>").count(), operations);
 }
+
+#[test]
+fn a_client_that_has_the_description_gets_a_304() {
+    let client = Client::in_process(App::new(Tree::new()).mount("/api", site().openapi().expect("a description")));
+    for path in ["/api/", "/api/openapi.json"] {
+        let tag = client.get(path).send().header("etag").expect("a tag").to_owned();
+        client.get(path).header("if-none-match", &tag).send().assert_status(304);
+    }
+}
