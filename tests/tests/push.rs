@@ -489,13 +489,10 @@ fn a_topic_that_is_followed_is_not_begun_again() {
 #[test]
 fn a_handler_may_publish_in_the_topic_that_it_follows() {
     let topic: Topic<String> = Topic::new("news");
-    let announce = {
-        let topic = topic.clone();
-        move |_: &mut kirsch::publish::PageCall<'_>| {
-            let events = topic.events(LastEventId::None);
-            topic.publish("somebody has come".to_owned());
-            events
-        }
+    let announce = move |_: &mut kirsch::publish::PageCall<'_>| {
+        let events = topic.events(LastEventId::None);
+        topic.publish("somebody has come".to_owned());
+        events
     };
     let client = Client::over_socket(App::new(Tree::new().page("hall", announce)));
     let mut first = client.new_browser().get("/hall").send_streaming();
