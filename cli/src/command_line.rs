@@ -149,7 +149,7 @@ fn new(parser: &mut Parser) -> Result<CommandLine, String> {
             Arg::Long("site") => Kind::Site,
             Arg::Long("minimal") => Kind::Minimal,
             Arg::Long("api") => Kind::Api,
-            Arg::Value(value) if path.is_none() => {
+            Arg::Value(value) if path.is_none() && !value.is_empty() => {
                 path = Some(PathBuf::from(value));
                 continue;
             }

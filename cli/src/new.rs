@@ -15,34 +15,71 @@ pub(crate) fn make(new: &NewProgram) -> Result<String, String> {
     // `.` and `..` have no name of their own.
     let absolute = std::path::absolute(&new.path).map_err(|error| format!("{shown}: {error}"))?;
     let folder = absolute.canonicalize().unwrap_or(absolute);
-    let name =
-        folder.file_name().and_then(|name| name.to_str()).ok_or_else(|| format!("{shown} has no name in UTF-8"))?;
+    let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+        format!("{shown} does not end with a name in UTF-8: name a folder, as in `kirsch new photos`")
+    })?;
     check_name(name)?;
     let checkout = checkout(Path::new(CHECKOUT))?;
     check_folder(&folder)?;
     let kirsch = checkout.join("framework");
     let kirsch = kirsch.to_str().ok_or("the path of Kirsch is not UTF-8: move the checkout")?;
     let kirsch = kirsch.replace('\\', r"\\").replace('"', r#"\""#);
-    for (path, content) in new.kind.files() {
-        write(&folder.join(path), filled(content, name, &kirsch).as_bytes())?;
-    }
+    let mut files: Vec<_> = new
+        .kind
+        .files()
+        .into_iter()
+        .map(|(path, content)| (path, filled(content, name, &kirsch).into_bytes()))
+        .collect();
     // The versions that Kirsch is tested with. Cargo takes those out that are not needed here.
-    if let Ok(lock) = fs::read(checkout.join("Cargo.lock")) {
-        write(&folder.join("Cargo.lock"), &lock)?;
-    }
-    Ok(told(new, name))
+    files.extend(fs::read(checkout.join("Cargo.lock")).map(|lock| ("Cargo.lock", lock)));
+    fill(&folder, &files)?;
+    Ok(told(new, name, &checkout))
 }
 
-fn told(new: &NewProgram, name: &str) -> String {
+/// Writes all files or, if one of them fails, leaves none behind: the next try must not find the folder in use.
+fn fill(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
+    let was_there = folder.exists();
+    let mut written = Vec::new();
+    let result = files.iter().try_for_each(|(path, content)| write(folder.join(path), content, &mut written));
+    if result.is_err() {
+        for path in written.iter().rev() {
+            let _ = fs::remove_file(path);
+            let made = path.ancestors().skip(1).take_while(|above| above.starts_with(folder));
+            for above in made.filter(|above| !was_there || *above != folder) {
+                // Not before it is empty.
+                let _ = fs::remove_dir(above);
+            }
+        }
+    }
+    result
+}
+
+fn told(new: &NewProgram, name: &str, checkout: &Path) -> String {
     let what = match new.kind {
         Kind::Site => "a site",
         Kind::Minimal => "a site of two pages",
         Kind::Api => "an API",
     };
-    let path = new.path.display();
+    let path = as_word(&new.path.to_string_lossy());
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let command = match std::env::split_paths(&search).any(|folder| folder.join("kirsch").is_file()) {
+        true => String::new(),
+        false => {
+            let cli = as_word(&checkout.join("cli").to_string_lossy());
+            format!("The command kirsch is not installed yet: cargo install --path {cli}\n")
+        }
+    };
     format!(
-        "{name} is {what}. Now:\n\n  cd {path}\n  cargo run        then open http://127.0.0.1:8080/\n  cargo test\n\nIts README.md says more.\n"
+        "{name} is {what}. Now:\n\n  cd {path}\n  cargo run        then open http://127.0.0.1:8080/\n  kirsch dev       the same, and builds it again when a file changes\n  cargo test\n\n{command}Its README.md says more.\n"
     )
+}
+
+/// A path as one word of a shell.
+fn as_word(path: &str) -> String {
+    match path.chars().all(|c| c.is_alphanumeric() || "/._-+~".contains(c)) {
+        true => path.to_owned(),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
 }
 
 /// The checkout, if it still is where it was.
@@ -64,18 +101,21 @@ fn check_folder(folder: &Path) -> Result<(), String> {
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            Err(format!("{shown} is a file: choose another name"))
+            Err(format!("{shown} is a file, or in place of a folder there is one: choose another name"))
         }
         Err(error) => Err(format!("{shown}: {error}")),
     }
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<(), String> {
-    let written = || {
-        fs::create_dir_all(path.parent().unwrap_or(path))?;
-        File::options().write(true).create_new(true).open(path)?.write_all(content)
+/// Notes the file as soon as it is there.
+fn write(path: PathBuf, content: &[u8], written: &mut Vec<PathBuf>) -> Result<(), String> {
+    let mut write = || {
+        fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        let mut file = File::options().write(true).create_new(true).open(&path)?;
+        written.push(path.clone());
+        file.write_all(content)
     };
-    written().map_err(|error: std::io::Error| format!("{} cannot be written: {error}", path.display()))
+    write().map_err(|error: std::io::Error| format!("{} cannot be written: {error}", path.display()))
 }
 
 const MAX_NAME: usize = 64;
@@ -115,6 +155,7 @@ const TAKEN: &[&str] = &[
     "in",
     "incremental",
     "kirsch",
+    "kirsch_macros",
     "let",
     "loop",
     "macro",
@@ -158,7 +199,9 @@ fn check_name(name: &str) -> Result<(), String> {
     let Err(problem) = problem_with(name) else { return Ok(()) };
     let plain: String = name.to_lowercase().chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
     let plain = plain.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('-');
-    let hint = if problem_with(plain).is_ok() { format!(", as `{plain}`") } else { String::new() };
+    // What would be left of a name in other letters is no name.
+    let has_hint = name.is_ascii() && problem_with(plain).is_ok();
+    let hint = if has_hint { format!(", as `{plain}`") } else { String::new() };
     Err(format!("a program cannot be called {name:?}: {problem}{hint}"))
 }
 
@@ -172,6 +215,8 @@ fn problem_with(name: &str) -> Result<(), &'static str> {
         _ if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(is_plain) => {
             Err("use small letters, digits, `-` and `_`, a letter first")
         }
+        // The lints of the compiler refuse the name of such a crate.
+        _ if name.replace('-', "_").contains("__") => Err("two of `-` and `_` in a row are one too many"),
         _ if TAKEN.contains(&&*name.replace('-', "_")) => {
             Err("Rust, cargo or the program itself uses that name already")
         }
@@ -199,7 +244,10 @@ mod tests {
             ("Photos", "as `photos`"),
             ("my photos", "as `my-photos`"),
             ("photos.rs", "as `photos-rs`"),
-            ("ümlaut", "as `mlaut`"),
+            ("ümlaut", "a letter first"),
+            ("photo--album", "in a row"),
+            ("photo_-album", "in a row"),
+            ("kirsch-macros", "uses that name already"),
             ("Fn", "a letter first"),
             ("-", "a letter first"),
             ("fn", "uses that name already"),
@@ -248,5 +296,24 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_named() {
         let problem = make(&new("/proc/photos".into())).unwrap_err();
         assert!(problem.contains("/proc/photos/Cargo.toml cannot be written"), "{problem}");
+    }
+
+    #[test]
+    fn what_cannot_be_finished_leaves_nothing_behind() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("photos");
+        let files = ["src/main.rs", "a/b/c.html", "a/b/c.html"].map(|path| (path, Vec::new()));
+        assert!(fill(&folder, &files).unwrap_err().contains("c.html cannot be written"));
+        assert!(!folder.exists());
+        fs::create_dir(&folder).unwrap();
+        assert!(fill(&folder, &files).is_err());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_path_is_told_as_a_shell_takes_it() {
+        for (path, word) in [("../a_b-1.c", "../a_b-1.c"), ("my site", "'my site'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(as_word(path), word);
+        }
     }
 }

@@ -18,7 +18,7 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
 
 fn check(kind: &str, route: &str) {
     let place = tempfile::tempdir().expect("a folder");
-    let name = format!("new{kind}");
+    let name = kind.replacen("--", "new-", 1);
     run(place.path(), KIRSCH, &["new", &name, kind]);
     let folder = place.path().join(name);
     run(&folder, "cargo", &["fmt", "--check"]);
@@ -28,7 +28,7 @@ fn check(kind: &str, route: &str) {
     assert!(run(&folder, KIRSCH, &["routes"]).contains(route), "{kind}");
     if kind == "--minimal" {
         run(&folder, "cargo", &["build", "--release", "--quiet"]);
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new/release/new--minimal");
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new/release/new-minimal");
         let program = std::fs::read(program).expect("it was built");
         let is_there = |text: &[u8]| program.windows(text.len()).any(|bytes| bytes == text);
         assert!(is_there(b"KIRSCH_COMMAND") && !is_there(b"/__kirsch/live"), "development is for debug builds");

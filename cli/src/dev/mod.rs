@@ -66,6 +66,9 @@ pub(crate) fn run(development: Development) -> Result<(), String> {
     if let Some(problem) = watch.begin(development.polls, &tell) {
         eprintln!("kirsch dev: the files are looked at once a second, without watches ({problem})");
     }
+    if let Some(problem) = watch.problem() {
+        eprintln!("kirsch dev: {problem}");
+    }
     let programs = Programs::new(listener, places.package.clone(), development.arguments, tell.clone())?;
     eprintln!("kirsch dev: http://{address}/ shows {}; Ctrl-C ends it", places.package.display());
     let (supervisor, first) = Supervisor::new(Instant::now(), Reported::first());

@@ -12,7 +12,8 @@ use kirsch::dev::{Progress, VARIABLE};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write, stderr};
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write, stderr};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -40,6 +41,8 @@ pub(crate) struct Programs {
     arguments: Vec<OsString>,
     running: HashMap<u64, Running>,
     links: Arc<Mutex<Links>>,
+    /// Opens the debug page, for all programs: a browser that has it keeps it.
+    debug_key: String,
     told: Sender<Event>,
 }
 
@@ -65,8 +68,9 @@ impl Programs {
     ) -> Result<Self, String> {
         let sockets = tempfile::Builder::new().prefix("kirsch-dev-").tempdir();
         let sockets = sockets.map_err(|error| format!("there is no place for a temporary folder: {error}"))?;
+        let debug_key = debug_key().map_err(|error| format!("/dev/urandom: {error}"))?;
         let (running, links) = (HashMap::new(), Arc::default());
-        Ok(Self { listener, sockets, folder, arguments, running, links, told })
+        Ok(Self { listener, sockets, folder, arguments, running, links, debug_key, told })
     }
 
     /// Starts a program, or `kirsch` itself. A failure comes as the program's end.
@@ -95,6 +99,7 @@ impl Programs {
         let usual = [
             ("KIRSCH_SERVER__DRAIN_IDLE", "1s", true),
             ("KIRSCH_SERVER__DRAIN_TIMEOUT", "5s", true),
+            ("KIRSCH_DEBUG_KEY", &self.debug_key, true),
             ("RUST_LOG_STYLE", "always", stderr().is_terminal()),
         ];
         for (name, value, applies) in usual {
@@ -188,6 +193,13 @@ impl Programs {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// 128 random bits.
+fn debug_key() -> std::io::Result<String> {
+    let mut random = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
 }
 
 /// What the waiting thread is told when there is nothing to wait for.

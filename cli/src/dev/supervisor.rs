@@ -161,6 +161,10 @@ impl Supervisor {
             None => {}
         }
         self.look_at_clock(now, &mut actions);
+        if !self.is_stopping && self.serving.is_none() && self.starting.is_none() {
+            // Somebody always answers, or connections would wait for nobody.
+            self.start(None, now, &mut actions);
+        }
         if self.is_stopping && self.leaving.is_empty() && self.build == Build::Idle {
             actions.push(Action::Leave);
         }
@@ -314,10 +318,6 @@ impl Supervisor {
             self.report(last);
             if self.build == Build::Idle {
                 self.progress.phase = Phase::Failed;
-            }
-            // A program that is on its way answers soon.
-            if self.starting.is_none() {
-                self.start(None, now, actions);
             }
             self.tell(actions);
         }

@@ -214,13 +214,22 @@ fn a_crash_is_shown_by_the_front() {
     let mut desk = Desk::serving();
     desk.send(Event::Ended(2, said("it has crashed")));
     let actions = desk.taken();
-    assert_eq!(actions[0], Action::Start(3, None));
+    assert!(actions.contains(&Action::Start(3, None)), "{actions:?}");
     desk.send(Event::Ready(3));
     let told = desk.told();
     assert_eq!(
         (told.serving, told.phase, told.report.map(|report| report.text)),
         (3, Phase::Failed, Some("it has crashed".to_owned()))
     );
+}
+
+#[test]
+fn somebody_answers_after_a_build_that_was_quicker_than_the_front() {
+    let (mut supervisor, _) = Supervisor::new(Instant::now(), Reported::default());
+    supervisor.handle(Some(Event::BuildEnded(1, built())), Instant::now());
+    supervisor.handle(Some(Event::Ended(1, Reported::default())), Instant::now());
+    let actions = supervisor.handle(Some(Event::Ended(2, said("no database"))), Instant::now());
+    assert!(actions.contains(&Action::Start(3, None)), "{actions:?}");
 }
 
 #[test]

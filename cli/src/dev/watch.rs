@@ -6,7 +6,7 @@
 
 use super::supervisor::{Changes, Event};
 use crossbeam_channel::Sender;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,7 +20,7 @@ const FOLDERS: [&str; 4] = ["src", "templates", "static", "migrations"];
 const PAUSE: Duration = Duration::from_secs(1);
 /// Larger files are compared by time and length alone.
 const MAX_COMPARED: u64 = 4 << 20;
-/// More files are not looked at.
+/// More files are not looked at: each look would take too long.
 const MAX_FILES: usize = 50_000;
 const MAX_DEPTH: usize = 32;
 
@@ -56,13 +56,17 @@ impl Watch {
         let on_event = wake.clone();
         let begun = match polls {
             true => Err("--poll".to_owned()),
-            false => notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // To read a file is no change. An error may have cost an event.
-                if !event.is_ok_and(|event| event.kind.is_access()) {
-                    let _ = on_event.send(Event::Touched);
-                }
-            })
-            .map_err(|error| error.to_string()),
+            false => {
+                let tell = move |event: notify::Result<notify::Event>| {
+                    // To read a file is no change. An error may have cost an event.
+                    if !event.is_ok_and(|event| event.kind.is_access()) {
+                        let _ = on_event.send(Event::Touched);
+                    }
+                };
+                // What a link leads to may be the whole disk.
+                RecommendedWatcher::new(tell, Config::default().with_follow_symlinks(false))
+                    .map_err(|error| error.to_string())
+            }
         };
         let begun = begun.and_then(|watcher| {
             self.watcher = Some(watcher);
@@ -83,8 +87,9 @@ impl Watch {
     fn watch_all(&mut self) -> Result<(), String> {
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         let own = FOLDERS.iter().map(|folder| self.package.join(folder));
-        let folders = own.chain(self.further.iter().cloned()).filter(|folder| folder.is_dir());
-        let all = folders.map(|folder| (folder, RecursiveMode::Recursive));
+        // A watched folder may itself be a link.
+        let folders = own.chain(self.further.iter().cloned()).filter_map(|folder| folder.canonicalize().ok());
+        let all = folders.filter(|folder| folder.is_dir()).map(|folder| (folder, RecursiveMode::Recursive));
         for (folder, mode) in all.chain([(self.package.clone(), RecursiveMode::NonRecursive)]) {
             watcher.watch(&folder, mode).map_err(|error| format!("{}: {error}", folder.display()))?;
         }
@@ -95,6 +100,14 @@ impl Watch {
     pub(crate) fn note_compiled(&mut self, program: &Path) {
         let Ok(rule) = fs::read_to_string(program.with_extension("d")) else { return };
         self.compiled = files_of(&rule);
+    }
+
+    /// A sentence if there are more files than are looked at.
+    pub(crate) fn problem(&self) -> Option<String> {
+        (self.known.len() >= MAX_FILES).then(|| {
+            let folders = FOLDERS.join(", ");
+            format!("{folders} have more than {MAX_FILES} files: changes of the others are not seen. Does a folder of uploads or pictures belong elsewhere?")
+        })
     }
 
     /// What differs from the last look.
@@ -144,8 +157,9 @@ impl Watch {
         let own = FOLDERS.iter().map(|folder| self.package.join(folder));
         let mut left: Vec<_> = own.chain(self.further.iter().cloned()).map(|path| (path, 0)).collect();
         while let Some((path, depth)) = left.pop() {
-            match fs::symlink_metadata(&path) {
-                // What a link leads to may lead back.
+            // What a link leads to may lead back, so only the first one is followed.
+            let metadata = if depth == 0 { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+            match metadata {
                 Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
                     left.extend(entries(&path).filter(|path| !is_passing(path)).map(|path| (path, depth + 1)));
                 }
@@ -286,6 +300,20 @@ mod tests {
         watch.note_compiled(&folder.path().join("target/site"));
         fs::write(&template, "new").unwrap();
         assert_eq!(watch.look().sources, [template]);
+    }
+
+    #[test]
+    fn a_watched_folder_may_be_a_link_and_links_in_it_lead_nowhere() {
+        let (folder, mut watch) = package();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::remove_dir(folder.path().join("templates")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("templates")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), elsewhere.path().join("loop")).unwrap();
+        let (send, events) = crossbeam_channel::unbounded();
+        assert_eq!(watch.begin(false, &send), None);
+        fs::write(elsewhere.path().join("a.html"), "<p>").unwrap();
+        assert!(matches!(events.recv_timeout(Duration::from_secs(10)), Ok(Event::Touched)));
+        assert_eq!(watch.look(), Changes { has_pages: true, ..Changes::default() });
     }
 
     #[test]
