@@ -17,6 +17,7 @@ use crate::exchange::{
 };
 use crate::http::best_media_type;
 use crate::lifecycle::{Flow, HookPoint, Hooks, Tool};
+use crate::logs::Unrecorded;
 use crate::tools::CspNonce;
 use ::http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -61,11 +62,13 @@ impl Dev {
                 response.set_header(header::CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
                 response.set_header(header::CACHE_CONTROL, NO_STORE);
                 response.set_body(include_str!("live.js"));
+                exchange.values.insert(Unrecorded);
                 Some(Flow::Answer(response))
             }
             LIVE => {
                 let seen = request.query().and_then(|query| query.strip_prefix("seen=")?.parse().ok());
                 exchange.values.insert(Asked { seen: seen.unwrap_or_default() });
+                exchange.values.insert(Unrecorded);
                 Some(Flow::Answer(Response::new()))
             }
             _ => {
@@ -361,6 +364,20 @@ mod tests {
             let news = asked.join().unwrap();
             news.assert_text(r#"{"version":7,"page":"2.0.4","styles":0,"phase":"failed"}"#);
         });
+    }
+
+    #[test]
+    fn questions_for_news_are_no_news_of_the_log() {
+        let app = App::new(Tree::new().index(|_| "Home"));
+        let live = Live::new(Progress::default());
+        let client = Client::in_process(app.tool("/", Dev { live, is_outermost: true }));
+        let records = crate::logs::capture::records("kirsch::access", || {
+            for path in ["/__kirsch/live?seen=5", "/__kirsch/live.js", "/", "/__kirsch/other"] {
+                client.get(path).send();
+            }
+        });
+        assert_eq!(records.len(), 2, "{records:?}");
+        assert!(records[0].contains("GET / ") && records[1].contains("/__kirsch/other"), "{records:?}");
     }
 
     #[test]

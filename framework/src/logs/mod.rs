@@ -31,6 +31,8 @@ mod writer;
 pub use crate::line::Line;
 pub(crate) use crate::line::Lines;
 use crate::line::record;
+#[cfg(any(debug_assertions, feature = "dev"))]
+pub(crate) use access::Unrecorded;
 pub(crate) use access::access;
 pub(crate) use clock::Timestamp;
 pub(crate) use install::{HeldLogs, of_log, probe};

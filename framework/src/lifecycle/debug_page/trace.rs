@@ -209,6 +209,10 @@ impl Wait for WatchedWait {
         self.wait.is_own()
     }
 
+    fn is_wanted(&self) -> bool {
+        self.wait.is_wanted()
+    }
+
     fn expired(&mut self, exchange: &mut Exchange) -> Result<(), Error> {
         let result = self.wait.expired(exchange);
         note(self.index, exchange, result)
@@ -233,4 +237,40 @@ fn trace(exchange: &mut Exchange) -> &mut Trace {
         exchange.values.insert(Trace::default());
     }
     exchange.values.get_mut().expect("it was just put there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Others stand in its line, and its client has asked to wait.
+    struct Line;
+
+    impl Wait for Line {
+        fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
+            Ok(false)
+        }
+
+        fn waits_for(&self) -> Cow<'static, str> {
+            "its turn".into()
+        }
+
+        fn is_own(&self) -> bool {
+            false
+        }
+
+        fn is_wanted(&self) -> bool {
+            true
+        }
+
+        fn expired(&mut self, _: &mut Exchange) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_watched_wait_is_of_the_kind_of_the_wait() {
+        let watched = WatchedWait { index: 0, wait: Box::new(Line) };
+        assert_eq!((watched.is_own(), watched.is_wanted(), &*watched.waits_for()), (false, true, "its turn"));
+    }
 }
