@@ -40,7 +40,7 @@ pub(crate) fn make(new: &NewProgram) -> Result<String, String> {
 fn fill(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
     let was_there = folder.exists();
     let mut written = Vec::new();
-    let result = files.iter().try_for_each(|(path, content)| write(folder.join(path), content, &mut written));
+    let result = files.iter().try_for_each(|(path, content)| write(&folder.join(path), content, &mut written));
     if result.is_err() {
         for path in written.iter().rev() {
             let _ = fs::remove_file(path);
@@ -108,11 +108,11 @@ fn check_folder(folder: &Path) -> Result<(), String> {
 }
 
 /// Notes the file as soon as it is there.
-fn write(path: PathBuf, content: &[u8], written: &mut Vec<PathBuf>) -> Result<(), String> {
+fn write(path: &Path, content: &[u8], written: &mut Vec<PathBuf>) -> Result<(), String> {
     let mut write = || {
-        fs::create_dir_all(path.parent().unwrap_or(&path))?;
-        let mut file = File::options().write(true).create_new(true).open(&path)?;
-        written.push(path.clone());
+        fs::create_dir_all(path.parent().unwrap_or(path))?;
+        let mut file = File::options().write(true).create_new(true).open(path)?;
+        written.push(path.to_owned());
         file.write_all(content)
     };
     write().map_err(|error: std::io::Error| format!("{} cannot be written: {error}", path.display()))

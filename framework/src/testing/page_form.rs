@@ -142,8 +142,8 @@ impl PageForm {
         self
     }
 
-    /// Chooses a file. In a field with the attribute `multiple` it is one more file, in another field it takes the place
-    /// of the one before.
+    /// Chooses a file. In a field with the attribute `multiple` it is one more file, in another field it takes the
+    /// place of the one before.
     ///
     /// ```
     /// use kirsch::{Upload, prelude::*, testing::Client};
