@@ -4,6 +4,7 @@
     servers     what is measured: how each server is built and started
     loads       what is asked of a server: wrk, ab, and what goes on around them (sleepers, idle connections)
     conversations   the same by WebSocket
+    streams     the same by event streams
     cases       the table of cases: which load on which servers
     measuring   one measurement, and the rounds of them
     once        what is looked at once: system calls, allocations, cold builds

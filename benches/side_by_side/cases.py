@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from .conversations import echo, flood, speak, talking
 from .loads import ab, asleep, beside, downloads, handshakes, idle, nothing, parked, sessions, stuck, wrk
 from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS, TUNGSTENITE, WSGI
+from .streams import following, tell
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 IDLE = 10_000 if DESCRIPTORS == resource.RLIM_INFINITY else max(50, min(10_000, DESCRIPTORS - 700))
 PARKED = min(8_000, IDLE)
+STREAMS = PARKED
 TALKING = PARKED
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
@@ -17,6 +19,7 @@ ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTE
 # limit-tls takes one connection after another.
 ENCRYPTED_SERVERS = tuple(name for name in ENCRYPTED if name != "limit-tls")
 TALKERS = ("kirsch", "axum", TUNGSTENITE)
+TELLERS = ("kirsch", "axum", "actix-web")
 FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
 # A thread for each connection is no way to 10,000.
 EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
@@ -144,6 +147,13 @@ CASES = [
     Case("websocket-beside", "Hello world at the pace of asleep-9-of-10-paced; then beside 8 connections that always have 64 messages of 100 bytes under way. "
          f"{PINNED}.",
          (Variant("alone", wrk(64, script="paced.lua")), Variant("beside messages", wrk(64, script="paced.lua"), flood(8, 64))), servers=("kirsch", "axum")),
+    Case("events-idle", f"One connection asks for hello world; then the same beside {STREAMS:,} event streams, where each has heard something. {PINNED}. "
+         "The memory of a stream is the difference of the resident memory.",
+         (Variant("none open", wrk(1)), Variant(f"{STREAMS:,} open", wrk(1), following(STREAMS))), servers=TELLERS),
+    Case("events-told", f"{STREAMS:,} event streams; an event of 100 bytes is published, and when all have heard it, the next one. A request is a delivery; "
+         f"the latencies are those of the last who hears an event. {PINNED}.", (Variant("", tell(), following(STREAMS, speaks=True)),), servers=TELLERS, base="axum"),
+    Case("events-beside", f"Hello world at the pace of asleep-9-of-10-paced; then while {STREAMS:,} event streams are told something 4 times a second. {PINNED}.",
+         (Variant("alone", wrk(64, script="paced.lua")), Variant("beside news", wrk(64, script="paced.lua"), following(STREAMS, each=0.25))), servers=TELLERS),
     *(Case(f"static-{size}", f"A file of {words}, {connections} connections; requests per CPU second are a million by the CPU for each. {PINNED}.",
            one(wrk(connections, f"/static/{size}.bin")), servers=FILE_SERVERS, base="nginx", quick=quick)
       for size, words, connections, quick in (("1k", "1 KiB", 64, ("kirsch", "nginx")), ("100k", "100 KiB", 64, ()), ("10m", "10 MiB", 16, ()))),

@@ -2,7 +2,7 @@
 import statistics
 from dataclasses import dataclass, field
 
-from .cases import IDLE, PARKED, TALKING
+from .cases import IDLE, PARKED, STREAMS, TALKING
 from .servers import NAMES, SESSIONS, TUNGSTENITE, WSGI
 
 
@@ -53,7 +53,7 @@ def figure(value):
 def goals(results, system_calls=None, allocations=None, cold=None):
     """The last three are what `once` found; None where it did not look, a text where it could not."""
     return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results), *_wsgi(results), *_conversations(results),
-            *_once(system_calls, allocations, cold), *_files(results)]
+            *_streams(results), *_once(system_calls, allocations, cold), *_files(results)]
 
 
 def _ratio(results, what, side, bound, key, above, below):
@@ -176,6 +176,17 @@ def _conversations(results):
     yield Goal(f"a room of {TALKING:,}: CPU for each delivery", "at most", 6, [one.cpu for one in rounds], " us")
     yield _ratio(results, "hello world at a pace beside messages by WebSocket: p99 against axum", "at most", 1.0, "p99",
                  ("websocket-beside", "kirsch", "beside messages"), ("websocket-beside", "axum", "beside messages"))
+
+
+def _streams(results):
+    before, after = (results.rounds("events-idle", "kirsch", label) for label in ("none open", f"{STREAMS:,} open"))
+    memory = [(after[number].memory - before[number].memory) / STREAMS for number in after if number in before]
+    yield Goal("memory of an idle event stream", "at most", 2.5, memory, " KiB")
+    rounds = results.rounds("events-told", "kirsch").values()
+    yield Goal(f"an event to {STREAMS:,} streams: CPU for each delivery", "at most", 5.5, [one.cpu for one in rounds], " us")
+    yield Goal(f"an event to {STREAMS:,} streams: from its publication to the last, p50", "at most", 60, [one.p50 for one in rounds], " ms")
+    yield _ratio(results, "hello world at a pace beside steady news: p99 against alone", "at most", 3, "p99",
+                 ("events-beside", "kirsch", "beside news"), ("events-beside", "kirsch", "alone"))
 
 
 def _once(system_calls, allocations, cold):
