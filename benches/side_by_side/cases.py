@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .conversations import echo, flood, speak, talking
 from .loads import ab, asleep, beside, downloads, handshakes, idle, nothing, parked, sessions, stuck, wrk
-from .servers import ENCRYPTED, NAMES, OPERATED, SESSIONS, TUNGSTENITE, WSGI
+from .servers import ENCRYPTED, LIMIT_EVENTS, NAMES, OPERATED, SESSIONS, TUNGSTENITE, WSGI
 from .streams import following, tell
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
@@ -15,7 +15,7 @@ STREAMS = PARKED
 TALKING = PARKED
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
-ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI, TUNGSTENITE))
+ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS))
 # limit-tls takes one connection after another.
 ENCRYPTED_SERVERS = tuple(name for name in ENCRYPTED if name != "limit-tls")
 TALKERS = ("kirsch", "axum", TUNGSTENITE)
@@ -151,7 +151,8 @@ CASES = [
          "The memory of a stream is the difference of the resident memory.",
          (Variant("none open", wrk(1)), Variant(f"{STREAMS:,} open", wrk(1), following(STREAMS))), servers=TELLERS),
     Case("events-told", f"{STREAMS:,} event streams; an event of 100 bytes is published, and when all have heard it, the next one. A request is a delivery; "
-         f"the latencies are those of the last who hears an event. {PINNED}.", (Variant("", tell(), following(STREAMS, speaks=True)),), servers=TELLERS, base="axum"),
+         f"the latencies are those of the last who hears an event. limit-events is one `send` for each. {PINNED}.",
+         (Variant("", tell(), following(STREAMS, speaks=True)),), servers=(LIMIT_EVENTS, *TELLERS), base=LIMIT_EVENTS),
     Case("events-beside", f"Hello world at the pace of asleep-9-of-10-paced; then while {STREAMS:,} event streams are told something 4 times a second. {PINNED}.",
          (Variant("alone", wrk(64, script="paced.lua")), Variant("beside news", wrk(64, script="paced.lua"), following(STREAMS, each=0.25))), servers=TELLERS),
     *(Case(f"static-{size}", f"A file of {words}, {connections} connections; requests per CPU second are a million by the CPU for each. {PINNED}.",

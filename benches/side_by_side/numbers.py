@@ -3,7 +3,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from .cases import IDLE, PARKED, STREAMS, TALKING
-from .servers import NAMES, SESSIONS, TUNGSTENITE, WSGI
+from .servers import LIMIT_EVENTS, NAMES, SESSIONS, TUNGSTENITE, WSGI
 
 
 @dataclass
@@ -82,7 +82,7 @@ def _hello(results):
 
 
 def _connections(results):
-    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS, *WSGI, TUNGSTENITE)]
+    peers = [name for name in NAMES if name not in ("kirsch", "nginx", *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS)]
     for count in (1, 64):
         case = f"new-connection-{count}"
         best = _best(results, case, peers, "rate", max) or "the best peer"

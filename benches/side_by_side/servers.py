@@ -33,11 +33,13 @@ ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls", "limit-tls"]
 WSGI = ["kirsch-wsgi", "granian", "gunicorn", "cheroot", "cherrypy-counter"]
 # Speaks WebSocket only.
 TUNGSTENITE = "tungstenite"
+# Tells all the same by one `send` each.
+LIMIT_EVENTS = "limit-events"
 LOAD_BY_WEBSOCKET = "peer-websocket-load"
 # In the order of the tables. nginx without TLS serves files only.
 NAMES = [
     "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
-    *OPERATED, *ENCRYPTED[1:], *SESSIONS, *WSGI, TUNGSTENITE,
+    *OPERATED, *ENCRYPTED[1:], *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS,
 ]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
