@@ -1,6 +1,6 @@
 //! The floor under every server that tells many the same: one thread, and for each event one `send` of the same bytes
-//! to each socket, with nothing between two of them. `/events`, `/publish` and hello world as Kirsch's testbed has them,
-//! without parsing. Run with a port as the only argument.
+//! to each socket, with nothing between two of them. `/events`, `/publish` and hello world as Kirsch's testbed has
+//! them, without parsing. Run with a port as the only argument.
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::collections::HashMap;
