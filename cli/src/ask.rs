@@ -4,6 +4,7 @@
 //! not come there runs as always; so it is told what is expected.
 
 use crate::command_line::Question;
+use crate::say;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
@@ -12,6 +13,6 @@ pub(crate) fn ask(question: &Question) -> ExitCode {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["run", "--quiet"]).args(&question.package.0).arg("--").args(&question.arguments);
     let failed = command.env("KIRSCH_COMMAND", question.name).exec();
-    eprintln!("kirsch: cargo cannot be started: {failed}");
+    say::note(format_args!("kirsch: cargo cannot be started: {failed}"));
     ExitCode::FAILURE
 }

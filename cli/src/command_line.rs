@@ -44,48 +44,61 @@ const HELP: &str = "\
 The command of Kirsch, a threaded web framework.
 
   kirsch new PATH     begins a program: a site, an API, or two pages
-  kirsch dev          serves the program of this folder, and builds it again when a file changes
+  kirsch dev          serves the program of this folder, and builds it again
+                      when a file changes
   kirsch routes       shows which paths lead to which handlers
-  kirsch check        puts the program together without serving it, and says what is wrong
+  kirsch check        puts the program together without serving it, and says
+                      what is wrong
 
-  kirsch COMMAND --help tells more about one of them, kirsch --version which Kirsch this is.
+`kirsch COMMAND --help` tells more about one of them, `kirsch --version` which
+Kirsch this is.
 ";
 
 const NEW: &str = "\
 Begins a program in a new folder. The last part of PATH is its name.
 
-  kirsch new PATH             a site: templates, login, SQLite, sessions, forms, tests
+  kirsch new PATH             a site: templates, login, SQLite, forms, tests
   kirsch new PATH --minimal   two pages in one file
   kirsch new PATH --api       an API: JSON, checked fields, problems, tests
 
-It depends on Kirsch by the path of the checkout that this command was built from. Nothing is asked, and no file that
-is there is touched: a folder that is not empty is refused.
+It depends on Kirsch by the path of the checkout that this command was built
+from. The command asks nothing, and touches no file that is there: it refuses a
+folder that is not empty.
 ";
 
 const DEV: &str = "\
-Builds the program of this folder, serves it, and builds it again when a file changes. The old program answers until the
-new one is ready; browsers of this machine reload by themselves. Errors of the compiler are shown in the browser, with
-links into the editor. A style sheet is exchanged without a reload; a template needs no build.
+Builds the program of this folder, serves it, and builds it again when a file
+changes. The old program answers until the new one is ready; browsers of this
+machine reload by themselves. Errors of the compiler are shown in the browser,
+with links into the editor. A style sheet is exchanged without a reload; a
+template needs no build.
 
-  kirsch dev [--listen ADDRESS] [-p PACKAGE] [--bin NAME] [-- ARGUMENTS OF THE PROGRAM]
+  kirsch dev [OPTIONS] [-- ARGUMENTS OF THE PROGRAM]
 
-      --listen ADDRESS    where to listen, in place of 127.0.0.1:8080 and of what the program says
-      --watch PATH        a further file or folder to watch; may be given several times
-      --poll              looks at the files once a second, where the system's watches see nothing (some shared folders)
+      --listen ADDRESS    where to listen, in place of 127.0.0.1:8080 and of
+                          what the program says
+      --watch PATH        a further file or folder to watch; may be given
+                          several times
+      --poll              looks at the files once a second, where the system's
+                          watches see nothing, as in some shared folders
   -p, --package PACKAGE   the package of a workspace
       --bin NAME          the program, where the package has several
       --features LIST     cargo features
-      --release           built with optimisation, with the profile `production`; its pages do not reload
+      --release           built with optimisation, with the profile
+                          `production`; its pages do not reload
 
-Watched are src, templates, static, migrations, build.rs, Cargo.lock and the TOML files of the package. KIRSCH_EDITOR
-says how links into the editor look: \"vscode://file/{path}:{line}:{column}\" unless it is set.
+It watches src, templates, static, migrations, build.rs, Cargo.lock and the TOML
+files of the package. KIRSCH_EDITOR says how links into the editor look; unless
+it is set: \"vscode://file/{path}:{line}:{column}\". With NO_COLOR there are no
+colours.
 ";
 
 const ROUTES: &str = "\
-Builds the program of this folder, and shows which paths lead to which handlers: methods, path, handler. The program
-does not serve, and its App::serve binds nothing.
+Builds the program of this folder, and shows which paths lead to which handlers:
+methods, path, handler. The program does not serve, and its App::serve binds
+nothing. It ends with 0, or with the status of cargo if the build fails.
 
-  kirsch routes [-p PACKAGE] [--bin NAME] [-- ARGUMENTS OF THE PROGRAM]
+  kirsch routes [OPTIONS] [-- ARGUMENTS OF THE PROGRAM]
 
   -p, --package PACKAGE   the package of a workspace
       --bin NAME          the program, where the package has several
@@ -94,11 +107,14 @@ does not serve, and its App::serve binds nothing.
 ";
 
 const CHECK: &str = "\
-Builds the program of this folder, and lets it put its application together: settings, tools, templates, pages that are
-linked to. It shows the tools and the unusual settings of each path, and whatever looks like a mistake. Nothing is
-bound, and no store or log is opened for writing by App::serve. It ends with 0 if all is well, else with 1.
+Builds the program of this folder, and lets it put its application together:
+settings, tools, templates, pages that are linked to. It shows the tools and the
+unusual settings of each path, and whatever looks like a mistake. App::serve
+binds nothing then, and opens no store or log for writing. It ends with 0 if all
+is well, with 1 if the program refuses to start or has a mistake, and with the
+status of cargo if the build fails.
 
-  kirsch check [-p PACKAGE] [--bin NAME] [-- ARGUMENTS OF THE PROGRAM]
+  kirsch check [OPTIONS] [-- ARGUMENTS OF THE PROGRAM]
 
   -p, --package PACKAGE   the package of a workspace
       --bin NAME          the program, where the package has several
@@ -120,7 +136,7 @@ impl CommandLine {
                 Ok(Self::Show(format!("kirsch {}\n", env!("CARGO_PKG_VERSION"))))
             }
             Some(Arg::Value(name)) => match &*name.to_string_lossy() {
-                "help" => Ok(Self::Show(HELP.to_owned())),
+                "help" => help(&mut parser),
                 "new" => new(&mut parser),
                 "dev" => dev(&mut parser),
                 "routes" => ask("routes", ROUTES, &mut parser),
@@ -130,6 +146,19 @@ impl CommandLine {
             Some(other) => Err(unknown(&other, "kirsch --help")),
         }
     }
+}
+
+/// `kirsch help`, `kirsch help dev`
+fn help(parser: &mut Parser) -> Result<CommandLine, String> {
+    let text = match parser.next().map_err(|error| error.to_string())? {
+        None => HELP,
+        Some(Arg::Value(name)) if name == "new" => NEW,
+        Some(Arg::Value(name)) if name == "dev" => DEV,
+        Some(Arg::Value(name)) if name == "routes" => ROUTES,
+        Some(Arg::Value(name)) if name == "check" => CHECK,
+        Some(other) => return Err(unknown(&other, "kirsch help")),
+    };
+    Ok(CommandLine::Show(text.to_owned()))
 }
 
 fn unknown(argument: &Arg<'_>, help: &str) -> String {
@@ -296,6 +325,17 @@ mod tests {
     fn each_command_has_help() {
         for line in ["", "--help", "-h", "help", "--version", "new --help", "dev --help", "routes -h", "check --help"] {
             assert!(matches!(read(line), Ok(CommandLine::Show(_))), "{line}");
+        }
+        for command in COMMANDS {
+            assert_eq!(read(&format!("help {command}")), read(&format!("{command} --help")));
+        }
+        assert!(read("help nwe").expect_err("no command").contains("`nwe` has no meaning here"));
+    }
+
+    #[test]
+    fn the_help_fits_into_a_terminal() {
+        for text in [HELP, NEW, DEV, ROUTES, CHECK] {
+            assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         }
     }
 

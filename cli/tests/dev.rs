@@ -51,6 +51,13 @@ struct Dev {
 
 impl Dev {
     fn start(source: &str) -> Self {
+        let (dev, said) = Self::begin(source);
+        thread::spawn(move || said.for_each(|line| println!("{line}")));
+        dev
+    }
+
+    /// The same, with what it says.
+    fn begin(source: &str) -> (Self, impl Iterator<Item = String> + Send + 'static) {
         let folder = tempfile::tempdir().expect("a folder");
         let here = folder.path().to_str().expect("UTF-8");
         for name in ["src", "static", "templates"] {
@@ -70,8 +77,7 @@ impl Dev {
         let first = said.find(|line| line.contains("http://")).expect("an address");
         let address = first.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
         let client = Client::connect(address.parse().expect("an address"));
-        thread::spawn(move || said.for_each(|line| println!("{line}")));
-        Self { folder, kirsch, client }
+        (Self { folder, kirsch, client }, said)
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -167,6 +173,16 @@ fn errors_are_shown_until_they_are_mended() {
     dev.wait_for_program();
     dev.page("text/html").assert_status(404);
     dev.write("src/main.rs", "again!");
+    dev.wait_for(|dev| dev.page("text/html").status() == 503);
+    dev.end();
+}
+
+#[test]
+fn a_reader_that_has_gone_stops_nothing() {
+    let (dev, said) = Dev::begin("one");
+    drop(said);
+    dev.wait_for_program();
+    dev.write("src/main.rs", "two!");
     dev.wait_for(|dev| dev.page("text/html").status() == 503);
     dev.end();
 }

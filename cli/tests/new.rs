@@ -1,4 +1,4 @@
-//! What `kirsch new` makes is built, and passes its own checks: minutes, so `bash check cli` runs it.
+//! What `kirsch new` makes is built, and passes its own checks: minutes, so `bash check cli` runs that part.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -32,6 +32,19 @@ fn check(kind: &str, route: &str) {
         let program = std::fs::read(program).expect("it was built");
         let is_there = |text: &[u8]| program.windows(text.len()).any(|bytes| bytes == text);
         assert!(is_there(b"KIRSCH_COMMAND") && !is_there(b"/__kirsch/live"), "development is for debug builds");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_told_and_never_a_panic() {
+    let place = tempfile::tempdir().expect("a folder");
+    for arguments in [&["--help"][..], &["new", "photos"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let mut command = Command::new(KIRSCH);
+        let output = command.args(arguments).current_dir(place.path()).stdout(full).output().expect("it was built");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("kirsch: the standard output cannot be written"), "{errors}");
+        assert_eq!(output.status.code(), Some(1));
     }
 }
 

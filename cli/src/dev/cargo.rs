@@ -4,11 +4,12 @@ use super::report::{Diagnostic, Place, Reported, plain};
 use super::supervisor::{Event, Outcome};
 use super::tail::Tail;
 use crate::command_line::PackageChoice;
+use crate::say;
 use crossbeam_channel::Sender;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, IsTerminal, stderr};
+use std::io::{BufRead, BufReader, Write, stderr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -90,7 +91,7 @@ impl Building {
         let mut command = Command::new(cargo());
         command.args(["build", "--message-format=json-diagnostic-rendered-ansi"]).args(&choice.0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        if stderr().is_terminal() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
+        if say::has_colours() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
             command.env("CARGO_TERM_COLOR", "always");
         }
         let (told, root) = (told.clone(), places.root.clone());
@@ -131,8 +132,8 @@ fn follow(mut child: Child, root: &Path, began: Instant) -> Outcome {
     let messages = child.stdout.take().map(BufReader::new);
     for line in messages.into_iter().flat_map(|messages| messages.split(b'\n')).map_while(Result::ok) {
         if let Some(shown) = said.hear(&line) {
-            let shown = if stderr().is_terminal() { shown } else { plain(&shown) };
-            eprint!("{shown}");
+            let shown = if say::has_colours() { shown } else { plain(&shown) };
+            let _ = stderr().write_all(shown.as_bytes());
         }
     }
     let status = child.wait();
@@ -140,7 +141,7 @@ fn follow(mut child: Child, root: &Path, began: Instant) -> Outcome {
     match status {
         Ok(status) if status.success() => match &said.programs[..] {
             [program] => {
-                eprintln!("kirsch dev: built in {:.1} s", began.elapsed().as_secs_f64());
+                say::note(format_args!("kirsch dev: built in {:.1} s", began.elapsed().as_secs_f64()));
                 Outcome::Built(program.clone())
             }
             [] => Outcome::Failed(Reported::text(

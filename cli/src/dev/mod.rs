@@ -19,6 +19,7 @@ mod tail;
 mod watch;
 
 use crate::command_line::PackageChoice;
+use crate::say;
 use cargo::{Building, Places};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use kirsch::prelude::*;
@@ -64,13 +65,13 @@ pub(crate) fn run(development: Development) -> Result<(), String> {
     let further = development.watch.iter().map(|path| here.join(path)).collect();
     let mut watch = Watch::new(places.package.clone(), further);
     if let Some(problem) = watch.begin(development.polls, &tell) {
-        eprintln!("kirsch dev: the files are looked at once a second, without watches ({problem})");
+        say::note(format_args!("kirsch dev: the files are looked at once a second, without watches ({problem})"));
     }
     if let Some(problem) = watch.problem() {
-        eprintln!("kirsch dev: {problem}");
+        say::note(format_args!("kirsch dev: {problem}"));
     }
     let programs = Programs::new(listener, places.package.clone(), development.arguments, tell.clone())?;
-    eprintln!("kirsch dev: http://{address}/ shows {}; Ctrl-C ends it", places.package.display());
+    say::note(format_args!("kirsch dev: http://{address}/ shows {}; Ctrl-C ends it", places.package.display()));
     let (supervisor, first) = Supervisor::new(Instant::now(), Reported::first());
     let mut desk = Desk { supervisor, programs, watch, places, package: development.package, building: None, tell };
     if desk.perform(first) {
@@ -146,7 +147,7 @@ impl Desk {
                 Action::Stop(number) => self.programs.stop(number),
                 Action::Kill(number) => self.programs.kill(number),
                 Action::Tell(progress) => self.programs.tell(progress),
-                Action::Say(text) => eprintln!("kirsch dev: {text}"),
+                Action::Say(text) => say::note(format_args!("kirsch dev: {text}")),
                 Action::Leave => return false,
             }
         }

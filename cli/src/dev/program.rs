@@ -7,13 +7,14 @@
 use super::report::Reported;
 use super::supervisor::Event;
 use super::tail::Tail;
+use crate::say;
 use crossbeam_channel::Sender;
 use kirsch::dev::{Progress, VARIABLE};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write, stderr};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -100,7 +101,7 @@ impl Programs {
             ("KIRSCH_SERVER__DRAIN_IDLE", "1s", true),
             ("KIRSCH_SERVER__DRAIN_TIMEOUT", "5s", true),
             ("KIRSCH_DEBUG_KEY", &self.debug_key, true),
-            ("RUST_LOG_STYLE", "always", stderr().is_terminal()),
+            ("RUST_LOG_STYLE", "always", say::has_colours()),
         ];
         for (name, value, applies) in usual {
             if applies && std::env::var_os(name).is_none() {
