@@ -7,7 +7,7 @@ use super::app::{App, Rehearsed};
 use super::places::ListenPlaces;
 use crate::Result;
 use crate::exchange::Error;
-use crate::lifecycle::{PathSettings, Plan};
+use crate::lifecycle::PathSettings;
 use crate::publish::Route;
 use crate::server::ServerSettings;
 use crate::settings::{SettingRow, Settings};
@@ -21,6 +21,9 @@ pub(super) enum Command {
 }
 
 const VARIABLE: &str = "KIRSCH_COMMAND";
+
+/// The columns of a usual terminal.
+const MAX_WIDTH: usize = 80;
 
 impl Command {
     /// `None` without the variable: then the program serves.
@@ -102,7 +105,7 @@ fn report(rehearsed: &Rehearsed, routes: usize) -> String {
     for plan in application.plans() {
         lines.push(String::new());
         lines.push(plan.section().to_owned());
-        lines.push(format!("  tools: {}", tools(plan)));
+        lines.push(tools(plan.tools()));
         lines.extend(unusual(&plan.settings().setting_rows(), &usual, "  "));
     }
     lines.push(String::new());
@@ -116,8 +119,19 @@ fn many(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
-fn tools(plan: &Plan) -> String {
-    if plan.tools().is_empty() { "none".to_owned() } else { plan.tools().join(", ") }
+/// A list that no terminal breaks within a name.
+fn tools(names: &[&str]) -> String {
+    let (mut text, mut line) = ("  tools:".to_owned(), "  tools:".len());
+    for (index, name) in names.iter().chain(names.is_empty().then_some(&"none")).enumerate() {
+        let word = if index + 1 < names.len() { format!(" {name},") } else { format!(" {name}") };
+        if line + word.len() > MAX_WIDTH {
+            line = "        ".len();
+            text.push_str("\n        ");
+        }
+        line += word.len();
+        text.push_str(&word);
+    }
+    text
 }
 
 /// The settings that are not the usual ones.
@@ -165,6 +179,16 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_list_of_tools_goes_on_below_its_first_name() {
+        assert_eq!(tools(&[]), "  tools: none");
+        assert_eq!(tools(&["sessions", "csrf"]), "  tools: sessions, csrf");
+        let text = tools(&["secure_headers"; 9]);
+        assert!(text.lines().skip(1).all(|line| line.starts_with("         secure_headers")), "{text}");
+        assert!(text.lines().all(|line| line.len() <= MAX_WIDTH), "{text}");
+        assert_eq!((text.lines().count(), text.matches(',').count()), (3, 8));
     }
 
     #[test]
