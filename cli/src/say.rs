@@ -1,4 +1,4 @@
-//! What people read. A reader that has gone stops nothing: `kirsch dev 2>&1 | head` serves on, and no pipe ends in a panic.
+//! What people read. A reader that has gone stops nothing: `kirsch dev 2>&1 | head` serves on, and no pipe panics.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
