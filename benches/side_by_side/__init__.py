@@ -5,6 +5,8 @@
     loads       what is asked of a server: wrk, ab, and what goes on around them (sleepers, idle connections)
     conversations   the same by WebSocket
     streams     the same by event streams
+    multiplexed the same by HTTP/2
+    frames      frames of HTTP/2 by hand, and floods of them
     cases       the table of cases: which load on which servers
     measuring   one measurement, and the rounds of them
     once        what is looked at once: system calls, allocations, cold builds

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from .conversations import echo, flood, speak, talking
 from .loads import ab, asleep, beside, downloads, handshakes, idle, nothing, parked, sessions, stuck, wrk
-from .servers import ENCRYPTED, LIMIT_EVENTS, NAMES, OPERATED, SESSIONS, TUNGSTENITE, WSGI
+from .multiplexed import flooded, h2load, later, locked, parts, silent
+from .servers import ENCRYPTED, LIMIT_EVENTS, MULTIPLEXED, NAMES, OPERATED, SESSIONS, TUNGSTENITE, WSGI
 from .streams import following, tell
 
 # Of each process, this one and the server. What is left is for the server's own files and its reserve.
@@ -15,7 +16,7 @@ STREAMS = PARKED
 TALKING = PARKED
 LESS_IDLE = "" if IDLE == 10_000 else f" (as many as the limit of {DESCRIPTORS:,} descriptors allows)"
 
-ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS))
+ALL = tuple(name for name in NAMES if name not in ("nginx", *OPERATED, *ENCRYPTED, *MULTIPLEXED, *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS))
 # limit-tls takes one connection after another.
 ENCRYPTED_SERVERS = tuple(name for name in ENCRYPTED if name != "limit-tls")
 TALKERS = ("kirsch", "axum", TUNGSTENITE)
@@ -23,6 +24,7 @@ TELLERS = ("kirsch", "axum", "actix-web")
 FILE_SERVERS = ("kirsch", "actix-web", "axum", "nginx")
 # A thread for each connection is no way to 10,000.
 EVENT_SERVERS = ("limit", "kirsch", "hyper", "actix-web")
+FLOODS = {"resets": "streams that are opened and reset", "pings": "PING", "settings": "SETTINGS"}
 PINNED = "Server on one core, load on the other"
 
 
@@ -135,6 +137,21 @@ CASES = [
          servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
     Case("tls-static-10m", f"A file of 10 MiB by TLS, 16 connections. {PINNED}.", one(wrk(16, "/static/10m.bin")),
          servers=("kirsch-tls", "nginx-tls"), base="nginx-tls"),
+    *(Case(f"h2-{connections}x{streams}", f"Hello world by HTTP/2 without encryption, {connections} connections with {streams} at a time on each. {PINNED}.",
+           one(h2load(connections, streams)), servers=tuple(MULTIPLEXED), base="nginx-h2c") for connections, streams in ((8, 32), (32, 1))),
+    Case("h2-idle", f"One connection of HTTP/2 asks as fast as it can; then the same beside 1,000 idle ones, which had one answer each. {PINNED}. "
+         "The memory of an idle connection is the difference of the resident memory.",
+         (Variant("none idle", h2load(1, 1)), Variant("1,000 idle", h2load(1, 1), silent(1000))), servers=tuple(MULTIPLEXED)),
+    *(Case(name, f"A page of 100 files of 1 to 8 KiB by HTTP/2 and TLS, 8 connections that ask for a whole page at once{how}; a request is a file. {PINNED}.",
+           one(parts(8, stay)), servers=("kirsch-tls", "nginx-tls"), base="nginx-tls")
+      for name, stay, how in (("h2-page", True, ""), ("h2-page-once", False, ", and connect for each"))),
+    Case("h2-beside-locked", "Hello world by HTTP/1.1 at the pace of asleep-9-of-10-paced; then beside a connection of HTTP/2 with 100 requests of one session, "
+         f"of which each keeps the session's lock for 10 ms. {PINNED}.",
+         (Variant("alone", wrk(64, script="paced.lua")), Variant("beside 100", wrk(64, script="paced.lua"), locked(100))), servers=("kirsch-h2c",)),
+    *(Case(f"h2-beside-{kind}", f"The same beside a flood of {words} by HTTP/2, from a program that leaves its core to the load; and 5 s later. {PINNED}.",
+           (Variant("alone", wrk(64, script="paced.lua")), Variant("beside", wrk(64, script="paced.lua"), flooded(kind)),
+            Variant("5 s later", later(wrk(64, script="paced.lua"), 5))), servers=("kirsch-h2c",))
+      for kind, words in FLOODS.items()),
     Case("websocket-echo", f"Messages of 100 bytes by WebSocket, 64 connections, one at a time on each; a request is a message that came back. {PINNED}.",
          one(echo(64)), servers=TALKERS, base=TUNGSTENITE),
     Case("websocket-deflate", "The same as it is; then compressed both ways (permessage-deflate), which the others cannot do. "

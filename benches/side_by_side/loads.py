@@ -80,7 +80,7 @@ def handshakes(resumed):
 def downloads(path):
     """One download after another, by a curl each, until the time is over."""
     def load(target, words=()):
-        command = processes.on_core(target.load_core) + ["curl", "-ks", "-o", "/dev/null", "-w", "%{size_download}", target.url + path]
+        command = processes.on_core(target.load_core) + ["curl", "-ks", "--http1.1", "-o", "/dev/null", "-w", "%{size_download}", target.url + path]
         begin, sizes = time.monotonic(), []
         while time.monotonic() < begin + target.seconds:
             sizes.append(processes.run(command).stdout)
@@ -207,7 +207,7 @@ def parked(requests, looks=0):
     """So many requests wait for the lock of one session until the load has ended, and the status page is opened `looks` times a second."""
     @contextlib.contextmanager
     def setting(target):
-        [cookie] = _new_sessions(target, 1, "/count")
+        [cookie] = new_sessions(target, 1, "/count")
         with contextlib.ExitStack() as stack:
             def ask(path):
                 peer = stack.enter_context(target.connect())
@@ -217,7 +217,7 @@ def parked(requests, looks=0):
             time.sleep(0.2)
             held += [ask("/count") for _ in range(requests)]
             end = time.monotonic() + 10
-            while (waiting := json.loads(_page(target, "/status/json"))["connections"]["parked"]) < requests:
+            while (waiting := json.loads(page(target, "/status/json"))["connections"]["parked"]) < requests:
                 if time.monotonic() > end:
                     raise Problem(f"parks no more than {waiting} requests")
                 time.sleep(0.1)
@@ -225,7 +225,7 @@ def parked(requests, looks=0):
 
             def look():
                 while not over.wait(1 / looks):
-                    _page(target, "/status")
+                    page(target, "/status")
             if looks:
                 thread = threading.Thread(target=look)
                 thread.start()
@@ -235,7 +235,7 @@ def parked(requests, looks=0):
     return setting
 
 
-def _page(target, path):
+def page(target, path):
     connection = http.client.HTTPConnection(*target.address, timeout=5)
     with contextlib.closing(connection):
         connection.request("GET", path)
@@ -247,7 +247,7 @@ def sessions(count, path):
     @contextlib.contextmanager
     def setting(target):
         with tempfile.NamedTemporaryFile("w") as file:
-            cookies = list(_new_sessions(target, count, path))
+            cookies = list(new_sessions(target, count, path))
             file.write("\n".join(cookies))
             file.flush()
 
@@ -264,7 +264,7 @@ def sessions(count, path):
     return setting
 
 
-def _new_sessions(target, count, path):
+def new_sessions(target, count, path):
     connection = http.client.HTTPConnection(*target.address, timeout=5)
     with contextlib.closing(connection):
         for _ in range(count):

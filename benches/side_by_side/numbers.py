@@ -2,7 +2,7 @@
 import statistics
 from dataclasses import dataclass, field
 
-from .cases import IDLE, PARKED, STREAMS, TALKING
+from .cases import FLOODS, IDLE, PARKED, STREAMS, TALKING
 from .servers import LIMIT_EVENTS, NAMES, SESSIONS, TUNGSTENITE, WSGI
 
 
@@ -52,7 +52,7 @@ def figure(value):
 
 def goals(results, system_calls=None, allocations=None, cold=None):
     """The last three are what `once` found; None where it did not look, a text where it could not."""
-    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results), *_wsgi(results), *_conversations(results),
+    return [*_hello(results), *_connections(results), *_status(results), *_pages(results), *_operated(results), *_encrypted(results), *_multiplexed(results), *_wsgi(results), *_conversations(results),
             *_streams(results), *_once(system_calls, allocations, cold), *_files(results)]
 
 
@@ -154,6 +154,30 @@ def _encrypted(results):
                  ("tls-static-1g", "nginx-tls"), ("tls-static-1g", "kirsch-tls"))
     yield _ratio(results, "file of 10 MiB by TLS: requests per CPU second against nginx", "at least", 0.9, "cpu",
                  ("tls-static-10m", "nginx-tls"), ("tls-static-10m", "kirsch-tls"))
+
+
+def _multiplexed(results):
+    for connections, streams, bound in ((8, 32, 6), (32, 1, 14)):
+        case, what = f"h2-{connections}x{streams}", f"hello world by HTTP/2, {connections} connections x {streams} at a time: CPU per request"
+        yield Goal(what, "at most", bound, [one.cpu for one in results.rounds(case, "kirsch-h2c").values()], " us")
+        for peer in ("hyper", "nginx"):
+            yield _ratio(results, f"{what} against {peer}", "at most", 1.0, "cpu", (case, "kirsch-h2c"), (case, f"{peer}-h2c"))
+    before, after = (results.rounds("h2-idle", "kirsch-h2c", label) for label in ("none idle", "1,000 idle"))
+    memory = [(after[number].memory - before[number].memory) / 1000 for number in after if number in before]
+    yield Goal("memory of an idle connection of HTTP/2", "at most", 25, memory, " KiB")
+    for case, how in (("h2-page", "connections that stay"), ("h2-page-once", "a connection for each")):
+        ours, theirs = (case, "kirsch-tls"), (case, "nginx-tls")
+        yield _ratio(results, f"page of 100 files by HTTP/2 and TLS, {how}: pages per second against nginx", "at least", 1.0, "rate", ours, theirs)
+        yield _ratio(results, f"page of 100 files by HTTP/2 and TLS, {how}: pages per CPU second against nginx", "at least", 1.0, "cpu", theirs, ours)
+    case = "h2-beside-locked"
+    yield _ratio(results, "hello world at a pace beside 100 streams of one locked session: p99 against alone", "at most", 2, "p99",
+                 (case, "kirsch-h2c", "beside 100"), (case, "kirsch-h2c", "alone"))
+    for kind in FLOODS:
+        alone, beside, after = ((f"h2-beside-{kind}", "kirsch-h2c", label) for label in ("alone", "beside", "5 s later"))
+        yield _ratio(results, f"hello world at a pace beside a flood of {kind} by HTTP/2: p99 against alone", "at most", 2, "p99", beside, alone)
+        before, later = results.rounds(*alone), results.rounds(*after)
+        grown = [(later[number].memory - before[number].memory) / 1024 for number in later if number in before]
+        yield Goal(f"memory 5 s after a flood of {kind} by HTTP/2, beyond that before", "at most", 1, grown, " MiB")
 
 
 def _wsgi(results):

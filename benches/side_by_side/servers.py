@@ -26,8 +26,10 @@ SESSIONS = [
     "kirsch-memory", "kirsch-file", "kirsch-sqlite", "kirsch-postgres", "kirsch-redis", "kirsch-alone-redis", "kirsch-memcached",
     "actix-session-redis", "cherrypy-ram", "cherrypy-file",
 ]
-# Kirsch as it runs in earnest (benches/micro/src/bin/operated.rs): with status and metrics; also with a log; also by TLS.
-OPERATED = ["kirsch-operated", "kirsch-logged", "kirsch-tls"]
+# Kirsch as it runs in earnest (benches/micro/src/bin/operated.rs): with status and metrics; also with a log; also by TLS; also by HTTP/2
+# without encryption, for clients that know beforehand.
+OPERATED = ["kirsch-operated", "kirsch-logged", "kirsch-tls", "kirsch-h2c"]
+MULTIPLEXED = ["kirsch-h2c", "hyper-h2c", "nginx-h2c"]
 ENCRYPTED = ["kirsch-tls", "hyper-tls", "nginx-tls", "limit-tls"]
 # The song counter in WSGI: one program for all, the Python of this script.
 WSGI = ["kirsch-wsgi", "granian", "gunicorn", "cheroot", "cherrypy-counter"]
@@ -39,10 +41,13 @@ LOAD_BY_WEBSOCKET = "peer-websocket-load"
 # In the order of the tables. nginx without TLS serves files only.
 NAMES = [
     "limit", "kirsch", "hyper", "actix-web", "axum", "ntex", "may_minihttp", "khttp", "astra", "tiny_http", "rouille", "cherrypy", "nginx",
-    *OPERATED, *ENCRYPTED[1:], *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS,
+    *OPERATED, *ENCRYPTED[1:], *MULTIPLEXED[1:], *SESSIONS, *WSGI, TUNGSTENITE, LIMIT_EVENTS,
 ]
+NGINX = ["nginx", "nginx-tls", "nginx-h2c"]
 HELLO = b"Hello, World!"
 FILES = {"1k.bin": 1 << 10, "100k.bin": 100 << 10, "10m.bin": 10 << 20}
+# The parts of a page, 1 to 8 KiB each.
+PARTS = {f"part{number:02}.bin": (1 + number % 8) << 10 for number in range(100)}
 # All holes: it takes no room on the disk.
 HOLES = "1g.bin", 1 << 30
 
@@ -91,7 +96,7 @@ class Servers:
         self.folder = Path(self.scratch.name)
         self.files = self.folder / "files"
         self.files.mkdir()
-        for name, size in FILES.items():
+        for name, size in (FILES | PARTS).items():
             (self.files / name).write_bytes(b"0123456789abcdef" * (size // 16))
         (self.files / HOLES[0]).touch()
         os.truncate(self.files / HOLES[0], HOLES[1])
@@ -108,12 +113,12 @@ class Servers:
             self._cargo(ours, ["--profile", "fast", "-p", "testbed"], ROOT)
         operated = [name for name in self.names if name in OPERATED]
         if operated:
-            self._cargo(operated, ["--profile", "fast", "-p", "micro-benches", "--features", "tls", "--bin", "operated"], ROOT)
+            self._cargo(operated, ["--profile", "fast", "-p", "micro-benches", "--features", "http2", "--bin", "operated"], ROOT)
         if any(name in ENCRYPTED for name in self.names):
             self._certify([name for name in self.names if name in ENCRYPTED])
         # One by one, so that each has the features that it asks for, not also those of the others.
         for name in self.names:
-            if name not in (*OPERATED, *WSGI) and family(name) not in ("kirsch", "cherrypy", "nginx", "nginx-tls"):
+            if name not in (*OPERATED, *WSGI) and family(name) not in ("kirsch", "cherrypy", *NGINX):
                 self._cargo([name], ["--release", "-p", package(name)], PEERS)
         if self.talk:
             self._cargo(self.names, ["--release", "-p", LOAD_BY_WEBSOCKET], PEERS)
@@ -122,7 +127,7 @@ class Servers:
             self._cherrypy(snakes)
         if any(name in WSGI for name in self.names):
             self._wsgi([name for name in self.names if name in WSGI])
-        for name in ("nginx", "nginx-tls"):
+        for name in NGINX:
             if name in self.names and not shutil.which("nginx"):
                 self.problems[name] = "is missing; on Debian: apt-get install nginx-light"
 
@@ -184,14 +189,15 @@ class Servers:
             return wsgi_command(name, port)
         if name in OPERATED:
             fresh = Path(tempfile.mkdtemp(prefix="log-", dir=self.folder))
-            more = {"kirsch-logged": ["--log", fresh / "access.jsonl"], "kirsch-tls": ["--tls", self.certificate, self.key]}.get(name, [])
+            more = {"kirsch-logged": ["--log", fresh / "access.jsonl"], "kirsch-tls": ["--tls", self.certificate, self.key],
+                    "kirsch-h2c": ["--h2c"]}.get(name, [])
             return [target_folder(ROOT) / "fast/operated", port, *more] + (["--static", self.files] if files else [])
         if name in ("hyper-tls", "limit-tls"):
             return [target_folder(PEERS) / "release" / package(name), port, self.certificate, self.key]
-        if name in ("nginx", "nginx-tls"):
+        if name in NGINX:
             config = self.folder / f"nginx-{port}.conf"
             certified = (self.certificate, self.key) if name in ENCRYPTED else None
-            config.write_text(nginx_config(self.folder, self.files, port, certified))
+            config.write_text(nginx_config(self.folder, self.files, port, certified, name != "nginx"))
             return ["nginx", "-p", self.folder, "-c", config, "-e", self.folder / "nginx.log"]
         if name in SESSIONS:
             return self._with_sessions(*name.rsplit("-", 1), port)
@@ -224,7 +230,9 @@ class Servers:
             server = processes.start(command, stdout=said, stderr=said)
             try:
                 wait_for(server, port, said)
-                if path:
+                if path and name in MULTIPLEXED:
+                    look_by_http2(port, path)
+                elif path:
                     look_at(port, path.replace(HOLES[0], "1k.bin"), name in ENCRYPTED)
                 yield Target(server.pid, port, load_core, seconds, name in ENCRYPTED)
                 if server.poll() is not None:
@@ -270,7 +278,7 @@ def target_folder(workspace):
     return _target_folders[workspace]
 
 
-def nginx_config(folder, files, port, certified):
+def nginx_config(folder, files, port, certified, is_multiplexed):
     """nginx at its best for files: sendfile, open files kept, no access log. One process, as one worker on one core would be."""
     encryption = ""
     if certified:
@@ -292,7 +300,7 @@ http {{
   keepalive_requests 1000000000;
   default_type application/octet-stream;
   server {{
-    listen 127.0.0.1:{port} {"ssl " if certified else ""}backlog=1024;
+    listen 127.0.0.1:{port} {"ssl " if certified else ""}{"http2 " if is_multiplexed else ""}backlog=1024;
     {encryption}
     location = / {{ default_type "text/plain; charset=utf-8"; return 200 "{HELLO.decode()}"; }}
     location /static/ {{ alias {files}/; }}
@@ -313,13 +321,22 @@ def look_at(port, path, is_encrypted):
             body = answer.read()
             if answer.status != 200:
                 raise Problem(f"does not serve {path} (status {answer.status})")
-            wrong = body != HELLO if path == "/" else len(body) != FILES.get(Path(path).name, len(body))
+            wrong = body != HELLO if path == "/" else len(body) != (FILES | PARTS).get(Path(path).name, len(body))
             if wrong:
                 raise Problem(f"answers {path} with {len(body)} bytes that were not asked for")
     except (OSError, http.client.HTTPException) as error:
         raise Problem(f"does not answer {path}: {error!r}") from error
     finally:
         connection.close()
+
+
+def look_by_http2(port, path):
+    """The same by HTTP/2 without encryption."""
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        finished = processes.run(["curl", "-sf", "--http2-prior-knowledge", f"http://127.0.0.1:{port}{path}"])
+        if finished.returncode or path == "/" and finished.stdout.encode() != HELLO:
+            raise Problem(f"does not serve {path} by HTTP/2: curl ends with {finished.returncode} and {len(finished.stdout)} bytes")
 
 
 def free_port():

@@ -2,7 +2,7 @@
 import unittest
 from types import SimpleNamespace
 
-from . import loads, numbers, once, processes, report, servers
+from . import frames, loads, multiplexed, numbers, once, processes, report, servers
 from .cases import CASES, Case, Variant
 from .measuring import Results
 
@@ -26,6 +26,10 @@ Failed requests:        5
 Non-2xx responses:      2
 Requests per second:    15781.02 [#/sec] (mean)
   50%      4
+"""
+H2LOAD = """finished in 2.00s, 210000.50 req/s, 7.20MB/s
+requests: 420001 total, 420257 started, 420001 done, 419998 succeeded, 3 failed, 3 errored, 1 timeout
+status codes: 419998 2xx, 0 3xx, 0 4xx, 0 5xx
 """
 S_TIME = """Collecting connection statistics for 1 seconds
 rr*r
@@ -76,6 +80,16 @@ class Loads(unittest.TestCase):
     def test_the_report_of_s_time(self):
         found = loads.parse_s_time(S_TIME, "", "r", 2)
         self.assertEqual((found.requests, found.rate, found.errors), (4, 2.0, 1))
+
+
+    def test_the_report_of_h2load(self):
+        found = multiplexed.parse_h2load(H2LOAD)
+        self.assertEqual((found.requests, found.rate, found.errors), (420001, 210000.5, 4))
+        with self.assertRaisesRegex(servers.Problem, "Connection refused"):
+            multiplexed.parse_h2load("", "failed to connect: Connection refused\n")
+
+    def test_a_frame_has_its_length_its_kind_and_its_stream(self):
+        self.assertEqual(frames.frame(frames.RST_STREAM, stream=5, content=frames.CANCEL), b"\0\0\x04\x03\0\0\0\0\x05\0\0\0\x08")
 
 
 class Kernel(unittest.TestCase):
