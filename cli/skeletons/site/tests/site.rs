@@ -60,7 +60,10 @@ fn everybody_reads_and_nobody_writes_without_a_login() {
         .follow_redirects()
         .send();
     form.assert_contains("<h1>Log in</h1>");
-    let wrong = form.form("#login").set("name", "anna").set("password", "wrong");
+    let wrong = form
+        .form("#login")
+        .set("name", "anna")
+        .set("password", "wrong");
     wrong
         .submit()
         .assert_status(401)
