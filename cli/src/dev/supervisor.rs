@@ -119,7 +119,8 @@ impl Supervisor {
     /// The beginning, with what to do first.
     pub(crate) fn new(now: Instant, first: Reported) -> (Self, Vec<Action>) {
         let mut new = Self {
-            progress: Progress::default(),
+            // The first program that asks must not hear of a build that is done.
+            progress: Progress { phase: Phase::Building, ..Progress::default() },
             build: Build::Idle,
             builds: 0,
             reports: 0,
