@@ -1,11 +1,7 @@
-//! The present state, and the requests that wait for the next one: parked on the wait list.
-//!
-//! A place of the present version is kept here until there is another one, so that requests stand in line for it. Then
-//! all of them are let go without a place. Whether the version is still the one that a browser has seen is looked at
-//! under the lock, so none of them waits for a state that has come.
+//! The present state, and the requests that wait for the next one.
 
 use super::Progress;
-use crate::exchange::{Claim, Class, Entered, Place, Turn, WaitList};
+use crate::exchange::{Claim, Turn, Watch};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,71 +11,46 @@ const MAX_WAITING: usize = 100;
 
 /// The state of the development, shared by the link and the tool.
 #[derive(Clone, Debug)]
-pub(super) struct Live(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    list: WaitList<u64>,
-    present: Mutex<Present>,
-}
-
-#[derive(Debug)]
-struct Present {
-    progress: Arc<Progress>,
-    /// Of its version. `None` once the program stops: then none waits any more.
-    place: Option<Place<u64>>,
+pub(super) struct Live {
+    present: Arc<Mutex<Arc<Progress>>>,
+    news: Watch<()>,
 }
 
 impl Live {
     pub(super) fn new(progress: Progress) -> Self {
-        let list = WaitList::new("news of the build", 1).max_waiting(MAX_WAITING);
-        let place = list.try_enter(progress.version, &Claim::unknown());
-        Self(Arc::new(Shared { list, present: Mutex::new(Present { progress: Arc::new(progress), place }) }))
+        Self { present: Arc::new(Mutex::new(Arc::new(progress))), news: Watch::new("news of the build", MAX_WAITING) }
     }
 
     pub(super) fn present(&self) -> Arc<Progress> {
-        self.0.present.lock().progress.clone()
+        self.present.lock().clone()
     }
 
     /// Takes a new state, and lets all go that wait for one.
     pub(super) fn update(&self, progress: Progress) {
-        let earlier = {
-            let mut present = self.0.present.lock();
-            if present.progress.version == progress.version {
+        {
+            let mut present = self.present.lock();
+            if present.version == progress.version {
                 return;
             }
-            let next = self.0.list.try_enter(progress.version, &Claim::unknown());
-            present.progress = Arc::new(progress);
-            if present.place.is_some() { std::mem::replace(&mut present.place, next) } else { None }
-        };
-        self.let_go(earlier);
+            *present = Arc::new(progress);
+        }
+        self.news.happened(&());
     }
 
     /// Lets all go, and lets none wait any more.
     pub(super) fn close(&self) {
-        let earlier = self.0.present.lock().place.take();
-        self.let_go(earlier);
+        self.news.close();
     }
 
     /// A turn that is over when there is a state after this version; `None` if there is one, or too many wait.
-    pub(super) fn enter(&self, seen: u64, claim: &Claim, waker: impl FnOnce() -> Waker) -> Option<Turn<u64>> {
-        let present = self.0.present.lock();
-        if present.place.is_none() || present.progress.version != seen {
+    pub(super) fn enter(&self, seen: u64, claim: &Claim, waker: impl FnOnce() -> Waker) -> Option<Turn<()>> {
+        let is_present = || self.present.lock().version == seen;
+        if !is_present() {
             return None;
         }
-        match self.0.list.enter(seen, claim, Class::Usual, waker) {
-            Entered::Turn(turn) => Some(turn),
-            Entered::Place(_) | Entered::Full => None,
-        }
-    }
-
-    /// Those that stand in line are let go before the place is given back, so none of them gets it.
-    fn let_go(&self, place: Option<Place<u64>>) {
-        let Some(place) = place else { return };
-        let mut wakers = Vec::new();
-        self.0.list.dismiss(place.key(), &mut wakers);
-        drop(place);
-        wakers.into_iter().for_each(Waker::wake);
+        let turn = self.news.enter((), claim, waker())?;
+        // A state that came before the request was in line wakes nobody.
+        is_present().then_some(turn)
     }
 }
 
@@ -91,7 +62,7 @@ mod tests {
         Progress { version, ..Progress::default() }
     }
 
-    fn enter(live: &Live, seen: u64) -> Option<Turn<u64>> {
+    fn enter(live: &Live, seen: u64) -> Option<Turn<()>> {
         live.enter(seen, &Claim::unknown(), || Waker::noop().clone())
     }
 

@@ -187,7 +187,7 @@ impl Admit for Dev {
     }
 }
 
-struct NextState(Turn<u64>);
+struct NextState(Turn<()>);
 
 impl Wait for NextState {
     fn ready(&mut self, _: &mut Exchange, _: &dyn Wakers) -> Result<bool, Error> {
