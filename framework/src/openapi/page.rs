@@ -3,28 +3,17 @@
 use super::OpenApi;
 use crate::exchange::{Html, escape};
 use crate::publish::Tree;
-use ::http::header::{CONTENT_TYPE, ETAG};
+use ::http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 use std::fmt::Write;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The page, its style, and the description itself.
 pub(crate) fn pages(api: &OpenApi) -> Tree {
     let (page, document) = (render(api.as_value()), api.to_string());
-    let (page_tag, document_tag) = (tag_of(&page), tag_of(&document));
     Tree::new()
-        .index(move |_| ([(ETAG, page_tag.clone())], Html(page.clone())))
-        .page("openapi.json", move |_| {
-            ([(CONTENT_TYPE, "application/json".to_owned()), (ETAG, document_tag.clone())], document.clone())
-        })
+        .index(move |_| Html(page.clone()))
+        .page("openapi.json", move |_| ([(CONTENT_TYPE, "application/json")], document.clone()))
         .page("openapi.css", |_| ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("openapi.css")))
-}
-
-/// A tag, so that clients who have the text already get a 304.
-fn tag_of(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
 }
 
 fn render(document: &Value) -> String {

@@ -11,8 +11,6 @@ mod start;
 
 pub(super) use start::Rehearsed;
 
-use assemble::changed;
-
 use super::course::Piece;
 use crate::bus::{Events, Observer};
 use crate::config::{AppPlace, Change, Configuration, Statement, joined};
@@ -24,6 +22,7 @@ use crate::server::ServerSettings;
 use crate::status::{Metrics, Status};
 use crate::tools::{SecureHeaders, TrailingSlash};
 use ::http::StatusCode;
+use assemble::changed;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -325,7 +324,8 @@ impl From<Metrics> for App {
 #[cfg(feature = "openapi")]
 impl From<crate::openapi::OpenApi> for App {
     fn from(api: crate::openapi::OpenApi) -> Self {
-        Self::new(crate::openapi::pages(&api))
+        // So clients that have the description already get a 304.
+        Self::new(crate::openapi::pages(&api)).tool("/", crate::tools::Etags::new())
     }
 }
 
