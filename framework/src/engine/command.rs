@@ -10,7 +10,7 @@ use crate::exchange::Error;
 use crate::lifecycle::PathSettings;
 use crate::publish::Route;
 use crate::server::ServerSettings;
-use crate::settings::{SettingRow, Settings};
+use crate::settings::{SettingRow, unusual};
 use std::io::{ErrorKind, Write, stdout};
 
 /// What the environment asks for.
@@ -100,13 +100,13 @@ fn report(rehearsed: &Rehearsed, routes: usize) -> String {
         let shown: Vec<_> = place.iter().map(ToString::to_string).collect();
         lines.push(format!("listens at {}", shown.join(" or ")));
     }
-    lines.extend(unusual(&settings.setting_rows(), &ServerSettings::default().setting_rows(), "  server."));
-    let usual = PathSettings::default().setting_rows();
+    lines.extend(unusual(settings, &ServerSettings::default()).map(|row| shown("  server.", &row)));
+    let usual = PathSettings::default();
     for plan in application.plans() {
         lines.push(String::new());
         lines.push(plan.section().to_owned());
         lines.push(tools(plan.tools()));
-        lines.extend(unusual(&plan.settings().setting_rows(), &usual, "  "));
+        lines.extend(unusual(plan.settings(), &usual).map(|row| shown("  ", &row)));
     }
     lines.push(String::new());
     lines.extend(findings.iter().map(|finding| format!("found: {finding}")));
@@ -134,10 +134,8 @@ fn tools(names: &[&str]) -> String {
     text
 }
 
-/// The settings that are not the usual ones.
-fn unusual(rows: &[SettingRow], usual: &[SettingRow], before: &str) -> Vec<String> {
-    let changed = rows.iter().zip(usual).filter(|(row, usual)| row != usual);
-    changed.map(|(row, _)| format!("{before}{} = {}", row.key, row.value)).collect()
+fn shown(before: &str, row: &SettingRow) -> String {
+    format!("{before}{} = {}", row.key, row.value)
 }
 
 #[cfg(test)]

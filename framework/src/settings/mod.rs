@@ -107,6 +107,12 @@ pub trait Settings {
     }
 }
 
+/// The rows that are not those of the usual settings.
+pub(crate) fn unusual<S: Settings>(settings: &S, usual: &S) -> impl Iterator<Item = SettingRow> + use<S> {
+    let rows = settings.setting_rows().into_iter().zip(usual.setting_rows());
+    rows.filter(|(row, usual)| row != usual).map(|(row, _)| row)
+}
+
 /// One setting, as a reference page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

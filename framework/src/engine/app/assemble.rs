@@ -14,7 +14,7 @@ use crate::config::{
 use crate::lifecycle::{Application, Health, Hosts};
 use crate::publish::{Mount, Publish, graft};
 use crate::server::ServerSettings;
-use crate::settings::Settings;
+use crate::settings::{Settings, unusual};
 use crate::tickets::Tickets;
 use std::sync::Arc;
 
@@ -210,9 +210,7 @@ impl App {
 
 /// The keys of the settings that are not the usual ones.
 pub(super) fn changed(server: &ServerSettings) -> Vec<String> {
-    let usual = ServerSettings::default().setting_rows();
-    let changed = server.setting_rows().into_iter().zip(usual).filter(|(row, usual)| row != usual);
-    changed.map(|(row, _)| format!("server.{}", row.key)).collect()
+    unusual(server, &ServerSettings::default()).map(|row| format!("server.{}", row.key)).collect()
 }
 
 /// Logs the settings in force, one line for each key.
