@@ -438,24 +438,22 @@ impl<T: Send + Sync> News for NewsOf<T> {
 
     fn read(&mut self, out: &mut Vec<u8>, wanted: Wanted, waker: &dyn Fn() -> Waker) -> Reading {
         let before = self.cursor.last();
-        let read = self.cursor.read(out, PIECE, wanted, waker);
-        match read {
-            Read::More | Read::All => {
-                let told = match wanted {
-                    Wanted::All => self.cursor.last() - before,
-                    Wanted::Latest => u64::from(self.cursor.last() > before),
-                };
-                if told > 0 {
-                    self.open.0.counts.told.fetch_add(told, Ordering::Relaxed);
-                }
+        let reading = match self.cursor.read(out, PIECE, wanted, waker) {
+            Read::Missed(count) => {
+                self.count_gap();
+                return Reading::Missed(count);
             }
-            Read::Missed(_) => self.count_gap(),
-        }
-        match read {
             Read::More => Reading::More,
             Read::All => Reading::All,
-            Read::Missed(count) => Reading::Missed(count),
+        };
+        let told = match wanted {
+            Wanted::All => self.cursor.last() - before,
+            Wanted::Latest => u64::from(self.cursor.last() > before),
+        };
+        if told > 0 {
+            self.open.0.counts.told.fetch_add(told, Ordering::Relaxed);
         }
+        reading
     }
 
     fn waits_for(&self) -> Cow<'static, str> {
