@@ -122,7 +122,8 @@ status of cargo if the build fails.
       --release           built with optimisation, with the profile `production`
 ";
 
-const COMMANDS: [&str; 4] = ["new", "dev", "routes", "check"];
+/// The commands, with their help.
+const COMMANDS: [(&str, &str); 4] = [("new", NEW), ("dev", DEV), ("routes", ROUTES), ("check", CHECK)];
 
 impl CommandLine {
     /// Reads arguments, of which the first is the program.
@@ -141,7 +142,10 @@ impl CommandLine {
                 "dev" => dev(&mut parser),
                 "routes" => ask("routes", ROUTES, &mut parser),
                 "check" => ask("check", CHECK, &mut parser),
-                other => Err(format!("there is no command `{other}`; there are: {}", COMMANDS.join(", "))),
+                other => {
+                    let names = COMMANDS.map(|(name, _)| name).join(", ");
+                    Err(format!("there is no command `{other}`; there are: {names}"))
+                }
             },
             Some(other) => Err(unknown(&other, "kirsch --help")),
         }
@@ -150,13 +154,13 @@ impl CommandLine {
 
 /// `kirsch help`, `kirsch help dev`
 fn help(parser: &mut Parser) -> Result<CommandLine, String> {
+    let of_command = |argument: &Arg<'_>| match argument {
+        Arg::Value(name) => COMMANDS.iter().find(|(command, _)| name == command).map(|(_, text)| *text),
+        _ => None,
+    };
     let text = match parser.next().map_err(|error| error.to_string())? {
         None => HELP,
-        Some(Arg::Value(name)) if name == "new" => NEW,
-        Some(Arg::Value(name)) if name == "dev" => DEV,
-        Some(Arg::Value(name)) if name == "routes" => ROUTES,
-        Some(Arg::Value(name)) if name == "check" => CHECK,
-        Some(other) => return Err(unknown(&other, "kirsch help")),
+        Some(argument) => of_command(&argument).ok_or_else(|| unknown(&argument, "kirsch help"))?,
     };
     Ok(CommandLine::Show(text.to_owned()))
 }
@@ -326,7 +330,7 @@ mod tests {
         for line in ["", "--help", "-h", "help", "--version", "new --help", "dev --help", "routes -h", "check --help"] {
             assert!(matches!(read(line), Ok(CommandLine::Show(_))), "{line}");
         }
-        for command in COMMANDS {
+        for (command, _) in COMMANDS {
             assert_eq!(read(&format!("help {command}")), read(&format!("{command} --help")));
         }
         assert!(read("help nwe").expect_err("no command").contains("`nwe` has no meaning here"));

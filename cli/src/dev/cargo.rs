@@ -127,7 +127,7 @@ impl Building {
 
 /// Reads what cargo says until it ends.
 fn follow(mut child: Child, root: &Path, began: Instant) -> Outcome {
-    let tail = child.stderr.take().map(|errors| Tail::follow(errors, true));
+    let tail = child.stderr.take().map(|errors| Tail::follow(errors, stderr()));
     let mut said = Said::default();
     let messages = child.stdout.take().map(BufReader::new);
     for line in messages.into_iter().flat_map(|messages| messages.split(b'\n')).map_while(Result::ok) {

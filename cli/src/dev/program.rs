@@ -151,7 +151,7 @@ impl Programs {
     fn await_end(&self, number: u64, mut child: Child) {
         let told = self.told.clone();
         thread::spawn(move || {
-            let tail = child.stderr.take().map(|errors| Tail::follow(errors, true));
+            let tail = child.stderr.take().map(|errors| Tail::follow(errors, std::io::stderr()));
             let status = child.wait();
             let last = tail.map(Tail::end).unwrap_or_default();
             let how = status.map_or_else(|error| error.to_string(), how);

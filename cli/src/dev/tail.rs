@@ -1,6 +1,6 @@
 //! What a process writes to its standard error: passed on at once, and the last of it kept for the report.
 
-use std::io::{BufRead, BufReader, Read, Write, stderr};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -20,7 +20,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// Reads on a thread of its own.
-    pub(crate) fn follow(stream: impl Read + Send + 'static, passes_on: bool) -> Self {
+    pub(crate) fn follow(stream: impl Read + Send + 'static, mut reader: impl Write + Send + 'static) -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let (end, ended) = channel();
         let keep = kept.clone();
@@ -29,10 +29,8 @@ impl Tail {
             let mut lines = BufReader::new(stream);
             let mut line = Vec::new();
             while lines.by_ref().take(MAX_KEPT as u64).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                if passes_on {
-                    // Nobody may read it any more, and that stops nothing.
-                    let _ = stderr().write_all(&line);
-                }
+                // Nobody may read it any more, and that stops nothing.
+                let _ = reader.write_all(&line);
                 let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.append(&mut line);
                 let much = kept.len().saturating_sub(MAX_KEPT);
@@ -57,7 +55,7 @@ mod tests {
     #[test]
     fn the_last_of_it_is_kept() {
         let text = "a line\n".repeat(10_000) + "the end";
-        let kept = Tail::follow(std::io::Cursor::new(text), false).end();
+        let kept = Tail::follow(std::io::Cursor::new(text), std::io::sink()).end();
         assert!(kept.len() <= MAX_KEPT && kept.ends_with("a line\nthe end"), "{}", kept.len());
     }
 }
